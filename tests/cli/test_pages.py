@@ -44,7 +44,7 @@ EXAMPLES = {line: name for name, (_, page) in PAGES.items() for line in example_
 LONG = re.compile(
     r"audiorec (extract (?!.*--dry-run)|retag .*--undo|"
     r"start|demo|find|classify|tags|doctor|shards|heads|index|browse|serve|sync|"
-    r"recall (users|songs|train (youtube-dnn|sasrec|mind|comirec-sa|user-audio))|"
+    r"recall (users|songs|promote|train (youtube-dnn|sasrec|mind|comirec-sa|user-audio))|"
     r"recall train (song2vec|eges|graphsage)|"
     r"federated (train|audit|release|align .*--yes)|"
     r"listening correlate|store export .*umap)|"
@@ -256,7 +256,7 @@ def test_an_example_works(line, home, audiorec):
         needs("cryptography")
     if "--projection" in words:
         needs("sklearn")
-    if words[0] == "find":
+    if "--words" in words:
         add_heard(home / "vecs.parquet", cycle(HEARD.values()))
     if "--users" in words:  # new songs in the space of the users
         new_songs(home)

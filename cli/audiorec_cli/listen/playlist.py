@@ -34,7 +34,6 @@ def playlist(
 
     Examples
     --------
-    audiorec playlist jazz-vibraphone.mp3 --minutes 30
     audiorec playlist jazz-vibraphone.mp3 blues-band.mp3 --m3u8 hour.m3u8
     audiorec playlist jazz-vibraphone.mp3 --curve metal:rise --json
     audiorec playlist --words "calm piano, no drums" --minutes 45

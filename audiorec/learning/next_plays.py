@@ -291,7 +291,6 @@ def hold_out_new(plays: NextPlays, is_new: BoolArray | None) -> HeldPlays | None
 
 
 WARM_EPOCHS = 1 / 6  # of the maximum number of epochs
-WARM_RATE = 0.3  # of the learning rate
 
 
 def warm_epochs(most: int) -> int:

@@ -35,7 +35,6 @@ from audiorec.learning.negatives import SharedSampler
 from audiorec.learning.next_model import NextSongModel, Tensors
 from audiorec.learning.next_plays import (
     NEW,
-    WARM_RATE,
     HeldPlays,
     NextPlays,
     NextSongRecipe,
@@ -329,7 +328,7 @@ def train_next_song(
     data : str
         Identifies the model's other inputs; checkpoints of other inputs are not resumed.
     warm : bool
-        The model goes on from a trained one: fewer epochs, at a lower rate.
+        The model goes on from a trained one: fewer epochs.
     is_new : ndarray, shape (P,), bool, optional
         For a warm start: plays that the trained model has not learnt from. Only these validate;
         if they are unknown or few, the number of epochs is fixed.
@@ -338,8 +337,7 @@ def train_next_song(
     """
     if warm:
         held = hold_out_new(plays, is_new)
-        epochs, rate = warm_epochs(recipe.max_epochs), WARM_RATE * recipe.learning_rate
-        recipe = replace(recipe, max_epochs=epochs, learning_rate=rate)
+        recipe = replace(recipe, max_epochs=warm_epochs(recipe.max_epochs))
     else:
         held = hold_out(plays, recipe.valid, recipe.hold_out)
 

@@ -19,7 +19,7 @@ import torch
 
 from audiorec.errors import InputError
 from audiorec.learning.fit import Phase, log_epochs
-from audiorec.learning.next_plays import WARM_RATE, warm_epochs
+from audiorec.learning.next_plays import warm_epochs
 from audiorec.listening.baskets import song_pairs
 from audiorec.recall.audio.data import (
     Anchors,
@@ -87,8 +87,7 @@ def train_on_listening(
     """
     if start is not None:
         best = int(start.channel.figures["best_epoch"])
-        rate = WARM_RATE * recipe.learning_rate
-        recipe = replace(recipe, max_epochs=best and warm_epochs(best), learning_rate=rate)
+        recipe = replace(recipe, max_epochs=best and warm_epochs(best))
     course = _Course(data, hearing, recipe, start)
     first = course.material("choose" if start is None else "refit")
     identity = {

@@ -28,6 +28,7 @@ MAY_DIFFER = frozenset(
         "patience",
         "max_examples",
         "most_judged",
+        "learning_rate",
         "seed",
         "device",
         "jobs",

@@ -82,18 +82,12 @@ def similarities(channel, songs=YESTERDAY.song_ids):
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_it_begins_where_the_trained_one_ended(name, monkeypatch):
-    modules = {
-        "youtube-dnn": "audiorec.recall.sequence.youtube_dnn.trainer",
-        "song2vec": "audiorec.recall.graph.learner",
-        "user-audio": "audiorec.recall.audio.learn",
-    }
-    module = modules.get(name, "audiorec.learning.next_song")
-    monkeypatch.setattr(f"{module}.WARM_RATE", 1e-9)
+def test_it_begins_where_the_trained_one_ended(name):
     data = replace(TODAY, sequences=replace(TODAY.sequences, time=TODAY.sequences.time * np.nan))
     if name == "user-audio":  # tastes are those of today's users
         data = YESTERDAY
-    first, found = older(name), made(name).fit(data, start=older(name))
+    first = older(name)
+    found = made(name, learning_rate=1e-9).fit(data, start=first)
     assert set(found.song_ids) >= {*first.song_ids}
     learnt = [s for s, cold in zip(first.song_ids, first.is_cold, strict=True) if not cold]
     ours, theirs = similarities(found, learnt), similarities(first, learnt)

@@ -28,7 +28,7 @@ from audiorec.learning.fit import Line, Phase, Refitted, fit_refit, log_epochs
 from audiorec.learning.losses import sampled_softmax_loss
 from audiorec.learning.machine import generator, one_thread, torch_seed
 from audiorec.learning.negatives import SharedSampler
-from audiorec.learning.next_plays import WARM_RATE, warm_epochs
+from audiorec.learning.next_plays import warm_epochs
 from audiorec.learning.processes import ALONE, Processes, dropout
 from audiorec.listening.history import Histories
 from audiorec.listening.profiles import Encoder
@@ -202,8 +202,7 @@ def train(
         held = held_out(data.likes, recipe)
     else:
         held, begun = held_out_new(data.likes, recipe, is_new), start.digest
-        epochs, rate = warm_epochs(recipe.max_epochs), WARM_RATE * recipe.learning_rate
-        recipe = replace(recipe, max_epochs=epochs, learning_rate=rate)
+        recipe = replace(recipe, max_epochs=warm_epochs(recipe.max_epochs))
     nothing = np.zeros(len(data.likes.song), np.bool_)
 
     def make(phase: Phase) -> YouTubeDNNLearner:

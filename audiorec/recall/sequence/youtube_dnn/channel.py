@@ -287,6 +287,7 @@ class YouTubeDNN(SharedSpace):
         found = users / np.float32(self.recipe.temperature) @ self.model.song_embeddings.T
         found += np.float32(self.recipe.popularity) * self.model.song_bias
         found[:, ~self._has_place] = -np.inf
+        found[~users.any(axis=1)] = -np.inf  # popularity alone is no proposal to a stranger
         return found.astype(np.float32, copy=False)
 
     def _state(self) -> tuple[Tensors, dict[str, Any]]:

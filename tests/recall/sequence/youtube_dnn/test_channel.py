@@ -176,6 +176,9 @@ def test_how_popular_a_song_is_counts_as_much_as_is_said():
     with_bias = YouTubeDNN(recipe(popularity=1.0, max_epochs=3)).fit(data)
     added = (next(with_bias.blocks(asked)) - next(plain.blocks(asked)))[0]
     np.testing.assert_allclose(added, with_bias.model.song_bias, atol=1e-5)
+    # Popularity is part of a similarity, but proposes nothing to whom nothing is known of.
+    strangers = Queries(Sequences.from_lists([[], []], ["x", "y"]))
+    assert not (with_bias.recall(strangers, 3).song >= 0).any()
 
 
 def test_a_training_that_is_stopped_leaves_nothing_and_goes_on(tmp_path):

@@ -105,7 +105,7 @@ def page(names: Sequence[str], said: Float64Array, corpora: int, windows: int) -
     """Return the page of all labels, those that carry over best first."""
     kept = said >= LEAST
     rows = [
-        f"| {names[i]} | {said[i]:.2f} | {'' if kept[i] else 'left out'} |"
+        f"| `{names[i]}` | {said[i]:.2f} | {'' if kept[i] else 'left out'} |"
         for i in np.argsort(-said, kind="stable").tolist()
     ]
     about = {"all": len(names), "corpora": corpora, "windows": f"{windows:,}", "least": LEAST}

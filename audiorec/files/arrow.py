@@ -30,6 +30,22 @@ def arrow_array(values: npt.NDArray[Any], kind: Any) -> Any:
     return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(values)])
 
 
+def scalar(value: str | float | np.generic) -> Any:
+    """Convert a value to an Arrow scalar: functions of `pyarrow.compute` take it, too.
+
+    Examples
+    --------
+    >>> scalar("song"), scalar(np.float32(0.5)), scalar(np.bool_(False))
+    (<pyarrow.StringScalar: 'song'>, <pyarrow.FloatScalar: 0.5>, <pyarrow.BooleanScalar: False>)
+    """
+    if isinstance(value, str):
+        return string_array([value])[0]
+    number = np.asarray(value).reshape(1)
+    if number.dtype == np.bool_:
+        return pc.not_equal(integers(number.astype(np.int64)), integers([0]))[0]
+    return arrow_array(number, pa.from_numpy_dtype(number.dtype))[0]
+
+
 def floats(array: Any) -> FloatArray:
     """Return a view of a float32 Arrow array without nulls, shape (n,)."""
     return view(array, np.float32)

@@ -38,7 +38,7 @@ import pyarrow.compute as pc
 
 from audiorec.distribution import created_by
 from audiorec.errors import StoreError
-from audiorec.files.arrow import booleans, floats, integers, view
+from audiorec.files.arrow import arrow_array, booleans, floats, integers, scalar, view
 from audiorec.files.copies import beside
 from audiorec.files.own_files import refuse_link, write_errors
 from audiorec.files.tables import TableFile, write_plain
@@ -53,6 +53,7 @@ from audiorec.types import (
     Int64Array,
     Status,
     name_numbers,
+    string_array,
 )
 
 # Figures: docs/decisions/0057-one-recording-once.md and 0008-playlists-and-duplicates.md.
@@ -185,7 +186,7 @@ def read_links(store: VectorStore) -> Links | None:
         return None
     audio = _Audio.of(store)
     there = kept.links_between(audio.hashes)
-    ends = pa.array([end for *pair, _ in there for end in pair], pa.string())
+    ends = string_array([end for *pair, _ in there for end in pair])
     return Links(
         pairs=_pairs(audio.rows[view(pc.index_in(ends, value_set=audio.hashes), np.int32)]),
         distance=np.asarray([apart for *_, apart in there], np.float32),
@@ -216,7 +217,7 @@ class LinksFile(NamedTuple):
         with TableFile.open(path) as file:
             about = metadata_object((file.schema.metadata or {}).get(METADATA_KEY, b"{}"))
             table = file.read_as(SCHEMA)
-        compared = pc.equal(table.column("copy_hash"), "")
+        compared = pc.equal(table.column("copy_hash"), scalar(""))
         links = table.filter(pc.invert(compared)).drop_columns(["compared_by"])
         columns = (column.to_pylist() for column in links.columns)
         audio = table.filter(compared).select(["content_hash", "compared_by"])
@@ -224,7 +225,7 @@ class LinksFile(NamedTuple):
 
     def links_between(self, hashes: Any) -> list[tuple[str, str, float]]:
         """Return the links whose audio are both among `hashes`, an Arrow array."""
-        ends = [pa.array([link[n] for link in self.links], pa.string()) for n in (0, 1)]
+        ends = [string_array([link[n] for link in self.links]) for n in (0, 1)]
         both = pc.and_(*(pc.is_in(end, value_set=hashes) for end in ends))
         return [self.links[n] for n in np.flatnonzero(booleans(both)).tolist()]
 
@@ -246,7 +247,8 @@ class _Audio(NamedTuple):
         """Return which were compared as they would be today: (n,), bool."""
         names, by = (column.combine_chunks() for column in kept.compared.columns)
         places = pc.index_in(self.hashes, value_set=names)
-        by_sound = booleans(pc.fill_null(pc.equal(by.take(places), BY[True]), False))
+        are_equal = pc.equal(by.take(places), scalar(BY[True]))
+        by_sound = booleans(pc.fill_null(are_equal, scalar(np.bool_(False))))
         same: BoolArray = booleans(pc.is_valid(places)) & (by_sound == self.by_sound)
         return same
 
@@ -276,12 +278,13 @@ def _write(store: VectorStore, audio: _Audio, links: list[tuple[str, str, float]
     refuse_link(path)
     about = {**_about(store), "created_by": created_by()}
     schema = SCHEMA.with_metadata({METADATA_KEY: json.dumps(about).encode()})
-    by = pa.array(BY).take(integers(audio.by_sound.astype(np.int64)))
-    empty = pa.repeat("", len(by)), pa.repeat(np.float32(0), len(by))
+    by = string_array(BY).take(integers(audio.by_sound.astype(np.int64)))
+    empty = pa.repeat(scalar(""), len(by)), pa.repeat(scalar(np.float32(0)), len(by))
     alone = pa.Table.from_arrays([audio.hashes, by, *empty], schema=schema)
-    columns = [[link[n] for link in links] for n in range(3)]
-    columns.insert(1, [BY[True]] * len(links))
-    table = pa.concat_tables([alone, pa.table(columns, schema=schema)])
+    ends = [string_array([link[n] for link in links]) for n in (0, 1)]
+    apart = arrow_array(np.array([link[2] for link in links], np.float32), pa.float32())
+    pairs = [ends[0], string_array([BY[True]] * len(links)), ends[1], apart]
+    table = pa.concat_tables([alone, pa.Table.from_arrays(pairs, schema=schema)])
     order = [("content_hash", "ascending"), ("copy_hash", "ascending")]
     with write_errors(path):
         write_plain(path, table.sort_by(order))
@@ -290,8 +293,8 @@ def _write(store: VectorStore, audio: _Audio, links: list[tuple[str, str, float]
 def is_comparable(store: VectorStore) -> BoolArray:
     """Return which songs are long enough, and not silent: shape (n,), bool."""
     table = store.table(["segments", "status"]).combine_chunks()
-    long = pc.greater_equal(table.column("segments"), MIN_SEGMENTS)
-    heard = pc.not_equal(table.column("status"), str(Status.SILENT))
+    long = pc.greater_equal(table.column("segments"), scalar(MIN_SEGMENTS))
+    heard = pc.not_equal(table.column("status"), scalar(str(Status.SILENT)))
     return booleans(pc.and_(long, heard).combine_chunks())
 
 
@@ -353,7 +356,7 @@ def _low_rate_alike(store: VectorStore, rows: Int64Array, comparable: BoolArray)
     sides = (rows[low[rows]], comparable), (rows[~low[rows]], comparable & low)
     pairs = np.concatenate([near_pairs(store, wide, *side) for side in sides])
     pairs = pairs[low[pairs[:, 0]] != low[pairs[:, 1]]]
-    bpm = floats(pc.fill_null(store.column("bpm"), np.nan).combine_chunks())
+    bpm = floats(pc.fill_null(store.column("bpm"), scalar(np.float32("nan"))).combine_chunks())
     one, other = bpm[pairs.T]
     pairs = pairs[np.maximum(one, other) <= ONE_TEMPO * np.minimum(one, other)]
     alike: Int64Array = pairs[embedding_distances(store, pairs) <= NAMED_ALIKE]
@@ -479,7 +482,7 @@ def _named_alike(store: VectorStore, rows: Int64Array, known: BoolArray) -> Int6
     """Return pairs of one of `rows` and any song of one title, artist and length: (m, 2)."""
     artists = store.column("artist").combine_chunks().dictionary_encode()
     names = name_numbers([*artists.dictionary.to_pylist(), None])
-    of = names[view(pc.fill_null(artists.indices, -1), np.int32)]
+    of = names[view(pc.fill_null(artists.indices, scalar(np.int32(-1))), np.int32)]
     groups: dict[tuple[int, str], list[int]] = {}
     songs = {}
     wanted = np.isin(of, of[rows]) & (of >= 0) & known  # songs by the artists of `rows`

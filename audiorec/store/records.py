@@ -30,6 +30,7 @@ from typing import Any
 from zlib import crc32
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from audiorec.errors import AudiorecError, InputError, ShapeError, StoreError
@@ -353,8 +354,8 @@ def _column(value: Any, field: Any) -> Any:
             flat = _numbers(value, field.name, (None, of.list_size))
             inner = _vectors(flat, of)
         else:
-            flat = _numbers(value, field.name, (None,))
-            inner = arrow_array(flat.astype(_dtype(of), copy=False), of)
+            flat = _numbers(value, field.name, (None,), _dtype(of))
+            inner = arrow_array(flat, of)
         offsets = arrow_array(np.array([0, len(flat)], np.int32), pa.int32())
         return pa.ListArray.from_arrays(offsets, inner, type=kind)
     try:
@@ -395,8 +396,11 @@ def _vectors(values: FloatArray, kind: Any) -> Any:
     )
 
 
-def _numbers(value: Any, name: str, shape: tuple[int | None, ...]) -> FloatArray:
-    array: FloatArray = np.ascontiguousarray(value, np.float32)
+def _numbers(
+    value: Any, name: str, shape: tuple[int | None, ...], dtype: npt.DTypeLike = np.float32
+) -> npt.NDArray[Any]:
+    with np.errstate(over="ignore"):  # a number too large for it becomes infinite, and is refused
+        array = np.ascontiguousarray(np.ascontiguousarray(value, np.float32), dtype)
     fits = array.ndim == len(shape) and all(
         expected in (None, got) for expected, got in zip(shape, array.shape, strict=True)
     )

@@ -348,6 +348,14 @@ def test_refusals(metadata, make_row, changes, error, match):
         row_batch(make_row("a") | changes, schema_of(metadata))
 
 
+def test_a_list_of_halves_holds_what_a_half_holds(metadata, make_row):
+    schema = schema_of(replace(metadata, lists={"heard_tags": 2}))
+    kept = row_batch(make_row("a") | {"heard_tags": [0.5, 65_504.0]}, schema)
+    assert kept.column("heard_tags").to_pylist() == [[0.5, 65_504.0]]
+    with pytest.raises(InputError, match="'heard_tags' must be finite"):
+        row_batch(make_row("a") | {"heard_tags": [0.5, 1e6]}, schema)
+
+
 def test_features_need_one_row_a_segment():
     with pytest.raises(ShapeError, match=r"msd.tags must have shape \(3, D\), got \(2, 5\)"):
         feature_values("a", "h", np.zeros(3, np.float32), {"msd.tags": np.zeros((2, 5))})

@@ -252,6 +252,15 @@ def make_ledger(_home: Path, target: Path) -> None:
     Ledger(target, entries).write()
 
 
+def make_player_lists(_home: Path, target: Path) -> None:
+    """Write a ledger of two lists on a server: one as it was made, one that is being changed."""
+    from audiorec.players.push import ListLedger, OwnList
+
+    ledger = ListLedger(target)
+    ledger.keep("Tonight", OwnList(id="7", songs=("41", "42"), before=()))
+    ledger.keep("Radio", OwnList(id="8", songs=("41",), coming=("42", "43"), before=("41",)))
+
+
 def make_recall_current(_home: Path, target: Path) -> None:
     """Name the day that is served, one before it and one that was taken back."""
     from datetime import date
@@ -304,6 +313,7 @@ MAKERS: dict[str, Callable[[Path, Path], None]] = {
     "head-v1.safetensors": make_head,
     "index-v2": make_index,
     "ledger-v1.json": make_ledger,
+    "player_lists-v1.json": make_player_lists,
     "index-v3": make_sound_index,
 }
 

@@ -17,6 +17,7 @@ from audiorec.listening.likes import likes
 from audiorec.listening.profiles import read_profiles
 from audiorec.listening.sequences import to_sequences
 from audiorec.listening.side import read_side, read_triples
+from audiorec.players.push import ListLedger
 from audiorec.playlists.library_lists import read_lists
 from audiorec.recall.cold_start.tables import summarise_lists
 from audiorec.recall.contract.candidates import read_candidates, read_targets
@@ -112,6 +113,12 @@ def ledger(path):
     assert [entry.what for entry in Ledger.read(path).entries] == ["ids", "vectors", "release"]
 
 
+def player_lists(path):
+    found = ListLedger(path).lists
+    assert found["Tonight"].songs == ("41", "42")
+    assert found["Radio"].coming == ("42", "43")
+
+
 def undo(path):
     assert [record.path for record in read_records(path)] == ["/music/song.mp3"]
 
@@ -159,6 +166,7 @@ OPENERS = {
     "audience": lambda path: summarise_lists(path, 3),
     "aligned": alignment,
     "ledger": ledger,
+    "player_lists": player_lists,
     "federated-vectors": message,
     "users_model": refused,
     "metric_model": refused,

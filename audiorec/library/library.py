@@ -29,6 +29,7 @@ from audiorec.playlists.answers import (
     Asked,
     PathOfSongs,
     PlaylistOfSongs,
+    SeedSong,
     SimilarSongs,
     path_between,
     playlist_near,
@@ -53,15 +54,15 @@ from audiorec.store.inventory import files_beside
 from audiorec.store.schema import StoreMetadata, number_names
 from audiorec.tagger.reading import Reading
 from audiorec.types import FloatArray, normalised_name
-from audiorec.words.find import DescribedSongs, find_songs
-from audiorec.words.hearing import Hearing
-from audiorec.words.sentence import Sentence, read_sentence
-from audiorec.words.wish import wished_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from audiorec.playlists.wished import Wished
     from audiorec.search.atlas import MapKind
+    from audiorec.words.find import DescribedSongs
+    from audiorec.words.hearing import Hearing
+    from audiorec.words.sentence import Sentence
 
 COLUMNS = ("what", "value")
 # Shown unless empty; the other columns are bookkeeping.
@@ -184,10 +185,10 @@ class Library(SearchableStore):
         self, question: PlaylistQuestion, *, chosen: Chosen | None = None
     ) -> PlaylistOfSongs: ...
     @overload
-    def ask(self, question: FindQuestion, *, chosen: Chosen | None = None) -> DescribedSongs: ...
+    def ask(self, question: FindQuestion, *, chosen: Chosen | None = None) -> "DescribedSongs": ...
     def ask(
         self, question: Question | FindQuestion, *, chosen: Chosen | None = None
-    ) -> SimilarSongs | PathOfSongs | PlaylistOfSongs | DescribedSongs:
+    ) -> "SimilarSongs | PathOfSongs | PlaylistOfSongs | DescribedSongs":
         """Answer a question about the library, as commands and servers ask it.
 
         Parameters
@@ -224,7 +225,7 @@ class Library(SearchableStore):
             return self._found(question, chosen)
         near = isinstance(question, SimilarQuestion)
         words = question.words if isinstance(question, SimilarQuestion | PlaylistQuestion) else ""
-        sentence = read_sentence(words, self._artists) if words else None
+        sentence = self._read(words) if words else None
         space = self.space(question.by, use_index=near and not words)
         if isinstance(question, PathQuestion):
             seeds = seeds_of_store(self, space, question.seeds)
@@ -243,18 +244,32 @@ class Library(SearchableStore):
             if isinstance(question, SimilarQuestion) and question.less_like
             else (),
             chosen=chosen,
-            wished=wished_of(sentence, self.hearing, seeds, why=question.why) if sentence else None,
+            wished=self._wished(sentence, seeds, why=question.why) if sentence else None,
         )
         return ANSWERS[type(question)](asked)
 
     @cached_property
-    def hearing(self) -> Hearing:
+    def hearing(self) -> "Hearing":
         """What is heard in the songs: computed for the first sentence, then kept."""
+        from audiorec.words.hearing import Hearing
+
         return Hearing(self)
 
-    def _found(self, question: FindQuestion, chosen: Chosen | None) -> DescribedSongs:
+    def _read(self, words: str) -> "Sentence":
+        from audiorec.words.sentence import read_sentence
+
+        return read_sentence(words, self._artists)
+
+    def _wished(self, sentence: "Sentence", seeds: Sequence[SeedSong], *, why: bool) -> "Wished":
+        from audiorec.words.wish import wished_of
+
+        return wished_of(sentence, self.hearing, seeds, why=why)
+
+    def _found(self, question: FindQuestion, chosen: Chosen | None) -> "DescribedSongs":
         """Answer a sentence; its facts are conditions beside those of the choice."""
-        sentence = read_sentence(question.text, self._artists)
+        from audiorec.words.find import find_songs
+
+        sentence = self._read(question.text)
         if chosen is None:
             chosen = self.chosen(_with_words(question.choice, sentence))
         return find_songs(self, question, hearing=self.hearing, sentence=sentence, chosen=chosen)
@@ -263,7 +278,7 @@ class Library(SearchableStore):
     def _artists(self) -> frozenset[str]:
         return frozenset(map(normalised_name, text_codes(self, "artist")[1]))
 
-    def find(self, text: str, k: int = 10, *, choice: Choice = Choice()) -> DescribedSongs:  # noqa: B008
+    def find(self, text: str, k: int = 10, *, choice: Choice = Choice()) -> "DescribedSongs":  # noqa: B008
         """Return the `k` songs that a sentence describes best, like ``audiorec find``; see `ask`.
 
         Parameters
@@ -433,7 +448,7 @@ class Library(SearchableStore):
             yield head, _counted([reading.best[head] for reading in found])
 
 
-def _with_words(choice: Choice, sentence: Sentence | None) -> Choice:
+def _with_words(choice: Choice, sentence: "Sentence | None") -> Choice:
     """Return a choice with the facts of a sentence; sounds are eligible if it names any."""
     if sentence is None:
         return choice

@@ -164,4 +164,4 @@ def _draw(axes: "Axes", found: Correlations, simulated: bool) -> None:
     axes.set_title(title + ("\nsimulated listening" if simulated else ""), fontsize=10)
     axes.set_xlabel("r between completion of new songs and similarity to favourites")
     axes.set_ylabel("users")
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="upper left")  # "best" warns where a machine is slow

@@ -37,6 +37,7 @@ include_patterns = [
     "examples/*/README.md",
     "fixtures/audio/README.md",
     "fixtures/codecs/README.md",
+    "fixtures/demo/README.md",
     "plugins/*/README.md",
 ]
 exclude_patterns = [".*", "build", "dist", "docs/site", "**/node_modules"]

@@ -15,7 +15,8 @@ style            ``= !=``            a style of the tag, or else one that is cle
 a class          ``< <= > >=``       the mean score, from 0 to 1; written ``genre.jazz``, or
                                      ``jazz`` if no other head has one
 artist, title,   ``= !=``            a text, ignoring case; ``*`` and ``?`` are wildcards,
-album, genre_tag                     ``""`` matches songs without one
+album                                ``""`` matches songs without one
+genre_tag        ``= !=``            the same, of the file's own words
 codec, status    ``= !=``            a value that occurs
 duration         all                 seconds or ``3:20``; ``=`` and ``!=`` round to the second
 year             all                 that of the tags

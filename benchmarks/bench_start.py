@@ -43,7 +43,7 @@ from bliss_audio import Song
 def numbers(path):
     try:
         return len(Song(path).analysis)
-    except Exception:
+    except Exception:  # bliss has one kind for whatever it cannot read
         return 0
 with Pool(int(sys.argv[1])) as pool:
     print(sum(map(bool, pool.map(numbers, sys.argv[2:], chunksize=1))))

@@ -8,9 +8,7 @@ Options as of `train_song_labels.py`. `--out` gets ``song_labels_open.safetensor
 out; nothing of GTZAN is learnt from or chosen by, so all of it judges.
 """
 
-import argparse
 import json
-from pathlib import Path
 
 import numpy as np
 from head_features import Extractor
@@ -20,19 +18,14 @@ from head_open import fit_open, free_songs, learn_open
 from head_song_figures import NEVER, limit_of, shares
 from head_songs import STYLES, head_of, makers_left_out, of_taggrams, temperature_of
 from threadpoolctl import threadpool_limits
-from train_song_labels import Figures, outside_curves, read
+from train_song_labels import Figures, arguments, outside_curves, read
 
 from audiorec.tagger.heads import softmax
 
 
 def main() -> None:
     """Read, learn, judge, save."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    for option in ("data", "extra", "cache", "out"):
-        parser.add_argument(f"--{option}", type=Path, required=True)
-    parser.add_argument("--test", action="store_true", help="look at the test tracks")
-    args = parser.parse_args()
-    args.out.mkdir(parents=True, exist_ok=True)
+    args = arguments(__doc__)
     every = read(Extractor(args.cache), args.data, args.extra)
     free = free_songs(every)
     with threadpool_limits(1):  # sums in one order

@@ -59,14 +59,20 @@ OF_GTZAN = tuple(CLASSES.index(name) for name in GTZAN_GENRES)
 Figures = dict[str, Any]
 
 
-def main() -> None:
-    """Read, learn, judge, save."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def arguments(description: str | None) -> argparse.Namespace:
+    """Parse the options of a training of song heads, and make its folder."""
+    parser = argparse.ArgumentParser(description=description)
     for option in ("data", "extra", "cache", "out"):
         parser.add_argument(f"--{option}", type=Path, required=True)
     parser.add_argument("--test", action="store_true", help="look at the test tracks")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
+    return args
+
+
+def main() -> None:
+    """Read, learn, judge, save."""
+    args = arguments(__doc__)
     songs = read(Extractor(args.cache), args.data, args.extra)
     with threadpool_limits(1):  # sums in one order
         outside, artists = makers_left_out(songs), gtzan_left_out(songs)

@@ -47,12 +47,21 @@ class Understood:
 
 
 def understood(sentence: Sentence, hearing: Hearing) -> tuple[Understood, ...]:
-    """Return the terms of which something can be heard in this store."""
+    """Return the terms of which something can be heard in this store.
+
+    Raises
+    ------
+    InputError
+        If there is none, and the sentence has no condition either.
+    """
     found = (
         Understood(term=term, heard={n: w for n, w in term.heard.items() if n in hearing})
         for term in sentence.terms
     )
-    return tuple(one for one in found if one.heard)
+    terms = tuple(one for one in found if one.heard)
+    if not terms and not sentence.conditions:
+        raise InputError(_nothing_understood(sentence))
+    return terms
 
 
 def values(
@@ -224,8 +233,6 @@ def find_songs(
         If nothing of the sentence is understood.
     """
     terms = understood(sentence, hearing)
-    if not terms and not sentence.conditions:
-        raise InputError(nothing_understood(sentence))
     shares = scored(terms, hearing) / LARGEST if terms else np.zeros((0, len(store)))
     total = shares.sum(axis=0)
     allowed = np.flatnonzero(chosen.allowed & hearing.known)
@@ -261,7 +268,7 @@ def remarks_of(sentence: Sentence) -> list[str]:
     return [*lines, f"not understood: {unknown}"] if unknown else lines
 
 
-def nothing_understood(sentence: Sentence) -> str:
+def _nothing_understood(sentence: Sentence) -> str:
     """Say that a sentence has nothing that sound tells."""
     words = ", ".join(sentence.unknown) or sentence.text.strip() or "(empty)"
     return (

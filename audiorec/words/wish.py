@@ -14,13 +14,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from audiorec.errors import InputError
 from audiorec.playlists.answers import SeedSong
 from audiorec.playlists.wished import Wished
 from audiorec.types import FloatArray
 from audiorec.words.find import (
     Understood,
-    nothing_understood,
     remarks_of,
     scored,
     understood,
@@ -45,8 +43,6 @@ def wished_of(
         If nothing of the sentence is understood.
     """
     terms = understood(sentence, hearing)
-    if not terms and not sentence.conditions:
-        raise InputError(nothing_understood(sentence))
     if not seeds:
         terms = tuple(replace(one, term=replace(one.term, compared=False)) for one in terms)
     by = [_by(one, hearing, seeds) for one in terms]

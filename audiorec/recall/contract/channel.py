@@ -418,7 +418,7 @@ class Channel(ABC):
 
         Channels that count have no such method: they learn everything anew in one pass.
         """
-        raise NotImplementedError
+        raise NotImplementedError  # never reached: `check_start` asks `goes_on` first
 
     @abstractmethod
     def _similarities(self, queries: Queries) -> FloatArray:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
 from errno import EACCES, ENOTDIR, EPERM, EROFS
+from itertools import chain
 from typing import TYPE_CHECKING, Any, TextIO
 
 from audiorec.errors import (
@@ -120,7 +121,7 @@ def print_table(
     """Print rows: an aligned table on a terminal, tab-separated values in a pipe.
 
     `digits` is the number of decimals of a float on a terminal. Rows are streamed in a pipe, and on
-    a terminal if every column has a fixed width.
+    a terminal if every column has a fixed width. Of no rows a terminal shows nothing.
     """
     table = [column(one) for one in columns]
     if not sys.stdout.isatty():
@@ -128,12 +129,16 @@ def print_table(
         for row in rows:
             out(*row)
         return
+    rows = iter(rows)
+    first = next(rows, None)
+    if first is None:
+        return
     paper, colour = drawn_on(sys.stdout), is_coloured(sys.stdout)
     width = shutil.get_terminal_size().columns
     heading = fold(visible(title), width)
     for line in (f"\033[3m{one}\033[0m" if colour else one for one in heading):
         print(line, file=paper)
-    for line in draw(table, rows, width=width, digits=digits, colour=colour):
+    for line in draw(table, chain([first], rows), width=width, digits=digits, colour=colour):
         print(line, file=paper, flush=True)
 
 

@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 from needs import needs
 
+from audiorec.columns import ListColumns, LogColumns, StoreColumns
+
 REPOSITORY = Path(__file__).parents[1]
 ROOT, COMMANDS = REPOSITORY / "audiorec", REPOSITORY / "cli" / "audiorec_cli"
 PACKAGES = sorted(path.parent for path in ROOT.rglob("__init__.py") if path.parent != ROOT)
-LOOSE = {"distribution", "errors", "exports", "options", "spec", "types"}
+LOOSE = {"columns", "distribution", "errors", "exports", "options", "spec", "types"}
 LAZY = "from audiorec.exports import lazy\n\n__getattr__, __dir__ = lazy(__name__)\n"
 
 
@@ -147,3 +149,17 @@ def test_arrays_have_one_name_a_kind():
         p for p in ROOT.rglob("*.py") if p != ROOT / "types.py" and alias.search(p.read_text())
     ]
     assert others == []
+
+
+def test_a_column_that_crosses_rooms_is_spelled_once():
+    """Ids stand in ``audiorec/columns.py``; what other programs wrote has names of its own."""
+    foreign = {"databases", "lastfm", "navidrome", "yambda"}
+    shared = {StoreColumns.ID, LogColumns.USER, ListColumns.GROUP}
+    strewn = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in ROOT.rglob("*.py")
+        if path.name != "columns.py" and path.stem not in foreign
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and node.value in shared
+    ]
+    assert strewn == []

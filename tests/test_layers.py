@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1] / "audiorec"
-BASE = {"distribution", "errors", "exports", "options", "spec", "types"}
+BASE = {"columns", "distribution", "errors", "exports", "options", "spec", "types"}
 FILES = BASE | {"files"}
 STORE = FILES | {"store", "tagger"}  # the store checks statistics, which the tagger defines
 SEARCH = STORE | {"engines", "runs", "search"}

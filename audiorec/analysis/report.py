@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from audiorec.analysis.job import Correlations
 from audiorec.analysis.pearson import BINS, normality
+from audiorec.columns import LogColumns
 from audiorec.distribution import created_by
 from audiorec.errors import InputError
 from audiorec.evaluation.pictures import require_figure
@@ -106,7 +107,7 @@ def write_correlations(path: Path, found: Correlations, *, about: Mapping[str, A
     }
     table = pa.table(
         {
-            "user_id": pa.array(found.user_ids),
+            LogColumns.USER: pa.array(found.user_ids),
             "r": pa.array(found.r.astype(np.float32)),
             "n": pa.array(found.n.astype(np.int32)),
             "favourites": pa.array(found.favourites.astype(np.int32)),

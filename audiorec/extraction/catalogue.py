@@ -40,6 +40,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 
+from audiorec.columns import StoreColumns
 from audiorec.errors import InputError, MissingFileError, StoreError
 from audiorec.files.storage import within_int64
 from audiorec.files.user_files import csv_rows, input_errors, table_rows
@@ -175,10 +176,10 @@ def read_manifest(path: Path) -> list[Source]:
         row number), or two rows have the same id.
     """
     failure = "cannot read the manifest"
-    rows = table_rows(path, failure, needed=("path", "song_id"))
+    rows = table_rows(path, failure, needed=("path", StoreColumns.ID))
     sources = []
     for number, row in enumerate(rows, start=2 if path.suffix != ".parquet" else 1):
-        file, name = row.get("path"), row.get("song_id")
+        file, name = row.get("path"), row.get(StoreColumns.ID)
         if not file or not name:
             raise InputError(f"{path}: row {number} has an empty path or song_id")
         sources.append(make_source(str(path.parent / str(file)), str(name)))
@@ -478,17 +479,17 @@ def _by_table(table: Path) -> Naming:
     for number, row in read_id_table(table):
         path = row["path"]
         key = path if "://" in path else _key(str(table.parent / path))
-        if names.setdefault(key, row["song_id"]) != row["song_id"]:
+        if names.setdefault(key, row[StoreColumns.ID]) != row[StoreColumns.ID]:
             raise InputError(
-                f"{table}: row {number} gives {row['path']} the id {row['song_id']!r}, but an "
-                f"earlier row {names[key]!r}"
+                f"{table}: row {number} gives {row['path']} the id {row[StoreColumns.ID]!r}, "
+                f"but an earlier row {names[key]!r}"
             )
         aliases += row_aliases(row)
     return Naming(lambda path, _default: names.get(_key(path)), aliases=aliases)
 
 
 def read_id_table(
-    table: Path, *, needed: Sequence[str] = ("path", "song_id")
+    table: Path, *, needed: Sequence[str] = ("path", StoreColumns.ID)
 ) -> Iterator[tuple[int, Mapping[str, str]]]:
     """Yield number and cells of each row of a CSV with the columns ``path`` and ``song_id``.
 
@@ -510,9 +511,9 @@ def row_aliases(row: Mapping[str, object]) -> Sequence[tuple[str, str]]:
     [('B-12', '17')]
     """
     return [
-        (value.strip(), str(row["song_id"]))
+        (value.strip(), str(row[StoreColumns.ID]))
         for column, value in row.items()
-        if column not in ("path", "song_id") and isinstance(value, str) and value.strip()
+        if column not in ("path", StoreColumns.ID) and isinstance(value, str) and value.strip()
     ]
 
 

@@ -33,6 +33,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from audiorec.columns import StoreColumns
 from audiorec.errors import DamagedFileError, InputError, StoreError
 from audiorec.extraction.catalogue import (
     AUDIO_EXTENSIONS,
@@ -53,12 +54,12 @@ KIND = "manifest"
 FORMAT_VERSION = 1
 GROUP_ROWS = 10_000
 MAX_CSV_BYTES = 4 << 30
-COLUMNS = ("path", "uri", "song_id", "size", "mtime_ns", "path_bytes", "problem")
+COLUMNS = ("path", "uri", StoreColumns.ID, "size", "mtime_ns", "path_bytes", "problem")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SCHEMA = pa.schema(
     [
         pa.field("path", pa.string(), nullable=False),
-        pa.field("song_id", pa.string(), nullable=False),
+        pa.field(StoreColumns.ID, pa.string(), nullable=False),
         pa.field("size", pa.int64(), nullable=False),
         pa.field("mtime_ns", pa.int64(), nullable=False),
         pa.field("path_bytes", pa.binary()),
@@ -195,7 +196,7 @@ class Manifest:
             size, mtime_ns = (_number(row.get(name)) for name in ("size", "mtime_ns"))
         except (ValueError, TypeError) as error:
             raise InputError(f"{self.place}: row {number}: {error}") from error
-        name = str(row.get("song_id") or printable(str(written)))
+        name = str(row.get(StoreColumns.ID) or printable(str(written)))
         problem = str(row.get("problem") or "") if self._is_ours else ""
         return Source(name, path, uri_of(path), size, mtime_ns, problem)
 
@@ -268,7 +269,7 @@ def _row(source: Source) -> dict[str, Any]:
     shown = printable(path)
     return {
         "path": shown,
-        "song_id": source.song_id,
+        StoreColumns.ID: source.song_id,
         "size": source.size,
         "mtime_ns": source.mtime_ns,
         "path_bytes": None if shown == path else os.fsencode(path),

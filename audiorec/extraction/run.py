@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from audiorec.audio.tags import SongTags
+from audiorec.columns import StoreColumns
 from audiorec.distribution import created_by, version_of
 from audiorec.errors import Failure, InputError, SongError, StoreError
 from audiorec.extraction.catalogue import Source, find_songs
@@ -57,7 +58,7 @@ from audiorec.store.schema import GENRE_TAG, TAGS, Kind, StoreMetadata, feature_
 
 def place_columns(source: Source) -> dict[str, Any]:
     """Return the columns of a song's id and location."""
-    return {name: getattr(source, name) for name in ("song_id", "uri", "size", "mtime_ns")}
+    return {name: getattr(source, name) for name in (StoreColumns.ID, "uri", "size", "mtime_ns")}
 
 
 def tag_columns(tags: SongTags, also: Collection[str]) -> dict[str, Any]:
@@ -527,11 +528,11 @@ def _complete_hashes(journal: Journal, policy: Policy) -> frozenset[str]:
 
 
 def _known(journal: Journal, hashes: frozenset[str] | None) -> list[KnownSong]:
-    names = ("song_id", "uri", "size", "mtime_ns", "content_hash")
+    names = (StoreColumns.ID, "uri", "size", "mtime_ns", "content_hash")
     rows = journal.known().select(names).to_pylist()
     return [KnownSong(**r) for r in rows if hashes is None or r["content_hash"] in hashes]
 
 
 def _failures(journal: Journal) -> list[KnownFailure]:
-    names = ("song_id", "uri", "size", "mtime_ns", "attempts", "status")
+    names = (StoreColumns.ID, "uri", "size", "mtime_ns", "attempts", "status")
     return [KnownFailure(**row) for row in journal.failures().select(names).to_pylist()]

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from audiorec.columns import StoreColumns
 from audiorec.errors import InputError
 from audiorec.evaluation.classification import Report, by_song, report
 from audiorec.extraction.backbones import extractor_config
@@ -227,13 +228,13 @@ def _from_folder(folder: Path) -> list[LabelledSong]:
 
 
 def _from_table(path: Path) -> list[LabelledSong]:
-    songs, needed, wanted = {}, ("path", "label"), ("song_id", "group")
+    songs, needed, wanted = {}, ("path", "label"), (StoreColumns.ID, "group")
     rows = table_rows(path, "cannot read the labels", needed=needed, wanted=wanted)
     for number, row in enumerate(rows, start=1):
         file, label = row.get("path"), row.get("label")
         if not file or not label:
             raise InputError(f"{path}: row {number} lacks a path or a label")
-        name = str(row.get("song_id") or file)
+        name = str(row.get(StoreColumns.ID) or file)
         if name in songs:
             raise InputError(f"{path}: row {number} repeats song {name!r}")
         source = make_source(str(path.parent / str(file)), name)

@@ -19,6 +19,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
+from audiorec.columns import StoreColumns
 from audiorec.errors import MissingFileError
 from audiorec.files.copies import with_local
 from audiorec.files.frames import arrow_to_pandas, arrow_to_polars, pandas_frame
@@ -67,7 +68,7 @@ if TYPE_CHECKING:
 COLUMNS = ("what", "value")
 # Shown unless empty; the other columns are bookkeeping.
 SHOWN = (
-    *("song_id", "title", "artist", "album", "duration_s", "loudness_lufs"),
+    *(StoreColumns.ID, "title", "artist", "album", "duration_s", "loudness_lufs"),
     *("segments", "status", "codec"),
     *("source_rate", "source_channels", "uri", "extracted_at"),
 )
@@ -174,7 +175,7 @@ class Library(SearchableStore):
         """
         names = number_names(self.metadata)
         columns = dict(zip(names, self.vectors.T, strict=True))
-        return pandas_frame(columns, index=("song_id", list(self.ids)))
+        return pandas_frame(columns, index=(StoreColumns.ID, list(self.ids)))
 
     @overload
     def ask(self, question: SimilarQuestion, *, chosen: Chosen | None = None) -> SimilarSongs: ...

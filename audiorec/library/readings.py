@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow.compute as pc
 
+from audiorec.columns import StoreColumns
 from audiorec.errors import AudiorecError, InputError, SongError
 from audiorec.files.arrow import floats, matrix
 from audiorec.files.frames import pandas_frame
@@ -86,11 +87,13 @@ def each_reading(
         block = numbers[start : start + BLOCK_ROWS]
         means = store.read_rows(block)[:, names.index("mean") :: len(names)]
         songs = store.rows(block.tolist())
-        known = {s["song_id"] for s in songs if series is not None and s["song_id"] in series}
+        known = {
+            s[StoreColumns.ID] for s in songs if series is not None and s[StoreColumns.ID] in series
+        }
         scores = series.read(known) if series is not None and known else {}
         labels = stored_labels(store, block)
         for n, (song, mean) in enumerate(zip(songs, means, strict=True)):
-            found = scores.get(song["song_id"])
+            found = scores.get(song[StoreColumns.ID])
             yield read_means(
                 store.metadata.classes,
                 mean,
@@ -167,7 +170,7 @@ def stored_tags(store: VectorStore, song_id: str) -> tuple[ScoreSeries | None, s
                 weights.sha256 not in networks or column not in about.features
             ):
                 return None, f"{path}: has no {column} of this extractor"
-            row = pc.index(file.read(["song_id"]).column("song_id"), song_id).as_py()
+            row = pc.index(file.read([StoreColumns.ID]).column(StoreColumns.ID), song_id).as_py()
             found = file.take([row], ["content_hash", "start_s", column]) if row >= 0 else None
             if found is None or (
                 found.column("content_hash")[0].as_py() != store.row(song_id)["content_hash"]
@@ -214,7 +217,7 @@ class Readings(dict[str, Reading]):
         for reading in self.values():
             for name, value in _columns(reading).items():
                 columns.setdefault(name, []).append(value)
-        return pandas_frame(columns, index=("song_id", list(self)))
+        return pandas_frame(columns, index=(StoreColumns.ID, list(self)))
 
     def __repr__(self) -> str:
         names, rows = self._table()
@@ -236,10 +239,10 @@ class Readings(dict[str, Reading]):
         return html_table(names, rows, caption=f"{len(self)} songs{more}{failed}")
 
     def _table(self) -> tuple[tuple[str, ...], list[tuple[object, ...]]]:
-        rows, names = [], ["song_id"]
+        rows, names = [], [StoreColumns.ID]
         for song_id, reading in [*self.items()][:MOST_ROWS]:
             columns = _columns(reading)
-            names = ["song_id", *columns]
+            names = [StoreColumns.ID, *columns]
             rows.append((song_id, *columns.values()))
         return tuple(names), rows
 

@@ -21,6 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from audiorec.columns import StoreColumns
 from audiorec.errors import InputError, SongError
 from audiorec.extraction.catalogue import Source
 from audiorec.files.arrow import string_array
@@ -232,7 +233,7 @@ class _Opener:
 def _entry(path: str, song: "Song") -> dict[str, Any]:
     """Return the columns that the song of a file would have."""
     return {
-        "song_id": path,
+        StoreColumns.ID: path,
         "uri": str(Path(path).expanduser().absolute()),
         "duration_s": song.info.duration_s,
         "artist": song.tags.artist,

@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from audiorec.columns import ListColumns, LogColumns
 from audiorec.files.user_files import column_names
 from audiorec.listening.events import EVENTS, OLD_NAMES, PLACES, Interactions, is_listening
 from audiorec.listening.interactions import CSV_ENDS, unmatched
@@ -18,7 +19,7 @@ from audiorec.listening.sequences import count_noise
 TableKind = Literal["interactions", "side", "triples", "candidates", "targets"]
 KINDS: tuple[TableKind, ...] = get_args(TableKind)
 FAILURE = "cannot be read"
-OF_TARGETS = {"user_id", "song_id"}  # and nothing else, or ``group_id``
+OF_TARGETS = {LogColumns.USER, LogColumns.SONG}  # and nothing else, or ``group_id``
 OF_LISTS = ("rank", "channel", "similarity")  # at least one of them, and no ``event``
 
 
@@ -42,12 +43,12 @@ def guess_kind(path: Path) -> TableKind:
     names = set(column_names(path, FAILURE))
     if names >= {"head", "relation", "tail"}:
         return "triples"
-    if "event" in names or "song_id" not in names:
+    if LogColumns.EVENT in names or LogColumns.SONG not in names:
         return "interactions"
-    if "user_id" in names:
+    if LogColumns.USER in names:
         if names & set(OF_LISTS):
             return "candidates"
-        return "targets" if "group_id" in names or names == OF_TARGETS else "interactions"
+        return "targets" if ListColumns.GROUP in names or names == OF_TARGETS else "interactions"
     return "interactions" if names & {*PLACES, *OLD_NAMES} else "side"
 
 
@@ -106,7 +107,7 @@ def match_songs(interactions: Interactions, song_ids: Collection[str]) -> dict[s
         "songs_matched": len(interactions.song_ids) - len(absent),
         "songs_unmatched": len(absent),
         "rows_unmatched": sum(absent.values()),
-        "most_frequent_unmatched": [{"song_id": i, "rows": rows} for i, rows in first],
+        "most_frequent_unmatched": [{LogColumns.SONG: i, "rows": rows} for i, rows in first],
     }
 
 

@@ -13,14 +13,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from audiorec.columns import LogColumns
 from audiorec.errors import DamagedFileError, ShapeError
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int32Array
 
 EVENTS = ("play", "finish", "skip", "like", "dislike", "playlist", "block")
 ARTIST_EVENTS = ("follow", "block")  # about an artist, if the row has no song
 LISTENING = ("play", "finish", "skip")  # events in which the song was heard
-COLUMNS = ("user_id", "song_id", "timestamp", "event")
-OPTIONAL_COLUMNS = ("played_ratio", "weight")
+COLUMNS = (LogColumns.USER, LogColumns.SONG, LogColumns.TIME, LogColumns.EVENT)
+OPTIONAL_COLUMNS = (LogColumns.PLAYED_RATIO, LogColumns.WEIGHT)
 # Optional string columns of an event: its session, list, artist, and the product it came from.
 LABELS = ("session_id", "list_id", "artist_id", "entry")
 PLACES = ("session_id", "list_id")  # ordered by row number if times are missing
@@ -28,12 +29,12 @@ OLD_NAMES = {"playlist_id": "list_id"}
 MICROSECONDS = 1e6
 SCHEMA = pa.schema(  # of logs that audiorec writes
     [
-        ("user_id", pa.string()),
-        ("song_id", pa.string()),
-        ("timestamp", pa.timestamp("us", tz="UTC")),
-        ("event", pa.string()),
-        ("played_ratio", pa.float32()),
-        ("weight", pa.float32()),
+        (LogColumns.USER, pa.string()),
+        (LogColumns.SONG, pa.string()),
+        (LogColumns.TIME, pa.timestamp("us", tz="UTC")),
+        (LogColumns.EVENT, pa.string()),
+        (LogColumns.PLAYED_RATIO, pa.float32()),
+        (LogColumns.WEIGHT, pa.float32()),
     ]
 )
 NAMED_ROWS = 10  # row numbers reported for each kind
@@ -315,7 +316,14 @@ class Interactions:
 
     def take(self, rows: npt.NDArray[Any]) -> "Interactions":
         """Return the events at `rows` (numbers or a mask); the id tables are unchanged."""
-        columns = ("user", "song", "timestamp", "event", "played_ratio", "weight")
+        columns = (
+            "user",
+            "song",
+            LogColumns.TIME,
+            LogColumns.EVENT,
+            LogColumns.PLAYED_RATIO,
+            LogColumns.WEIGHT,
+        )
         labels = {name: label.take(rows) for name, label in self.labels.items()}
         return replace(self, labels=labels, **{n: getattr(self, n)[rows] for n in columns})
 
@@ -325,12 +333,12 @@ class Interactions:
         stamps = np.rint(np.where(unknown, 0, self.timestamp) * MICROSECONDS).astype(np.int64)
         ratio = pa.array(self.played_ratio, mask=np.isnan(self.played_ratio))
         columns = {
-            "user_id": self.user_id,
-            "song_id": self.song_id,
-            "timestamp": pa.array(stamps, mask=unknown).cast(pa.timestamp("us", tz="UTC")),
-            "event": _dictionary(self.event.astype(np.int32), EVENTS),
-            "played_ratio": ratio,
-            "weight": pa.array(self.weight),
+            LogColumns.USER: self.user_id,
+            LogColumns.SONG: self.song_id,
+            LogColumns.TIME: pa.array(stamps, mask=unknown).cast(pa.timestamp("us", tz="UTC")),
+            LogColumns.EVENT: _dictionary(self.event.astype(np.int32), EVENTS),
+            LogColumns.PLAYED_RATIO: ratio,
+            LogColumns.WEIGHT: pa.array(self.weight),
         }
         return pa.table(columns)
 

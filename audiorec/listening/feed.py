@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from audiorec.columns import LogColumns
 from audiorec.errors import InputError, MissingStoreError, StoreError
 from audiorec.files.json_files import parse_json, unsealed
 from audiorec.files.own_files import read_own
@@ -34,7 +35,7 @@ BUCKET_SCHEMA = pa.schema(
         pa.field("times", pa.list_(pa.float64()), nullable=False),  # seconds since 1970 or NaN
     ]
 )
-SONGS_SCHEMA = pa.schema([pa.field("song_id", pa.string(), nullable=False)])
+SONGS_SCHEMA = pa.schema([pa.field(LogColumns.SONG, pa.string(), nullable=False)])
 MAX_MANIFEST_BYTES = 1 << 20
 MAX_BUCKETS = 100_000
 PADDING = -1
@@ -125,7 +126,7 @@ class PreparedLog:
     def song_ids(self) -> tuple[str, ...]:
         """Sorted song ids, indexed by song number."""
         with TableFile.open(self.path / SONGS) as file:
-            found = tuple(file.read_as(SONGS_SCHEMA).column("song_id").to_pylist())
+            found = tuple(file.read_as(SONGS_SCHEMA).column(LogColumns.SONG).to_pylist())
         if len(found) != self.about["songs"]:
             raise StoreError(f"{self.path / SONGS}: number of songs differs from {MANIFEST}")
         return found

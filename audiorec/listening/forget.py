@@ -26,6 +26,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from audiorec.columns import ListColumns, LogColumns, ShownColumns
 from audiorec.errors import DamagedFileError, InputError, StoreError
 from audiorec.files.json_files import parse_json
 from audiorec.files.own_files import read_own, refuse_link, replaced, run_folder_path, write_errors
@@ -65,11 +66,11 @@ OWN_KINDS = (
 )
 ALIGNMENT = "alignment"  # written by `audiorec.recall.federated.alignment`
 # Columns that identify the kind of files that audiorec did not write.
-LOG = frozenset({"song_id", "event"})
-CANDIDATES = frozenset({"user_id", "song_id", "rank"})
-EXPOSURES = frozenset({"user_id", "song_id", "shown_at"})
-RANKED_LISTS = frozenset({"user_id", "list_id", "rank"})
-TARGETS = frozenset({"user_id", "song_id"})
+LOG = frozenset({LogColumns.SONG, LogColumns.EVENT})
+CANDIDATES = frozenset({LogColumns.USER, LogColumns.SONG, "rank"})
+EXPOSURES = frozenset({LogColumns.USER, LogColumns.SONG, ShownColumns.AT})
+RANKED_LISTS = frozenset({LogColumns.USER, "list_id", "rank"})
+TARGETS = frozenset({LogColumns.USER, LogColumns.SONG})
 
 
 class KeptKind(StrEnum):
@@ -205,19 +206,19 @@ def _kind(path: Path) -> KeptKind:
     twice = {name for name in names if names.count(name) > 1}
     if not path.name.lower().endswith(CSV_ENDS):
         said = str(_about(path).get("kind", ""))
-        if said == ALIGNMENT and names == ["user_id"]:
+        if said == ALIGNMENT and names == [LogColumns.USER]:
             return KeptKind.ALIGNED
-        if said in OWN_KINDS and "user_id" in names and not twice:
+        if said in OWN_KINDS and LogColumns.USER in names and not twice:
             return KeptKind.LOG if said == "interactions" else KeptKind.USERS
         if said:
             raise DamagedFileError(f"{path}: holds {said}, which has no rows per user")
     there = set(names)
     if twice:
         raise DamagedFileError(f"{path}: the column {min(twice)!r} is duplicated")
-    if there >= LOG and there & {"user_id", *PLACES, *OLD_NAMES}:
+    if there >= LOG and there & {LogColumns.USER, *PLACES, *OLD_NAMES}:
         return KeptKind.LOG
     by_user = (CANDIDATES, EXPOSURES, RANKED_LISTS)
-    if any(there >= one for one in by_user) or TARGETS <= there <= TARGETS | {"group_id"}:
+    if any(there >= one for one in by_user) or TARGETS <= there <= TARGETS | {ListColumns.GROUP}:
         return KeptKind.CANDIDATES
     raise DamagedFileError(
         f"{path}: is not a listening log, table of users or list of candidates; inspect it: "
@@ -241,13 +242,13 @@ def _alignments(path: Path) -> set[str]:
 def _from_alignment(path: Path, user_id: str) -> tuple[int, int]:
     """Replace the user's id in an alignment by an empty one, so that row numbers do not change."""
     with TableFile.open(path) as file:
-        schema, table = _bare(file.schema), file.read(["user_id"])
-    ids = table.column("user_id")
+        schema, table = _bare(file.schema), file.read([LogColumns.USER])
+    ids = table.column(LogColumns.USER)
     gone = pc.equal(ids, user_id)
     removed, named = (int(pc.sum(one).as_py() or 0) for one in (gone, pc.not_equal(ids, "")))
     if removed:
         kept = pc.if_else(gone, "", ids)
-        write_plain(path, pa.table({"user_id": kept}).cast(schema))
+        write_plain(path, pa.table({LogColumns.USER: kept}).cast(schema))
     return removed, named - removed
 
 
@@ -306,7 +307,7 @@ def _bare(schema: Any) -> Any:
 
 def _id_columns(names: Sequence[str]) -> list[str]:
     """Return the columns that identify a row's user; the first non-empty one counts."""
-    known = ("user_id", PLACES[0], PLACES[1], *OLD_NAMES)
+    known = (LogColumns.USER, PLACES[0], PLACES[1], *OLD_NAMES)
     return [name for name in known if name in names]
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from audiorec.columns import LogColumns
 from audiorec.errors import InputError, ShapeError
 from audiorec.types import (
     BoolArray,
@@ -31,7 +32,7 @@ DAY_S = 86_400.0
 class Likes(Ragged):
     """Liked songs of U users, each user's in order of time."""
 
-    COLUMNS = ("song", "weight", "time")
+    COLUMNS = ("song", LogColumns.WEIGHT, "time")
 
     starts: Int64Array  # (U + 1,): start of each user's sequence
     song: Int64Array  # (P,)
@@ -78,7 +79,7 @@ class Spans:
 class Histories(Ragged):
     """Weighted lists of songs, one per row."""
 
-    COLUMNS = ("song", "weight")
+    COLUMNS = ("song", LogColumns.WEIGHT)
 
     starts: Int64Array  # (n + 1,)
     song: Int64Array  # (P,)

@@ -36,6 +36,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
+from audiorec.columns import LogColumns
 from audiorec.errors import DamagedFileError, InputError
 from audiorec.files.parquet_files import open_parquet
 from audiorec.files.user_files import (
@@ -85,7 +86,7 @@ from audiorec.types import BoolArray, Int64Array
 
 BLOCK_ROWS = 1 << 18
 BLOCK_BYTES = 16 << 20  # of a CSV
-TEXT_COLUMNS = ("user_id", "song_id", "event", *LABELS, *OLD_NAMES)
+TEXT_COLUMNS = (LogColumns.USER, LogColumns.SONG, LogColumns.EVENT, *LABELS, *OLD_NAMES)
 KNOWN = (*COLUMNS, *OPTIONAL_COLUMNS, *LABELS, *OLD_NAMES)
 CSV_ENDS = (".csv", ".csv.gz")
 FAILURE = "cannot be read"
@@ -211,13 +212,13 @@ def _unit_of(file: LogFile) -> int | None:
     """Return the most frequent time unit of a file; None if it has no times."""
     with open_parquet(file.path, memory_map=True) as opened:
         schema = opened.schema_arrow
-        if schema.names.count("timestamp") != 1:
+        if schema.names.count(LogColumns.TIME) != 1:
             return None
-        kind = schema.field("timestamp").type
+        kind = schema.field(LogColumns.TIME).type
         if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
             return DATE
         counts = np.zeros(DATE + 1, np.int64)
-        for batch in opened.iter_batches(batch_size=BLOCK_ROWS, columns=["timestamp"]):
+        for batch in opened.iter_batches(batch_size=BLOCK_ROWS, columns=[LogColumns.TIME]):
             _, units = to_times(batch.column(0))
             counts += np.bincount(units[units >= 0], minlength=DATE + 1)
     return int(counts.argmax()) if counts.any() else None
@@ -257,9 +258,9 @@ def _known_columns(names: list[str], path: Path, *, alone: bool) -> list[str]:
     needed = set(COLUMNS)
     # A session or list without a user is its own user, and is ordered even without times.
     if any(name in names for name in (*PLACES, *OLD_NAMES)):
-        needed -= {"user_id", "timestamp"}
-    elif alone and "timestamp" not in names:  # counts
-        needed -= {"timestamp", "event"}
+        needed -= {LogColumns.USER, LogColumns.TIME}
+    elif alone and LogColumns.TIME not in names:  # counts
+        needed -= {LogColumns.TIME, LogColumns.EVENT}
     for name in KNOWN:
         if names.count(name) > 1 or (name in needed and name not in names):
             raise InputError(
@@ -284,11 +285,11 @@ def _check_type(field: Any, path: Path) -> None:
         kind = kind.value_type
     is_text = types.is_string(kind) or types.is_large_string(kind)
     is_number = types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind)
-    if field.name == "event":
+    if field.name == LogColumns.EVENT:
         good, wanted = is_text, f"one of {', '.join(EVENTS)}"
     elif field.name in TEXT_COLUMNS:
         good, wanted = is_text or types.is_integer(kind), "text or whole numbers"
-    elif field.name == "timestamp":
+    elif field.name == LogColumns.TIME:
         is_time = types.is_timestamp(kind) or types.is_date(kind)
         good, wanted = is_text or is_number or is_time, "times, numbers or texts of them"
     else:
@@ -380,8 +381,8 @@ def _interactions(
 ) -> Interactions:
     """Build the log, separating rows about songs from rows about artists."""
     user, user_ids = _used(columns["user"], columns["user_ids"])
-    of_artist = columns["event"] >= len(EVENTS)
-    main = {n: columns[n][~of_artist] for n in ("timestamp", "event", "played_ratio", "weight")}
+    of_artist = columns[LogColumns.EVENT] >= len(EVENTS)
+    main = {n: columns[n][~of_artist] for n in LogColumns.VALUES}
     song, song_ids = _used(columns["song"][~of_artist], columns["song_ids"])
     labels = {}
     for name in LABELS:
@@ -404,8 +405,8 @@ def _interactions(
             artist_ids=artist_ids,
             user=user[of_artist],
             artist=artist,
-            timestamp=columns["timestamp"][of_artist],
-            event=(columns["event"][of_artist] - len(EVENTS)).astype(np.int8),
+            timestamp=columns[LogColumns.TIME][of_artist],
+            event=(columns[LogColumns.EVENT][of_artist] - len(EVENTS)).astype(np.int8),
         ),
     )
 
@@ -442,28 +443,28 @@ def clean_block(block: LogBlock, notes: ReadingNotes) -> tuple[int, dict[str, An
             bad[where] = True
 
     labels: dict[str, Any] = {name: block.text(name) for name in LABELS}
-    users = pc.coalesce(_filled(block.text("user_id")), *(_filled(labels[n]) for n in PLACES))
-    songs, no_song = block.text("song_id"), _empty(block.text("song_id"))
-    note(ProblemKind.USER, _empty(users), block.text("user_id"))
+    users = pc.coalesce(_filled(block.text(LogColumns.USER)), *(_filled(labels[n]) for n in PLACES))
+    songs, no_song = block.text(LogColumns.SONG), _empty(block.text(LogColumns.SONG))
+    note(ProblemKind.USER, _empty(users), block.text(LogColumns.USER))
     events = _event_codes(block, no_song)
     of_artist = events >= len(EVENTS)
     note(ProblemKind.SONG, no_song & ~of_artist, songs)
     note(ProblemKind.ARTIST, of_artist & _empty(labels["artist_id"]), labels["artist_id"])
-    note(ProblemKind.EVENT, events < 0, block.column("event"))
-    times, units = to_times(block.column("timestamp"))
+    note(ProblemKind.EVENT, events < 0, block.column(LogColumns.EVENT))
+    times, units = to_times(block.column(LogColumns.TIME))
     has_place = ~_empty(labels[PLACES[0]]) | ~_empty(labels[PLACES[1]])
-    has_time = block.column("timestamp").is_valid().to_numpy(zero_copy_only=False)
-    is_counted = "timestamp" not in block.table.schema.names
+    has_time = block.column(LogColumns.TIME).is_valid().to_numpy(zero_copy_only=False)
+    is_counted = LogColumns.TIME not in block.table.schema.names
     units[~has_time & (has_place | is_counted)] = NO_TIME
-    note(ProblemKind.TIMESTAMP, units == UNREADABLE, block.column("timestamp"))
-    note(ProblemKind.RANGE, units == OUT_OF_RANGE, block.column("timestamp"))
+    note(ProblemKind.TIMESTAMP, units == UNREADABLE, block.column(LogColumns.TIME))
+    note(ProblemKind.RANGE, units == OUT_OF_RANGE, block.column(LogColumns.TIME))
     if block.unit is not None:
         times, units, other = _in_seconds(times, units, block.unit)
-        note(ProblemKind.UNIT, other, block.column("timestamp"))
+        note(ProblemKind.UNIT, other, block.column(LogColumns.TIME))
     ratios, wrong = _ratios(block)
-    note(ProblemKind.RATIO, wrong, block.column("played_ratio"))
+    note(ProblemKind.RATIO, wrong, block.column(LogColumns.PLAYED_RATIO))
     weights, wrong = _weights(block)
-    note(ProblemKind.WEIGHT, wrong, block.column("weight"))
+    note(ProblemKind.WEIGHT, wrong, block.column(LogColumns.WEIGHT))
     notes.bad_rows += int(bad.sum())
     bad |= _out_of_days(times, units, block, notes, ~bad)
     good = pa.array(~bad)
@@ -471,7 +472,7 @@ def clean_block(block: LogBlock, notes: ReadingNotes) -> tuple[int, dict[str, An
     songs = pc.if_else(pa.array(of_artist), None, songs)
     texts: dict[str, Any] = {"user": users, "song": songs, **labels}
     columns = {name: pc.dictionary_encode(_filled(c).filter(good)) for name, c in texts.items()}
-    arrays: dict[str, npt.NDArray[Any]] = {"row": numbers, "timestamp": times, "unit": units}
+    arrays: dict[str, npt.NDArray[Any]] = {"row": numbers, LogColumns.TIME: times, "unit": units}
     arrays |= {"event": events, "played_ratio": ratios, "weight": weights}
     columns |= {name: array[~bad] for name, array in arrays.items()}
     if block.folder >= 0:
@@ -516,8 +517,8 @@ def _sameness(columns: dict[str, Any]) -> npt.NDArray[np.uint64]:
         of_text = np.frombuffer(b"".join([*digests, bytes(8)]), np.uint64)
         total = (total ^ of_text[columns[name].indices.fill_null(-1).to_numpy()]) * _MIX
     # Rounded to milliseconds, since files in other time units may differ in the last digits.
-    columns = {**columns, "timestamp": np.rint(columns["timestamp"] * 1000.0)}
-    for name in ("timestamp", "event", "played_ratio", "weight"):
+    columns = {**columns, LogColumns.TIME: np.rint(columns[LogColumns.TIME] * 1000.0)}
+    for name in LogColumns.VALUES:
         # Canonical forms of zero and NaN.
         numbers = np.where(np.isnan(columns[name]), np.nan, columns[name] + 0.0).astype(np.float64)
         total = (total ^ (total >> np.uint64(29)) ^ numbers.view(np.uint64)) * _MIX
@@ -544,17 +545,17 @@ def _once(columns: dict[str, Any], notes: ReadingNotes) -> dict[str, Any]:
     if "folder" not in columns:
         return columns
     folder, same = columns.pop("folder"), columns.pop("same")
-    again = delivered_again(folder, same, ~np.isnan(columns["timestamp"]))
+    again = delivered_again(folder, same, ~np.isnan(columns[LogColumns.TIME]))
     notes.again += int(again.sum())
-    names = ("user", "song", *LABELS, "timestamp", "event", "played_ratio", "weight")
+    names = ("user", "song", *LABELS, *LogColumns.VALUES)
     return columns | {name: columns[name][~again] for name in names}
 
 
 def _event_codes(block: LogBlock, no_song: BoolArray) -> npt.NDArray[np.int8]:
     """Return indices into ``EVENTS + ARTIST_EVENTS``, -1 if unknown; plays if there is none."""
-    if "event" not in block.table.schema.names:
+    if LogColumns.EVENT not in block.table.schema.names:
         return np.full(len(block), EVENTS.index("play"), np.int8)
-    column = without_dictionary(block.column("event"))
+    column = without_dictionary(block.column(LogColumns.EVENT))
     of_song, of_artist = (
         pc.index_in(column, value_set=pa.array(names)).fill_null(-1).to_numpy(zero_copy_only=False)
         for names in (EVENTS, ARTIST_EVENTS)
@@ -582,14 +583,14 @@ def _empty(ids: Any) -> BoolArray:
 
 
 def _ratios(block: LogBlock) -> tuple[Any, BoolArray]:
-    ratios, bad = to_floats(block.column("played_ratio"))
+    ratios, bad = to_floats(block.column(LogColumns.PLAYED_RATIO))
     bad |= (ratios < 0) | (ratios > CLAMPED_RATIO)
     # Replace bad values, which may exceed float32.
     return np.where(bad, np.nan, np.minimum(ratios, 1.0)).astype(np.float32), bad
 
 
 def _weights(block: LogBlock) -> tuple[Any, BoolArray]:
-    column = block.column("weight")
+    column = block.column(LogColumns.WEIGHT)
     weights, bad = to_floats(column)
     given = column.is_valid().to_numpy(zero_copy_only=False)
     bad |= given & ~((weights >= MIN_WEIGHT) & (weights <= MAX_WEIGHT))
@@ -623,7 +624,7 @@ def _one_unit(columns: dict[str, Any], notes: ReadingNotes) -> dict[str, Any]:
     """Convert times from the most frequent unit to seconds; drop rows in other units as bad."""
     if len(columns["user"]) == 0:
         return columns
-    units, times, rows = columns.pop("unit"), columns["timestamp"], columns.pop("row")
+    units, times, rows = columns.pop("unit"), columns[LogColumns.TIME], columns.pop("row")
     timed = units != NO_TIME
     usual = int(np.bincount(units[timed]).argmax()) if timed.any() else DATE
     other = timed & (units != usual)
@@ -632,11 +633,11 @@ def _one_unit(columns: dict[str, Any], notes: ReadingNotes) -> dict[str, Any]:
         example = f"{times[first]:.0f} is in {UNIT_NAMES[units[first]]}, not {UNIT_NAMES[usual]}"
         notes.add(ProblemKind.UNIT, rows[other], example)
         notes.bad_rows += int(other.sum())
-        names = ["user", "song", *LABELS, "timestamp", "event", "played_ratio", "weight"]
+        names = ["user", "song", *LABELS, *LogColumns.VALUES]
         names += [name for name in ("folder", "same") if name in columns]
         columns |= {name: columns[name][~other] for name in names}
     if usual != DATE:
-        columns["timestamp"] = columns["timestamp"] / 1000.0**usual
+        columns[LogColumns.TIME] = columns[LogColumns.TIME] / 1000.0**usual
     return columns
 
 

@@ -25,6 +25,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from audiorec.columns import LogColumns
 from audiorec.distribution import created_by
 from audiorec.engines.tasks import Engine
 from audiorec.errors import AudiorecError, DamagedFileError, InputError, LostBlocksError, StoreError
@@ -83,8 +84,8 @@ PIECE_SCHEMA = pa.schema(
         ("song", pa.int32()),
         ("time", pa.float64()),
         ("unit", pa.int8()),
-        ("event", pa.int8()),
-        ("played_ratio", pa.float32()),
+        (LogColumns.EVENT, pa.int8()),
+        (LogColumns.PLAYED_RATIO, pa.float32()),
     ]
 )
 # Additional columns for a log in several folders, to detect rows that were delivered twice.
@@ -130,12 +131,12 @@ class Spill:
 
     def add(self, columns: dict[str, Any]) -> None:
         """Add the usable rows of a block, as returned by `clean_block`."""
-        unit, event = columns["unit"], columns["event"]
+        unit, event = columns["unit"], columns[LogColumns.EVENT]
         song = self._numbered(columns["song"], unit)
         for code in np.unique(unit).tolist():
             at = np.flatnonzero(unit == code)
             self.units[code] += len(at)
-            self.first_number.setdefault(code, float(columns["timestamp"][at[0]]))
+            self.first_number.setdefault(code, float(columns[LogColumns.TIME][at[0]]))
             known = self.first_rows.setdefault(code, [])
             known += columns["row"][at[: NAMED_ROWS - len(known)]].tolist()
         owners = columns[LABEL_OF.get(self.spec.by, "user")]
@@ -149,10 +150,12 @@ class Spill:
             {
                 "owner_id": owners.dictionary_decode(),
                 "song": arrow_array(song, pa.int32()),
-                "time": arrow_array(np.ascontiguousarray(columns["timestamp"]), pa.float64()),
+                "time": arrow_array(np.ascontiguousarray(columns[LogColumns.TIME]), pa.float64()),
                 "unit": arrow_array(unit.astype(np.int8), pa.int8()),
-                "event": arrow_array(event.astype(np.int8), pa.int8()),
-                "played_ratio": arrow_array(columns["played_ratio"], pa.float32()),
+                LogColumns.EVENT: arrow_array(event.astype(np.int8), pa.int8()),
+                LogColumns.PLAYED_RATIO: arrow_array(
+                    columns[LogColumns.PLAYED_RATIO], pa.float32()
+                ),
             }
         )
         for name, kind in OF_FOLDERS:
@@ -239,7 +242,7 @@ def bucket_sequences(rows: Any, rank: Int32Array, *, unit: int, spec: PrepareSpe
     if not good.all():
         rows = rows.filter(pa.array(good))
     owner, owner_ids = _sorted_codes(rows.column("owner_id"))
-    time, event = rows.column("time").to_numpy(), rows.column("event").to_numpy()
+    time, event = rows.column("time").to_numpy(), rows.column(LogColumns.EVENT).to_numpy()
     of_song = event < len(EVENTS)
     n_rows = int(of_song.sum())
     song = rows.column("song").to_numpy()[of_song]
@@ -253,7 +256,7 @@ def bucket_sequences(rows: Any, rank: Int32Array, *, unit: int, spec: PrepareSpe
         song=rank[song],
         timestamp=time[of_song] / (1.0 if unit == DATE else 1000.0**unit),
         event=event[of_song],
-        played_ratio=rows.column("played_ratio").to_numpy()[of_song],
+        played_ratio=rows.column(LogColumns.PLAYED_RATIO).to_numpy()[of_song],
         weight=np.ones(n_rows, np.float32),
         labels={} if label is None else {label: TextColumn(owner[of_song], owner_ids)},
     )
@@ -449,7 +452,7 @@ def _spill(
     notes, rows_read, total = ReadingNotes(), 0, _rows_in(path)
     spill = Spill(run.path, spec)
     for block in interaction_blocks(path, notes):
-        if not {"timestamp", *PLACES, *OLD_NAMES} & set(block.table.schema.names):
+        if not {LogColumns.TIME, *PLACES, *OLD_NAMES} & set(block.table.schema.names):
             raise InputError(
                 f"{path}: no timestamp: a log of counts, which has no sequences to prepare; "
                 "train on the log itself"
@@ -474,7 +477,7 @@ def _spill(
     rank = np.full(len(texts), -1, np.int32)
     rank[order] = np.arange(len(order), dtype=np.int32)
     ids = texts.take(arrow_array(order.astype(np.int64), pa.int64()))
-    write_plain(run.path / SONGS, pa.table({"song_id": ids}).cast(SONGS_SCHEMA))
+    write_plain(run.path / SONGS, pa.table({LogColumns.SONG: ids}).cast(SONGS_SCHEMA))
     write_plain(run.path / NUMBERS, pa.table({"rank": arrow_array(rank, pa.int32())}))
     job = {
         "fingerprint": identity,

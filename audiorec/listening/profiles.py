@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from audiorec.columns import LogColumns
 from audiorec.errors import InputError
 from audiorec.files.user_files import read_table
 from audiorec.types import BoolArray, FloatArray, IdMap
 
-USER_ID = "user_id"
+USER_ID = LogColumns.USER
 MIN_COUNT = 5  # users that must share a value before it gets its own column
 MAX_VALUES = 100  # value columns per category
 LARGEST_NUMBER = 1e100  # its square, and sums of squares, still fit into float64

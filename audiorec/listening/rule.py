@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from audiorec.columns import LogColumns
 from audiorec.errors import InputError
 from audiorec.files.user_files import read_text
 from audiorec.listening.events import EVENTS, Interactions, is_listening
@@ -81,7 +82,9 @@ class Clause:
             _check(low <= high, "disliked_below", f"at most liked_from ({high})", low)
         _check(self.verdict in tuple(Verdict), "verdict", ", ".join(Verdict), self.verdict)
         _check(isinstance(self.explicit, bool), "explicit", "true or false", self.explicit)
-        _check(_between(self.weight, 1e-3, 1e3), "weight", "from 0.001 to 1000", self.weight)
+        _check(
+            _between(self.weight, 1e-3, 1e3), LogColumns.WEIGHT, "from 0.001 to 1000", self.weight
+        )
 
 
 def default_clauses() -> dict[str, Clause]:

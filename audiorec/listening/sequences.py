@@ -32,6 +32,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
+from audiorec.columns import LogColumns
 from audiorec.errors import InputError, ShapeError
 from audiorec.listening.events import EVENTS, Interactions, is_listening
 from audiorec.types import (
@@ -223,7 +224,7 @@ class Sequences(Ragged):
         Session number of each play, from ``session_id``; -1 if it has none.
     """
 
-    COLUMNS = ("song", "time", "weight", "session")
+    COLUMNS = ("song", "time", LogColumns.WEIGHT, "session")
 
     owner_ids: tuple[str, ...]
     song_ids: tuple[str, ...]

@@ -26,6 +26,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from audiorec.columns import LogColumns
 from audiorec.errors import DamagedFileError, ShapeError
 from audiorec.files.arrow import arrow_array
 from audiorec.files.tables import write_plain
@@ -100,8 +101,8 @@ def read_triples(path: Path) -> Triples:
         If the file is missing or lacks a column, an id has no type, a relation is empty, a
         weight is not finite and above 0, or a fact is duplicated.
     """
-    has_weight = "weight" in column_names(path, FACTS_FAILURE)
-    wanted = ("weight",) if has_weight else ()
+    has_weight = LogColumns.WEIGHT in column_names(path, FACTS_FAILURE)
+    wanted = (LogColumns.WEIGHT,) if has_weight else ()
     table = read_table(path, FACTS_FAILURE, needed=NEEDED, wanted=wanted, texts=True)
     if not len(table):
         raise DamagedFileError(f"{path}: {FACTS_FAILURE}: it has no rows")
@@ -113,7 +114,7 @@ def read_triples(path: Path) -> Triples:
     _refuse(path, lengths == 0, columns["relation"], "the relation is empty")
     weight = np.ones(len(table), np.float32)
     if has_weight:
-        texts = table.column("weight").combine_chunks()
+        texts = table.column(LogColumns.WEIGHT).combine_chunks()
         given = pc.binary_length(texts).fill_null(0).to_numpy(zero_copy_only=False) > 0
         numbers, _ = to_floats(pc.if_else(pa.array(given), texts, None))
         wrong = given & ~((numbers > 0) & (numbers < np.finfo(np.float32).max))
@@ -215,7 +216,7 @@ class SongSide:
 
     def write(self, path: Path) -> None:
         """Write a Parquet file for `read_side`, atomically."""
-        columns: dict[str, Any] = {"song_id": string_array(self.song_ids)}
+        columns: dict[str, Any] = {LogColumns.SONG: string_array(self.song_ids)}
         for name, category in self.categories.items():
             values = string_array(category.values)
             codes = pa.array(category.number, mask=category.number < 0)
@@ -243,12 +244,12 @@ def read_side(path: Path) -> SongSide:
     names = column_names(path, FAILURE)
     if len(names) > MOST_COLUMNS:
         raise DamagedFileError(f"{path}: {FAILURE}: {len(names)} columns, at most {MOST_COLUMNS}")
-    texts = dict.fromkeys(("song_id", *CATEGORIES, RELEASED), pa.string())
+    texts = dict.fromkeys((LogColumns.SONG, *CATEGORIES, RELEASED), pa.string())
     types = {name: kind for name, kind in texts.items() if name in names}
     table = read_table(
-        path, FAILURE, needed=("song_id",), wanted=None, types=types, null_values=[""]
+        path, FAILURE, needed=(LogColumns.SONG,), wanted=None, types=types, null_values=[""]
     )
-    ids = _texts(path, "song_id", without_dictionary(table.column("song_id")))
+    ids = _texts(path, LogColumns.SONG, without_dictionary(table.column(LogColumns.SONG)))
     order = _order(path, ids)
     table = table.take(arrow_array(order, pa.int64()))
     heard = {n: _flags(table.column(n)) for n in names if n.endswith(FROM_HEADS)}
@@ -256,7 +257,7 @@ def read_side(path: Path) -> SongSide:
     numbers: dict[str, FloatArray] = {}
     released = np.full(len(ids), np.nan, np.float32)
     for name in names:
-        if name == "song_id" or name in heard:
+        if name == LogColumns.SONG or name in heard:
             continue
         column = without_dictionary(table.column(name))
         if name == RELEASED:

@@ -16,6 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+from audiorec.columns import LogColumns
 from audiorec.errors import InputError, PlayerError
 from audiorec.files.own_files import RunFolder
 from audiorec.files.tables import write_plain
@@ -299,9 +300,9 @@ class _Made:
         question = recipe.question
         if recipe.sentence:
             few = self.library.ask(FindQuestion(text=recipe.sentence, k=OF_A_SENTENCE))
-            seeds = [*question.seeds, *(one["song_id"] for one in few.entries())]
+            seeds = [*question.seeds, *(one[LogColumns.SONG] for one in few.entries())]
             question = replace(question, seeds=tuple(dict.fromkeys(seeds)))
-        yield from (one["song_id"] for one in self.library.ask(question).entries())
+        yield from (one[LogColumns.SONG] for one in self.library.ask(question).entries())
 
 
 def _count(report: ServerReport, later: ContinuedLog) -> None:

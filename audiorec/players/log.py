@@ -20,6 +20,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from audiorec.columns import LogColumns
 from audiorec.distribution import created_by
 from audiorec.errors import InputError
 from audiorec.files.user_files import read_table
@@ -87,7 +88,11 @@ def continued(
     """
     now = time.time() if now_s is None else now_s
     mine = pc.equal(log.column("entry"), server).fill_null(False)
-    had = log.filter(mine).group_by(["user_id", "song_id", "event"]).aggregate([("weight", "sum")])
+    had = (
+        log.filter(mine)
+        .group_by([LogColumns.USER, LogColumns.SONG, LogColumns.EVENT])
+        .aggregate([(LogColumns.WEIGHT, "sum")])
+    )
     known = {
         (user, song, event): round(weight or 0)
         for user, song, event, weight in zip(*(c.to_pylist() for c in had.columns), strict=True)
@@ -141,7 +146,7 @@ def _later(one: float | None, other: float | None) -> float | None:
 def _without(log: Any, mine: Any, gone: set[tuple[str, str, str]]) -> Any:
     if not gone:
         return log
-    names = ("user_id", "song_id", "event")
+    names = (LogColumns.USER, LogColumns.SONG, LogColumns.EVENT)
     keys = zip(*(log.column(name).to_pylist() for name in names), strict=True)
     stays = [not (own and key in gone) for own, key in zip(mine.to_pylist(), keys, strict=True)]
     return log.filter(pa.array(stays, pa.bool_()))
@@ -150,12 +155,12 @@ def _without(log: Any, mine: Any, gone: set[tuple[str, str, str]]) -> Any:
 def _table(rows: list[tuple[str, str, float, str, int]], server: str, schema: Any) -> Any:
     rows = sorted(rows, key=lambda row: (row[2], row[:2]))
     columns = {
-        "user_id": [row[0] for row in rows],
-        "song_id": [row[1] for row in rows],
-        "timestamp": [round(row[2] * MICROSECONDS) for row in rows],
-        "event": [row[3] for row in rows],
-        "played_ratio": [None] * len(rows),
-        "weight": [float(row[4]) for row in rows],
+        LogColumns.USER: [row[0] for row in rows],
+        LogColumns.SONG: [row[1] for row in rows],
+        LogColumns.TIME: [round(row[2] * MICROSECONDS) for row in rows],
+        LogColumns.EVENT: [row[3] for row in rows],
+        LogColumns.PLAYED_RATIO: [None] * len(rows),
+        LogColumns.WEIGHT: [float(row[4]) for row in rows],
         "entry": [server] * len(rows),
     }
     return pa.table([pa.array(columns[f.name], f.type) for f in schema], schema=schema)

@@ -18,6 +18,7 @@ from typing import Any, Protocol, cast
 import numpy as np
 import numpy.typing as npt
 
+from audiorec.columns import StoreColumns
 from audiorec.errors import InputError
 from audiorec.files.arrow import integers
 from audiorec.files.frames import pandas_frame
@@ -309,7 +310,7 @@ class SimilarSongs(Neighbours, ForPlayers):
         songs = [
             {
                 "rank": rank,
-                "song_id": n.song_id,
+                StoreColumns.ID: n.song_id,
                 "similarity": round(n.similarity, 6),
                 **self.beside.fields(rank - 1, why=self.question.why),
                 **{f: n.row.get(f) for f in fields},
@@ -375,7 +376,7 @@ class SongList(ForPlayers):
 
     def columns(self) -> dict[str, Any]:
         """Return the list as named columns, one row per song."""
-        return {name: [song[name] for song in self.songs] for name in ("song_id", *TAGS)}
+        return {name: [song[name] for song in self.songs] for name in (StoreColumns.ID, *TAGS)}
 
     def to_pandas(self) -> Any:
         """Return `columns` as a `pandas.DataFrame`; raise `MissingExtraError` without pandas."""
@@ -386,7 +387,7 @@ class SongList(ForPlayers):
         return self.songs
 
     def _documents(self) -> Iterator[dict[str, Any]]:
-        fields = ("song_id", "uri", "artist", "title", "album", "duration_s")
+        fields = (StoreColumns.ID, "uri", "artist", "title", "album", "duration_s")
         return (
             {**{f: song[f] for f in fields}, "copies": self.store.copies_of(row)}
             for row, song in zip(self.rows.tolist(), self.songs, strict=True)

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from audiorec.columns import StoreColumns
 from audiorec.errors import InputError, StoreError
 from audiorec.files.json_files import parse_json, unsealed
 from audiorec.files.own_files import read_own, refuse_other_than_folder
@@ -345,7 +346,7 @@ def _named(
         ListToName(
             songs=[facts[place] for place in order],
             ids=[store.ids[rows[place]] for place in order],
-            typical=song["song_id"],
+            typical=song[StoreColumns.ID],
             title=_called(song, files),
         )
         for order, song in zip(orders, first, strict=True)
@@ -359,7 +360,7 @@ def _named(
 
 def _called(song: Mapping[str, Any], files: Mapping[str, int]) -> str:
     """Return artist and title of a song, or its file's name, with the folder if others have it."""
-    title, path = plain(song["title"] or ""), Path(song["song_id"])
+    title, path = plain(song["title"] or ""), Path(song[StoreColumns.ID])
     if not title:
         parts = path.parts[-2:-1] if files[path.stem] > 1 else ()
         return plain("/".join((*parts, path.stem))) or "songs"

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from audiorec.columns import StoreColumns
 from audiorec.errors import DamagedFileError, InputError, MissingFileError, StoreError
 from audiorec.files.json_files import parse_json, sealed, unsealed
 from audiorec.files.own_files import open_own, refuse_link, sync
@@ -51,7 +52,7 @@ class Record:
         """Return the record as one line of JSON."""
         content = {
             "schema": SCHEMA,
-            "song_id": self.song_id,
+            StoreColumns.ID: self.song_id,
             "path": self.path,
             "put": {name: list(values) for name, values in self.put.items()},
             "old": asdict(self.old),
@@ -69,7 +70,7 @@ class Record:
                 raise ValueError(f"the schema is not {SCHEMA}")
             old, new = (FileState(**_state(content[name])) for name in ("old", "new"))
             return cls(
-                song_id=str(content["song_id"]),
+                song_id=str(content[StoreColumns.ID]),
                 path=str(content["path"]),
                 put=dict(content["put"]),
                 old=old,

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from audiorec.columns import StoreColumns
 from audiorec.distribution import created_by
 from audiorec.errors import InputError
 from audiorec.files.arrow import arrow_array, integers
@@ -137,7 +138,7 @@ def _block(space: Space, places: Int64Array, k: int, allowed: BoolArray, codes: 
 
 def _schema(store: VectorStore, by: By, k: int) -> Any:
     fields = {
-        "song_id": pa.string(),
+        StoreColumns.ID: pa.string(),
         "rank": pa.int32(),
         "neighbour_id": pa.string(),
         "similarity": pa.float32(),

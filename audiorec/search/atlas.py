@@ -24,6 +24,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import pyarrow as pa
 
+from audiorec.columns import StoreColumns
 from audiorec.errors import InputError, MissingExtraError, StoreError
 from audiorec.files.arrow import integers, string_array
 from audiorec.files.tables import write_plain
@@ -59,7 +60,7 @@ def atlas_table(store: VectorStore, *, projection: MapKind = "pca", seed: int = 
     places = project(space.matrix, projection, seed=seed)
     named = zip(*(store.column(name).to_pylist() for name in ("title", "uri")), strict=True)
     columns: dict[str, Any] = {
-        "song_id": store.column("song_id"),
+        StoreColumns.ID: store.column(StoreColumns.ID),
         "title": string_array([title or uri.rpartition("/")[2] for title, uri in named]),
     }
     columns |= {name: store.column(name) for name in TAGS}

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from audiorec.columns import StoreColumns
 from audiorec.search.filters import UNKNOWN, name_codes, text_codes
 from audiorec.store.recordings import ALIKE, Links, read_links
 from audiorec.store.store import VectorStore
@@ -86,7 +87,7 @@ def agreeing(store: VectorStore, links: Links) -> BoolArray:
     songs = store.rows(rows.tolist()) if len(rows) else []
     titles = [song["title"] for song in songs]
     plain = [read_title(title).plain if title else "" for title in titles]
-    kinds = [title_of(song["title"], song["song_id"]).kinds for song in songs]
+    kinds = [title_of(song["title"], song[StoreColumns.ID]).kinds for song in songs]
     good = np.ones(len(links.pairs), np.bool_)
     for n, (a, b) in enumerate(places.reshape(-1, 2).tolist()):
         two_titles = bool(plain[a] and plain[b]) and plain[a] != plain[b]
@@ -143,7 +144,7 @@ def quality(song: dict[str, Any]) -> tuple[Any, ...]:
         -(song["source_rate"] if lossless else kbit_s(song)),
         -round(float(song["duration_s"])),
         -kbit_s(song),
-        song["song_id"],
+        song[StoreColumns.ID],
     )
 
 
@@ -203,7 +204,9 @@ class VersionsOf:
         rank = np.zeros(len(self.codes), np.int64)
         if len(rows):
             songs = self._store.rows(rows.tolist())
-            keys = [(len(title_of(s["title"], s["song_id"]).kinds), quality(s)) for s in songs]
+            keys = [
+                (len(title_of(s["title"], s[StoreColumns.ID]).kinds), quality(s)) for s in songs
+            ]
             rank[rows[sorted(range(len(rows)), key=keys.__getitem__)]] = np.arange(len(rows))
         return rank
 

@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from audiorec.columns import StoreColumns
 from audiorec.errors import InputError, SpecMismatchError, StoreError
 from audiorec.search.copies import agreeing, quality, same_audio, why_kept
 from audiorec.store.features import SeriesFile, open_series
@@ -288,4 +289,4 @@ def _groups(store: VectorStore, pairs: list[Pair]) -> list[Group]:
 def _kept(store: VectorStore, rows: Sequence[int]) -> dict[str, str]:
     """Return the best copy of a group, and what it has over the next best."""
     best, *others = sorted(store.rows(sorted(rows)), key=quality)
-    return {"kept": best["song_id"], "why": why_kept(best, others)}
+    return {"kept": best[StoreColumns.ID], "why": why_kept(best, others)}

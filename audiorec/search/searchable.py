@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import pyarrow.compute as pc
 
+from audiorec.columns import StoreColumns
 from audiorec.errors import (
     InputError,
     SeveralSongsError,
@@ -100,7 +101,8 @@ def song_of_file(store: VectorStore, path: str) -> str | None:
         if row is not None:
             return str(store.id_array[row].as_py())
     # The store may know the file by the path of another link.
-    ids, names = store.column("song_id"), {os.path.basename(stored_spelling(name)) for name in full}  # noqa: PTH119
+    ids = store.column(StoreColumns.ID)
+    names = {os.path.basename(stored_spelling(name)) for name in full}  # noqa: PTH119
     for name in names:
         near = pc.ends_with(uris, f"/{name}")
         found = zip(uris.filter(near).to_pylist(), ids.filter(near).to_pylist(), strict=True)
@@ -126,10 +128,10 @@ def _failure(store: VectorStore, text: str, *, part: bool) -> str:
         return ""
     try:
         with open_checked(path, Kind.ERRORS) as file:
-            table = file.read(["song_id", "uri", "status", "message"])
+            table = file.read([StoreColumns.ID, "uri", "status", "message"])
     except StoreError:
         return ""
-    ids = table.column("song_id").combine_chunks()
+    ids = table.column(StoreColumns.ID).combine_chunks()
     full = stored_spelling(os.path.abspath(os.path.expanduser(text)))  # noqa: PTH100, PTH111
     row = pc.index(table.column("uri"), string_array([full])[0]).as_py()
     if row < 0:

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from audiorec.columns import StoreColumns
 from audiorec.errors import InputError, ShapeError, StoreError
 from audiorec.files.arrow import integers
 from audiorec.files.frames import pandas_frame
@@ -54,7 +55,7 @@ def one_query(
         (
             rank,
             float(similarities[rank - 1]),
-            song["song_id"],
+            song[StoreColumns.ID],
             song["artist"],
             song["title"],
             clock(song["duration_s"]),
@@ -62,7 +63,7 @@ def one_query(
         for rank, song in enumerate(songs, 1)
     ]
     n = len(song_ids)
-    columns = ("rank", "similarity", "song_id", "artist", "title", "length")
+    columns = ("rank", "similarity", StoreColumns.ID, "artist", "title", "length")
     return f"{n} neighbour{'s' * (n != 1)}", columns, rows, n
 
 
@@ -102,7 +103,7 @@ def found_columns(
 ) -> dict[str, Any]:
     """Return the result as columns, one row per neighbour; `songs` is for one query only."""
     if songs is not None:
-        fixed = {"rank": np.arange(1, len(song_ids) + 1), "song_id": song_ids}
+        fixed = {"rank": np.arange(1, len(song_ids) + 1), StoreColumns.ID: song_ids}
         tags = {name: [song[name] for song in songs] for name in TAGS}
         return {**fixed, "similarity": similarities, **tags}
     there: BoolArray = song_ids != np.array(None)
@@ -110,7 +111,7 @@ def found_columns(
     return {
         "query": query,
         "rank": place + 1,
-        "song_id": song_ids[there],
+        StoreColumns.ID: song_ids[there],
         "similarity": similarities[there],
     }
 

@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from audiorec.columns import LogColumns
 from audiorec.distribution import created_by
 from audiorec.errors import InputError, ShapeError
 from audiorec.files.own_files import replaced, write_errors
@@ -186,7 +187,7 @@ def simulate(
         _profiles(people, user_ids, spec),
         pa.table(
             {
-                "user_id": pa.array(user_ids),
+                LogColumns.USER: pa.array(user_ids),
                 "sensitive": pa.array(people.sensitive),
                 "cold": pa.array(people.joined_day > 0),
                 "joined_day": pa.array(people.joined_day.astype(np.int32)),
@@ -195,7 +196,7 @@ def simulate(
         ),
         pa.table(
             {
-                "song_id": pa.array(list(song_ids)),
+                LogColumns.SONG: pa.array(list(song_ids)),
                 "cold": pa.array(songs.release_day > 0),
                 "release_day": pa.array(songs.release_day.astype(np.int32)),
                 "popularity": pa.array(songs.popularity.astype(np.float32)),
@@ -271,7 +272,7 @@ def _profiles(people: People, user_ids: tuple[str, ...], spec: WorldSpec) -> Any
     months = rng.integers(0, 60, spec.users).astype(np.float32)
     return pa.table(
         {
-            "user_id": pa.array(user_ids),
+            LogColumns.USER: pa.array(user_ids),
             "age_band": pa.array(np.array(AGE_BANDS)[people.age], mask=unknown[0]),
             "country": pa.array(np.array(COUNTRIES)[people.country], mask=unknown[1]),
             "months": pa.array(months, mask=unknown[2]),

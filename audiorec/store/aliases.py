@@ -27,6 +27,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from audiorec.columns import StoreColumns
 from audiorec.errors import MissingStoreError, SeveralSongsError, StoreError
 from audiorec.files.arrow import string_array
 from audiorec.files.own_files import refuse_link
@@ -35,7 +36,7 @@ from audiorec.store.store import VectorStore, unique_match
 
 ALIASES_FILE = "aliases.parquet"
 SCHEMA = pa.schema(
-    [pa.field(name, pa.string(), nullable=False) for name in ("alias", "kind", "song_id")],
+    [pa.field(name, pa.string(), nullable=False) for name in ("alias", "kind", StoreColumns.ID)],
     metadata={"audiorec": '{"format_version": 1, "kind": "aliases"}'},
 )
 CANDIDATES = 5  # songs listed in the message about an ambiguous alias
@@ -97,14 +98,14 @@ def alias_table(store: VectorStore) -> Any:
     Columns ``alias``, ``kind`` and ``song_id``, sorted by alias, kind and song; an alias may
     occur in several rows.
     """
-    ids = store.column("song_id")
+    ids = store.column(StoreColumns.ID)
     tables = [_own_aliases(store)]
     for kind in (AliasKind.MBID, AliasKind.ISRC, AliasKind.PATH, AliasKind.STEM):
         aliases = _aliases(store, kind)
         there = pc.and_kleene(pc.is_valid(aliases), pc.greater(pc.binary_length(aliases), 0))
-        table = pa.table({"alias": aliases, "song_id": ids}).filter(there)
+        table = pa.table({"alias": aliases, StoreColumns.ID: ids}).filter(there)
         kinds = string_array([kind.value] * len(table))
-        columns = [table.column("alias"), kinds, table.column("song_id")]
+        columns = [table.column("alias"), kinds, table.column(StoreColumns.ID)]
         tables.append(pa.table(columns, schema=SCHEMA))
     return pa.concat_tables(tables).sort_by([(name, "ascending") for name in SCHEMA.names])
 
@@ -144,7 +145,7 @@ def add_own_aliases(path: Path, aliases: Iterable[tuple[str, str]]) -> int:
     if path.exists():
         before = read_aliases(path)
         ours = pc.equal(before.column("kind"), AliasKind.CSV.value)
-        others = pc.invert(pc.is_in(before.column("song_id"), value_set=string_array(songs)))
+        others = pc.invert(pc.is_in(before.column(StoreColumns.ID), value_set=string_array(songs)))
         table = pa.concat_tables([before.filter(pc.and_(ours, others)), table])
     write_aliases(path, table.sort_by([(name, "ascending") for name in SCHEMA.names]))
     return len(pairs)
@@ -152,7 +153,7 @@ def add_own_aliases(path: Path, aliases: Iterable[tuple[str, str]]) -> int:
 
 def _songs_of(store: VectorStore, query: str, kind: AliasKind) -> list[str]:
     """Return the ids of the songs that have `query` as an alias of one kind."""
-    text, ids = query, store.column("song_id")
+    text, ids = query, store.column(StoreColumns.ID)
     if kind is AliasKind.MBID:
         text = query.lower()
     elif kind is AliasKind.ISRC:
@@ -163,7 +164,7 @@ def _songs_of(store: VectorStore, query: str, kind: AliasKind) -> list[str]:
         return []
     if kind is AliasKind.CSV:
         own = _own_aliases(store)
-        aliases, ids = own.column("alias"), own.column("song_id")
+        aliases, ids = own.column("alias"), own.column(StoreColumns.ID)
     elif kind is AliasKind.STEM:  # filtered first: the regular expressions are slow
         uris = store.column("uri")
         near = pc.match_substring(uris, f"/{query}.")
@@ -192,7 +193,9 @@ def _own_aliases(store: VectorStore) -> Any:
         return pa.Table.from_batches([], SCHEMA)
     table = read_aliases(path)
     own = pc.equal(table.column("kind"), string_array([AliasKind.CSV.value])[0])
-    here = pc.is_in(table.column("song_id"), value_set=store.column("song_id").combine_chunks())
+    here = pc.is_in(
+        table.column(StoreColumns.ID), value_set=store.column(StoreColumns.ID).combine_chunks()
+    )
     return table.filter(pc.and_(own, here))
 
 

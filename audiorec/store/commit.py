@@ -29,6 +29,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import pyarrow as pa
 
+from audiorec.columns import StoreColumns
 from audiorec.errors import InputError, StoreError
 from audiorec.files.arrow import integers, string_array
 from audiorec.files.own_files import RunFolder, read_own, refuse_foreign, replaced, sync
@@ -148,8 +149,8 @@ def newest_events(parts: Mapping[Kind, Sequence[RowPart]]) -> dict[str, Event]:
     newest: dict[str, Event] = {}
     for kind in (Kind.ERRORS, Kind.VECTORS):  # at equal sequence (previous output) vectors win
         for number, part in enumerate(parts[kind]):
-            keys = part.table(["song_id", SEQUENCE])
-            ids, sequences = (keys.column(n).to_pylist() for n in ("song_id", SEQUENCE))
+            keys = part.table([StoreColumns.ID, SEQUENCE])
+            ids, sequences = (keys.column(n).to_pylist() for n in (StoreColumns.ID, SEQUENCE))
             for row, (song_id, sequence) in enumerate(zip(ids, sequences, strict=True)):
                 known = newest.get(song_id)
                 if known is None or sequence >= known.sequence:
@@ -216,7 +217,7 @@ def is_unchanged(parts: Sequence[RowPart], picks: Sequence[Pick]) -> bool:
         return False
     if any((pick.part, pick.row) != (0, row) for row, pick in enumerate(picks)):
         return False
-    ids = parts[0].table(["song_id"]).column("song_id").to_pylist()
+    ids = parts[0].table([StoreColumns.ID]).column(StoreColumns.ID).to_pylist()
     return bool(ids == [pick.song_id for pick in picks])
 
 

@@ -40,6 +40,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from audiorec.columns import StoreColumns
 from audiorec.errors import InputError, MissingFileError, SpecMismatchError, StoreError
 from audiorec.files.arrow import booleans, integers
 from audiorec.files.own_files import RunFolder, run_folder_path
@@ -118,7 +119,7 @@ def sorted_rows(
             runs.append(Run(part, number))
             continue
         for piece in _complete(part, schema, PIECE_BYTES):
-            table = with_part(keep(piece.sort_by("song_id")), number)
+            table = with_part(keep(piece.sort_by(StoreColumns.ID)), number)
             runs += write(iter([without_duplicates(table, names, on_duplicate)]))
     while len(runs) > FAN_IN:
         groups = [runs[i : i + FAN_IN] for i in range(0, len(runs), FAN_IN)]
@@ -147,8 +148,8 @@ def _complete(file: TableFile, schema: Any, n_bytes: int) -> Iterator[Any]:
 def _is_sorted(part: Checked) -> bool:
     """Whether ids are strictly ascending; a row without an id raises `StoreError`."""
     last: Any = None
-    for table in _file_batches(part, ["song_id"], BATCH_BYTES):
-        ids = table.column("song_id").combine_chunks()
+    for table in _file_batches(part, [StoreColumns.ID], BATCH_BYTES):
+        ids = table.column(StoreColumns.ID).combine_chunks()
         if ids.null_count or pc.min(pc.binary_length(ids)).as_py() == 0:
             raise StoreError(f"{part.path}: a row has no song_id")
         first = ids[0].as_py()
@@ -193,7 +194,7 @@ class _Cursor:
             self._table = next(self._tables, None)
             if self._table is None:
                 return False
-            self._ids = self._table.column("song_id").to_pylist()
+            self._ids = self._table.column(StoreColumns.ID).to_pylist()
         return True
 
     @property
@@ -219,7 +220,7 @@ def _merged(runs: Sequence[Run], schema: Any, keep: Keep) -> Iterator[Any]:
             yield taken[0]
             continue
         joined = pa.concat_tables(taken).combine_chunks()
-        order = [("song_id", "ascending"), (PART, "ascending")]
+        order = [(StoreColumns.ID, "ascending"), (PART, "ascending")]
         yield joined.take(pc.sort_indices(joined, sort_keys=order))
 
 
@@ -239,7 +240,7 @@ def without_duplicates(table: Any, names: Sequence[str], policy: OnDuplicate) ->
     first   the one from the first part
     ======  ==========================================================================
     """
-    ids = table.column("song_id").combine_chunks()
+    ids = table.column(StoreColumns.ID).combine_chunks()
     if len(ids) < 2:
         return table
     repeated = np.flatnonzero(booleans(pc.equal(ids[1:], ids[:-1])))
@@ -274,7 +275,7 @@ def _chosen(rows: Any, names: Sequence[str], policy: OnDuplicate) -> int:
     if policy == "error" or (policy == "same" and len(sounds) > 1):
         a, b = names[parts[0]], names[parts[different[0]]]
         what = "different songs have" if len(sounds) > 1 else "different rows have"
-        raise InputError(f"{what} the id {values[0]['song_id']!r}: one in {a}, one in {b}")
+        raise InputError(f"{what} the id {values[0][StoreColumns.ID]!r}: one in {a}, one in {b}")
     # Sort key by time; the text breaks ties between rows of the same time.
     ages = [
         (
@@ -396,16 +397,16 @@ class _CombinedSongs:
     """Ids and content hashes of the combined vectors, sorted by id."""
 
     def __init__(self, file: Checked) -> None:
-        table = file.read(["song_id", "content_hash"])
+        table = file.read([StoreColumns.ID, "content_hash"])
         file.close()
-        self._ids = table.column("song_id").combine_chunks()
+        self._ids = table.column(StoreColumns.ID).combine_chunks()
         self._hashes = table.column("content_hash").combine_chunks()
 
     def keep(self, table: Any) -> Any:
         """Keep the score or feature rows that belong to a song; of failures, those without one."""
         if len(table) == 0:
             return table
-        ids = table.column("song_id").combine_chunks()
+        ids = table.column(StoreColumns.ID).combine_chunks()
         rows, text = range(len(self._ids)), lambda row: self._ids[row].as_py()
         low = bisect_left(rows, ids[0].as_py(), key=text)
         high = bisect_right(rows, ids[-1].as_py(), key=text)

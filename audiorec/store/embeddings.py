@@ -35,6 +35,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from audiorec.columns import LogColumns, StoreColumns
 from audiorec.distribution import created_by
 from audiorec.errors import (
     DamagedFileError,
@@ -57,7 +58,7 @@ from audiorec.types import FloatArray, IdMap, Int64Array
 FORMAT_VERSION = 1
 Of = Literal["songs", "users"]
 KINDS: dict[Of, str] = {"songs": "song_embeddings", "users": "user_embeddings"}
-ID_COLUMNS = {"song_embeddings": "song_id", "user_embeddings": "user_id"}
+ID_COLUMNS = {"song_embeddings": StoreColumns.ID, "user_embeddings": LogColumns.USER}
 COLUMN = "embedding"
 ONE_SPACE = (
     "embed both with models of one space: audiorec recall train user-audio -i LOG -u USERS "
@@ -236,7 +237,7 @@ class EmbeddingTable:
         number = int(pc.index(self.id_array, string_array([name])[0]).as_py())
         if number >= 0:
             return number
-        if self.metadata.id_column == "song_id":
+        if self.metadata.id_column == StoreColumns.ID:
             raise UnknownSongError(name, near_names(self.id_array, name))
         raise InputError(f"{self.path}: no user with id {name!r}")
 
@@ -372,7 +373,7 @@ class ForeignTable:
         Id of the model that made them; empty: a hash of their content.
     """
 
-    id_column: str = "user_id"
+    id_column: str = LogColumns.USER
     embedding_column: str = "embedding"
     normalise: bool = False
     model_id: str = ""

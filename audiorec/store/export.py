@@ -55,6 +55,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from audiorec.columns import StoreColumns
 from audiorec.errors import InputError, StoreError
 from audiorec.files.arrow import matrix
 from audiorec.files.arrow import rows as arrow_rows
@@ -153,7 +154,7 @@ def chosen_columns(
     if unknown:
         raise InputError(f"{store.path}: no column {unknown[0]!r}, there are: {', '.join(there)}")
     chosen = [n for n in there if n not in without] if columns is None else columns
-    return list(dict.fromkeys(["song_id", *chosen]))
+    return list(dict.fromkeys([StoreColumns.ID, *chosen]))
 
 
 def _write_npy(store: Checked, out: Path) -> list[Path]:
@@ -325,7 +326,7 @@ def _numbers(store: Checked, table: Any) -> FloatArray:
 
 
 def _ids(store: Checked) -> list[str]:
-    found: list[str] = store.read(["song_id"]).column("song_id").to_pylist()
+    found: list[str] = store.read([StoreColumns.ID]).column(StoreColumns.ID).to_pylist()
     return found
 
 
@@ -564,7 +565,7 @@ _PARTS: Mapping[str, Callable[[str, Sequence[_Column], str | None], list[str]]] 
 def _view(dialect: Dialect, table: str, numbers: Sequence[str]) -> str:
     """Return the view that names each number; lists start at 0 in Hive and at 1 elsewhere."""
     first = 0 if dialect == "hive" else 1
-    song_id, vector = (quoted(name, dialect) for name in ("song_id", "vector"))
+    song_id, vector = (quoted(name, dialect) for name in (StoreColumns.ID, "vector"))
     selected = [song_id]
     selected += [
         f"{vector}[{n}] AS {quoted(name, dialect)}" for n, name in enumerate(numbers, start=first)

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
 
+from audiorec.columns import StoreColumns
 from audiorec.errors import InputError, ShapeError, SpecMismatchError, StoreError
 from audiorec.files.arrow import integers, matrix
 from audiorec.store.parquet import Checked, check_ids, open_checked
@@ -125,7 +126,7 @@ class FeatureFile:
         self.widths = tuple(
             int(file.schema.field(name).type.value_type.list_size) for name in inputs
         )
-        self.id_array = file.read(["song_id"]).column("song_id").combine_chunks()
+        self.id_array = file.read([StoreColumns.ID]).column(StoreColumns.ID).combine_chunks()
         check_ids(self.id_array, file.path)
         self.ids: tuple[str, ...] = tuple(self.id_array.to_pylist())
 
@@ -274,9 +275,9 @@ class FeatureFile:
 
     def _group(self, group: int, rows: Int64Array) -> SongSegments:
         """Read songs of one row group, by row number within the group."""
-        table = self._file.read_group(group, ["song_id", *self.inputs])
+        table = self._file.read_group(group, [StoreColumns.ID, *self.inputs])
         table = table.take(integers(rows)).combine_chunks()
-        names = tuple(table.column("song_id").to_pylist())
+        names = tuple(table.column(StoreColumns.ID).to_pylist())
         columns: list[FloatArray] = []
         counts: Int64Array | None = None
         for name, width in zip(self.inputs, self.widths, strict=True):

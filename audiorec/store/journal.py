@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
+from audiorec.columns import StoreColumns
 from audiorec.errors import InputError, SpecMismatchError, StoreError
 from audiorec.files.arrow import rows as arrow_rows
 from audiorec.files.own_files import RunFolder, run_folder_path, unfinished_files, write_errors
@@ -284,7 +285,7 @@ class Journal:
     ) -> dict[Kind, Mapping[str, Any]]:
         """Return the rows of one song by kind: its vector, and the requested series."""
         rows: dict[Kind, Mapping[str, Any]] = {Kind.VECTORS: row}
-        names = str(row.get("song_id", "")), str(row.get("content_hash", ""))
+        names = str(row.get(StoreColumns.ID, "")), str(row.get("content_hash", ""))
         if Kind.SCORES in self._paths and scores is not None:
             rows[Kind.SCORES] = score_values(*names, scores)
         if Kind.FEATURES in self._paths and scores is not None and features is not None:

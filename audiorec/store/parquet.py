@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from audiorec.columns import StoreColumns
 from audiorec.errors import SpecMismatchError, StoreError
 from audiorec.files.arrow import booleans, view
 from audiorec.files.own_files import replaced
@@ -69,7 +70,7 @@ def open_checked(
     return Checked(path, opened.file, opened.whole, metadata)
 
 
-def check_ids(ids: Any, path: Path, column: str = "song_id") -> bool:
+def check_ids(ids: Any, path: Path, column: str = StoreColumns.ID) -> bool:
     """Check that no id is empty or repeated; return whether they are in ascending order."""
     ids = ids.combine_chunks() if isinstance(ids, pa.ChunkedArray) else ids
     if len(ids) == 0:
@@ -116,8 +117,8 @@ def write_table(path: Path, table: Any, metadata: StoreMetadata) -> None:
             raise StoreError(f"{path}: columns missing or unexpected: {', '.join(sorted(odd))}")
         _check_values(table, schema)
         table = table.select(schema.names).cast(schema)
-    if not check_ids(table.column("song_id"), path):
-        table = table.sort_by("song_id")
+    if not check_ids(table.column(StoreColumns.ID), path):
+        table = table.sort_by(StoreColumns.ID)
     if "extractor_id" in schema.names:
         _check_extractor(table.column("extractor_id"), metadata.extractor_id, path)
     with replaced(path) as temporary:

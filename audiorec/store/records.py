@@ -33,6 +33,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from audiorec.columns import StoreColumns
 from audiorec.errors import AudiorecError, InputError, ShapeError, StoreError
 from audiorec.files.arrow import arrow_array, string_array, view
 from audiorec.files.own_files import RECORDS_MAGIC, open_own
@@ -304,7 +305,7 @@ def row_batch(values: Mapping[str, Any], schema: Any) -> Any:
     unknown = set(values) - set(schema.names)
     if unknown:
         raise InputError(f"no such column: {', '.join(sorted(unknown))}")
-    for key in ("song_id", "content_hash"):
+    for key in (StoreColumns.ID, "content_hash"):
         if key in schema.names and not values.get(key):
             raise InputError(f"a row needs a {key}")
     return pa.record_batch([_column(values.get(f.name), f) for f in schema], schema=schema)
@@ -313,7 +314,7 @@ def row_batch(values: Mapping[str, Any], schema: Any) -> Any:
 def score_values(song_id: str, content_hash: str, series: ScoreSeries) -> dict[str, Any]:
     """Return a song's row of ``scores.parquet`` as column name to value."""
     return {
-        "song_id": song_id,
+        StoreColumns.ID: song_id,
         "content_hash": content_hash,
         "start_s": series.start_s,
         "scores": series.scores,
@@ -325,7 +326,7 @@ def feature_values(
 ) -> dict[str, Any]:
     """Return a song's row of ``features.parquet``: each output's series (T, D) and its mean."""
     values: dict[str, Any] = {
-        "song_id": song_id,
+        StoreColumns.ID: song_id,
         "content_hash": content_hash,
         "segments": len(start_s),
         "start_s": start_s,

@@ -24,6 +24,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from audiorec.columns import StoreColumns
 from audiorec.errors import InputError, StoreError
 from audiorec.files.json_files import parse_json
 from audiorec.types import STATISTICS
@@ -49,7 +50,7 @@ TAGS = {GENRE_TAG: "text", "year": "int"}
 # One column of each group that a store may lack: null in a row that was made without the group.
 MARKS = (HEARD, "sound")
 # Columns of features.parquet other than the backbone outputs.
-RESERVED = ("song_id", "content_hash", "segments", "start_s", "extractor_id")
+RESERVED = (StoreColumns.ID, "content_hash", "segments", "start_s", "extractor_id")
 
 
 class Kind(StrEnum):

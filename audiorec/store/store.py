@@ -24,6 +24,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from audiorec.columns import StoreColumns
 from audiorec.errors import InputError, SeveralSongsError, StoreError, UnknownSongError
 from audiorec.files.arrow import booleans, integers, matrix, string_array
 from audiorec.files.arrow import rows as arrow_rows
@@ -128,7 +129,7 @@ class VectorStore:
         # memory. Opened now, so that both see the same file even if it is replaced.
         self._scan = pa.OSFile(os.fspath(file.path))
         self._reading = threading.RLock()  # neither handle may be read by two threads at once
-        self._ids = file.read(["song_id"]).column("song_id").combine_chunks()
+        self._ids = file.read([StoreColumns.ID]).column(StoreColumns.ID).combine_chunks()
         self._sorted = check_ids(self._ids, file.path)
 
     @classmethod

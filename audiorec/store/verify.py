@@ -28,6 +28,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from audiorec.columns import StoreColumns
 from audiorec.errors import Failure, StoreError
 from audiorec.files.arrow import booleans, floats, matrix, view
 from audiorec.files.parquet_files import is_sealed
@@ -82,7 +83,7 @@ class RowBlock:
 
     def problem(self, row: int, check: str, reason: str) -> StoreProblem:
         """Return a problem for one row of the block."""
-        song_id = self.table.column("song_id")[row].as_py()
+        song_id = self.table.column(StoreColumns.ID)[row].as_py()
         return StoreProblem(str(self.path), self.first + row, song_id or "", check, reason)
 
 
@@ -126,7 +127,7 @@ def _check_lists(block: RowBlock, metadata: StoreMetadata) -> Iterator[StoreProb
 
 def id_problems(block: RowBlock) -> Iterator[StoreProblem]:
     """Yield ids that are empty, repeated or out of order, among all rows of a file."""
-    ids = block.column("song_id")
+    ids = block.column(StoreColumns.ID)
     grows = pc.all(pc.less(ids[:-1], ids[1:])).as_py() is not False
     if grows and not ids.null_count and (len(ids) == 0 or ids[0].as_py()):
         return  # strictly ascending ids are unique
@@ -134,9 +135,9 @@ def id_problems(block: RowBlock) -> Iterator[StoreProblem]:
     previous = ""
     for row, song_id in enumerate(ids.to_pylist()):
         if not song_id:
-            yield block.problem(row, "song_id", "the row has no song_id")
+            yield block.problem(row, StoreColumns.ID, "the row has no song_id")
         elif song_id in seen:
-            yield block.problem(row, "song_id", "another row has the same song_id")
+            yield block.problem(row, StoreColumns.ID, "another row has the same song_id")
         elif song_id < previous:
             yield block.problem(
                 row, "order", "the id is out of order; to sort: audiorec store compact"
@@ -307,7 +308,7 @@ def _heads(classes: Sequence[str]) -> list[slice]:
 BLOCK_ROWS = 4_096
 SERIES_BLOCK_ROWS = 64  # rows of scores or features: some are a megabyte each
 MAX_PROBLEMS = 10_000  # listed; all are counted
-KEY_COLUMNS = ("song_id", "content_hash", "segments")
+KEY_COLUMNS = (StoreColumns.ID, "content_hash", "segments")
 _ESCAPE = re.compile(rb"\\x([0-9a-f]{2})")
 
 
@@ -389,7 +390,7 @@ def verify(
         return result
     with open_checked(vectors, Kind.VECTORS) as store:
         result.rows[str(vectors)] = len(store)
-        note(id_problems(RowBlock(vectors, 0, store.read(["song_id"]))))
+        note(id_problems(RowBlock(vectors, 0, store.read([StoreColumns.ID]))))
         check = partial(check_vectors, metadata=store.metadata)
         note(_each_block(store, BLOCK_ROWS, check, result))
         if files:
@@ -450,7 +451,7 @@ def _problems_beside(
         with open_checked(path, kind) as file:
             if kind != Kind.ERRORS:
                 result.rows[str(path)] = len(file)
-            yield from id_problems(RowBlock(path, 0, file.read(["song_id"])))
+            yield from id_problems(RowBlock(path, 0, file.read([StoreColumns.ID])))
             rows = _failures if kind == Kind.ERRORS else _series
             yield from rows(file, songs, result)
     except StoreError as error:
@@ -465,7 +466,7 @@ def _failures(file: Checked, songs: "_VectorRows", result: Verification) -> Iter
     def check(block: RowBlock) -> Iterator[StoreProblem]:
         ours = own[block.first :]
         yield from (p for p in check_failures(block) if p.row is None or own[p.row])
-        for row, song_id in enumerate(block.table.column("song_id").to_pylist()):
+        for row, song_id in enumerate(block.table.column(StoreColumns.ID).to_pylist()):
             if song_id in songs and ours[row]:
                 reason = "the song is among both the failures and the vectors"
                 yield block.problem(row, "both", reason)
@@ -483,7 +484,7 @@ def _series(file: Checked, songs: "_VectorRows", result: Verification) -> Iterat
 
     def check(block: RowBlock) -> Iterator[StoreProblem]:
         yield from check_extractor(block, metadata.extractor_id)
-        found = [songs.get(name) for name in block.table.column("song_id").to_pylist()]
+        found = [songs.get(name) for name in block.table.column(StoreColumns.ID).to_pylist()]
         yield from of_kind(block, metadata, found)
 
     yield from _each_block(file, SERIES_BLOCK_ROWS, check, result)
@@ -495,7 +496,7 @@ class _VectorRows:
     def __init__(self, store: Checked) -> None:
         self.store = store
         table = store.read(list(KEY_COLUMNS))
-        ids = table.column("song_id").to_pylist()
+        ids = table.column(StoreColumns.ID).to_pylist()
         self._rows = {song_id: row for row, song_id in enumerate(ids)}
         self._hashes = table.column("content_hash")
         self._segments = table.column("segments")
@@ -521,7 +522,7 @@ class _VectorRows:
 
 def _file_problems(store: Checked, result: Verification) -> Iterator[StoreProblem]:
     """Yield songs whose file is missing or has changed."""
-    columns = ["song_id", "uri", "size", "mtime_ns"]
+    columns = [StoreColumns.ID, "uri", "size", "mtime_ns"]
     for block in _blocks(store, BLOCK_ROWS, columns):
         for row, song in enumerate(block.table.to_pylist()):
             if "://" in song["uri"]:

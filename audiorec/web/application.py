@@ -26,6 +26,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from audiorec.columns import StoreColumns
 from audiorec.errors import (
     AudiorecError,
     ExistingFileError,
@@ -146,7 +147,7 @@ def _failures(path: Path) -> Document:
     table = read_failures(path)
     if table is None:
         return {}
-    wanted = ["song_id", "uri", "stage", "status", "message", "attempts"]
+    wanted = [StoreColumns.ID, "uri", "stage", "status", "message", "attempts"]
     rows = table.select(wanted).slice(0, MOST_FAILURES).to_pylist()
     return {"failures": rows, "failures_total": len(table)}
 

@@ -13,6 +13,7 @@ from functools import cached_property
 from math import isfinite
 from typing import Any
 
+from audiorec.columns import StoreColumns
 from audiorec.errors import InputError
 from audiorec.playlists.m3u8 import PlaylistEntry, render_m3u8
 from audiorec.search.copies import kbit_s, quality
@@ -25,7 +26,7 @@ from audiorec.web.song_view import plain
 KINDS = ("m3u8", "csv", "paths")
 # Columns of a table: those that every store has, and those that it may have.
 SONG = ("title", "artist", "album", "duration_s", "loudness_lufs", "bpm", *TEXT_ATTRIBUTES)
-FILE = ("codec", "source_rate", "size", "song_id", "uri")
+FILE = ("codec", "source_rate", "size", StoreColumns.ID, "uri")
 APART = ("duration_s", "loudness_lufs", "status", *FILE[:3], "uri")  # of a copy, on the page
 COPY = ("recording", "verdict", "best", "why", "kbit_s")
 Document = dict[str, Any]

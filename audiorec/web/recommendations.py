@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from audiorec.columns import ListColumns, ShownColumns
 from audiorec.errors import AudiorecError, InputError, StoreError
 from audiorec.files.json_files import parse_json
 from audiorec.files.own_files import read_own, refuse_link
@@ -116,7 +117,7 @@ class RecommendationPages:
             "channels": list(self.channels),
             "models": [n for n in self.channels if (self.folder / "models" / n).is_dir()],
             "users": len(self._users),
-            "shown_at": self._record.get("shown_at"),
+            ShownColumns.AT: self._record.get(ShownColumns.AT),
             "entry": self._record.get("entry"),
             "fusion": {**self._fusion, "weights": self._weights},
             "has_log": self._log is not None,
@@ -299,21 +300,21 @@ class RecommendationPages:
         self, rows: Sequence[Mapping[str, Any]], user_id: str | None, songs: Sequence[str]
     ) -> list[Document]:
         """Return songs with their row in the library and the reason in words."""
-        ids = [row["song_id"] for row in rows]
+        ids = [row[ListColumns.SONG] for row in rows]
         own = list(songs) if user_id is None else self._history(user_id)
         places = songs_by_id(self._shelf.library, ids)
         found = []
         for row, place in zip(rows, places, strict=True):
-            of = row["song_id"] if row["reason"] == "replay" else row["evidence"]
+            of = row[ListColumns.SONG] if row["reason"] == "replay" else row["evidence"]
             found.append(
                 {
                     "row": place,
-                    "id": row["song_id"],
+                    "id": row[ListColumns.SONG],
                     "why": reason_phrase(
                         row["reason"],
                         evidence=None if row["evidence"] is None else self._title(row["evidence"]),
                         times=own.count(of),
-                        listeners=self._listeners.get(row["song_id"], 0),
+                        listeners=self._listeners.get(row[ListColumns.SONG], 0),
                         cold=row["cold"],
                     ),
                 }
@@ -344,7 +345,7 @@ class RecommendationPages:
         found = {}
         for name, path in self._lists.items():
             with TableFile.open(path) as file:
-                column = file.read(["user_id"]).column("user_id").combine_chunks()
+                column = file.read([ListColumns.USER]).column(ListColumns.USER).combine_chunks()
             runs = pc.run_end_encode(column)
             if isinstance(runs, pa.ChunkedArray):
                 runs = runs.chunk(0)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from audiorec.columns import StoreColumns
 from audiorec.errors import SongError
 from audiorec.library.library import Library
 from audiorec.library.readings import each_reading, most_itself, scores_beside
@@ -51,7 +52,7 @@ class SongView:
             columns = self._library.rows([row])[0]
             found = each_reading(self._library, [row], self._scores()[0])
             reading = next(found) if self._has_means else None
-            part = most_itself(self._library, columns["song_id"], self._scores()[0])
+            part = most_itself(self._library, columns[StoreColumns.ID], self._scores()[0])
         uri = str(columns.get("uri") or "")
         shown = {n: plain(v) for n, v in columns.items() if n not in HIDDEN}
         document: Document = {"row": row, "columns": shown, "sound": self._sound(row, uri)}

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from audiorec.columns import StoreColumns
 from audiorec.errors import InputError
 from audiorec.playlists.answers import ForPlayers, OpenedSong
 from audiorec.playlists.beside import Beside
@@ -181,7 +182,7 @@ class DescribedSongs(Neighbours, ForPlayers):
         songs = [
             {
                 "rank": rank,
-                "song_id": n.song_id,
+                StoreColumns.ID: n.song_id,
                 "similarity": round(n.similarity, 6),
                 "closer_than": self.beside.shares[rank - 1],
                 **{f: n.row.get(f) for f in fields},

@@ -37,6 +37,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from audiorec.columns import LogColumns
 from audiorec.distribution import created_by
 from audiorec.errors import DamagedFileError, InputError
 from audiorec.files.arrow import arrow_array, string_array
@@ -92,7 +93,7 @@ class KnownSongs:
         ids, aliases = frozenset(self.ids), alias_table(store)
         own = aliases.filter(_equal(aliases.column("kind"), AliasKind.CSV.value))
         for alias, name in zip(
-            *(own.column(c).to_pylist() for c in ("alias", "song_id")), strict=True
+            *(own.column(c).to_pylist() for c in ("alias", LogColumns.SONG)), strict=True
         ):
             if alias not in self._by_id:
                 self._by_id[alias] = list(self._by_id[name])
@@ -241,7 +242,7 @@ UNMATCHED = pa.schema(
 )
 REJECTED = pa.schema(
     [
-        ("user_id", pa.string()),
+        (LogColumns.USER, pa.string()),
         ("file", pa.string()),
         ("row", pa.int64()),
         ("reason", pa.string()),
@@ -482,8 +483,8 @@ class _Import:
             self.found.plays += len(table)
             times = block.time_s[mask]
             self._seen(float(times.min()), float(times.max()))
-            self.songs.update(table.column("song_id").unique().to_pylist())
-            self.users.update(table.column("user_id").unique().to_pylist())
+            self.songs.update(table.column(LogColumns.SONG).unique().to_pylist())
+            self.users.update(table.column(LogColumns.USER).unique().to_pylist())
             self.writers["plays"].write_table(table)
 
     def _seen(self, first_s: float, last_s: float) -> None:
@@ -509,7 +510,7 @@ class _Import:
     def _plays(self, rows: Sequence[tuple[ImportedEvent, str, float | None]]) -> Any:
         events = [heard for heard, _, _ in rows]
         columns = self._events(events, [ratio for _, _, ratio in rows])
-        columns["song_id"] = string_array([song_id for _, song_id, _ in rows])
+        columns[LogColumns.SONG] = string_array([song_id for _, song_id, _ in rows])
         return _as(columns, PLAYS)
 
     def _unmatched(self, rows: Sequence[tuple[ImportedEvent, str]]) -> Any:
@@ -524,18 +525,18 @@ class _Import:
             name: pa.array([getattr(row, name) for row in rows], REJECTED.field(name).type)
             for name in REJECTED.names[1:]
         }
-        columns["user_id"] = string_array([row.user or self.user for row in rows])
+        columns[LogColumns.USER] = string_array([row.user or self.user for row in rows])
         return _as(columns, REJECTED)
 
     def _events(
         self, rows: Sequence[ImportedEvent], ratios: Sequence[float | None]
     ) -> dict[str, Any]:
         return {
-            "user_id": string_array([row.user or self.user for row in rows]),
-            "timestamp": _stamps(np.array([row.time_s for row in rows])),
-            "event": string_array([row.event for row in rows]),
-            "played_ratio": pa.array(ratios, pa.float32()),
-            "weight": pa.array([row.weight for row in rows], pa.float32()),
+            LogColumns.USER: string_array([row.user or self.user for row in rows]),
+            LogColumns.TIME: _stamps(np.array([row.time_s for row in rows])),
+            LogColumns.EVENT: string_array([row.event for row in rows]),
+            LogColumns.PLAYED_RATIO: pa.array(ratios, pa.float32()),
+            LogColumns.WEIGHT: pa.array([row.weight for row in rows], pa.float32()),
             "entry": pa.array([row.entry or None for row in rows], pa.string()),
         }
 
@@ -543,21 +544,21 @@ class _Import:
 def _table_of(block: ImportedBlock, songs: Any) -> Any:
     n = len(block)
     columns = {
-        "user_id": block.user,
-        "song_id": songs,
-        "timestamp": _stamps(block.time_s),
-        "event": pa.repeat(block.event, n).cast(pa.string()),
-        "played_ratio": pa.array(block.played_ratio, mask=np.isnan(block.played_ratio)),
-        "weight": arrow_array(np.ones(n, np.float32), pa.float32()),
+        LogColumns.USER: block.user,
+        LogColumns.SONG: songs,
+        LogColumns.TIME: _stamps(block.time_s),
+        LogColumns.EVENT: pa.repeat(block.event, n).cast(pa.string()),
+        LogColumns.PLAYED_RATIO: pa.array(block.played_ratio, mask=np.isnan(block.played_ratio)),
+        LogColumns.WEIGHT: arrow_array(np.ones(n, np.float32), pa.float32()),
         "entry": block.entry,
     }
     return _as(columns, PLAYS)
 
 
 def _unmatched_block(table: Any) -> Any:
-    columns = {name: table.column(name) for name in table.column_names if name != "song_id"}
+    columns = {name: table.column(name) for name in table.column_names if name != LogColumns.SONG}
     columns |= {name: pa.nulls(len(table), pa.string()) for name in NAMES}
-    columns["id"] = table.column("song_id")
+    columns["id"] = table.column(LogColumns.SONG)
     columns["reason"] = pa.repeat(NO_SUCH, len(table)).cast(pa.string())
     return _as(columns, UNMATCHED)
 

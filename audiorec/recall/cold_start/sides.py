@@ -30,6 +30,7 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 
+from audiorec.columns import StoreColumns
 from audiorec.errors import InputError, SpecMismatchError
 from audiorec.files.arrow import integers, string_array
 from audiorec.files.user_files import read_table
@@ -156,7 +157,7 @@ def _copies(facts: SongFacts, catalogue: SearchableStore) -> list[tuple[str, str
     ]
 
 
-ARTIST, SONG_ID = "artist", "song_id"
+ARTIST, SONG_ID = "artist", StoreColumns.ID
 # Larger arrays are kept in a memory-mapped temporary file, which the system can page out.
 IN_MEMORY_BYTES = 1 << 30
 

@@ -39,6 +39,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from audiorec.columns import ListColumns
 from audiorec.distribution import created_by
 from audiorec.errors import InputError, StoreError
 from audiorec.files.arrow import floats, integers
@@ -56,8 +57,8 @@ TASTES = "tastes"
 SHOWN_LISTS = 10  # lists in a summary
 KINDS: dict[ListOf, str] = {"audience": "audiences", "songs": "song_lists"}
 IDS: dict[ListOf, tuple[str, str]] = {
-    "audience": ("song_id", "user_id"),
-    "songs": ("user_id", "song_id"),
+    "audience": (ListColumns.SONG, ListColumns.USER),
+    "songs": (ListColumns.USER, ListColumns.SONG),
 }
 
 
@@ -82,7 +83,7 @@ def list_schema(lists: ListOf, info: Mapping[str, Any], *, tastes: bool, planned
 
 def taste_schema(info: Mapping[str, Any], width: int) -> Any:
     """Return the schema of a file of tastes over vectors of `width` numbers."""
-    columns = [("user_id", pa.string()), ("preference_songs", pa.int32())]
+    columns = [(ListColumns.USER, pa.string()), ("preference_songs", pa.int32())]
     columns += [(f"preference_{n}", vector_type(width)) for n in ("mean", "spread")]
     return _schema(columns, {"kind": TASTES, "format_version": TASTES_VERSION, **info})
 
@@ -108,7 +109,7 @@ def taste_table(users: Side, tastes: Tastes, rows: Int64Array, schema: Any) -> A
     """Return the tastes of the given users as a table."""
     found = tastes.features(rows)
     columns = {
-        "user_id": users.id_array.take(integers(rows)),
+        ListColumns.USER: users.id_array.take(integers(rows)),
         "preference_songs": integers(found.songs),
         "preference_mean": _lists(found.mean),
         "preference_spread": _lists(found.spread),
@@ -145,8 +146,8 @@ def list_table(
     rank = rank_in_group(group)
     shares, parts = _exposures(group, rank, totals)
     columns: dict[str, Any] = {
-        "song_id": songs.id_array.take(integers(pairs.song)),
-        "user_id": users.id_array.take(integers(pairs.user)),
+        ListColumns.SONG: songs.id_array.take(integers(pairs.song)),
+        ListColumns.USER: users.id_array.take(integers(pairs.user)),
         "similarity": _float_array(np.clip(pairs.similarity, -1.0, 1.0)),
         "rank": integers(rank + 1),
         "exposure_share": _float_array(shares),

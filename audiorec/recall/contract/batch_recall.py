@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from audiorec.columns import ListColumns
 from audiorec.distribution import own_version
 from audiorec.engines.blocks import MappedWriter, block_runner
 from audiorec.engines.one_thread import one_thread
@@ -71,7 +72,9 @@ class RecallCall:
         needing = (found.song < 0).all(axis=1) & (queries.histories.lengths == 0)
         users = [queries.user_ids[row] for row in np.flatnonzero(needing).tolist()]
         both = pa.concat_tables([table, self.default.rows(users, self.k)])
-        at = IdMap(string_array(queries.user_ids)).rows(both.column("user_id").combine_chunks())
+        at = IdMap(string_array(queries.user_ids)).rows(
+            both.column(ListColumns.USER).combine_chunks()
+        )
         return both.take(integers(np.argsort(at, kind="stable")))
 
     def groups(self, asked: Asked) -> list[Any]:

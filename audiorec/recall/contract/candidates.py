@@ -26,6 +26,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from audiorec.columns import ListColumns
 from audiorec.errors import DamagedFileError, InputError, ShapeError
 from audiorec.files.arrow import integers
 from audiorec.files.tables import TableFile
@@ -54,8 +55,8 @@ class ReasonKind(StrEnum):
 FIGURES_KEY = b"audiorec.figures"  # metadata: validation figures of the channel, as JSON
 SCHEMA = pa.schema(
     [
-        pa.field("user_id", pa.string(), nullable=False),
-        pa.field("song_id", pa.string(), nullable=False),
+        pa.field(ListColumns.USER, pa.string(), nullable=False),
+        pa.field(ListColumns.SONG, pa.string(), nullable=False),
         pa.field("channel", pa.string(), nullable=False),
         pa.field("rank", pa.int32(), nullable=False),  # from 1; cold songs are ranked separately
         pa.field("similarity", pa.float32(), nullable=False),
@@ -120,8 +121,8 @@ class Candidates:
         evidence = self.evidence[there]
         interest = np.full(n, -1) if self.interest is None else self.interest[there]
         columns = {
-            "user_id": string_array(user_ids).take(integers(query)),
-            "song_id": ids.take(integers(self.song[there])),
+            ListColumns.USER: string_array(user_ids).take(integers(query)),
+            ListColumns.SONG: ids.take(integers(self.song[there])),
             "channel": pa.repeat(pa.scalar(channel), n),
             "rank": integers(rank[there]),
             "similarity": pa.array(np.ascontiguousarray(self.similarity[there])),
@@ -207,7 +208,7 @@ class DefaultList:
         parts = [self.of_place.get(place, self)._rows(users, k) for place, users in own.items()]
         both = pa.concat_tables([SCHEMA.empty_table(), *parts])
         at = {user: n for n, user in enumerate(user_ids)}
-        order = np.array([at[user] for user in both.column("user_id").to_pylist()], np.int64)
+        order = np.array([at[user] for user in both.column(ListColumns.USER).to_pylist()], np.int64)
         return both.take(integers(np.argsort(order, kind="stable")))
 
     def _rows(self, user_ids: Sequence[str], k: int) -> Any:
@@ -217,8 +218,8 @@ class DefaultList:
         place = np.tile(np.arange(k), len(user_ids))
         owner = np.repeat(np.arange(len(user_ids)), k)
         columns = {
-            "user_id": string_array(user_ids).take(integers(owner)),
-            "song_id": self.song_ids.take(integers(place)),
+            ListColumns.USER: string_array(user_ids).take(integers(owner)),
+            ListColumns.SONG: self.song_ids.take(integers(place)),
             "channel": pa.repeat(pa.scalar(DEFAULT), n),
             "rank": integers(place + 1),
             "similarity": pa.array(self.weight[place]),
@@ -296,7 +297,7 @@ class Lists:
         """Build from a `pyarrow.Table` of candidates, sorted by user and rank."""
         users, songs = (
             table.column(name).combine_chunks().dictionary_encode()
-            for name in ("user_id", "song_id")
+            for name in (ListColumns.USER, ListColumns.SONG)
         )
         ids = (tuple(column.dictionary.to_pylist()) for column in (users, songs))
         ranked = Sequences.from_pairs(users.indices.to_numpy(), songs.indices.to_numpy(), *ids)
@@ -323,7 +324,7 @@ def read_candidates(path: Path) -> Lists:
     if "rank" in optional:
         keys = [("behind", "ascending")] if "cold" in optional else []
         table = table.sort_by([*keys, ("rank", "ascending")])
-    users, songs = (table.column(n).to_pylist() for n in ("user_id", "song_id"))
+    users, songs = (table.column(n).to_pylist() for n in (ListColumns.USER, ListColumns.SONG))
     ranked = _grouped(users, songs)
     pair = ranked.owner * max(1, len(ranked.song_ids)) + ranked.song
     if len(np.unique(pair)) < len(pair):
@@ -347,14 +348,14 @@ def read_targets(path: Path) -> tuple[Sequences, Int64Array]:
     DamagedFileError
         If an id is empty, or a user is in two groups.
     """
-    has_group = "group_id" in column_names(path, FAILURE)
-    table = _with_ids(path, _read_ids(path, ("group_id",) if has_group else ()))
-    users, songs = (table.column(n).to_pylist() for n in ("user_id", "song_id"))
+    has_group = ListColumns.GROUP in column_names(path, FAILURE)
+    table = _with_ids(path, _read_ids(path, (ListColumns.GROUP,) if has_group else ()))
+    users, songs = (table.column(n).to_pylist() for n in (ListColumns.USER, ListColumns.SONG))
     wanted = _grouped(users, songs)
     if not has_group:
         return wanted, np.arange(len(wanted))
     group_of: dict[str, str] = {}
-    for user, group in zip(users, table.column("group_id").to_pylist(), strict=True):
+    for user, group in zip(users, table.column(ListColumns.GROUP).to_pylist(), strict=True):
         if group_of.setdefault(user, group) != group:
             raise DamagedFileError(f"{path}: user {user!r} is in two groups")
     _, groups = np.unique([str(group_of[user]) for user in wanted.owner_ids], return_inverse=True)
@@ -363,15 +364,21 @@ def read_targets(path: Path) -> tuple[Sequences, Int64Array]:
 
 def _read_ids(path: Path, others: Collection[str]) -> Any:
     """Read ids and other columns; ids of a CSV are read as strings, so that 007 keeps its zeros."""
-    types = dict.fromkeys(("user_id", "song_id", "group_id", "channel"), pa.string())
-    needed = ("user_id", "song_id", *others)
+    types = dict.fromkeys(
+        (ListColumns.USER, ListColumns.SONG, ListColumns.GROUP, "channel"), pa.string()
+    )
+    needed = (ListColumns.USER, ListColumns.SONG, *others)
     kept = {name: kind for name, kind in types.items() if name in needed}
     return read_table(path, FAILURE, needed=needed, types=kept, null_values=[""])
 
 
 def _with_ids(path: Path, table: Any) -> Any:
     """Cast the id columns to strings; raise `DamagedFileError` if an id is empty."""
-    for name in [n for n in ("user_id", "song_id", "group_id") if n in table.column_names]:
+    for name in [
+        n
+        for n in (ListColumns.USER, ListColumns.SONG, ListColumns.GROUP)
+        if n in table.column_names
+    ]:
         place = table.column_names.index(name)
         try:
             texts = table.column(name).cast(pa.string())

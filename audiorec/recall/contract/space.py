@@ -32,6 +32,7 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 
+from audiorec.columns import ListColumns
 from audiorec.distribution import created_by
 from audiorec.errors import InputError
 from audiorec.files.arrow import integers
@@ -253,7 +254,7 @@ def write_interests(
     order = _by_id(queries.user_ids, found.user)
     user, interest = found.user[order], found.interest[order]
     columns: dict[str, Any] = {
-        "user_id": string_array(queries.user_ids).take(integers(user)),
+        ListColumns.USER: string_array(queries.user_ids).take(integers(user)),
         "interest": pa.array(interest.astype(np.int32)),
         "weight": pa.array(found.weight[order]),
         "history": pa.array(used[user].astype(np.int32)),

@@ -35,6 +35,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from audiorec.columns import ListColumns
 from audiorec.errors import (
     InputError,
     MissingExtraError,
@@ -64,7 +65,7 @@ from audiorec.types import StageProgress
 
 KIND = "alignment"
 FORMAT_VERSION = 1
-SCHEMA = pa.schema([pa.field("user_id", pa.string(), nullable=False)])
+SCHEMA = pa.schema([pa.field(ListColumns.USER, pa.string(), nullable=False)])
 HOW = "align with the other party: audiorec federated align --config FILE --yes"
 BUCKET_IDS = 5_000  # mean number of the larger party's ids in a bucket
 CPU_S = 0.00031  # CPU seconds of both parties per id of the larger one, for the plan
@@ -461,7 +462,9 @@ def write_alignment(path: Path, alignment: Alignment) -> None:
     with write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with table_writer(path, schema) as writer:
-            table = pa.table({"user_id": pa.array(alignment.user_ids, pa.string())}, schema=schema)
+            table = pa.table(
+                {ListColumns.USER: pa.array(alignment.user_ids, pa.string())}, schema=schema
+            )
             writer.write_table(table)
 
 
@@ -490,7 +493,7 @@ def read_alignment(path: Path) -> Alignment:
             table = file.read_as(SCHEMA)
     except MissingStoreError as error:
         raise MissingStoreError(f"{path}: no such file; {HOW}") from error
-    return Alignment(tuple(table.column("user_id").to_pylist()), tuple(names))
+    return Alignment(tuple(table.column(ListColumns.USER).to_pylist()), tuple(names))
 
 
 def _is_name(value: object) -> bool:

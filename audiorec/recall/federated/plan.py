@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from audiorec.columns import ListColumns
 from audiorec.errors import InputError
 from audiorec.files.user_files import from_table, read_lines, read_settings, read_table
 from audiorec.listening.interactions import read_interactions
@@ -164,8 +165,10 @@ def own_ids(plan: PartyPlan) -> Normalised:
     if plan.ids.suffix.lower() in (".txt", ".lst"):
         lines = (line.strip("\r") for line in read_lines(str(plan.ids), failure))
         return Normalised.of(line for line in lines if line.strip())
-    table = read_table(plan.ids, failure, needed=("user_id",), texts=True)
-    return Normalised.of("" if one is None else str(one) for one in table["user_id"].to_pylist())
+    table = read_table(plan.ids, failure, needed=(ListColumns.USER,), texts=True)
+    return Normalised.of(
+        "" if one is None else str(one) for one in table[ListColumns.USER].to_pylist()
+    )
 
 
 def music_data(plan: PartyPlan) -> RecallData:

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from audiorec.columns import ListColumns
 from audiorec.files.arrow import encoded
 from audiorec.recall.serving.rules import UNKNOWN, ExcludedLists
 from audiorec.types import BoolArray, Float64Array, Int64Array
@@ -36,8 +37,8 @@ class CandidateRows:
         """Build from tables of `SCHEMA`, one per channel."""
         table = pa.concat_tables(tables).combine_chunks()
         source = np.repeat(np.arange(len(tables)), [len(t) for t in tables])
-        user, user_ids = encoded(table.column("user_id"))
-        song, song_ids = encoded(table.column("song_id"))
+        user, user_ids = encoded(table.column(ListColumns.USER))
+        song, song_ids = encoded(table.column(ListColumns.SONG))
         return cls(table, np.arange(len(table)), user, song, source, user_ids, song_ids)
 
     def take(self, rows: Any) -> "CandidateRows":

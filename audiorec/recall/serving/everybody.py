@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from audiorec.columns import ListColumns
 from audiorec.files.tables import table_writer
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.candidates import SCHEMA, DefaultList
@@ -69,16 +70,18 @@ class DefaultRule:
         names = string_array(users.owner_ids)
         personal = fused.filter(pc.not_equal(fused.column("channel"), POPULAR))
         own, listed = (
-            pc.is_in(names, value_set=pc.unique(one.column("user_id").combine_chunks()))
+            pc.is_in(names, value_set=pc.unique(one.column(ListColumns.USER).combine_chunks()))
             for one in (personal, fused)
         )
         kept = pc.or_(own, pc.and_(listed, pa.array(users.lengths > 0)))
         needing = names.filter(pc.invert(kept))
         if not len(needing):
             return fused
-        others = fused.filter(pc.invert(pc.is_in(fused.column("user_id"), value_set=needing)))
+        others = fused.filter(
+            pc.invert(pc.is_in(fused.column(ListColumns.USER), value_set=needing))
+        )
         both = pa.concat_tables([others, self.lists(needing.to_pylist())])
-        return both.sort_by([("user_id", "ascending"), ("rank", "ascending")])
+        return both.sort_by([(ListColumns.USER, "ascending"), ("rank", "ascending")])
 
 
 def fill_default(path: Path, users: Sequences, rule: DefaultRule) -> None:
@@ -89,7 +92,9 @@ def fill_default(path: Path, users: Sequences, rule: DefaultRule) -> None:
     order = np.array(sorted(range(len(users)), key=users.owner_ids.__getitem__), np.int64)
     chunks = [order[at : at + CHUNK_USERS] for at in range(0, len(order), CHUNK_USERS)]
     ids = (
-        pa.table({"user_id": string_array([users.owner_ids[n] for n in rows.tolist()])}, USERS)
+        pa.table(
+            {ListColumns.USER: string_array([users.owner_ids[n] for n in rows.tolist()])}, USERS
+        )
         for rows in chunks
     )
     streams = [UserStream(ids, USERS), UserStream(candidates_by_user(path, BATCH_ROWS), SCHEMA)]

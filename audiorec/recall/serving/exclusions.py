@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from audiorec.columns import ShownColumns
 from audiorec.errors import InputError
 from audiorec.files.arrow import encoded
 from audiorec.files.tables import TableFile
@@ -31,7 +32,7 @@ from audiorec.types import IdMap, Int64Array, entries, normalised_name, string_a
 
 FAILURE = "cannot be read as exposures"
 BATCH_ROWS = 1 << 18
-SHOWN = ("user_id", "song_id", "shown_at")
+SHOWN = (ShownColumns.USER, ShownColumns.SONG, ShownColumns.AT)
 
 
 def excluded_by(
@@ -152,8 +153,8 @@ def read_exposures(
     table, times = _shown(path, ends_s, without)
     newest = now if now is not None else float(times.max(initial=0.0))
     counts = times >= newest - days * DAY_S
-    if shown_k and "run_id" in table.column_names:
-        keys = [encoded(table.column(name))[0] for name in ("run_id", "user_id")]
+    if shown_k and ShownColumns.RUN in table.column_names:
+        keys = [encoded(table.column(name))[0] for name in (ShownColumns.RUN, ShownColumns.USER)]
         counts &= nth(keys[0] * (int(keys[1].max(initial=0)) + 1) + keys[1]) < shown_k
     lately = table.filter(pa.array(counts))
     users, songs = (
@@ -169,7 +170,7 @@ def exposures_fingerprint(path: Path, ends_s: float) -> str:
     """Return a fingerprint, sixteen hex digits, of the exposures before `ends_s`."""
     table, times = _shown(path, ends_s, "")
     digest = hashlib.sha256(np.ascontiguousarray(times).tobytes())
-    for name in ("user_id", "song_id", "run_id"):
+    for name in (ShownColumns.USER, ShownColumns.SONG, ShownColumns.RUN):
         if name in table.column_names:
             digest.update(json.dumps(table.column(name).to_pylist()).encode())
     return digest.hexdigest()[:16]
@@ -180,11 +181,11 @@ def _shown(path: Path, ends_s: float | None, without: str) -> tuple[Any, Any]:
     types = {name: pa.string() for name in SHOWN[:2]}
     tables, times = [], []
     for one in log_files(path).files:
-        table = read_table(one.path, FAILURE, needed=SHOWN, wanted=("run_id",), types=types)
-        if without and "run_id" in table.column_names:
-            runs = pc.fill_null(table.column("run_id").cast(pa.string()), "")
+        table = read_table(one.path, FAILURE, needed=SHOWN, wanted=(ShownColumns.RUN,), types=types)
+        if without and ShownColumns.RUN in table.column_names:
+            runs = pc.fill_null(table.column(ShownColumns.RUN).cast(pa.string()), "")
             table = table.filter(pc.not_equal(runs, without))
-        found, units = to_times(table.column("shown_at"))
+        found, units = to_times(table.column(ShownColumns.AT))
         found = found / np.where((units > 0) & (units < len(UNITS)), 1000.0**units, 1.0)
         bad = np.flatnonzero(units < 0)
         if len(bad):
@@ -192,7 +193,11 @@ def _shown(path: Path, ends_s: float | None, without: str) -> tuple[Any, Any]:
                 f"{one.path}: {FAILURE}: row {int(bad[0]) + 1} has no valid time in shown_at"
             )
         before = np.ones(len(found), np.bool_) if ends_s is None else found < ends_s
-        texts = [n for n in ("user_id", "song_id", "run_id") if n in table.column_names]
+        texts = [
+            n
+            for n in (ShownColumns.USER, ShownColumns.SONG, ShownColumns.RUN)
+            if n in table.column_names
+        ]
         plain = {n: table.column(n).cast(pa.string()) for n in texts}
         tables.append(pa.table(plain).filter(pa.array(before)))
         times.append(found[before])
@@ -205,8 +210,8 @@ def run_ids(path: Path) -> set[str]:
         return set()
     with TableFile.open(path) as file:
         found: set[str] = set()
-        for table in file.batches(BATCH_ROWS, ["run_id"]):
-            found |= set(table.column("run_id").unique().to_pylist())
+        for table in file.batches(BATCH_ROWS, [ShownColumns.RUN]):
+            found |= set(table.column(ShownColumns.RUN).unique().to_pylist())
     return found
 
 

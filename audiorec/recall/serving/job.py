@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from audiorec.columns import ListColumns
 from audiorec.distribution import own_version
 from audiorec.engines.blocks import MappedWriter, block_runner
 from audiorec.engines.tasks import Engine
@@ -129,7 +130,9 @@ class SplitFusion:
         """
         by_hand = {path: sorted_by_user(path) for path in paths if not is_by_user(path)}
         users = [
-            iter([by_hand[path].select(["user_id"])]) if path in by_hand else users_by_rows(path)
+            iter([by_hand[path].select([ListColumns.USER])])
+            if path in by_hand
+            else users_by_rows(path)
             for path in paths
         ]
         streams = [UserStream(one, USERS) for one in users]
@@ -190,8 +193,8 @@ class SplitFusion:
             if path in self.by_hand:
                 table = self.by_hand[path].slice(start, n)
             else:
-                table = rows_of(path, start, start + n, ["user_id"])
-            found.append(table.column("user_id").unique())
+                table = rows_of(path, start, start + n, [ListColumns.USER])
+            found.append(table.column(ListColumns.USER).unique())
         return pa.concat_arrays(found).unique()
 
 
@@ -274,7 +277,7 @@ def fuse_files(
         return None
     with TableFile.open(out) as file:
         for group in range(file.file.num_row_groups):
-            counts.add(file.read_group(group, ["user_id", "channel", "cold"]))
+            counts.add(file.read_group(group, [ListColumns.USER, "channel", "cold"]))
     return counts.report()
 
 
@@ -289,7 +292,7 @@ class _Counts:
 
     def add(self, found: Any) -> None:
         """Count the rows of a block of users."""
-        self.users += len(found.column("user_id").unique())
+        self.users += len(found.column(ListColumns.USER).unique())
         self.rows += len(found)
         self.cold += int(pc.sum(found.column("cold")).as_py() or 0)
         for entry in pc.value_counts(found.column("channel").combine_chunks()).to_pylist():

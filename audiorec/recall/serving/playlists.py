@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from audiorec.columns import ListColumns
 from audiorec.errors import InputError
 from audiorec.files.arrow import integers
 from audiorec.files.tables import table_writer
@@ -32,7 +33,7 @@ BLOCK_USERS = 200
 DIGITS = 12  # values are rounded, so that sums do not depend on the order of addition
 LISTS = pa.schema(
     [
-        pa.field("user_id", pa.string(), nullable=False),
+        pa.field(ListColumns.USER, pa.string(), nullable=False),
         pa.field("rank", pa.int32(), nullable=False),
         pa.field("list_id", pa.string(), nullable=False),
         pa.field("songs", pa.int32(), nullable=False),
@@ -123,11 +124,11 @@ def write_lists(out: Path, fused: Path, ranking: ListRanking, plays: Sequences) 
     songs = string_array(plays.song_ids)
     with table_writer(out, LISTS) as writer:
         for table in candidates_by_user(fused, BATCH_ROWS):
-            owner = table.column("user_id").combine_chunks().dictionary_encode()
+            owner = table.column(ListColumns.USER).combine_chunks().dictionary_encode()
             names = owner.dictionary.to_pylist()
             number = np.asarray(owner.indices, np.int64)
             place = 1 / (FLATNESS + np.asarray(table.column("rank"), np.float64))
-            song_ids = table.column("song_id").combine_chunks()
+            song_ids = table.column(ListColumns.SONG).combine_chunks()
             proposed = ranking.songs_of(number, song_ids, place, len(names))
             own = plays.of_owners(names)
             pair = np.unique(own.owner * max(1, len(songs)) + own.song)

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from audiorec.columns import ListColumns
 from audiorec.errors import InputError
 from audiorec.files.arrow import integers
 from audiorec.files.tables import TableFile
@@ -25,8 +26,8 @@ BATCH_ROWS = 1 << 16  # rows of a file that are read at a time
 LARGEST_SORTED = 20_000_000  # maximum rows of a table that must be sorted in memory
 FIRST_ROWS = 1_000  # rows that are read at a time to find the name of the channel
 FAILURE = "cannot be read as candidates"
-USERS = pa.schema([pa.field("user_id", pa.string(), nullable=False)])
-NEEDED = ("user_id", "song_id")
+USERS = pa.schema([pa.field(ListColumns.USER, pa.string(), nullable=False)])
+NEEDED = (ListColumns.USER, ListColumns.SONG)
 
 
 def user_blocks(paths: Sequence[Path], *, rows: int | None = None) -> Iterator[list[Any]]:
@@ -92,7 +93,7 @@ class UserStream:
     @property
     def last(self) -> str:
         """The user of the last buffered row."""
-        return str(self.table.column("user_id")[-1].as_py())
+        return str(self.table.column(ListColumns.USER)[-1].as_py())
 
     def fill(self) -> bool:
         """Read until the buffer has rows or the stream ends; return whether it has rows."""
@@ -111,7 +112,7 @@ class UserStream:
         """Remove and return the rows of users before `bound`, or all rows if it is None."""
         n = len(self.table)
         if bound is not None:
-            n = int(pc.sum(pc.less(self.table.column("user_id"), bound)).as_py() or 0)
+            n = int(pc.sum(pc.less(self.table.column(ListColumns.USER), bound)).as_py() or 0)
         found, self.table = self.table.slice(0, n), self.table.slice(n)
         return found
 
@@ -159,7 +160,7 @@ def is_by_user(path: Path, rows: int = BATCH_ROWS) -> bool:
 def users_by_rows(path: Path) -> Iterator[Any]:
     """Yield the ``user_id`` column of a file, in the batches that `user_blocks` reads."""
     with TableFile.open(path, mapped=False) as file:
-        for table in file.batches(BATCH_ROWS, ["user_id"]):
+        for table in file.batches(BATCH_ROWS, [ListColumns.USER]):
             yield table.cast(USERS)
 
 
@@ -182,7 +183,7 @@ def sorted_by_user(path: Path) -> Any:
             found = _fitted(file.read(SCHEMA.names), path)
     else:
         found = _foreign(path)
-    keys = ("user_id", "cold", "rank")
+    keys = (ListColumns.USER, "cold", "rank")
     return found.sort_by([(name, "ascending") for name in keys])
 
 
@@ -201,8 +202,8 @@ def rows_of(path: Path, start: int, stop: int, columns: Sequence[str] = tuple(SC
 def _is_sorted(file: TableFile, rows: int) -> bool:
     """Return whether rows are sorted by user."""
     last = ""
-    for table in file.batches(rows, ["user_id"]):
-        users = table.column("user_id").combine_chunks()
+    for table in file.batches(rows, [ListColumns.USER]):
+        users = table.column(ListColumns.USER).combine_chunks()
         if isinstance(users, pa.ChunkedArray):
             users = users.chunk(0)
         if len(users) and (users[0].as_py() or "") < last:

@@ -21,6 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from audiorec.columns import ListColumns
 from audiorec.errors import InputError
 from audiorec.evaluation.classification import Interval
 from audiorec.evaluation.full_rank import clustered_interval, rank_measures
@@ -215,7 +216,9 @@ class _Sample:
         """Return the queries at the given rows."""
         split = _taken(self.split, rows)
         wanted = string_array(split.histories.owner_ids)
-        tables = [t.filter(pc.is_in(t.column("user_id"), value_set=wanted)) for t in self.tables]
+        tables = [
+            t.filter(pc.is_in(t.column(ListColumns.USER), value_set=wanted)) for t in self.tables
+        ]
         return replace(self, split=split, tables=tables, _places={})
 
     def has(self, dial: str) -> bool:
@@ -403,7 +406,7 @@ def _of_users(paths: Sequence[Path], *splits: JudgingSplit) -> Iterator[list[lis
         for whole, parts in zip(block, found, strict=True):
             table = whole.filter(pc.not_equal(whole.column("channel"), DEFAULT))
             for part, ids in zip(parts, wanted, strict=True):
-                part.append(table.filter(pc.is_in(table.column("user_id"), value_set=ids)))
+                part.append(table.filter(pc.is_in(table.column(ListColumns.USER), value_set=ids)))
                 rows += len(part[-1])
     if not rows:
         some = splits[0].histories.owner_ids[0]

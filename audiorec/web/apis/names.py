@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from audiorec.columns import ListColumns
 from audiorec.errors import InputError, UnknownSongError
 from audiorec.store.aliases import AliasKind, alias_table
 from audiorec.store.store import VectorStore
@@ -63,7 +64,7 @@ class SongNames:
         self._ids = store.id_array
         self._n = len(store)
         table = alias_table(store)
-        rows = IdMap(self._ids).rows(table.column("song_id").combine_chunks())
+        rows = IdMap(self._ids).rows(table.column(ListColumns.SONG).combine_chunks())
         kinds = table.column("kind")
         self._kinds: dict[str, _Aliases] = {}
         self._nameless: dict[str, frozenset[str]] = {}

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from audiorec.columns import ListColumns
 from audiorec.distribution import own_version
 from audiorec.errors import AudiorecError, InputError, UnknownSongError
 from audiorec.listening.sequences import Sequences
@@ -60,7 +61,7 @@ def _list(schema: str) -> dict[str, Any]:
 
 
 _SONG = {
-    "song_id": _TEXT,
+    ListColumns.SONG: _TEXT,
     "title": _TEXT_OR_NONE,
     "artist": _TEXT_OR_NONE,
     "album": _TEXT_OR_NONE,
@@ -341,7 +342,7 @@ def _for_user(snapshot: Snapshot, user: str, k: int) -> Document:
         said = None if evidence is None else titles.get(evidence, evidence)
         found.append(
             {
-                **_proposed(snapshot, row["song_id"]),
+                **_proposed(snapshot, row[ListColumns.SONG]),
                 "rank": row["rank"],
                 "channel": row["channel"],
                 "reason": reason_phrase(row["reason"], evidence=said, cold=row["cold"]),
@@ -409,7 +410,7 @@ def _proposed(snapshot: Snapshot, song_id: str) -> Document:
     if known:
         return _songs(snapshot, [known[0].row])[0]
     nothing = dict.fromkeys(("title", "artist", "album", "uri", "duration_s"))
-    return {"song_id": song_id, **nothing, "alias": None}
+    return {ListColumns.SONG: song_id, **nothing, "alias": None}
 
 
 def _songs(snapshot: Snapshot, rows: Sequence[int]) -> list[Document]:
@@ -417,7 +418,7 @@ def _songs(snapshot: Snapshot, rows: Sequence[int]) -> list[Document]:
     aliases = snapshot.names.called(rows, usual) if usual.kind != "id" else [None] * len(rows)
     return [
         {
-            "song_id": snapshot.names.id_of(row),
+            ListColumns.SONG: snapshot.names.id_of(row),
             "title": tags["title"],
             "artist": tags["artist"],
             "album": tags["album"],

@@ -26,6 +26,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from audiorec.columns import ListColumns
 from audiorec.errors import (
     AudiorecError,
     DamagedFileError,
@@ -68,7 +69,9 @@ class NightLists:
 
     def __init__(self, file: TableFile, default: Sequence[dict[str, Any]] = ()) -> None:
         self._file, self.default = file, default
-        runs = pc.run_end_encode(file.read(["user_id"]).column("user_id").combine_chunks())
+        runs = pc.run_end_encode(
+            file.read([ListColumns.USER]).column(ListColumns.USER).combine_chunks()
+        )
         users, ends = runs.values, np.asarray(runs.run_ends, np.int64)
         self._users, self._ends = users, ends
         if pc.count_distinct(users).as_py() != len(users):

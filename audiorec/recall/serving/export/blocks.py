@@ -23,6 +23,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from audiorec.columns import ListColumns, ShownColumns
 from audiorec.errors import InputError
 from audiorec.files.arrow import encoded, integers
 from audiorec.listening.events import EVENTS
@@ -121,8 +122,8 @@ def merge_candidates(tables: Sequence[Any], fused: Any) -> CandidatePairs:
     every = [*tables, fused]
     table = pa.concat_tables(every).combine_chunks()
     source = np.repeat(np.arange(len(every)), [len(one) for one in every])
-    user, user_ids = encoded(table.column("user_id"))
-    song, song_ids = encoded(table.column("song_id"))
+    user, user_ids = encoded(table.column(ListColumns.USER))
+    song, song_ids = encoded(table.column(ListColumns.SONG))
     rank = table.column("rank").to_numpy().astype(np.int64)
     pairs, pair = np.unique(user * max(1, len(song_ids)) + song, return_inverse=True)
     ranks = np.zeros((len(pairs), len(every)), np.int64)
@@ -183,7 +184,7 @@ def dot_array(users: FloatArray, songs: FloatArray, song: Int64Array) -> Any:
 
 def served_rows(rows: Any, served: Any) -> Int64Array:
     """Return the row of `served` with the user, song and run of each sample; -1 for none."""
-    n, keys = len(rows), ("user_id", "song_id", "run_id")
+    n, keys = len(rows), (ListColumns.USER, ListColumns.SONG, ShownColumns.RUN)
     if not len(served) or not n:
         return np.full(n, -1, np.int64)
     key = np.zeros(n + len(served), np.int64)
@@ -320,9 +321,9 @@ class UserBlocks:
             found.append(("candidates", candidates))
         earlier = pa.concat_tables([self._schemas["served"].empty_table(), *served])
         # Users who are no longer in the log or any list may have asked to be forgotten.
-        there = [one_array(table.column("user_id")) for table in (ids, fused, *lists)]
+        there = [one_array(table.column(ListColumns.USER)) for table in (ids, fused, *lists)]
         known = pa.concat_arrays(there)
-        earlier = earlier.filter(pc.is_in(earlier.column("user_id"), value_set=known))
+        earlier = earlier.filter(pc.is_in(earlier.column(ListColumns.USER), value_set=known))
         found.append(("served", self._served(earlier, candidates)))
         did_rows = event_samples(people.past, self._recall)
         found.append(("samples_recall", self._recall_rows(people, did_rows)))
@@ -362,12 +363,12 @@ class UserBlocks:
         if self._kept is None or not self._kept.is_dir() or not self._past.has_times:
             return []
         since = self._past.newest - self._served_days * DAY_S
-        run = str(self.record.get("run_id", ""))
+        run = str(self.record.get(ShownColumns.RUN, ""))
         return read_served(self._kept, self._schemas["served"], since=since, without=run)
 
     def _people(self, ids: Any, tables: Sequence[Any]) -> _People:
-        every = [ids.column("user_id").combine_chunks()]
-        every += [table.column("user_id").combine_chunks().unique() for table in tables]
+        every = [ids.column(ListColumns.USER).combine_chunks()]
+        every += [table.column(ListColumns.USER).combine_chunks().unique() for table in tables]
         _, user_ids = encoded(pa.concat_arrays([one_array(one) for one in every]))
         past = self._past.of(self._first, self._first + len(ids))
         number = IdMap(one_array(every[0])).rows(user_ids)
@@ -408,7 +409,7 @@ class UserBlocks:
                 continue
             of = channel.user_interests(asked)
             columns = {
-                "user_id": string_array(asked.user_ids).take(integers(of.user)),
+                ListColumns.USER: string_array(asked.user_ids).take(integers(of.user)),
                 "interest": pa.array(of.interest.astype(np.int32)),
                 "weight": pa.array(of.weight.astype(np.float32)),
                 "embedding": vectors(of.embedding, np.ones(len(of.user), np.bool_)),
@@ -422,8 +423,8 @@ class UserBlocks:
         song = self._numbers(pairs.song_ids)[pairs.song]
         at = np.full(len(user), self._until)
         columns: dict[str, Any] = {
-            "user_id": pairs.user_ids.take(integers(pairs.user)),
-            "song_id": pairs.song_ids.take(integers(pairs.song)),
+            ListColumns.USER: pairs.user_ids.take(integers(pairs.user)),
+            ListColumns.SONG: pairs.song_ids.take(integers(pairs.song)),
             **{name: pairs.rows.column(name).combine_chunks() for name in pairs.rows.column_names},
             **pairs.columns(self._slugs),
             **feature_arrays(people.past.features(people.number[user], song, at)),
@@ -438,10 +439,12 @@ class UserBlocks:
         schema = self._schemas["served"]
         parts = [earlier]
         if candidates is not None and self._serves:
-            at = pa.repeat(moments(np.array([self._past.newest]))[0], len(candidates["user_id"]))
+            at = pa.repeat(
+                moments(np.array([self._past.newest]))[0], len(candidates[ListColumns.USER])
+            )
             named = {
-                "run_id": pa.repeat(pa.scalar(str(self.record["run_id"])), len(at)),
-                "shown_at": at,
+                ShownColumns.RUN: pa.repeat(pa.scalar(str(self.record[ShownColumns.RUN])), len(at)),
+                ShownColumns.AT: at,
                 "entry": pa.repeat(pa.scalar(str(self.record.get("entry", ""))), len(at)),
             }
             columns = {**candidates, **named}
@@ -449,7 +452,10 @@ class UserBlocks:
                 [columns[field.name].cast(field.type) for field in schema], schema=schema
             )
             parts.append(whole.filter(candidates["fused_rank"].is_valid()))
-        keys = [(name, "ascending") for name in ("user_id", "shown_at", "run_id", "song_id")]
+        keys = [
+            (name, "ascending")
+            for name in (ListColumns.USER, ShownColumns.AT, ShownColumns.RUN, ListColumns.SONG)
+        ]
         return pa.concat_tables(parts).sort_by(keys)
 
     def _recall_rows(self, people: _People, samples: Samples) -> Rows:
@@ -471,21 +477,26 @@ class UserBlocks:
         if self.entry is not None:
             entry = pa.repeat(pa.scalar(self.entry), len(samples))
         columns |= outcome_arrays(samples)
-        columns |= {"entry": entry, "run_id": pa.nulls(len(samples), pa.string())}
+        columns |= {"entry": entry, ShownColumns.RUN: pa.nulls(len(samples), pa.string())}
         columns["as_served"] = pa.array(np.zeros(len(samples), np.bool_))
         return self._without_channels(columns, len(samples))
 
     def _shown_rows(self, people: _People, shown: list[Any], served: Any) -> Rows:
         table = pa.concat_tables([SHOWN.empty_table(), *shown]).combine_chunks()
-        name, song_ids = encoded(table.column("song_id"))
-        owner = IdMap(people.user_ids).rows(one_array(table.column("user_id").combine_chunks()))
-        at = table.column("shown_at").to_numpy()
+        name, song_ids = encoded(table.column(ListColumns.SONG))
+        owner = IdMap(people.user_ids).rows(
+            one_array(table.column(ListColumns.USER).combine_chunks())
+        )
+        at = table.column(ShownColumns.AT).to_numpy()
         exposed = ShownSongs(people.number[owner], self._numbers(song_ids)[name], name, at, owner)
         samples = exposure_samples(people.past, exposed, self._days, self._ranking)
         rows = table.take(integers(samples.row))
-        ids = {n: one_array(rows.column(n).combine_chunks()) for n in ("user_id", "song_id")}
+        ids = {
+            n: one_array(rows.column(n).combine_chunks())
+            for n in (ListColumns.USER, ListColumns.SONG)
+        }
         columns = self._common(people, samples, ids) | outcome_arrays(samples)
-        columns |= {n: rows.column(n).combine_chunks() for n in ("entry", "run_id")}
+        columns |= {n: rows.column(n).combine_chunks() for n in ("entry", ShownColumns.RUN)}
         columns["as_served"] = pa.array(np.zeros(len(samples), np.bool_))
         made = self._without_channels(columns, len(samples))
         return self._as_served(made, served)
@@ -526,8 +537,8 @@ class UserBlocks:
         log = self._opened.log
         users = string_array(log.user_ids[people.past.first : people.past.first + people.past.n])
         return {
-            "user_id": users.take(integers(samples.user)),
-            "song_id": self._song_ids.take(integers(samples.song)),
+            ListColumns.USER: users.take(integers(samples.user)),
+            ListColumns.SONG: self._song_ids.take(integers(samples.song)),
         }
 
     def _without_channels(self, columns: dict[str, Any], n: int) -> dict[str, Any]:
@@ -554,7 +565,7 @@ class UserBlocks:
         inputs = self.record.get("inputs")
         given = inputs.get("interactions") if isinstance(inputs, Mapping) else None
         own = self._opened.sources.fingerprints()["interactions"]
-        return bool(self.record.get("run_id")) and given == own and self._past.has_times
+        return bool(self.record.get(ShownColumns.RUN)) and given == own and self._past.has_times
 
     @cached_property
     def _plays(self) -> Sequences:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from audiorec.columns import ListColumns
 from audiorec.files.arrow import arrow_array
 from audiorec.listening.events import is_listening
 from audiorec.listening.side import RELEASED, SongSide
@@ -65,7 +66,7 @@ def song_rows(
     for first in range(0, len(song_ids), ROWS):
         part = slice(first, first + ROWS)
         row, at = known[part], in_store[part]
-        columns: dict[str, Any] = {"song_id": ids[part]}
+        columns: dict[str, Any] = {ListColumns.SONG: ids[part]}
         columns |= described.columns(part)
         columns |= {name: pa.array(column[row]) for name, column in counts.items()}
         for name, column in zip(("first_played", "last_played"), ends, strict=True):

@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from audiorec.columns import ShownColumns
 from audiorec.errors import InputError
 from audiorec.files.tables import TableFile
 from audiorec.files.user_files import column_names, input_errors, read_table
@@ -60,7 +61,7 @@ def sorted_streams(path: Path, schema: Any, fit: Callable[[Any], Any]) -> list[U
                     f"{path}: {len(file):,} rows are not sorted by user_id, and at most "
                     f"{LARGEST_SORTED:,} can be sorted in memory; sort the file"
                 )
-            whole = fit(file.read()).sort_by([("user_id", "ascending")])
+            whole = fit(file.read()).sort_by([(ShownColumns.USER, "ascending")])
             return [UserStream(iter([whole]), schema)]
         ends = [*starts[1:], len(file)]
     rows = max(LEAST_ROWS, BATCH_ROWS // max(1, len(starts)))
@@ -71,8 +72,8 @@ def sorted_streams(path: Path, schema: Any, fit: Callable[[Any], Any]) -> list[U
 def _starts(file: TableFile) -> list[int]:
     """Return the first row of each stretch in which users ascend."""
     found, at, last = [0], 0, None
-    for table in file.batches(BATCH_ROWS, ["user_id"]):
-        users = pa.concat_arrays(table.column("user_id").cast(pa.string()).chunks)
+    for table in file.batches(BATCH_ROWS, [ShownColumns.USER]):
+        users = pa.concat_arrays(table.column(ShownColumns.USER).cast(pa.string()).chunks)
         if not len(users):
             continue
         if last is not None and (users[0].as_py() or "") < last:
@@ -100,15 +101,15 @@ def _stretch(path: Path, first: int, stop: int, rows: int) -> Iterator[Any]:
 
 
 FAILURE = "cannot be read as exposures"
-NEEDED = ("user_id", "song_id", "shown_at")
-OPTIONAL = ("entry", "run_id")
+NEEDED = (ShownColumns.USER, ShownColumns.SONG, ShownColumns.AT)
+OPTIONAL = ("entry", ShownColumns.RUN)
 SHOWN = pa.schema(
     [
-        pa.field("user_id", pa.string(), nullable=False),
-        pa.field("song_id", pa.string(), nullable=False),
-        pa.field("shown_at", pa.float64(), nullable=False),  # seconds since 1970
+        pa.field(ShownColumns.USER, pa.string(), nullable=False),
+        pa.field(ShownColumns.SONG, pa.string(), nullable=False),
+        pa.field(ShownColumns.AT, pa.float64(), nullable=False),  # seconds since 1970
         pa.field("entry", pa.string()),
-        pa.field("run_id", pa.string()),
+        pa.field(ShownColumns.RUN, pa.string()),
     ]
 )
 
@@ -140,7 +141,7 @@ def _shown(path: Path, entry: str | None, ends_s: float | None) -> list[UserStre
         return sorted_streams(path, SHOWN, fit)
     types = {name: pa.string() for name in (*NEEDED[:2], *OPTIONAL)}
     whole = read_table(path, FAILURE, needed=NEEDED, wanted=OPTIONAL, types=types)
-    return [UserStream(iter([fit(whole).sort_by([("user_id", "ascending")])]), SHOWN)]
+    return [UserStream(iter([fit(whole).sort_by([(ShownColumns.USER, "ascending")])]), SHOWN)]
 
 
 def tables_of(path: Path) -> list[Path]:
@@ -177,9 +178,9 @@ def read_served(folder: Path, schema: Any, *, since: float, without: str) -> lis
     """
 
     def fit(table: Any) -> Any:
-        moment = pc.cast(table.column("shown_at"), pa.int64()).to_numpy() / 1e6
+        moment = pc.cast(table.column(ShownColumns.AT), pa.int64()).to_numpy() / 1e6
         young = pa.array(moment >= since)
-        other = pc.not_equal(table.column("run_id"), without)
+        other = pc.not_equal(table.column(ShownColumns.RUN), without)
         kept = table.filter(pc.and_(young, other))
         columns = [
             kept.column(field.name).cast(field.type)
@@ -204,16 +205,16 @@ def _fitted(path: Path, table: Any, entry: str | None, ends_s: float | None) -> 
             columns[name] = table.column(name).cast(pa.string()) if there else _nothing(table)
         if any(columns[name].null_count for name in NEEDED[:2]):
             raise InputError("a row has no user_id or song_id")
-        times, units = to_times(table.column("shown_at"))
+        times, units = to_times(table.column(ShownColumns.AT))
         times = times / np.where((units > 0) & (units < len(UNITS)), 1000.0**units, 1.0)
         if (units < 0).any():
             raise InputError("a row has no valid time in shown_at")
-        columns["shown_at"] = pa.array(times)
+        columns[ShownColumns.AT] = pa.array(times)
     found = pa.table([columns[field.name] for field in SHOWN], schema=SHOWN)
     if entry is not None and "entry" in table.column_names:
         found = found.filter(pc.equal(found.column("entry"), entry).fill_null(False))
     if ends_s is not None:
-        found = found.filter(pc.less(found.column("shown_at"), ends_s))
+        found = found.filter(pc.less(found.column(ShownColumns.AT), ends_s))
     return found
 
 

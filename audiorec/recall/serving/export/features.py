@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from audiorec.columns import ListColumns
 from audiorec.files.arrow import integers
 from audiorec.listening.events import EVENTS, Interactions
 from audiorec.listening.sequences import DAY_S, Sequences, is_finished
@@ -62,7 +63,7 @@ def user_columns(
     songs = np.bincount(pairs // max(1, len(plays.song_ids)), minlength=len(plays))
     first, last = _ends(plays)
     columns: dict[str, Any] = {
-        "user_id": user_ids,
+        ListColumns.USER: user_ids,
         "plays": pa.array(_spread(plays.lengths, row, n)),
         "songs": pa.array(_spread(songs, row, n)),
         "likes": pa.array(_spread(likes, row, n)),
@@ -112,7 +113,7 @@ def _portrait_lists(table: Any, user_ids: Any) -> dict[str, Any]:
     """Return portraits as two lists per user, horizon and kind: values and their shares."""
     found: dict[str, Any] = {}
     horizon, kind = (np.array(table.column(n).to_pylist(), object) for n in ("horizon", "kind"))
-    owner = IdMap(user_ids).rows(table.column("user_id").combine_chunks())
+    owner = IdMap(user_ids).rows(table.column(ListColumns.USER).combine_chunks())
     for name in KINDS:
         for when in HORIZONS:
             rows = np.flatnonzero((kind == name) & (horizon == when))

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from audiorec.columns import ShownColumns
 from audiorec.distribution import created_by, own_version
 from audiorec.errors import InputError
 from audiorec.recall.contract.space import InterestSpace
@@ -252,7 +253,7 @@ def _about(opened: OpenSources, parts: ExportParts, recipe: ExportRecipe) -> dic
     record = opened.sources.record or {}
     newest = np.nanmax(opened.log.timestamp, initial=-np.inf)
     found: dict[str, Any] = {
-        "run_id": record.get("run_id"),
+        ShownColumns.RUN: record.get(ShownColumns.RUN),
         "as_of": datetime.fromtimestamp(newest, UTC).isoformat() if np.isfinite(newest) else None,
         "recipe": asdict(recipe),
         "channels": [{"column": slug, "channel": name} for slug, name in parts.channels],

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
+from audiorec.columns import ListColumns, ShownColumns
 from audiorec.listening.side import RELEASED
 from audiorec.recall.serving.one_user.portrait import KINDS
 
@@ -128,7 +129,10 @@ def _always(name: str, kind: ColumnKind, about: str) -> ExportColumn:
     return _column(name, kind, about, nullable=False)
 
 
-USER, SONG = _always("user_id", "text", "the user"), _always("song_id", "text", "the song")
+USER, SONG = (
+    _always(ListColumns.USER, "text", "the user"),
+    _always(ListColumns.SONG, "text", "the song"),
+)
 # t is the time of a row; docs/ranker.md has the full formulas.
 FEATURES = (
     _always("user_plays", "int32", "finished plays of the user before t"),
@@ -177,27 +181,27 @@ def export_tables(parts: ExportParts) -> tuple[ExportTable, ...]:
         ExportTable(
             name="candidates",
             about="Candidates: one row per user and song, with features for a ranker.",
-            key=("user_id", "song_id"),
+            key=(ListColumns.USER, ListColumns.SONG),
             columns=(USER, SONG, *_REASONS, *served_columns(parts), *FEATURES),
         ),
         ExportTable(
             name="samples_recall",
             about="Events of users in every product, to train models that propose songs.",
-            key=("user_id", "happened_at", "song_id"),
+            key=(ListColumns.USER, "happened_at", ListColumns.SONG),
             columns=(USER, SONG, *_RECALL, *FEATURES),
             is_unique=False,
         ),
         ExportTable(
             name="samples_ranking",
             about="Exposures in one product with their outcome, to train a ranker.",
-            key=("user_id", "happened_at", "song_id"),
+            key=(ListColumns.USER, "happened_at", ListColumns.SONG),
             columns=(USER, SONG, *_RANKING, *served_columns(parts), *FEATURES),
             is_unique=False,
         ),
         ExportTable(
             name="served",
             about="Candidates as they were served each night, kept until their outcome is known.",
-            key=("user_id", "run_id", "song_id"),
+            key=(ListColumns.USER, ShownColumns.RUN, ListColumns.SONG),
             columns=(USER, SONG, *_SERVED, *served_columns(parts), *FEATURES),
         ),
     ]
@@ -221,15 +225,15 @@ _RECALL = (
 _RANKING = (
     _always("happened_at", "time", "time of the exposure, or of the play without exposures"),
     _column("entry", "text", "the product"),
-    _column("run_id", "text", "the nightly run that made the list"),
+    _column(ShownColumns.RUN, "text", "the nightly run that made the list"),
     _always("label", "int32", "1: played to the end in the days after, 0: not"),
     _always("outcome", "text", "finish, skip, dislike or none"),
     _column("played_at", "time", "time of the finished play"),
     _always("as_served", "bool", "features were stored when served, including those of channels"),
 )
 _SERVED = (
-    _always("run_id", "text", "the nightly run"),
-    _always("shown_at", "time", "the newest time of its log"),
+    _always(ShownColumns.RUN, "text", "the nightly run"),
+    _always(ShownColumns.AT, "time", "the newest time of its log"),
     _always("entry", "text", "the product"),
 )
 
@@ -260,7 +264,7 @@ def _songs(parts: ExportParts) -> ExportTable:
     return ExportTable(
         name="songs",
         about="All songs of the log, the candidates and the store.",
-        key=("song_id",),
+        key=(ListColumns.SONG,),
         columns=tuple(columns),
     )
 
@@ -291,7 +295,7 @@ def _users(parts: ExportParts) -> ExportTable:
     return ExportTable(
         name="users",
         about="All users of the log and the candidates.",
-        key=("user_id",),
+        key=(ListColumns.USER,),
         columns=tuple(columns),
     )
 
@@ -300,7 +304,7 @@ def _interests(space: SpaceColumns) -> ExportTable:
     return ExportTable(
         name=f"interests_{space.slug}",
         about=f"Interests of users by {space.channel}, the heaviest first.",
-        key=("user_id", "interest"),
+        key=(ListColumns.USER, "interest"),
         columns=(
             USER,
             _always("interest", "int32", "as in candidates"),

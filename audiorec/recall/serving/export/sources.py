@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from audiorec.columns import ShownColumns
 from audiorec.errors import InputError, MissingFileError
 from audiorec.files.json_files import parse_json
 from audiorec.files.own_files import read_own
@@ -93,7 +94,7 @@ class ExportSources:
             ) from error
         except ValueError as error:
             raise InputError(f"{path}: not JSON: {error}") from error
-        if not isinstance(record, dict) or not isinstance(record.get("run_id"), str):
+        if not isinstance(record, dict) or not isinstance(record.get(ShownColumns.RUN), str):
             raise InputError(f"{path}: not a record that audiorec recall run wrote")
         lists = sorted((folder / "candidates").glob("*.parquet"))
         models = sorted(p.parent for p in (folder / "models").glob("*/model.json"))

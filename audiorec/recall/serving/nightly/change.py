@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from audiorec.columns import ListColumns
 from audiorec.recall.contract.candidates import DEFAULT
 from audiorec.recall.serving.candidate_rows import CandidateRows, key_of
 from audiorec.recall.serving.rules import SongTraits
@@ -49,7 +50,7 @@ def change_of(
     for block in user_blocks([*candidates.values(), fused, *more]):
         personal = [t.filter(pc.not_equal(t.column("channel"), DEFAULT)) for t in block]
         for name, table in zip(candidates, personal, strict=False):
-            counts[f"answered/{name}"] += len(table.column("user_id").unique())
+            counts[f"answered/{name}"] += len(table.column(ListColumns.USER).unique())
         lists = CandidateRows.of(personal[len(candidates) :])
         mine = lists.source == 0
         of = lists.song[mine]

@@ -14,6 +14,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from audiorec.columns import ShownColumns
 from audiorec.errors import (
     AudiorecError,
     DamagedFileError,
@@ -199,7 +200,7 @@ def whole_run(folder: str) -> dict[str, Any]:
     if not isinstance(names, list) or not isinstance(fused, dict):
         return {}
     files = [FUSED, *(f"candidates/{file_stem(str(name))}.parquet" for name in names)]
-    is_one_run = fused.get("made_from") == record.get("run_id", "")
+    is_one_run = fused.get("made_from") == record.get(ShownColumns.RUN, "")
     return record if is_one_run and all(exists(join(folder, name)) for name in files) else {}
 
 

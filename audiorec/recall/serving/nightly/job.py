@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 import pyarrow.compute as pc
 
+from audiorec.columns import ListColumns, ShownColumns
 from audiorec.distribution import own_version
 from audiorec.engines.tasks import Engine
 from audiorec.errors import DamagedFileError, InputError, StoreError
@@ -297,7 +298,7 @@ class NightlyJob:
                 (self.plan.out / folder).mkdir(parents=True, exist_ok=True)
             remove_leftovers(self.plan.out / folder)
         remove_leftovers(self.plan.out)
-        self._keep({"run_id": self.run_id})
+        self._keep({ShownColumns.RUN: self.run_id})
         self._drop_record()
         for step in self.steps():
             if step.is_done:
@@ -412,7 +413,7 @@ class NightlyJob:
 
     def _compared_from(self) -> str:
         served = None if self._before is None else self._before.served
-        run_id = "" if served is None else whole_run(str(served)).get("run_id", "")
+        run_id = "" if served is None else whole_run(str(served)).get(ShownColumns.RUN, "")
         return fingerprint({"new": self.run_id, "served": run_id, "margin": self.plan.margin})
 
     def _fuse(self, out: Path, stop: Event | None, engine: Engine | None) -> str | None:
@@ -468,7 +469,7 @@ class NightlyJob:
 
     def _report(self, out: Path) -> None:
         lists = {name: self._lists(name) for name in self.plan.channels}
-        about = {"entry": self.plan.entry, "run_id": self.run_id}
+        about = {"entry": self.plan.entry, ShownColumns.RUN: self.run_id}
         page = report_of(lists, self.plan.out / FUSED, self._inputs.facts, about)
         with replaced(out) as part:
             part.write_text(page, "utf-8")
@@ -487,7 +488,7 @@ class NightlyJob:
             side=plan.side,
             profiles=plan.profiles,
             earlier=None if before is None else before.export,
-            record={"run_id": self.run_id, "entry": plan.entry, "inputs": self._prints},
+            record={ShownColumns.RUN: self.run_id, "entry": plan.entry, "inputs": self._prints},
             ends_s=None if before is None else before.ends_s,
         )
         export_recall(sources, out, export_recipe(plan.export))
@@ -509,7 +510,7 @@ class NightlyJob:
         """Write and return the record of the run: inputs, models, and counts of the lists."""
         path = self.plan.out / RECORD
         (self.plan.out / LAST).unlink(missing_ok=True)
-        if (found := read_json(path)).get("run_id") == self.run_id:
+        if (found := read_json(path)).get(ShownColumns.RUN) == self.run_id:
             return found
         steps = self._state["steps"]
         models = {
@@ -518,17 +519,17 @@ class NightlyJob:
             if n not in self.plan.tables
         }
         with TableFile.open(self.plan.out / FUSED) as file:
-            table = file.read(["user_id", "channel", "cold"])
+            table = file.read([ListColumns.USER, "channel", "cold"])
         counts = pc.value_counts(table.column("channel").combine_chunks()).to_pylist()
         record = {
             "schema": "audiorec/recall-run/1",
-            "run_id": self.run_id,
+            ShownColumns.RUN: self.run_id,
             "entry": self.plan.entry,
-            "shown_at": datetime.fromtimestamp(self._inputs.now, UTC).isoformat(),
+            ShownColumns.AT: datetime.fromtimestamp(self._inputs.now, UTC).isoformat(),
             "inputs": self._prints,
             "models": models,
             "order": list(self.plan.channels),  # of the fusion's weights
-            "users": len(table.column("user_id").unique()),
+            "users": len(table.column(ListColumns.USER).unique()),
             "default_users": default_users(self.plan.out / FUSED),
             "rows": len(table),
             "cold": int(pc.sum(table.column("cold")).as_py() or 0),
@@ -544,7 +545,7 @@ class NightlyJob:
         """Remove the record of a day made from other inputs: a record marks a day as complete."""
         if self._before is None:
             return
-        if read_json(self.plan.out / RECORD).get("run_id") != self.run_id:
+        if read_json(self.plan.out / RECORD).get(ShownColumns.RUN) != self.run_id:
             (self.plan.out / RECORD).unlink(missing_ok=True)
 
     def _step(self, name: str, out: Path, made_from: str) -> Step:
@@ -589,7 +590,7 @@ class NightlyJob:
         """
         noted = self._noted() if self.plan.exposure_days else ()
         earlier = {run_id for place in noted for run_id in run_ids(place)}
-        last = str(self._state.get("run_id", ""))
+        last = str(self._state.get(ShownColumns.RUN, ""))
         same = self._made_of(earlier - {last})
         return same if same == last else self._made_of(earlier)
 

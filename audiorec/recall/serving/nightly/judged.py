@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow.compute as pc
 
+from audiorec.columns import ListColumns, ShownColumns
 from audiorec.evaluation.full_rank import clustered_interval
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.serving.nightly.current import whole_run
@@ -39,7 +40,7 @@ def judge_last_night(folder: Path | None, plays: Sequences) -> dict[str, Any]:
     if folder is None or not record:
         return {"since": None, **UNKNOWN}
     lists = {n: folder / "candidates" / f"{file_stem(str(n))}.parquet" for n in record["order"]}
-    since = str(record["shown_at"])
+    since = str(record[ShownColumns.AT])
     at = datetime.fromisoformat(since).timestamp()
     return {"since": since, **judge_lists(folder / FUSED, lists, plays, at)}
 
@@ -115,7 +116,7 @@ def hits_of(tables: Iterable[Any], wanted: Sequences) -> Float64Array:
         top = table.filter(first)
         user, song = (
             ids.rows(top.column(name).combine_chunks())
-            for ids, name in ((users, "user_id"), (songs, "song_id"))
+            for ids, name in ((users, ListColumns.USER), (songs, ListColumns.SONG))
         )
         known = (user >= 0) & (song >= 0)
         found[user[known][np.isin(user[known] * width + song[known], sought)]] = 1

@@ -11,17 +11,18 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from audiorec.columns import ShownColumns
 from audiorec.files.tables import TableFile, table_writer
 
 EXPOSURES = "exposures.parquet"
 BATCH_ROWS = 1 << 18
 EXPOSED = pa.schema(
     [
-        pa.field("user_id", pa.string(), nullable=False),
-        pa.field("song_id", pa.string(), nullable=False),
+        pa.field(ShownColumns.USER, pa.string(), nullable=False),
+        pa.field(ShownColumns.SONG, pa.string(), nullable=False),
         pa.field("entry", pa.string(), nullable=False),
-        pa.field("shown_at", pa.timestamp("us", tz="UTC"), nullable=False),
-        pa.field("run_id", pa.string(), nullable=False),
+        pa.field(ShownColumns.AT, pa.timestamp("us", tz="UTC"), nullable=False),
+        pa.field(ShownColumns.RUN, pa.string(), nullable=False),
     ]
 )
 
@@ -41,16 +42,18 @@ def note_shown(
     is_kept : bool
         Whether rows of other runs that `out` holds are kept.
     """
-    moment = pa.scalar(round(at * 1e6), pa.int64()).cast(EXPOSED.field("shown_at").type)
+    moment = pa.scalar(round(at * 1e6), pa.int64()).cast(EXPOSED.field(ShownColumns.AT).type)
     with table_writer(out, EXPOSED) as writer:
         if is_kept and out.is_file():
             with TableFile.open(out) as file:
                 for table in file.batches(BATCH_ROWS):
-                    writer.write_table(table.filter(pc.not_equal(table.column("run_id"), run_id)))
+                    writer.write_table(
+                        table.filter(pc.not_equal(table.column(ShownColumns.RUN), run_id))
+                    )
         with TableFile.open(fused) as lists:
-            for table in lists.batches(BATCH_ROWS, ["user_id", "song_id", "rank"]):
+            for table in lists.batches(BATCH_ROWS, [ShownColumns.USER, ShownColumns.SONG, "rank"]):
                 first = table.filter(pc.less_equal(table.column("rank"), shown_k))
                 same = [pa.repeat(one, len(first)) for one in (pa.scalar(entry), moment)]
-                columns = [first.column("user_id"), first.column("song_id"), *same]
+                columns = [first.column(ShownColumns.USER), first.column(ShownColumns.SONG), *same]
                 columns.append(pa.repeat(pa.scalar(run_id), len(first)))
                 writer.write_table(pa.Table.from_arrays(columns, schema=EXPOSED))

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from audiorec.columns import ListColumns
 from audiorec.errors import InputError
 from audiorec.files.arrow import integers
 from audiorec.files.tables import write_plain
@@ -31,7 +32,7 @@ MOST = 10  # values per kind
 PLAYS_A_DAY = 10.0  # assumed if plays have no times
 PORTRAIT = pa.schema(
     [
-        pa.field("user_id", pa.string(), nullable=False),
+        pa.field(ListColumns.USER, pa.string(), nullable=False),
         pa.field("horizon", pa.string(), nullable=False),
         pa.field("kind", pa.string(), nullable=False),
         pa.field("value", pa.string(), nullable=False),
@@ -94,7 +95,7 @@ def portraits(plays: Sequences, side: SongSide, recipe: PortraitRecipe = USUAL) 
             value = np.append(category.number, -1)[song].astype(np.int64)
             found = _shares(plays.owner, value, weight, recipe.most)
             owner, value, share, counts = found
-            columns["user_id"].append(string_array(plays.owner_ids).take(integers(owner)))
+            columns[ListColumns.USER].append(string_array(plays.owner_ids).take(integers(owner)))
             columns["horizon"].append(pa.repeat(pa.scalar(horizon), len(owner)))
             columns["kind"].append(pa.repeat(pa.scalar(kind), len(owner)))
             columns["value"].append(string_array(category.values).take(integers(value)))
@@ -106,7 +107,7 @@ def portraits(plays: Sequences, side: SongSide, recipe: PortraitRecipe = USUAL) 
             owner, counts = np.unique(plays.owner[known], return_counts=True)
             sums = np.bincount(plays.owner[known], (weight * height)[known], len(plays))
             totals = np.bincount(plays.owner[known], weight[known], len(plays))
-            columns["user_id"].append(string_array(plays.owner_ids).take(integers(owner)))
+            columns[ListColumns.USER].append(string_array(plays.owner_ids).take(integers(owner)))
             columns["horizon"].append(pa.repeat(pa.scalar(horizon), len(owner)))
             columns["kind"].append(pa.repeat(pa.scalar(NUMBER), len(owner)))
             columns["value"].append(pa.repeat(pa.scalar(name), len(owner)))
@@ -114,7 +115,7 @@ def portraits(plays: Sequences, side: SongSide, recipe: PortraitRecipe = USUAL) 
             columns["plays"].append(pa.array(counts.astype(np.int32)))
     arrays = [pa.chunked_array(columns[f.name], f.type) for f in PORTRAIT]
     table = pa.Table.from_arrays(arrays, schema=PORTRAIT)
-    order = [(name, "ascending") for name in ("user_id", "horizon", "kind")]
+    order = [(name, "ascending") for name in (ListColumns.USER, "horizon", "kind")]
     return table.sort_by([*order, ("share", "descending"), ("value", "ascending")])
 
 

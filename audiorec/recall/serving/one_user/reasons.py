@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from audiorec.columns import ListColumns
 from audiorec.listening.events import Interactions
 from audiorec.listening.likes import likes
 from audiorec.listening.sequences import DAY_S, Sequences
@@ -169,7 +170,7 @@ class ReasonWriter:
 
     def words(self, row: Mapping[str, Any], user_id: str) -> str:
         """Return the reason of a candidate as a phrase."""
-        song, evidence = row["song_id"], row["evidence"]
+        song, evidence = row[ListColumns.SONG], row["evidence"]
         of = song if row["reason"] == "replay" else evidence
         times, week = self._times(user_id, of)
         artists = [self._artist(one) for one in (song, evidence)]

@@ -22,6 +22,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from audiorec.columns import ListColumns
 from audiorec.errors import InputError
 from audiorec.listening.events import EVENTS, Interactions
 from audiorec.listening.likes import follows, likes
@@ -321,7 +322,7 @@ class Recommender:
         labels = self._labels(kind)
         songs: dict[str, list[Recommendation]] = {value: [] for value in values}
         for row in rows:
-            own, of = labels.get(row["song_id"], ""), labels.get(row["evidence"] or "", "")
+            own, of = labels.get(row[ListColumns.SONG], ""), labels.get(row["evidence"] or "", "")
             first, second = (own, of) if kind == "genre" else (of, own)
             value = first if first in songs else second
             if value in songs and len(songs[value]) < k:
@@ -351,7 +352,7 @@ class Recommender:
         rows = self._fused(user_id, DEPTH, "daily").to_pylist()
         return ranked_lists(
             lists,
-            proposed=[row["song_id"] for row in rows],
+            proposed=[row[ListColumns.SONG] for row in rows],
             known=self._played(user_id),
             name=self._teller.name,
             left_out=self._own_lists(user_id),
@@ -364,7 +365,7 @@ class Recommender:
         found = []
         for channel in self.channels:
             table = self._table(channel, user_id)
-            for row in table.filter(pc.equal(table.column("song_id"), song_id)).to_pylist():
+            for row in table.filter(pc.equal(table.column(ListColumns.SONG), song_id)).to_pylist():
                 words = self._teller.words(row, user_id)
                 found.append(Proposal(channel=channel.name, rank=row["rank"], reason=words))
         return sorted(found, key=lambda one: one.rank)
@@ -380,7 +381,7 @@ class Recommender:
             As for `recommend`.
         """
         proposals = tuple(self.why(user_id, song_id))
-        songs = self._fused(user_id, k, entry).column("song_id").to_pylist()
+        songs = self._fused(user_id, k, entry).column(ListColumns.SONG).to_pylist()
         tags = self._tags.get(song_id, {})
         return SongExplanation(
             song_id=song_id,
@@ -499,10 +500,10 @@ class Recommender:
         return found if len(found.song) else None
 
     def _worded(self, row: Mapping[str, Any], user_id: str) -> Recommendation:
-        tags = self._tags.get(row["song_id"], {})
+        tags = self._tags.get(row[ListColumns.SONG], {})
         return Recommendation(
             rank=row["rank"],
-            song_id=row["song_id"],
+            song_id=row[ListColumns.SONG],
             title=tags.get("title") or "",
             artist=tags.get("artist") or "",
             channel=row["channel"],

@@ -1,3 +1,8 @@
+import json
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -67,19 +72,41 @@ def test_measures_by_hand():
 # Ours by the names of ranx, which divides recall by all wanted items as we do.
 RANX = ("recall", "precision", "ndcg", "mrr", "hit_rate")
 SEVERAL_K = (1, 3, 10, 25)
+MEASURES_OF_RANX = [f"{name}@{k}" for name in RANX for k in SEVERAL_K]
+ASK_RANX = """
+import json, sys, ranx
+names, cases = json.load(sys.stdin)
+one = lambda case: ranx.evaluate(ranx.Qrels(case[0]), ranx.Run(case[1]), names, threads=1)
+print(json.dumps([{name: float(value) for name, value in one(case).items()} for case in cases]))
+"""
 
 
-def judged_by_ranx(orders, wanted):
-    """Return ranx's measures, (measure, k), of lists that are given best first."""
-    ranx = needs("ranx")
-    qrels = {f"q{q}": {f"s{s}": 1 for s in songs} for q, songs in enumerate(wanted)}
-    run = {
-        f"q{q}": {f"s{s}": float(len(order) - place) for place, s in enumerate(order)}
-        for q, order in enumerate(orders)
-    }
-    names = [f"{name}@{k}" for name in RANX for k in SEVERAL_K]
-    found = ranx.evaluate(ranx.Qrels(qrels), ranx.Run(run), names, threads=1)
-    return {(name, k): found[f"{name}@{k}"] for name in RANX for k in SEVERAL_K}
+def judged_by_ranx(cases):
+    """Return ranx's measures, (measure, k), for cases of lists, best first, and their wanted songs.
+
+    In a process of its own that compiles nothing: compiling takes ranx longer than all answers.
+    """
+    needs("ranx")
+    asked = []
+    for orders, wanted in cases:
+        qrels = {f"q{q}": {f"s{s}": 1 for s in songs} for q, songs in enumerate(wanted)}
+        run = {
+            f"q{q}": {f"s{s}": float(len(order) - place) for place, s in enumerate(order)}
+            for q, order in enumerate(orders)
+        }
+        asked.append((qrels, run))
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", ASK_RANX],
+        input=json.dumps([MEASURES_OF_RANX, asked]),
+        env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return [
+        {(name, k): found[f"{name}@{k}"] for name in RANX for k in SEVERAL_K}
+        for found in json.loads(done.stdout)
+    ]
 
 
 def judged_by_us(similar, wanted):
@@ -89,36 +116,41 @@ def judged_by_us(similar, wanted):
     return {at: values.mean() for at, values in found.items() if at[0] in RANX}
 
 
-@pytest.mark.filterwarnings("ignore")  # of the compiler that ranx brings
-@pytest.mark.parametrize("seed", range(8))
-def test_measures_agree_with_an_independent_implementation(seed):
-    rng = np.random.default_rng(seed)
-    n_queries, n_songs = 5, 40
-    orders = [rng.permutation(n_songs) for _ in range(n_queries)]
-    wanted = [rng.choice(n_songs, rng.integers(1, 15), replace=False) for _ in range(n_queries)]
-    similar = np.zeros((n_queries, n_songs), np.float32)
-    for q, order in enumerate(orders):
-        similar[q, order] = -np.arange(n_songs)
-    assert judged_by_us(similar, wanted) == pytest.approx(judged_by_ranx(orders, wanted), abs=1e-9)
+def test_measures_agree_with_an_independent_implementation():
+    cases, ours = [], []
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        n_queries, n_songs = 5, 40
+        orders = [rng.permutation(n_songs).tolist() for _ in range(n_queries)]
+        sizes = rng.integers(1, 15, n_queries)
+        wanted = [rng.choice(n_songs, size, replace=False).tolist() for size in sizes]
+        similar = np.zeros((n_queries, n_songs), np.float32)
+        for q, order in enumerate(orders):
+            similar[q, order] = -np.arange(n_songs)
+        cases.append((orders, wanted))
+        ours.append(judged_by_us(similar, wanted))
+    for own, theirs in zip(ours, judged_by_ranx(cases), strict=True):
+        assert own == pytest.approx(theirs, abs=1e-9)
 
 
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("seed", range(8))
-def test_ties_lie_between_the_luckiest_and_the_unluckiest_order(seed):
+def test_ties_lie_between_the_luckiest_and_the_unluckiest_order():
     # ranx ranks songs of one score in some order; the mean of their ranks favours neither.
-    rng = np.random.default_rng(seed)
-    similar = rng.integers(0, 6, (20, 30)).astype(np.float32)
-    wanted = [rng.choice(30, 1) for _ in range(20)]
-    orders = {}
-    for name, sign in (("lucky", 1), ("unlucky", -1)):
-        is_wanted = np.zeros(similar.shape)
-        is_wanted[np.arange(20), np.concatenate(wanted)] = sign
-        orders[name] = [np.lexsort((-w, -s)) for s, w in zip(similar, is_wanted, strict=True)]
-    lucky, unlucky = (judged_by_ranx(orders[name], wanted) for name in ("lucky", "unlucky"))
-    ours = judged_by_us(similar, wanted)
-    for at, value in ours.items():
-        assert unlucky[at] - 1e-9 <= value <= lucky[at] + 1e-9
-    assert unlucky["mrr", 25] < ours["mrr", 25] < lucky["mrr", 25]
+    cases, ours = [], []
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        similar = rng.integers(0, 6, (20, 30)).astype(np.float32)
+        wanted = [rng.choice(30, 1).tolist() for _ in range(20)]
+        for sign in (1, -1):
+            is_wanted = np.zeros(similar.shape)
+            is_wanted[np.arange(20), np.concatenate(wanted)] = sign
+            pairs = zip(similar, is_wanted, strict=True)
+            cases.append(([np.lexsort((-w, -s)).tolist() for s, w in pairs], wanted))
+        ours.append(judged_by_us(similar, wanted))
+    judged = judged_by_ranx(cases)
+    for own, lucky, unlucky in zip(ours, judged[::2], judged[1::2], strict=True):
+        for at, value in own.items():
+            assert unlucky[at] - 1e-9 <= value <= lucky[at] + 1e-9
+        assert unlucky["mrr", 25] < own["mrr", 25] < lucky["mrr", 25]
 
 
 def test_more_equals_than_places_do_not_count_beyond_the_list():

@@ -30,7 +30,7 @@ EVERY_S = 60.0
 LONGEST_WAIT_S = 3600.0
 LEAST_GAP_S = 1.0  # between two scans, however many notifications arrive
 PIECE_S = 0.2
-FIRST_SONGS = 24  # of the first part
+FIRST_SONGS = 8  # of the first part
 GROWTH = 4  # each further part has so many times the songs of all before it, new ones only
 _NOTICE_MS = 400  # debounce time of change notifications
 
@@ -46,7 +46,7 @@ def growing_parts(sources: Sequence[Source], todo: Collection[Source]) -> Iterat
     --------
     >>> songs = [Source(str(n), str(n), str(n), 0, 0) for n in range(150)]
     >>> [len(part) for part in growing_parts(songs, songs[10:])]
-    [34, 130, 150]
+    [18, 50, 150]
     """
     new = list(todo)
     done = set(sources) - set(new)

@@ -11,7 +11,7 @@ from needs import needs
 from audiorec.errors import InputError
 from audiorec.learning import machine
 from audiorec.listening.sequences import Sequences
-from audiorec.recall.contract.checks import check_channel, synthetic_listening
+from audiorec.recall.contract.checks import synthetic_listening
 from audiorec.recall.contract.data import Context, Queries, RecallData
 from audiorec.recall.contract.job import train_channel
 from audiorec.recall.graph.channel import near_song
@@ -47,12 +47,6 @@ def with_facts(data):
 
 def queries(*lists):
     return Queries(Sequences.from_lists(lists))
-
-
-@KINDS
-def test_the_contract_holds(name):
-    needs("torch")
-    check_channel(lambda: channel(name, max_epochs=2), synthetic_listening())
 
 
 @KINDS

@@ -195,8 +195,9 @@ def _numbers_in_common(first: SureFacts, second: SureFacts) -> Iterator[_InCommo
         yield _InCommon("key", words, (one, other), lambda s: bool(s.key) and _relative(s) == pitch)
     both = (first.loudness_lufs, second.loudness_lufs)
     levels = f"({_level(first):.0f} and {_level(second):.0f} LUFS)"
+    is_near = abs(_level(first) - _level(second)) < OTHER_LEVEL
     for name, has in (("quiet", _is_quiet), ("loud", _is_loud)):
-        if has(first) and has(second):
+        if is_near and has(first) and has(second):
             yield _InCommon("loudness", f"both {name} {levels}", both, has)
 
 

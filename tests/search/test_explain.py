@@ -100,6 +100,8 @@ def test_keys_and_levels():
         "in the relative keys A minor and C major, both quiet (-26 and -24 LUFS)"
     )
     assert told(replace(minor, scale="major"), major, others) == "both quiet (-26 and -24 LUFS)"
+    fainter = replace(minor, scale="major", loudness_lufs=-34.0)
+    assert told(fainter, major, others) == ""  # ten decibels apart are no likeness
 
 
 def test_nothing_certain_gives_nothing():

@@ -1,4 +1,4 @@
-"""Song2vec with the graph beside what stands against it: the tables of docs/graph.md.
+"""Song2vec with the graph beside what stands against it: the tables of docs/benchmarks/graph.md.
 
     python benchmarks/graph_tables.py run   ROW ... --data DATA --cache DIR [--seeds 5]
     python benchmarks/graph_tables.py table --data DATA --cache DIR

@@ -1,4 +1,4 @@
-"""Several interests a user beside one: the tables of docs/interests.md.
+"""Several interests a user beside one: the tables of docs/benchmarks/interests.md.
 
     python benchmarks/interests_tables.py beauty|lastfm DATA [ROW ...] [--seeds N] [--kept DIR]
         [--rechub PYTHON]

@@ -12,7 +12,7 @@ the command costs.
 ``table`` prints, for each command, the slope, the marginal cost between the two largest sizes, and
 what that comes to at each size in core-hours, where there are as many users as songs; full width
 and twenty times the plays are in the factors that stand in `STAGES`. It is arithmetic: nothing of a
-billion was run. Where a design ends stands in docs/scale.md.
+billion was run. Where a design ends stands in docs/benchmarks/scale.md.
 """
 
 import argparse

@@ -4,13 +4,14 @@
 
 The root of the repository is the source folder, so a relative link leads to the same page on a code
 host and in the site. Two things are made at build time: the table of contents, from the lists of
-links in ``docs/index.md``, and a page for every package, from the public names in the stub of
+links in ``docs/contents.md``, and a page for every package, from the public names in the stub of
 its ``__init__`` (``docs/api/``, not committed).
 """
 
 import ast
 import re
 from pathlib import Path
+from posixpath import normpath
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -20,6 +21,7 @@ project = "audiorec"
 author = "audiorec maintainers"
 html_title = "audiorec"
 html_theme = "furo"
+smartquotes = False  # ``--watch`` stays as it is typed
 html_extra_path = ["site"]  # index.html, which leads to the first page
 html_static_path: list[str] = []
 html_show_copyright = False
@@ -60,11 +62,12 @@ suppress_warnings = ["misc.highlighting_failure"]  # a placeholder of ClickHouse
 LINK = re.compile(r"^- \[([^]]+)\]\(([^)#]+\.md)\)", re.MULTILINE)
 
 
-def sections(text: str) -> dict[str, list[str]]:
-    """Return entries of a table of contents by heading of the index: what its lists link to."""
+def sections() -> dict[str, list[str]]:
+    """Return the entries of the tables of contents by heading of the page that lists all pages."""
+    text = (ROOT / "docs" / "contents.md").read_text(encoding="utf-8")
     parts = re.split(r"^## (.+)$", text, flags=re.MULTILINE)[1:]
     return {
-        title: [f"{name} <{page}>" for name, page in LINK.findall(body)]
+        title: [f"{name} <{normpath(f'/docs/{page}')}>" for name, page in LINK.findall(body)]
         for title, body in zip(parts[::2], parts[1::2], strict=True)
     }
 
@@ -78,7 +81,11 @@ def toctree(entries: list[str], caption: str = "") -> str:
 def add_contents(_app: object, name: str, source: list[str]) -> None:
     """Add tables of contents to the pages that lead to others, and lead to API pages by source."""
     if name == "docs/index":
-        source[0] += "".join(toctree(pages, title) for title, pages in sections(source[0]).items())
+        *for_users, (inside, (contributing, *_)) = sections().items()
+        source[0] += "".join(toctree(pages, title) for title, pages in for_users)
+        source[0] += toctree([contributing, "All pages </docs/contents>"], inside)
+    elif name == "CONTRIBUTING":  # architecture and decisions stand below it in the navigation
+        source[0] += toctree(list(sections().values())[-1][1:])
     elif name == "docs/decisions/README":
         source[0] += toctree(["[0-9]*"])
     elif name == "docs/api":

@@ -1,11 +1,12 @@
 """The command blocks of the pages: which of them run in CI, and why the others do not.
 
 A block is one of commands if its language is ``sh``, ``bash`` or ``console``, or if it has none
-and a line of it begins with a command. A block runs in one of three ways:
+and a line of it begins with a command. A block runs in one of four ways:
 
 - it has ``>>>``: pytest runs it as a doctest,
 - it is in the README or on the page that follows it: `tests/test_readme.py`,
-- it is on a page of `RUN`: `tests/test_blocks.py`.
+- it is on a page of `RUN`: `tests/test_blocks.py`,
+- it is in a tutorial: `tests/test_tutorials.py`.
 
 All others say why not, in a comment above the block, or once for a page on one of its first lines::
 
@@ -20,6 +21,7 @@ from prose import ROOT, fences, pages
 
 FIRST = ("README.md", "docs/start.md")
 RUN = ("docs/library.md", "docs/owner.md", "docs/plots.md")
+TUTORIALS = "docs/tutorials/"
 COMMAND = re.compile(r"^(\$ |audiorec |pip |pipx |uv |uvx |python |bash |docker |mpc |curl )")
 REASON = re.compile(r"<!-- not run: (\S.*?) -->")
 SHELLS = ("sh", "bash", "console")
@@ -57,7 +59,8 @@ def blocks_of(page: str, text: str) -> list[Block]:
         above = next((line for line in reversed(lines[: start - 1]) if line.strip()), "")
         match = REASON.search(above)
         reason = match[1] if match else whole
-        is_run = is_doctest or (is_shell and page in (*FIRST, *RUN) and not reason)
+        runs = page in (*FIRST, *RUN) or page.startswith(TUTORIALS)
+        is_run = is_doctest or (is_shell and runs and not reason)
         found.append(Block(page, start, language, body, reason, is_run))
     return found
 

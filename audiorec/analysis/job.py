@@ -390,7 +390,7 @@ def correlate(
 
     Notes
     -----
-    The exact formula is in ``docs/listening.md``.
+    The exact formula is in ``docs/explanation/listening_by_ear.md``.
     """
     spec = spec or CorrelationSpec()
     if units.ndim != 2 or len(units) != len(song_ids):

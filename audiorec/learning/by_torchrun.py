@@ -6,7 +6,7 @@ The agent is a separate process in a separate session: Ctrl-C goes to the launch
 not load torch. If a process dies, the agent ends the others and restarts all. If the launcher dies,
 all of them end.
 
-On several machines, start ``torchrun`` itself on each of them (``docs/training.md``).
+On several machines, start ``torchrun`` itself on each of them (``docs/processes.md``).
 """
 
 import json

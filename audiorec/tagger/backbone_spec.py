@@ -4,7 +4,7 @@
 
 A wrong front end gives wrong numbers without any error, so nothing is guessed: everything that
 changes numbers must be stated, and unknown keys and invalid values are refused.
-``docs/backbones.md`` has an example and explains each key.
+``docs/reference/backbone_spec.md`` has an example and explains each key.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""One mistake has one exit code, in every command that can meet it (docs/operations.md)."""
+"""One mistake has one exit code, in every command that can meet it (docs/reference/runs.md)."""
 
 import re
 from pathlib import Path

@@ -138,6 +138,6 @@ def test_the_unit_of_systemd_is_one_and_starts_what_there_is():
 def test_the_table_of_the_api_is_that_of_the_document():
     from audiorec.web.apis.own import OPERATIONS
 
-    text = (DOCS / "serve.md").read_text()
+    text = (DOCS / "reference" / "server.md").read_text()
     told = {(m.lower(), p) for m, p in re.findall(r"^\| `(GET|POST) (/v1/\w+)", text, re.MULTILINE)}
     assert told == {(o.method, o.path) for o in OPERATIONS}

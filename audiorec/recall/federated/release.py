@@ -11,7 +11,8 @@ What is noised is the matrix of moments, plays (S, n) times inputs (n, 1 + d): a
 numbers of each vector. A user's plays count with length 1 at most, and so do the numbers, so that
 one user changes the matrix by `SENSITIVITY` at most. All else, from the Gram matrix of the aligned
 vectors to the ridge regression, is computed from public numbers. The settings are constants, set on
-other pairs of domains; one other set was dropped after a look at a test (docs/federated.md).
+other pairs of domains; one other set was dropped after a look at a test set
+(docs/benchmarks/federated.md).
 """
 
 from dataclasses import replace

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 LIBRARIES = "libraries"  # folder of the stores, in the user's data folder
 STORE, SCORES = "vecs.parquet", "scores.parquet"
-WORKER_BYTES = 120 << 20  # docs/performance.md
+WORKER_BYTES = 120 << 20  # docs/benchmarks/performance.md
 SONG_BYTES = 7_000  # on disk: a row of the store, and the scores of four minutes
 LAST_S = 1.0  # for the songs in flight, at the end
 

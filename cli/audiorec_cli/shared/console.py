@@ -3,8 +3,8 @@
 All text passes through `audiorec.files.visible`: names, tags and table cells cannot break a line, a
 column, a JSON document or the terminal.
 
-An error has the same exit code in every command (docs/operations.md): only `exit_code` maps errors
-to codes.
+An error has the same exit code in every command (docs/reference/runs.md): only `exit_code` maps
+errors to codes.
 """
 
 import os

@@ -57,7 +57,7 @@ class ProcessOptions:
         if parse_runner(self.runner)[0] == "dask":
             raise InputError(
                 "--runner is local or ray[:ADDRESS] for training; without Ray, start torchrun on "
-                "each machine (docs/training.md)"
+                "each machine (docs/processes.md)"
             )
         if not kind.together:
             from audiorec.recall.registry import CHANNELS, channel_class

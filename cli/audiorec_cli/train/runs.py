@@ -145,7 +145,7 @@ def _compare(given: list[str], folder: Path, *, json: bool) -> None:
     print_table(("what", *ids), _rows(found), title=f"{found.before.output}, {found.now.output}")
     if found.drifts:
         drifted = [one.name for one in found.drifts if one.is_drift]
-        say(f"scores that drifted: {', '.join(drifted) or 'none'} (docs/operations.md)")
+        say(f"scores that drifted: {', '.join(drifted) or 'none'} (docs/reference/runs.md)")
 
 
 def _rows(found: "RunDifference") -> list[tuple[object, ...]]:

@@ -1,0 +1,75 @@
+"""The tutorials print what they show, as pages and as notebooks; guides are short."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "scripts"))
+import docs_words
+import tutorials
+
+PAGES = sorted(tutorials.PAGES.glob("*.md"))
+# Guides that others are shortening; a page that is short enough leaves the list for good.
+LONG = {"docs/find.md", "docs/library.md", "docs/page.md", "docs/players.md", "docs/playlists.md"}
+LONG |= {"docs/ranker.md", "docs/recall.md", "docs/recommend.md"}
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal of Unix")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_tutorial_prints_what_it_shows(page, tmp_path):
+    assert tutorials.changed(page, tutorials.run_page(page, tmp_path)) == []
+
+
+def test_a_page_is_put_together_again_as_it_was():
+    page = "# A\n\nDo this:\n\n```sh\nls\n```\n\n```text\na  b\n```\n\n"
+    page += "Then:\n\n<!-- not run: no -->\n```sh\nrm a\n```\n"
+    parts = tutorials.cells(page)
+    assert [part.shown for part in parts] == [None, "a  b\n", None]
+    assert tutorials.written(parts) == page
+
+
+def test_numbers_may_differ_and_words_may_not(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("```text\n1  97 %  a.opus\n```\n")
+    assert tutorials.changed(page, [tutorials.Cell("```text\n1  96.5 %  a.opus\n```")]) == []
+    assert tutorials.changed(page, [tutorials.Cell("```text\n1  97 %  b.opus\n```")]) != []
+
+
+def test_commands_run_in_their_folder_as_on_a_terminal(tmp_path):
+    assert (
+        tutorials.run("test -t 1 && echo here > a; cat a; echo said >&2", tmp_path)
+        == "here\nsaid\n"
+    )
+    with pytest.raises(RuntimeError, match="ended with 3"):
+        tutorials.run("exit 3", tmp_path)
+
+
+def test_a_notebook_has_the_cells_of_the_page():
+    parts = tutorials.cells(PAGES[0].read_text())
+    cells = tutorials.notebook(parts)["cells"]
+    assert [cell["source"].removeprefix("%%bash\n") for cell in cells] == [p.text for p in parts]
+    assert all(cell["outputs"] for cell in cells if cell["cell_type"] == "code")
+
+
+def test_guides_are_short():
+    assert [line for line in docs_words.long_pages() if line.partition(":")[0] not in LONG] == []
+
+
+def test_every_page_has_a_kind():
+    known = docs_words.kinds()
+    kinds = {path: docs_words.kind_of(path, known) for path, _ in docs_words.texts()}
+    assert [
+        path for path, kind in kinds.items() if path.startswith("docs/") and kind == "Other"
+    ] == []
+
+
+def test_reading_ease_knows_easy_from_hard():
+    easy = "The cat sat on the mat. It was warm."
+    hard = (
+        "Institutional considerations notwithstanding, methodological heterogeneity predominates."
+    )
+    assert docs_words.reading_ease(easy) > 90 > 10 > docs_words.reading_ease(hard)
+    assert docs_words.words("# Two words\n\n```sh\nnot this\n```\n[here](there.md)") == 3

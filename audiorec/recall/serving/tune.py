@@ -98,7 +98,7 @@ def tune(
     paths : sequence of path
         Candidates for the queries of `split`, one file per channel.
     split : JudgingSplit
-        A validation split; no channel may have been trained on its wanted songs.
+        A validation split; no channel may have been trained on its targets.
     recipe : FusionRecipe
         Settings that are not learnt: k and caps. The method is learnt unless it is ``quotas``;
         dials above 0 are left as they are.

@@ -393,7 +393,7 @@ GROWTH = 4  # by which more sessions are looked at, until enough share a song
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VsKnnRecipe:
-    """How many sessions are compared.
+    """Settings of the comparison of sessions.
 
     Attributes
     ----------

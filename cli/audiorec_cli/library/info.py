@@ -38,7 +38,7 @@ def info(
     vectors: VectorsOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Describe a store: songs, statuses, versions, the files and the index beside it. Or a song.
+    """Describe a song, or a store: songs, statuses, versions, the files and the index beside it.
 
     For a song that failed, the reason is shown.
 

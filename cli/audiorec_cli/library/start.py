@@ -67,7 +67,7 @@ def start(
 
     The first songs are on the page within seconds, the others follow. The folder is only read. The
     same command later resumes, and adds what is new. Ctrl-C ends it; the store stays. The page
-    needs the extra web: without it, the store is made all the same.
+    needs the extra web: without it, only the store is made.
 
     Examples
     --------

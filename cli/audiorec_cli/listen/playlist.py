@@ -30,7 +30,7 @@ def playlist(
     """Make a playlist near some songs: of a given length, with artists spread, along curves.
 
     It starts with the songs given, unless a --curve places them elsewhere. Its length is within
-    half a minute of --minutes, or 1 % if that is more. With --words no song need be given.
+    half a minute of --minutes, or 1 % if that is more. With --words no song is needed.
 
     Examples
     --------

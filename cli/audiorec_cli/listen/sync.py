@@ -30,14 +30,14 @@ def sync(
     config: Annotated[
         Path | None,
         connects(
-            "--config", "-c", metavar="TOML", help="Settings with a table [players], not your own."
+            "--config", "-c", metavar="TOML", help="Settings with [players], instead of your own."
         ),
     ] = None,
     dry_run: Annotated[
-        bool, chooses("--dry-run", help="Ask the servers and say what would change, only.")
+        bool, chooses("--dry-run", help="Only ask the servers, and say what would change.")
     ] = False,
     undo: Annotated[
-        bool, chooses("--undo", help="Give our lists the songs that they had before.")
+        bool, chooses("--undo", help="Restore the songs that the lists had before.")
     ] = False,
     quiet: QuietOption = False,
     json: JsonOption = False,

@@ -193,7 +193,7 @@ def release(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Release songs with noise, so that the partner can answer to profiles by itself.
+    """Release songs with noise, so that the partner can answer profiles by itself.
 
     The music side writes a folder to hand over. It has one promise, about all plays of one user,
     which no other command gives; the ledger adds up all releases, and refuses what is beyond the

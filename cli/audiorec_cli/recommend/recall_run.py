@@ -40,7 +40,7 @@ def run(
         writes(metavar="DAY", help="Run as of the end of this day; write OUT/dt=DAY/."),
     ] = None,
     dry_run: Annotated[
-        bool, chooses("--dry-run", help="Print the steps and their last CPU time only.")
+        bool, chooses("--dry-run", help="Only print the steps, and the CPU time of each.")
     ] = False,
     quiet: QuietOption = False,
     json: JsonOption = False,

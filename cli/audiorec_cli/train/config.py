@@ -29,7 +29,7 @@ def config(
     ] = None,
     revoked: Annotated[
         Path | None,
-        writes("--revoke", metavar="FOLDER", help="Trust it no more; it need not exist."),
+        writes("--revoke", metavar="FOLDER", help="Stop trusting this folder, which may be gone."),
     ] = None,
     json: JsonOption = False,
 ) -> None:

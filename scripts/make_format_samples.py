@@ -294,6 +294,16 @@ def make_sound_index(_home: Path, target: Path) -> None:
     build_index(VectorStore.open(target / "vecs.parquet"), kind="flat")
 
 
+def make_map(_home: Path, target: Path) -> None:
+    """Lay the songs of the store of format 3 out on a map."""
+    from audiorec.library.library import open_store
+    from audiorec.web.song_columns import SongColumns
+
+    target.mkdir()
+    shutil.copy(SAMPLES / "vecs-v3.parquet", target / "vecs.parquet")
+    _ = SongColumns(open_store(target / "vecs.parquet"), keeps_map=True).layout
+
+
 MAKERS: dict[str, Callable[[Path, Path], None]] = {
     **{f"models-v1/{name}": make_listening for name in ("plays.csv", "profiles.csv")},
     **{f"models-v1/{name}": make_channel(name) for name in CHANNELS},
@@ -315,6 +325,7 @@ MAKERS: dict[str, Callable[[Path, Path], None]] = {
     "ledger-v1.json": make_ledger,
     "player_lists-v1.json": make_player_lists,
     "index-v3": make_sound_index,
+    "map-v1": make_map,
 }
 
 

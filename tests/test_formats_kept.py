@@ -33,9 +33,11 @@ from audiorec.search.index_files import read_info
 from audiorec.search.searchable import SearchableStore
 from audiorec.store.aliases import read_aliases
 from audiorec.store.embeddings import EmbeddingTable
+from audiorec.store.map_file import read_map
 from audiorec.store.parquet import open_checked
 from audiorec.store.recordings import LinksFile
 from audiorec.store.schema import Kind
+from audiorec.store.store import VectorStore
 from audiorec.tagger.heads import Head
 
 ROOT = Path(__file__).parents[1]
@@ -95,6 +97,11 @@ def index(path):
     assert check_index(store, path / "vecs.faiss", read_info(path / "vecs.faiss")) == ""
 
 
+def kept_map(path):
+    store = VectorStore.open(path / "vecs.parquet")
+    assert len(read_map(store, "pca", "sound").places) == len(store)
+
+
 def message(path):
     from audiorec.recall.federated.protocol import decode
 
@@ -140,6 +147,7 @@ OPENERS = {
     "aliases": read_aliases,
     "copies": lambda path: LinksFile.read(path).links[0],
     "index": index,
+    "map": kept_map,
     "head": head,
     "manifest": manifest,
     "embeddings": EmbeddingTable.open,

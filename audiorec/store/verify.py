@@ -5,8 +5,8 @@
 Checks: the numbers (finite, possible as statistics of scores), the ids (present, unique, in
 order), the extractor and the content hash of each row; whether every column still holds what
 was written, by checksums and digest; whether scores, features and failures agree with the
-vectors, down to the statistics of the score series; and, on request, whether the songs' files
-still exist unchanged. Rows are read a block at a time.
+vectors, down to the statistics of the score series; whether copies and maps hold what was written;
+and, on request, whether the songs' files still exist unchanged. Rows are read a block at a time.
 
 Checks of one block of rows of a store.
 
@@ -36,7 +36,9 @@ from audiorec.files.storage import within_int64
 from audiorec.files.tables import DIGESTS_KEY, Digests, TableFile, store_errors
 from audiorec.store.embeddings import ID_COLUMNS
 from audiorec.store.inventory import files_beside, own_failures
+from audiorec.store.map_file import map_paths
 from audiorec.store.parquet import Checked, open_checked
+from audiorec.store.recordings import links_path
 from audiorec.store.schema import LISTS, METADATA_KEY, Kind, StoreMetadata
 from audiorec.tagger.vectors import summarise
 from audiorec.types import STATISTICS, BoolArray, FloatArray, Int64Array, Status
@@ -384,9 +386,7 @@ def verify(
                 result.problems.append(problem)
 
     if _is_other_table(vectors):
-        with TableFile.open(vectors) as file:
-            result.rows[str(vectors)] = len(file)
-            note(_each_block(file, BLOCK_ROWS, lambda _: (), result))
+        note(_changes_of_table(vectors, result))
         return result
     with open_checked(vectors, Kind.VECTORS) as store:
         result.rows[str(vectors)] = len(store)
@@ -398,7 +398,20 @@ def verify(
         songs = _VectorRows(store)
         for kind, path in files_beside(vectors, beside).items():
             note(_problems_beside(kind, path, songs, result))
+    for path in filter(Path.exists, (links_path(vectors), *map_paths(vectors))):
+        try:
+            note(_changes_of_table(path, result))
+        except StoreError as error:
+            reason = str(error).removeprefix(f"{path}: ")
+            note([StoreProblem(str(path), None, "", "file", f"{reason}; remove it")])
     return result
+
+
+def _changes_of_table(path: Path, result: Verification) -> Iterator[StoreProblem]:
+    """Yield the columns of any table whose digest does not match."""
+    with TableFile.open(path) as file:
+        result.rows[str(path)] = len(file)
+        yield from _each_block(file, BLOCK_ROWS, lambda _: (), result)
 
 
 def _is_other_table(path: Path) -> bool:

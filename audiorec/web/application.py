@@ -16,7 +16,7 @@ and ``/api/renew`` opens the new one; requests about rows of the previous editio
 import json
 import threading
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -59,13 +59,12 @@ SAID = ("found", "extracted", "reused", "copies", "unchanged", "failed", "pruned
 Document = dict[str, Any]
 
 
-def store_state(library: Library) -> Document:
+def store_state(library: Library, notes: Sequence[str] = ()) -> Document:
     """Return the state of a store in values that JSON can hold.
 
-    Damaged files beside the store do not raise; they are reported in ``notes``.
+    Damaged files beside the store do not raise; they are reported in ``notes``, after those given.
     """
-    path = library.path
-    notes: list[str] = []
+    path, notes = library.path, [*notes]
     about = inventory(path)
     document: Document = {
         "path": str(path),
@@ -248,7 +247,10 @@ class BrowsePage:
             mark = store_mark(path)
             if mark != self.mark:
                 shelf = SongColumns(
-                    open_store(path), projection=self.shelf.projection, before=self.shelf
+                    open_store(path),
+                    projection=self.shelf.projection,
+                    before=self.shelf,
+                    keeps_map=self.shelf.keeps_map,
                 )
                 shelf.prepare()
                 proposals = None if self.proposals is None else self.proposals.over(shelf)
@@ -318,7 +320,7 @@ class BrowsePage:
             "/api/path/{row}/{other}": lambda r: lists.path_of(
                 self.shelf, self._row(r), self._row(r, "other"), steps=_number(r, "steps", 8, 100)
             ),
-            "/api/state": lambda _: store_state(self.shelf.library),
+            "/api/state": lambda _: store_state(self.shelf.library, self.shelf.notes),
             "/api/running": lambda _: self._running(),
         }
 

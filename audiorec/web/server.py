@@ -151,7 +151,7 @@ def serve(
         project(np.zeros((1, 2), np.float32), projection)
     keys = AddressKeys(token)
     gate = Gate(RequestLimits(rate=0.0), write=to_stderr, only_refused=True)
-    shelf = SongColumns(library, projection=projection)
+    shelf = SongColumns(library, projection=projection, keeps_map=True)
     sound = SoundFiles(Roots(roots))
     proposals = None if recall is None else RecommendationPages(served_folder(recall), shelf, log)
     with _listening(host, port, library.path) as listener, ExitStack() as ending:

@@ -25,14 +25,14 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from audiorec.library.library import Library
-from audiorec.search.atlas import MapKind, project, top_classes
+from audiorec.search.atlas import MapKind, top_classes
 from audiorec.search.filters import UNKNOWN, matching, mean_scores, parse_conditions, text_codes
 from audiorec.search.space import Space
 from audiorec.search.stored_labels import stored_labels
 from audiorec.store.schema import schema_of
 from audiorec.tagger.song_labels import FoundLabels, SongLabels
 from audiorec.types import FloatArray, string_array
-from audiorec.web.map_places import Layout, laid_out
+from audiorec.web.map_places import Layout, MapKeeper
 
 CLASSES = {
     "version/vocal": "voice alone",
@@ -80,6 +80,8 @@ class SongColumns:
         Projection of the map; t-SNE and UMAP need their extras.
     before : SongColumns, optional
         Of the library before it changed: its songs keep their places on the map.
+    keeps_map : bool
+        Write the places of songs on the map beside the store.
     """
 
     def __init__(
@@ -88,9 +90,10 @@ class SongColumns:
         *,
         projection: MapKind = "pca",
         before: "SongColumns | None" = None,
+        keeps_map: bool = False,
     ) -> None:
         self.library = library
-        self.projection = projection
+        self.projection, self.keeps_map = projection, keeps_map
         self._mapper: threading.Thread | None = None
         self._better: Layout | None = None
         # Layouts of the library before, not its columns: editions do not pile up.
@@ -247,23 +250,28 @@ class SongColumns:
         with self.lock:
             if self._mapper is None:
                 space = self.library.space(use_index=False)
-                target = partial(self._make_better, space, space.matrix)
+                _ = space.matrix  # read under the lock
+                target = partial(self._make_better, self._keeper, space)
                 self._mapper = threading.Thread(target=target, daemon=True)
                 self._mapper.start()
         return None if self._better is None else self._better.to_bytes()
 
-    def _make_better(self, space: Space, matrix: FloatArray) -> None:
-        kept = self._before and self._before.with_songs(self.library.ids, space)
-        self._better = kept or laid_out(
-            self.library.ids, space.rows, project(matrix, self.projection)
-        )
+    def _make_better(self, keeper: MapKeeper, space: Space) -> None:
+        self._better = keeper.layout(self.projection, space, self._before)
 
     @cached_property
     def layout(self) -> Layout:
         """Where each song stands on the PCA map."""
-        space = self.library.space(use_index=False)
-        kept = self._first and self._first.with_songs(self.library.ids, space)
-        return kept or laid_out(self.library.ids, space.rows, project(space.matrix, "pca"))
+        return self._keeper.layout("pca", self.library.space(use_index=False), self._first)
+
+    @property
+    def notes(self) -> list[str]:
+        """What to tell a person about the map."""
+        return self._keeper.notes
+
+    @cached_property
+    def _keeper(self) -> MapKeeper:
+        return MapKeeper(self.library, writes=self.keeps_map)
 
     @cached_property
     def _likeliest(self) -> dict[str, tuple[tuple[str, ...], npt.NDArray[Any]]]:

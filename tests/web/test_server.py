@@ -31,7 +31,7 @@ def test_it_ends_at_a_signal_and_leaves_nothing(tmp_path, monkeypatch):
             assert len(list(scratch.rglob("*.wav"))) == 1
     assert list(scratch.iterdir()) == []
     assert sorted(p.name for p in store.parent.iterdir()) == [
-        *("music", "scores.parquet", "vecs.parquet"),
+        *("music", "scores.parquet", "vecs.map-pca.parquet", "vecs.parquet"),
     ]
 
 

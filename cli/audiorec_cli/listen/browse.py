@@ -58,8 +58,8 @@ def browse(
 
     Prints the address on the first line of stdout once the server is ready. The address contains
     the access token: only those who have it can use the page; the browser is opened by a private
-    file that leads there. Loads nothing from the internet, and writes only the lists that you save.
-    Ctrl-C stops it. Needs the extra web.
+    file that leads there. Loads nothing from the internet, and writes only the lists that you save
+    and, beside the store, where songs stand on the map. Ctrl-C stops it. Needs the extra web.
 
     Examples
     --------

@@ -15,7 +15,7 @@ def demo(
         bool, connects("--no-open", help="Print the address without opening a browser.")
     ] = False,
 ) -> None:
-    """Open the page over 37 pieces of free music, to look and listen before you use your own.
+    """Open the page over 36 pieces of free music, to look and listen before you use your own.
 
     They come with the repository, so run it in a clone; nothing is downloaded. Their store is in
     your data folder, apart from those of your music.

@@ -107,10 +107,11 @@ def chromium():
         browser.close()
 
 
-def write_recall(store, *, users=8, days=()):
+def write_recall(store, *, users=8, days=(), playlists=()):
     """Write a log of listeners of a store's songs, and what ``recall run`` makes of it.
 
-    With `days`, it runs for each of these days of January 2026, which have the plays until then.
+    `playlists` are rows of songs, made by users of the log: "by u0" and so on. With `days`, it runs
+    for each of these days of January 2026, which have the plays until then.
     """
     from audiorec.listening.log_files import parse_day
     from audiorec.recall.serving.nightly.job import NightlyJob, NightlyPlan
@@ -125,11 +126,16 @@ def write_recall(store, *, users=8, days=()):
             for n in range(2 if day < 3 else 1):
                 song_id = ids[(user * 3 + day * (1 + user % 2) + n) % (len(ids) - 2)]
                 lines.append(f"u{user},{song_id},2026-01-{day:02}T1{n}:00:00Z,finish")
+    if playlists:
+        lines = [lines[0] + ",list_id", *(f"{line}," for line in lines[1:])]
+    for user, rows in enumerate(playlists):
+        lines += [f"u{user},{ids[row]},2026-01-01T00:00:00Z,playlist,by u{user}" for row in rows]
     (folder / "plays.csv").write_text("\n".join(lines) + "\n")
     channels = ["popular", "item-knn", "nearest-audio", "replay"]
     text = (
         f'[recall]\ninteractions = "plays.csv"\nout = "serving"\nvectors = "{Path(store).name}"\n'
     )
+    text += 'lists = "plays.csv"\n' if playlists else ""
     more = "[recall.weights]\nitem-knn = 2.0\n[recall.fusion]\nper_artist = 2\n"
     text += f"channels = {channels}\nk = 10\ndepth = 12\n{more}"
     (folder / "recall.toml").write_text(text)

@@ -198,7 +198,8 @@ class BrowsePage:
     shelf : SongColumns
     sound : SoundFiles
     keys : AddressKeys
-    proposals : RecommendationPages, optional
+    nights : callable, optional
+        Returns the recommendations of the night that is served: another object when it changes.
     guesses : Guesses
         Counts wrong tokens.
     names : tuple of str
@@ -214,16 +215,18 @@ class BrowsePage:
         keys: AddressKeys,
         *,
         guesses: Guesses,
-        proposals: RecommendationPages | None = None,
+        nights: Callable[[], RecommendationPages | None] = lambda: None,
         names: tuple[str, ...] = (),
         growing: Callable[[], Mapping[str, int] | None] | None = None,
     ) -> None:
         self.sound, self._keys = sound, keys
-        self._growing = growing
+        self._growing, self._nights = growing, nights
         self._pool, self._patient_pool = Pool(WORK), Pool(PATIENT)
         self._renewing = threading.Lock()
+        # What `nights` returned, the songs that were shown then, and the recommendations over them.
+        self._night: tuple[RecommendationPages, SongColumns, RecommendationPages] | None = None
         self.saver = lists.Saver(shelf)
-        self._take(shelf, proposals, store_mark(shelf.library.path))
+        self._take(shelf, store_mark(shelf.library.path))
         self.files = dict(_static_files())
         pages = Starlette(routes=self._routes(), exception_handlers=HANDLERS)
         self.application = Guard(pages, keys, names, guesses=guesses)
@@ -234,8 +237,8 @@ class BrowsePage:
         self._patient_pool.close()
         self.sound.close()
 
-    def _take(self, shelf: SongColumns, proposals: RecommendationPages | None, mark: str) -> None:
-        self.shelf, self.proposals, self.mark = shelf, proposals, mark
+    def _take(self, shelf: SongColumns, mark: str) -> None:
+        self.shelf, self.mark = shelf, mark
         self.songs = SongView(shelf, self.sound.roots, self._keys)
         self.copies = CopiesView(shelf)
         self.saver.turn_to(shelf)
@@ -253,10 +256,19 @@ class BrowsePage:
                     keeps_map=self.shelf.keeps_map,
                 )
                 shelf.prepare()
-                proposals = None if self.proposals is None else self.proposals.over(shelf)
                 self._keys.renew()
-                self._take(shelf, proposals, mark)
+                self._take(shelf, mark)
             return {"edition": self.mark}
+
+    @property
+    def proposals(self) -> RecommendationPages | None:
+        """The recommendations of the night that is served now, over the songs that are shown."""
+        shelf, now, known = self.shelf, self._nights(), self._night
+        if now is None:
+            return None
+        if known is None or known[0] is not now or known[1] is not shelf:
+            self._night = known = now, shelf, now.over(shelf)
+        return known[2]
 
     def _is_old(self, request: Request) -> bool:
         """Whether a request refers to rows of an edition that is no longer served."""
@@ -264,19 +276,20 @@ class BrowsePage:
         return edition != self.mark and request.url.path not in ROWLESS
 
     def _running(self) -> dict[str, Any]:
-        path = self.shelf.library.path
+        path, night = self.shelf.library.path, self.proposals
         return {
             "running": running(path),
             "store": store_mark(path),
             "follows": self._growing is not None,
             "growing": self._growing() if self._growing else None,
+            "night": night and night.run_id,
         }
 
     def _routes(self) -> list[Route]:
         gets, posts = self._gets(), self._posts()
-        if self.proposals is not None:
-            gets |= {path: self._proposed("gets", path) for path in self.proposals.gets}
-            posts |= {path: self._proposed("posts", path) for path in self.proposals.posts}
+        if (first := self.proposals) is not None:
+            gets |= {path: self._proposed("gets", path) for path in first.gets}
+            posts |= {path: self._proposed("posts", path) for path in first.posts}
         patient: dict[str, Callable[[Request], Any]] = {
             "/api/copies": lambda _: self.copies.all(),
             "/api/song/{row}/wave": self._wave,
@@ -327,6 +340,7 @@ class BrowsePage:
     def _posts(self) -> dict[str, Callable[[dict[str, Any]], Any]]:
         return {
             "/api/playlist": lambda wish: lists.playlist_of(self.shelf, wish),
+            "/api/given": lambda wish: lists.songs_given(self.shelf, wish),
             "/api/words": lambda wish: lists.described_by(self.shelf, wish),
             "/api/radio": lambda wish: lists.radio_of(self.shelf, wish),
             "/api/download": lambda wish: songs_as(
@@ -382,16 +396,16 @@ class BrowsePage:
         return Response(data, media_type=media_type, headers={"content-encoding": "gzip"})
 
     def _proposed(self, kind: str, path: str) -> Callable[[Any], Any]:
-        """Return a handler that looks up the proposals of the current edition at each request."""
+        """Return a handler that looks up the night that is served at each request."""
         return lambda given: getattr(self.proposals, kind)[path](given)
 
     def _about(self) -> dict[str, Any]:
-        recall = None if self.proposals is None else self.proposals.about
+        night = self.proposals
         return {
             **self.shelf.made("about"),
             "edition": self.mark,
             "roots": list(self.sound.roots.folders),
-            "recall": recall,
+            "recall": None if night is None else night.about,
         }
 
     def _row(self, request: Request, name: str = "row") -> int:

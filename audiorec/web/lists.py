@@ -1,24 +1,32 @@
-"""Make paths and playlists for the page, and save them: the only files that the page writes.
+"""Make paths and playlists for the page, read those that one has, and save them where one says.
 
 two songs          ──path_of──────▶ a path from one to the other
 songs, a curve     ──playlist_of──▶ a playlist of songs near them
+a playlist's text  ──songs_given──▶ the songs of the library that it names
 a sentence         ──described_by─▶ the songs that it describes
 songs, skips       ──radio_of─────▶ what a radio plays next
 rows, a file name  ──`Saver`──────▶ an .m3u8 where the user says; can be undone
 """
 
+import csv
 import os
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
+import numpy as np
+
+from audiorec.columns import StoreColumns
 from audiorec.errors import ExistingFileError, InputError, MissingFileError, StoreError
 from audiorec.files.own_files import refuse_link, replaced, write_errors
-from audiorec.playlists.answers import PathOfSongs, PlaylistOfSongs
+from audiorec.listening.imports.job import KnownSongs
+from audiorec.listening.imports.rows import SongRef
+from audiorec.playlists.answers import PathOfSongs, PlaylistOfSongs, SimilarSongs
 from audiorec.playlists.m3u8 import PlaylistEntry, write_m3u8
-from audiorec.search.questions import SPREAD, SimilarQuestion
+from audiorec.search.questions import SPREAD, Choice, SimilarQuestion
 from audiorec.web.song_columns import SongColumns
 
 MOST_SONGS = 2_000
@@ -28,6 +36,7 @@ RADIO = 5  # songs that a radio asks for at a time
 MOST_POINTS = 50
 MOST_POINT = 1e4  # of any curve; each kind has closer limits
 MAX_MINUTES = 24 * 60.0
+NAMED_UNKNOWN = 3  # names that the library does not have, in an answer
 MAX_OLD = 4 << 20  # bytes of a replaced playlist, kept in memory for undo
 ENDINGS = (".m3u8", ".m3u")
 Document = dict[str, Any]
@@ -58,7 +67,7 @@ def playlist_of(shelf: SongColumns, wish: Mapping[str, Any]) -> Document:
     wish : mapping
         ``seeds``: rows; ``minutes``; ``curve``: what it is ``of`` (``genre/jazz``, ``bpm``,
         ``loudness``, ``tag_happy``) and its ``points``, evenly spaced; ``only``: conditions;
-        ``without``: rows to exclude.
+        ``without``: rows to exclude; ``new``: only songs other than the seeds, best first.
 
     Raises
     ------
@@ -78,12 +87,15 @@ def playlist_of(shelf: SongColumns, wish: Mapping[str, Any]) -> Document:
         raise InputError("only: conditions are a text")
     curve = _curve(wish.get("curve"))
     left_out = [library.ids[row] for row in without if row not in seeds]
+    choice = replace(SPREAD, only=only or None, exclude=left_out)
+    if wish.get("new") is True:
+        return _new_songs(shelf, seeds, minutes, choice)
     with shelf.reading():
         found = library.playlist(
             *(library.ids[row] for row in seeds),
             minutes=float(minutes),
             curve=[curve] if curve else (),
-            choice=replace(SPREAD, only=only or None, exclude=left_out),
+            choice=choice,
         )
     document = _document(shelf, found)
     if curve:
@@ -91,6 +103,85 @@ def playlist_of(shelf: SongColumns, wish: Mapping[str, Any]) -> Document:
         document["scores"] = [float(f"{score:.6g}") for score in scores]
         document["distance"] = found.curve_distance
     return document
+
+
+def _new_songs(
+    shelf: SongColumns, seeds: Sequence[int], minutes: float, choice: Choice
+) -> Document:
+    """Return the songs most like some songs and none of them, best first, for some minutes."""
+    question = SimilarQuestion(
+        seeds=tuple(seeds), k=min(MOST_SONGS, 1 + int(minutes)), minimum=-1.0, choice=choice
+    )
+    with shelf.reading():
+        found = shelf.library.ask(question)
+    ends = np.cumsum([song["duration_s"] or 0.0 for song in found.songs])
+    n = max(1, int(np.searchsorted(ends, 60 * minutes, side="right")))
+    document = _document(shelf, found)
+    return document | {name: document[name][:n] for name in ("rows", "why")}
+
+
+def songs_given(shelf: SongColumns, wish: Mapping[str, Any]) -> Document:
+    """Return the songs of a list that the user has, in its order, and what the library lacks.
+
+    Parameters
+    ----------
+    shelf : SongColumns
+    wish : mapping
+        ``text``: a playlist (M3U), a table (CSV) with ``song_id``, ``uri``, or ``title`` and
+        ``artist``, or one id or path per line.
+
+    Raises
+    ------
+    InputError
+        If it names no song, or more than `MOST_SONGS`.
+    """
+    text = wish.get("text")
+    if not isinstance(text, str):
+        raise InputError("text: the content of a playlist is expected")
+    try:
+        songs = list(_named_songs(text.removeprefix("\ufeff")))
+    except csv.Error as error:
+        raise InputError(f"this is not a table: {error}") from None
+    if not 1 <= len(songs) <= MOST_SONGS:
+        raise InputError(f"a playlist of 1 to {MOST_SONGS} songs is expected, got {len(songs)}")
+    with shelf.lock:
+        known = KnownSongs(shelf.library)
+    rows = [known.find(song).row for song in songs]
+    lost = [song for song, row in zip(songs, rows, strict=True) if row < 0]
+    if len(lost) == len(songs):
+        raise InputError(f"the library has none of its songs, for example {_called(lost[0])}")
+    return {
+        "rows": list(dict.fromkeys(row for row in rows if row >= 0)),
+        "missing": len(lost),
+        "examples": [_called(song) for song in lost[:NAMED_UNKNOWN]],
+    }
+
+
+def _named_songs(text: str) -> Iterator[SongRef]:
+    """Yield what a playlist, a table or a list of names says of each song."""
+    lines = text.splitlines()
+    if {"uri", StoreColumns.ID, "title"} & set(next(csv.reader(lines[:1]), [])):
+        for row in csv.DictReader(lines):
+            yield SongRef(
+                id=row.get(StoreColumns.ID) or "",
+                path=row.get("uri") or "",
+                artist=row.get("artist") or "",
+                title=row.get("title") or "",
+            )
+        return
+    label = ""
+    for line in filter(None, map(str.strip, lines)):
+        if line.startswith("#EXTINF:"):
+            label = line.partition(",")[2]
+        elif not line.startswith("#"):
+            artist, _, title = label.partition(" - ")
+            path = unquote(line[7:]) if line.startswith("file://") else line
+            yield SongRef(id=line, path=path, artist=artist.strip(), title=title.strip())
+            label = ""
+
+
+def _called(song: SongRef) -> str:
+    return song.path or song.id or f"{song.artist} - {song.title}"
 
 
 def radio_of(shelf: SongColumns, wish: Mapping[str, Any]) -> Document:
@@ -152,11 +243,12 @@ def described_by(shelf: SongColumns, wish: Mapping[str, Any]) -> Document:
     }
 
 
-def _document(shelf: SongColumns, found: PathOfSongs | PlaylistOfSongs) -> Document:
+def _document(shelf: SongColumns, found: PathOfSongs | PlaylistOfSongs | SimilarSongs) -> Document:
     """Return a list with what each song has in common with the one it was found by."""
     with shelf.lock:
         why = found.beside.said
-    return {"rows": found.rows.tolist(), "notes": _in_words(shelf, found.notes), "why": why}
+    notes = [] if isinstance(found, SimilarSongs) else _in_words(shelf, found.notes)
+    return {"rows": found.rows.tolist(), "notes": notes, "why": why}
 
 
 def _in_words(shelf: SongColumns, notes: Sequence[str]) -> list[str]:

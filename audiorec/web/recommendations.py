@@ -1,7 +1,9 @@
 """Recommendations for the page: each channel's list with reasons, and live fusion settings.
 
     DIR of `recall run` ──`RecommendationPages`──▶ users; for one user each channel's list, fused
+                                                   playlists that other people made
     a history, dials    ──`ask`────────▶ the same for any history: plays, or chosen songs
+    any of its tables   ──`UserRows`───▶ the rows of one user
 
 The channels are queried once per history; changing a dial only fuses their lists again, which
 takes milliseconds. Users' lists come from the files of the run; for a made-up history the models
@@ -35,9 +37,14 @@ from audiorec.recall.registry import load_channel
 from audiorec.recall.serving.candidate_rows import REPLAY
 from audiorec.recall.serving.exclusions import excluded_by, traits_of
 from audiorec.recall.serving.fuse import fuse
+from audiorec.recall.serving.nightly.current import served_files, served_folder
 from audiorec.recall.serving.nightly.plan import file_stem
+from audiorec.recall.serving.nightly.state import RANKED
 from audiorec.recall.serving.one_user.reasons import reason_phrase
+from audiorec.recall.serving.playlists import LISTS
 from audiorec.recall.serving.rules import Exclusions, FusionRecipe, SongTraits
+from audiorec.types import Int64Array
+from audiorec.web.editions import Editions
 from audiorec.web.song_columns import SongColumns, songs_by_id
 
 if TYPE_CHECKING:
@@ -52,6 +59,46 @@ MAX_RECORD = 1 << 20
 HEAVIEST = 10.0  # largest weight of a channel
 SOMEBODY = "you"
 Document = dict[str, Any]
+
+
+class UserRows:
+    """A table with one group of rows for each user, kept open.
+
+    Parameters
+    ----------
+    path : Path
+
+    Raises
+    ------
+    StoreError
+        If the file is damaged or a link; on first use, if rows of a user do not stand together.
+    """
+
+    def __init__(self, path: Path) -> None:
+        refuse_link(path)
+        self._file = TableFile.open(path)
+
+    @cached_property
+    def users(self) -> Any:
+        """The users, each once: a `pyarrow.StringArray`."""
+        return self._runs[0]
+
+    @cached_property
+    def _runs(self) -> tuple[Any, Int64Array]:
+        """Return the users, and where the rows of each end."""
+        column = self._file.read([ListColumns.USER]).column(ListColumns.USER)
+        runs = pc.run_end_encode(column.combine_chunks())
+        if pc.count_distinct(runs.values).as_py() != len(runs.values):
+            raise StoreError(f"{self._file.path}: rows are not grouped by user")
+        return runs.values, np.asarray(runs.run_ends, np.int64)
+
+    def of(self, user_id: str, schema: Any) -> Any:
+        """Return the rows of a user as a table; empty if there are none."""
+        users, ends = self._runs
+        place = pc.index(users, pa.scalar(user_id, users.type)).as_py()
+        start = int(ends[place - 1]) if place > 0 else 0
+        rows = np.arange(start, ends[place]) if place >= 0 else []
+        return self._file.take(rows, schema.names).cast(schema)
 
 
 class RecommendationPages:
@@ -79,21 +126,21 @@ class RecommendationPages:
                 f"{folder}: has no candidate lists; to write such a folder: audiorec recall run "
                 "--config recall.toml"
             )
-        for path in lists:
-            refuse_link(path)
         self._record = self._read_record()
         asked = self._order
         there = {path.stem: path for path in lists}
         self.channels = tuple(
             sorted(there, key=lambda n: (asked.index(n) if n in asked else -1, n))
         )
-        self._lists = {name: there[name] for name in self.channels}
+        self._lists = {name: UserRows(there[name]) for name in self.channels}
         self._asked: OrderedDict[tuple[tuple[str, ...], ...], dict[str, Any]] = OrderedDict()
         self._models: dict[str, Channel | str] = {}
         self._lock = threading.Lock()
 
     def over(self, shelf: SongColumns) -> "RecommendationPages":
         """Return the same recommendations over another edition of the library."""
+        if shelf is self._shelf:
+            return self
         return RecommendationPages(self.folder, shelf, self._log)
 
     @property
@@ -118,10 +165,16 @@ class RecommendationPages:
             "models": [n for n in self.channels if (self.folder / "models" / n).is_dir()],
             "users": len(self._users),
             ShownColumns.AT: self._record.get(ShownColumns.AT),
+            ShownColumns.RUN: self.run_id,
             "entry": self._record.get("entry"),
             "fusion": {**self._fusion, "weights": self._weights},
             "has_log": self._log is not None,
         }
+
+    @property
+    def run_id(self) -> str:
+        """The night that made the lists; empty if unknown."""
+        return str(self._record.get(ShownColumns.RUN, ""))
 
     def _read_record(self) -> dict[str, Any]:
         """Return the record of the run; empty if it cannot be read."""
@@ -177,6 +230,37 @@ class RecommendationPages:
             "user": user_id,
             "history": [self._song(song) for song in self._history(user_id)[-MOST_HISTORY:]],
             "channels": self._shown(tables, user_id),
+            "lists": self._ranked_of(user_id),
+        }
+
+    def _ranked_of(self, user_id: str) -> list[Document]:
+        """Return the playlists that are recommended to a user, with their songs if there is a log.
+
+        Empty if the run ranked none.
+        """
+        if self._ranked is None:
+            return []
+        found = self._ranked.of(user_id, LISTS).sort_by("rank").to_pylist()
+        for one in found:
+            songs = self._playlists.get(one["list_id"], [])
+            there = songs_by_id(self._shelf.library, songs)
+            one["rows"] = [row for row in dict.fromkeys(there) if row is not None]
+        return [{name: one[name] for name in one if name != ListColumns.USER} for one in found]
+
+    @cached_property
+    def _ranked(self) -> UserRows | None:
+        path = self.folder / RANKED
+        return UserRows(path) if path.exists() else None
+
+    @cached_property
+    def _playlists(self) -> dict[str, list[str]]:
+        """The songs of each playlist of the log."""
+        if self._log is None:
+            return {}
+        lists = to_sequences(self._log, by="list")
+        return {
+            name: [lists.song_ids[song] for song in lists[row].tolist()]
+            for row, name in enumerate(lists.owner_ids)
         }
 
     def fused(self, wish: Mapping[str, Any]) -> Document:
@@ -329,40 +413,14 @@ class RecommendationPages:
 
     def _tables_of(self, user_id: str) -> dict[str, Any]:
         """Return a user's rows in the list of each channel."""
-        place = int(np.searchsorted(self._user_array, user_id)) if len(self._users) else 0
-        if place >= len(self._users) or self._users[place] != user_id:
+        found = {name: rows.of(user_id, SCHEMA) for name, rows in self._lists.items()}
+        if not any(map(len, found.values())):
             raise InputError(f"the lists have no user {user_id!r}")
-        found = {}
-        for name, path in self._lists.items():
-            with TableFile.open(path) as file:
-                start, stop = self._spans[name].get(user_id, (0, 0))
-                found[name] = file.take(np.arange(start, stop), SCHEMA.names).cast(SCHEMA)
-        return found
-
-    @cached_property
-    def _spans(self) -> dict[str, dict[str, tuple[int, int]]]:
-        """Return start and stop of each user's rows in each list, which is grouped by user."""
-        found = {}
-        for name, path in self._lists.items():
-            with TableFile.open(path) as file:
-                column = file.read([ListColumns.USER]).column(ListColumns.USER).combine_chunks()
-            runs = pc.run_end_encode(column)
-            if isinstance(runs, pa.ChunkedArray):
-                runs = runs.chunk(0)
-            ends = runs.run_ends.to_pylist()
-            users = runs.values.to_pylist()
-            if len(set(users)) < len(users):
-                raise StoreError(f"{path}: rows are not grouped by user")
-            found[name] = dict(zip(users, zip([0, *ends], ends, strict=False), strict=True))
         return found
 
     @cached_property
     def _users(self) -> list[str]:
-        return sorted({user for spans in self._spans.values() for user in spans})
-
-    @cached_property
-    def _user_array(self) -> Any:
-        return np.array(self._users, object)
+        return sorted({u for rows in self._lists.values() for u in rows.users.to_pylist()})
 
     @cached_property
     def _plays(self) -> Sequences | None:
@@ -408,6 +466,24 @@ class RecommendationPages:
     def _owners(self) -> dict[str, int]:
         owner_ids = () if self._plays is None else self._plays.owner_ids
         return {user: row for row, user in enumerate(owner_ids)}
+
+
+def followed_nights(
+    recall: Path, shelf: SongColumns, log: Interactions | None = None
+) -> Editions[RecommendationPages]:
+    """Return the recommendations of a folder, anew when a run or a promotion changes it.
+
+    Parameters
+    ----------
+    recall : Path
+        The folder that ``recall run`` wrote; of days, the one that is served counts.
+    shelf, log
+        As for `RecommendationPages`.
+    """
+    return Editions(
+        lambda: [recall, *served_files(recall)],  # the first of them always exists
+        lambda: RecommendationPages(served_folder(recall), shelf, log),
+    )
 
 
 def _ids(value: Any) -> list[str]:

@@ -100,7 +100,7 @@ def serve(
     roots : sequence of Path
         Folders below which songs may be played.
     recall : Path, optional
-        Folder that ``recall run`` wrote.
+        Folder that ``recall run`` wrote; a night that it promotes later is shown as well.
     log : Interactions, optional
         The listening log of that run.
     host : str
@@ -133,13 +133,12 @@ def serve(
     try:
         import uvicorn  # noqa: F401 - fail now if it is missing
 
-        from audiorec.recall.serving.nightly.current import served_folder
         from audiorec.web.access import AddressKeys
         from audiorec.web.application import BrowsePage
         from audiorec.web.gate import Gate
         from audiorec.web.limits import RequestLimits
         from audiorec.web.listener import address_of_listener, serve_until_ended
-        from audiorec.web.recommendations import RecommendationPages
+        from audiorec.web.recommendations import followed_nights
         from audiorec.web.song_columns import SongColumns
         from audiorec.web.sound import Roots, SoundFiles
     except ModuleNotFoundError as error:
@@ -153,7 +152,7 @@ def serve(
     gate = Gate(RequestLimits(rate=0.0), write=to_stderr, only_refused=True)
     shelf = SongColumns(library, projection=projection, keeps_map=True)
     sound = SoundFiles(Roots(roots))
-    proposals = None if recall is None else RecommendationPages(served_folder(recall), shelf, log)
+    nights = None if recall is None else followed_nights(recall, shelf, log)
     with _listening(host, port, library.path) as listener, ExitStack() as ending:
         ending.callback(close)
         page = BrowsePage(
@@ -161,11 +160,13 @@ def serve(
             sound,
             keys,
             guesses=gate.guesses,
-            proposals=proposals,
+            nights=lambda: None if nights is None else nights.current.value,
             names=(host, *names),
             growing=growing,
         )
         ending.callback(page.close)
+        if nights is not None:
+            ending.enter_context(nights.watched())
         address = f"{address_of_listener(host, listener)}#token={keys.token}"
         threading.Thread(target=shelf.prepare, daemon=True).start()
         serve_until_ended(

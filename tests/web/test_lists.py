@@ -12,7 +12,17 @@ from audiorec.errors import AudiorecError, ExistingFileError, InputError, StoreE
 from audiorec.library.library import open_store
 from audiorec.search.explain import sentence
 from audiorec.search.questions import PathQuestion
-from audiorec.web.lists import Saver, described_by, path_of, playlist_of, radio_of, rows_in
+from audiorec.web.downloads import songs_as
+from audiorec.web.lists import (
+    MOST_SONGS,
+    Saver,
+    described_by,
+    path_of,
+    playlist_of,
+    radio_of,
+    rows_in,
+    songs_given,
+)
 from audiorec.web.song_columns import SongColumns
 
 OLD = b"#EXTM3U\nold.mp3\n"
@@ -194,3 +204,71 @@ def test_a_sentence_is_a_short_text(shelf, text):
 def test_a_library_without_embeddings_says_what_to_run(shelf):
     with pytest.raises(InputError, match="--upgrade"):
         described_by(shelf, {"text": "piano"})
+
+
+def uri(shelf, row):
+    return shelf.library.column("uri").to_pylist()[row]
+
+
+GIVEN = {
+    "paths": lambda shelf: f"{uri(shelf, 3)}\n\n{uri(shelf, 1)}\r\n",
+    "ids": lambda _: "# mine\ns3\ns1\n",
+    "of another folder": lambda shelf: f"../{uri(shelf, 3)[1:]}\nC:{uri(shelf, 1)}".replace(
+        "/", "\\"
+    ),
+    "addresses": lambda shelf: f"file://{uri(shelf, 3)}\nfile://{uri(shelf, 1)}",
+    "labels": lambda _: (
+        "\ufeff#EXTM3U\n#EXTINF:60,a3 - song 3\nx/1.mp3\n#EXTINF:60,A1 - Song 1\nx/2.mp3\n"
+    ),
+    "table": lambda shelf: f'n,uri,"a,b"\n1,{uri(shelf, 3)},x\n2,{uri(shelf, 1)},y\n',
+    "titles": lambda _: "artist,title\nA3,Song 3\nA1,Song 1\n",
+    "twice": lambda _: "s3\ns1\ns3\n",
+}
+
+
+@pytest.mark.parametrize("name", GIVEN)
+def test_a_list_that_one_has_is_read_in_its_order(shelf, name):
+    found = songs_given(shelf, {"text": GIVEN[name](shelf)})
+    assert found == {"rows": [3, 1], "missing": 0, "examples": []}
+
+
+def test_the_lists_that_the_page_gives_are_read_again(shelf):
+    for kind in ("m3u8", "csv", "paths"):
+        text = songs_as(shelf, [5, 2, 7], kind)["text"]
+        assert songs_given(shelf, {"text": text})["rows"] == [5, 2, 7]
+
+
+def test_what_the_library_lacks_is_counted_and_named(shelf):
+    text = "s1\n" + "".join(f"no/such{n}.mp3\n" for n in range(5))
+    found = songs_given(shelf, {"text": text})
+    assert (found["rows"], found["missing"]) == ([1], 5)
+    assert found["examples"] == [f"no/such{n}.mp3" for n in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "content of a playlist"),
+        ("", "1 to 2000 songs is expected, got 0"),
+        ("#EXTM3U\n", "got 0"),
+        ("s1\n" * (MOST_SONGS + 1), "got 2001"),
+        ("x.mp3\ny.mp3", "none of its songs, for example x.mp3"),
+        ("title,artist\n" + "x" * 200_000, "not a table"),
+        ("\0\n", "none of its songs"),
+    ],
+)
+def test_a_list_that_is_none_is_refused(shelf, text, said):
+    with pytest.raises(InputError, match=said):
+        songs_given(shelf, {"text": text})
+
+
+def test_more_like_a_list_has_none_of_its_songs_and_ends_in_time(shelf):
+    wish = {"seeds": [0, 1, 2], "minutes": 3, "new": True}
+    found = playlist_of(shelf, wish)
+    lengths = shelf.library.column("duration_s").to_pylist()
+    assert not set(found["rows"]) & {0, 1, 2}
+    assert found["rows"] == playlist_of(shelf, wish)["rows"]
+    assert len(found["why"]) == len(found["rows"]) == 3  # of a minute each
+    assert sum(lengths[row] for row in found["rows"]) <= 180
+    assert playlist_of(shelf, wish | {"minutes": 60})["rows"][:3] == found["rows"]
+    assert set(playlist_of(shelf, wish | {"new": False})["rows"]) >= {0, 1, 2}

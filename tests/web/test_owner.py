@@ -1,8 +1,13 @@
-"""What an owner wants from the page, in a real browser, on a desk and on a phone."""
+"""What an owner wants from the page, in a real browser, on a desk and on a phone, light and dark.
+
+With AUDIOREC_SCREENSHOTS=FOLDER a picture of the end of each is kept.
+"""
 
 import csv
 import io
 import json
+import os
+import re
 import shutil
 from pathlib import Path
 
@@ -14,6 +19,12 @@ from audiorec.extraction.run import extract
 from audiorec.library.library import open_store
 
 SIZES = {"desk": {"width": 1440, "height": 900}, "phone": {"width": 390, "height": 844}}
+LOOKS = {
+    f"{size}-{scheme}": {"viewport": SIZES[size], "color_scheme": scheme}
+    for size in SIZES
+    for scheme in ("light", "dark")
+}
+PICTURES = os.environ.get("AUDIOREC_SCREENSHOTS")
 
 
 @pytest.fixture(scope="module")
@@ -48,9 +59,16 @@ def heard(tmp_path_factory):
         yield address, store
 
 
-@pytest.fixture(params=SIZES)
+def keep_picture(page, name):
+    if PICTURES:
+        page.screenshot(path=Path(PICTURES) / f"{re.sub(r'[^a-z]+', '-', name)}.png")
+
+
+@pytest.fixture(params=LOOKS)
 def page(open_page, address, request):
-    return open_page(address, viewport=SIZES[request.param])
+    found = open_page(address, **LOOKS[request.param])
+    yield found
+    keep_picture(found, request.node.name)
 
 
 def to_list(page):
@@ -238,6 +256,52 @@ def test_a_list_is_saved_where_the_hand_is_and_downloaded_as_a_table(page, libra
     assert (found, text[:7]) == (f"{name}.m3u8", "#EXTM3U")
 
 
+def test_more_like_a_playlist_that_one_has(page, library):
+    ids = open_store(library).ids
+    text = (
+        "#EXTM3U\n#EXTINF:9,Dread - Loud\n/of/another/machine/01.mp3\nmusic/jazz-vibraphone.mp3\n"
+    )
+    page.click("nav >> text=Your list")
+    given = {"name": "party.m3u8", "mimeType": "", "buffer": f"{text}lost.mp3\n".encode()}
+    page.set_input_files(".making input[type=file]", given)
+    until(page, "document.querySelectorAll('.listed li').length === 2")
+    assert listed(page) == ["Loud", "Vibes"]
+    assert "1 song of party.m3u8 not found" in page.inner_text(".made .note")
+    if not page.locator(".making .seeds").is_visible():
+        page.click(".making summary")
+    assert page.locator(".seeds li").all_inner_texts() == ["Loud", "Vibes"]
+    with page.expect_response("**/api/playlist") as answer:
+        page.click("text=Make the list")
+    rows = answer.value.json()["rows"]
+    until(page, f"document.querySelectorAll('.listed li').length === {len(rows)}")
+    assert not {"Loud", "Vibes"} & set(listed(page))
+    # A file that is dropped does the same.
+    drop(page, "more.csv", f"song_id\n{ids[0]}\n{ids[3]}\n")
+    until(page, "document.querySelectorAll('.listed li').length === 2")
+    page.click(".made >> text=Undo")
+    until(page, f"document.querySelectorAll('.listed li').length === {len(rows)}")
+
+
+def test_a_file_that_is_no_list_costs_a_word_and_changes_nothing(open_page, address):
+    page = open_page(address, allow=["status of 400"], **LOOKS["desk-light"])
+    drop(page, "report.json", "{}")  # of another kind: the page stays as it is
+    assert page.locator(".lists").count() == 0
+    drop(page, "nothing.txt", "nothing here\n")
+    page.wait_for_selector(".made .failure:has-text('none of its songs')")
+    assert listed(page) == []
+
+
+def drop(page, name, text):
+    """Drop a file onto the page."""
+    page.evaluate(
+        "([name, text]) => { const given = new DataTransfer();"
+        " given.items.add(new File([text], name));"
+        " for (const kind of ['dragover', 'drop']) document.getElementById('main').dispatchEvent("
+        " new DragEvent(kind, {bubbles: true, cancelable: true, dataTransfer: given})); }",
+        [name, text],
+    )
+
+
 def test_an_empty_list_says_what_to_do(page):
     page.click("nav >> text=Your list")
     assert page.locator(".curve").count() == 0
@@ -357,8 +421,8 @@ def test_scores_over_time_play_where_one_clicks(page):
 
 def test_a_sentence_finds_songs_best_first(open_page, heard):
     address, store = heard
-    for size in SIZES.values():
-        page = open_page(address, viewport=size)
+    for look, settings in LOOKS.items():
+        page = open_page(address, **settings)
         page.click("text=By sound")
         page.fill("#find", "calm piano, no drums")
         page.wait_for_selector(".heard:has-text('piano')")
@@ -366,6 +430,7 @@ def test_a_sentence_finds_songs_best_first(open_page, heard):
         until(page, f"document.querySelectorAll('{ROWS}').length === {len(wanted)}")
         assert column(page, "title") == wanted
         assert "no drums" in page.inner_text(".heard")
+        keep_picture(page, f"sentence-{look}")
 
 
 def test_a_radio_goes_on_and_stops(page):

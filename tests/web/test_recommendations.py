@@ -1,6 +1,7 @@
 """`web.proposals`: the lists of a run, the models beside them, and dials."""
 
 import shutil
+from datetime import date
 
 import pyarrow.parquet as pq
 import pytest
@@ -9,7 +10,8 @@ from web_server import write_music, write_recall
 from audiorec.errors import InputError, StoreError
 from audiorec.library.library import open_store
 from audiorec.listening.interactions import read_interactions
-from audiorec.web.recommendations import RecommendationPages
+from audiorec.recall.serving.nightly.current import Current, promote, write_current
+from audiorec.web.recommendations import RecommendationPages, followed_nights
 from audiorec.web.song_columns import SongColumns
 
 CHANNELS = ("popular", "item-knn", "nearest-audio", "replay")  # in the order of the plan
@@ -139,6 +141,57 @@ def test_without_models_or_log_it_says_so(run, tmp_path):
     assert bare.user("u3")["history"] == []
     with pytest.raises(InputError, match="no model"):
         bare.ask({"songs": ["blues-band.mp3"]})
+
+
+def test_playlists_by_others_are_those_of_the_run_with_their_songs(tmp_path):
+    store = write_music(tmp_path)
+    serving = write_recall(store, playlists=[(0, 1, 2), (3, 4, 5, 6), (7, 8)])
+    shelf, log = SongColumns(open_store(store)), read_interactions(tmp_path / "plays.csv")
+    found = RecommendationPages(serving, shelf, log).user("u1")["lists"]
+    ranked = [
+        row
+        for row in pq.read_table(serving / "lists.parquet").to_pylist()
+        if row["user_id"] == "u1"
+    ]
+    names = ("rank", "list_id", "songs", "known", "proposed")
+    assert [{n: one[n] for n in names} for one in found] == [
+        {n: row[n] for n in names} for row in ranked
+    ]
+    assert found
+    assert "by u1" not in {one["list_id"] for one in found}  # that one is its own
+    rows = {"by u0": [0, 1, 2], "by u2": [7, 8]}
+    assert all(one["rows"] == rows[one["list_id"]] for one in found)
+    without = RecommendationPages(serving, shelf).user("u1")["lists"]
+    assert [one["rows"] for one in without] == [[]] * len(found)
+
+
+def test_without_ranked_playlists_there_are_none_and_planted_ones_are_refused(proposals, tmp_path):
+    assert proposals.user("u1")["lists"] == []
+    shutil.copytree(proposals.folder, tmp_path / "serving")
+    (tmp_path / "serving" / "lists.parquet").symlink_to(tmp_path)
+    planted = RecommendationPages(tmp_path / "serving", proposals._shelf)
+    with pytest.raises(StoreError, match="is a link"):
+        planted.user("u1")
+
+
+def test_another_night_takes_the_place_of_the_one_before(tmp_path):
+    store = write_music(tmp_path)
+    root = write_recall(store, days=(2, 3))
+    shelf = SongColumns(open_store(store))
+    nights = followed_nights(root, shelf)
+    first = nights.current.value
+    assert first.folder == root / "dt=2026-01-03"
+    assert not nights.look(settled=True)
+    promote(root)
+    assert nights.look(settled=True)
+    second = nights.current.value
+    assert second.folder == root / "dt=2026-01-02"
+    assert second.run_id not in ("", first.run_id)
+    (root / "dt=2026-01-03" / "fused.parquet").unlink()
+    write_current(root, Current(day=date(2026, 1, 3)))
+    assert not nights.look(settled=True)  # that one is not whole
+    assert nights.current.value is second
+    assert "not whole" in nights.problem
 
 
 def test_a_folder_that_is_none_or_planted(run, tmp_path):

@@ -13,6 +13,8 @@ import pytest
 from needs import needs
 from web_server import browsing, choose, split_address, until, write_music, write_recall
 
+from audiorec.recall.serving.nightly.current import promote
+
 STATIC = Path(__file__).parents[2] / "audiorec" / "web" / "static"
 PICTURES = os.environ.get("AUDIOREC_SCREENSHOTS")
 LOOKS = {
@@ -28,7 +30,7 @@ JUDGED = ("light", "dark")  # by axe-core; what is narrow or wide has the same p
 def recommended(tmp_path_factory):
     """The address of a library with recommendations."""
     store = write_music(tmp_path_factory.mktemp("recommended"))
-    serving = write_recall(store)
+    serving = write_recall(store, playlists=[(0, 1, 2), (3, 4, 5, 6), (7, 8)])
     with browsing(store, "--recall", serving, "-i", store.parent / "plays.csv") as address:
         yield address
 
@@ -229,6 +231,39 @@ def test_recommendations_for_a_history_of_ones_own(open_page, recommended):
     names = page.locator(".ranked .title").all_inner_texts()
     assert names
     assert not {"Vibes", "Blue band"} & set(names)
+
+
+def test_playlists_by_others_are_opened_and_played(open_page, recommended):
+    page = open_page(recommended)
+    page.click("nav >> text=Recommendations")
+    page.click(".users >> text=u1")
+    first = page.locator("h3:has-text('Playlists by others') + ol li").first
+    name, about = first.locator(".title").inner_text(), first.locator(".why").inner_text()
+    songs = {"by u0": 3, "by u2": 2}[name]
+    assert about.startswith(f"{songs} songs: ")
+    assert "played before" in about
+    first.locator("button[title^='Play']").click()
+    until(page, f"import('/js/player.js').then(p => p.playing.get().queue.length === {songs})")
+    first.locator(".title").click()
+    until(page, f"document.querySelectorAll('.listed li').length === {songs}")
+
+
+def test_recommendations_follow_the_night_that_is_served(open_page, tmp_path):
+    store = write_music(tmp_path)
+    root = write_recall(store, days=(2, 3))
+    with browsing(store, "--recall", root) as address:
+        page = open_page(address)
+        page.click("nav >> text=Recommendations")
+        page.click(".users >> text=u1")
+        page.wait_for_selector(".ranked li")
+        shown = "import('/js/store.js').then(s => s.page.get().library.about.recall.folder)"
+        assert page.evaluate(shown).endswith("dt=2026-01-03")
+        promote(root)
+        look = "document.dispatchEvent(new Event('visibilitychange'))"  # in place of ten seconds
+        until(page, f"({look}, {shown}.then(folder => folder.endsWith('dt=2026-01-02')))")
+        page.wait_for_selector(".ranked li")
+        assert "of a new night" in page.inner_text("[role=status].hidden")
+        page.close()
 
 
 def test_reports_are_compared(open_page, recommended):

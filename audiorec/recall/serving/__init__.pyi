@@ -16,6 +16,7 @@ from audiorec.recall.serving.figures import weights_by_worth as weights_by_worth
 from audiorec.recall.serving.job import FusedReport as FusedReport
 from audiorec.recall.serving.job import SplitFusion as SplitFusion
 from audiorec.recall.serving.job import fuse_files as fuse_files
+from audiorec.recall.serving.playlists import LISTS as LISTS
 from audiorec.recall.serving.points import Standings as Standings
 from audiorec.recall.serving.points import learn_points as learn_points
 from audiorec.recall.serving.rules import KNOTS as KNOTS

@@ -18,6 +18,8 @@ from audiorec.web.server import to_stderr
 
 if TYPE_CHECKING:
     from audiorec.web.access import Application
+    from audiorec.web.apis.snapshot import Snapshot
+    from audiorec.web.editions import Editions
 
 LOOPBACK = "127.0.0.1"
 LEAST_TOKEN = 16  # characters: a token is a password that machines may try to guess
@@ -102,11 +104,14 @@ def serve_apis(
     gate = Gate(limits, write=write or to_stderr)
     with listening(host, port) as listener, ExitStack() as ending:
         editions = Editions(sources.paths, lambda: Snapshot(sources))
+        made = None
+        if page is not None:
+            made = _page(editions, sources, token, host, page, gate.guesses, ending)
         apis = ApiServer(
             editions,
             token,
             gate=gate,
-            page=None if page is None else _page(sources, token, host, page, gate.guesses, ending),
+            page=made,
             routes=bliss_routes() if only_bliss else all_routes(),
         )
         ending.callback(apis.pool.close)
@@ -151,6 +156,7 @@ def check_token(token: str, where: str) -> str:
 
 
 def _page(
+    editions: "Editions[Snapshot]",
     sources: SnapshotSources,
     token: str,
     host: str,
@@ -160,28 +166,25 @@ def _page(
 ) -> "Callable[[], Application]":
     """Return a factory of the page, which shows the store as of its first request.
 
-    `ending` then closes the page with the server.
+    Its recommendations are those of the newest edition, as in the APIs. `ending` then closes the
+    page with the server.
     """
 
     def made() -> "Application":
         from audiorec.library.library import open_store
-        from audiorec.recall.serving.nightly.current import served_folder
         from audiorec.web.access import AddressKeys
         from audiorec.web.application import BrowsePage
-        from audiorec.web.recommendations import RecommendationPages
         from audiorec.web.song_columns import SongColumns
         from audiorec.web.sound import Roots, SoundFiles
 
         shelf = SongColumns(open_store(sources.vectors))
-        night = None if sources.recall is None else served_folder(sources.recall)
-        proposals = None if night is None else RecommendationPages(night, shelf)
         roots = wish.roots or [sources.vectors.resolve().parent]
         page = BrowsePage(
             shelf,
             SoundFiles(Roots(roots)),
             AddressKeys(token),
             guesses=guesses,
-            proposals=proposals,
+            nights=lambda: editions.current.value.proposals,
             names=(host, *wish.names),
         )
         ending.callback(page.close)

@@ -23,10 +23,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
 
-from audiorec.columns import ListColumns
 from audiorec.errors import (
     AudiorecError,
     DamagedFileError,
@@ -50,59 +47,46 @@ from audiorec.store.aliases import ALIASES_FILE
 from audiorec.types import FloatArray, Int32Array, Int64Array, normalised_name
 from audiorec.web.apis.names import SongNames
 from audiorec.web.editions import stamp_of
-from audiorec.web.recommendations import RecommendationPages
+from audiorec.web.recommendations import RecommendationPages, UserRows
 from audiorec.web.song_columns import SongColumns
 
 FUSED, NEWCOMERS, MODELS = "fused.parquet", "default.parquet", "models/*/model.json"
 
 
 class NightLists:
-    """Fused lists, with an index of each user's rows.
+    """Fused lists of users, and the default list.
 
     Parameters
     ----------
-    file : TableFile
-        Its rows are grouped by user.
+    rows : UserRows
     default : sequence of dict
         Rows of the list for users who are not in the file.
     """
 
-    def __init__(self, file: TableFile, default: Sequence[dict[str, Any]] = ()) -> None:
-        self._file, self.default = file, default
-        runs = pc.run_end_encode(
-            file.read([ListColumns.USER]).column(ListColumns.USER).combine_chunks()
-        )
-        users, ends = runs.values, np.asarray(runs.run_ends, np.int64)
-        self._users, self._ends = users, ends
-        if pc.count_distinct(users).as_py() != len(users):
-            raise StoreError(f"{file.path}: rows are not grouped by user")
+    def __init__(self, rows: UserRows, default: Sequence[dict[str, Any]] = ()) -> None:
+        self._rows, self.default = rows, default
+        len(self)  # refuses lists that are not grouped
 
     @classmethod
     def open(cls, folder: Path) -> "NightLists | None":
         """Open the fused lists of a run; None if there are none."""
-        path = folder / FUSED
-        refuse_link(path)
-        if not path.exists():
+        refuse_link(folder / FUSED)
+        if not (folder / FUSED).exists():
             return None
         refuse_link(folder / NEWCOMERS)
         if not (folder / NEWCOMERS).exists():  # written by an earlier revision
-            return cls(TableFile.open(path))
+            return cls(UserRows(folder / FUSED))
         with TableFile.open(folder / NEWCOMERS) as rest:
             rows = rest.read(SCHEMA.names).sort_by("rank").to_pylist()
-        return cls(TableFile.open(path), rows)
+        return cls(UserRows(folder / FUSED), rows)
 
     def __len__(self) -> int:
-        return len(self._users)
+        return len(self._rows.users)
 
     def of(self, user_id: str) -> list[dict[str, Any]] | None:
         """Return a user's rows with the columns of `SCHEMA`, best first; None if unknown."""
-        place = pc.index(self._users, pa.scalar(user_id, self._users.type)).as_py()
-        if place < 0:
-            return None
-        start = int(self._ends[place - 1]) if place else 0
-        table = self._file.take(np.arange(start, int(self._ends[place])), SCHEMA.names)
-        rows: list[dict[str, Any]] = table.sort_by("rank").to_pylist()
-        return rows
+        rows: list[dict[str, Any]] = self._rows.of(user_id, SCHEMA).sort_by("rank").to_pylist()
+        return rows or None
 
 
 REPRESENTATIVE = 3  # songs returned for each of two similar artists

@@ -155,15 +155,32 @@ def test_no_request_is_lost_while_a_night_is_promoted_taken_back_and_damaged(tmp
     assert log.count("still serving the last edition") == 1
 
 
-def test_the_page_shows_the_night_that_is_served(tmp_path):
+@pytest.mark.parametrize("by", ["browse", "serve"])
+def test_the_page_follows_the_night_that_is_served(tmp_path, by):
     store = write_served(tmp_path)
     root = write_recall(store, days=(2, 3))
-    promote(root)
-    with browsing(store, "--recall", root) as address:
-        base, token = split_address(address)
-        headers = {"Authorization": f"Bearer {token}"}
-        shown = httpx.get(f"{base}/api/library", headers=headers).json()["recall"]
-    assert shown["folder"] == str(root / "dt=2026-01-02")
+
+    def served():
+        if by == "serve":
+            return serving(store, "--recall", root)
+        return browsing(store, "--recall", root, process=True)
+
+    with served() as (address, _), httpx.Client(timeout=20) as client:
+        base, token = (address, TOKEN) if by == "serve" else split_address(address)
+        client.base_url, client.headers = base, {"Authorization": f"Bearer {token}"}
+
+        def shown():
+            return Path(client.get("/api/library").json()["recall"]["folder"]).name
+
+        assert shown() == "dt=2026-01-03"
+        running = client.get("/api/running").json()["night"]
+        promote(root)
+        until(lambda: shown() == "dt=2026-01-02")
+        assert client.get("/api/running").json()["night"] not in ("", running)
+        assert client.get("/api/user", params={"id": "u1"}).json()["channels"]
+        promote(root, date(2026, 1, 3))
+        until(lambda: shown() == "dt=2026-01-03")
+        assert client.get("/api/running").json()["night"] == running
 
 
 def test_aliases_that_come_later_count(tmp_path):

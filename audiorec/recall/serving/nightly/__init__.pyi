@@ -10,4 +10,5 @@ from audiorec.recall.serving.nightly.plan import NightlyPlan as NightlyPlan
 from audiorec.recall.serving.nightly.plan import file_stem as file_stem
 from audiorec.recall.serving.nightly.promotion import nights_of as nights_of
 from audiorec.recall.serving.nightly.report import report_of as report_of
+from audiorec.recall.serving.nightly.state import RANKED as RANKED
 from audiorec.recall.serving.nightly.state import Step as Step

@@ -5,6 +5,7 @@ import { makeStore } from "./store.js";
 export const list = makeStore({
   songs: [], // rows, in playing order
   seeds: [], // songs that a list is made from; they stay until they are removed
+  isNew: false, // whether the next list has only songs other than those it is made from
   locked: new Set(),
   notes: [],
   scores: null, // score of each song, if the list follows a curve
@@ -15,8 +16,7 @@ export const list = makeStore({
 const MOST_PAST = 50;
 
 export function change(next) {
-  const { songs, seeds, locked, notes, scores, curve, why, past } = list.get();
-  const before = { songs, seeds, locked, notes, scores, curve, why };
+  const { past, ...before } = list.get();
   list.set({ notes: [], scores: null, curve: null, why: {}, ...next, past: [...past.slice(-MOST_PAST), before] });
 }
 

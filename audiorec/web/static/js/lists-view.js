@@ -5,6 +5,7 @@ import { getJson, postJson } from "./api.js";
 import { extent } from "./colours.js";
 import { Curve, shaped } from "./curve.js";
 import { Downloads } from "./downloads.js";
+import { GivenList } from "./given.js";
 import { Icon } from "./icons.js";
 import { clock, count, figure } from "./library.js";
 import { change, drop, dropSeed, flipLock, list, move, seedFrom, undo, withLocked } from "./list-state.js";
@@ -15,11 +16,13 @@ import { page, say, use } from "./store.js";
 
 const WAYS = [["near", "Songs like these"], ["path", "A path between two"], ["curve", "Along a curve"]];
 const WAIT = 150;
+const MOST_SEEDS = 8; // that are drawn
 const EXISTS = 412; // status: a file of this name exists
 
 export function ListsView() {
   const library = use((s) => s.library);
   const { songs, seeds, notes } = use((s) => s, list);
+  const failure = use((s) => s.givenFailure);
   const seconds = songs.reduce((sum, row) => sum + library.length(row), 0);
   const [isOpen, setOpen] = useState(songs.length < 2 || !seeds.length || !matchMedia(NARROW).matches);
   const [isEdited, setEdited] = useState(false); // on a narrow screen
@@ -30,7 +33,9 @@ export function ListsView() {
     <section class="made" aria-labelledby="made-title">
       <div class="above"><h2 id="made-title">Your list <span class="quiet">${count(songs.length, "song")}, ${clock(seconds)}</span></h2>
         <${Actions} songs=${songs} isEdited=${isEdited} edit=${setEdited} /></div>
-      ${notes.length > 0 && html`<details class="note"><summary>${count(notes.length, "remark")} on this list</summary>
+      ${failure && html`<p class="failure" role="alert"><bdi>${failure}</bdi></p>`}
+      ${notes.length === 1 && html`<p class="note"><bdi>${notes[0]}</bdi></p>`}
+      ${notes.length > 1 && html`<details class="note"><summary>${count(notes.length, "remark")} on this list</summary>
         <ul>${notes.map((note) => html`<li>${note}</li>`)}</ul></details>`}
       ${songs.length > 0 && html`<${Saving} songs=${songs} />`}
       ${songs.length ? html`<${Songs} songs=${songs} library=${library} />`
@@ -40,7 +45,7 @@ export function ListsView() {
 
 function Maker({ fold }) {
   const library = use((s) => s.library);
-  const { songs, seeds: pinned, locked, curve, scores } = use((s) => s, list);
+  const { songs, seeds: pinned, locked, curve, scores, isNew } = use((s) => s, list);
   const [way, setWay] = useState("near");
   const [minutes, setMinutes] = useState(60);
   const [steps, setSteps] = useState(6);
@@ -66,6 +71,7 @@ function Maker({ fold }) {
     const mine = ++turn.current;
     setBusy(true);
     setFailure("");
+    page.set({ givenFailure: "" });
     try {
       const answer = way === "path" ? await path() : await near({ points, name, ...wish });
       if (mine !== turn.current) return;
@@ -87,7 +93,7 @@ function Maker({ fold }) {
   const near = (wish) => {
     if (!seeds.length) throw new Error("Add a song to your list first: the new list starts with it.");
     return postJson("/api/playlist", {
-      seeds, minutes, only: only || null,
+      seeds, minutes, only: only || null, new: isNew && way === "near",
       curve: way === "curve" ? { of: wish.name, points: inLibrary(library, wish.name, wish.points) } : null,
     });
   };
@@ -102,9 +108,10 @@ function Maker({ fold }) {
   return html`<div class="ways" role="group" aria-label="How">${WAYS.map(([one, words]) => html`
       <button aria-pressed=${way === one} onClick=${() => { setWay(one); setFailure(""); }}>${words}</button>`)}</div>
     <p class="quiet">${explained(way, songs)}</p>
-    ${way !== "path" && seeds.length > 0 && html`<ul class="seeds" aria-label="Made from">${seeds.map((row) => html`<li key=${row}>
+    ${way !== "path" && seeds.length > 0 && html`<ul class="seeds" aria-label="Made from">${seeds.slice(0, MOST_SEEDS).map((row) => html`<li key=${row}>
       <bdi>${library.title(row)}</bdi>${pinned.includes(row) && html`
-      <button class="icon" title=${`Make it without ${library.title(row)}`} onClick=${() => dropSeed(row)}><${Icon} name="close" /></button>`}</li>`)}</ul>`}
+      <button class="icon" title=${`Make it without ${library.title(row)}`} onClick=${() => dropSeed(row)}><${Icon} name="close" /></button>`}</li>`)}
+      ${seeds.length > MOST_SEEDS && html`<li class="quiet">and ${seeds.length - MOST_SEEDS} more</li>`}</ul>`}
     ${way === "curve" && html`<label>Curve of
       <select value=${name} onChange=${(e) => { setName(e.target.value); redraw({ name: e.target.value }); }}>
         ${measures.map(([, of, said]) => html`<option value=${of}>${said}</option>`)}</select></label>
@@ -115,9 +122,11 @@ function Maker({ fold }) {
           <input type="number" min="0" max="100" value=${steps} onInput=${(e) => setSteps(Number(e.target.value))} /></label>`
         : html`<label>Minutes <input type="number" min="1" max="1440" value=${minutes} onInput=${(e) => setMinutes(Number(e.target.value))} /></label>
           <label>Only songs with <input type="text" value=${only} placeholder="genre=jazz" spellcheck=${false} onInput=${(e) => setOnly(e.target.value)} /></label>`}
+      ${way === "near" && html`<label><input type="checkbox" checked=${isNew} onChange=${() => list.set({ isNew: !isNew })} /> Only songs that are not among these</label>`}
     </div>
     ${failure && html`<p class="failure" role="alert">${failure}</p>`}
-    <button class="main" disabled=${isBusy || (way === "path" && songs.length < 2)} onClick=${() => make()}>${isBusy ? "Making it…" : "Make the list"}</button>`;
+    <button class="main" disabled=${isBusy || (way === "path" && songs.length < 2)} onClick=${() => make()}>${isBusy ? "Making it…" : "Make the list"}</button>
+    <p class="buttons"><${GivenList} /></p>`;
 }
 
 // Before there is a song: what to do.
@@ -126,7 +135,9 @@ function Start({ library }) {
   const go = () => page.set({ view: "library", pane: "list" });
   return html`<p>A list is made from songs: begin with one.</p>
     <div class="buttons">${selected >= 0 && html`<button class="main" onClick=${() => seedFrom(selected)}>Begin with <bdi>${library.title(selected)}</bdi></button>`}
-      <button onClick=${go}>Choose ${selected >= 0 ? "another" : "a song"} in the library</button></div>`;
+      <button onClick=${go}>Choose ${selected >= 0 ? "another" : "a song"} in the library</button>
+      <${GivenList} words="Or take a playlist that you have (M3U8, CSV)" /></div>
+    <p class="quiet">You can also drop its file anywhere on this page.</p>`;
 }
 
 function explained(way, songs) {

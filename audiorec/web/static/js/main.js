@@ -4,6 +4,7 @@ import { html, render, useEffect } from "../vendor/htm-preact.js";
 import { takeToken } from "./api.js";
 import { CopiesView } from "./copies-view.js";
 import { Finder } from "./finder.js";
+import { takeDropped } from "./given.js";
 import { loadLibrary } from "./library.js";
 import { list } from "./list-state.js";
 import { ListView } from "./list-view.js";
@@ -122,5 +123,6 @@ async function open() {
 
 keepRows();
 keys();
+takeDropped();
 document.getElementById("page").replaceChildren();
 open();

@@ -4,7 +4,7 @@ import { html, useEffect, useMemo, useRef, useState } from "../vendor/htm-preact
 import { getJson, postJson } from "./api.js";
 import { Icon } from "./icons.js";
 import { count, stem } from "./library.js";
-import { list } from "./list-state.js";
+import { change, list } from "./list-state.js";
 import { play } from "./player.js";
 import { makeStore, page, use, useAnswer } from "./store.js";
 
@@ -20,11 +20,12 @@ const asking = makeStore({ user: null, songs: null, left: new Set(), dials: { we
 
 export function RecommendView() {
   const about = use((s) => s.library.about.recall);
+  const nights = use((s) => s.nights); // how often another one has come
   const { user, songs } = use((s) => s, asking);
   return html`<div class="recommend">
     <section class="who" aria-labelledby="who-title"><h2 id="who-title">For whom?</h2>
-      <${Who} about=${about} /></section>
-    ${user || songs ? html`<${Answers} about=${about} key=${user || "own"} />`
+      <${Who} about=${about} key=${nights} /></section>
+    ${user || songs ? html`<${Answers} about=${about} key=${`${nights} ${user || "own"}`} />`
       : html`<section class="fused"><h2>Recommendations</h2><p class="quiet empty">Choose a user, or make up a history of songs.</p></section>`}
   </div>`;
 }
@@ -125,7 +126,8 @@ function Answers({ about }) {
       ${error && html`<p class="failure" role="alert">${error.message}</p>`}
       ${!lists && !error && html`<p class="quiet" role="status">Querying the channels…</p>`}
       ${lists && html`<${Dials} about=${about} lists=${lists} dials=${state.dials} turnTo=${turnTo} />
-        <${Fused} lists=${lists} name=${name} />`}
+        <${Fused} lists=${lists} name=${name} />
+        ${lists.lists?.length > 0 && html`<${Ranked} lists=${lists.lists} />`}`}
     </section>
     ${lists && html`<section class="history" aria-labelledby="history-title"><h2 id="history-title">History</h2>
       ${!lists.history?.length ? html`<p class="quiet">${about.has_log ? "No plays." : "To show the history: audiorec browse --interactions LOG"}</p>`
@@ -192,6 +194,15 @@ function Fused({ lists, name }) {
       change=${lists.before ? changed(before.get(song.id), song.rank) : ""} />`)}</ol>
     ${!lists.fused.length && html`<p class="quiet">Nothing left to recommend. Loosen a setting.</p>`}
     ${gone.length > 0 && html`<p class="note">No longer recommended: ${gone.map((one) => name(one.id)).join(", ")}</p>`}`;
+}
+
+// Playlists that other people made.
+function Ranked({ lists }) {
+  const open = (rows) => { change({ songs: rows, seeds: [], locked: new Set() }); page.set({ view: "lists" }); };
+  return html`<h3 id="ranked-title">Playlists by others</h3><ol class="songs" aria-labelledby="ranked-title">${lists.map((one) => html`<li key=${one.list_id}>
+    <button class="icon" disabled=${!one.rows.length} title=${`Play ${one.list_id}`} onClick=${() => play(one.rows[0], { queue: one.rows })}><${Icon} name="play" /></button>
+    <div class="names"><button class="plain title" disabled=${!one.rows.length} title=${one.rows.length ? `Open ${one.list_id} as your list` : "Its songs are in the log: audiorec browse --interactions LOG"} onClick=${() => open(one.rows)}><bdi>${one.list_id}</bdi></button>
+      <span class="why">${count(one.songs, "song")}: ${one.known} played before, ${one.proposed} proposed</span></div></li>`)}</ol>`;
 }
 
 function changed(was, is) {

@@ -28,6 +28,7 @@ export function watchLibrary() {
       if (answer) {
         ({ growing } = answer);
         page.set({ onDisk: answer.store, growing });
+        await followNight(answer.night);
         const isNew = answer.store && answer.store !== page.get().library.about.edition;
         if (answer.follows && isNew && (isOld || performance.now() - touched > STILL)) await showAnew().catch(() => null);
       }
@@ -38,6 +39,17 @@ export function watchLibrary() {
   look();
   document.addEventListener("visibilitychange", () => look());
   addEventListener(OLD, () => look(true));
+}
+
+// Recommendations are those of the night that is served now.
+async function followNight(night) {
+  const { library } = page.get();
+  if (!night || night === library.about.recall?.run_id) return;
+  const about = await getJson("/api/library").catch(() => null);
+  if (about?.edition !== library.about.edition) return;
+  library.about.recall = about.recall;
+  page.set((state) => ({ nights: state.nights + 1 }));
+  say("The recommendations are those of a new night");
 }
 
 export function Changed() {

@@ -45,6 +45,8 @@ export const page = makeStore({
   marks: null, // Map of row to a number of a group: shown on the map
   isRoute: false, // whether the map shows your list as a line
   onDisk: "", // the mark of the store as it lies there now; another one than the library's: it has changed
+  nights: 0, // how often another night was shown
+  givenFailure: "", // why a file that one gave is no list
   later: "", // the mark that one does not want to hear of
   said: "", // the last thing that happened, for those who listen to the page
 });

@@ -27,7 +27,7 @@ from web_server import ROWS, browsing, chromium, until
 
 from audiorec.library.library import open_store
 from audiorec.search.atlas import project
-from audiorec.store.map_file import KeptMap, write_map
+from audiorec.store.map_file import write_map
 from audiorec.store.parquet import write_table
 from audiorec.store.schema import Kind, StoreMetadata, schema_of
 from audiorec.web.map_places import audio_of, laid_out
@@ -161,7 +161,7 @@ def moved(path, share=0.05):
     began = time.process_time()
     kept = first.with_songs(audio_of(hashes), space).places[old] - first.places
     spent = time.process_time() - began
-    write_map(library, "pca", space.by, KeptMap(some, first.places, first.at_first))
+    write_map(library, "pca", space.by, (some, first.places, first.at_first))
     restarted = SongColumns(open_store(path)).layout.places[old] - first.places
     return {
         "kept": round(float(np.abs(kept).max()), 4),

@@ -99,7 +99,7 @@ def index(path):
 
 def kept_map(path):
     store = VectorStore.open(path / "vecs.parquet")
-    assert len(read_map(store, "pca", "sound").places) == len(store)
+    assert len(read_map(store, "pca", "sound")[1]) == len(store)
 
 
 def message(path):

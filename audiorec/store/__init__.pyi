@@ -34,7 +34,6 @@ from audiorec.store.inventory import kind_of as kind_of
 from audiorec.store.inventory import read_failures as read_failures
 from audiorec.store.inventory import songs_lacking as songs_lacking
 from audiorec.store.journal import Outputs as Outputs
-from audiorec.store.map_file import KeptMap as KeptMap
 from audiorec.store.map_file import read_map as read_map
 from audiorec.store.map_file import write_map as write_map
 from audiorec.store.recordings import links_path as links_path

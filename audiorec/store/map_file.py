@@ -1,7 +1,7 @@
 """Where the songs of a store stand on the page's map: kept beside the store.
 
-    "vecs.parquet", "pca" ──map_path──▶ "vecs.map-pca.parquet" ──read_map──▶ `KeptMap`
-    `KeptMap` ──write_map──▶ the file, replaced in one step
+    "vecs.parquet", "pca" ──map_path──▶ "vecs.map-pca.parquet" ──read_map──▶ hashes, places
+    hashes, places ──write_map──▶ the file, replaced in one step
 
 The file holds hashes of audio, not ids: a song that is renamed, moved or retagged keeps its place.
 
@@ -15,7 +15,7 @@ x, y          float32, from about -1 to 1
 
 import json
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -43,21 +43,7 @@ SCHEMA = pa.schema(
 )
 
 
-class KeptMap(NamedTuple):
-    """The places of songs on a map.
-
-    Attributes
-    ----------
-    hashes : pyarrow.StringArray
-        The audio of m songs; copies of one audio follow in the order of the store.
-    places : ndarray, shape (m, 2), float32
-    at_first : int
-        Number of songs that had a place when the map was laid out.
-    """
-
-    hashes: Any
-    places: FloatArray
-    at_first: int
+KeptMap = tuple[Any, FloatArray, int]  # hashes (m,), places (m, 2), songs when it was laid out
 
 
 def map_path(vectors: Path, projection: str) -> Path:
@@ -86,6 +72,14 @@ def read_map(store: VectorStore, projection: str, by: str) -> KeptMap | None:
     by : str
         What songs are compared by (`audiorec.search.space.Space`).
 
+    Returns
+    -------
+    hashes : pyarrow.StringArray, length m
+        Copies of one audio follow each other in the order of the store.
+    places : ndarray, shape (m, 2), float32
+    at_first : int
+        Number of songs that had a place when the map was laid out.
+
     Raises
     ------
     StoreError
@@ -107,7 +101,7 @@ def read_map(store: VectorStore, projection: str, by: str) -> KeptMap | None:
     places = np.column_stack(columns)
     if not (np.abs(places) <= FURTHEST).all():  # nor NaN
         raise StoreError(f"{path}: a place lies beyond the map")
-    return KeptMap(table.column("content_hash").combine_chunks(), places, at_first)
+    return table.column("content_hash").combine_chunks(), places, at_first
 
 
 def write_map(store: VectorStore, projection: str, by: str, kept: KeptMap) -> None:
@@ -120,13 +114,13 @@ def write_map(store: VectorStore, projection: str, by: str, kept: KeptMap) -> No
     """
     if _is_copy(store):
         return
-    path = map_path(store.path, projection)
-    about = {**_about(store, projection, by), "at_first": kept.at_first}
-    about["created_by"] = created_by()
+    path, (hashes, places, at_first) = map_path(store.path, projection), kept
+    made = {"at_first": at_first, "created_by": created_by()}
+    about = _about(store, projection, by) | made
     schema = SCHEMA.with_metadata({METADATA_KEY: json.dumps(about).encode()})
-    places = (pa.array(np.ascontiguousarray(kept.places[:, n], np.float32)) for n in (0, 1))
+    columns = (pa.array(np.ascontiguousarray(places[:, n], np.float32)) for n in (0, 1))
     with write_errors(path):
-        write_plain(path, pa.Table.from_arrays([kept.hashes, *places], schema=schema))
+        write_plain(path, pa.Table.from_arrays([hashes, *columns], schema=schema))
 
 
 def _about(store: VectorStore, projection: str, by: str) -> dict[str, Any]:

@@ -39,6 +39,12 @@ MAX_MINUTES = 24 * 60.0
 NAMED_UNKNOWN = 3  # names that the library does not have, in an answer
 MAX_OLD = 4 << 20  # bytes of a replaced playlist, kept in memory for undo
 ENDINGS = (".m3u8", ".m3u")
+# How curves of columns are called in a remark.
+COLUMNS = {
+    " bpm misses": " the tempo misses",
+    " loudness misses": " the loudness misses",
+    " tag_": " ",
+}
 Document = dict[str, Any]
 
 
@@ -252,11 +258,11 @@ def _document(shelf: SongColumns, found: PathOfSongs | PlaylistOfSongs | Similar
 
 
 def _in_words(shelf: SongColumns, notes: Sequence[str]) -> list[str]:
-    """Return remarks with class names replaced by their display names."""
+    """Return remarks with names of classes and columns replaced by their display names."""
     found = []
     for note in notes:
         said = note
-        for name, words in shelf.made("about")["words"].items():
+        for name, words in (*shelf.made("about")["words"].items(), *COLUMNS.items()):
             said = said.replace(name, words)
         found.append(said)
     return found

@@ -19,9 +19,9 @@ from audiorec.errors import StoreError
 from audiorec.search.atlas import MapKind, project
 from audiorec.search.space import Space
 from audiorec.search.topk import top_k
-from audiorec.store.map_file import KeptMap, read_map, write_map
+from audiorec.store.map_file import read_map, write_map
 from audiorec.store.store import VectorStore
-from audiorec.types import FloatArray, Int64Array
+from audiorec.types import FloatArray, IdMap, Int64Array
 
 NEAREST = 3  # songs in whose middle a new one stands
 APART = 0.006  # of the map's half width: new songs of the same neighbours do not cover each other
@@ -65,8 +65,7 @@ class Layout:
         """
         if len(space.rows) > MOST_GROWTH * self.at_first:
             return None
-        before = pc.index_in(songs, value_set=self.songs)
-        rows = np.asarray(before.fill_null(-1).to_pylist(), np.int64)
+        rows = IdMap(self.songs).rows(songs)
         places = np.full((len(songs), 2), np.nan, np.float32)
         places[rows >= 0] = self.places[rows[rows >= 0]]
         is_there = np.isfinite(places[space.rows, 0])
@@ -164,11 +163,11 @@ class MapKeeper:
         except StoreError as error:
             self.notes.append(f"{error}; the songs are laid out anew")
             return None
-        return kept and Layout(audio_of(kept.hashes), kept.places, kept.at_first)
+        return kept and Layout(audio_of(kept[0]), *kept[1:])
 
     def _keep(self, projection: MapKind, space: Space, layout: Layout) -> None:
         there = np.isfinite(layout.places[:, 0])
-        kept = KeptMap(self._hashes.filter(pa.array(there)), layout.places[there], layout.at_first)
+        kept = self._hashes.filter(pa.array(there)), layout.places[there], layout.at_first
         try:
             write_map(self._store, projection, space.by, kept)
         except StoreError as error:  # for example a folder that may only be read

@@ -97,8 +97,8 @@ class UserRows:
         users, ends = self._runs
         place = pc.index(users, pa.scalar(user_id, users.type)).as_py()
         start = int(ends[place - 1]) if place > 0 else 0
-        rows = np.arange(start, ends[place]) if place >= 0 else []
-        return self._file.take(rows, schema.names).cast(schema)
+        stop = int(ends[place]) if place >= 0 else 0
+        return self._file.take(np.arange(start, stop), schema.names).cast(schema)
 
 
 class RecommendationPages:

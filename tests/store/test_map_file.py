@@ -10,7 +10,7 @@ from good_store import write_good_store
 
 from audiorec.errors import StoreError
 from audiorec.files.tables import write_plain
-from audiorec.store.map_file import KeptMap, map_path, read_map, write_map
+from audiorec.store.map_file import map_path, read_map, write_map
 from audiorec.store.schema import METADATA_KEY
 from audiorec.store.store import VectorStore
 from audiorec.store.verify import verify
@@ -25,16 +25,16 @@ def store(tmp_path):
 
 @pytest.fixture
 def kept(store):
-    found = KeptMap(store.column("content_hash").combine_chunks(), PLACES, 3)
+    found = store.column("content_hash").combine_chunks(), PLACES, 3
     write_map(store, "pca", "vector", found)
     return found
 
 
 def test_what_is_written_comes_back(store, kept):
-    found = read_map(store, "pca", "vector")
-    assert found.hashes.equals(kept.hashes)
-    assert found.places.tolist() == PLACES.tolist()
-    assert found.at_first == 3
+    hashes, places, at_first = read_map(store, "pca", "vector")
+    assert hashes.equals(kept[0])
+    assert places.tolist() == PLACES.tolist()
+    assert at_first == 3
     assert read_map(store, "umap", "vector") is None
 
 
@@ -99,7 +99,7 @@ def test_verify_checks_a_map_as_it_checks_the_store(store, kept):
     for at in range(0, len(whole), 7):
         path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
         if not verify(store.path).problems:  # then the places are what they were
-            assert read_map(store, "pca", "vector").places.tolist() == PLACES.tolist(), at
+            assert read_map(store, "pca", "vector")[1].tolist() == PLACES.tolist(), at
     path.write_bytes(b"PAR1")
     (problem,) = verify(store.path).problems
     assert (problem.file, problem.check) == (str(path), "file")

@@ -234,9 +234,9 @@ def test_a_drawn_tempo_gives_the_same_list_again_and_undo_brings_its_curve_back(
     assert {"Tempo", "Happy (mood)", "Jazz"} <= set(options)
 
 
-def test_a_list_is_saved_where_the_hand_is_and_downloaded_as_a_table(page, library):
+def test_a_list_is_saved_where_the_hand_is_and_downloaded_as_a_table(page, library, request):
     start_list(page, "Prelude", "Louder")
-    name = f"kept-{page.viewport_size['width']}"
+    name = f"kept-{request.node.callspec.id}"
     page.fill(".saving input", f"{name}.m3u8")
     page.click(".saving > button")
     page.wait_for_selector(".saving .done:has-text('Saved 2 songs')")

@@ -2,6 +2,7 @@
 
 import { html, useRef, useState } from "../vendor/htm-preact.js";
 import { getBytes, postJson } from "./api.js";
+import { NARROW } from "./columns.js";
 import { label } from "./library.js";
 import { useAway } from "./popup.js";
 import { page, use } from "./store.js";
@@ -22,7 +23,7 @@ export function Finder() {
   useAway(box, isOpen, () => setOpen(false));
   return html`<div class="finder" role="search" ref=${box}>
     <label class="words"><span class="hidden">Find songs</span>
-      <input id="find" type="search" placeholder=${byWords ? "calm piano, no drums" : "Find title, artist, album…"} value=${typed ?? text} autocomplete="off" spellcheck=${false}
+      <input id="find" type="search" placeholder=${byWords ? "calm piano, no drums" : matchMedia(NARROW).matches ? "Find…" : "Find title, artist, album…"} value=${typed ?? text} autocomplete="off" spellcheck=${false}
         onInput=${(e) => find(e.target.value)} /></label>
     <button aria-pressed=${byWords} title="Find songs by a description of what they sound like" onClick=${flipWords}>By sound</button>
     <button aria-expanded=${isOpen} aria-controls="conditions" onClick=${() => setOpen(!isOpen)}>

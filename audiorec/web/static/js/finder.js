@@ -21,7 +21,7 @@ export function Finder() {
   const shown = written ?? only;
   const box = useRef(null);
   useAway(box, isOpen, () => setOpen(false));
-  return html`<div class="finder" role="search" ref=${box}>
+  return html`<div class=${`finder ${byWords ? "by-sound" : ""}`} role="search" ref=${box}>
     <label class="words"><span class="hidden">Find songs</span>
       <input id="find" type="search" placeholder=${byWords ? "calm piano, no drums" : matchMedia(NARROW).matches ? "Find…" : "Find title, artist, album…"} value=${typed ?? text} autocomplete="off" spellcheck=${false}
         onInput=${(e) => find(e.target.value)} /></label>

@@ -10,6 +10,7 @@ const WORD_HEIGHT = 22; // pixels
 const MOST_WORDS = 300; // kept as pictures
 const TOOLS = 56; // pixels: what is above lies beside or behind the buttons of the map
 const ROOM = 1.3; // around songs that are fitted
+const FEW = 300; // songs beside which a name of a region stands, instead of upon them
 const STILL = 120; // milliseconds without a movement, after which names are placed anew
 
 export class SongMap {
@@ -273,13 +274,16 @@ export class SongMap {
     context.strokeStyle = ink();
   }
 
-  // Names of regions; one that would cover another is left out.
+  // Names of regions; one that would cover another is left out. Among few songs it stands beside them.
   drawNames() {
     const taken = [];
+    const songs = this.songs.x.length > FEW ? [] : Array.from(this.songs.x, (x, row) => this.toScreen(x, this.songs.y[row]));
     for (const { name, x, y, group } of this.names) {
-      const [left, top] = this.toScreen(x, y);
       const word = this.word(name, group < 0 ? ink() : groupColour(group, -1));
       const half = word.width / 2;
+      const [left, middle] = this.toScreen(x, y);
+      const isClear = (at) => !songs.some(([across, down]) => Math.abs(across - left) < half && Math.abs(down - at) < 12);
+      const top = [0, -18, 18, -30, 30].map((aside) => middle + aside).find(isClear) ?? middle;
       const box = [left - half, top - 10, left + half, top + 10];
       const isFree = taken.every((one) => box[0] > one[2] || box[2] < one[0] || box[1] > one[3] || box[3] < one[1]);
       if (!isFree || box[0] < 0 || box[2] > this.size.width) continue;

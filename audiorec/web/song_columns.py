@@ -101,11 +101,6 @@ class SongColumns:
         self._before = None if before is None else before._better
         self.lock = threading.RLock()  # of what is computed once, and of the index
 
-    @cached_property
-    def space(self) -> Space:
-        """The space that songs are compared in."""
-        return self.library.space()
-
     def reading(self) -> AbstractContextManager[object]:
         """Return the lock if searches use an index; else none waits for another's conditions."""
         with self.lock:  # the space is made once

@@ -1,20 +1,22 @@
 """Warm start against training anew, day by day: quality and CPU time.
 
-    python benchmarks/recall_warm.py nowplaying|ml100k DATA OUT [CHANNEL ...] [--days 10]
-        [--sessions 2000] [--set NAME=VALUE]
+    python benchmarks/recall_warm.py nowplaying|ml100k|simulated DATA OUT [CHANNEL ...]
+        [--days 10] [--sessions 2000] [--set NAME=VALUE]
 
 ==========  ==================================================================================
 nowplaying  the newest sessions (``nowplaying_gcegnn/``): the file is in order but has no times,
             so 30 sessions are a day
 ml100k      the last days on which a film was rated (``ml100k/``); a user's ratings of a day
             are a session
+simulated   a simulated world whose songs have a sound, for channels that need one; it is written
+            to DATA if it is not there, and what a user plays on a day is a session
 ==========  ==================================================================================
 
 On each day one channel is trained anew on all plays so far, and one goes on from the day before
 (``recall train --from``); the first day's is the same for both, and a third, *never*, stays with
 it. Each is asked for the next song after every prefix of the 500 sessions that follow; songs that
 were heard before may come again. Prints a line for each day, and the totals: the share of quality,
-and its difference, paired by prefix, with intervals of 95 % over sessions. OUT keeps the figures
+and its difference, paired by prefix, with intervals of 95 % over owners. OUT keeps the figures
 of each day, and a second call continues after the last one.
 """
 
@@ -22,23 +24,36 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from bench_serve import write_edition
 from recall_nights import plays_of
 
 from audiorec.evaluation.full_rank import clustered_interval, mean_ranks, rank_measures
-from audiorec.listening.sequences import Sequences
-from audiorec.recall import Queries, RecallData, channel_class, load_channel
+from audiorec.listening.interactions import read_interactions
+from audiorec.listening.sequences import Sequences, to_sequences
+from audiorec.recall import (
+    Context,
+    Queries,
+    RecallData,
+    channel_class,
+    load_channel,
+    read_context,
+)
 from audiorec.recall.contract.channel import Channel
+from audiorec.simulation.world import WorldSpec, simulate_world
+from audiorec.store.store import VectorStore
 from audiorec_cli.shared.training import with_recipe
 
 DAY_S = 86_400.0
 PER_DAY = 30  # sessions of #nowplaying
 ASKED = 500  # sessions that follow a day
+USERS, SONGS, WORLD_DAYS = 300, 400, 60  # of the simulated world
+STORE = "vecs.parquet"
 SHOWN = (("hit_rate", 10), ("ndcg", 10))
 ARMS = ("anew", "warm", "never")
 
@@ -62,15 +77,35 @@ def nowplaying(data: Path, sessions: int) -> list[Session]:
 
 def ml100k(data: Path, sessions: int) -> list[Session]:  # noqa: ARG001 - as the other
     """Read the films that a user rated on a day as a session, in order of days."""
+    return by_days(plays_of(data))
+
+
+def simulated(data: Path, sessions: int) -> list[Session]:  # noqa: ARG001
+    """Read what simulated users finish; write the world before, if it is not there."""
+    if not (data / STORE).is_file():
+        data.mkdir(parents=True, exist_ok=True)
+        write_edition(data / STORE, 1, SONGS)
+        spec = WorldSpec(users=USERS, days=WORLD_DAYS)
+        simulate_world(VectorStore.open(data / STORE), data / "world", spec)
+    plays = to_sequences(read_interactions(data / "world" / "interactions.parquet"))
+    rows = zip(plays.owner.tolist(), plays.song.tolist(), plays.time.tolist(), strict=True)
+    found: dict[str, list[tuple[str, float]]] = {}
+    for owner, song, at in rows:
+        found.setdefault(plays.owner_ids[owner], []).append((plays.song_ids[song], at))
+    return by_days(found)
+
+
+def by_days(plays: Mapping[str, Sequence[tuple[str, float]]]) -> list[Session]:
+    """Return what each user plays on a day as a session, in order of days."""
     by_day: dict[tuple[int, str], list[str]] = {}
-    for user, of in plays_of(data).items():
-        for film, at in of:
-            by_day.setdefault((int(at // DAY_S), user), []).append(film)
+    for user, of in plays.items():
+        for song, at in of:
+            by_day.setdefault((int(at // DAY_S), user), []).append(song)
     days = {day: number for number, day in enumerate(sorted({day for day, _ in by_day}))}
     return [Session(user, days[day], songs) for (day, user), songs in sorted(by_day.items())]
 
 
-SETS = {"nowplaying": nowplaying, "ml100k": ml100k}
+SETS = {"nowplaying": nowplaying, "ml100k": ml100k, "simulated": simulated}
 
 
 def log_of(sessions: Sequence[Session]) -> Sequences:
@@ -110,11 +145,12 @@ def ranks_of(channel: Channel, known: Sequences, asked: Sequence[Session]) -> np
 
 
 def clusters(sessions: list[Session], known: Sequences, asked: Sequence[Session]) -> list[int]:
-    """Return the number of the session of each rank, the same on all days."""
-    there, first = set(known.owner_ids), sessions.index(asked[0])
+    """Return the number of the owner of each rank, the same on all days."""
+    there = set(known.owner_ids)
+    number = {owner: n for n, owner in enumerate(dict.fromkeys(one.owner for one in sessions))}
     return [
-        first + number
-        for number, one in enumerate(asked)
+        number[one.owner]
+        for one in asked
         for _ in range(0 if one.owner in there else 1, len(one.songs))
     ]
 
@@ -129,7 +165,13 @@ def trained(made: Channel, data: RecallData, start: Channel | None, out: Path) -
 
 
 def figures_of(
-    sessions: list[Session], days: int, name: str, settings: list[str], out: Path, arm: str
+    sessions: list[Session],
+    context: Context,
+    days: int,
+    name: str,
+    settings: list[str],
+    out: Path,
+    arm: str,
 ) -> list[dict[str, Any]]:
     """Return CPU seconds and ranks of each day; a day whose file is there is read."""
     last, lines = sessions[-ASKED].day, []
@@ -143,7 +185,8 @@ def figures_of(
             if arm == "anew" or (arm == "warm" and number):
                 channel = with_recipe(channel_class(name), {}, settings)
                 start = load_channel(before) if arm == "warm" else None
-                spent = trained(channel, RecallData(log), start, model)
+                data = RecallData(log, context.song_ids, context)
+                spent = trained(channel, data, start, model)
             else:
                 load_channel(before).save(model)
             ranks = ranks_of(load_channel(model), log, asked).tolist()
@@ -174,7 +217,7 @@ def report(name: str, found: dict[str, list[dict[str, Any]]]) -> None:
     groups = np.unique(np.concatenate([one[0]["session"] for one in days]), return_inverse=True)[1]
     cpu = {arm: sum(line["cpu"] for line in found[arm][1:]) for arm in ARMS}
     rng = np.random.default_rng(0)
-    print(f"\n{name}: {len(groups):,} prefixes of {groups.max() + 1:,} sessions")
+    print(f"\n{name}: {len(groups):,} prefixes of {groups.max() + 1:,} owners")
     print(f"CPU time: {cpu['warm']:.0f} s of {cpu['anew']:.0f} s, {cpu['warm'] / cpu['anew']:.1%}")
     for at in SHOWN:
         of = {arm: np.concatenate(values[arm, at]) for arm in ARMS}
@@ -198,9 +241,11 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[])
     arguments = parser.parse_args()
     sessions = SETS[arguments.name](arguments.data, arguments.sessions)
+    store = arguments.data / STORE if arguments.name == "simulated" else None
+    context = read_context(vectors=store)
     arguments.out.mkdir(parents=True, exist_ok=True)
     for name in arguments.channels:
-        what = (sessions, arguments.days + 1, name, arguments.set, arguments.out)
+        what = (sessions, context, arguments.days + 1, name, arguments.set, arguments.out)
         found = {arm: figures_of(*what, arm) for arm in arguments.arms}
         if len(found) == len(ARMS):
             report(f"{arguments.name}, {name}", found)

@@ -2,6 +2,7 @@
 
     song_id, artist, album, language, genre, version, released, …  ──read_side──▶  `SongSide`
     a store: tags, and classes predicted by its heads      ──side_of_store──▶  `SongSide`
+    a title ──language_of──▶ the language of its letters, or their script
 
 Columns are converted for models: texts and booleans to categories, numbers to float32,
 ``released`` to days since 1970. Any value may be missing.
@@ -16,9 +17,11 @@ Ids are typed: the part before the first colon is the type, the rest the name.
 """
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +168,15 @@ def _refuse(path: Path, bad: Any, column: Any, what: str) -> None:
 CATEGORIES = ("artist", "album", "language", "genre", "version")  # always texts
 RELEASED = "released"
 HEADS = ("version", "genre")  # heads whose classes serve as categories
+LATIN = "Latin script"
+# Of scripts that one language has to itself, by the first word of a letter's name.
+LANGUAGES: dict[str, str | None] = {
+    **dict.fromkeys(("HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA"), "Japanese"),
+    **dict.fromkeys(("CJK", "IDEOGRAPHIC"), "Chinese"),
+    "HANGUL": "Korean",
+    "MODIFIER": None,  # of any script
+    **{name: name.capitalize() for name in ("ARMENIAN", "GEORGIAN", "GREEK", "HEBREW", "THAI")},
+}
 MOST_COLUMNS = 500
 FAILURE = "cannot be read as side information"
 FROM_HEADS = "_from_heads"  # suffix of the column that marks values predicted by a head
@@ -213,6 +225,14 @@ class SongSide:
 
     def __len__(self) -> int:
         return len(self.song_ids)
+
+    def alone(self, name: str) -> "SongSide | None":
+        """Return one category alone; None if it is unknown."""
+        if name not in self.categories:
+            return None
+        nothing = np.full(len(self), np.nan, np.float32)
+        one = {name: self.categories[name]}
+        return SongSide(song_ids=self.song_ids, categories=one, released=nothing)
 
     def write(self, path: Path) -> None:
         """Write a Parquet file for `read_side`, atomically."""
@@ -274,9 +294,11 @@ def read_side(path: Path) -> SongSide:
 def side_of_store(store: VectorStore) -> SongSide:
     """Return side information from a store: artist, album, and version and genre from its heads.
 
-    A head's value is the class with the highest mean score; `Category.is_heard` marks it.
+    A head's value is the class with the highest mean score; `Category.is_heard` marks it, as it
+    marks the language, which is guessed from the title (`language_of`). Where all titles have the
+    same, it says nothing and is left out.
     """
-    table = store.table(["artist", "album"])
+    table = store.table(["artist", "album", "title"])
     none = np.zeros(len(store.ids), np.bool_)
     categories = {
         n: _category(without_dictionary(table.column(n)), none) for n in ("artist", "album")
@@ -293,8 +315,41 @@ def side_of_store(store: VectorStore) -> SongSide:
         values = [classes[i].partition("/")[2] for i in places]
         heard = string_array(values).take(arrow_array(number.astype(np.int64), pa.int64()))
         categories[head] = _category(heard, ~none)
+    spoken = [language_of(title) for title in table.column("title").to_pylist()]
+    if len(set(spoken) - {None}) > 1:
+        categories["language"] = _category(pa.array(spoken, pa.string()), ~none)
     released = np.full(len(store.ids), np.nan, np.float32)
     return SongSide(song_ids=tuple(store.ids), categories=categories, released=released)
+
+
+def language_of(title: str | None) -> str | None:
+    """Return the language that a title's letters tell, or else their script; None without letters.
+
+    Latin letters count only where fewer than two others stand, since titles in other scripts are
+    often followed by a translation.
+
+    Examples
+    --------
+    >>> [language_of(title) for title in ("夜に駆ける (Racing into the Night)", "Калинка", "7/8")]
+    ['Japanese', 'Cyrillic script', None]
+    """
+    letters = unicodedata.normalize("NFKC", title or "")
+    found = Counter(filter(None, map(_script, letters)))
+    others = {name: count for name, count in found.items() if name != LATIN}
+    if sum(others.values()) < min(2, found.total()):
+        return LATIN
+    if "Japanese" in others:  # which is written with Chinese characters, too
+        return "Japanese"
+    return max(others, key=others.__getitem__, default=None)
+
+
+@cache
+def _script(letter: str) -> str | None:
+    """Return the language or the script of a letter; None for any other character."""
+    name = unicodedata.name(letter, "").partition(" ")[0]
+    if not letter.isalpha() or not name:
+        return None
+    return LANGUAGES.get(name, f"{name.capitalize()} script")
 
 
 def fill_missing(side: SongSide, heard: SongSide) -> SongSide:

@@ -7,7 +7,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from audiorec.errors import InputError, MissingFileError
-from audiorec.listening.side import describe_side, fill_missing, read_side, side_of_store
+from audiorec.listening.side import (
+    describe_side,
+    fill_missing,
+    language_of,
+    read_side,
+    side_of_store,
+)
+from audiorec.recall.contract.job import read_context
+from audiorec.store.parquet import write_table
 from audiorec.store.store import VectorStore
 
 FORMATS = Path("fixtures/formats")
@@ -68,6 +76,50 @@ def test_a_store_tells_artists_and_what_its_heads_hear():
     assert side.categories["genre"].is_heard.all()
     assert not side.categories["artist"].is_heard.any()
     assert list(texts(side, "artist").values()) == store.column("artist").to_pylist()
+
+
+@pytest.mark.parametrize(
+    ("title", "language"),
+    [
+        ("Yesterday", "Latin script"),
+        ("Für Elise (1810)", "Latin script"),
+        ("月光", "Chinese"),
+        ("人々", "Chinese"),
+        ("夜に駆ける", "Japanese"),
+        ("ラーメン", "Japanese"),
+        ("ﾗｰﾒﾝ", "Japanese"),  # half-width
+        ("봄날 (Spring Day, the long remix)", "Korean"),
+        ("Катюша", "Cyrillic script"),
+        ("حبيبي", "Arabic script"),
+        ("\u03b1-wave", "Latin script"),
+        ("\u03b1", "Greek"),
+        ("\uff21\uff22\uff23", "Latin script"),  # full-width ABC
+        ("Hawai\u02bbi", "Latin script"),
+        ("7/8 - 120", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_letters_tell_a_language_or_at_least_a_script(title, language):
+    assert language_of(title) == language
+
+
+def test_a_store_guesses_languages_where_they_differ(tmp_path):
+    path = FORMATS / "vecs-v1.parquet"
+    assert "language" not in side_of_store(VectorStore.open(path)).categories  # all are Latin
+    table = pq.read_table(path)
+    titles = ["月光", None, *["Moon"] * (len(table) - 2)]
+    table = table.set_column(table.schema.get_field_index("title"), "title", pa.array(titles))
+    write_table(tmp_path / "vecs.parquet", table, VectorStore.open(path).metadata)
+    side = side_of_store(VectorStore.open(tmp_path / "vecs.parquet"))
+    assert list(texts(side, "language").values())[:3] == ["Chinese", None, "Latin script"]
+    assert side.categories["language"].is_heard.tolist()[:2] == [True, False]  # None is no guess
+    context = read_context(vectors=tmp_path / "vecs.parquet")
+    assert set(context.side.categories) == {"language"}
+    assert read_context(vectors=path).side is None
+    named = csv(tmp_path, f"song_id,language\n{table['song_id'][2]},French\n")
+    both = read_context(vectors=tmp_path / "vecs.parquet", side=named)
+    assert list(texts(both.side, "language").values()) == ["French"]
 
 
 def test_dates_of_every_sensible_type(tmp_path):

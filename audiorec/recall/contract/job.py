@@ -141,8 +141,9 @@ def read_context(
     elif store is not None:
         sound = Sound.of_store(store)
     known = read_side(side) if side is not None else None
-    if known is not None and store is not None:
-        known = fill_missing(known, side_of_store(store))
+    if store is not None:
+        heard = side_of_store(store)
+        known = heard.alone("language") if known is None else fill_missing(known, heard)
     sound = None if sound is None else sound.with_artists(known)
     return Context(
         sound=sound,

@@ -282,7 +282,8 @@ def evaluate(
     context : Context
         Information on songs and users; its songs without a play may be proposed, too.
     kinds : mapping of str to mapping of str to str, optional
-        Labels by kind and song id, such as ``{"artist": {...}}``, for `diversity`.
+        Labels by kind and song id, such as ``{"artist": {...}}``, for `diversity`; the language of
+        `context` is one.
     copies : mapping of str to str, optional
         Recordings by song id, of the songs that have copies. Unless `keep_heard`, a wanted song is
         left out if its user has heard a copy of it: who proposes it finds nothing new.
@@ -300,6 +301,7 @@ def evaluate(
         If some blocks failed on the engine.
     """
     ks = sorted(set(ks))
+    kinds = {**_languages(context), **(kinds or {})}
     repeats: Repeats = "kept" if keep_heard else "left_out"
     new = _not_heard(split)
     unheard = new if not copies else _no_copies(new, split.histories, copies)
@@ -419,6 +421,15 @@ def _ranks_in_lists(
             for at in range(of.starts[query], of.starts[query + 1]):
                 ranks[way][at] = place.get(int(of.song[at]), np.inf)
     return Ranked(ranks=ranks, lists=lists)
+
+
+def _languages(context: Context) -> Labels:
+    """Return the language of songs, as far as it is known."""
+    known = {} if context.side is None else context.side.categories
+    if context.side is None or "language" not in known:
+        return {}
+    pairs = zip(context.side.song_ids, known["language"].texts(), strict=True)
+    return {"language": {song: name for song, name in pairs if name}}
 
 
 def _catalogue(split: JudgingSplit, made: Lists) -> tuple[str, ...]:

@@ -8,9 +8,10 @@ import pytest
 
 from audiorec.evaluation.full_rank import sound_diversity
 from audiorec.listening.sequences import Sequences
+from audiorec.listening.side import Category, SongSide
 from audiorec.recall.contract.candidates import Lists
 from audiorec.recall.contract.checks import synthetic_listening
-from audiorec.recall.contract.data import Sound
+from audiorec.recall.contract.data import Context, Sound
 from audiorec.recall.judging.judge import (
     Cost,
     evaluate,
@@ -130,6 +131,24 @@ def test_diversity_comes_from_what_is_known():
     given_kinds = spread_of(lists, plays, song_ids, sound=sound, kinds=tags)
     assert given_kinds["diversity_genre"] == 0.0
     assert "diversity_unheard" not in given_kinds
+
+
+def test_languages_of_a_list_are_judged():
+    plays = Sequences.from_lists([["a", "b", "c", "d"]] * 3 + [["a", "c", "b"]])
+    codes = np.array([0, 0, 1, -1], np.int32)
+    spoken = Category(codes, ("French", "Korean"), np.zeros(4, np.bool_))
+    nothing = np.full(4, np.nan, np.float32)
+    side = SongSide(song_ids=tuple("abcd"), categories={"language": spoken}, released=nothing)
+    found = evaluate(
+        Popular(),
+        split(plays, "last"),
+        ks=[3],
+        keep_heard=True,
+        context=Context(side=side),
+    )
+    # Of a, b and c one pair of three has the same language.
+    assert found.spread["diversity_language"] == pytest.approx(2 / 3)
+    assert found.to_dict()["diversity_language"] == pytest.approx(2 / 3, abs=1e-6)
 
 
 def test_a_store_says_what_its_songs_are():

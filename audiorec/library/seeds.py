@@ -29,7 +29,7 @@ from audiorec.playlists.answers import OpenedSong, SeedSong
 from audiorec.search.choice import why_vector_not_music
 from audiorec.search.searchable import SearchableStore, song_of_file, stored_spelling
 from audiorec.search.space import Space
-from audiorec.store.recordings import copies_of_song
+from audiorec.store.recordings import ALIKE, copies_of_song
 from audiorec.store.store import VectorStore
 from audiorec.types import FloatArray
 
@@ -94,7 +94,7 @@ def read_seeds(
     UnknownSongError, SongError
         If a name matches no song, or several; if a file cannot be read.
     """
-    with _Opener(space, heads, words) as opener:
+    with SongOpener(space, heads, words=words) as opener:
         found = [_row(store, name) for name in names]
         opened = [opener.seed(one) if isinstance(one, str) else one for one in found]
     if not opened:
@@ -179,16 +179,16 @@ def _same_audio(store: VectorStore, content_hash: str) -> int | None:
     return hashes.index(content_hash) if content_hash in hashes else None
 
 
-class _Opener:
+class SongOpener:
     """Extracts songs that are not in the store, with its spec, in a worker process."""
 
-    def __init__(self, space: Space, heads: tuple[Path, ...], words: bool) -> None:
+    def __init__(self, space: Space, heads: tuple[Path, ...] = (), *, words: bool = False) -> None:
         self._space = space
         self._sound = words or space.by == "sound"
         self._heads = heads
         self._closing = ExitStack()
 
-    def __enter__(self) -> "_Opener":
+    def __enter__(self) -> "SongOpener":
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -199,26 +199,35 @@ class _Opener:
         space, store = self._space, self._space.store
         if space.by == "learnt":
             raise InputError(f"{path}: is not in the store, so it has no learnt embedding")
-        song = self._reader.read(Path(path).expanduser())
-        row = _same_audio(store, song.content_hash)
-        if row is not None:
-            return row, f"{path} is a copy of {store.ids[row]}"
+        song = self.read(Path(path).expanduser())
+        if rows := self.copies(song):
+            return rows[0], f"{path} is a copy of {store.ids[rows[0]]}"
         unit, status = space.of_song(song.vector, song.lists), str(song.info.status)
-        if space.by == "sound" and (found := self._other_encoding(unit, song)) is not None:
-            return found, f"{path} is a copy of {store.ids[found]}"
         why = why_vector_not_music(store, song.vector, status, len(song.series))
         return SeedSong(
             path, None, unit, OpenedSong(_entry(path, song), song.vector, why, song.lists)
         )
 
-    def _other_encoding(self, unit: FloatArray, song: "Song") -> int | None:
-        """Return the row of the nearest song of which a file is another encoding, if any."""
+    def read(self, path: Path) -> "Song":
+        """Extract a file."""
+        return self._reader.read(path)
+
+    def copies(self, song: "Song", limit: float = ALIKE) -> list[int]:
+        """Return the row with the same audio; or else, by sound, other encodings, nearest first.
+
+        `limit` is the largest distance of two embeddings.
+        """
+        row = _same_audio(self._space.store, song.content_hash)
+        if row is not None or self._space.by != "sound":
+            return [] if row is None else [row]
+        unit = self._space.of_song(song.vector, song.lists)
         near = self._space.search(unit[None], NEAREST)[0].rows
-        seconds, embedding = float(song.info.duration_s), song.lists["embedding"]
-        found = copies_of_song(
-            self._space.store, near[near >= 0], np.asarray(embedding), song.vector, seconds
-        )
-        return int(found[0]) if len(found) else None
+        seconds, embedding = float(song.info.duration_s), np.asarray(song.lists["embedding"])
+        near, store = near[near >= 0], self._space.store
+        found: list[int] = copies_of_song(
+            store, near, embedding, song.vector, seconds, limit
+        ).tolist()
+        return found
 
     @cached_property
     def _reader(self) -> "Reader[Song]":

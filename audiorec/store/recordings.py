@@ -571,19 +571,24 @@ def of_one_version(store: VectorStore, pairs: Int64Array) -> BoolArray:
 
 
 def copies_of_song(
-    store: VectorStore, rows: Int64Array, embedding: FloatArray, vector: FloatArray, seconds: float
+    store: VectorStore,
+    rows: Int64Array,
+    embedding: FloatArray,
+    vector: FloatArray,
+    seconds: float,
+    limit: float = ALIKE,
 ) -> Int64Array:
     """Return those of some rows that are one recording with a song that is not in the store.
 
     `rows` are near to it by sound; `embedding` (E,), `vector` (V,) and length are those of the
-    song.
+    song, and `limit` the largest distance of two embeddings.
     """
     lengths = np.asarray([row["duration_s"] for row in store.rows(rows.tolist())], np.float64)
     rows = rows[np.abs(lengths - seconds) <= SHIFT_S]
     rows = rows[is_comparable(store)[rows]]
     there, values = store.list_rows("embedding", rows)
     ours = embedding.astype(np.float16)[None]
-    rows = rows[there][_apart(values.astype(np.float32), ours.astype(np.float32)) <= ALIKE]
+    rows = rows[there][_apart(values.astype(np.float32), ours.astype(np.float32)) <= limit]
     versions = _versions(store, store.read_rows(rows))
     return rows[_same_version(versions, _versions(store, vector[None]))]
 

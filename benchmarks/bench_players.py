@@ -121,8 +121,8 @@ def measured(server: Server, store: Path, log: Path) -> dict[str, Any]:
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         "songs": report.songs,
         "matched": report.matched,
-        "by": dict(report.ways),
-        "rows": report.plays,
+        "by": report.ways,
+        "rows": report.new["plays"],
         "lists": {action: changes.count(action) for action in sorted(set(changes))},
         "failed": report.failed,
     }

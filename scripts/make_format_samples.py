@@ -259,6 +259,7 @@ def make_player_lists(_home: Path, target: Path) -> None:
     ledger = ListLedger(target)
     ledger.keep("Tonight", OwnList(id="7", songs=("41", "42"), before=()))
     ledger.keep("Radio", OwnList(id="8", songs=("41",), coming=("42", "43"), before=("41",)))
+    ledger.keep_heard({"44": ("0123456789abcdef", "piano/etude.flac")})
 
 
 def make_recall_current(_home: Path, target: Path) -> None:

@@ -87,6 +87,14 @@ def ask(url, user, method, **form):
     return found
 
 
+def listen(url, user, song):
+    """Play a song to its end as a client of the user's would: the stream, then a scrobble."""
+    signed = {"u": user, "p": USERS[user], "v": "1.12.0", "c": "test", "id": song}
+    with urlopen(f"{url}/rest/stream.view", urlencode(signed).encode()) as answer:  # noqa: S310
+        assert answer.read()
+    ask(url, user, "scrobble", id=song)
+
+
 @contextmanager
 def mpd(home):
     """Play the songs of ``home/music`` to nobody; yields the address, and the process."""

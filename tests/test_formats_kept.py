@@ -121,9 +121,10 @@ def ledger(path):
 
 
 def player_lists(path):
-    found = ListLedger(path).lists
-    assert found["Tonight"].songs == ("41", "42")
-    assert found["Radio"].coming == ("42", "43")
+    found = ListLedger(path)
+    assert found.lists["Tonight"].songs == ("41", "42")
+    assert found.lists["Radio"].coming == ("42", "43")
+    assert found.heard == {"44": ("0123456789abcdef", "piano/etude.flac")}
 
 
 def undo(path):

@@ -7,7 +7,6 @@ from audiorec.players.contract import check_player as check_player
 from audiorec.players.contract import time_of as time_of
 from audiorec.players.contract import verdict_of as verdict_of
 from audiorec.players.http import HttpClient as HttpClient
-from audiorec.players.http import HttpLimits as HttpLimits
 from audiorec.players.job import ServerReport as ServerReport
 from audiorec.players.job import sync as sync
 from audiorec.players.job import undo_sync as undo_sync

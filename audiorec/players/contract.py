@@ -13,16 +13,18 @@ A kind of player is a class with this interface, registered as an entry point of
 5. `replace` leaves the old or the new songs if it is interrupted, and keeps the list's id.
 6. No call but `create`, `replace` and `remove` changes anything on the server.
 7. An id that the server does not know is a `PlayerError`, and leaves all lists as they were.
-8. What fails raises `PlayerError`; a message has no secret in it.
+8. `audio` returns the same bytes at every call, which counts as no play.
+9. What fails raises `PlayerError`; a message has no secret in it.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal, Self
+from urllib.parse import SplitResult, urlsplit
 
-from audiorec.errors import PlayerError
+from audiorec.errors import InputError, PlayerError
 from audiorec.listening.imports.navidrome import DISLIKED, LIKED, moment_of
 from audiorec.listening.imports.rows import SongRef, UnusableRowError
 from audiorec.runs.entry_points import Registry
@@ -66,6 +68,8 @@ class PlayerSong:
         How often it was played and skipped; 0 if the server does not count.
     played_s, skipped_s : float or None
         The last time, in seconds since 1970.
+    now_s : float or None
+        When the play began that goes on now, if the server counts no plays.
     verdict : {"like", "dislike", ""}
         See `verdict_of`.
     verdict_s : float or None
@@ -77,6 +81,7 @@ class PlayerSong:
     skips: int = 0
     played_s: float | None = None
     skipped_s: float | None = None
+    now_s: float | None = None
     verdict: Verdict = ""
     verdict_s: float | None = None
 
@@ -118,6 +123,25 @@ def time_of(value: object) -> float | None:
         return None
 
 
+def address(url: str, like: str) -> SplitResult:
+    """Return the parts of an address of the kind of `like`, with a path, but nothing secret.
+
+    Raises `InputError` for any other, without repeating it: it may have a password in it.
+
+    Examples
+    --------
+    >>> address("mpd://localhost:6600", "mpd://host:6600").port
+    6600
+    """
+    with suppress(ValueError):  # of a port, or of brackets
+        parts = urlsplit(url)
+        schemes = {urlsplit(like).scheme, urlsplit(like).scheme.removesuffix("s")}
+        odd = parts.username, parts.password, parts.query, parts.fragment
+        if parts.scheme in schemes and not any(odd) and parts.port != 0:
+            return parts
+    raise InputError(f"url must be like {like}; user and secret have their own keys")
+
+
 class Player(ABC):
     """One account of a music server or player.
 
@@ -152,6 +176,10 @@ class Player(ABC):
     @abstractmethod
     def remove(self, list_id: str) -> None:
         """Remove a playlist."""
+
+    def audio(self, song_id: str) -> bytes:  # noqa: ARG002 - others use it
+        """Return the audio file of a song; by default a player hands none out."""
+        raise PlayerError(f"{self.account.url}: hands out no audio")
 
     def close(self) -> None:  # noqa: B027 - not every player holds a connection
         """End the connection."""
@@ -195,7 +223,12 @@ def check_player(player: Player) -> tuple[str, ...]:
         player.remove(one.id)
     after = {one: player.songs_of(one.id) for one in player.lists()}
     _expect(broken, after == before, "the other lists stay as they are, and remove removes")
-    _expect(broken, _refuses(player), "a list of an unknown id cannot be read")
+    refused = _refuses(player.songs_of, "no-such-list")
+    _expect(broken, refused, "a list of an unknown id cannot be read")
+    if not _refuses(player.audio, found[0]):
+        same = player.audio(found[0]) == player.audio(found[0])
+        refused = _refuses(player.audio, "no-such-song")
+        _expect(broken, same and refused, "audio is that of a song, and the same at every call")
     return tuple(broken)
 
 
@@ -206,19 +239,15 @@ def _check_list(
     player.replace(list_id, second)
     _expect(broken, player.songs_of(list_id) == tuple(second), "replace exchanges all songs")
     _expect(broken, list_id in {one.id for one in player.lists()}, "replace keeps the id")
-    refused = False
-    try:
-        player.replace(list_id, [first[0], "no-such-song"])
-    except PlayerError:
-        refused = True
+    refused = _refuses(player.replace, list_id, [first[0], "no-such-song"])
     _expect(broken, refused, "an unknown song is a PlayerError")
     kept = player.songs_of(list_id) == tuple(second)
     _expect(broken, kept, "a refused replace leaves the list as it was")
 
 
-def _refuses(player: Player) -> bool:
+def _refuses(call: Callable[..., object], *arguments: object) -> bool:
     with suppress(PlayerError):
-        player.songs_of("no-such-list")
+        call(*arguments)
         return False
     return True
 

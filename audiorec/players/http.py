@@ -12,42 +12,21 @@ import json
 import ssl
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from audiorec.errors import InputError, LostPlayerError, PlayerError
 from audiorec.files.visible import visible
+from audiorec.players.contract import address
 
+LIKE = "https://music.example.org"
+WAIT_S, ANSWER_S = 30.0, 120.0  # longest silence, longest time of an answer
+MOST_BYTES = 64 << 20  # of an answer
 PIECE_BYTES = 1 << 16
+TRIES = 4  # of a request that may be repeated
+PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0  # the first pause, which doubles; the longest
 BUSY = 429
 REFUSED = (401, 403)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HttpLimits:
-    """Limits of one request.
-
-    Attributes
-    ----------
-    wait_s : float
-        Longest silence of the server.
-    answer_s : float
-        Longest time of an answer.
-    most_bytes : int
-        Largest answer.
-    tries : int
-        How often a request that may be repeated is sent.
-    pause_s, longest_pause_s : float
-        Pause before the second try, which doubles each time; the longest that a server may ask for.
-    """
-
-    wait_s: float = 30.0
-    answer_s: float = 120.0
-    most_bytes: int = 64 << 20
-    tries: int = 4
-    pause_s: float = 0.5
-    longest_pause_s: float = 30.0
 
 
 class HttpClient:
@@ -57,7 +36,6 @@ class HttpClient:
     ----------
     url : str
         ``http://`` or ``https://``, a host, and perhaps a port and a path.
-    limits : HttpLimits
 
     Raises
     ------
@@ -65,24 +43,16 @@ class HttpClient:
         If the address is another one, or has a user, a password or a question in it.
     """
 
-    def __init__(self, url: str, limits: HttpLimits = HttpLimits()) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise InputError(f"{visible(url)!r} is not an address like https://music.example.org")
-        if parts.username or parts.password or parts.query or parts.fragment:
-            raise InputError("url: give the address alone; user and secret have their own keys")
-        self.url, self.limits = f"{parts.scheme}://{parts.netloc}{parts.path}".rstrip("/"), limits
-        self._path = parts.path.rstrip("/")
-        try:
-            place = (parts.hostname, parts.port)
-        except ValueError as error:
-            raise InputError(f"{visible(url)!r}: {error}") from error
-        self._connection = http.client.HTTPConnection(*place, timeout=limits.wait_s)
+    def __init__(self, url: str) -> None:
+        parts = address(url, LIKE)
+        if not parts.hostname:
+            raise InputError(f"url must be like {LIKE}, with a host")
+        self.url, self._path = url.rstrip("/"), parts.path.rstrip("/")
+        place = (parts.hostname, parts.port)
+        self._connection = http.client.HTTPConnection(*place, WAIT_S)
         if parts.scheme == "https":
-            verified = ssl.create_default_context()
-            self._connection = http.client.HTTPSConnection(
-                *place, timeout=limits.wait_s, context=verified
-            )
+            about = ssl.create_default_context()
+            self._connection = http.client.HTTPSConnection(*place, timeout=WAIT_S, context=about)
 
     def post(
         self, path: str, form: Mapping[str, str | Sequence[str]], *, again: bool = True
@@ -134,12 +104,12 @@ class HttpClient:
         PlayerError
             If it refuses the account or the request, or its answer is too large.
         """
-        why, pause = "", self.limits.pause_s
+        why, pause = "", PAUSE_S
         if not again:  # a connection that was kept may have ended meanwhile
             self.close()
-        for one in range(self.limits.tries if again else 1):
+        for one in range(TRIES if again else 1):
             if one:
-                time.sleep(min(pause, self.limits.longest_pause_s))
+                time.sleep(min(pause, LONGEST_PAUSE_S))
                 pause *= 2
             try:
                 status, asked_s, answer = self._once(method, path, body, headers or {})
@@ -171,25 +141,23 @@ class HttpClient:
             content = self._body(answer)
         if answer.will_close:
             self._connection.close()
-        if answer.status in REFUSED:
-            raise PlayerError(
-                f"{self.url}: does not accept the account: it answers {answer.status}"
-            )
         if 400 <= answer.status < 500 and answer.status != BUSY:
-            raise PlayerError(f"{self.url}: refuses a request: it answers {answer.status}")
+            refused = answer.status in REFUSED
+            what = "does not accept the account" if refused else "refuses a request"
+            raise PlayerError(f"{self.url}: {what}: it answers {answer.status}")
         pause = answer.headers.get("Retry-After") or ""
         return answer.status, float(pause) if pause.isdecimal() else 0.0, content
 
     def _body(self, answer: http.client.HTTPResponse) -> bytes:
-        ends, pieces, size = time.monotonic() + self.limits.answer_s, [], 0
+        ends, pieces, size = time.monotonic() + ANSWER_S, [], 0
         while piece := answer.read1(PIECE_BYTES):
             pieces.append(piece)
             size += len(piece)
-            if size > self.limits.most_bytes:
+            if size > MOST_BYTES:
                 self.close()
-                raise PlayerError(f"{self.url}: an answer has over {self.limits.most_bytes} bytes")
+                raise PlayerError(f"{self.url}: an answer has over {MOST_BYTES} bytes")
             if time.monotonic() > ends:
-                raise TimeoutError(f"an answer took over {self.limits.answer_s:g} s")
+                raise TimeoutError(f"an answer took over {ANSWER_S:g} s")
         if answer.length:
             raise http.client.IncompleteRead(b"", answer.length)
         return b"".join(pieces)

@@ -13,18 +13,26 @@ import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import urlsplit
 
 from audiorec.errors import InputError, LostPlayerError, PlayerError
 from audiorec.files.visible import visible
 from audiorec.listening.imports.rows import SongRef, number, text
-from audiorec.players.contract import Account, Player, PlayerList, PlayerSong, time_of, verdict_of
+from audiorec.players.contract import (
+    Account,
+    Player,
+    PlayerList,
+    PlayerSong,
+    address,
+    time_of,
+    verdict_of,
+)
 
-PORT = 6600
+PORT, LIKE = 6600, "mpd://host:6600"
 WAIT_S, ANSWER_S = 30.0, 120.0  # longest silence, longest time of an answer
 IDLE_S = 20.0  # MPD ends a connection that says nothing for a minute
-PIECE_BYTES = 1 << 16
+PIECE_BYTES, MOST_BYTES = 1 << 16, 64 << 20
 PAGE = 1000  # songs of one answer; MPD ends a connection whose answers grow too large
 MOST_LINES = 1 << 20  # of one answer
 LONGEST_LINE = 1 << 16  # bytes
@@ -38,17 +46,10 @@ class Mpd(Player):
 
     def __init__(self, account: Account) -> None:
         super().__init__(account)
-        parts = urlsplit(account.url)
-        try:
-            self._place: Any = (
-                parts.path if not parts.netloc else (parts.hostname, parts.port or PORT)
-            )
-        except ValueError as error:
-            raise InputError(f"{visible(account.url)!r}: {error}") from error
-        if parts.scheme != "mpd" or not all([self._place, "@" not in parts.netloc]):
-            raise InputError(
-                f"{visible(account.url)!r} is not like mpd://host:{PORT} or mpd:///socket"
-            )
+        parts = address(account.url, LIKE)
+        self._place: Any = (parts.hostname, parts.port or PORT) if parts.netloc else parts.path
+        if not (parts.hostname or parts.path):
+            raise InputError(f"url must be like {LIKE} or mpd:///path/of/a/socket")
         self._line: Any = None
         self._waiting: deque[bytes] = deque()
         self._rest, self._used, self._ends = b"", 0.0, 0.0
@@ -89,6 +90,19 @@ class Mpd(Player):
     def remove(self, list_id: str) -> None:
         """Remove a playlist."""
         self._ask(f"rm {_quoted(list_id)}")
+
+    def audio(self, song_id: str) -> bytes:
+        """Return the file of a song, from MPD's folder of music if it is on this machine.
+
+        MPD tells its folder over a socket alone.
+        """
+        told = dict(self._ask("config")) if isinstance(self._place, str) else {}
+        name, place = PurePosixPath(song_id), Path(told.get("music_directory", ""), song_id)
+        is_below = "music_directory" in told and ".." not in name.parts and not name.is_absolute()
+        with suppress(OSError):
+            if is_below and place.is_file() and place.stat().st_size <= MOST_BYTES:
+                return place.read_bytes()
+        raise PlayerError(f"{self.account.url}: its file is not here, or over {MOST_BYTES} bytes")
 
     def close(self) -> None:
         """End the connection."""

@@ -11,7 +11,7 @@ list in one step.
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from typing import Any, Literal
 from audiorec.errors import DamagedFileError, PlayerError, StoreError
 from audiorec.files.json_files import parse_json, sealed, unsealed
 from audiorec.files.own_files import RunFolder, own_data_folder, read_own, replaced, write_errors
-from audiorec.files.user_files import from_table
+from audiorec.files.user_files import as_type, from_table
 from audiorec.players.contract import Player, PlayerList
 from audiorec.players.settings import MARK
 
@@ -36,7 +36,7 @@ class ListChange:
 
     name: str
     action: Action
-    songs: int
+    songs: int = 0
     why: str = ""
 
 
@@ -63,11 +63,20 @@ class OwnList:
 
 
 class ListLedger:
-    """The lists that we made with one account of a server.
+    """The lists that we made with one account of a server, and the songs that were heard of it.
 
     Parameters
     ----------
     path : Path
+    looks : bool
+        Whether the file is only read.
+
+    Attributes
+    ----------
+    lists : mapping of str to OwnList
+        By name.
+    heard : mapping of str to (str, str)
+        By id of the server; see `audiorec.players.sound`.
 
     Raises
     ------
@@ -75,33 +84,45 @@ class ListLedger:
         If the file is damaged: then no list of the server is known as ours.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.lists: dict[str, OwnList] = {}
+    def __init__(self, path: Path, *, looks: bool = False) -> None:
+        self.path, self.looks = path, looks
+        self.lists: Mapping[str, OwnList] = {}
+        self.heard: Mapping[str, tuple[str, str]] = {}
         try:
-            content = unsealed(parse_json(read_own(self.path, LARGEST), max_bytes=LARGEST))
+            content = unsealed(parse_json(read_own(path, LARGEST), max_bytes=LARGEST))
             if content.get("schema") != SCHEMA:
                 raise ValueError("of another version")
-            for name, entry in content["lists"].items():
-                self.lists[name] = from_table(OwnList, entry, name)
+            self.lists = {n: from_table(OwnList, one, n) for n, one in content["lists"].items()}
+            heard = content.get("heard", {}).items()
+            self.heard = {n: as_type(tuple[str, str], n, one) for n, one in heard}
         except FileNotFoundError:
             return
         except (OSError, ValueError, KeyError, AttributeError, StoreError) as error:
             raise DamagedFileError(
-                f"{self.path}: cannot be read: {error}; remove it: the lists on the server then "
+                f"{path}: cannot be read: {error}; remove it: the lists on the server then "
                 "count as made by others"
             ) from error
 
     def keep(self, name: str, entry: OwnList | None) -> None:
         """Set or drop the entry of a list, on disk as well."""
-        self.lists = {key: one for key, one in self.lists.items() if key != name}
-        if entry is not None:
-            self.lists[name] = entry
-        lists = {key: _plain(one) for key, one in sorted(self.lists.items())}
+        others = {key: one for key, one in self.lists.items() if key != name}
+        self._write(others if entry is None else {**others, name: entry}, self.heard)
+
+    def keep_heard(self, heard: Mapping[str, tuple[str, str]]) -> None:
+        """Set what was heard, on disk as well."""
+        self._write(self.lists, heard)
+
+    def _write(self, lists: Mapping[str, OwnList], heard: Mapping[str, tuple[str, str]]) -> None:
+        if self.looks or (lists, heard) == (self.lists, self.heard):
+            return
+        self.lists, self.heard = lists, heard
+        content: dict[str, Any] = {"lists": {n: _plain(one) for n, one in sorted(lists.items())}}
+        if heard:
+            content["heard"] = {name: list(one) for name, one in sorted(heard.items())}
         with write_errors(self.path):
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with replaced(self.path) as temporary:
-                text = json.dumps(sealed({"schema": SCHEMA, "lists": lists}), indent=1)
+                text = json.dumps(sealed({"schema": SCHEMA, **content}), indent=1)
                 temporary.write_text(f"{text}\n", encoding="utf-8")
 
 
@@ -116,7 +137,7 @@ def ledger_of(url: str, user: str, *, looks: bool = False) -> Iterator[ListLedge
     path = own_data_folder() / "players" / f"{name}.json"
     lock = None if looks else RunFolder(path, NO_FILES)
     try:
-        yield ListLedger(path)
+        yield ListLedger(path, looks=looks)
     finally:
         if lock is not None:
             lock.release(remove=True)
@@ -128,12 +149,10 @@ def _plain(entry: OwnList) -> dict[str, Any]:
 
 
 class _OwnLists:
-    """The lists of one account, with the ledger; changes nothing if it only looks."""
+    """The lists of one account, with the ledger; changes nothing if the ledger only looks."""
 
-    def __init__(
-        self, player: Player, ledger: ListLedger, there: Collection[str], *, looks: bool
-    ) -> None:
-        self.player, self.ledger, self.there, self.looks = player, ledger, there, looks
+    def __init__(self, player: Player, ledger: ListLedger, there: Collection[str]) -> None:
+        self.player, self.ledger, self.there = player, ledger, there
         self.now = {one.id: one for one in player.lists()}
 
     def ours(self, name: str) -> tuple[PlayerList | None, tuple[str, ...], str]:
@@ -158,66 +177,56 @@ class _OwnLists:
     def put(self, name: str, songs: tuple[str, ...], *, undoing: bool = False) -> ListChange:
         """Make a list what it is to be; no songs remove it."""
         ours, had, why = self.ours(name)
+        entry = self.ledger.lists.get(name, OwnList())
         if why:
-            return ListChange(name=name, action="left alone", songs=0, why=why)
-        action: Action = "created" if ours is None else "replaced" if songs else "removed"
+            return ListChange(name=name, action="left alone", why=why)
         if ours is None and not songs:
-            if undoing or self.ledger.lists[name].songs:  # somebody else removed it
-                self._keep(name, None)
-            return ListChange(name=name, action="unchanged", songs=0)
-        if ours is not None and had == songs:
-            entry = self.ledger.lists[name]
-            settled = replace(entry, id=ours.id, songs=songs, coming=None)
-            if undoing:
-                settled = replace(settled, before=None)
-            if settled != entry:  # a run that was killed had done it
-                self._keep(name, settled)
+            if undoing or entry.songs:  # somebody else removed it
+                self.ledger.keep(name, None)
+            return ListChange(name=name, action="unchanged")
+        if ours is not None and had == songs:  # perhaps by a run that was killed then
+            before = None if undoing else entry.before
+            self.ledger.keep(name, OwnList(id=ours.id, songs=songs, before=before))
             return ListChange(name=name, action="unchanged", songs=len(songs))
-        if not self.looks:
-            self._change(name, ours, had, songs, undoing=undoing)
+        if not self.ledger.looks:
+            self._change(name, ours, OwnList(songs=had, before=None if undoing else had), songs)
+        action: Action = "created" if ours is None else "replaced" if songs else "removed"
         return ListChange(name=name, action=action, songs=len(songs))
 
     def _change(
-        self,
-        name: str,
-        ours: PlayerList | None,
-        had: tuple[str, ...],
-        songs: tuple[str, ...],
-        *,
-        undoing: bool,
+        self, name: str, ours: PlayerList | None, entry: OwnList, songs: tuple[str, ...]
     ) -> None:
-        before = None if undoing else had
+        """Change a list on the server, between two notes in the ledger."""
         list_id = "" if ours is None else ours.id
-        self._keep(name, OwnList(id=list_id, songs=had, coming=songs, before=before))
+        self.ledger.keep(name, replace(entry, id=list_id, coming=songs))
         if ours is None:
-            self.player.create(f"{name}{MARK}", songs)
-            new = [one for one in self.player.lists() if one.id not in self.now]
-            self.now.update((one.id, one) for one in new)
-            list_id = next((one.id for one in new if one.name == f"{name}{MARK}"), "")
-            if not list_id:
-                raise PlayerError(f"the server took the list {name!r}, but does not show it")
+            list_id = self._created(name, songs)
         elif songs:
             self.player.replace(ours.id, songs)
         else:
             self.player.remove(ours.id)
             del self.now[ours.id]
-        gone = not songs and undoing
-        entry = OwnList(id=list_id if songs else "", songs=songs, before=before)
-        self._keep(name, None if gone else entry)
+        is_gone = not songs and entry.before is None
+        done = replace(entry, id=list_id if songs else "", songs=songs)
+        self.ledger.keep(name, None if is_gone else done)
 
-    def _keep(self, name: str, entry: OwnList | None) -> None:
-        if not self.looks and self.ledger.lists.get(name) != entry:
-            self.ledger.keep(name, entry)
+    def _created(self, name: str, songs: tuple[str, ...]) -> str:
+        self.player.create(f"{name}{MARK}", songs)
+        new = [one for one in self.player.lists() if one.id not in self.now]
+        self.now.update((one.id, one) for one in new)
+        for one in new:
+            if one.name == f"{name}{MARK}":
+                return one.id
+        raise PlayerError(f"the server took the list {name!r}, but does not show it")
 
 
 def push(
     player: Player,
     ledger: ListLedger,
-    wanted: dict[str, tuple[str, ...]],
+    wanted: Mapping[str, tuple[str, ...]],
     *,
     configured: Collection[str],
     there: Collection[str],
-    dry_run: bool = False,
 ) -> Iterator[ListChange]:
     """Make the lists of an account what they are to be; yield what was done, list by list.
 
@@ -225,33 +234,29 @@ def push(
     ----------
     player : Player
     ledger : ListLedger
-    wanted : dict of str to tuple of str
+        If it only looks, nothing is changed on the server either.
+    wanted : mapping of str to tuple of str
         The server's ids of the songs of each list, by its name without the mark.
     configured : collection of str
         The lists of the settings; those of ours that are not among them are removed.
     there : collection of str
         The ids of all songs of the server.
-    dry_run : bool
-        Change nothing, on the server or in the ledger.
     """
-    lists = _OwnLists(player, ledger, there, looks=dry_run)
+    lists = _OwnLists(player, ledger, there)
     for name, songs in wanted.items():
         if songs:
             yield lists.put(name, songs)
         else:
-            why = "it would have no songs yet"
-            yield ListChange(name=name, action="left alone", songs=0, why=why)
+            yield ListChange(name=name, action="left alone", why="it would have no songs yet")
     for name in sorted(set(ledger.lists) - set(configured)):
         change = lists.put(name, ())
         if change.action != "unchanged":
             yield change
 
 
-def undo(
-    player: Player, ledger: ListLedger, *, there: Collection[str], dry_run: bool = False
-) -> Iterator[ListChange]:
+def undo(player: Player, ledger: ListLedger, *, there: Collection[str]) -> Iterator[ListChange]:
     """Give each list of ours the songs that it had before its last change; yield what was done."""
-    lists = _OwnLists(player, ledger, there, looks=dry_run)
+    lists = _OwnLists(player, ledger, there)
     for name, entry in sorted(ledger.lists.items()):
         if entry.before is not None:
             songs = tuple(song for song in entry.before if song in there)

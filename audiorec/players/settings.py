@@ -15,15 +15,15 @@ never opens the network. A secret stands in none of them, only where it is.
 
 import os
 import stat
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from importlib import import_module
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from audiorec.errors import InputError, MissingFileError
 from audiorec.files.own_settings import SettingsOwner, layers
-from audiorec.files.user_files import as_field_type, from_table, read_settings
+from audiorec.files.user_files import as_field_type, as_type, from_table, read_settings
 from audiorec.options import options_of
 from audiorec.players.contract import PLAYERS, Account
 from audiorec.recall.serving.one_user.answers import RecommendQuestion
@@ -41,6 +41,7 @@ QUESTIONS: Mapping[str, tuple[type, str]] = {
     "find": (FindQuestion, "text"),
 }
 FILE = "file"  # a list from a playlist file
+PLURAL = ("seeds", "curve", "less_like", "exclude", "also")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +53,7 @@ class ServerMember:
     user : str
         The name to sign in with; empty for servers without users.
     secret : str
-        Where the password is: ``env:NAME``, ``file:PATH`` or ``keyring:SERVICE``.
+        Where the password is: ``env:NAME`` or ``file:PATH``.
     name : str
         The user id in the log; by default `user`, or the name of the server.
     sign_in : str
@@ -74,8 +75,6 @@ class ListRecipe:
     name : str
     question : RecommendQuestion, PlaylistQuestion, SimilarQuestion, FindQuestion or None
         What makes it; None for a playlist file.
-    sentence : str
-        Of a playlist: the songs that it describes best become seeds as well.
     file : Path or None
         A playlist file, such as `audiorec playlists` writes.
     members : tuple of str
@@ -84,7 +83,6 @@ class ListRecipe:
 
     name: str
     question: Any = None
-    sentence: str = ""
     file: Path | None = None
     members: tuple[str, ...] = ()
 
@@ -110,14 +108,30 @@ class Server:
     lists : tuple of ListRecipe
     models : Path or None
         A folder of trained models, for lists that `recommend` makes.
+    by_sound : bool
+        Whether songs that nothing else names are fetched and matched by sound.
+
+    Raises
+    ------
+    InputError
+        If two members have one name, or a list is for somebody else.
     """
 
     name: str
     kind: str
     url: str
-    members: tuple[ServerMember, ...] = field(default=(ServerMember(),))
+    members: tuple[ServerMember, ...] = (ServerMember(),)
     lists: tuple[ListRecipe, ...] = RADIO
     models: Path | None = None
+    by_sound: bool = False
+
+    def __post_init__(self) -> None:
+        called = Counter(map(self.called, self.members))
+        if not called or max(called.values()) > 1:
+            raise InputError("two members have one name, or there is none; name each of them")
+        for recipe in self.lists:
+            if unknown := set(recipe.members) - set(called):
+                raise InputError(f"{recipe.name}: there is no member {min(unknown)!r}")
 
     def player(self, member: ServerMember) -> Any:
         """Return the player of a member's account; nothing is connected yet.
@@ -128,7 +142,7 @@ class Server:
             account = Account(
                 url=self.url,
                 user=member.user,
-                secret=read_secret(member.secret, member.user),
+                secret=read_secret(member.secret),
                 sign_in=member.sign_in,
             )
             return PLAYERS.named(self.kind)(account)
@@ -177,107 +191,90 @@ def _tables(config: Path | None) -> tuple[str, Mapping[str, Any]]:
 
 
 def _server(name: str, content: Mapping[str, Any], where: str) -> Server:
-    given = dict(content)
-    lists, members = given.pop("lists", None), given.pop("members", None)
-    made: dict[str, Any] = {}
-    if lists is not None:
-        if not isinstance(lists, Mapping):
-            raise InputError(f"{where}: lists must be tables, such as [{TABLE}.{name}.lists.Jazz]")
-        made["lists"] = tuple(_recipe(n, one, f"{where}: {n}") for n, one in lists.items())
-    if members is not None:
-        if not isinstance(members, list) or not members:
-            raise InputError(f"{where}: members must be a list of tables")
-        made["members"] = tuple(from_table(ServerMember, _table(m, where), where) for m in members)
-    if missing := {"kind", "url"} - set(given):
-        raise InputError(f"{where}: lacks {' and '.join(sorted(missing))}")
+    given = {key.replace("-", "_"): value for key, value in content.items()}
     try:
-        plain = {key: as_field_type(Server, key, value) for key, value in given.items()}
-        server = Server(**{**made, **plain, "name": name})
+        if missing := {"kind", "url"} - set(given):
+            raise InputError(f"lacks {' and '.join(sorted(missing))}")
+        made: dict[str, Any] = {"name": name}
+        if "lists" in given:
+            lists = _table(given.pop("lists"))
+            made["lists"] = tuple(_recipe(title, one) for title, one in lists.items())
+        if "members" in given:
+            if not isinstance(members := given.pop("members"), list):
+                raise InputError("members must be a list of tables")
+            made["members"] = tuple(from_table(ServerMember, _table(m), "members") for m in members)
+        made |= {key: as_field_type(Server, key, value) for key, value in given.items()}
+        return Server(**made)
     except InputError as error:
         raise InputError(f"{where}: {error}") from error
-    called = [server.called(member) for member in server.members]
-    if len(set(called)) < len(called):
-        raise InputError(f"{where}: two members have one name; give each a name of its own")
-    for recipe in server.lists:
-        if unknown := set(recipe.members) - set(called):
-            raise InputError(f"{where}: {recipe.name}: there is no member {min(unknown)!r}")
-    return server
 
 
-def _table(content: object, where: str) -> Mapping[str, Any]:
+def _table(content: object) -> Mapping[str, Any]:
     if not isinstance(content, Mapping):
-        raise InputError(f"{where}: expected a table, got {content!r}")
+        raise InputError(f"expected a table, got {content!r}")
     return content
 
 
-def _recipe(name: str, content: object, where: str) -> ListRecipe:
-    given = {key.replace("-", "_"): value for key, value in _table(content, where).items()}
-    if not name.strip() or any(c in "/\\\0\r\n" for c in name):
-        raise InputError(f"{where}: a name of a list has no line break, / or \\")
-    made: dict[str, Any] = {"name": name}
+def _recipe(name: str, content: object) -> ListRecipe:
+    given = {key.replace("-", "_"): value for key, value in _table(content).items()}
     try:
-        if "members" in given:
-            made["members"] = as_field_type(ListRecipe, "members", given.pop("members"))
-        if "playlist" in given and "find" in given:
-            made["sentence"] = as_field_type(ListRecipe, "sentence", given.pop("find"))
+        if not name.strip() or any(c in "/\\\0\r\n" for c in name):
+            raise InputError("a name of a list has no line break, / or \\")
+        made = {"name": name, "members": _value(ListRecipe, "members", given.pop("members", ()))}
         kinds = [kind for kind in (*QUESTIONS, FILE) if kind in given]
         if len(kinds) != 1:
             raise InputError(f"give one of {', '.join((*QUESTIONS, FILE))}")
         if kinds == [FILE]:
-            made["file"] = Path(as_field_type(ListRecipe, "file", given.pop(FILE))).expanduser()
+            file = as_type(Path, FILE, given.pop(FILE)).expanduser()
             if given:
                 raise InputError(f"a file has no {min(given)}")
-            return ListRecipe(**made)
+            return ListRecipe(**made, file=file)
         kind, first = QUESTIONS[kinds[0]]
-        return ListRecipe(**made, question=_question(kind, {first: given.pop(kinds[0]), **given}))
+        question = _question(kind, {first: given.pop(kinds[0]), **given})
+        return ListRecipe(**made, question=question)
     except InputError as error:
-        raise InputError(f"{where}: {error}") from error
+        raise InputError(f"{name}: {error}") from error
 
 
 def _question(kind: type, given: Mapping[str, Any]) -> Any:
     """Return a question from the options of its command; those of its choice among them."""
-    of_kind, of_choice = _fields(kind), _fields(Choice)
-    made: dict[str, Any] = {}
-    choice: dict[str, Any] = {}
-    for key, value in given.items():
-        if key in of_kind:
-            made[of_kind[key]] = _value(kind, of_kind[key], value)
-        elif key in of_choice and "choice" in {f.name for f in fields(kind)}:
-            choice[of_choice[key]] = _value(Choice, of_choice[key], value)
-        else:
-            names = sorted({*of_kind, *(of_choice if "choice" in of_kind.values() else ())})
-            raise InputError(f"unknown key {key!r}; there are: {', '.join(names)}")
-    if choice:
-        made["choice"] = Choice(**{"per_artist": kind().choice.per_artist, **choice})
+    own = _fields(kind)
+    of_choice = _fields(Choice) if "choice" in {f.name for f in fields(kind)} else {}
+    if unknown := sorted(set(given) - {*own, *of_choice}):
+        names = ", ".join(sorted({*own, *of_choice}))
+        raise InputError(f"unknown key {unknown[0]!r}; there are: {names}")
+    made = {own[key]: _value(kind, own[key], given[key]) for key in own.keys() & given}
+    if chosen := of_choice.keys() & given:
+        changed = {of_choice[key]: _value(Choice, of_choice[key], given[key]) for key in chosen}
+        made["choice"] = replace(kind().choice, **changed)
     return kind(**made)
 
 
 def _fields(kind: type) -> dict[str, str]:
     """Return the fields of a question by the names of their options, as keys of TOML."""
-    named = {"seeds": "seeds", "text": "text"} if kind is not Choice else {}
+    named = {"seeds": "seeds", "text": "text"}
     for name, option in options_of(kind).items():
         long = next((n for n in option.names if n.startswith("--")), name)
         named[long.removeprefix("--").replace("-", "_")] = name
-    return {key: name for key, name in named.items() if name in {f.name for f in fields(kind)}}
+    known = {f.name for f in fields(kind)}
+    return {key: name for key, name in named.items() if name in known}
 
 
 def _value(kind: type, name: str, value: Any) -> Any:
     """Convert a value; one text stands for a list of one."""
-    option = options_of(kind).get(name)
-    plural = name in ("seeds", "curve", "less_like", "exclude", "also")
-    if plural:
+    if name in PLURAL:
         value = [value] if isinstance(value, str) else value
         if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
             raise InputError(f"{name} must be texts, got {value!r}")
         return tuple(value)
-    found = as_field_type(kind, name, value)
+    found, option = as_field_type(kind, name, value), options_of(kind).get(name)
     for bound, wrong in ((option and option.min, -1), (option and option.max, 1)):
         if bound is not None and (found - bound) * wrong > 0:
             raise InputError(f"{name} must be at {'least' if wrong < 0 else 'most'} {bound:g}")
     return found
 
 
-def read_secret(place: str, user: str) -> str:
+def read_secret(place: str) -> str:
     """Return a secret from where it is kept; messages name the place alone.
 
     Raises
@@ -294,9 +291,7 @@ def read_secret(place: str, user: str) -> str:
         raise InputError(f"secret: the variable {name} is not set")
     if kind == "file" and name:
         return _of_file(Path(name).expanduser())
-    if kind == "keyring" and name:
-        return _of_keyring(name, user)
-    raise InputError('secret must be "env:NAME", "file:PATH" or "keyring:SERVICE", not the secret')
+    raise InputError('secret must be "env:NAME" or "file:PATH", not the secret')
 
 
 def _of_file(path: Path) -> str:
@@ -315,14 +310,3 @@ def _of_file(path: Path) -> str:
     if not found:
         raise InputError(f"{path}: is empty")
     return found
-
-
-def _of_keyring(service: str, user: str) -> str:
-    try:
-        keyring = import_module("keyring")
-    except ImportError as error:
-        raise InputError("secret: keyring is not installed; run: pip install keyring") from error
-    found = keyring.get_password(service, user)
-    if not found:
-        raise InputError(f"secret: the keyring has none for {service} and {user}")
-    return str(found)

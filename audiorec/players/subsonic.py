@@ -3,22 +3,18 @@
 Parameters travel in the body of a POST, so no log of requests has them. Signing in: ``token``, an
 MD5 of the secret and a salt (usual); ``password``, for servers that refuse tokens; ``key``, an API
 key, for an account without a user. Of a song's history a server tells how often and when last the
-account played it, its star, and its rating; some tell only the last two.
+account played it, its star, and its rating. Some tell only the last two, and what is played now.
 """
 
 import hashlib
 import secrets
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from audiorec.errors import InputError, PlayerError
+from audiorec.errors import InputError, LostPlayerError, PlayerError
 from audiorec.files.visible import visible
-from audiorec.listening.imports.rows import (
-    SongRef,
-    mapping,
-    number,
-    text,
-)
+from audiorec.listening.imports.rows import SongRef, mapping, number, text
 from audiorec.players.contract import Account, Player, PlayerList, PlayerSong, time_of, verdict_of
 from audiorec.players.http import HttpClient
 
@@ -44,12 +40,15 @@ class Subsonic(Player):
 
     def songs(self) -> Iterator[PlayerSong]:
         """Yield all songs: by an empty search, or where that finds none, album by album."""
-        found = False
-        for child in self._unique(self._searched()):
-            found = True
-            yield _song(child)
-        if not found:
-            yield from map(_song, self._unique(self._of_albums()))
+        now, waiting, counts = self._playing(), [], False
+        for child in self._children():
+            counts |= "playCount" in child
+            if child["id"] in now:
+                waiting.append(child)
+            else:
+                yield _song(child)
+        for child in waiting:  # a server that counts plays will count these as well
+            yield _song(child, None if counts else now[child["id"]])
 
     def lists(self) -> list[PlayerList]:
         """Return the playlists that the account owns."""
@@ -86,56 +85,75 @@ class Subsonic(Player):
         """End the connection."""
         self.http.close()
 
-    def _unique(self, children: Iterator[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    def audio(self, song_id: str) -> bytes:
+        """Return the file of a song; ``stream`` would count as a play on some servers."""
+        found = self._sent("download", id=song_id)
+        if found.startswith(b"{"):  # as no audio file does
+            self._answer("download", found)
+        return found
+
+    def _playing(self) -> dict[str, float | None]:
+        """Return when the account began to play what it plays now, by song."""
+        try:
+            answer = self._ask("getNowPlaying")
+        except LostPlayerError:
+            raise
+        except PlayerError:  # a server without it, or a wrong account, which the next call tells
+            return {}
+        return {
+            text(one.get("id")): time_of(time.time() - 60 * (number(one.get("minutesAgo")) or 0))
+            for one in self._rows(answer, "nowPlaying", "entry")
+            if text(one.get("username")).casefold() == self.account.user.casefold()
+        }
+
+    def _children(self) -> Iterator[dict[str, Any]]:
         seen: set[str] = set()
-        for child in children:
-            name = text(child.get("id"))
-            if name and name not in seen and not child.get("isVideo"):
-                seen.add(name)
-                yield child
-                if len(seen) > MOST_SONGS:
-                    raise PlayerError(f"{self.http.url}: has more than {MOST_SONGS} songs")
+        for pages in (self._searched, self._of_albums):
+            for child in pages():
+                name = text(child.get("id"))
+                if name and name not in seen and not child.get("isVideo"):
+                    seen.add(name)
+                    yield {**child, "id": name}
+                    if len(seen) > MOST_SONGS:
+                        raise PlayerError(f"{self.http.url}: has more than {MOST_SONGS} songs")
+            if seen:
+                return
 
     def _searched(self) -> Iterator[Mapping[str, Any]]:
-        """Yield the songs that an empty search finds, until a page has nothing new."""
-        known: set[str] = set()
-        while True:
-            answer = self._ask(
-                "search3",
-                query="",
-                songCount=str(PAGE),
-                songOffset=str(len(known)),
-                albumCount="0",
-                artistCount="0",
-            )
-            rows = self._rows(answer, "searchResult3", "song")
-            there = {text(one.get("id")) for one in rows}
-            if there <= known:  # the end, or a server that does not turn pages
-                return
-            known |= there
-            yield from rows
+        of = ("searchResult3", "song", "songCount", "songOffset")
+        return self._paged("search3", *of, query="", albumCount="0", artistCount="0")
 
     def _of_albums(self) -> Iterator[Mapping[str, Any]]:
+        of = ("albumList2", "album", "size", "offset")
+        for album in self._paged("getAlbumList2", *of, type="alphabeticalByName"):
+            yield from self._rows(self._ask("getAlbum", id=text(album.get("id"))), "album", "song")
+
+    def _paged(
+        self, method: str, outer: str, inner: str, size: str, offset: str, **form: str
+    ) -> Iterator[Mapping[str, Any]]:
+        """Yield the rows of all pages, until one has nothing new."""
         known: set[str] = set()
         while True:
-            answer = self._ask(
-                "getAlbumList2", type="alphabeticalByName", size=str(PAGE), offset=str(len(known))
-            )
-            albums = self._rows(answer, "albumList2", "album")
-            new = [name for one in albums if (name := text(one.get("id"))) not in known]
-            if not new:
+            page: Any = {**form, size: str(PAGE), offset: str(len(known))}
+            rows = self._rows(self._ask(method, **page), outer, inner)
+            new = [one for one in rows if text(one.get("id")) not in known]
+            if not new:  # the end, or a server that does not turn pages
                 return
-            known |= set(new)
-            for name in new:
-                yield from self._rows(self._ask("getAlbum", id=name), "album", "song")
+            known.update(text(one.get("id")) for one in new)
+            yield from new
 
     def _ask(
         self, method: str, *, again: bool = True, **form: str | Sequence[str]
     ) -> Mapping[str, Any]:
-        """Return the answer to a request; raise `PlayerError` for one that says ``failed``."""
-        sent = {**form, **self._signed(), "v": "1.16.1", "c": "audiorec", "f": "json"}
-        content = self.http.parsed(self.http.post(f"/rest/{method}.view", sent, again=again))
-        answer = mapping(mapping(content).get("subsonic-response"))
+        return self._answer(method, self._sent(method, again=again, **form))
+
+    def _sent(self, method: str, *, again: bool = True, **form: str | Sequence[str]) -> bytes:
+        about = {**self._signed(), "v": "1.16.1", "c": "audiorec", "f": "json"}
+        return self.http.post(f"/rest/{method}.view", {**form, **about}, again=again)
+
+    def _answer(self, method: str, found: bytes) -> Mapping[str, Any]:
+        """Return an answer; raise `PlayerError` for one that says ``failed``, and for any other."""
+        answer = mapping(mapping(self.http.parsed(found)).get("subsonic-response"))
         if answer.get("status") == "ok":
             return answer
         error = mapping(answer.get("error"))
@@ -166,7 +184,7 @@ class Subsonic(Player):
         return [mapping(one) for one in found] if isinstance(found, list) else []
 
 
-def _song(child: Mapping[str, Any]) -> PlayerSong:
+def _song(child: Mapping[str, Any], now_s: float | None = None) -> PlayerSong:
     isrc = child.get("isrc")
     played, starred = time_of(child.get("played")), child.get("starred")
     verdict = verdict_of(bool(starred), number(child.get("userRating")) or 0)
@@ -183,6 +201,7 @@ def _song(child: Mapping[str, Any]) -> PlayerSong:
         ),
         plays=max(int(number(child.get("playCount")) or 0), 0),
         played_s=played,
+        now_s=now_s,
         verdict=verdict,
         verdict_s=time_of(starred) or (played if verdict else None),
     )

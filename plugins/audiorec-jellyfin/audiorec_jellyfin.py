@@ -64,6 +64,12 @@ class Jellyfin(Player):
         """Remove a playlist."""
         self._ask("DELETE", f"/Items/{quote(list_id, safe='')}", again=False)
 
+    def audio(self, song_id: str) -> bytes:
+        """Return the file of a song, where the account may download."""
+        self._sign_in()
+        headers = {"Authorization": f'{CLIENT}, Token="{self.token}"'}
+        return self.http.request("GET", f"/Items/{quote(song_id, safe='')}/Download", None, headers)
+
     def close(self) -> None:
         """End the session and the connection."""
         if self.token:

@@ -14,11 +14,12 @@ from needs import needs
 
 from audiorec.errors import InputError, LostPlayerError, PlayerError
 from audiorec.players import Account
-from audiorec.players.http import HttpClient, HttpLimits
+from audiorec.players.http import HttpClient
 from audiorec.players.mpd import Mpd
 from audiorec.players.subsonic import Subsonic
 
-QUICK = HttpLimits(wait_s=1.0, answer_s=0.5, most_bytes=100_000, pause_s=0.01, longest_pause_s=0.05)
+QUICK = {"WAIT_S": 1.0, "ANSWER_S": 0.5, "MOST_BYTES": 100_000}
+QUICK |= {"PAUSE_S": 0.01, "LONGEST_PAUSE_S": 0.05}
 GOOD = json.dumps({"subsonic-response": {"status": "ok"}}).encode()
 
 
@@ -27,8 +28,10 @@ OPENED = []
 
 
 @pytest.fixture(autouse=True)
-def closed():
-    """Close what a test opened."""
+def closed(monkeypatch):
+    """Close what a test opened; nothing waits for long."""
+    for name, value in QUICK.items():
+        monkeypatch.setattr(f"audiorec.players.http.{name}", value)
     yield
     while OPENED:
         OPENED.pop().close()
@@ -40,7 +43,7 @@ def opened(it):
 
 
 def client(url):
-    return opened(HttpClient(url, QUICK))
+    return opened(HttpClient(url))
 
 
 def cut(handler, body=b'{"subsonic-resp'):
@@ -181,7 +184,7 @@ def _certificate(folder):
     "url",
     [
         *("", "music.example.org", "file:///etc/passwd", "ftp://a", "http://", "http://ana:pw@a"),
-        *("http://a/?p=pw", "http://a:port", "http://a:99999"),
+        *("http://a/?p=pw", "http://a:port", "http://a:99999", "http://[a", "ftp://ana:pw@a"),
     ],
 )
 def test_an_address_is_checked_before_anything_is_sent(url):
@@ -254,6 +257,33 @@ def test_all_that_the_specification_has_of_a_song_is_read():
     assert found.verdict_s < found.played_s
 
 
+@pytest.mark.parametrize("counted", [{}, {"playCount": 0}, {"playCount": 3}])
+def test_what_is_played_now_counts_where_nothing_else_does(counted):
+    playing = [
+        {"id": "8", "username": "Ana", "minutesAgo": 2},
+        {"id": "7", "username": "ben", "minutesAgo": 1},
+        {"id": "9", "username": "ana", "minutesAgo": 1e99},
+        {"id": "9"},
+    ]
+    songs = [{"id": "7", **counted}, {"id": "8"}, {"id": "9"}]
+    content = {"searchResult3": {"song": songs}, "nowPlaying": {"entry": playing}}
+    with serving(answering(**content)) as (url, _):
+        found = {one.song.id: one.now_s for one in subsonic(url).songs()}
+    assert set(found) == {"7", "8", "9"}
+    assert (found["7"], found["9"]) == (None, None)
+    assert (found["8"] is None) == bool(counted)
+    assert counted or found["8"] == pytest.approx(time.time() - 120, abs=20)
+
+
+def test_audio_is_bytes_and_an_error_of_the_server_is_none():
+    with serving(lambda h, _: send(h, 200, b"RIFF")) as (url, _):
+        assert subsonic(url).audio("7") == b"RIFF"
+    failed = {"subsonic-response": {"status": "failed", "error": {"code": 50, "message": "no"}}}
+    refusing = serving(lambda h, _: send(h, 200, json.dumps(failed).encode()))
+    with refusing as (url, _), pytest.raises(PlayerError, match="download: no"):
+        subsonic(url).audio("7")
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -286,7 +316,7 @@ def test_lists_are_those_of_the_user_however_the_name_is_written():
 def test_a_server_that_does_not_turn_pages_ends():
     with serving(answering(searchResult3={"song": [{"id": "7"}]})) as (url, requests):
         assert [one.song.id for one in subsonic(url).songs()] == ["7"]
-    assert len(requests) == 2
+    assert len([path for path, _, _ in requests if "search3" in path]) == 2
 
 
 @pytest.mark.parametrize("body", [b"{}", b"[]", b"null", b'{"subsonic-response": 7}'])
@@ -353,6 +383,7 @@ def test_an_mpd_with_a_wrong_password_and_nobody_there():
     assert "the secret" not in str(caught.value)
     with pytest.raises(LostPlayerError):
         opened(Mpd(Account(url="mpd://127.0.0.1:9"))).lists()
-    for url in ("http://a", "mpd://", "mpd://ana:pw@a", "mpd://a:x"):
-        with pytest.raises(InputError):
+    for url in ("http://a", "mpd://", "mpd://ana:pw@a", "mpd://a:x", "mpd://[a", "x://ana:pw@a"):
+        with pytest.raises(InputError) as refused:
             Mpd(Account(url=url))
+        assert "pw" not in str(refused.value)

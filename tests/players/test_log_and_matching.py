@@ -1,5 +1,7 @@
 """What was played comes once, with the right song; what is not sure is named and left out."""
 
+from types import SimpleNamespace
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -30,7 +32,8 @@ def song(**about):
 
 
 def add(log, *songs, user="ana", server="home", now=T):
-    return continued(log, server, {user: list(songs)}, now_s=now)
+    table, new = continued(log, server, {user: list(songs)}, now_s=now)
+    return SimpleNamespace(table=table, is_new=any(new.values()), **new)
 
 
 def rows(table):
@@ -49,6 +52,17 @@ def test_plays_come_once_and_later_ones_are_the_rest(empty):
         ("ana", "a", "play", 3.0, "home"),
         ("ana", "a", "skip", 1.0, "home"),
     ]
+
+
+def test_what_is_played_now_is_one_play_however_often_it_is_told(empty):
+    first = add(empty, ("a", song(now_s=T)))
+    assert rows(first.table) == [("ana", "a", "play", 1.0, "home")]
+    for later in (T - 40, T + 40, T + 80):
+        assert not add(first.table, ("a", song(now_s=later))).is_new
+    assert add(first.table, ("a", song(now_s=T + 100))).plays == 1
+    long = PlayerSong(song=SongRef(id="7", duration_s=600), now_s=T + 100)
+    assert not add(first.table, ("a", long)).is_new
+    assert not add(first.table, ("a", song(plays=1, played_s=T + 60))).is_new  # it counts now
 
 
 def test_servers_and_users_are_counted_apart(empty):

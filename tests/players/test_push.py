@@ -27,14 +27,13 @@ def put(server, wanted, *, configured=None, dry_run=False, player=None):
             {name: tuple(songs) for name, songs in wanted.items()},
             configured=set(wanted) if configured is None else configured,
             there=set(server.songs),
-            dry_run=dry_run,
         )
         return {one.name: one.action for one in found}
 
 
-def back(server, **options):
-    with ledger_of(URL, "") as ledger:
-        found = undo(MadePlayer(server), ledger, there=set(server.songs), **options)
+def back(server, *, dry_run=False):
+    with ledger_of(URL, "", looks=dry_run) as ledger:
+        found = undo(MadePlayer(server), ledger, there=set(server.songs))
         return {one.name: one.action for one in found}
 
 

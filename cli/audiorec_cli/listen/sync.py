@@ -1,5 +1,6 @@
 """``audiorec sync SERVER``: pull what was played on a music server, and keep lists there."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -77,10 +78,12 @@ def sync(
 
 
 def _count(done: JobSummary, reports: "Sequence[ServerReport]") -> None:
-    for name in ("songs", "matched", "plays", "skips", "verdicts", "withdrawn"):
-        done.count(**{name: sum(getattr(one, name) for one in reports)})
-    changes = [c for one in reports for lists in one.lists.values() for c in lists]
-    done.count(lists=len(changes), failed=sum(len(one.failed) for one in reports))
+    total: Counter[str] = Counter()
+    for one in reports:
+        total.update(one.new)
+        total.update(songs=one.songs, matched=one.matched, failed=len(one.failed))
+        total.update(lists=sum(map(len, one.lists.values())))
+    done.count(**total)
 
 
 def _print(reports: "Sequence[ServerReport]", *, json: bool) -> None:
@@ -103,17 +106,18 @@ def _print(reports: "Sequence[ServerReport]", *, json: bool) -> None:
 
 def _say(one: "ServerReport") -> None:
     if one.songs:
-        ways = ", ".join(f"{n:,} by {way}" for way, n in one.ways.most_common())
+        ways = ", ".join(f"{n:,} by {way}" for way, n in one.ways.items())
         matched = f"{one.matched:,} of {counted(one.songs, 'song')} matched"
         say(f"{one.server}: {matched}{f' ({ways})' if ways else ''}")
         say(
-            f"{one.server}: new in the log: {counted(one.plays, 'play row')}, "
-            f"{counted(one.skips, 'skip row')}, {counted(one.verdicts, 'like or dislike')}; "
-            f"{one.withdrawn:,} taken back"
+            f"{one.server}: new in the log: {counted(one.new['plays'], 'play row')}, "
+            f"{counted(one.new['skips'], 'skip row')}, "
+            f"{counted(one.new['verdicts'], 'like or dislike')}; "
+            f"{one.new['withdrawn']:,} taken back"
         )
-    for reason, n in one.reasons.most_common(MOST_REASONS):
+    for reason, n in list(one.reasons.items())[:MOST_REASONS]:
         say(f"  {counted(n, 'song')} not matched: {reason}")
-    if one.unmatched is not None:
+    if one.unmatched:
         say(f"  all of them: {one.unmatched}")
     for who, why in one.failed.items():
         say(f"warning: {one.server}: {who}: {why}")

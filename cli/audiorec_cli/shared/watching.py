@@ -79,7 +79,9 @@ def with_sync(run: "BatchRun", servers: Sequence[str], store: Path) -> "BatchRun
         try:
             for one in sync(read_servers(servers), open_store(store), store.with_name(LOG)):
                 lists = sum(c.action != "unchanged" for of in one.lists.values() for c in of)
-                say(f"{one.server}: {lists} lists changed, {one.plays} rows of plays are new")
+                say(
+                    f"{one.server}: {lists} lists changed, {one.new['plays']} rows of plays are new"
+                )
                 for who, why in one.failed.items():
                     say(f"warning: {one.server}: {who}: {why}")
         except AudiorecError as error:

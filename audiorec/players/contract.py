@@ -36,54 +36,26 @@ Verdict = Literal["like", "dislike", ""]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """One account of a server.
-
-    Attributes
-    ----------
-    url : str
-        The server's address.
-    user : str
-        The name to sign in with; empty if the server has no users.
-    secret : str
-        The password or token; never in a message.
-    sign_in : str
-        How to sign in, where a kind of player has several ways; empty for its usual one.
-    """
+    """One account of a server."""
 
     url: str
-    user: str = ""
-    secret: str = field(default="", repr=False)
-    sign_in: str = ""
+    user: str = ""  # to sign in with; empty if the server has no users
+    secret: str = field(default="", repr=False)  # password or token; never in a message
+    sign_in: str = ""  # how to sign in, where there are several ways; empty for the usual one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlayerSong:
-    """A song of a server, and what the account did with it.
+    """A song of a server, and what the account did with it; times are seconds since 1970."""
 
-    Attributes
-    ----------
-    song : SongRef
-        Its id on the server, with all that identifies it elsewhere.
-    plays, skips : int
-        How often it was played and skipped; 0 if the server does not count.
-    played_s, skipped_s : float or None
-        The last time, in seconds since 1970.
-    now_s : float or None
-        When the play began that goes on now, if the server counts no plays.
-    verdict : {"like", "dislike", ""}
-        See `verdict_of`.
-    verdict_s : float or None
-        When it was given, in seconds since 1970.
-    """
-
-    song: SongRef
-    plays: int = 0
+    song: SongRef  # its id on the server, with all that identifies it elsewhere
+    plays: int = 0  # 0 if the server does not count
     skips: int = 0
-    played_s: float | None = None
+    played_s: float | None = None  # the last time
     skipped_s: float | None = None
-    now_s: float | None = None
-    verdict: Verdict = ""
-    verdict_s: float | None = None
+    now_s: float | None = None  # when the present play began, if the server counts none
+    verdict: Verdict = ""  # see `verdict_of`
+    verdict_s: float | None = None  # when it was given
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,12 +115,7 @@ def address(url: str, like: str) -> SplitResult:
 
 
 class Player(ABC):
-    """One account of a music server or player.
-
-    Parameters
-    ----------
-    account : Account
-    """
+    """One account of a music server or player; the rules are those of this module."""
 
     def __init__(self, account: Account) -> None:
         self.account = account

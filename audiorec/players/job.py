@@ -11,7 +11,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -36,40 +36,17 @@ Say = Callable[[str], None]
 
 @dataclass(slots=True, kw_only=True)
 class ServerReport:
-    """What a sync did with one server.
-
-    Attributes
-    ----------
-    server : str
-    songs, matched : int
-        Songs of the server, and those that the store has.
-    ways : dict of str to int
-        Matched songs by how they were found.
-    new : dict of str to int
-        Rows added to the log: see `audiorec.players.log.continued`.
-    lists : dict of str to list of ListChange
-        By member.
-    failed : dict of str to str
-        Why an account or a list could not be used.
-    unmatched : str
-        The table of unmatched songs; empty if there is none.
-    reasons : dict of str to int
-        Unmatched songs by reason, the most frequent first.
-    """
+    """What a sync did with one server; `dataclasses.asdict` makes JSON of it."""
 
     server: str
-    songs: int = 0
-    matched: int = 0
-    ways: dict[str, int] = field(default_factory=dict)
-    new: dict[str, int] = field(default_factory=dict)
-    lists: dict[str, list[ListChange]] = field(default_factory=dict)
-    failed: dict[str, str] = field(default_factory=dict)
-    unmatched: str = ""
-    reasons: dict[str, int] = field(default_factory=dict)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the report as JSON values."""
-        return asdict(self)
+    songs: int = 0  # of the server
+    matched: int = 0  # songs that the store has
+    ways: dict[str, int] = field(default_factory=dict)  # matched songs by how they were found
+    new: dict[str, int] = field(default_factory=dict)  # rows of the log, see `log.continued`
+    lists: dict[str, list[ListChange]] = field(default_factory=dict)  # by member
+    failed: dict[str, str] = field(default_factory=dict)  # why, by account or list
+    unmatched: str = ""  # path of the table of unmatched songs
+    reasons: dict[str, int] = field(default_factory=dict)  # unmatched songs, most frequent first
 
 
 def sync(

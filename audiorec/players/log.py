@@ -107,12 +107,10 @@ def _known(log: Any) -> Known:
     found = log.group_by(list(KEY)).aggregate(of).select([*KEY, *(f"{c}_{how}" for c, how in of)])
     return {
         (user, song, event): (round(weight or 0), last / MICROSECONDS)
-        for user, song, event, weight, last in zip(*map(_plain, found.columns), strict=True)
+        for user, song, event, weight, last in zip(
+            *(column.to_pylist() for column in found.columns), strict=True
+        )
     }
-
-
-def _plain(column: Any) -> list[Any]:
-    return column.to_pylist()  # type: ignore[no-any-return]
 
 
 def _states(songs: Iterable[tuple[str, PlayerSong]]) -> Iterable[tuple[str, PlayerSong]]:

@@ -34,19 +34,10 @@ class UnmatchedSong:
 
 @dataclass(frozen=True, slots=True)
 class Matched:
-    """Songs of a server, matched with a store.
+    """Songs of a server, matched with a store."""
 
-    Attributes
-    ----------
-    rows : dict of str to int
-        Row of the store by the server's id.
-    ways : Counter
-        Number of songs by how they were found; see `audiorec.listening.imports.job`.
-    unmatched : tuple of UnmatchedSong
-    """
-
-    rows: dict[str, int]
-    ways: Counter[str]
+    rows: dict[str, int]  # row of the store by the server's id
+    ways: Counter[str]  # how many songs were found by id, by path ...
     unmatched: tuple[UnmatchedSong, ...]
 
     def table(self) -> Any:

@@ -42,52 +42,25 @@ class ListChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnList:
-    """What we know of a list of ours.
+    """What we know of a list of ours; songs are the server's ids."""
 
-    Attributes
-    ----------
-    id : str
-        On the server; empty while it is being made.
-    songs : tuple of str
-        As they were written last.
-    coming : tuple of str or None
-        The songs of a change that has begun; None if none has.
-    before : tuple of str or None
-        The songs before the last change, empty if there was no list; None if it was undone.
-    """
-
-    id: str = ""
-    songs: tuple[str, ...] = ()
-    coming: tuple[str, ...] | None = None
-    before: tuple[str, ...] | None = None
+    id: str = ""  # empty while it is being made
+    songs: tuple[str, ...] = ()  # as they were written last
+    coming: tuple[str, ...] | None = None  # those of a change that has begun
+    before: tuple[str, ...] | None = None  # the last change; empty: no list; None: it was undone
 
 
 class ListLedger:
-    """The lists that we made with one account of a server, and the songs that were heard of it.
+    """The lists that we made with one account of a server, and what was heard of its songs.
 
-    Parameters
-    ----------
-    path : Path
-    looks : bool
-        Whether the file is only read.
-
-    Attributes
-    ----------
-    lists : mapping of str to OwnList
-        By name.
-    heard : mapping of str to (str, str)
-        By id of the server; see `audiorec.players.sound`.
-
-    Raises
-    ------
-    DamagedFileError
-        If the file is damaged: then no list of the server is known as ours.
+    If it `looks`, the file is only read. Raises `DamagedFileError` if the file is damaged: then no
+    list of the server is known as ours.
     """
 
     def __init__(self, path: Path, *, looks: bool = False) -> None:
         self.path, self.looks = path, looks
-        self.lists: Mapping[str, OwnList] = {}
-        self.heard: Mapping[str, tuple[str, str]] = {}
+        self.lists: Mapping[str, OwnList] = {}  # by name
+        self.heard: Mapping[str, tuple[str, str]] = {}  # by id of the server, see `sound`
         try:
             content = unsealed(parse_json(read_own(path, LARGEST), max_bytes=LARGEST))
             if content.get("schema") != SCHEMA:

@@ -46,45 +46,22 @@ PLURAL = ("seeds", "curve", "less_like", "exclude", "also")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerMember:
-    """An account of a server, and whose it is.
+    """An account of a server, and whose it is."""
 
-    Attributes
-    ----------
-    user : str
-        The name to sign in with; empty for servers without users.
-    secret : str
-        Where the password is: ``env:NAME`` or ``file:PATH``.
-    name : str
-        The user id in the log; by default `user`, or the name of the server.
-    sign_in : str
-        How to sign in, see the kind of player.
-    """
-
-    user: str = ""
-    secret: str = ""
-    name: str = ""
-    sign_in: str = ""
+    user: str = ""  # to sign in with; empty for servers without users
+    secret: str = ""  # where the password is: ``env:NAME`` or ``file:PATH``
+    name: str = ""  # the user id in the log; by default `user`, or the name of the server
+    sign_in: str = ""  # see the kind of player
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListRecipe:
-    """A list to keep on a server.
-
-    Attributes
-    ----------
-    name : str
-    question : RecommendQuestion, PlaylistQuestion, SimilarQuestion, FindQuestion or None
-        What makes it; None for a playlist file.
-    file : Path or None
-        A playlist file, such as `audiorec playlists` writes.
-    members : tuple of str
-        Who gets it, by name; empty for everybody.
-    """
+    """A list to keep on a server: the answer to a question, or a playlist file."""
 
     name: str
-    question: Any = None
+    question: Any = None  # one of `QUESTIONS`
     file: Path | None = None
-    members: tuple[str, ...] = ()
+    members: tuple[str, ...] = ()  # who gets it; empty for everybody
 
 
 RADIO = (
@@ -97,33 +74,16 @@ RADIO = (
 class Server:
     """A music server or player.
 
-    Attributes
-    ----------
-    name : str
-        The name in the settings; the `entry` of its plays in the log.
-    kind : str
-        A name of `PLAYERS`, or ``module:Class``.
-    url : str
-    members : tuple of ServerMember
-    lists : tuple of ListRecipe
-    models : Path or None
-        A folder of trained models, for lists that `recommend` makes.
-    by_sound : bool
-        Whether songs that nothing else names are fetched and matched by sound.
-
-    Raises
-    ------
-    InputError
-        If two members have one name, or a list is for somebody else.
+    Raises `InputError` if two members have one name, or a list is for somebody else.
     """
 
-    name: str
-    kind: str
+    name: str  # in the settings; the `entry` of its plays in the log
+    kind: str  # a name of `PLAYERS`, or ``module:Class``
     url: str
     members: tuple[ServerMember, ...] = (ServerMember(),)
     lists: tuple[ListRecipe, ...] = RADIO
-    models: Path | None = None
-    by_sound: bool = False
+    models: Path | None = None  # a folder of trained models, for lists that `recommend` makes
+    by_sound: bool = False  # whether songs that nothing else names are fetched and heard
 
     def __post_init__(self) -> None:
         called = Counter(map(self.called, self.members))
@@ -138,13 +98,9 @@ class Server:
 
         Raises `InputError` if there is no such kind, or the secret cannot be read.
         """
+        about = {"url": self.url, "user": member.user, "sign_in": member.sign_in}
         try:
-            account = Account(
-                url=self.url,
-                user=member.user,
-                secret=read_secret(member.secret),
-                sign_in=member.sign_in,
-            )
+            account = Account(**about, secret=read_secret(member.secret))
             return PLAYERS.named(self.kind)(account)
         except InputError as error:
             raise InputError(f"[{TABLE}.{self.name}]: {error}") from error
@@ -160,7 +116,7 @@ def read_servers(names: Sequence[str], config: Path | None = None) -> list[Serve
     Raises
     ------
     InputError
-        If a server is not there, or its table is wrong.
+        If a server is not there, its table is wrong, or another table is for the same server.
     """
     where, tables = _tables(config)
     found = []
@@ -172,6 +128,9 @@ def read_servers(names: Sequence[str], config: Path | None = None) -> list[Serve
                 "shows how to add one"
             )
         found.append(_server(name, tables[name], f"{where}: [{TABLE}.{name}]"))
+        for other, table in tables.items():  # each would remove the lists of the other
+            if other != name and isinstance(table, Mapping) and table.get("url") == found[-1].url:
+                raise InputError(f"{where}: [{TABLE}.{name}] and [{TABLE}.{other}] have one url")
     return found
 
 

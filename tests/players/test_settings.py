@@ -126,6 +126,10 @@ def test_what_a_table_may_not_say(read, more, says):
         ('[players.cellar]\nkind = "mpd"\nurl = "x"\n', r"no table \[players.home\].*: cellar"),
         ("[players]\nhome = 7\n", r"no table \[players.home\]"),
         ("[recall]\n", r"no table \[players\]"),
+        (
+            f"{BASE}{BASE.replace('home', 'night')}lists = {{}}\n",
+            r"home\] and .*night\] have one url",
+        ),
     ],
 )
 def test_what_settings_may_not_say(read, base, says):

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -89,7 +90,7 @@ def _count(done: JobSummary, reports: "Sequence[ServerReport]") -> None:
 def _print(reports: "Sequence[ServerReport]", *, json: bool) -> None:
     """Print what was done, and end with 3 if something failed."""
     if json:
-        print_json({"schema": "audiorec/sync/1", "servers": [one.to_dict() for one in reports]})
+        print_json({"schema": "audiorec/sync/1", "servers": list(map(asdict, reports))})
     else:
         rows = [
             (one.server, member, change.name, change.action, change.songs, change.why)

@@ -1,9 +1,11 @@
 """The contract of players, over ours against real servers, and over one of another package."""
 
+import asyncio
 import shutil
 
 import pytest
 from made_player import MadePlayer, MadeServer
+from needs import needs
 from real_players import USERS, ask, mpd, say, supysonic
 from web_server import AUDIO
 
@@ -150,6 +152,30 @@ def test_a_server_whose_search_finds_nothing_is_read_album_by_album(subsonic_url
     by_search = {one.song for one in player.songs()}
     monkeypatch.setattr(player, "_searched", lambda: iter(()))
     assert {one.song for one in player.songs()} == by_search
+
+
+async def by_another_client(client, url):
+    """Return the songs that another client reads, and make a list of them with it."""
+    host, _, port = url.rpartition(":")
+    about = {"username": "ana", "password": USERS["ana"], "legacy_auth": True}
+    connection = client.AsyncConnection(host, port=int(port), **about)
+    try:
+        songs = (await connection.search3("", song_count=500)).song
+        ids = sorted((one.id for one in songs), reverse=True)
+        await connection.create_playlist(name="Theirs", song_ids=ids)
+    finally:
+        await connection.cleanup()
+    return {(n.id, n.path, n.artist, n.title, n.duration) for n in songs}, tuple(ids)
+
+
+def test_another_client_reads_the_same_songs_and_we_read_its_list(subsonic_url):
+    theirs, ids = asyncio.run(by_another_client(needs("libopensonic"), subsonic_url))
+    player = open_player("subsonic", subsonic_url)
+    ours = [one.song for one in player.songs()]
+    assert {(s.id, s.path, s.artist, s.title, s.duration_s) for s in ours} == theirs
+    (made,) = [one for one in player.lists() if one.name == "Theirs"]
+    assert player.songs_of(made.id) == ids
+    player.remove(made.id)
 
 
 def test_lists_of_other_users_are_none_of_ours(subsonic_url):

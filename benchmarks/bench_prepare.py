@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from audiorec.listening.feed import padded_batches, read_prepared
+from audiorec.listening.feed import read_prepared
 from audiorec.listening.prepare import prepare
 
 PIECE = 2_000_000
@@ -71,10 +71,10 @@ def with_polars(log: Path, out: Path) -> dict[str, Any]:
 
 
 def training_end(_log: Path, out: Path) -> dict[str, Any]:
-    """Read every sequence once, as padded batches of 512 by 50."""
-    started, count = time.process_time(), 0
-    for batch in padded_batches(read_prepared(out), 512, 50, seed=0):
-        count += len(batch.length)
+    """Read every sequence once, bucket by bucket."""
+    started, count, prepared = time.process_time(), 0, read_prepared(out)
+    for bucket in range(prepared.n_buckets):
+        count += len(prepared.sequences(bucket))
     return {"sequences": count, "a_second": round(count / (time.process_time() - started))}
 
 

@@ -16,8 +16,8 @@ Batch statistics are those of a part, so a model that uses them is trained, but 
 weights.
 
 Work for a single process (write a file, talk to another party) is done by the first, which
-broadcasts the result: `Processes.from_first`, `Processes.numbers_from_first`. An error there is
-raised in all processes, so that none waits for the others. If a process dies, all others end with a
+broadcasts the result: `Processes.from_first`. An error there is raised in all processes, so that
+none waits for the others. If a process dies, all others end with a
 `LostProcessError`.
 
 Dropout whose masks do not depend on the number of processes.
@@ -37,8 +37,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, distributed, nn
 from torch.nn import functional
@@ -227,30 +225,6 @@ class Processes:
         if said is not None:
             raise error_from_json(*said)
         return told
-
-    def numbers_from_first(
-        self, make: Callable[[], npt.NDArray[Any]], shape: tuple[int, ...], dtype: npt.DTypeLike
-    ) -> npt.NDArray[Any]:
-        """Call `make` in the first process, and return its array in all of them.
-
-        Parameters
-        ----------
-        make : callable
-            Its `AudiorecError` is raised in all processes.
-        shape, dtype
-            Shape and dtype of the result, which all processes know beforehand.
-        """
-        if self.size == 1:
-            return make()
-        found = np.empty(shape, dtype)
-
-        def made() -> None:
-            found[...] = make()
-
-        self.from_first(made)
-        with _others():
-            distributed.broadcast(torch.from_numpy(found), 0)
-        return found
 
     def spread(self, model: nn.Module) -> None:
         """Broadcast the weights of the first process."""

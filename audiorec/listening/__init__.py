@@ -7,7 +7,7 @@
         ──rule, preferences──▶ liked, disliked, heard
         ──history──▶ history before each like        ──baskets──▶ pairs of songs
         ──sequences──▶ `Sequences`: plays in order
-    a log larger than memory ──prepare──▶ a folder of buckets ──feed──▶ padded batches
+    a log larger than memory ──prepare──▶ a folder of buckets ──feed──▶ sequences
     export.zip, navidrome.db ──imports──▶ plays.parquet, and unmatched and rejected rows
     side.parquet, triples.parquet ──side, triples──▶ side information and facts about songs
 """

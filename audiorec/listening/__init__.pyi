@@ -11,11 +11,8 @@ from audiorec.listening.check import match_songs as match_songs
 from audiorec.listening.events import EVENTS as EVENTS
 from audiorec.listening.events import Interactions as Interactions
 from audiorec.listening.events import RowsError as RowsError
-from audiorec.listening.feed import PaddedBatch as PaddedBatch
 from audiorec.listening.feed import is_prepared as is_prepared
-from audiorec.listening.feed import padded_batches as padded_batches
 from audiorec.listening.feed import read_prepared as read_prepared
-from audiorec.listening.feed import split_in_buckets as split_in_buckets
 from audiorec.listening.forget import Forgotten as Forgotten
 from audiorec.listening.forget import KeptKind as KeptKind
 from audiorec.listening.history import Likes as Likes

@@ -1,29 +1,26 @@
-"""Padded batches from sequences in buckets, in memory or prepared on disk.
+"""Sequences in buckets of owners, as ``listening prepare`` wrote them.
 
-    `Sequences` ──split_in_buckets──▶ `MemoryFeed`  ┐
-    DIR ──read_prepared──▶ `PreparedLog` ┴──padded_batches(seed)──▶ `PaddedBatch` …
+    DIR ──read_prepared──▶ `PreparedLog`: the sequences of one bucket, or of all
 
-The bucket of an owner depends on its id alone, and owners within a bucket are sorted by id. So the
-same seed gives the same batches either way, while only one bucket of a prepared log is in memory.
+The bucket of an owner depends on its id alone, and owners within a bucket are sorted by id.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from audiorec.columns import LogColumns
-from audiorec.errors import InputError, MissingStoreError, StoreError
+from audiorec.errors import MissingStoreError, StoreError
 from audiorec.files.json_files import parse_json, unsealed
 from audiorec.files.own_files import read_own
 from audiorec.files.tables import TableFile, check_columns
 from audiorec.listening.sequences import Sequences
-from audiorec.types import BoolArray, Int32Array, Int64Array, offsets, string_array
+from audiorec.types import Int32Array, Int64Array, offsets, string_array
 
 MANIFEST, SONGS = "prepared.json", "songs.parquet"
 FORMAT_VERSION = 1
@@ -38,7 +35,6 @@ BUCKET_SCHEMA = pa.schema(
 SONGS_SCHEMA = pa.schema([pa.field(LogColumns.SONG, pa.string(), nullable=False)])
 MAX_MANIFEST_BYTES = 1 << 20
 MAX_BUCKETS = 100_000
-PADDING = -1
 _FNV_START, _FNV_PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
 
 
@@ -69,45 +65,6 @@ def buckets_of(ids: Any, n_buckets: int) -> Int32Array:
     return (mixed % np.uint64(n_buckets)).astype(np.int32)
 
 
-class Feed(Protocol):
-    """Interface of sequences in buckets."""
-
-    @property
-    def song_ids(self) -> tuple[str, ...]:
-        """Song ids, indexed by song number."""
-
-    @property
-    def n_buckets(self) -> int:
-        """Number of buckets, including empty ones."""
-
-    def lists(self, bucket: int) -> tuple[Int64Array, Int32Array]:
-        """Return the start of each owner's songs, (U + 1,), and the songs, (P,)."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class MemoryFeed:
-    """Sequences in memory, with the interface of prepared ones."""
-
-    sequences: Sequences
-    n_buckets: int
-    bucket_of: Int32Array  # (U,)
-
-    @property
-    def song_ids(self) -> tuple[str, ...]:
-        """Song ids, indexed by song number."""
-        return self.sequences.song_ids
-
-    def lists(self, bucket: int) -> tuple[Int64Array, Int32Array]:
-        """Return the start of each owner's songs, (U + 1,), and the songs, (P,)."""
-        part = self.sequences.take(self.bucket_of == bucket)
-        return part.starts, part.song
-
-
-def split_in_buckets(sequences: Sequences, n_buckets: int) -> MemoryFeed:
-    """Assign sequences to buckets; their owners must be sorted by id."""
-    return MemoryFeed(sequences, n_buckets, buckets_of(sequences.owner_ids, n_buckets))
-
-
 @dataclass(frozen=True, eq=False)
 class PreparedLog:
     """A folder of prepared listening, written by `audiorec.listening.prepare`."""
@@ -136,12 +93,6 @@ class PreparedLog:
         with TableFile.open(self.path / bucket_name(bucket)) as file:
             check_columns(file.schema, BUCKET_SCHEMA, of_types=False)
             return file.read(columns or BUCKET_SCHEMA.names)
-
-    def lists(self, bucket: int) -> tuple[Int64Array, Int32Array]:
-        """Return the start of each owner's songs, (U + 1,), and the songs, (P,)."""
-        starts, song = _flat(self.table(bucket, ["songs"]).column("songs"), np.int32)
-        self._check_songs(bucket, song)
-        return starts, song
 
     def sequences(self, bucket: int) -> Sequences:
         """Read the sequences of one bucket, as `RecallData` takes them."""
@@ -205,89 +156,6 @@ def read_prepared(path: Path) -> PreparedLog:
     if not good or not 1 <= about["buckets"] <= MAX_BUCKETS:
         raise StoreError(f"{path / MANIFEST}: damaged: its counts are invalid")
     return PreparedLog(path, about)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PaddedBatch:
-    """The newest songs of B owners, oldest first, padded at the end."""
-
-    song: Int32Array  # (B, L): `PADDING` after the last song
-    length: Int64Array  # (B,)
-
-    @property
-    def is_song(self) -> BoolArray:
-        """Mask of the positions that hold a song: shape (B, L), bool."""
-        mask: BoolArray = self.song != PADDING
-        return mask
-
-
-def padded_batches(
-    feed: Feed, size: int, length: int, *, seed: int, epoch: int = 0, shortest: int = 1
-) -> Iterator[PaddedBatch]:
-    """Yield padded batches of every owner's newest songs, shuffled by seed and epoch.
-
-    The buckets are shuffled, and so are the owners within each; the remainder of a bucket is
-    filled up from the next.
-
-    Parameters
-    ----------
-    feed : Feed
-    size : int
-        Owners per batch; the last batch may be smaller.
-    length : int
-        Maximum songs per owner.
-    shortest : int
-        Owners with fewer songs are skipped.
-
-    Raises
-    ------
-    InputError
-        If `size`, `length` or `shortest` is below 1.
-    """
-    if min(size, length, shortest) < 1:
-        raise InputError("batch size, length and shortest must be at least 1")
-    rng = np.random.default_rng([seed, epoch])
-    rest: list[tuple[Int32Array, Int64Array]] = []
-    waiting = 0
-    for bucket in rng.permutation(feed.n_buckets).tolist():
-        starts, song = feed.lists(bucket)
-        owners = np.flatnonzero(np.diff(starts) >= shortest)
-        owners = rng.permutation(owners)
-        at = 0
-        while at < len(owners):
-            rows = owners[at : at + size - waiting]
-            at += len(rows)
-            rest.append(_newest(starts, song, rows, length))
-            waiting += len(rows)
-            if waiting == size:
-                yield _batch(rest)
-                rest, waiting = [], 0
-    if rest:
-        yield _batch(rest)
-
-
-def _newest(
-    starts: Int64Array, song: Int32Array, rows: Int64Array, length: int
-) -> tuple[Int32Array, Int64Array]:
-    stop = starts[rows + 1]
-    counts = np.minimum(stop - starts[rows], length)
-    place = np.arange(counts.max())
-    at = (stop - counts)[:, None] + place
-    there = place < counts[:, None]
-    padded = np.where(there, song[np.minimum(at, len(song) - 1)], np.int32(PADDING))
-    return padded, counts
-
-
-def _batch(parts: list[tuple[Int32Array, Int64Array]]) -> PaddedBatch:
-    if len(parts) == 1:
-        return PaddedBatch(*parts[0])
-    widest = max(songs.shape[1] for songs, _ in parts)
-    songs = np.full((sum(len(s) for s, _ in parts), widest), PADDING, np.int32)
-    row = 0
-    for part, _ in parts:
-        songs[row : row + len(part), : part.shape[1]] = part
-        row += len(part)
-    return PaddedBatch(songs, np.concatenate([counts for _, counts in parts]))
 
 
 def _flat(column: Any, kind: npt.DTypeLike) -> tuple[Int64Array, npt.NDArray[Any]]:

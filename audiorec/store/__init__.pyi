@@ -9,7 +9,6 @@ from audiorec.store.aliases import alias_table as alias_table
 from audiorec.store.aliases import resolve as resolve
 from audiorec.store.aliases import write_aliases as write_aliases
 from audiorec.store.compact import combine as combine
-from audiorec.store.compact import merge_stores as merge_stores
 from audiorec.store.embeddings import EmbeddingTable as EmbeddingTable
 from audiorec.store.embeddings import ForeignTable as ForeignTable
 from audiorec.store.embeddings import content_id as content_id

@@ -2,7 +2,6 @@
 
     compact(parts, "vecs.parquet")                            vectors alone
     combine({Kind.VECTORS: parts, Kind.SCORES: more}, {...})  everything of a store at once
-    merge_stores(["home.parquet", "work.parquet"], "all.parquet")  stores of one extractor
 
 The output depends only on the rows: not on the order of the parts, nor on how rows are divided
 among them, nor on parts that are given twice. Rows are streamed, so memory holds one batch per
@@ -299,7 +298,6 @@ V = TypeVar("V")
 PLACING_ORDER = (Kind.SCORES, Kind.FEATURES, Kind.ERRORS, Kind.VECTORS)
 JOINER = ", "  # between the versions of audiorec that made the parts
 # Policies of a merge, where rows of the same audio may differ.
-_POLICIES: Mapping[str, OnDuplicate] = {"error": "same", "first": "first"}
 
 
 def compact(parts: Sequence[Path], out: Path, *, on_duplicate: OnDuplicate = "error") -> int:
@@ -553,41 +551,3 @@ def _locked(out: Path, targets: Mapping[Kind, Path]) -> Iterator[tuple[RunFolder
                 staged_path(target, folder.path).unlink(missing_ok=True)
             folder.clear()
         folder.release(remove=clean)
-
-
-def merge_stores(
-    stores: Sequence[Path],
-    out: Path,
-    *,
-    on_duplicate: Literal["error", "first"] = "error",
-    beside: Mapping[Kind, tuple[Sequence[Path], Path]] | None = None,
-) -> dict[Kind, int]:
-    """Merge two or more stores, and files beside them; return the number of rows by kind.
-
-    Parameters
-    ----------
-    stores : sequence of Path
-        Two or more ``vecs.parquet``; `out` may be one of them.
-    out : Path
-        Replaced if it exists, atomically together with the files beside it.
-    on_duplicate : {"error", "first"}
-        What to do if two different songs have the same id.
-    beside : mapping of Kind to (sequence of Path, Path), optional
-        Scores, features or failures to merge as well: their parts and their output.
-
-    Raises
-    ------
-    SpecMismatchError
-        If the stores are from different extractors; names both and what differs.
-    InputError
-        If there are fewer than two stores, or two songs have the same id; names both stores.
-    StoreError
-        If a file is damaged.
-    """
-    if len({path.resolve() for path in stores}) < 2:
-        raise InputError("merge takes two stores or more")
-    parts: dict[Kind, Sequence[Path]] = {Kind.VECTORS: stores}
-    outputs = {Kind.VECTORS: out}
-    for kind, (paths, target) in (beside or {}).items():
-        parts[kind], outputs[kind] = paths, target
-    return combine(parts, outputs, on_duplicate=_POLICIES[on_duplicate])

@@ -14,7 +14,7 @@ from audiorec.engines.tasks import engine_of
 from audiorec.errors import InputError, LostBlocksError, MissingStoreError, StoreError
 from audiorec.listening import prepare as module
 from audiorec.listening.events import RowsError
-from audiorec.listening.feed import buckets_of, padded_batches, read_prepared, split_in_buckets
+from audiorec.listening.feed import buckets_of, read_prepared
 from audiorec.listening.interactions import read_interactions
 from audiorec.listening.prepare import PrepareSpec, prepare
 from audiorec.listening.sequences import to_sequences
@@ -69,36 +69,6 @@ def test_prepared_sequences_are_those_of_memory(log, tmp_path, by):
     assert {k: v for part in parts for k, v in part.items()} == owners(plain)
     assert manifest["plays"] == len(plain.song)
     assert not (tmp_path / "fed.run").exists()
-
-
-@pytest.mark.parametrize("shortest", [1, 3])
-def test_same_seed_same_batches_in_memory_or_prepared(log, tmp_path, shortest):
-    prepare(log, tmp_path / "fed", PrepareSpec(buckets=5))
-    plain = to_sequences(read_interactions(log))
-    feeds = [read_prepared(tmp_path / "fed"), split_in_buckets(plain, 5)]
-    options = {"size": 16, "length": 6, "seed": 4, "shortest": shortest}
-    one, other = (list(padded_batches(feed, **options)) for feed in feeds)
-    assert len(one) == len(other) > 5
-    for a, b in zip(one, other, strict=True):
-        assert np.array_equal(a.song, b.song)
-        assert np.array_equal(a.length, b.length)
-        assert np.array_equal(a.is_song.sum(axis=1), a.length)
-    sizes = [len(batch.length) for batch in one]
-    assert set(sizes[:-1]) == {16}
-    assert sum(sizes) == (plain.lengths >= shortest).sum()
-    again = next(padded_batches(feeds[1], **options, epoch=1))
-    assert not np.array_equal(again.song, one[0].song)
-
-
-def test_batches_hold_the_newest_songs_padded_at_the_end():
-    from audiorec.listening.sequences import Sequences
-
-    plays = Sequences.from_lists([["a", "b", "c"], ["b"], []], ["u", "v", "w"])
-    (batch,) = padded_batches(split_in_buckets(plays, 1), size=9, length=2, seed=0)
-    rows = sorted(zip(batch.length.tolist(), batch.song.tolist(), strict=True))
-    assert rows == [(1, [1, -1]), (2, [1, 2])]
-    with pytest.raises(InputError, match="at least 1"):
-        next(padded_batches(split_in_buckets(plays, 1), size=0, length=2, seed=0))
 
 
 def test_buckets_follow_from_the_bytes_of_an_id():

@@ -92,7 +92,7 @@ def train(folder: Path, world: Any, recipe: str) -> None:
     address = f"127.0.0.1:{rehearse.free_port()}"
     rehearse.write_parties(folder, world, address=address, recipe=recipe, model="two-tower")
     for role, other in zip(rehearse.PARTIES, reversed(rehearse.PARTIES), strict=True):
-        rehearse.run(folder / role, "federated keys --out keys")
+        rehearse.run(folder / role, f"federated align --config {role}.toml")
         certificate = (folder / role / "keys" / "certificate.pem").read_bytes()
         (folder / other / f"{role}.pem").write_bytes(certificate)
     rehearse.both(folder, "align --yes", prefix={})

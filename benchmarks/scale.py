@@ -109,21 +109,31 @@ def youtube_dnn(folder: Path, plays: int) -> list[str]:
     """Make a log; an epoch chooses, one learns everything."""
     write_log(folder / "plays.parquet", plays, plays // PLAYS, max(100, plays // 200))
     words = ["recall", "train", "youtube-dnn", "-i", "plays.parquet", "--out", "model"]
-    return [*words, "--epochs", "1", "--set", f"dimension={WIDTH}"]
+    return [*words, "--set", "max_epochs=1", "--set", f"dimension={WIDTH}"]
 
 
 def song2vec(folder: Path, plays: int) -> list[str]:
     """Make a log; one epoch, without facts."""
     write_log(folder / "plays.parquet", plays, plays // PLAYS, max(100, plays // 200))
-    words = ["recall", "train", "song2vec", "-i", "plays.parquet", "--out", "model", "--gamma", "0"]
-    return [*words, "--epochs", "1", "--set", f"dimension={WIDTH}", "--set", "choose=false"]
+    words = [
+        "recall",
+        "train",
+        "song2vec",
+        "-i",
+        "plays.parquet",
+        "--out",
+        "model",
+        "--set",
+        "gamma=0",
+    ]
+    return [*words, "--set", "max_epochs=1", "--set", f"dimension={WIDTH}", "--set", "choose=false"]
 
 
 def model_of(folder: Path, songs: int, users: int) -> None:
     """Train a model of so many songs, and write the listening of some users."""
     write_log(folder / "plays.parquet", max(2 * songs, 40_000), users, songs)
     words = ["recall", "train", "youtube-dnn", "-i", "plays.parquet", "--out", "model"]
-    audiorec(folder, [*words, "--epochs", "1", "--set", f"dimension={WIDTH}"])
+    audiorec(folder, [*words, "--set", "max_epochs=1", "--set", f"dimension={WIDTH}"])
     write_log(folder / "some.parquet", PLAYS * users, users, min(songs, PLAYS * users))
 
 

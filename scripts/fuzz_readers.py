@@ -225,7 +225,7 @@ _SEVERAL = (
 )
 _COLD = ("cold-start", "songs", "--songs", "embeddings.parquet", "--users", "users.parquet")
 _EMBED_USERS = ("recall", "users", "taste", "-i", "interactions.csv")
-_EMBED_SONGS = ("recall", "songs", "audio_model", "--features", "features.parquet")
+_EMBED_SONGS = ("recall", "songs", "audio_model", "--vectors", "features.parquet")
 _COMPACT = ("store", "compact", "vecs.parquet", "--out")
 _SIMILAR = ("similar", "song1.flac", "--k", "2")
 COMMANDS: Mapping[str, tuple[tuple[str, ...], ...]] = {

@@ -37,16 +37,16 @@ CHANNELS = {  # what each learns from, and what keeps it small
     "recent-likes": ("-v vecs.parquet", ()),
     "nearest-audio": ("-v vecs.parquet", ()),
     "nearest-artist": ("-v vecs.parquet", ()),
-    "sasrec": ("--epochs 1", (*SMALL, "longest=8")),
-    "mind": ("--epochs 1", SMALL),
-    "comirec-sa": ("--epochs 1", SMALL),
-    "song2vec": ("--epochs 1 --triples triples.parquet", SMALL),
-    "eges": ("--epochs 1 --triples triples.parquet", SMALL),
-    "graphsage": ("--epochs 1 --triples triples.parquet", SMALL),
-    "user-audio": ("--epochs 1 -f features.parquet", ("hidden=8",)),
+    "sasrec": ("--set max_epochs=1", (*SMALL, "longest=8")),
+    "mind": ("--set max_epochs=1", SMALL),
+    "comirec-sa": ("--set max_epochs=1", SMALL),
+    "song2vec": ("--set max_epochs=1 --triples triples.parquet", SMALL),
+    "eges": ("--set max_epochs=1 --triples triples.parquet", SMALL),
+    "graphsage": ("--set max_epochs=1 --triples triples.parquet", SMALL),
+    "user-audio": ("--set max_epochs=1 -v features.parquet", ("hidden=8",)),
     "one-way": ("--profiles profiles.csv", SMALL),
-    "two-tower": ("--epochs 1 --profiles profiles.csv", (*SMALL, "hidden=[8]", "width=4")),
-    "mmoe": ("--epochs 1 --profiles profiles.csv", (*SMALL, "hidden=[8]", "width=4")),
+    "two-tower": ("--set max_epochs=1 --profiles profiles.csv", (*SMALL, "hidden=[8]", "width=4")),
+    "mmoe": ("--set max_epochs=1 --profiles profiles.csv", (*SMALL, "hidden=[8]", "width=4")),
 }
 LEFT_OUT = ("metrics.jsonl",)  # of a training, not of the model
 ANSWER = "answer.json"
@@ -125,7 +125,9 @@ def make_recall_run(home: Path, target: Path) -> None:
 
 def make_interests(home: Path, target: Path) -> None:
     """Write users as several embeddings each."""
-    audiorec(home, "recall train comirec-sa -i plays.csv --epochs 1 -q --out m --set dimension=8")
+    audiorec(
+        home, "recall train comirec-sa -i plays.csv --set max_epochs=1 -q --out m --set dimension=8"
+    )
     audiorec(home, "recall users m -i plays.csv --explain --out users.parquet")
     shutil.copy(home / "users.parquet", target)
 
@@ -161,8 +163,9 @@ def make_undo(home: Path, target: Path) -> None:
     clip = ROOT / "fixtures" / "audio" / "jazz-vibraphone.mp3"
     shutil.copy(clip, home / "music" / "song.mp3")
     audiorec(home, "extract music --out own.parquet -q -j1")
-    audiorec(home, "retag music -v own.parquet --write --save-undo undo.jsonl -q")
-    text = (home / "undo.jsonl").read_text()
+    audiorec(home, "retag music -v own.parquet --write -q")
+    (undo,) = home.glob("retag-*.undo.jsonl")
+    text = undo.read_text()
     records = [Record.from_line(line.encode()) for line in text.splitlines()]
     lines = [replace(record, path="/music/song.mp3").to_line() for record in records]
     target.write_bytes(b"".join(lines))

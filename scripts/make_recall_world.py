@@ -4,7 +4,7 @@
 
 =====================  ==================================================================
 ``songs.parquet``      real: names, artists, dates, popularity, 12 numbers of the audio
-``numbers.parquet``    real: the 12 numbers, standardised, for ``recall ... --songs``
+``numbers.parquet``    real: the 12 numbers, standardised, for ``recall ... --vectors``
 ``playlists.parquet``  real: lists of 10 to 2,000 songs, as a log by ``list_id``
 ``counts.parquet``     real: how often users of Last.fm played artists of the catalogue
 ``sessions.parquet``   made up: users, times, and which song follows which

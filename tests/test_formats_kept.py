@@ -57,7 +57,7 @@ def head(path):
     if path.stem != "head-v1":
         Head.load(path)
         return
-    with pytest.raises(AudiorecError, match=r"train it again \(audiorec heads train LABELS"):
+    with pytest.raises(AudiorecError, match=r"train it again \(audiorec heads LABELS"):
         Head.load(path)
 
 

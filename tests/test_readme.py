@@ -25,9 +25,9 @@ NEEDS = {
 }  # a command, and what its extra brings
 # Fewer days and epochs than a person would wait for.
 BUDGET = {
-    "listening simulate": "--users 80 --set days=30",
-    "recall train youtube-dnn": "--epochs 2",
-    "recall train user-audio": "--epochs 1",
+    "listening simulate": "--set users=80 --set days=30",
+    "recall train youtube-dnn": "--set max_epochs=2",
+    "recall train user-audio": "--set max_epochs=1",
     "extract": "--jobs 1 --quiet",
     "browse": "--no-open",
     "start": "--no-open --once --jobs 1",

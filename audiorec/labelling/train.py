@@ -98,22 +98,55 @@ MIN_SCALE = 1e-3  # below it a column is constant up to noise, which must not be
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeadRecipe:
-    """Hyper-parameters of training a head."""
+    """Hyper-parameters of training a head.
 
-    hidden: tuple[int, ...] = (64,)  # units of the dense layers; empty for a linear head
-    dropout: float = 0.3  # of hidden units
-    input_dropout: float = 0.0  # of input columns
-    learning_rate: float = 1e-3  # AdamW
+    Attributes
+    ----------
+    hidden : tuple of int
+        Units of the dense layers; 0 for a linear head.
+    dropout : float
+        Of hidden units.
+    input_dropout : float
+        Of input columns.
+    learning_rate, weight_decay : float
+        Of AdamW.
+    label_smoothing : float
+        Share of each target that is spread over all classes.
+    batch_size : int
+        Rows.
+    max_epochs : int
+        Training may stop earlier.
+    patience : int
+        Epochs without a lower held-out loss before it stops.
+    early_stopping : bool
+        If not, always `max_epochs`: for folds that do not represent the target.
+    folds : int
+        Parts that are held out in turn; groups stay together.
+    balanced : bool
+        Whether all classes have the same total weight.
+    calibration : {"vector", "temperature", "none"}
+        One scale and bias per class, one scale for all, or none.
+    seed : int
+        Of folds, first weights and batches.
+    """
+
+    hidden: tuple[int, ...] = (64,)
+    dropout: float = 0.3
+    input_dropout: float = 0.0
+    learning_rate: float = 1e-3
     weight_decay: float = 1e-2
     label_smoothing: float = 0.05
-    batch_size: int = 256  # rows
+    batch_size: int = 256
     max_epochs: int = 60
-    patience: int = 10  # epochs without a lower held-out loss
-    early_stopping: bool = True  # False: always `max_epochs`, if folds do not represent the target
+    patience: int = 10
+    early_stopping: bool = True
     folds: int = 5
-    balanced: bool = True  # all classes have the same total weight
+    balanced: bool = True
     calibration: Calibration = "vector"
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "hidden", tuple(units for units in self.hidden if units))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -24,6 +24,8 @@ class LogReading:
         Plays to leave out: flood, looped, skip-chain, shared-device.
     skip_bad_rows : bool
         Leave out rows that cannot be used, instead of refusing the log.
+    likes : bool
+        Histories are liked songs instead of plays.
     rule : Path, optional
         Rule for liked songs, in TOML or JSON.
     by : {"user", "session", "list"}, optional
@@ -32,6 +34,7 @@ class LogReading:
 
     filter: tuple[str, ...] = ()
     skip_bad_rows: bool = False
+    likes: bool = False
     rule: Path | None = None
     by: By | None = None
 

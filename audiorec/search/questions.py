@@ -233,9 +233,7 @@ class PlaylistQuestion(Question):
             "vocal:0.1..0.9..0.1; or the tempo: bpm:90..140.",
         ),
     ] = ()
-    artist_gap: Annotated[
-        int, chooses(min=0, help="Songs between two songs of one artist.", panel=ADVANCED)
-    ] = 3
+    artist_gap: int = 3
     choice: Choice = SPREAD
     mean: bool = False
     words: WordsOption = ""

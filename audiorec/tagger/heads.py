@@ -46,7 +46,7 @@ FORMAT_VERSION = 2  # 1 had no front end: songs were not normalised in loudness
 METADATA_KEY = "audiorec_head"
 BLOCK_SEGMENTS = 256  # scored at a time
 MAX_LAYERS = 8  # a file that claims more is damaged
-TRAIN_AGAIN = "train it again (audiorec heads train LABELS --task NAME --out FOLDER)"
+TRAIN_AGAIN = "train it again (audiorec heads LABELS --task NAME --out FOLDER)"
 MAX_JSON_BYTES = 16 << 20
 MAX_FILE_BYTES = 256 << 20  # a head is a few hundred kB
 

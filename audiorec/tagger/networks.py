@@ -1,7 +1,7 @@
 """The networks of a run: the shipped ones, or one that a user added.
 
     shipped  ──ShippedNetworks──▶  msd and the shipped heads
-    mn04/    ──AddedNetwork──▶     one network, scored by heads trained on it or by its own tags
+    mn04/    ──AddedNetwork──▶     one network, scored by headsed on it or by its own tags
 
 All networks of a run get the same segments, so a run never mixes shipped and added ones.
 """

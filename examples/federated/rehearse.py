@@ -157,7 +157,7 @@ def rehearse(folder, data=None, *, model="one-way", address=None, prefix=None, e
     recipe = f"{SMALL}{epochs}" if is_small else ""  # the usual one
     held = write_parties(folder, world, address=address, recipe=recipe, model=model)
     for role, other in zip(PARTIES, reversed(PARTIES), strict=True):
-        run(folder / role, "federated keys --out keys")
+        run(folder / role, f"federated align --config {role}.toml")
         certificate = (folder / role / "keys" / "certificate.pem").read_bytes()
         (folder / other / f"{role}.pem").write_bytes(certificate)
     print("keys: made, and certificates exchanged")

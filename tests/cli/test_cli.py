@@ -376,19 +376,19 @@ def test_a_head_of_ones_own_from_labels_to_use(home, tmp_path):
     ]
     labels = tmp_path / "labels.csv"
     labels.write_text("path,label,song_id\n" + "\n".join(rows) + "\n")
-    result = audiorec("heads", "train", labels, "--task", "mood", "--out", tmp_path / "mood", "-q")
+    result = audiorec("heads", labels, "--task", "mood", "--out", tmp_path / "mood", "-q")
     assert result.returncode == 0, result.stderr
     assert "by song: accuracy" in result.stdout
     assert "No groups were given" in result.stderr
     assert {"head.safetensors", "figures.json", "MODEL_CARD.md"} <= {
         p.name for p in (tmp_path / "mood").iterdir()
     }
-    judged = audiorec("heads", "evaluate", tmp_path / "mood", labels, "--json", "-q")
+    judged = audiorec("heads", labels, "--evaluate", tmp_path / "mood", "--json", "-q")
     assert judged.returncode == 0, judged.stderr
     assert json.loads(judged.stdout)["by_song"]["songs"] == 4
     if importlib.util.find_spec("matplotlib"):
         drawn = audiorec(
-            "heads", "evaluate", tmp_path / "mood", labels, "--pictures", tmp_path / "p", "-q"
+            "heads", labels, "--evaluate", tmp_path / "mood", "--pictures", tmp_path / "p", "-q"
         )
         assert drawn.returncode == 0, drawn.stderr
         names = sorted(p.name for p in (tmp_path / "p").iterdir())

@@ -43,7 +43,8 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_keys_are_made_and_the_fingerprint_is_read_out(folder, audiorec):
-    code, out, err = audiorec("federated", "keys", "--out", "k", "--json")
+    (folder / "music.toml").write_text(MUSIC.replace('keys = "keys"', 'keys = "k"'))
+    code, out, err = audiorec("federated", "align", "-c", "music.toml", "--json")
     assert code == 0, err
     found = json.loads(out)
     assert re.fullmatch(r"([0-9a-f]{4} ){15}[0-9a-f]{4}", found["fingerprint"])
@@ -51,9 +52,14 @@ def test_keys_are_made_and_the_fingerprint_is_read_out(folder, audiorec):
     assert stat.S_IMODE((folder / "k" / "key.pem").stat().st_mode) == 0o600
     assert b"BEGIN CERTIFICATE" in read_certificate(folder / "k" / "certificate.pem")
     assert "PRIVATE" not in out + err
-    code, _, err = audiorec("federated", "keys", "--out", "k")
-    assert code == 2
-    assert "already exists" in err
+    made = (folder / "k" / "key.pem").read_bytes()
+    code, out, _ = audiorec("federated", "align", "-c", "music.toml", "--json")
+    assert (code, "certificate" in json.loads(out)) == (0, False)
+    (folder / "k" / "certificate.pem").unlink()
+    assert audiorec("federated", "align", "-c", "music.toml")[0] == 0
+    assert (folder / "k" / "key.pem").read_bytes() == made  # never replaced
+    with pytest.raises(InputError, match="has a key already"):
+        make_keys(folder / "k")
 
 
 def test_an_alignment_says_what_it_would_do_and_sends_nothing(folder, audiorec):
@@ -97,7 +103,7 @@ def test_ids_may_be_a_table(folder, audiorec):
     [
         ('peers = ["a.pem"]', "peers is now peer, one certificate"),
         ('addresses = ["127.0.0.1:1"]', "addresses is now address, one text"),
-        ("watch = true", "watch is gone: federated audit with --other-config"),
+        ("watch = true", "watch is gone: federated audit with the settings of both"),
         ('address = "127.0.0.1"', "address must be host:port"),
         ('address = "127.0.0.1:99999"', "address must be host:port"),
         ('role = "boss"', "role must be"),
@@ -125,14 +131,14 @@ MISTAKES = [
     ("train -c music.toml", 2, r"aligned\.parquet: no such file; align with the other party"),
     ("users -c partner.toml -o v.parquet", 2, "federated users is now: audiorec recall users"),
     ("train -c music.toml --role music", 2, r"federated --role is now: .*stands in the settings"),
-    ("keys --out k --role music", 2, r"federated keys --role is now: audiorec federated keys"),
+    ("keys --out k --role music", 2, "federated keys is now: audiorec federated align"),
     ("release -c music.toml -o out", 2, "give --epsilon at the music side, or --from"),
     ("release -c partner.toml --epsilon 1 -o out", 2, "give --epsilon at the music side"),
     ("release -c music.toml --epsilon 1 -o out", 2, r"aligned\.parquet: no such file"),
     ("release -c partner.toml --from nowhere -o out", 2, "nowhere: no such folder"),
     ("audit -c music.toml", 2, "model: no such folder"),
     (
-        "audit -c music.toml --other-config music.toml",
+        "audit -c music.toml -c music.toml",
         2,
         "needs the settings of music and of the partner",
     ),

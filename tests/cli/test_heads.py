@@ -20,7 +20,7 @@ SONGS = [
 
 @pytest.fixture(scope="session")
 def mood(tmp_path_factory):
-    """A folder like that of `heads train`: two classes of mood from the tags of msd."""
+    """A folder like that of `heads`: two classes of mood from the tags of msd."""
     folder = tmp_path_factory.mktemp("mood")
     rng = np.random.default_rng(0)
     Head(

@@ -12,7 +12,16 @@ from audiorec.store.embeddings import EmbeddingTable
 
 # One genre a user: by default such interests are one.
 APART = ("--set", "one_above=1")
-SETTINGS = ("--set", "dimension=8", "--set", "negatives=20", *APART, "--epochs", 2, "--quiet")
+SETTINGS = (
+    "--set",
+    "dimension=8",
+    "--set",
+    "negatives=20",
+    *APART,
+    "--set",
+    "max_epochs=2",
+    "--quiet",
+)
 
 
 @pytest.fixture
@@ -92,7 +101,17 @@ def test_what_cannot_be_compared(home, audiorec, words, said):
 
 def test_only_models_of_several_interests_are_explained(home, audiorec):
     needs("torch")
-    words = ("recall", "train", "youtube-dnn", "-i", "plays.csv", "--epochs", 1, "--out", "one")
+    words = (
+        "recall",
+        "train",
+        "youtube-dnn",
+        "-i",
+        "plays.csv",
+        "--set",
+        "max_epochs=1",
+        "--out",
+        "one",
+    )
     assert audiorec(*words, "--quiet")[0] == 0
     words = ("recall", "users", "one", "-i", "plays.csv", "--explain", "--out", "users.parquet")
     code, _, err = audiorec(*words)

@@ -47,8 +47,8 @@ def home(tmp_path_factory):
     result = audiorec(
         "listening",
         "simulate",
-        "--users",
-        200,
+        "--set",
+        "users=200",
         "--set",
         "days=60",
         "--set",

@@ -58,12 +58,12 @@ def test_a_training_that_was_stopped_says_so(plays, audiorec, monkeypatch):
         told.append(task.arguments)
 
     monkeypatch.setattr(process_options.ProcessOptions, "_run", run)
-    words = "recall train sasrec -i plays.csv -o out --processes 3 --epochs 2"
+    words = "recall train sasrec -i plays.csv -o out --processes 3 --set max_epochs=2"
     code, _, err = audiorec(*words.split())
     assert code == 130
     assert err.splitlines()[0] == "3 processes with torchrun on this machine"
     assert "run the same command to resume" in err
-    assert told[0]["recipe"]["epochs"] == 2
+    assert told[0]["settings"] == ["max_epochs=2"]
     assert told[0]["log"] == {"path": str(plays / "plays.csv")}
 
 
@@ -73,7 +73,7 @@ def test_prepared_listening_trains_as_its_log_does(plays, audiorec):
         assert audiorec(*f"recall train rules -i {log} -o {out}".split())[0] == 0
     one, other = (plays / n / "model.safetensors" for n in ("a", "b"))
     assert one.read_bytes() == other.read_bytes()
-    code, _, err = audiorec(*"recall train rules -i prepared -o c --likes".split())
+    code, _, err = audiorec(*"recall train rules -i prepared -o c --reading likes".split())
     assert (code, "prepared listening has only plays" in err) == (2, True)
     code, _, err = audiorec(*"recall train rules -i prepared -o c --reading by=session".split())
     assert (code, "was prepared by user" in err) == (2, True)

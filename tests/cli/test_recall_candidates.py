@@ -146,7 +146,7 @@ def test_a_model_keeps_how_it_was_trained(playlists, audiorec):
 
 def test_song2vec_says_and_keeps_it_too(playlists, audiorec):
     needs("torch")
-    train = "recall train song2vec -i lists.csv --epochs 1 --out model"
+    train = "recall train song2vec -i lists.csv --set max_epochs=1 --out model"
     code, _, err = audiorec(*train.split())
     assert (code, "--reading by=list trains on them" in err) == (2, True), err
     assert audiorec(*train.split(), "--reading", "by=list")[0] == 0

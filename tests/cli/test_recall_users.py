@@ -36,8 +36,17 @@ def home(tmp_path, monkeypatch):
 
 def trained(audiorec, *more, epochs=2):
     code, out, err = audiorec(
-        *("recall", "train", "youtube-dnn", "-i", "plays.csv", "--likes", "--vectors"),
-        *("vecs.parquet", "--epochs", epochs, "--set", "dimension=6", "--out", "model", "--json"),
+        *("recall", "train", "youtube-dnn", "-i", "plays.csv", "--reading", "likes", "--vectors"),
+        *(
+            "vecs.parquet",
+            "--set",
+            f"max_epochs={epochs}",
+            "--set",
+            "dimension=6",
+            "--out",
+            "model",
+            "--json",
+        ),
         *more,
     )
     assert code == 0, err
@@ -54,7 +63,17 @@ def test_users_by_history_and_by_profile(home, audiorec):
     assert all(len(line) <= 80 for line in err.splitlines())
     assert "refit, epoch 1: loss" in err
     code, out, err = audiorec(
-        *("recall", "users", "model", "-i", "plays.csv", "--likes", "--out", "users.parquet"),
+        *(
+            "recall",
+            "users",
+            "model",
+            "-i",
+            "plays.csv",
+            "--reading",
+            "likes",
+            "--out",
+            "users.parquet",
+        ),
         *("--profiles", "profiles.csv"),
     )
     assert code == 0, err
@@ -67,8 +86,9 @@ def test_users_by_history_and_by_profile(home, audiorec):
     code, out, err = audiorec("recall", "songs", "model", "--out", "s.parquet", "--json")
     assert code == 0, err
     assert json.loads(out)["model_id"] == document["model_id"]
-    code, out, err = audiorec("recall", "candidates", "model", "-i", "plays.csv", "--likes",
-        "--profiles", "profiles.csv", "--k", 3, "--out", "c.parquet")  # fmt: skip
+    code, out, err = audiorec("recall", "candidates", "model", "-i", "plays.csv",
+        "--reading", "likes", "--profiles", "profiles.csv",
+        "--k", 3, "--out", "c.parquet")  # fmt: skip
     assert code == 0, err
     assert pq.read_table("c.parquet").column("user_id").to_pylist().count("new") == 3
 
@@ -80,7 +100,7 @@ def test_who_is_not_known_is_left_out(home, audiorec):
         "user_id,song_id,timestamp,event\nx,nowhere,2024-05-01T10:00:00Z,like\n"
     )
     code, _, err = audiorec(
-        "recall", "users", "model", "-i", "few.csv", "--likes", "--out", "u.parquet"
+        "recall", "users", "model", "-i", "few.csv", "--reading", "likes", "--out", "u.parquet"
     )
     assert code == 2
     assert "few.csv: no user has a profile or has played a song that model knows" in err
@@ -104,8 +124,8 @@ def test_import_normalises(home, audiorec):
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("train", "recall train youtube-dnn --likes"),
-        ("embed", "recall users model --likes"),
+        ("train", "recall train youtube-dnn --reading likes"),
+        ("embed", "recall users model --reading likes"),
         ("songs", "recall songs model"),
         ("import", "recall users --import TABLE"),
     ],
@@ -126,10 +146,10 @@ def test_an_old_name_is_answered_with_the_new_one(audiorec, old, new):
         (["users", "--import", "plays.csv", "--out", "u"], 4, "rows 1 and 2 have the id|cannot be"),
         (["users", "--import", "vecs.parquet", "--out", "u"], 4, "needs one column 'user_id'"),
         (["users", "OLD", "-i", "plays.csv", "--out", "u"], 4, "recall train youtube-dnn"),
-        ("train youtube-dnn -i plays.csv --likes -o m --set id_width=0".split(),
+        ("train youtube-dnn -i plays.csv --reading likes -o m --set id_width=0".split(),
             2, "needs song vectors, or ids"),
         (["users", "POPULAR", "--profiles", "profiles.csv", "--out", "u"], 2, "has no embeddings"),
-        (["list", "popular-music"], 2, "unknown channel 'popular-music'; there are: als"),
+        (["train", "popular-music"], 2, "unknown channel 'popular-music'; there are: als"),
     ],
 )  # fmt: skip
 def test_a_users_mistake_is_one_clear_line(home, audiorec, arguments, code, message):
@@ -147,11 +167,11 @@ def test_a_users_mistake_is_one_clear_line(home, audiorec, arguments, code, mess
 
 
 def test_list_says_what_can_be_set(audiorec):
-    code, out, err = audiorec("recall", "list", "youtube-dnn")
+    code, out, err = audiorec("recall", "train", "youtube-dnn")
     assert code == 0, err
     rows = dict(line.split("\t", 1) for line in out.splitlines())
     assert rows["hidden"].startswith("[128, 64]\ttuple[int, ...]\tUnits of the dense layers")
-    code, out, err = audiorec("recall", "list", "youtube-dnn", "--json")
+    code, out, err = audiorec("recall", "train", "youtube-dnn", "--json")
     settings = {s["name"]: s for s in json.loads(out)["settings"]}
     assert settings["half_life_plays"]["default"] > 0
     assert settings["half_life_plays"]["type"] == "float | None"

@@ -121,7 +121,7 @@ def test_mistakes(home, audiorec):
         ("retag music --field tempo", "no field tempo"),
         ("retag music --undo gone", "gone: no such undo file"),
         ("retag music --undo x --replace", "--undo can only be combined with"),
-        ("retag . --save-undo music/in/birds.ogg --write", "is not an undo file"),
+        ("retag music --save-undo x", "is now: audiorec retag (the undo file is a new one"),
     ):
         code, out, err = audiorec(*line.split())
         assert (code, out) in ((2, ""), (4, "")), (line, err)

@@ -17,9 +17,9 @@ from safetensors.numpy import load_file
 
 needs("torch")
 
-QUICK = ("--epochs", "2", "--set", "hidden=4", "-q")
+QUICK = ("--set", "max_epochs=2", "--set", "hidden=4", "-q")
 HELD = ("--set", "test=0.25", "--set", "valid=0.2")
-LIKED = "-i log.csv --likes -f features.parquet".split()
+LIKED = "-i log.csv --reading likes -v features.parquet".split()
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_train_writes_a_bundle_and_its_record(train, home):
 
 
 def test_the_same_seed_gives_the_same_model(train):
-    runs = [("a", ()), ("b", ()), ("c", ("--seed", "1"))]
+    runs = [("a", ()), ("b", ()), ("c", ("--set", "seed=1"))]
     ids = [json.loads(train("--json", *more, name=n)[1])["model_id"] for n, more in runs]
     assert ids[0] == ids[1] != ids[2]
 
@@ -89,7 +89,7 @@ def test_users_of_a_history_share_the_models_space(audiorec, train, home, more):
     code, out, err = audiorec(*"recall users model -i plays.csv -o own.parquet --json".split())
     assert code == 0, err
     assert json.loads(out)["users"] == 50
-    code, _, err = audiorec(*"recall songs model -f features.parquet -o e.parquet".split())
+    code, _, err = audiorec(*"recall songs model -v features.parquet -o e.parquet".split())
     assert code == 0, err
     assert (
         read_embeddings("own.parquet")[2]["model_id"] == read_embeddings("e.parquet")[2]["model_id"]
@@ -100,7 +100,7 @@ def test_users_of_a_history_share_the_models_space(audiorec, train, home, more):
 
 def test_embed_the_features(train, audiorec, home):
     train()
-    code, out, err = audiorec(*"recall songs model -f features.parquet -o e.parquet --json".split())
+    code, out, err = audiorec(*"recall songs model -v features.parquet -o e.parquet --json".split())
     assert code == 0, err
     assert json.loads(out)["songs"] == 80
     ids, embeddings, metadata = read_embeddings(home / "e.parquet")
@@ -145,7 +145,7 @@ def test_judged_beside_the_baselines(train, audiorec, home):
         ("model popular --split artists", "judges one trained model: name its folder"),
         ("model --split artists --k 5 10", "--split artists needs a single --k"),
         ("popular --split last -u users.parquet", "--users is for --split artists"),
-        ("popular --split last --likes", "--likes is for --split artists"),
+        ("popular --split last --reading likes", "likes are for --split artists"),
     ],
 )
 def test_held_out_artists_are_judged_for_one_model(home, train, audiorec, words, said):
@@ -159,7 +159,9 @@ def test_judged_on_songs_of_another_catalogue(train, audiorec, home):
     train("--set", "test=0")
     (home / "other").mkdir()
     write_catalogue(home / "other", seed=3)
-    files = "-f other/features.parquet -i other/log.csv --likes -u other/users.parquet".split()
+    files = (
+        "-v other/features.parquet -i other/log.csv --reading likes -u other/users.parquet".split()
+    )
     code, _, err = audiorec("recall", "evaluate", "model", "--split", "artists", *files)
     assert code == 2
     assert "trained on all artists" in err
@@ -183,7 +185,7 @@ def test_users_without_an_embedding_are_not_judged(train, audiorec, home):
 
 
 def test_songs_that_stand_together(audiorec, train, home):
-    words = "recall train user-audio -i log.csv -f features.parquet --likes --set pairs=sessions"
+    words = f"recall train user-audio {' '.join(LIKED)} --set pairs=sessions"
     code, _, err = audiorec(*words.split(), "-o", "m", *QUICK)
     # likes of one user lie a day apart: no two songs stand in one session
     assert code == 2
@@ -191,16 +193,16 @@ def test_songs_that_stand_together(audiorec, train, home):
     assert not (home / "m.run").exists()
     text = (home / "log.csv").read_text().replace(",like", ",playlist")
     (home / "lists.csv").write_text(text)
-    lists = "-i lists.csv --reading by=list -f features.parquet --set pairs=playlists".split()
+    lists = "-i lists.csv --reading by=list -v features.parquet --set pairs=playlists".split()
     model, _, _ = train(log=lists, users=())
     assert json.loads((model / "model.json").read_text())["space"] == ""
-    code, _, err = audiorec(*"recall songs model -f features.parquet -o e.parquet".split())
+    code, _, err = audiorec(*"recall songs model -v features.parquet -o e.parquet".split())
     assert code == 0, err
 
 
 def test_holdout_leaves_out_what_is_judged(audiorec, home):
     shares = "--held-out test=0.25 --held-out valid=0.2"
-    words = f"listening prepare log.csv -f features.parquet {shares} --json"
+    words = f"listening prepare log.csv -v features.parquet {shares} --json"
     code, out, err = audiorec(*words.split(), "-o", home / "known.parquet")
     assert code == 0, err
     report = json.loads(out)
@@ -241,7 +243,7 @@ def test_a_stopped_training_goes_on(train, audiorec, home, monkeypatch):
 
 def test_a_command_that_is_killed_at_random_goes_on(home):
     """Another process dies between two instructions, in either phase; repeated, it ends alike."""
-    slow = ("--epochs", "12", "--set", "patience=12", "--set", "pairs_per_epoch=200")
+    slow = ("--set", "max_epochs=12", "--set", "patience=12", "--set", "pairs_per_epoch=200")
     # Weights from chance gain in training: the second phase has epochs too.
     slow += ("--set", "start=random", "--set", "learning_rate=0.01")
     words = ("recall", "train", "user-audio", *LIKED, "-u", "users.parquet", *slow, *HELD, "-q")
@@ -291,12 +293,12 @@ def test_refuses_sound_of_another_maker(train, audiorec, home):
     write_features(
         home / "odd.parquet", ["a", "b"], np.zeros((2, 6), np.float32), extractor_id="f" * 16
     )
-    code, _, err = audiorec(*"recall songs model -f odd.parquet -o e.parquet".split())
+    code, _, err = audiorec(*"recall songs model -v odd.parquet -o e.parquet".split())
     assert code == 2
     assert "got features of extractor ffffffffffffffff" in err
     code, _, err = audiorec(*"recall songs model -v vecs.parquet -o e.parquet".split())
     assert code == 2
-    assert "give --features, or the audio files" in err
+    assert "give --vectors features.parquet, or the audio files" in err
     assert not (home / "e.parquet").exists()
 
 
@@ -307,12 +309,12 @@ def test_refuses_audio_that_would_be_extracted_otherwise(train, audiorec, home):
     assert code == 2
     assert "trained on features of extractor 0123456789abcdef, this audiorec makes" in err
     assert not (home / "e.parquet.work").exists()
-    code, _, err = audiorec(*"recall songs model songs -f features.parquet -o e.parquet".split())
+    code, _, err = audiorec(*"recall songs model songs -v features.parquet -o e.parquet".split())
     assert code == 2
-    assert "give audio files, or --features or --vectors" in err
+    assert "give audio files or --vectors" in err
     code, _, err = audiorec(*"recall songs model features.parquet -o e.parquet".split())
     assert code == 2
-    assert "pass it with --features or --vectors" in err
+    assert "pass it with --vectors" in err
 
 
 @pytest.mark.parametrize(
@@ -330,7 +332,17 @@ def test_refuses_audio_that_would_be_extracted_otherwise(train, audiorec, home):
 def test_refusals_write_nothing(audiorec, home, changes, message):
     (home / "vecs.parquet").rename(home / "kept.parquet")
     before = {p.name for p in home.iterdir()}
-    words = ("recall", "train", "user-audio", *LIKED, "-o", "m", "--epochs", "0", *changes.split())
+    words = (
+        "recall",
+        "train",
+        "user-audio",
+        *LIKED,
+        "-o",
+        "m",
+        "--set",
+        "max_epochs=0",
+        *changes.split(),
+    )
     code, _, err = audiorec(*words)
     assert (code, message in err) == (2, True), err
     assert {p.name for p in home.iterdir()} == before
@@ -355,7 +367,7 @@ def test_a_metric_model_of_old_is_refused_with_the_command_that_trains_anew(audi
 
     weights = {"linear.weight": np.zeros((2, 2), np.float32)}
     write_bundle(home / "old", tensors=weights, config={"kind": "metric"}, card="# M\n")
-    code, _, err = audiorec(*"recall songs old -f features.parquet -o e.parquet".split())
+    code, _, err = audiorec(*"recall songs old -v features.parquet -o e.parquet".split())
     assert code == 4
     again = "retrain it: audiorec recall train user-audio"
     assert f"a metric model of an earlier version; {again}" in err
@@ -364,7 +376,7 @@ def test_a_metric_model_of_old_is_refused_with_the_command_that_trains_anew(audi
 def test_other_channels_with_a_space_are_judged_by_the_same_command(audiorec, home):
     text = (home / "log.csv").read_text().replace(",like", ",finish")
     (home / "plays.csv").write_text(text)
-    words = "recall train youtube-dnn -i plays.csv -v vecs.parquet --epochs 1 -o model -q"
+    words = "recall train youtube-dnn -i plays.csv -v vecs.parquet --set max_epochs=1 -o model -q"
     assert audiorec(*words.split())[0] == 0
     files = "-i plays.csv -v vecs.parquet".split()
     code, _, err = audiorec("recall", "evaluate", "model", "--split", "artists", *files)

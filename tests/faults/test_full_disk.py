@@ -13,7 +13,7 @@ START = "from audiorec_cli.main import main; main()"
 JOBS = {
     "prepare": "listening prepare plays.csv --out o/out",
     "graph": "listening graph -v vecs.parquet --out o/out",
-    "simulate": "listening simulate -v vecs.parquet --users 20 --out o/out",
+    "simulate": "listening simulate -v vecs.parquet --set users=20 --out o/out",
     "neighbours": "neighbours -v vecs.parquet --out o/out",
     "train": "recall train item-knn -i plays.csv --out o/out",
     "candidates": "recall candidates model -i plays.csv --keep-heard --out o/out",
@@ -21,8 +21,12 @@ JOBS = {
     "run": "recall run --config recall.toml",
 }
 EXTRAS = {
-    "index": ("faiss", "index -v vecs.parquet --out o/out"),
-    "train, by steps": ("torch", "recall train sasrec -i plays.csv --epochs 1 --out o/out"),
+    "index": ("faiss", "index -v vecs.parquet", "vecs.faiss"),
+    "train, by steps": (
+        "torch",
+        "recall train sasrec -i plays.csv --set max_epochs=1 --out o/out",
+        "o/out",
+    ),
 }
 
 
@@ -58,7 +62,7 @@ def ended(folder, words, prelude=""):
     return done.returncode, done.stderr
 
 
-def refused_then_done(home, words):
+def refused_then_done(home, words, made="o/out"):
     (home / "o").mkdir()
     try:
         code, said = ended(home, words, TINY_FILES)
@@ -68,9 +72,10 @@ def refused_then_done(home, words):
         assert "repeat the command" in errors[0]
         finished = ("*.parquet", "model.json", "world.json", "manifest.json", "out")
         assert not [p for name in finished for p in (home / "o").rglob(name) if p.is_file()]
+        assert not (home / made).is_file()
         code, said = ended(home, words)
         assert code == 0, said
-        assert (home / "o" / "out").exists()
+        assert (home / made).exists()
         assert not list((home / "o").glob("*.run"))
     finally:
         subprocess.run(["rm", "-r", str(home / "o")], check=True)
@@ -81,7 +86,7 @@ def test_a_job_on_a_full_disk(home, words):
     refused_then_done(home, words)
 
 
-@pytest.mark.parametrize(("package", "words"), EXTRAS.values(), ids=EXTRAS)
-def test_a_job_of_an_extra_on_a_full_disk(home, package, words):
+@pytest.mark.parametrize(("package", "words", "made"), EXTRAS.values(), ids=EXTRAS)
+def test_a_job_of_an_extra_on_a_full_disk(home, package, words, made):
     needs(package)
-    refused_then_done(home, words)
+    refused_then_done(home, words, made)

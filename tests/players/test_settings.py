@@ -199,7 +199,7 @@ def own(tmp_path, monkeypatch):
 def test_the_users_own_file_counts_and_other_commands_pass_it_by(own, monkeypatch, capsys):
     assert server_names() == ["home"]
     assert read_servers(["home"])[0].url == "http://localhost:1"
-    code, _, err = run_command(monkeypatch, capsys, "recall", "list")
+    code, _, err = run_command(monkeypatch, capsys, "recall", "train")
     assert code == 0, err
 
 

@@ -92,9 +92,9 @@ def test_it_keeps_the_contract(python):
 
 
 def test_it_is_listed_with_its_package_and_its_settings(audiorec):
-    found = json.loads(audiorec("recall", "list", "--json"))["channels"][-1]
+    found = json.loads(audiorec("recall", "train", "--json"))["channels"][-1]
     assert (found["channel"], found["from"]) == ("hour", "audiorec-hour 0.1.0")
-    settings = json.loads(audiorec("recall", "list", "hour", "--json"))["settings"]
+    settings = json.loads(audiorec("recall", "train", "hour", "--json"))["settings"]
     assert [one["name"] for one in settings] == ["hours"]
     assert settings[0]["meaning"].startswith("Length of the cycle")
 

@@ -158,7 +158,7 @@ def test_a_broken_package_hides_no_other_channel(site, tmp_path):
     install(site, "loved_g", code("loved-g"), GROUP, {"loved-g": "loved_g:Loved"})
     install(site, "loved_h", code("loved-h"), GROUP, {})
     script = (
-        "import sys; sys.argv = ['audiorec', 'recall', 'list', '--json']; "
+        "import sys; sys.argv = ['audiorec', 'recall', 'train', '--json']; "
         "from audiorec_cli.main import main; main()"
     )
     found = json.loads(run(script, site, **{VARIABLE: "loved_h:Loved"}))["channels"]

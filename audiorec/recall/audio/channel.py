@@ -213,7 +213,7 @@ class UserAudio(SharedSpace):
         except (KeyError, TypeError, ValueError, InputError) as error:
             raise WeightsError(
                 f"not a valid model of user-audio: {error!r}; train it again: "
-                "audiorec recall train user-audio -i LOG -f FEATURES --out MODEL"
+                "audiorec recall train user-audio -i LOG -v FEATURES --out MODEL"
             ) from error
         channel.hears = _kind_of(channel.spec, channel.recipe)
         channel.tower = {

@@ -183,7 +183,7 @@ class FeatureSongs(SongInputs):
     def __init__(self, sound: Sound, inputs: tuple[str, ...] = ()) -> None:
         file = sound.features
         if file is None:
-            raise InputError("this model reads features of songs: give --features")
+            raise InputError("this model reads features of songs: give --vectors features.parquet")
         if inputs and inputs != file.inputs:
             file = FeatureFile.open(file.path, inputs)
         self.file, self.inputs, self.made_by = file, file.inputs, sound.made_by
@@ -279,7 +279,9 @@ def song_inputs(sound: Sound, recipe: UserAudioRecipe, cache: Path) -> SongInput
     if sound.features is not None:
         return FeatureSongs(sound, recipe.inputs)
     if recipe.inputs not in ((), EMBEDDING, VECTOR):
-        raise InputError("the setting inputs selects columns of features: give --features")
+        raise InputError(
+            "the setting inputs selects columns of features: give --vectors features.parquet"
+        )
     return StoredSongs(sound, recipe.inputs)
 
 

@@ -135,9 +135,7 @@ class _Work:
         self.name, self.seed = channel.name, seed
         ids = data.song_ids
         if data.sound is None:
-            raise InputError(
-                "unheard songs are represented by their sound: give --features or --vectors"
-            )
+            raise InputError("unheard songs are represented by their sound: give --vectors")
         self.sound = data.sound.among(ids)
         self.groups = song_groups(ids, data.context)
         self.pairs = verdict_pairs(data)

@@ -330,7 +330,7 @@ def _take(tower: AudioTower, older: Any) -> None:
         raise InputError(
             f"user-audio: the model to go on from reads {older.spec.width} numbers of "
             f"{', '.join(older.spec.inputs) or 'audio'}, and this is {tower.spec.width} of "
-            f"{', '.join(tower.spec.inputs) or 'audio'}: give the same --features or --vectors, or "
+            f"{', '.join(tower.spec.inputs) or 'audio'}: give the same --vectors, or "
             "train without --from"
         )
     tower.load_state_dict({n: torch.from_numpy(np.array(a)) for n, a in older.tower.items()})

@@ -129,7 +129,7 @@ def read_context(
         If a file of audiorec is missing or damaged.
     """
     if songs is not None and (vectors is not None or features is not None):
-        raise InputError("give only one of --songs, --features and --vectors as the sound of songs")
+        raise InputError("give only one of songs, features and vectors as the sound of songs")
     if features is not None and vectors is None and features.with_name(STORE_NAME).is_file():
         vectors = features.with_name(STORE_NAME)
     store = SearchableStore.open(vectors) if isinstance(vectors, Path) else vectors

@@ -110,7 +110,7 @@ class SideEncoder:
             said = ("without", "with") if has_sound else ("with", "without")
             raise InputError(
                 f"the model to go on from was trained {said[0]} sound, and this is {said[1]}: give "
-                "the same --vectors, --features or --songs, or train without --from"
+                "the same --vectors, or train without --from"
             )
         there = _columns(context, song_ids[:1])[0]
         lost = [name for name in self.categories if name not in there]

@@ -428,7 +428,7 @@ def audit_vectors(plan: PartyPlan) -> dict[str, Any]:
     users = channel_of(plan).load(plan.out).users
     if users is None:
         raise InputError(
-            "the music side sends no vectors; give the partner's settings with --other-config"
+            "the music side sends no vectors; give the partner's settings as well: --config twice"
         )
     ids = [user for user in read_alignment(plan.alignment).user_ids if user]
     people = read_profiles(plan.needs("profiles")).for_users(ids)

@@ -47,6 +47,11 @@ class Keys:
         return hmac.digest(own, "\0".join(purpose).encode(), "sha256")
 
 
+def has_keys(folder: Path) -> bool:
+    """Whether a folder has a key or a certificate, whatever their state."""
+    return any(os.path.lexists(folder / name) for name in (KEY_FILE, CERTIFICATE_FILE))
+
+
 def make_keys(folder: Path) -> Keys:
     """Write a new key and certificate into a folder, which is created if missing.
 
@@ -57,12 +62,11 @@ def make_keys(folder: Path) -> Keys:
     MissingExtraError
         Without ``cryptography``.
     """
-    for name in (KEY_FILE, CERTIFICATE_FILE):
-        if os.path.lexists(folder / name):
-            raise InputError(
-                f"{folder / name}: already exists and other parties may trust it; give another "
-                "--out, or remove both files and send the new certificate to everybody"
-            )
+    if has_keys(folder):
+        raise InputError(
+            f"{folder}: has a key already and other parties may trust it; remove {KEY_FILE} and "
+            f"{CERTIFICATE_FILE} to make new ones, and send the new certificate to everybody"
+        )
     keys = _made()
     with write_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -115,7 +119,8 @@ def read_certificate(path: Path) -> bytes:
     if not found.not_valid_before_utc <= now <= found.not_valid_after_utc:
         raise InputError(
             f"{path}: valid from {found.not_valid_before_utc:%Y-%m-%d} to "
-            f"{found.not_valid_after_utc:%Y-%m-%d}; make a new one: audiorec federated keys"
+            f"{found.not_valid_after_utc:%Y-%m-%d}; make a new one: remove it and the "
+            "key, then run audiorec federated align"
         )
     return pem
 
@@ -172,7 +177,7 @@ def _read(path: Path) -> bytes:
             content = file.read(MAX_BYTES + 1)
     except FileNotFoundError as error:
         raise MissingFileError(
-            f"{path}: no such file; audiorec federated keys --out FOLDER makes a key and a "
+            f"{path}: no such file; audiorec federated align, without --yes, makes a key and a "
             "certificate, and the other party sends its certificate"
         ) from error
     except OSError as error:

@@ -33,7 +33,7 @@ FORMER = {  # settings of earlier versions
     "checkpoint_steps": "is gone: checkpoints are written every 30 s",
     "number": "is gone: there is one music side",
     "peers": "is now peer, one certificate",
-    "watch": "is gone: federated audit with --other-config runs the attacks",
+    "watch": "is gone: federated audit with the settings of both sides runs the attacks",
 }
 
 
@@ -46,7 +46,7 @@ class PartyPlan:
     role : {"music", "partner"}
         ``partner`` has the user profiles and calls; ``music`` has the plays and listens.
     keys : Path
-        Folder written by ``federated keys``.
+        Folder of this party's key, which ``federated align`` makes.
     peer : Path
         Certificate of the other party.
     address : str
@@ -65,7 +65,7 @@ class PartyPlan:
     model : {"one-way", "two-tower", "mmoe"}
         The same for both parties.
     recipe : mapping
-        Settings of the model, the same for both parties; ``recall list one-way`` shows them.
+        Settings of the model, the same for both parties; ``recall train one-way`` shows them.
     defence : mapping
         ``clip``, ``noise``, ``rounding``, ``vector_noise``: defence of the numbers that are sent.
     ledger : Path

@@ -50,10 +50,6 @@ def plot(
     vectors: VectorsOption = None,
     by: Compared = "auto",
     projection: Annotated[MapKind, chooses(help="Projection of the whole store.")] = "pca",
-    k: Annotated[
-        int | None,
-        chooses("--k", "-k", min=1, help="For reports: length of the lists [default: longest]."),
-    ] = None,
     json: JsonOption = False,
     head: StoreHeadOption = None,
 ) -> None:
@@ -78,7 +74,7 @@ def plot(
             raise InputError(f"--user draws the whole store, not {words[0]!r}")
         document = _draw_user(user, interactions, picture, vectors)
     elif words and all(word.endswith(".json") for word in words):
-        document = _draw_reports([Path(word) for word in words], picture, k)
+        document = _draw_reports([Path(word) for word in words], picture)
     elif not words:
         document = _draw_library(picture, vectors, by, projection)
     elif len(words) == 1:
@@ -193,13 +189,13 @@ def _draw_user(
     }
 
 
-def _draw_reports(files: Sequence[Path], picture: PictureOptions, k: int | None) -> dict[str, Any]:
+def _draw_reports(files: Sequence[Path], picture: PictureOptions) -> dict[str, Any]:
     from audiorec.plots.report import report_figure, report_rows
 
     usual = (2.0, 2.0)  # inches, only to check the options: otherwise the content decides the size
     picture.check(usual)
     documents = [(path.name, _read(path)) for path in files]
-    rows, size = report_rows(documents, k)
+    rows, size = report_rows(documents)
     figure = report_figure(rows, title=f"lists of {size}")
     if picture.inches is not None:
         figure.set_size_inches(*picture.inches)

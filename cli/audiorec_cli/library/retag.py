@@ -54,10 +54,6 @@ def retag(
             remote="refused",
         ),
     ] = None,
-    save_undo: Annotated[
-        Path | None,
-        writes(help="Undo file to write [default: a new file beside the store].", panel=ADVANCED),
-    ] = None,
     keep_mtime: Annotated[
         bool,
         writes(
@@ -86,7 +82,7 @@ def retag(
     from audiorec.retagging.job import restore
     from audiorec.retagging.job import retag as retag_songs
 
-    if undo is not None and (fields or replace or unclear or save_undo or keep_mtime):
+    if undo is not None and (fields or replace or unclear or keep_mtime):
         raise InputError("--undo can only be combined with ROOT and --write")
     store: Any = open_vectors(vectors, empty=False) if undo is None else None
     output = f"{store.path}.retag" if undo is None else undo
@@ -108,7 +104,6 @@ def retag(
                         replace=replace,
                         unclear=unclear,
                         keep_mtime=keep_mtime,
-                        undo_file=save_undo,
                         jobs=jobs,
                         limits=limits_of(TIMEOUT_S),
                         told=told,

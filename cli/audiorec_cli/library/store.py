@@ -51,7 +51,6 @@ def verify(
     files: Annotated[
         bool, reads("--files", help="Also check that every song's file is unchanged.")
     ] = False,
-    max_problems: Annotated[int, chooses(min=0, help="Problems to list; all are counted.")] = 1_000,
     beside: Annotated[
         list[Path] | None,
         writes(metavar="FILE", help="Scores, features or errors that lie elsewhere."),
@@ -66,13 +65,13 @@ def verify(
     --------
     audiorec store verify
     audiorec store verify vecs.parquet --files
-    audiorec store verify vecs.parquet --max-problems 10 --json
+    audiorec store verify vecs.parquet --json
     """
     from audiorec.store.verify import verify as verify_store
 
     path = vectors_path(store)
     elsewhere = _elsewhere(beside or ())
-    found = verify_store(path, beside=elsewhere, files=files, max_problems=max_problems)
+    found = verify_store(path, beside=elsewhere, files=files)
     if json:
         print_json(_verification(path, found))
     elif found.problems:
@@ -160,7 +159,6 @@ def export(
         Literal["pca", "tsne", "umap"],
         chooses(help="atlas: projection of the map.", panel=ADVANCED),
     ] = "pca",
-    table: Annotated[str, chooses(help="SQL: name of the table.", panel=ADVANCED)] = "songs",
     source: Annotated[
         str | None,
         reads(
@@ -181,7 +179,7 @@ def export(
     audiorec store export --format duckdb --out songs.sql
     """
     if form in SQL:
-        _write_sql(vectors_path(store), output, form, table, source, _names(columns))
+        _write_sql(vectors_path(store), output, form, source, _names(columns))
         return
     if form == "atlas":
         from audiorec.search.atlas import write_atlas
@@ -210,14 +208,13 @@ def _write_sql(
     path: Path,
     output: Path,
     dialect: str | None,
-    table: str,
     source: str | None,
     columns: list[str] | None,
 ) -> None:
     from audiorec.files.own_files import replaced
     from audiorec.store.export import ddl
 
-    text = ddl(path, cast("Any", dialect), table=table, source=source, columns=columns)
+    text = ddl(path, cast("Any", dialect), source=source, columns=columns)
     if str(output) == "-":
         out_lines(text.rstrip("\n"))
         return

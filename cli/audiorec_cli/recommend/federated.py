@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import click
 
 from audiorec.errors import InputError
-from audiorec.options import connects, loads, reads, unguards, writes
+from audiorec.options import connects, reads, unguards, writes
 from audiorec_cli.shared.console import Exit, print_document, print_json, print_table, say
 from audiorec_cli.shared.jobs import MetricsOption, job
 from audiorec_cli.shared.options import JsonOption, OutFolderOption, QuietOption
@@ -29,41 +29,11 @@ app = group(
 
     Examples
     --------
-    audiorec federated keys --out keys/
     audiorec federated align --config music.toml
+    audiorec federated align --config music.toml --yes
     audiorec federated train --config music.toml
     """
 )
-
-
-@command(app, here="writes keys to a local folder")
-def keys(
-    output: OutFolderOption,
-    json: JsonOption = False,
-) -> None:
-    """Make a key and a certificate: keep key.pem, send certificate.pem to the other party.
-
-    Both parties compare the fingerprint by telephone, and name the other's certificate as peer
-    in their settings. Nobody else can connect.
-
-    Examples
-    --------
-    audiorec federated keys --out keys/
-    audiorec federated keys --out keys/ --json
-    audiorec federated align --config music.toml
-    """
-    from audiorec.recall.federated.keys import CERTIFICATE_FILE, make_keys, readable_fingerprint
-
-    made = make_keys(output)
-    document = {
-        "schema": "audiorec/federated-keys/1",
-        "certificate": str(output / CERTIFICATE_FILE),
-        "fingerprint": readable_fingerprint(made.fingerprint),
-    }
-    print_document(document, json=json, title="keys")
-    say(
-        f"send {output / CERTIFICATE_FILE} to the other party, and compare the fingerprint by phone"
-    )
 
 
 @command(app, here="reads local keys and settings")
@@ -78,8 +48,10 @@ def align(
 ) -> None:
     """Find the users that both sides have, without revealing the others.
 
-    Prints the number of ids, the cost and what each side learns; without --yes it ends there. Both
-    sides run it at the same time.
+    Prints the number of ids, the cost and what each side learns; without --yes it ends there. If
+    the folder of keys in the settings is empty, it makes a key and a certificate first: send the
+    certificate to the other party, compare its fingerprint by telephone, and name theirs as peer.
+    Nobody else can connect. With --yes, both sides run it at the same time.
 
     Examples
     --------
@@ -96,7 +68,8 @@ def align(
     about = alignment_plan(plan, ids)
     _say_plan(about)
     if not yes:
-        document = {"schema": "audiorec/federated-align-plan/1", **about, "learns": CAUTION}
+        own = _own_certificate(plan.keys)
+        document = {"schema": "audiorec/federated-align-plan/1", **about, "learns": CAUTION, **own}
         print_document(document, json=json, title="alignment")
         say("nothing was sent; add --yes to run it")
         return
@@ -123,6 +96,23 @@ def align(
     if json:
         print_json(document)
     say(f"{len(found):,} of {len(ids):,} users are on both sides: {plan.alignment}")
+
+
+def _own_certificate(folder: Path) -> dict[str, object]:
+    """Make the key and certificate of this side if there are none; return what to send."""
+    from audiorec.recall.federated.keys import (
+        CERTIFICATE_FILE,
+        has_keys,
+        make_keys,
+        readable_fingerprint,
+    )
+
+    if has_keys(folder):
+        return {}
+    fingerprint = readable_fingerprint(make_keys(folder).fingerprint)
+    path = folder / CERTIFICATE_FILE
+    say(f"made a key: send {path} to the other party, and compare the fingerprint by phone")
+    return {"certificate": str(path), "fingerprint": fingerprint}
 
 
 def _say_plan(about: dict[str, Any]) -> None:
@@ -231,15 +221,15 @@ def release(
 
 @command(app, here="reads local keys and settings")
 def audit(
-    config: ConfigOption,
-    other: Annotated[
-        Path | None,
-        loads(
-            "--other-config",
+    configs: Annotated[
+        list[Path],
+        writes(
+            "--config",
+            "-c",
             metavar="TOML",
-            help="Settings of the other side, to attack with both.",
+            help="Settings with a table [federated]; those of both sides, to attack with both.",
         ),
-    ] = None,
+    ],
     quiet: QuietOption = False,
     json: JsonOption = False,
 ) -> None:
@@ -251,19 +241,20 @@ def audit(
 
     Examples
     --------
-    audiorec federated audit --config music.toml --other-config partner.toml
+    audiorec federated audit -c music.toml -c partner.toml
     audiorec federated audit --config partner.toml
     audiorec federated audit --config partner.toml --json
     """
     from audiorec.recall.federated.audit import audit_both, audit_vectors
     from audiorec.recall.federated.plan import PartyPlan
 
-    plans = [PartyPlan.read(path) for path in (config, other) if path is not None]
-    if other is None:
+    plans = sorted(map(PartyPlan.read, configs), key=lambda one: one.role)
+    if len(plans) > 2:
+        raise InputError("there are two sides: give --config once or twice")
+    if len(plans) == 1:
         found = audit_vectors(plans[0])
     else:
-        music, partner = sorted(plans, key=lambda one: one.role)
-        found = audit_both(music, partner, tell=None if quiet else epoch_line)
+        found = audit_both(*plans, tell=None if quiet else epoch_line)
     if json:
         print_json({"schema": "audiorec/federated-audit/1", **found})
         return

@@ -14,11 +14,10 @@ from audiorec_cli.shared.inputs import InputKind
 from audiorec_cli.shared.inputs import check as check_file
 from audiorec_cli.shared.jobs import JobSummary, recorded
 from audiorec_cli.shared.listening import (
-    FeaturesOption,
     ReadingOption,
     SoundOption,
     reading_of,
-    sound_of,
+    sound_files,
 )
 from audiorec_cli.shared.log_check import counted_log, counted_table, flat, print_log_check
 from audiorec_cli.shared.options import (
@@ -27,7 +26,6 @@ from audiorec_cli.shared.options import (
     LogArgument,
     OutFolderOption,
     QuietOption,
-    SeedOption,
 )
 from audiorec_cli.shared.pages import command, group
 from audiorec_cli.shared.progress import progress_lines
@@ -124,7 +122,6 @@ def prepare(
     ] = None,
     reading: ReadingOption = None,
     vectors: SoundOption = None,
-    features: FeaturesOption = None,
     side: Annotated[
         Path | None, reads(metavar="FILE", help="Song metadata: artist.", panel=KNOWN)
     ] = None,
@@ -153,13 +150,13 @@ def prepare(
 
     check_file(log, InputKind.LOG)
     if held_out:
-        _write_held_out(log, out, held_out, (vectors, features, side), json=json)
+        _write_held_out(log, out, held_out, vectors, side, json=json)
         return
-    if vectors or features or side:
-        raise InputError("--vectors, --features and --side are for --held-out")
+    if vectors or side:
+        raise InputError("--vectors and --side are for --held-out")
     how = reading_of(reading, histories=True)
-    if how.rule is not None:
-        raise InputError("prepared listening has only plays: leave --reading rule=FILE out")
+    if how.rule is not None or how.likes:
+        raise InputError("prepared listening has only plays: leave likes and rule=FILE out")
     spec = PrepareSpec(
         by=how.by or "user",
         buckets=buckets,
@@ -232,20 +229,19 @@ def _write_held_out(
     log: Path,
     output: Path,
     texts: list[str],
-    known: tuple[Path | None, Path | None, Path | None],
+    vectors: Path | None,
+    side: Path | None,
     *,
     json: bool,
 ) -> None:
-    """Write a log without held-out songs; `known` are vectors, features and side information."""
+    """Write a log without held-out songs, of which sound and side information are known."""
     from dataclasses import asdict
 
-    from audiorec.listening.side import read_side
     from audiorec.recall.audio.held_out import Split, write_training_rows
-    from audiorec.recall.contract.data import Context
+    from audiorec.recall.contract.job import read_context
 
-    vectors, features, side = known
     shares = made(Split, texts, option="--held-out")
-    context = Context(sound=sound_of(vectors, features), side=read_side(side) if side else None)
+    context = read_context(**sound_files(vectors), side=side)
     report = write_training_rows(context, log, out=output, split=shares)
     if json:
         print_json({"schema": "audiorec/holdout/1", **asdict(report), "out": str(output)})
@@ -260,8 +256,6 @@ command(app, "correlate", sets=listening_correlate.SETTINGS)(listening_correlate
 def simulate(
     out: OutFolderOption,
     vectors: VectorsOption = None,
-    users: Annotated[int, chooses(min=1, help="Number of users.")] = 1000,
-    seed: SeedOption = 0,
     settings: SettingsOption = None,
     quiet: QuietOption = False,
     json: JsonOption = False,
@@ -273,12 +267,12 @@ def simulate(
     Examples
     --------
     audiorec listening simulate --out world/
-    audiorec listening simulate --vectors vecs.parquet --users 200 --out world/
-    audiorec listening simulate --set signal=1 --seed 7 --out clear-world/ --json
+    audiorec listening simulate -v vecs.parquet --set users=200 --out world/
+    audiorec listening simulate --set signal=1 --set seed=7 --out clear/
     """
     from audiorec.simulation.world import NOTE, WorldSpec, simulate_world
 
-    spec = made(WorldSpec, settings, users=users, seed=seed)
+    spec = made(WorldSpec, settings)
     store = open_vectors(vectors)
     lines = progress_lines(quiet=quiet)
     document = simulate_world(

@@ -10,7 +10,7 @@ from audiorec.options import argument, chooses, reads, writes
 from audiorec_cli.shared.console import Exit, print_json, print_table, say
 from audiorec_cli.shared.inputs import InputKind, check
 from audiorec_cli.shared.jobs import JobSummary, recorded
-from audiorec_cli.shared.options import ADVANCED, JsonOption, QuietOption
+from audiorec_cli.shared.options import JsonOption, QuietOption
 from audiorec_cli.shared.progress import due_lines
 from audiorec_cli.shared.stores import open_vectors, usual_vectors
 
@@ -50,9 +50,6 @@ def import_(
     ] = None,
     quiet: QuietOption = False,
     json: JsonOption = False,
-    strict: Annotated[
-        bool, chooses("--strict", help="Exit with 3 if any song was not found.", panel=ADVANCED)
-    ] = False,
     *,
     done: JobSummary,
 ) -> None:
@@ -102,7 +99,7 @@ def import_(
     if report is not None:
         say(f"unmatched songs: {report}")
     matched = found.rows - found.rejected - sum(found.ways[why] for why in _NOT_FOUND)
-    lacking = store is not None and (not matched or (strict and found.unmatched_songs))
+    lacking = store is not None and not matched
     raise click.exceptions.Exit(Exit.SOME_FAILED if found.mistakes or lacking else Exit.OK)
 
 

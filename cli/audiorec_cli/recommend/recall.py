@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from audiorec.errors import InputError
-from audiorec.options import argument, chooses, loads, reads
+from audiorec.options import argument, chooses, loads, reads, writes
 from audiorec_cli.recommend import (
     recall_export,
     recall_judge,
@@ -24,9 +24,7 @@ from audiorec_cli.shared.listening import (
 )
 from audiorec_cli.shared.options import (
     JsonOption,
-    LogOption,
     OutFileOption,
-    OutFolderOption,
     QuietOption,
 )
 from audiorec_cli.shared.pages import command, group
@@ -51,28 +49,15 @@ app = group(
 
     Examples
     --------
-    audiorec recall list
+    audiorec recall train
     audiorec recall evaluate rules vs-knn item-knn --interactions plays.parquet
     audiorec recall train vs-knn --interactions plays.parquet --out model/
     """
 )
 
 
-@command(app, "list")
-def list_channels(
-    channel: Annotated[
-        str | None, argument(metavar="[CHANNEL]", help="List the settings of this channel.")
-    ] = None,
-    json: JsonOption = False,
-) -> None:
-    """List the channels, or the settings of one with default, type and meaning.
-
-    Examples
-    --------
-    audiorec recall list
-    audiorec recall list youtube-dnn
-    audiorec recall train rules --interactions plays.parquet --out model/
-    """
+def _list(channel: str | None, *, json: bool) -> None:
+    """List the channels, or the settings of one with default, type and meaning."""
     from audiorec.recall.registry import channel_class
 
     if channel is not None:
@@ -145,21 +130,17 @@ def _list_settings(kind: "type[Channel]", *, json: bool) -> None:
 @recorded("recall train", "output")
 def train(
     channel: Annotated[
-        str,
-        argument(metavar="CHANNEL", help="A channel of recall list, or module:Class."),
-    ],
-    interactions: LogOption,
-    output: OutFolderOption,
+        str | None, argument(metavar="CHANNEL", help="A channel that it lists, or module:Class.")
+    ] = None,
+    interactions: Annotated[
+        Path | None, reads("--interactions", "-i", log=True, help="The listening log.")
+    ] = None,
+    output: Annotated[
+        Path | None, writes("--out", "-o", metavar="FOLDER", help="The folder to write.")
+    ] = None,
     users: Annotated[
         Path | None,
         chooses("--users", "-u", metavar="FILE", help="user-audio: embeddings of the users."),
-    ] = None,
-    epochs: Annotated[
-        int | None, chooses(min=0, help="Maximum number of epochs, for iterative channels.")
-    ] = None,
-    seed: Annotated[int | None, chooses(min=0, help="Random seed, for iterative channels.")] = None,
-    gamma: Annotated[
-        float | None, chooses(min=0, help="song2vec: weight of the relations; 0: none.")
     ] = None,
     settings: SetOption = None,
     start: Annotated[
@@ -173,23 +154,28 @@ def train(
     together: ProcessOptions,
     done: JobSummary,
 ) -> None:
-    """Train one channel on a listening log and write its model to a folder.
+    """Train one channel on a listening log and write its model to a folder; or list the channels.
 
-    Iterative training can be interrupted: the same command resumes it. Several processes
-    (--processes) give the same weights as one, even if some of them die during training. With
-    --from, training goes on from the weights and settings of an earlier model, for fewer epochs.
+    Without a log it lists the channels, or the settings of CHANNEL. Iterative training can be
+    interrupted: the same command resumes it. Several processes (--processes) give the same weights
+    as one, even if some of them die during training. With --from, training goes on from the weights
+    and settings of an earlier model, for fewer epochs.
 
     Examples
     --------
+    audiorec recall train youtube-dnn    # its settings; without it, the channels
     audiorec recall train vs-knn --interactions plays.parquet --out model/
-    audiorec recall train youtube-dnn -i plays.csv -v vecs.parquet --out model/
     audiorec recall train sasrec -i plays.csv --from yesterday/ --out today/
     """
     from audiorec.recall.registry import channel_class, load_channel
 
+    if interactions is None and output is None:
+        _list(channel, json=json)
+        return
+    if channel is None or interactions is None or output is None:
+        raise InputError("training needs CHANNEL, --interactions and --out")
     check(users, InputKind.USERS)
-    given: dict[str, Any] = {"users": str(users) if users else None, "epochs": epochs}
-    given |= {"seed": seed, "gamma": gamma}
+    given: dict[str, Any] = {"users": str(users) if users else None}
     kind = channel_class(channel)
     older = None if start is None else load_channel(start)
     made = with_recipe(kind, given, settings or (), older)

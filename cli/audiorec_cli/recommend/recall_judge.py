@@ -6,15 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from audiorec.errors import InputError
-from audiorec.options import argument, chooses, reads, writes
+from audiorec.options import argument, chooses, reads
 from audiorec_cli.recommend.recall_space import in_one_space
 from audiorec_cli.shared.console import FIGURE_DIGITS, print_json, print_table, say
 from audiorec_cli.shared.engines import Engines
 from audiorec_cli.shared.inputs import InputKind, check
-from audiorec_cli.shared.listening import HeardOption, PlaysOf, TrainingOptions
-from audiorec_cli.shared.options import ADVANCED, JsonOption, LogOption, SeedOption
-from audiorec_cli.shared.pictures import check_plot
-from audiorec_cli.shared.stores import open_vectors
+from audiorec_cli.shared.listening import HeardOption, PlaysOf, TrainingOptions, sound_files
+from audiorec_cli.shared.options import JsonOption, LogOption, SeedOption
 from audiorec_cli.shared.training import SetOption, variants
 
 if TYPE_CHECKING:
@@ -73,9 +71,9 @@ class JudgeOptions(TrainingOptions):
         """Return the recordings of songs that have copies in the store."""
         from audiorec.search.copies import recordings_of
 
-        if self.vectors is None or self.count_copies:
+        store = sound_files(self.vectors).get("vectors")
+        if store is None or self.count_copies:
             return {}
-        store = open_vectors(self.vectors)
         codes = recordings_of(store).codes.tolist()
         return {song: str(n) for song, n in zip(store.ids, codes, strict=True) if n >= 0}
 
@@ -87,7 +85,7 @@ class JudgeOptions(TrainingOptions):
         from audiorec.recall.judging.splits import given_split, split
 
         if self.likes:
-            raise InputError("--likes is for --split artists: other splits need plays")
+            raise InputError("likes are for --split artists: other splits need plays")
         if (self.test_histories is None) != (self.targets is None):
             raise InputError("--test-histories and --targets must be given together")
         whose: dict[str, PlaysOf] = {"sessions": "session", "lists": "list"}
@@ -108,7 +106,8 @@ def evaluate(
     channels: Annotated[
         list[str] | None,
         argument(
-            metavar="CHANNEL...", help="Channels (recall list, module:Class) or trained models."
+            metavar="CHANNEL...",
+            help="Channels (recall train lists them, module:Class) or trained models.",
         ),
     ] = None,
     settings: SetOption = None,
@@ -120,10 +119,6 @@ def evaluate(
         chooses(
             "--users", "-u", metavar="FILE", help="For --split artists: embeddings of the users."
         ),
-    ] = None,
-    plot: Annotated[
-        Path | None,
-        writes("--plot", metavar="PNG", help="Draw the comparison (extra plot).", panel=ADVANCED),
     ] = None,
     *,
     judging: JudgeOptions,
@@ -146,13 +141,14 @@ def evaluate(
     from audiorec.recall.judging.judge import compare
 
     if bool(channels) == (candidates is not None):
-        raise InputError("name channels or models, or give --candidates; see recall list")
+        raise InputError(
+            "name channels or models, or give --candidates; recall train lists channels"
+        )
     if judging.split in OF_ARTISTS:
         _evaluate_artists(channels or [], users, judging)
         return
     if users is not None:
         raise InputError("--users is for --split artists")
-    check_plot(plot)
     judged = _judged(channels or [], candidates, settings or ())
     known = [one for one, is_trained in judged if is_trained and isinstance(one, Channel)]
     cut = judging.cut(*known)
@@ -170,7 +166,6 @@ def evaluate(
             seed=judging.seed,
             engine=work.engine,
         )
-    _draw(plot, found, cut.name, by[1])
     if judging.json:
         print_json(_document(found, behind, cut.name, by))
     elif len(found) == 1:
@@ -308,21 +303,6 @@ def _ways(
     kept, left_out = "kept", "left out"
     ways = (kept, left_out) if verdict.repeats == "kept" else (left_out, kept)
     return list(zip(ways, (asked, other), strict=True))
-
-
-def _draw(path: Path | None, found: "list[Judgement]", split: str, k: int) -> None:
-    if path is None:
-        return
-    from audiorec.evaluation.pictures import draw_channels
-    from audiorec.files.own_files import replaced
-
-    rows = {v.channel: v.figures(k) for v in found}
-    repeats = found[0].repeats.replace("_", " ")
-    title = f"split {split}, {found[0].n_queries:,} queries, repeats {repeats}"
-    drawn = draw_channels(rows, title=title)
-    with replaced(path) as part:
-        part.write_bytes(drawn)
-    say(f"picture: {path}")
 
 
 def _document(

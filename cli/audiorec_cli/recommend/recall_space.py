@@ -14,11 +14,10 @@ from audiorec_cli.shared.console import Exit, print_document, print_json, say
 from audiorec_cli.shared.inputs import InputKind, check
 from audiorec_cli.shared.jobs import JobSummary, recorded
 from audiorec_cli.shared.listening import (
-    FeaturesOption,
     ModelArgument,
     QueryOptions,
     SoundOption,
-    sound_of,
+    sound_files,
 )
 from audiorec_cli.shared.options import (
     KNOWN,
@@ -218,7 +217,6 @@ def songs(
         Path | None,
         reads("--interactions", "-i", log=True, help="For --near: finds lists with both songs."),
     ] = None,
-    features: FeaturesOption = None,
     vectors: SoundOption = None,
     device: DeviceOption = "cpu",
     jobs: JobsOption = 0,
@@ -240,7 +238,7 @@ def songs(
     audiorec recall songs graph/ --near a/one.flac -i plays.csv
     """
     if near is not None:
-        if audio or output or features or vectors:
+        if audio or output or vectors:
             raise InputError("--near needs only a model: it embeds no songs")
         print_near(model, near, k, interactions, json=json)
         return
@@ -252,7 +250,6 @@ def songs(
         model,
         output,
         audio,
-        features,
         vectors,
         device=device,
         jobs=jobs,
@@ -271,7 +268,6 @@ def _embedded(
     model: Path,
     output: Path,
     audio: list[Path] | None,
-    features: Path | None,
     vectors: Path | None,
     *,
     device: str,
@@ -282,23 +278,23 @@ def _embedded(
     """Embed the songs of files and folders, of a store, or of the model."""
     from audiorec.extraction.run import RunOptions
     from audiorec.recall.audio.embed import embed_audio, embed_stored, store_sources
+    from audiorec.recall.contract.job import read_context
 
-    if audio and (features or vectors):
-        raise InputError("give audio files, or --features or --vectors, not both")
+    if audio and vectors:
+        raise InputError("give audio files or --vectors, not both")
     channel = in_one_space(model)
     sources = _sources(audio) if audio else None
     if channel.hears == "audio" and vectors is not None:
         check(vectors, InputKind.VECTORS)
         sources = store_sources(open_vectors(vectors))
     if sources is None:
-        sound = sound_of(vectors, features)
+        files = sound_files(vectors)
         try:
-            return embed_stored(channel, sound, out=output)
+            return embed_stored(channel, read_context(**files).sound, out=output)
         except SpecMismatchError as error:
-            hint = "; give --features, or the audio files"
-            raise SpecMismatchError(
-                f"{error}{hint if channel.hears == 'features' and not features else ''}"
-            ) from error
+            other = channel.hears == "features" and "features" not in files
+            hint = "; give --vectors features.parquet, or the audio files" if other else ""
+            raise SpecMismatchError(f"{error}{hint}") from error
     with (
         graceful_stop("the songs in flight are", quiet=quiet) as stop,
         progress_display(quiet=quiet) as progress,
@@ -320,7 +316,7 @@ def _sources(paths: list[Path]) -> "list[Source]":
 
     for path in paths:
         if path.suffix == ".parquet":
-            raise InputError(f"{path}: is a table; pass it with --features or --vectors")
+            raise InputError(f"{path}: is a table; pass it with --vectors")
     sources = find_songs([str(path) for path in paths])
     if not sources:
         raise no_songs()

@@ -10,9 +10,10 @@ from audiorec.options import argument, chooses, loads, reads
 from audiorec.recall.serving.one_user.answers import RecommendQuestion
 from audiorec_cli.shared.console import print_json, print_json_lines, print_table, say
 from audiorec_cli.shared.inputs import InputKind, check
+from audiorec_cli.shared.listening import sound_files
 from audiorec_cli.shared.m3u8 import ListForm
 from audiorec_cli.shared.options import ADVANCED, KNOWN, LogOption
-from audiorec_cli.shared.stores import open_vectors, usual_vectors
+from audiorec_cli.shared.stores import usual_vectors
 from audiorec_cli.shared.table import Column
 
 if TYPE_CHECKING:
@@ -33,13 +34,11 @@ class RecommenderOptions:
     vectors: Annotated[
         Path | None,
         reads(
-            "--vectors", "-v", metavar="STORE", help="Sound and titles of the songs.", panel=KNOWN
-        ),
-    ] = None
-    songs: Annotated[
-        Path | None,
-        reads(
-            "--songs", metavar="FILE", help="Song embeddings, instead of --vectors.", panel=KNOWN
+            "--vectors",
+            "-v",
+            metavar="FILE",
+            help="Sound of songs: a store, with their titles, or embeddings.parquet.",
+            panel=KNOWN,
         ),
     ] = None
     side: Annotated[
@@ -68,26 +67,19 @@ class RecommenderOptions:
         from audiorec.listening.profiles import read_profiles
         from audiorec.listening.sequences import to_sequences
         from audiorec.listening.side import read_side
-        from audiorec.recall.contract.data import Sound
+        from audiorec.recall.contract.job import read_context
         from audiorec.recall.serving.one_user.recommend import Recommender
         from audiorec.recall.serving.tuned import read_tuned
-        from audiorec.store.embeddings import EmbeddingTable
 
         check(interactions, InputKind.LOG)
         check(self.lists, InputKind.LOG)
-        check(self.songs, InputKind.SONGS)
-        if self.songs is not None and self.vectors is not None:
-            raise InputError("give either --songs or --vectors, not both")
-        found = self.vectors
-        if self.songs is None and found is None:
-            found = usual_vectors("titles and sound from")
-        check(found, InputKind.VECTORS)
-        heard = EmbeddingTable.open(self.songs, kind="songs") if self.songs else None
+        files = sound_files(self.vectors or usual_vectors("titles and sound from"))
+        store = files.pop("vectors", None)
         made = to_sequences(read_interactions(self.lists), by="list") if self.lists else None
         return Recommender(
             log=read_interactions(interactions),
-            store=open_vectors(found) if found else None,
-            sound=Sound.of_embeddings(heard) if heard is not None else None,
+            store=store,
+            sound=read_context(**files).sound,
             known=read_side(self.side) if self.side else None,
             people=read_profiles(self.profiles) if self.profiles else None,
             models=self.models,

@@ -16,7 +16,7 @@ HeadOption = Annotated[
     loads(
         metavar="[TASK=]FILE",
         help="Use this head instead of the shipped ones (repeatable): a head file, a folder of "
-        "heads train, or TASK=ours to keep a shipped head.",
+        "heads, or TASK=ours to keep a shipped head.",
         panel=ADVANCED,
     ),
 ]

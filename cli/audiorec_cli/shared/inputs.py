@@ -54,7 +54,7 @@ HOLDS = {
 INSTEAD = {
     (InputKind.SONGS, "vectors"): "embed the songs first: audiorec recall songs MODEL -v {path} "
     "--out embeddings.parquet",
-    (InputKind.SONGS, "features"): "embed the songs first: audiorec recall songs MODEL -f {path} "
+    (InputKind.SONGS, "features"): "embed the songs first: audiorec recall songs MODEL -v {path} "
     "--out embeddings.parquet",
     (
         InputKind.VECTORS,

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from audiorec.errors import InputError
 from audiorec.options import argument, chooses, reads, unguards
@@ -18,20 +18,21 @@ if TYPE_CHECKING:
     from audiorec.listening.reading import LogReading
     from audiorec.listening.sequences import Sequences
     from audiorec.recall.contract.channel import Channel
-    from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
+    from audiorec.recall.contract.data import Context, Queries, RecallData
 
 UNPLAYED = (  # events that are no plays, and what trains on them
-    ("like", "likes", "--likes"),
+    ("like", "likes", "--reading likes"),
     ("playlist", "playlist entries", "--reading by=list"),
 )
+OTHER_SOUND = {"features": "features", "song_embeddings": "songs"}  # kinds of files, not stores
 PlaysOf = Literal["user", "session", "list"]
 SoundOption = Annotated[
     Path | None,
     reads(
         "--vectors",
         "-v",
-        metavar="STORE",
-        help="A store: sound and artists of the songs.",
+        metavar="FILE",
+        help="Sound of songs: a store, its features.parquet by segment, or embeddings.parquet.",
         panel=KNOWN,
     ),
 ]
@@ -43,16 +44,6 @@ FavouritesOption = Annotated[
     ),
 ]
 HeardOption = Annotated[bool, chooses("--keep-heard", help="Allow songs of the user's history.")]
-FeaturesOption = Annotated[
-    Path | None,
-    reads(
-        "--features",
-        "-f",
-        metavar="FILE",
-        help="features.parquet: sound of the songs per segment.",
-        panel=KNOWN,
-    ),
-]
 
 
 ReadingOption = Annotated[
@@ -61,7 +52,8 @@ ReadingOption = Annotated[
         "--reading",
         metavar="NAME=VALUE",
         help="How the log is read: skip_bad_rows, filter=looped,flood,skip-chain,shared-device, "
-        "rule=FILE for liked songs; one history by=session or by=list (repeatable).",
+        "histories of likes instead of plays, liked by rule=FILE; one by=session or by=list "
+        "(repeatable).",
         panel=ADVANCED,
     ),
 ]
@@ -76,7 +68,8 @@ def reading_of(texts: list[str] | None, *, histories: bool = False) -> "LogReadi
     from audiorec.files.storage import is_uri
     from audiorec.listening.reading import LogReading
 
-    given = values_for(texts, LogReading, but=() if histories else ("by",), option="--reading")[0]
+    but = () if histories else ("by", "likes")
+    given = values_for(texts, LogReading, but=but, option="--reading")[0]
     if "rule" in given and is_uri(str(given["rule"])):
         given["rule"] = with_local(str(given["rule"]))
     return LogReading(**given)
@@ -86,15 +79,17 @@ def reading_of(texts: list[str] | None, *, histories: bool = False) -> "LogReadi
 class ListeningOptions:
     """Options for reading histories: of plays or likes, of whom, and how the log is read."""
 
-    likes: Annotated[
-        bool, chooses("--likes", help="Histories are liked songs instead of plays.")
-    ] = False
     reading: ReadingOption = None
 
     @property
     def how(self) -> "LogReading":
         """How the log is read."""
         return reading_of(self.reading, histories=True)
+
+    @property
+    def likes(self) -> bool:
+        """Whether histories are liked songs instead of plays."""
+        return self.how.likes
 
     @property
     def by(self) -> PlaysOf | None:
@@ -114,7 +109,7 @@ class ListeningOptions:
         """Return the finished plays of a log, in order of listening."""
         how = self.how
         if how.rule is not None:
-            raise InputError("--reading rule=FILE defines liked songs: it needs --likes")
+            raise InputError("--reading rule=FILE defines liked songs: add --reading likes")
         if read.is_counted:
             say("note: no timestamp: a log of counts; songs have no order, the most played is last")
         return how.plays(read, by or self.by or "user")
@@ -141,7 +136,7 @@ class ListeningOptions:
     def liked(self, read: "Interactions") -> "Liked":
         """Return the liked, disliked and heard songs of each user of a log."""
         if self.by not in (None, "user"):
-            raise InputError("--likes is per user: it cannot be combined with --reading by=...")
+            raise InputError("liked songs are per user: leave --reading by=... out")
         return self.how.liked(read)
 
 
@@ -197,21 +192,21 @@ class QueryOptions(ListeningOptions):
         return Context(profiles=people).queries_of(known, followed, liked)
 
 
+def sound_files(path: Path | None) -> dict[str, Any]:
+    """Return a file of sound under the name by which `read_context` takes its kind."""
+    from audiorec.store.inventory import declared_kind
+
+    if path is None:
+        return {}
+    name = OTHER_SOUND.get(declared_kind(path)) if path.is_file() else None
+    return {name: path} if name else {"vectors": open_vectors(path)}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingOptions(ListeningOptions):
     """What a channel learns from: histories, and side information on songs and users."""
 
     vectors: SoundOption = None
-    features: FeaturesOption = None
-    songs: Annotated[
-        Path | None,
-        reads(
-            "--songs",
-            metavar="FILE",
-            help="embeddings.parquet, instead of --vectors as the sound.",
-            panel=KNOWN,
-        ),
-    ] = None
     side: Annotated[
         Path | None,
         reads(metavar="FILE", help="Song metadata: artist, genre, language, numbers.", panel=KNOWN),
@@ -235,14 +230,10 @@ class TrainingOptions(ListeningOptions):
         """Read the side information."""
         from audiorec.recall.contract.job import read_context
 
-        check(self.songs, InputKind.SONGS)
-        check(self.features, InputKind.FEATURES)
         if self.favourites is not None:
             check(self.favourites, InputKind.LOG)
         return read_context(
-            vectors=open_vectors(self.vectors) if self.vectors else None,
-            features=self.features,
-            songs=self.songs,
+            **sound_files(self.vectors),
             side=self.side,
             profiles=self.profiles,
             triples=self.triples,
@@ -281,7 +272,7 @@ class TrainingOptions(ListeningOptions):
         of, how = log.about.get("by", "user"), self.how
         if self.likes or how.rule is not None:
             raise InputError(
-                f"{folder}: prepared listening has only plays; --likes needs the log itself"
+                f"{folder}: prepared listening has only plays; likes need the log itself"
             )
         if self.by not in (None, of) or (
             how.filter and sorted(how.filter) != log.about.get("filters")
@@ -293,10 +284,3 @@ class TrainingOptions(ListeningOptions):
         context, plays = self.context(), log.whole()
         logs = (str(log.about.get("log_fingerprint", "")),)
         return RecallData(plays, context.song_ids, context, logs, by=as_type(PlaysOf, "by", of))
-
-
-def sound_of(
-    vectors: Path | None, features: Path | None = None, songs: Path | None = None
-) -> "Sound | None":
-    """Return the sound of songs, from features if given; artists come from the store."""
-    return TrainingOptions(vectors=vectors, features=features, songs=songs).context().sound

@@ -55,14 +55,26 @@ COMMANDS = {
     ("playlist", "--mean"): "playlist (each of several songs gets its share)",
     ("playlists", "--seed"): "playlists (the same library gives the same lists)",
     ("neighbours", "--include-non-music"): "neighbours --also non-music",
-    ("users", "train"): "recall train youtube-dnn --likes --interactions LOG --out model",
-    ("users", "embed"): "recall users model --likes --interactions LOG --out users.parquet",
+    ("store", "verify", "--max-problems"): "store verify (it lists the first 1,000)",
+    ("store", "export", "--table"): "store export --format duckdb (the table is called songs)",
+    ("runs", "--last"): "runs (it lists the newest 50)",
+    ("index", "--out"): "index (similar looks for it beside the store)",
+    ("plot", "--k"): "plot (reports are drawn for their longest lists)",
+    ("playlist", "--artist-gap"): "playlist (three songs lie between two of one artist)",
+    ("retag", "--save-undo"): "retag (the undo file is a new one beside the store)",
+    ("recall", "evaluate", "--plot"): "recall evaluate --json > REPORT.json, plot REPORT.json",
+    ("listening", "import", "--strict"): "listening import --json (unmatched_songs)",
+    ("heads", "train"): "heads LABELS --task TASK --out FOLDER",
+    ("heads", "evaluate"): "heads LABELS --evaluate HEAD",
+    ("recall", "list"): "recall train (without a log, it lists channels, or settings of CHANNEL)",
+    ("users", "train"): "recall train youtube-dnn --reading likes --interactions LOG --out model",
+    ("users", "embed"): "recall users model --reading likes --interactions LOG --out users.parquet",
     ("users", "songs"): "recall songs model --out songs.parquet",
     ("users", "import"): "recall users --import TABLE --out users.parquet",
     ("users",): "recall",
     ("federated", "users"): "recall users model --profiles TABLE --out vectors.parquet",
-    ("federated", "keys", "--role"): "federated keys --out keys (the role stands in the settings)",
-    ("federated", "keys", "--days"): "federated keys --out keys (valid for two years)",
+    ("federated", "keys"): "federated align --config TOML (it makes keys where there are none)",
+    ("federated", "audit", "--other-config"): "federated audit --config TOML --config TOML",
     ("federated", "--role"): "federated (the role stands in the settings)",
     ("cold-start", "audience", "--features"): "cold-start audience (tastes are written)",
     ("cold-start", "songs", "--features"): "cold-start songs (tastes are written)",
@@ -130,6 +142,7 @@ OTHER_LOGS = (
     *("recommend", "listening check"),
 )
 LOGS = (*HISTORIES, *LISTENING, *OTHER_LOGS, *COLD_START)
+SOUNDS = ("recall train", "recall evaluate", "recall songs", LISTENING[0])
 # Options of several commands: the old one, what says the same now, and the commands.
 SHARED = (
     ("--since", "--days SINCE..UNTIL", LOGS),
@@ -138,6 +151,10 @@ SHARED = (
     ("--filter", "--reading filter=NAME,NAME", (*HISTORIES, "recall evaluate", LISTENING[0])),
     ("--skip-bad-rows", "--reading skip_bad_rows", (*HISTORIES, "recall evaluate", *LISTENING)),
     ("--by", "--reading by=UNIT", (*HISTORIES, "recall evaluate", LISTENING[0])),
+    ("--likes", "--reading likes", (*HISTORIES, "recall evaluate")),
+    ("--features", "--vectors features.parquet", SOUNDS),
+    ("-f", "--vectors features.parquet", SOUNDS),
+    ("--songs", "--vectors embeddings.parquet", (*SOUNDS[:2], "recommend")),
     ("--rule", "--reading rule=FILE", (*HISTORIES, LISTENING[2], "listening check", *COLD_START)),
     ("--engine", "--processes N, by torchrun or --runner ray[:ADDRESS]", ("recall train",)),
     (
@@ -165,10 +182,13 @@ SETTINGS = {
     "cold-start songs": NEW_SONGS,
     "listening graph": "column:columns neighbours form minimum",
     "listening correlate": "half-life:half_life_days min-songs draws song-draws seed by:space",
-    "listening simulate": "days signal sensitive:sensitive_share cold-songs cold-users "
+    "listening simulate": "users seed days signal sensitive:sensitive_share cold-songs cold-users "
     "sessions:sessions_per_day",
 }
 MOVED = {
+    "recall train --epochs": "recall train CHANNEL --set max_epochs=VALUE",
+    "recall train --seed": "recall train CHANNEL --set seed=VALUE",
+    "recall train --gamma": "recall train CHANNEL --set gamma=VALUE",
     "recall compare --interests": "recall evaluate CHANNEL --set interests=1 --set interests=4",
     "recall compare": "recall evaluate CHANNEL CHANNEL ...",
     "recall unheard --all-songs": "recall evaluate MODEL --split all-artists",

@@ -20,13 +20,12 @@ if TYPE_CHECKING:
     from audiorec.recall.contract.data import RecallData
 
 
-FIELDS = {"epochs": "max_epochs"}  # option to recipe field, where the names differ
 SetOption = Annotated[
     list[str] | None,
     chooses(
         "--set",
         metavar="NAME=VALUE",
-        help="A setting of the channel (repeatable); see recall list CHANNEL.",
+        help="A setting of the channel (repeatable); recall train CHANNEL lists them.",
     ),
 ]
 
@@ -42,10 +41,9 @@ def with_recipe(
     One that goes on from a trained channel has its settings, where no others are given.
     """
     known = fields_of(kind)
-    chosen = {FIELDS.get(n, n): value for n, value in given.items() if value is not None}
-    for name, value in given.items():
-        if value is not None and FIELDS.get(name, name) not in known:
-            raise InputError(f"{kind.name} has no option --{name}")
+    chosen = {name: value for name, value in given.items() if value is not None}
+    for name in chosen.keys() - known:
+        raise InputError(f"{kind.name} has no option --{name}")
     recipe: Any = getattr(kind, "Recipe", None)
     if settings:
         if recipe is None:

@@ -39,7 +39,7 @@ def backbones(
 
     Any ONNX model will do whose front end you can specify (docs/backbones.md). It is opened in a
     separate process, tested on synthetic audio, and stored with its spec in your data folder. Then
-    --backbone NAME selects it in extract, classify, heads train and shards.
+    --backbone NAME selects it in extract, classify, heads and shards.
 
     Examples
     --------

@@ -1,40 +1,27 @@
 """``audiorec heads``: train and evaluate your own classifiers."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from audiorec.options import argument, chooses, writes
+from audiorec.errors import InputError
+from audiorec.options import argument, chooses, reads, writes
 from audiorec_cli.shared.console import out_lines, print_json, say
 from audiorec_cli.shared.heads import HEAD_FILE, BackboneOption, head_file
 from audiorec_cli.shared.jobs import JobSummary, recorded
-from audiorec_cli.shared.options import (
-    JobsOption,
-    JsonOption,
-    OutFolderOption,
-    QuietOption,
-    SeedOption,
-)
-from audiorec_cli.shared.pages import command, group
+from audiorec_cli.shared.options import JobsOption, JsonOption, QuietOption
 from audiorec_cli.shared.progress import progress_display
+from audiorec_cli.shared.settings import SettingsOption, made
 
 if TYPE_CHECKING:
     from audiorec.evaluation.classification import Report
     from audiorec.labelling.songs import LabelledFeatures
+    from audiorec.labelling.train import HeadRecipe
     from audiorec.tagger.heads import Head
 
-app = group(
-    """Train and evaluate heads: classifiers of segments, from labelled songs.
-
-    Examples
-    --------
-    audiorec heads train moods/ --task mood --out mood/
-    audiorec heads evaluate mood/ new-moods.csv
-    audiorec extract ~/Music --head mood/
-    """
-)
-
+SETTINGS = ("audiorec.labelling:HeadRecipe",)
 FIGURES_FILE = "figures.json"
 CARD_FILE = "MODEL_CARD.md"
 CACHE_FOLDER = "features"
@@ -45,29 +32,32 @@ UNGROUPED = (
     "figures are too optimistic for new artists. Add a column `group`, or one folder per artist."
 )
 
-LabelsArgument = Annotated[
-    Path,
-    argument(
-        metavar="LABELS",
-        help="A folder of class folders, or a CSV or Parquet with path, label and optional group.",
-    ),
-]
-PicturesOption = Annotated[
-    Path | None,
-    writes(
-        "--pictures",
-        metavar="FOLDER",
-        help="Folder for confusion matrices and reliability diagrams (extra plot).",
-    ),
-]
 
-
-@command(app)
-@recorded("heads train", "output")
-def train(
-    labels: LabelsArgument,
-    task: Annotated[str, chooses(help="The head's name, for example mood.")],
-    output: OutFolderOption,
+@recorded("heads", "output")
+def heads(
+    labels: Annotated[
+        Path,
+        argument(
+            metavar="LABELS",
+            help="A folder of class folders, or a CSV or Parquet with path, label and optional "
+            "group.",
+        ),
+    ],
+    task: Annotated[str | None, chooses(help="The head's name, for example mood.")] = None,
+    output: Annotated[
+        Path | None,
+        writes(
+            "--out",
+            "-o",
+            metavar="FOLDER",
+            help="The folder to write; with --evaluate, only the features, by default beside "
+            "the labels.",
+        ),
+    ] = None,
+    evaluated: Annotated[
+        Path | None,
+        reads("--evaluate", metavar="HEAD", help="Train nothing: evaluate this head or folder."),
+    ] = None,
     inputs: Annotated[
         list[str] | None,
         chooses(
@@ -77,32 +67,62 @@ def train(
         ),
     ] = None,
     backbone: BackboneOption = None,
-    hidden: Annotated[int, chooses(min=0, help="Hidden units; 0 for a linear head.")] = 64,
-    epochs: Annotated[int, chooses(min=1, help="Maximum; training may stop early.")] = 60,
-    seed: SeedOption = 0,
-    pictures: PicturesOption = None,
+    settings: SettingsOption = None,
+    pictures: Annotated[
+        Path | None,
+        writes(
+            "--pictures",
+            metavar="FOLDER",
+            help="Folder for confusion matrices and reliability diagrams (extra plot).",
+        ),
+    ] = None,
     jobs: JobsOption = 0,
     quiet: QuietOption = False,
     json: JsonOption = False,
     *,
     done: JobSummary,
 ) -> None:
-    """Train a head on labelled songs; use it with extract --head FOLDER/head.safetensors.
+    """Train a head on labelled songs, a classifier of segments, or evaluate one on them.
 
-    Writes the head, its figures on held-out groups, and a model card.
+    Writes the head, its figures on held-out groups, and a model card. Use it with extract --head
+    FOLDER. Figures are by segment, by song and by class.
 
     Examples
     --------
-    audiorec heads train moods/ --task mood --out mood/
-    audiorec heads train labels.csv --task mood --out mood/ --hidden 0
-    audiorec heads train labels.csv --task mood --out mood/ --pictures pictures/
+    audiorec heads moods/ --task mood --out mood/
+    audiorec heads labels.csv --task mood --out mood/ --pictures pictures/
+    audiorec heads new-moods/ --evaluate mood/ --json
     """
-    from audiorec.labelling.songs import train_from_labels
-    from audiorec.labelling.train import HeadRecipe
-
+    work = partial(_features, labels, jobs=jobs, quiet=quiet)
     _check_pictures(pictures)
-    data = _features(labels, output / CACHE_FOLDER, None, inputs, backbone, jobs, quiet)
-    recipe = HeadRecipe(hidden=(hidden,) if hidden else (), max_epochs=epochs, seed=seed)
+    if evaluated is not None:
+        if task or inputs or backbone or settings:
+            raise InputError(
+                "--evaluate is for a finished head: it takes no task, inputs, settings"
+            )
+        cache = output or labels.parent / f"{labels.stem}.{CACHE_FOLDER}"
+        _evaluate(evaluated, work, cache, pictures, json)
+    elif task is None or output is None:
+        raise InputError("name --task and --out to train a head, or one to judge: --evaluate HEAD")
+    else:
+        from audiorec.labelling.train import HeadRecipe
+
+        recipe = made(HeadRecipe, settings)
+        data = work(output / CACHE_FOLDER, None, inputs, backbone)
+        _train(data, task, output, recipe, pictures, json, done)
+
+
+def _train(
+    data: "LabelledFeatures",
+    task: str,
+    output: Path,
+    recipe: "HeadRecipe",
+    pictures: Path | None,
+    json: bool,
+    done: JobSummary,
+) -> None:
+    from audiorec.labelling.songs import train_from_labels
+
     trained, segments, songs = train_from_labels(data, task=task, recipe=recipe)
     done.count(segments=int(trained.head.info["training_rows"]), failed=len(data.missing))
     figures = _figures(segments, songs, data)
@@ -115,40 +135,20 @@ def train(
     say(f"head: {output / HEAD_FILE}; use it: audiorec extract FOLDER --head {output / HEAD_FILE}")
 
 
-@command(app)
-def evaluate(
-    head: Annotated[Path, argument(help="A head file, or the folder that train wrote.")],
-    labels: LabelsArgument,
-    cache: Annotated[
-        Path | None,
-        writes(
-            metavar="FOLDER",
-            help="Cache folder of features [default: beside the labels].",
-            remote="refused",
-        ),
-    ] = None,
-    pictures: PicturesOption = None,
-    jobs: JobsOption = 0,
-    quiet: QuietOption = False,
-    json: JsonOption = False,
+def _evaluate(
+    head: Path,
+    features: "Callable[..., LabelledFeatures]",
+    cache: Path,
+    pictures: Path | None,
+    json: bool,
 ) -> None:
-    """Evaluate a head on labelled songs: by segment, by song and by class.
-
-    Examples
-    --------
-    audiorec heads evaluate mood/ labels.csv
-    audiorec heads evaluate mood/head.safetensors new-moods/ --json
-    audiorec heads evaluate mood/ labels.csv --pictures pictures/
-    """
     from audiorec.labelling.songs import evaluate_head
     from audiorec.tagger.heads import Head
     from audiorec.tagger.weights import WEIGHTS
 
-    _check_pictures(pictures)
     loaded = Head.load(head_file(head))
-    where = cache or labels.parent / f"{labels.stem}.{CACHE_FOLDER}"
     own = next(iter(loaded.backbones.keys() - WEIGHTS.keys()), None)
-    data = _features(labels, where, loaded.classes, loaded.inputs, own, jobs, quiet)
+    data = features(cache, loaded.classes, loaded.inputs, own)
     segments, songs = evaluate_head(loaded, data)
     _draw(pictures, loaded.task, segments, songs)
     _print(_figures(segments, songs, data), segments, songs, json)
@@ -185,6 +185,7 @@ def _features(
     classes: Sequence[str] | None,
     inputs: Sequence[str] | None,
     backbone: str | None,
+    *,
     jobs: int,
     quiet: bool,
 ) -> "LabelledFeatures":

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from audiorec.errors import InputError
-from audiorec.options import chooses, writes
-from audiorec_cli.shared.console import file_size, print_facts, print_json, say
+from audiorec.options import chooses
+from audiorec_cli.shared.console import file_size, print_facts, print_json
 from audiorec_cli.shared.engines import Engines
 from audiorec_cli.shared.jobs import MetricsOption, job
 from audiorec_cli.shared.options import JsonOption
@@ -17,14 +17,6 @@ if TYPE_CHECKING:
 
 def index(
     vectors: VectorsOption = None,
-    output: Annotated[
-        Path | None,
-        writes(
-            "--out",
-            "-o",
-            help="File to write [default: beside the store, where similar looks for it].",
-        ),
-    ] = None,
     by: Annotated[
         Literal["auto", "sound", "vector"],
         chooses(help="What similar will be asked by; auto: its default."),
@@ -41,7 +33,7 @@ def index(
     *,
     engines: Engines,
 ) -> None:
-    """Build an index of a store; similar uses it until the store changes.
+    """Build an index beside a store; similar uses it until the store changes.
 
     It is of one space: by sound, or by the vector in a store without sound.
 
@@ -55,20 +47,14 @@ def index(
     from audiorec.search.index_files import index_path
 
     store = open_vectors(vectors)
-    target = output or index_path(store.path)
-    if target.is_dir() or not target.parent.is_dir():
-        raise InputError(
-            f"{target}: cannot be written: it is a folder, or its folder does not exist"
-        )
-    if target.resolve() == store.path.resolve():
-        raise InputError(f"{target}: is the store itself; name another file")
+    target = index_path(store.path)
+    if target.is_dir():
+        raise InputError(f"{target}: cannot be written: it is a folder")
     with job("index", target, metrics_textfile) as done:
         with engines.work() as work:
             info = build_index(store, target, by=by, kind=kind, engine=work.engine)
         done.count(songs=info.rows)
     _print(target, info, "fresh", json)
-    if target.resolve() != index_path(store.path).resolve():
-        say(f"note: similar only looks for an index at {index_path(store.path)}")
 
 
 def index_facts(path: Path, info: "IndexInfo", state: str) -> dict[str, Any]:

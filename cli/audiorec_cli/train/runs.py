@@ -16,6 +16,7 @@ HERE = Path()
 MAIN_COUNTS = ("failed", "users", "songs", "rows", "lists", "buckets", "extracted", "opened")
 SHOWN_COUNTS = 3
 SHOWN_DRIFTS = 10
+NEWEST = 50  # runs that are listed
 
 
 def runs(
@@ -41,7 +42,6 @@ def runs(
     job: Annotated[
         str | None, chooses(metavar="NAME", help='List only runs of this command: "recall run".')
     ] = None,
-    last: Annotated[int, chooses(min=1, help="List at most so many, the newest.")] = 50,
     json: JsonOption = False,
 ) -> None:
     """List past runs, newest first; show one; or compare two: every job leaves a record.
@@ -64,17 +64,17 @@ def runs(
     elif given:
         _show(given[0], place, json=json)
     else:
-        _list(place, job, last, json=json)
+        _list(place, job, json=json)
 
 
-def _list(place: Path, job: str | None, last: int, *, json: bool) -> None:
+def _list(place: Path, job: str | None, *, json: bool) -> None:
     from audiorec.runs.record import find_runs, runs_of
 
     own = [] if place == HERE else runs_of(str(place))
     found, problems = find_runs(place) if place.is_dir() or not own else ([], [])
     by_id = {run.run_id: run for run in (*own, *found)}
     runs = sorted(by_id.values(), key=lambda run: run.started_at, reverse=True)
-    shown = [run for run in runs if job is None or run.job == job][:last]
+    shown = [run for run in runs if job is None or run.job == job][:NEWEST]
     for problem in problems:
         say(f"warning: {problem}")
     if json:

@@ -177,7 +177,7 @@ def test_keys_are_written_once_and_read_by_their_owner_alone(tmp_path):
     assert read_keys(tmp_path / "k") == made
     assert made.fingerprint == fingerprint_of(made.certificate)
     assert readable_fingerprint(made.fingerprint).replace(" ", "") == made.fingerprint
-    with pytest.raises(InputError, match="already exists and other parties may trust it"):
+    with pytest.raises(InputError, match="has a key already and other parties may trust it"):
         make_keys(tmp_path / "k")
     (tmp_path / "k" / "key.pem").chmod(0o644)
     if os.name == "posix":
@@ -191,7 +191,7 @@ def test_a_certificate_that_is_none_is_refused(tmp_path, monkeypatch):
     monkeypatch.undo()
     make_keys(tmp_path / "k")
     cases = {
-        "expired": (tmp_path / "old" / "certificate.pem", "audiorec federated keys"),
+        "expired": (tmp_path / "old" / "certificate.pem", "audiorec federated align"),
         "key": (tmp_path / "k" / "key.pem", "one certificate in PEM format and no key"),
         "text": (tmp_path / "text.pem", "one certificate in PEM format"),
         "damaged": (tmp_path / "damaged.pem", "not a certificate"),

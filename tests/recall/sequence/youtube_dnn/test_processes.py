@@ -55,7 +55,7 @@ def test_one_command_two_processes_one_model(tmp_path):
     ]
     text = "\n".join(["user_id,song_id,timestamp,event", *rows])
     (tmp_path / "plays.csv").write_text(f"{text}\n")
-    words = "recall train youtube-dnn -i plays.csv --epochs 2 --json --out model"
+    words = "recall train youtube-dnn -i plays.csv --set max_epochs=2 --json --out model"
     together = "--processes 2"
     done = subprocess.run(
         [sys.executable, "-m", "audiorec_cli.main", *words.split(), *together.split()],

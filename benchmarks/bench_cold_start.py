@@ -75,8 +75,8 @@ def peak_mb() -> float:
 
 def cold_start(folder: Path, lists: str, k: int, per_user: int) -> dict[str, object]:
     """Run one job and return its figures."""
+    from audiorec.recall.cold_start.assign import ColdStartPlan
     from audiorec.recall.cold_start.job import ColdStart
-    from audiorec.recall.cold_start.plan import ColdStartPlan
     from audiorec.recall.cold_start.sides import embedding_sides
 
     start, cpu = time.perf_counter(), time.process_time()

@@ -140,7 +140,7 @@ def one_world(
 ) -> tuple[Pair, Pair]:
     """Simulate, train on the artists that are kept, and compare the others' songs."""
     from audiorec.listening.interactions import read_interactions
-    from audiorec.listening.likes import to_liked
+    from audiorec.listening.reading import to_liked
     from audiorec.listening.rule import to_preferences
     from audiorec.recall.audio.channel import UserAudio
     from audiorec.recall.audio.held_out import artist_groups, assign_parts

@@ -23,7 +23,7 @@ import numpy as np
 
 from audiorec.library.library import Library
 from audiorec.listening.interactions import read_interactions
-from audiorec.listening.likes import to_liked
+from audiorec.listening.reading import to_liked
 from audiorec.recall.audio.channel import UserAudio
 from audiorec.recall.audio.judge import judge_unheard
 from audiorec.recall.audio.model import UserAudioRecipe

@@ -15,12 +15,12 @@ import pyarrow.parquet as pq
 
 import audiorec
 from audiorec.listening.interactions import read_interactions
-from audiorec.listening.likes import to_liked
+from audiorec.listening.reading import to_liked
 from audiorec.recall.audio.channel import UserAudio
 from audiorec.recall.audio.embed import embed_stored
 from audiorec.recall.audio.model import UserAudioRecipe
+from audiorec.recall.cold_start.assign import ColdStartPlan
 from audiorec.recall.cold_start.job import ColdStart
-from audiorec.recall.cold_start.plan import ColdStartPlan
 from audiorec.recall.cold_start.sides import ColdStartFiles, open_inputs
 from audiorec.recall.contract.data import Context, RecallData, Sound
 from audiorec.recall.contract.job import train_channel

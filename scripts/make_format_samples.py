@@ -97,8 +97,8 @@ def make_channel(name: str) -> Callable[[Path, Path], None]:
 def answer_of(model: Path) -> dict[str, list[str]]:
     """Return what a model proposes to the users of the log that lies beside the models."""
     from audiorec.listening.interactions import read_interactions
-    from audiorec.listening.likes import likes
     from audiorec.listening.profiles import read_profiles
+    from audiorec.listening.reading import likes
     from audiorec.listening.sequences import to_sequences
     from audiorec.recall.contract.data import Queries
     from audiorec.recall.registry import load_channel

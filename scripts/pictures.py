@@ -32,7 +32,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 from web_server import CHROMIUM, browsing, choose, chromium, until, write_recall  # noqa: E402
 
 PICTURES = ROOT / "docs" / "pictures"
-MEASURED = ("interests.png",)  # of a training on data that is not here: docs/benchmarks/interests.md
+MEASURED = ("interests.png",)  # data that is not here: docs/benchmarks/interests.md
 BLOCK = 8  # pixels; letters of another font and smoothed edges are alike at this size
 DIFFERENT = 0.1  # of white less black: a block that no longer shows the same
 MOST = 0.0005  # share of blocks that may differ: the playhead, a hover

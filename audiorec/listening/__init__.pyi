@@ -1,7 +1,5 @@
 from audiorec.listening import forget as forget
-from audiorec.listening import likes as likes
 from audiorec.listening import prepare as prepare
-from audiorec.listening.baskets import song_pairs as song_pairs
 from audiorec.listening.check import KINDS as KINDS
 from audiorec.listening.check import TableKind as TableKind
 from audiorec.listening.check import count_verdicts as count_verdicts
@@ -20,9 +18,6 @@ from audiorec.listening.history import histories as histories
 from audiorec.listening.history import history_spans as history_spans
 from audiorec.listening.interactions import read_interactions as read_interactions
 from audiorec.listening.interactions import unmatched as unmatched
-from audiorec.listening.likes import Liked as Liked
-from audiorec.listening.likes import follows as follows
-from audiorec.listening.likes import to_liked as to_liked
 from audiorec.listening.log_files import Days as Days
 from audiorec.listening.log_files import check_day as check_day
 from audiorec.listening.log_files import day_before as day_before
@@ -40,7 +35,11 @@ from audiorec.listening.profiles import Encoder as Encoder
 from audiorec.listening.profiles import Profiles as Profiles
 from audiorec.listening.profiles import no_profiles as no_profiles
 from audiorec.listening.profiles import read_profiles as read_profiles
+from audiorec.listening.reading import Liked as Liked
 from audiorec.listening.reading import LogReading as LogReading
+from audiorec.listening.reading import follows as follows
+from audiorec.listening.reading import likes as likes
+from audiorec.listening.reading import to_liked as to_liked
 from audiorec.listening.rule import Clause as Clause
 from audiorec.listening.rule import Rule as Rule
 from audiorec.listening.rule import as_time as as_time
@@ -53,6 +52,7 @@ from audiorec.listening.sequences import Sequences as Sequences
 from audiorec.listening.sequences import count_noise as count_noise
 from audiorec.listening.sequences import favourites_of as favourites_of
 from audiorec.listening.sequences import noise as noise
+from audiorec.listening.sequences import song_pairs as song_pairs
 from audiorec.listening.sequences import to_sequences as to_sequences
 from audiorec.listening.sequences import without_noise as without_noise
 from audiorec.listening.side import Category as Category

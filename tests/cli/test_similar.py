@@ -14,7 +14,7 @@ from made_sound import add_lists, random_sound
 from audiorec.library.library import Library
 from audiorec.search.closeness import percent_words
 from audiorec.search.questions import SimilarQuestion
-from audiorec_cli.shared.seeds import _lines
+from audiorec_cli.shared.song_lists import _lines
 
 
 def listed(out):

@@ -1,4 +1,4 @@
-"""`audiorec.listening.baskets`: sessions, playlists, and who stands beside whom."""
+"""`audiorec.listening.sequences`: sessions, playlists, and who stands beside whom."""
 
 import numpy as np
 import pyarrow.csv as csv
@@ -8,15 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audiorec.errors import InputError
-from audiorec.listening.baskets import (
+from audiorec.listening.interactions import read_interactions
+from audiorec.listening.sequences import (
     MAX_BASKET,
     Baskets,
+    Sequences,
     co_occurring,
     sessions,
     song_pairs,
+    to_sequences,
 )
-from audiorec.listening.interactions import read_interactions
-from audiorec.listening.sequences import Sequences, to_sequences
 from audiorec.types import offsets
 
 

@@ -1,7 +1,7 @@
 """`listening.likes`: by plain name, in the order of the users asked for."""
 
 from audiorec.listening.interactions import read_interactions
-from audiorec.listening.likes import follows
+from audiorec.listening.reading import follows
 
 
 def test_who_follows_whom(tmp_path):

@@ -20,7 +20,7 @@ import torch
 from audiorec.errors import InputError
 from audiorec.learning.fit import Phase, log_epochs
 from audiorec.learning.next_plays import warm_epochs
-from audiorec.listening.baskets import song_pairs
+from audiorec.listening.sequences import song_pairs
 from audiorec.recall.audio.data import (
     Anchors,
     Material,

@@ -1,8 +1,8 @@
 from audiorec.recall.cold_start import assign as assign
+from audiorec.recall.cold_start.assign import LEAST_SIMILARITY as LEAST_SIMILARITY
+from audiorec.recall.cold_start.assign import ColdStartPlan as ColdStartPlan
+from audiorec.recall.cold_start.assign import ListLimits as ListLimits
 from audiorec.recall.cold_start.job import ColdStart as ColdStart
-from audiorec.recall.cold_start.plan import LEAST_SIMILARITY as LEAST_SIMILARITY
-from audiorec.recall.cold_start.plan import ColdStartPlan as ColdStartPlan
-from audiorec.recall.cold_start.plan import ListLimits as ListLimits
 from audiorec.recall.cold_start.sides import ColdStartFiles as ColdStartFiles
 from audiorec.recall.cold_start.sides import ColdStartInputs as ColdStartInputs
 from audiorec.recall.cold_start.sides import KnownAudio as KnownAudio

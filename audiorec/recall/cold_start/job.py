@@ -26,8 +26,13 @@ from audiorec.engines.one_thread import one_thread
 from audiorec.engines.tasks import Engine
 from audiorec.errors import InputError
 from audiorec.files.tables import is_made, run_blocks
-from audiorec.recall.cold_start.assign import ListedPairs, assign, pairs_of, rank_in_group
-from audiorec.recall.cold_start.plan import ColdStartPlan
+from audiorec.recall.cold_start.assign import (
+    ColdStartPlan,
+    ListedPairs,
+    assign,
+    pairs_of,
+    rank_in_group,
+)
 from audiorec.recall.cold_start.sides import Side
 from audiorec.recall.cold_start.tables import (
     list_schema,

@@ -44,8 +44,7 @@ from audiorec.distribution import created_by
 from audiorec.errors import InputError, StoreError
 from audiorec.files.arrow import floats, integers
 from audiorec.files.tables import TableFile
-from audiorec.recall.cold_start.assign import ListedPairs, rank_in_group
-from audiorec.recall.cold_start.plan import ListOf
+from audiorec.recall.cold_start.assign import ListedPairs, ListOf, rank_in_group
 from audiorec.recall.cold_start.sides import Side
 from audiorec.recall.cold_start.tastes import Tastes
 from audiorec.store.schema import METADATA_KEY, metadata_object, vector_type

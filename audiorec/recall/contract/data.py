@@ -11,8 +11,8 @@ from functools import cached_property
 import numpy as np
 
 from audiorec.errors import InputError, ShapeError
-from audiorec.listening.likes import Liked
 from audiorec.listening.profiles import Profiles
+from audiorec.listening.reading import Liked
 from audiorec.listening.sequences import By, Sequences
 from audiorec.listening.side import SongSide, Triples, entities_of_type
 from audiorec.search.filters import mean_scores
@@ -183,7 +183,7 @@ class RecallData:
         Fingerprints of the logs that the sequences come from; stored in the model, so that
         `audiorec.listening.forget` can name the models to retrain.
     disliked, heard : Sequences, optional
-        If the sequences hold liked songs (`audiorec.listening.likes`): the songs that the same
+        If the sequences hold liked songs (`audiorec.listening.reading`): the songs that the same
         users dislike, and all songs that they played.
     simulated : bool
         Whether the log declares itself as simulated.
@@ -260,7 +260,7 @@ class Queries:
     profiles: Profiles | None = None  # of the Q users, in their order
     # (Q, E): precomputed embeddings in the channel's space, used instead of the histories
     embedded: FloatArray | None = None
-    # songs that each user marked as liked (`audiorec.listening.likes`), with times; None: unknown
+    # songs that each user marked as liked (`audiorec.listening.reading`), with times; None: unknown
     likes: Sequences | None = None
 
     def __len__(self) -> int:

@@ -20,8 +20,8 @@ from audiorec.files.tables import TableFile
 from audiorec.files.user_files import read_table
 from audiorec.listening.casting import UNITS, to_times
 from audiorec.listening.events import ARTIST_EVENTS, EVENTS, Interactions, is_listening
-from audiorec.listening.likes import to_liked
 from audiorec.listening.log_files import log_files
+from audiorec.listening.reading import to_liked
 from audiorec.listening.sequences import DAY_S, Sequences
 from audiorec.listening.side import SongSide
 from audiorec.recall.serving.candidate_rows import nth

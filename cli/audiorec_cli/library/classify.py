@@ -25,10 +25,10 @@ from audiorec_cli.shared.console import (
 )
 from audiorec_cli.shared.extraction import limits_of
 from audiorec_cli.shared.heads import BackboneOption, HeadOption, chosen_heads
+from audiorec_cli.shared.inputs import VectorsOption
 from audiorec_cli.shared.known import GivenSong, find_known, find_one
 from audiorec_cli.shared.options import JobsOption, JsonOption, QuietOption
 from audiorec_cli.shared.progress import song_counter, working
-from audiorec_cli.shared.stores import VectorsOption
 from audiorec_cli.shared.table import WORD, Column
 
 if TYPE_CHECKING:

@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING, Any
 
 from audiorec_cli.shared.console import counted, duration, print_json, print_table, say
+from audiorec_cli.shared.inputs import VectorsOption, open_vectors
 from audiorec_cli.shared.options import JsonOption
-from audiorec_cli.shared.stores import VectorsOption, open_vectors
 
 if TYPE_CHECKING:
     from audiorec.library.library import Library

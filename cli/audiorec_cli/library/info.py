@@ -11,8 +11,8 @@ from audiorec.errors import InputError, MissingStoreError, StoreError
 from audiorec.options import argument
 from audiorec.store.schema import GENRE_TAG
 from audiorec_cli.shared.console import cell, counted, duration, file_size, out, print_json, say
+from audiorec_cli.shared.inputs import VectorsOption, open_vectors
 from audiorec_cli.shared.options import JsonOption
-from audiorec_cli.shared.stores import VectorsOption, open_vectors
 
 if TYPE_CHECKING:
     from audiorec.library.library import Library

@@ -12,10 +12,16 @@ from audiorec.search.atlas import MapKind
 from audiorec.search.questions import Compared
 from audiorec_cli.shared.console import out, print_json, say
 from audiorec_cli.shared.heads import StoreHeadOption, chosen_heads
-from audiorec_cli.shared.inputs import InputKind, check
+from audiorec_cli.shared.inputs import (
+    InputKind,
+    VectorsOption,
+    check,
+    open_vectors,
+    say_basis,
+    vectors_path,
+)
 from audiorec_cli.shared.options import JsonOption
 from audiorec_cli.shared.pictures import PictureOptions
-from audiorec_cli.shared.stores import VectorsOption, open_vectors, say_basis, vectors_path
 
 if TYPE_CHECKING:
     from audiorec.extraction.pipeline import Song

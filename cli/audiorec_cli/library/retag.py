@@ -10,10 +10,10 @@ from audiorec.errors import InputError
 from audiorec.options import argument, chooses, writes
 from audiorec_cli.shared.console import Exit, counted, print_json, print_table, say
 from audiorec_cli.shared.extraction import limits_of
+from audiorec_cli.shared.inputs import VectorsOption, open_vectors
 from audiorec_cli.shared.jobs import JobSummary, MetricsOption, job
 from audiorec_cli.shared.options import ADVANCED, JsonOption, QuietOption
 from audiorec_cli.shared.progress import song_counter, stopped
-from audiorec_cli.shared.stores import VectorsOption, open_vectors
 
 if TYPE_CHECKING:
     from audiorec.retagging.job import Retagged, Retagging

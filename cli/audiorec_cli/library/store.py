@@ -19,10 +19,10 @@ from audiorec_cli.shared.console import (
     print_table,
     say,
 )
+from audiorec_cli.shared.inputs import StoreArgument, open_vectors, vectors_path
 from audiorec_cli.shared.options import ADVANCED, JsonOption
 from audiorec_cli.shared.pages import command, group
 from audiorec_cli.shared.places import parts_here
-from audiorec_cli.shared.stores import StoreArgument, open_vectors, vectors_path
 
 if TYPE_CHECKING:
     from audiorec.store.schema import Kind

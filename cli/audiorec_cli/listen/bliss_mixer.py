@@ -16,7 +16,7 @@ from pathlib import Path
 
 from audiorec.errors import AudiorecError, InputError
 from audiorec_cli.shared.console import exit_code, say
-from audiorec_cli.shared.stores import ENVIRONMENT
+from audiorec_cli.shared.inputs import ENVIRONMENT
 
 PORT = 12_000
 LMS_PORT = 9000

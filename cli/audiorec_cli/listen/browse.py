@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from audiorec.options import chooses, connects, loads, reads
 from audiorec_cli.shared.console import flush, out, say
-from audiorec_cli.shared.inputs import InputKind, check
+from audiorec_cli.shared.inputs import InputKind, VectorsOption, check, open_vectors
 from audiorec_cli.shared.options import ADVANCED
-from audiorec_cli.shared.stores import VectorsOption, open_vectors
 
 if TYPE_CHECKING:
     from audiorec.library.library import Library

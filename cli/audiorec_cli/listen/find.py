@@ -5,10 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from audiorec.options import argument
 from audiorec.search.questions import FindQuestion
-from audiorec_cli.shared.beside import print_songs
 from audiorec_cli.shared.console import duration
-from audiorec_cli.shared.m3u8 import ListForm
-from audiorec_cli.shared.stores import VectorsOption, open_vectors
+from audiorec_cli.shared.inputs import VectorsOption, open_vectors
+from audiorec_cli.shared.song_lists import ListForm, print_songs
 
 if TYPE_CHECKING:
     from audiorec.words.find import DescribedSongs

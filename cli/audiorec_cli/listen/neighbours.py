@@ -7,10 +7,10 @@ from audiorec.errors import InputError
 from audiorec.options import chooses
 from audiorec.search.questions import AlsoOption, Compared
 from audiorec_cli.shared.console import counted, print_json, say
+from audiorec_cli.shared.inputs import VectorsOption, open_vectors, say_basis, say_non_music
 from audiorec_cli.shared.jobs import JobSummary, recorded
 from audiorec_cli.shared.options import JsonOption, OutFileOption, QuietOption
 from audiorec_cli.shared.progress import graceful_stop, progress_lines, stopped
-from audiorec_cli.shared.stores import VectorsOption, open_vectors, say_basis, say_non_music
 
 
 @recorded("neighbours", "output")

@@ -5,11 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from audiorec.options import argument
 from audiorec.search.questions import PathQuestion
-from audiorec_cli.shared.beside import print_songs
 from audiorec_cli.shared.console import duration
-from audiorec_cli.shared.hints import hint_once
-from audiorec_cli.shared.m3u8 import ListForm
-from audiorec_cli.shared.stores import VectorsOption, open_vectors
+from audiorec_cli.shared.inputs import VectorsOption, open_vectors
+from audiorec_cli.shared.song_lists import ListForm, hint_once, print_songs
 
 if TYPE_CHECKING:
     from audiorec.playlists.answers import PathOfSongs

@@ -16,10 +16,10 @@ from audiorec.search.questions import (
     OnlyOption,
 )
 from audiorec_cli.shared.console import counted, duration, print_json, print_table, say
-from audiorec_cli.shared.hints import hint_once
+from audiorec_cli.shared.inputs import VectorsOption, open_vectors, say_non_music
 from audiorec_cli.shared.jobs import JobSummary, recorded
 from audiorec_cli.shared.options import ADVANCED, JsonOption
-from audiorec_cli.shared.stores import VectorsOption, open_vectors, say_non_music
+from audiorec_cli.shared.song_lists import hint_once
 
 if TYPE_CHECKING:
     from audiorec.playlists.library_lists import DividedLibrary

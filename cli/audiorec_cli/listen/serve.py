@@ -7,8 +7,8 @@ from typing import Annotated
 from audiorec.errors import InputError, MissingFileError
 from audiorec.options import connects, loads, reads, unguards
 from audiorec_cli.shared.console import flush, out, say
+from audiorec_cli.shared.inputs import VectorsOption, vectors_path
 from audiorec_cli.shared.options import ADVANCED
-from audiorec_cli.shared.stores import VectorsOption, vectors_path
 
 TOKEN_BYTES = 24
 

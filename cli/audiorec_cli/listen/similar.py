@@ -4,13 +4,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from audiorec.search.questions import SimilarQuestion
-from audiorec_cli.shared.beside import print_songs
 from audiorec_cli.shared.console import duration
 from audiorec_cli.shared.heads import StoreHeadOption, chosen_heads
-from audiorec_cli.shared.hints import hint_once
-from audiorec_cli.shared.m3u8 import ListForm
-from audiorec_cli.shared.seeds import FromOption, SeedsArgument, seed_names
-from audiorec_cli.shared.stores import VectorsOption, open_vectors
+from audiorec_cli.shared.inputs import VectorsOption, open_vectors
+from audiorec_cli.shared.song_lists import (
+    FromOption,
+    ListForm,
+    SeedsArgument,
+    hint_once,
+    print_songs,
+    seed_names,
+)
 
 if TYPE_CHECKING:
     from audiorec.playlists.answers import SimilarSongs

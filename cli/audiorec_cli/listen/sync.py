@@ -10,9 +10,9 @@ import click
 
 from audiorec.options import argument, chooses, connects, writes
 from audiorec_cli.shared.console import Exit, counted, print_json, print_table, say
+from audiorec_cli.shared.inputs import VectorsOption, open_vectors
 from audiorec_cli.shared.jobs import JobSummary, MetricsOption, job
 from audiorec_cli.shared.options import JsonOption, QuietOption
-from audiorec_cli.shared.stores import VectorsOption, open_vectors
 
 if TYPE_CHECKING:
     from audiorec.players.job import ServerReport

@@ -8,18 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from audiorec.options import argument, chooses, reads, writes
 from audiorec_cli.shared.console import print_document, print_table, say
 from audiorec_cli.shared.engines import Engines
-from audiorec_cli.shared.inputs import InputKind, check
+from audiorec_cli.shared.inputs import InputKind, check, usual_vectors
 from audiorec_cli.shared.jobs import JobSummary, recorded
 from audiorec_cli.shared.listening import ReadingOption, reading_of
 from audiorec_cli.shared.options import ADVANCED, JsonOption, QuietOption
 from audiorec_cli.shared.progress import graceful_stop, progress_lines, stopped
 from audiorec_cli.shared.settings import SettingsOption, values_for
-from audiorec_cli.shared.stores import usual_vectors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from audiorec.recall.cold_start.plan import ColdStartPlan
+    from audiorec.recall.cold_start.assign import ColdStartPlan
     from audiorec.recall.cold_start.sides import ColdStartFiles, ColdStartInputs
     from audiorec.recall.cold_start.tables import SummaryList
 
@@ -83,8 +82,8 @@ class ColdStartOptions:
         engines: Engines,
     ) -> None:
         """Build the lists and print a summary."""
+        from audiorec.recall.cold_start.assign import ColdStartPlan
         from audiorec.recall.cold_start.job import ColdStart
-        from audiorec.recall.cold_start.plan import ColdStartPlan
         from audiorec.recall.cold_start.sides import ColdStartFiles, open_inputs
 
         own = ("songs", "users", "interactions", "artists", "keep_heard")

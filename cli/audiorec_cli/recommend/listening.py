@@ -1,36 +1,250 @@
-"""``audiorec listening``: import, check, prepare, split and correlate logs; remove a user."""
+"""``audiorec listening``: import, check, prepare, correlate, simulate and forget listening."""
 
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import click
 
 from audiorec.errors import InputError
-from audiorec.options import argument, chooses, reads
-from audiorec_cli.recommend import listening_correlate, listening_graph, listening_import
-from audiorec_cli.shared.console import Exit, print_json, print_table, say
+from audiorec.options import argument, chooses, reads, writes
+from audiorec_cli.recommend import listening_correlate, listening_graph
+from audiorec_cli.shared.console import Exit, out, print_json, print_table, say
 from audiorec_cli.shared.engines import Engines
-from audiorec_cli.shared.inputs import InputKind
+from audiorec_cli.shared.inputs import InputKind, VectorsOption, open_vectors, usual_vectors
 from audiorec_cli.shared.inputs import check as check_file
 from audiorec_cli.shared.jobs import JobSummary, recorded
-from audiorec_cli.shared.listening import (
-    ReadingOption,
-    SoundOption,
-    reading_of,
-    sound_files,
-)
-from audiorec_cli.shared.log_check import counted_log, counted_table, flat, print_log_check
-from audiorec_cli.shared.options import (
-    KNOWN,
-    JsonOption,
-    LogArgument,
-    OutFolderOption,
-    QuietOption,
-)
+from audiorec_cli.shared.listening import ReadingOption, SoundOption, reading_of, sound_files
+from audiorec_cli.shared.options import KNOWN, JsonOption, LogArgument, OutFolderOption, QuietOption
 from audiorec_cli.shared.pages import command, group
-from audiorec_cli.shared.progress import progress_lines
+from audiorec_cli.shared.progress import due_lines, progress_lines
 from audiorec_cli.shared.settings import SettingsOption, made
-from audiorec_cli.shared.stores import VectorsOption, open_vectors
+
+if TYPE_CHECKING:
+    from audiorec.listening.imports.job import Imported
+    from audiorec.listening.rule import Rule
+
+COUNTS = (
+    "no timestamp: a log of counts, which has no order. Channels and splits that need one do not "
+    "fit: recall evaluate als item-knn --split random"
+)
+
+
+def counted_log(file: Path, rule: "Rule", song_ids: tuple[str, ...] | None) -> dict[str, Any]:
+    """Read a log; count its content, its matches with a store, and likes by a rule."""
+    from dataclasses import asdict
+
+    from audiorec.listening.check import count_verdicts, describe, match_songs
+    from audiorec.listening.interactions import read_interactions
+
+    log = read_interactions(file, skip_bad_rows=True)
+    document = {"schema": "audiorec/interactions/1", "file": str(file), **describe(log)}
+    if song_ids is not None:
+        document["store"] = match_songs(log, frozenset(song_ids))
+    known = None if song_ids is None else frozenset(song_ids)
+    document["rule"] = asdict(count_verdicts(log, rule, song_ids=known))
+    return document
+
+
+def counted_table(file: Path, kind: str, song_ids: tuple[str, ...] | None) -> dict[str, Any]:
+    """Read side information, triples, candidates or targets, and count the content."""
+    from audiorec.listening.side import (
+        describe_side,
+        describe_triples,
+        read_side,
+        read_triples,
+        type_of,
+    )
+    from audiorec.recall.contract.candidates import read_candidates, read_targets
+
+    counts: dict[str, Any]
+    if kind == "side":
+        side = read_side(file)
+        named, counts = set(side.song_ids), describe_side(side)
+    elif kind == "triples":
+        facts = read_triples(file)
+        counts = describe_triples(facts)
+        named = {i.partition(":")[2] for i in facts.entity_ids if type_of(i) == "song"}
+    else:
+        if kind == "targets":
+            lists, groups = read_targets(file)
+            counts = {"groups": len(set(groups.tolist()))}
+        else:
+            found = read_candidates(file)
+            lists, counts = found.ranked, {"channel": found.channel}
+        lengths, named = lists.lengths, set(lists.song_ids)
+        counts |= {"rows": len(lists.song), "users": len(lengths), "songs": len(named)}
+        counts |= {
+            "shortest": int(min(lengths, default=0)),
+            "longest": int(max(lengths, default=0)),
+        }
+    document = {"schema": f"audiorec/{kind}/1", "file": str(file), **counts}
+    if song_ids is not None:
+        matched = len(named & set(song_ids))
+        document["store"] = {"songs_of_store": len(song_ids), "songs_matched": matched}
+        document["store"]["songs_unmatched"] = len(named) - matched
+    return document
+
+
+def flat(document: dict[str, Any], before: str = "") -> "Iterator[tuple[str, object]]":
+    """Yield the names and values of a nested document, without ``schema`` and ``file``."""
+    for name, value in document.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{before}{name} ")
+        elif name not in ("schema", "file"):
+            yield f"{before}{name}", "" if value is None else value
+
+
+def print_log_check(document: dict[str, Any]) -> None:
+    """Print the result of `counted_log`."""
+    plain = ("kind", "rows", "usable", "users", "songs", "first", "last", "duplicates")
+    rows: list[tuple[str, object]] = [(name, document[name]) for name in plain]
+    rows += [(f"event {name}", count) for name, count in document["events"].items()]
+    rows += [
+        (f"says nothing: {name}", count["rows"]) for name, count in document["says_nothing"].items()
+    ]
+    rows.append(("listenings with played_ratio", document["listenings_with_played_ratio"]))
+    rows += [(f"deliveries: {n}", count) for n, count in document.get("deliveries", {}).items()]
+    matched = document.get("store", {})
+    rows += [(f"store: {n}", v) for n, v in matched.items() if not isinstance(v, list)]
+    rows += [(f"rule: {name}", count) for name, count in document["rule"].items()]
+    print_table(("what", "value"), rows, title=document["file"])
+    for absent in matched.get("most_frequent_unmatched", ()):
+        out("not in the store", absent["song_id"], absent["rows"])
+    for problem in document["problems"]:
+        rows_named = ", ".join(map(str, problem["rows"]))
+        more = ", …" if problem["count"] > len(problem["rows"]) else ""
+        of_file = f" of {problem['file']}" if "file" in problem else ""
+        say(
+            f"{problem['kind']}: {problem['count']} (rows {rows_named}{more}{of_file}), "
+            f"for example {problem['example']!r}"
+        )
+    if document["kind"] == "counts":
+        say(f"note: {COUNTS}")
+    if document["simulated"]:
+        say("note: simulated listening")
+
+
+@recorded("listening import", "out")
+def import_(
+    kind: Annotated[str, argument(metavar="KIND", help="The source of the history.")],
+    files: Annotated[
+        list[Path], argument(metavar="FILE", help="A zip, files, a folder, or a database.")
+    ],
+    out: Annotated[
+        Path, writes("--out", "-o", metavar="LOG", help="The log to write, .parquet.")
+    ] = Path("plays.parquet"),
+    vectors: Annotated[
+        Path | None,
+        reads(
+            "--vectors",
+            "-v",
+            metavar="STORE",
+            help="Match songs with this store [default: as in similar, if it exists].",
+        ),
+    ] = None,
+    keep: Annotated[
+        Literal["known", "all", "any"],
+        chooses(
+            help="Keep songs known to the store; all, the others by the ids of the service; or "
+            "any, without a store."
+        ),
+    ] = "known",
+    user: Annotated[str, chooses("--user", help="The user, if the history has no user.")] = "",
+    report: Annotated[
+        Path | None,
+        writes(metavar="FILE", help="Write the unmatched songs: .csv, .parquet."),
+    ] = None,
+    quiet: QuietOption = False,
+    json: JsonOption = False,
+    *,
+    done: JobSummary,
+) -> None:
+    """Import listening history from a service or a music server as a log.
+
+    KIND is listenbrainz, lastfm, spotify, yambda, navidrome, lyrion, or a reader of your own as
+    module:function. Songs are matched by id, MusicBrainz id, ISRC, path, or artist and title. No
+    row is lost: events of songs that are not in the store go to plays.unmatched.parquet beside the
+    log, malformed rows and other events to plays.rejected.parquet. Exits with 3 if rows are
+    malformed or no song was found.
+
+    Examples
+    --------
+    audiorec listening import spotify my_spotify_data.zip
+    audiorec listening import navidrome navidrome.db --report missing.csv
+    audiorec listening import lastfm scrobbles.csv --user ana -o ana.parquet
+    """
+    from audiorec.listening.imports.job import import_history
+
+    check_file(vectors, InputKind.VECTORS)
+    if keep == "any":
+        vectors = None
+    elif vectors is None:
+        vectors = usual_vectors("matching songs with")
+    store = open_vectors(vectors, empty=False) if vectors else None
+    is_due = due_lines(quiet=quiet)
+
+    def tell(rows: int) -> None:
+        if is_due():
+            say(f"{rows:,} rows read")
+
+    found = import_history(
+        kind,
+        files,
+        out,
+        store=store,
+        user=user,
+        keep_unmatched=keep == "all",
+        report=report,
+        progress=tell,
+    )
+    done.count(rows=found.rows, plays=found.plays, users=found.users, songs=found.songs)
+    done.count(unmatched=found.unmatched, rejected=found.rejected, broken=found.mistakes)
+    _print(found, out, json=json)
+    if store is None and keep != "any":
+        say("note: no store: songs keep the ids of the service; match them with --vectors STORE")
+    if report is not None:
+        say(f"unmatched songs: {report}")
+    matched = found.rows - found.rejected - sum(found.ways[why] for why in _NOT_FOUND)
+    lacking = store is not None and not matched
+    raise click.exceptions.Exit(Exit.SOME_FAILED if found.mistakes or lacking else Exit.OK)
+
+
+_NOT_FOUND = ("no such song", "several songs")
+
+
+def _print(found: "Imported", out: Path, *, json: bool) -> None:
+    from audiorec.listening.imports.job import path_beside
+
+    if json:
+        print_json({"schema": "audiorec/listening-import/1", **found.to_dict(), "out": str(out)})
+    else:
+        rows: list[tuple[str, Any]] = [
+            ("rows", found.rows),
+            ("in the log", found.plays),
+            ("of songs not found", found.unmatched),
+            ("rejected", found.rejected),
+            ("malformed", found.mistakes),
+            ("songs", found.songs),
+            ("songs not found", found.unmatched_songs),
+            ("users", found.users),
+            ("first", _day(found.first_s)),
+            ("last", _day(found.last_s)),
+            *((f"by {way}", n) for way, n in found.ways.most_common() if way not in _NOT_FOUND),
+        ]
+        print_table(("what", "count"), rows, title=str(out))
+    for reason, rows_of in found.reasons.most_common():
+        say(f"  rejected: {rows_of:,} {reason}")
+    for what, n in (("unmatched", found.unmatched), ("rejected", found.rejected)):
+        if n:
+            say(f"  {n:,} rows in {path_beside(out, what)}")
+    say(f"log: {out}")
+
+
+def _day(seconds: float | None) -> str:
+    return "" if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d")
+
 
 FEW_SONGS = 200  # with fewer, a user meets too few new songs for a correlation
 
@@ -174,7 +388,7 @@ def prepare(
         print_table(("what", "count"), [(n, manifest[n]) for n in counted], title=str(out))
 
 
-command(app, "import")(listening_import.import_)
+command(app, "import")(import_)
 command(app, "graph", sets=listening_graph.SETTINGS)(listening_graph.graph)
 
 

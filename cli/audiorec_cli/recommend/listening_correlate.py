@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from audiorec.errors import InputError
 from audiorec.options import chooses, reads, writes
 from audiorec_cli.shared.console import FIGURE_DIGITS, print_json, print_table, say
-from audiorec_cli.shared.inputs import InputKind
+from audiorec_cli.shared.inputs import InputKind, VectorsOption, open_vectors
 from audiorec_cli.shared.inputs import check as check_file
 from audiorec_cli.shared.listening import ReadingOption, reading_of
 from audiorec_cli.shared.options import JsonOption, LogOption, QuietOption
 from audiorec_cli.shared.progress import progress_lines
 from audiorec_cli.shared.settings import SettingsOption, made
-from audiorec_cli.shared.stores import VectorsOption, open_vectors
 
 if TYPE_CHECKING:
     from audiorec.types import FloatArray

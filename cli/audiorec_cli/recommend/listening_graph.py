@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 from audiorec.errors import InputError
 from audiorec.options import chooses, reads
 from audiorec_cli.shared.console import print_json, print_table, say
-from audiorec_cli.shared.inputs import InputKind, check
+from audiorec_cli.shared.inputs import InputKind, check, open_vectors
 from audiorec_cli.shared.jobs import JobSummary, recorded
 from audiorec_cli.shared.listening import ReadingOption, reading_of
 from audiorec_cli.shared.options import JsonOption, OutFileOption
 from audiorec_cli.shared.settings import SettingsOption, made
-from audiorec_cli.shared.stores import open_vectors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING
 
 from audiorec.errors import InputError
 from audiorec_cli.shared.console import print_json, print_table, say
-from audiorec_cli.shared.inputs import InputKind, check
+from audiorec_cli.shared.inputs import InputKind, check, open_vectors
 from audiorec_cli.shared.listening import ListeningOptions
-from audiorec_cli.shared.stores import open_vectors
 
 if TYPE_CHECKING:
     from audiorec.listening.sequences import Sequences

@@ -1,4 +1,4 @@
-"""``audiorec recall users`` and ``songs``: write embeddings from a model with a shared space."""
+"""``audiorec recall users`` and ``songs``: embeddings in one space, and what is near there."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,17 +8,11 @@ import click
 from audiorec.errors import InputError, SpecMismatchError
 from audiorec.options import argument, chooses, reads, writes
 from audiorec_cli.library.extract import no_songs
-from audiorec_cli.recommend.recall_near import print_near
 from audiorec_cli.recommend.recall_portrait import show_portraits
-from audiorec_cli.shared.console import Exit, print_document, print_json, say
-from audiorec_cli.shared.inputs import InputKind, check
+from audiorec_cli.shared.console import Exit, print_document, print_json, print_table, say
+from audiorec_cli.shared.inputs import InputKind, check, open_vectors
 from audiorec_cli.shared.jobs import JobSummary, recorded
-from audiorec_cli.shared.listening import (
-    ModelArgument,
-    QueryOptions,
-    SoundOption,
-    sound_files,
-)
+from audiorec_cli.shared.listening import ModelArgument, QueryOptions, SoundOption, sound_files
 from audiorec_cli.shared.options import (
     KNOWN,
     AllowFailuresOption,
@@ -30,13 +24,71 @@ from audiorec_cli.shared.options import (
 )
 from audiorec_cli.shared.progress import graceful_stop, progress_display
 from audiorec_cli.shared.settings import SettingsOption, values_for
-from audiorec_cli.shared.stores import open_vectors
 
 if TYPE_CHECKING:
     from audiorec.extraction.catalogue import Source
     from audiorec.recall.audio.embed import EmbeddingReport
     from audiorec.recall.contract.data import Queries
     from audiorec.recall.contract.space import SharedSpace
+    from audiorec.recall.graph.channel import NearSong
+
+
+def print_near(model: Path, song: str, k: int, interactions: Path | None, *, json: bool) -> None:
+    """Print the nearest songs of a song in a song2vec, eges or graphsage model."""
+    from audiorec.recall.graph.channel import GraphChannel, near_song
+    from audiorec.recall.registry import load_channel
+
+    channel = load_channel(model)
+    if not isinstance(channel, GraphChannel):
+        raise InputError(
+            f"{model}: is a {channel.name} model; --near needs song2vec, eges or graphsage"
+        )
+    lists = None
+    if interactions is not None:
+        from audiorec.listening.interactions import read_interactions
+        from audiorec.listening.sequences import to_sequences
+
+        check(interactions, InputKind.LOG)
+        lists = to_sequences(read_interactions(interactions), by=channel.by)
+    found = near_song(channel, song, k, lists=lists)
+    if json:
+        rows = [_plain(neighbour) for neighbour in found]
+        document = {"schema": "audiorec/near/1", "song": song, "channel": channel.name}
+        print_json({**document, "model_id": channel.model_id, "songs": rows})
+        return
+    cells = [(one.song_id, one.similarity, _told(one)) for one in found]
+    print_table(("song", "similarity", "in common"), cells, title=f"near {song}")
+
+
+def _told(neighbour: "NearSong") -> str:
+    """Return in words what two songs have in common."""
+    parts = [_in_words(fact) for fact in neighbour.shared]
+    if neighbour.n_lists:
+        more = f" and {neighbour.n_lists - 1} more" if neighbour.n_lists > 1 else ""
+        parts.append(f"in list {neighbour.lists[0]}{more}")
+    return "; ".join(parts) or "neighbours of neighbours"
+
+
+def _in_words(fact: str) -> str:
+    """Return a fact in words: ``by artist:ayla`` as ``by ayla``."""
+    relation, _, entity = fact.partition(" ")
+    kind, _, name = entity.partition(":")
+    words = relation.replace("_", " ")
+    if kind == "song":
+        return f"{words} {name} as well"
+    return f"{words} {name}" if name else f"{words} it" if words == "sounds like" else words
+
+
+def _plain(neighbour: "NearSong") -> dict[str, Any]:
+    return {
+        "song_id": neighbour.song_id,
+        "similarity": round(neighbour.similarity, 6),
+        "cold": neighbour.cold,
+        "shared": list(neighbour.shared),
+        "lists": list(neighbour.lists),
+        "n_lists": neighbour.n_lists,
+    }
+
 
 USERS_SETTINGS = (
     "audiorec.store:ForeignTable",

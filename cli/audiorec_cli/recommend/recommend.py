@@ -9,11 +9,10 @@ from audiorec.errors import InputError
 from audiorec.options import argument, chooses, loads, reads
 from audiorec.recall.serving.one_user.answers import RecommendQuestion
 from audiorec_cli.shared.console import print_json, print_json_lines, print_table, say
-from audiorec_cli.shared.inputs import InputKind, check
+from audiorec_cli.shared.inputs import InputKind, check, usual_vectors
 from audiorec_cli.shared.listening import sound_files
-from audiorec_cli.shared.m3u8 import ListForm
 from audiorec_cli.shared.options import ADVANCED, KNOWN, LogOption
-from audiorec_cli.shared.stores import usual_vectors
+from audiorec_cli.shared.song_lists import ListForm
 from audiorec_cli.shared.table import Column
 
 if TYPE_CHECKING:

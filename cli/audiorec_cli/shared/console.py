@@ -29,8 +29,16 @@ from audiorec.errors import (
     WeightsError,
 )
 from audiorec.files.own_files import NO_ROOM, write_errors
-from audiorec_cli.shared.named import visible, visible_json
-from audiorec_cli.shared.table import DIGITS, Column, column, draw, fold, text
+from audiorec_cli.shared.table import (
+    DIGITS,
+    Column,
+    column,
+    draw,
+    fold,
+    text,
+    visible,
+    visible_json,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -25,7 +25,7 @@ from audiorec.errors import (
     UnknownSongError,
 )
 from audiorec_cli.shared.console import say
-from audiorec_cli.shared.stores import DEFAULT, ENVIRONMENT, open_vectors
+from audiorec_cli.shared.inputs import DEFAULT, ENVIRONMENT, open_vectors
 
 if TYPE_CHECKING:
     from audiorec.extraction.catalogue import Source

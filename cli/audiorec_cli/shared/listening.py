@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from audiorec.errors import InputError
 from audiorec.options import argument, chooses, reads, unguards
 from audiorec_cli.shared.console import say
-from audiorec_cli.shared.inputs import InputKind, check
+from audiorec_cli.shared.inputs import InputKind, check, open_vectors
 from audiorec_cli.shared.options import ADVANCED, KNOWN
 from audiorec_cli.shared.settings import values_for
-from audiorec_cli.shared.stores import open_vectors
 
 if TYPE_CHECKING:
     from audiorec.listening.events import Interactions
-    from audiorec.listening.likes import Liked
-    from audiorec.listening.reading import LogReading
+    from audiorec.listening.reading import Liked, LogReading
     from audiorec.listening.sequences import Sequences
     from audiorec.recall.contract.channel import Channel
     from audiorec.recall.contract.data import Context, Queries, RecallData
@@ -156,8 +154,8 @@ class QueryOptions(ListeningOptions):
         `users` is a table of embeddings in the channel's space, used instead of histories.
         """
         from audiorec.listening.events import EVENTS
-        from audiorec.listening.likes import follows, likes
         from audiorec.listening.profiles import read_profiles
+        from audiorec.listening.reading import follows, likes
         from audiorec.listening.sequences import Sequences
         from audiorec.recall.contract.data import Context, Queries
         from audiorec.recall.contract.space import users_in

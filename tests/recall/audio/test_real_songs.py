@@ -16,7 +16,7 @@ from audiorec.extraction.catalogue import find_songs
 from audiorec.extraction.run import RunOptions, make_outputs, run
 from audiorec.library.library import Library
 from audiorec.listening.interactions import read_interactions
-from audiorec.listening.likes import to_liked
+from audiorec.listening.reading import to_liked
 from audiorec.recall.audio.channel import UserAudio
 from audiorec.recall.audio.embed import embed_audio, embed_stored, store_sources
 from audiorec.recall.audio.model import UserAudioRecipe

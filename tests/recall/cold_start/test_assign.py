@@ -6,8 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audiorec.errors import InputError
-from audiorec.recall.cold_start.assign import ListedPairs, assign, rank_in_group
-from audiorec.recall.cold_start.plan import UNLIMITED, ListLimits
+from audiorec.recall.cold_start.assign import (
+    UNLIMITED,
+    ListedPairs,
+    ListLimits,
+    assign,
+    rank_in_group,
+)
 from audiorec.search.topk import ItemLists, top_k
 
 

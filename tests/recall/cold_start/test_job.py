@@ -16,9 +16,8 @@ from audiorec.files.arrow import string_array
 from audiorec.library.library import Library
 from audiorec.listening.rule import to_preferences
 from audiorec.recall.cold_start import job as cold_start
-from audiorec.recall.cold_start.assign import assign
+from audiorec.recall.cold_start.assign import LEAST_SIMILARITY, ColdStartPlan, ListLimits, assign
 from audiorec.recall.cold_start.job import ColdStart
-from audiorec.recall.cold_start.plan import LEAST_SIMILARITY, ColdStartPlan, ListLimits
 from audiorec.recall.cold_start.sides import (
     Side,
     embedding_sides,

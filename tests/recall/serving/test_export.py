@@ -23,7 +23,7 @@ from made_export import (
 )
 
 from audiorec.listening.interactions import read_interactions
-from audiorec.listening.likes import to_liked
+from audiorec.listening.reading import to_liked
 from audiorec.recall.serving.export.features import EventsInTime
 from audiorec.recall.serving.export.job import export_recall
 from audiorec.recall.serving.export.schema import FEATURES, ExportParts, export_tables

@@ -7,7 +7,7 @@ import pytest
 from made_logs import log_of
 
 from audiorec.errors import InputError
-from audiorec.listening.likes import likes
+from audiorec.listening.reading import likes
 from audiorec.listening.sequences import DAY_S, Sequences
 from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
 from audiorec.recall.simple import knn

@@ -34,9 +34,9 @@ from audiorec.files.own_files import refuse_link, remove_leftovers, replaced, wr
 from audiorec.files.tables import TableFile, table_writer
 from audiorec.listening.events import Interactions
 from audiorec.listening.interactions import read_interactions
-from audiorec.listening.likes import follows, likes
 from audiorec.listening.log_files import file_fingerprints, is_rereadable
 from audiorec.listening.prepare import log_fingerprint
+from audiorec.listening.reading import follows, likes
 from audiorec.listening.sequences import Sequences, to_sequences
 from audiorec.recall.contract.batch_recall import write_candidates
 from audiorec.recall.contract.candidates import (

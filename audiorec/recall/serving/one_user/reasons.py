@@ -14,7 +14,7 @@ import numpy as np
 
 from audiorec.columns import ListColumns
 from audiorec.listening.events import Interactions
-from audiorec.listening.likes import likes
+from audiorec.listening.reading import likes
 from audiorec.listening.sequences import DAY_S, Sequences
 from audiorec.listening.side import SongSide
 from audiorec.recall.contract.candidates import ReasonKind

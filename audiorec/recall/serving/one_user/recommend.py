@@ -25,8 +25,8 @@ import pyarrow.compute as pc
 from audiorec.columns import ListColumns
 from audiorec.errors import InputError
 from audiorec.listening.events import EVENTS, Interactions
-from audiorec.listening.likes import follows, likes
 from audiorec.listening.profiles import Profiles
+from audiorec.listening.reading import follows, likes
 from audiorec.listening.sequences import Sequences, to_sequences
 from audiorec.listening.side import SongSide, fill_missing, side_of_store
 from audiorec.recall.contract.candidates import DefaultList

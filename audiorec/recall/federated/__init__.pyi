@@ -4,6 +4,7 @@ from audiorec.recall.federated.jobs import align as align
 from audiorec.recall.federated.jobs import alignment_plan as alignment_plan
 from audiorec.recall.federated.jobs import train as train
 from audiorec.recall.federated.keys import CERTIFICATE_FILE as CERTIFICATE_FILE
+from audiorec.recall.federated.keys import has_keys as has_keys
 from audiorec.recall.federated.keys import make_keys as make_keys
 from audiorec.recall.federated.keys import readable_fingerprint as readable_fingerprint
 from audiorec.recall.federated.noise import Defence as Defence

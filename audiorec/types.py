@@ -287,9 +287,14 @@ def unit(rows: npt.NDArray[Any]) -> FloatArray:
     >>> unit(np.array([[3.0, -4.0], [0.0, 0.0]])).tolist()
     [[0.6000000238418579, -0.800000011920929], [0.0, 0.0]]
     """
-    lengths = np.linalg.norm(rows, axis=-1, keepdims=True)
-    found: FloatArray = (rows / np.where(lengths > 0, lengths, 1)).astype(np.float32)
+    found: FloatArray = (rows / lengths_of(rows)).astype(np.float32)
     return found
+
+
+def lengths_of(rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return the length of each row (..., d) as a divisor: shape (..., 1), 1 for rows of zeros."""
+    lengths = np.linalg.norm(rows, axis=-1, keepdims=True)
+    return np.where(lengths > 0, lengths, 1)
 
 
 def normalised_name(name: str | None) -> str:

@@ -1,26 +1,19 @@
-"""Draw reports: confusion, reliability, and recall channels side by side.
+"""Draw reports: confusion, reliability, and what a fusion trades for accuracy.
 
-    Report  ──draw──▶ one PNG with both
-
-Needs matplotlib (extra ``plot``); draws to memory, never to a window.
-
-Draw recall channels side by side: each measure with its interval, and list statistics.
-
-measures, spread by channel  ──draw_channels───▶ one PNG: a panel per measure, a line per channel
-settings of a fusion         ──draw_trade_off──▶ one PNG: accuracy against list statistics
+    Report                ──draw────────────▶ one PNG with confusion and reliability
+    settings of a fusion  ──draw_trade_off──▶ one PNG: accuracy against list statistics
 
 Needs matplotlib (extra ``plot``); draws to memory, never to a window.
 """
 
 import io
-import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from audiorec.errors import MissingExtraError
-from audiorec.evaluation.classification import Interval, Report
+from audiorec.evaluation.classification import Report
 from audiorec.files.visible import visible
 
 WIDTH_IN, HEIGHT_IN, DPI = 11.0, 4.8, 110  # inches, dots per inch
@@ -91,10 +84,6 @@ def _draw_reliability(axes: Any, report: Report) -> None:
     axes.set_title(f"expected calibration error {report.ece:.3f}")
 
 
-PANEL_IN, LINE_IN, FRAME_IN = 2.9, 0.3, 1.0  # inches: panel width, line of a channel, title + axes
-ACROSS = 4  # panels in a row
-MOST_LETTERS = 32  # of a channel's name; longer ones are cut at the beginning
-
 TRADE_IN = 3.6  # inches of a panel
 TRADED = {  # list statistics that are traded against accuracy
     "popularity": "mean plays of a song",
@@ -103,49 +92,15 @@ TRADED = {  # list statistics that are traded against accuracy
     "new": "share of songs without plays",
 }
 
-Figures = Mapping[str, Mapping[str, Interval | float]]
 
-
-def draw_channels(channels: Figures, *, title: str) -> bytes:
-    """Draw figures by channel and measure as a PNG, with channels from top to bottom in order.
-
-    An `Interval` becomes a dot with a line, a number a bar. Each measure of the first channel has
-    a panel; a channel without that measure, or with NaN, has an empty line there.
-
-    Raises
-    ------
-    MissingExtraError
-        Without matplotlib.
-    """
-    names = list(channels)
-    measures = list(channels[names[0]]) if names else []
-    across = max(1, min(ACROSS, len(measures)))
-    down = max(1, -(-len(measures) // across))
-    size = (PANEL_IN * across + 1, down * (FRAME_IN + LINE_IN * len(names)) + 0.4)
-    # Figure without pyplot: needs no window system and keeps no global state.
-    figure = require_figure()(figsize=size, layout="constrained")
-    panels = figure.subplots(down, across, sharey=True, squeeze=False).ravel()
-    for panel, measure in zip(panels, measures, strict=False):
-        _draw(panel, measure, [channels[name].get(measure) for name in names])
-    for panel in panels[len(measures) :]:
-        panel.set_visible(False)
-    # No math mode: the name of an evaluated file may contain dollar signs.
-    panels[0].set_yticks(range(len(names)), list(map(_short, names)), parse_math=False)
-    panels[0].invert_yaxis()
-    figure.suptitle(visible(title), parse_math=False)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DPI)
-    return buffer.getvalue()
-
-
-def draw_trade_off(settings: Mapping[str, Mapping[str, float]], measure: str) -> bytes:
-    """Draw the trade-off of accuracy against list statistics over settings, as a PNG.
+def draw_trade_off(settings: Mapping[str, Mapping[str, float]], measure: str) -> bytes | None:
+    """Draw accuracy against list statistics over settings, as a PNG; None if nothing is traded.
 
     Parameters
     ----------
     settings : mapping of str to mapping of str to float
         Figures by setting, including `measure`. Each figure in `TRADED` has a panel with one line
-        per dial and the measure on the y axis. If no setting has any, bars of all figures.
+        per dial and the measure on the y axis.
     measure : str
 
     Raises
@@ -155,7 +110,7 @@ def draw_trade_off(settings: Mapping[str, Mapping[str, float]], measure: str) ->
     """
     traded = [name for name in TRADED if any(name in of for of in settings.values())]
     if not traded:
-        return draw_channels(settings, title=f"settings of a fusion, by {measure}")
+        return None
     figure = require_figure()(figsize=(TRADE_IN * len(traded), TRADE_IN), layout="constrained")
     panels = figure.subplots(1, len(traded), sharey=True, squeeze=False).ravel()
     for panel, name in zip(panels, traded, strict=True):
@@ -196,22 +151,3 @@ def _by_dial(
         if any(figure in of for figure in TRADED):
             found.setdefault(key, []).append((text, of))
     return found
-
-
-def _draw(panel: Any, measure: str, values: "list[Interval | float | None]") -> None:
-    for line, value in enumerate(values):
-        if isinstance(value, Interval):
-            panel.plot([value.low, value.high], [line, line], color="C0", linewidth=2)
-            panel.plot([value.value], [line], "o", color="C0", clip_on=False)  # a whole dot at 0
-        elif value is not None and not math.isnan(value):
-            panel.barh(line, value, height=0.55, color="C7")
-    panel.set_title(visible(measure), fontsize="medium", parse_math=False)
-    panel.set_xlim(left=0)
-    panel.grid(axis="x", color="0.9")
-    panel.set_axisbelow(True)
-    panel.margins(x=0.05)
-
-
-def _short(name: str) -> str:
-    shown = visible(name)
-    return shown if len(shown) <= MOST_LETTERS else f"…{shown[1 - MOST_LETTERS :]}"

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audiorec.listening.events import EVENTS
-from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array
+from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array, lengths_of
 
 PLACE = 8  # dimensions of both positions
 COMPONENTS = 16  # principal components of the features that are audible
@@ -153,8 +153,7 @@ def affinities(
 
 def unit_rows(vectors: Float64Array) -> Float64Array:
     """Normalise rows to length 1; rows of zeros stay zero."""
-    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return np.asarray(vectors / np.where(length > 0, length, 1.0), np.float64)
+    return np.asarray(vectors / lengths_of(vectors), np.float64)
 
 
 def _liking(

@@ -1,60 +1,36 @@
-"""`audiorec.evaluation.pictures`: channels side by side."""
+"""`audiorec.evaluation.pictures`: what a fusion trades for accuracy."""
 
 import io
 
-import numpy as np
 import pytest
 from needs import needs
 
 from audiorec.errors import MissingExtraError
-from audiorec.evaluation.classification import Interval
-from audiorec.evaluation.pictures import draw_channels
+from audiorec.evaluation.pictures import draw_trade_off
 
-ROWS = {
-    "vs-knn": {"recall@20": Interval(0.2, 0.18, 0.22), "gini": 0.9, "popularity": 40.0},
-    "rules $x$": {"recall@20": Interval(0.1, 0.09, 0.12), "gini": float("nan")},
+TRIED = {
+    "popularity 0.1": {"ndcg@10": 0.30, "popularity": 40.0},
+    "popularity 0.2": {"ndcg@10": 0.25, "popularity": 20.0},
+    "\x1b[2J $x$ chosen": {"ndcg@10": 0.28, "popularity": 30.0},
 }
 
 
-def picture(rows, title="split time"):
+def test_a_dial_is_a_line_and_odd_names_are_drawn():
     needs("matplotlib")
     from matplotlib.image import imread
 
-    return imread(io.BytesIO(draw_channels(rows, title=title)))
+    drawn = imread(io.BytesIO(draw_trade_off(TRIED, "ndcg@10")))
+    assert min(drawn.shape[:2]) > 150
+    assert drawn[..., :3].min() < 0.5
+    assert draw_trade_off(TRIED, "ndcg@10") == draw_trade_off(TRIED, "ndcg@10")
+    assert draw_trade_off(TRIED, "ndcg@10") != draw_trade_off(TRIED, "recall@10")
 
 
-def test_draws_a_panel_a_measure():
-    drawn = picture(ROWS)
-    height, width = drawn.shape[:2]
-    assert width > height > 150
-    thirds = np.array_split(drawn[..., :3], 3, axis=1)
-    assert all(third.min() < 0.5 for third in thirds)
-
-
-def test_a_higher_value_stands_further_right():
-    needs("matplotlib")
-
-    def dots(value):  # of the blue of intervals
-        rows = {"a": {"m": Interval(value, value - 0.01, value)}, "b": {"m": Interval(1, 1, 1)}}
-        drawn = picture(rows)[..., :3]
-        blue = np.argwhere(np.abs(drawn - [31 / 255, 119 / 255, 180 / 255]).max(axis=2) < 0.05)
-        return blue[blue[:, 0] < np.median(blue[:, 0]), 1].mean()
-
-    assert dots(0.2) < dots(0.8)
-
-
-def test_the_same_figures_give_the_same_picture():
-    needs("matplotlib")
-    assert draw_channels(ROWS, title="a") == draw_channels(ROWS, title="a")
-    assert draw_channels(ROWS, title="a") != draw_channels(ROWS, title="b")
-
-
-def test_odd_names_are_drawn():
-    one = picture({"\x1b[2J" + "x" * 300: {"m": 1.0}}, title="a $\x07 \n b")
-    assert one.size != picture({}).size
+def test_nothing_is_drawn_if_nothing_is_traded():
+    assert draw_trade_off({"a": {"ndcg@10": 0.3}}, "ndcg@10") is None
 
 
 def test_says_which_extra_is_missing(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
     with pytest.raises(MissingExtraError, match=r'needs the extra "plot"'):
-        draw_channels(ROWS, title="x")
+        draw_trade_off(TRIED, "ndcg@10")

@@ -41,7 +41,7 @@ from audiorec.recall.federated.one_way import (
 from audiorec.recall.federated.plan import PartyPlan, music_data
 from audiorec.recall.federated.recipe import OneWayRecipe
 from audiorec.store.embeddings import EmbeddingTable
-from audiorec.types import Float64Array, FloatArray
+from audiorec.types import Float64Array, FloatArray, lengths_of
 
 # Chosen on phone <- electronic and electronic <- phone of DisenCDR, and the same for all data.
 NUMBERS = slice(0, 8)  # of each vector: the largest singular values
@@ -152,8 +152,7 @@ def solved_back(channel: OneWay, vectors: FloatArray) -> Float64Array:
 def inputs_of(vectors: FloatArray) -> Float64Array:
     """Return a constant and the numbers that are used, brought to length 1: (n, 1 + d)."""
     few = vectors[:, NUMBERS].astype(np.float64)
-    lengths = np.linalg.norm(few, axis=1, keepdims=True)
-    found = with_constant(few / np.where(lengths > 0, lengths, 1))
+    found = with_constant(few / lengths_of(few))
     found[:, 0] = CONSTANT
     return found
 

@@ -35,7 +35,7 @@ import numpy as np
 from audiorec.learning.machine import generator
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.graph.material import GraphMaterial
-from audiorec.types import BoolArray, FloatArray, Int32Array, Int64Array, unit
+from audiorec.types import BoolArray, FloatArray, Int32Array, Int64Array, lengths_of, unit
 
 ASKED = 256  # lists on which the spread of a part is measured
 RECALL_AT = 100
@@ -79,8 +79,7 @@ class SongVectors:
         first = 0
         for width in self.parts:
             part = found[:, first : first + width]
-            lengths = np.linalg.norm(part, axis=1, keepdims=True)
-            part /= np.where(lengths > 0, lengths, 1)
+            part /= lengths_of(part)
             first += width
         return found.astype(np.float32)
 

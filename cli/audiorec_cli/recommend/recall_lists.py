@@ -398,6 +398,9 @@ def _draw_tuned(path: Path | None, found: "Tuned") -> None:
 
     measure = f"{found.by[0]}@{found.by[1]}"
     drawn = draw_trade_off({one.name: one.figures for one in found.tried}, measure)
+    if drawn is None:
+        say("note: no picture: nothing is traded without --side, --vectors and a tolerance")
+        return
     with replaced(path) as part:
         part.write_bytes(drawn)
     say(f"picture: {path}")

@@ -1,9 +1,9 @@
-from audiorec.engines import one_thread as one_thread
 from audiorec.engines.blocks import BlockOutcome as BlockOutcome
 from audiorec.engines.blocks import BlockTask as BlockTask
 from audiorec.engines.blocks import MappedValue as MappedValue
 from audiorec.engines.blocks import block_runner as block_runner
 from audiorec.engines.blocks import map_blocks as map_blocks
+from audiorec.engines.blocks import one_thread as one_thread
 from audiorec.engines.tasks import Engine as Engine
 from audiorec.engines.tasks import Outcome as Outcome
 from audiorec.engines.tasks import Runner as Runner

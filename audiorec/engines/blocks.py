@@ -20,17 +20,28 @@ contains data only, no executable content, and a process reads it only if its ch
 sent with the task.
 
 A loaded value is read-only, and is cached for the next task of the process.
+
+Matrix products on one thread, so that their last digits do not depend on the machine.
+
+    with one_thread():
+        similar = users @ songs.T
+
+numpy's OpenBLAS splits a product among all cores, and the order of summation depends on their
+number. Blocks computed by single-threaded workers would then differ from those of one process.
+Within the ``with`` statement it uses one thread, as if started with ``OPENBLAS_NUM_THREADS=1``. If
+numpy uses another BLAS library, nothing happens.
 """
 
+import ctypes
 import hashlib
 import io
 import mmap
 import os
 import pickle
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -44,6 +55,49 @@ from audiorec.errors import AudiorecError, LostBlocksError, StoreError
 from audiorec.files.own_files import open_own, replaced
 from audiorec.files.tables import PREFIX, SHARED, Elsewhere, write_block
 from audiorec.types import Progress
+
+# Prefixes and suffixes of OpenBLAS symbols in the various numpy wheels.
+PREFIXES = ("scipy_openblas_", "openblas_")
+ENDS = ("64_", "")
+FOLDERS = ("../numpy.libs", ".libs", ".dylibs")  # Linux and Windows; older wheels; macOS
+Threads = tuple[Callable[[], int], Callable[[int], None]]  # getter and setter of their number
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Limit numpy's matrix products to one thread, in the whole process."""
+    found = _openblas()
+    if found is None:
+        yield
+        return
+    get, put = found
+    before = get()
+    put(1)
+    try:
+        yield
+    finally:
+        put(before)
+
+
+@cache
+def _openblas() -> Threads | None:
+    """Return getter and setter of the thread count of numpy's OpenBLAS; None without it."""
+    import numpy as np
+
+    home = Path(np.__file__).parent
+    for path in (path for name in FOLDERS for path in (home / name).glob("*openblas*")):
+        try:
+            library = ctypes.CDLL(str(path))  # a handle to the library that is already loaded
+        except OSError:
+            continue
+        for begin in PREFIXES:
+            for end in ENDS:
+                get = getattr(library, f"{begin}get_num_threads{end}", None)
+                put = getattr(library, f"{begin}set_num_threads{end}", None)
+                if get is not None and put is not None:
+                    return get, put
+    return None
+
 
 MIN_BYTES = 1 << 14  # smaller arrays stay in the pickle
 MIN_TEXTS = 1 << 10  # shorter tuples of texts stay in the pickle

@@ -70,7 +70,7 @@ class SongScores(ScoreSeries):
             Without matplotlib.
         """
         from audiorec.plots.figures import require_plots
-        from audiorec.plots.song import song_figure
+        from audiorec.plots.songs import song_figure
 
         require_plots()
         return song_figure(self, title=title)

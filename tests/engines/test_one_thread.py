@@ -1,9 +1,9 @@
-"""`audiorec.engines.one_thread`: the same digits, however many threads numpy has."""
+"""`audiorec.engines.blocks`: the same digits, however many threads numpy has."""
 
 import numpy as np
 import pytest
 
-from audiorec.engines.one_thread import _openblas, one_thread
+from audiorec.engines.blocks import _openblas, one_thread
 
 
 @pytest.fixture

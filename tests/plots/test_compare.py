@@ -1,4 +1,4 @@
-"""`audiorec.plots.compare`: two songs, and where they differ."""
+"""`audiorec.plots.songs`: two songs, and where they differ."""
 
 import numpy as np
 import pytest
@@ -6,8 +6,8 @@ from needs import needs
 from seen_texts import check_texts
 
 from audiorec.errors import InputError, ShapeError
-from audiorec.plots.compare import compare_figure
 from audiorec.plots.figures import picture_bytes
+from audiorec.plots.songs import compare_figure
 from audiorec.types import ScoreSeries
 
 CLASSES = ("version/vocal", "version/other", *(f"genre/g{n}" for n in range(5)))

@@ -122,7 +122,7 @@ def test_pyplot_is_never_imported():
     script = (
         "import sys, numpy as np\n"
         "from audiorec.types import ScoreSeries\n"
-        "from audiorec.plots.song import song_figure\n"
+        "from audiorec.plots.songs import song_figure\n"
         "series = ScoreSeries(np.ones((1, 1), np.float32), np.zeros(1, np.float32), ('a/b',))\n"
         "song_figure(series)._repr_png_()\n"
         "print([m for m in ('matplotlib.pyplot', 'pandas', 'tkinter') if m in sys.modules])\n"

@@ -1,4 +1,4 @@
-"""`audiorec.plots.song` and `panels`: what is drawn is what was measured."""
+"""`audiorec.plots.songs` and `panels`: what is drawn is what was measured."""
 
 import io
 import warnings
@@ -12,7 +12,7 @@ from seen_texts import check_texts
 from audiorec.errors import InputError
 from audiorec.plots.figures import picture_bytes
 from audiorec.plots.panels import edges_s
-from audiorec.plots.song import song_figure
+from audiorec.plots.songs import song_figure
 from audiorec.types import Envelope, ScoreSeries
 
 FEW = ("version/vocal", "version/other")

@@ -21,8 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from audiorec.engines.blocks import block_runner
-from audiorec.engines.one_thread import one_thread
+from audiorec.engines.blocks import block_runner, one_thread
 from audiorec.engines.tasks import Engine
 from audiorec.errors import InputError
 from audiorec.files.tables import is_made, run_blocks

@@ -18,8 +18,7 @@ import pyarrow.compute as pc
 
 from audiorec.columns import ListColumns
 from audiorec.distribution import own_version
-from audiorec.engines.blocks import MappedWriter, block_runner
-from audiorec.engines.one_thread import one_thread
+from audiorec.engines.blocks import MappedWriter, block_runner, one_thread
 from audiorec.engines.tasks import Engine
 from audiorec.errors import InputError
 from audiorec.files.arrow import integers

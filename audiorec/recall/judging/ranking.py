@@ -13,8 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from audiorec.engines.blocks import map_blocks
-from audiorec.engines.one_thread import one_thread
+from audiorec.engines.blocks import map_blocks, one_thread
 from audiorec.engines.tasks import Engine
 from audiorec.evaluation.full_rank import mean_ranks
 from audiorec.listening.sequences import Sequences

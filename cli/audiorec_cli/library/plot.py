@@ -98,7 +98,7 @@ def plot(
 def _draw_one(
     song: str, picture: PictureOptions, vectors: Path | None, heads: tuple[Path, ...]
 ) -> dict[str, Any]:
-    from audiorec.plots.song import SONG_SIZE, song_figure
+    from audiorec.plots.songs import SONG_SIZE, song_figure
 
     size = picture.check(SONG_SIZE)
     with _Listener(vectors, heads) as listener:
@@ -122,7 +122,7 @@ def _draw_two(
     heads: tuple[Path, ...],
     by: str | Path,
 ) -> dict[str, Any]:
-    from audiorec.plots.compare import COMPARE_SIZE, compare_figure
+    from audiorec.plots.songs import COMPARE_SIZE, compare_figure
 
     size = picture.check(COMPARE_SIZE)
     with _Listener(vectors, heads, by=by) as listener:

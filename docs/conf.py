@@ -78,8 +78,10 @@ def toctree(entries: list[str], caption: str = "") -> str:
     return "\n".join(["", "```{toctree}", *options, "", *entries, "```", ""])
 
 
-def add_contents(_app: object, name: str, source: list[str]) -> None:
+def add_contents(app: Any, name: str, source: list[str]) -> None:
     """Add tables of contents to the pages that lead to others, and lead to API pages by source."""
+    if name in ("docs/index", "CONTRIBUTING"):
+        app.env.note_dependency("docs/contents.md")
     if name == "docs/index":
         *for_users, (inside, (contributing, *_)) = sections().items()
         source[0] += "".join(toctree(pages, title) for title, pages in for_users)

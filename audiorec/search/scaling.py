@@ -11,7 +11,7 @@ of weights above 0. A song that is average in every column has no direction: its
 is 0, and it is similar to no song.
 
 A song's largest and smallest scores enter as log-odds: 0.001 and 0.01 are far apart for a
-smallest score, but nearly equal as probabilities. Figures: docs/similar.md.
+smallest score, but nearly equal as probabilities. Figures: docs/benchmarks/similar.md.
 
 Limited bandwidth (a telephone line, an old codec, 8 kHz) shifts a song's scores along typical
 directions; these count less (`BandwidthEffect`).

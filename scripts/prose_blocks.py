@@ -20,7 +20,7 @@ from typing import NamedTuple
 from prose import ROOT, fences, pages
 
 FIRST = ("README.md", "docs/start.md")
-RUN = ("docs/library.md", "docs/owner.md", "docs/plots.md")
+RUN = ("docs/library.md", "docs/owner.md", "docs/plots.md", "docs/reference/store.md")
 TUTORIALS = "docs/tutorials/"
 COMMAND = re.compile(r"^(\$ |audiorec |pip |pipx |uv |uvx |python |bash |docker |mpc |curl )")
 REASON = re.compile(r"<!-- not run: (\S.*?) -->")

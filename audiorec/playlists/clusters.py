@@ -5,7 +5,7 @@
 
 Groups come from k-means (scikit-learn, extra ``sklearn``). Groups that are too large are split;
 the songs of groups that are too small go to the nearest groups with room. The choice of method,
-and how many songs move when new ones arrive, are documented in docs/playlists.md.
+and how many songs move when new ones arrive, are documented in docs/benchmarks/playlists.md.
 """
 
 import math

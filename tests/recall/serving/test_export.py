@@ -93,7 +93,7 @@ def test_the_shown_songs_of_a_user_come_first_in_their_order(out):
 
 
 def slow_features(log_rows, user, song, at, *, artist, genre, units):
-    """Features by plain loops over the rows before `at`, as docs/ranker.md has them."""
+    """Features by plain loops over the rows before `at`, as docs/reference/ranker.md has them."""
     before = [r for r in log_rows if r[2] < at]
     plays = [r for r in before if r[3] in ("finish", "play")]
     wanted = [r for r in before if r[3] in WANTED and r[0] == user]

@@ -1,4 +1,4 @@
-"""docs/ranker.md says of an export what there is; a stored export of version 1 stays readable."""
+"""The reference says of an export what there is; a stored export of version 1 stays readable."""
 
 import re
 from pathlib import Path
@@ -17,7 +17,7 @@ from audiorec.recall.serving.export.schema import (
 from audiorec.recall.serving.export.sql import ALIKE, QUERIES
 
 ROOT = Path(__file__).parents[3]
-PAGE = (ROOT / "docs" / "ranker.md").read_text()
+PAGE = (ROOT / "docs" / "reference" / "ranker.md").read_text()
 SAMPLE = ROOT / "fixtures" / "formats" / "export-v1"
 PARTS = ExportParts(
     channels=[("vs_knn", "vs-knn")],

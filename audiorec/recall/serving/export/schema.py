@@ -133,7 +133,7 @@ USER, SONG = (
     _always(ListColumns.USER, "text", "the user"),
     _always(ListColumns.SONG, "text", "the song"),
 )
-# t is the time of a row; docs/ranker.md has the full formulas.
+# t is the time of a row; docs/reference/ranker.md has the full formulas.
 FEATURES = (
     _always("user_plays", "int32", "finished plays of the user before t"),
     _always("user_song_plays", "int32", "finished plays of this song by the user before t"),

@@ -13,7 +13,7 @@ from audiorec.store.parquet import write_table
 from audiorec.store.records import row_batch
 from audiorec.store.schema import Kind, schema_of
 
-PAGE = Path(__file__).parents[2] / "docs" / "page.md"
+PAGE = Path(__file__).parents[2] / "docs" / "benchmarks" / "page.md"
 GRID = "[role=grid]"
 
 

@@ -245,7 +245,7 @@ def test_damage_is_one_clear_error(log, tmp_path):
     del manifest["content_sha256"]
     (fed / "prepared.json").write_text(json.dumps({**manifest, "songs": 1}))
     with pytest.raises(StoreError, match=r"a song number is not in songs\.parquet"):
-        read_prepared(fed).lists(0)
+        read_prepared(fed).sequences(0)
     (fed / "prepared.json").write_text(json.dumps({**manifest, "format_version": 2}))
     with pytest.raises(StoreError, match="reads prepared_listening of format 1"):
         read_prepared(fed)

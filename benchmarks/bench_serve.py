@@ -113,7 +113,10 @@ def serving(store: Path, *more: str) -> Iterator[tuple[int, subprocess.Popen[str
     """Serve a store in a process of its own, with more options; gives its port."""
     script = "from audiorec_cli.main import main; main()"
     options = ["--rate", "0", "--seconds", "20", "--no-page", *more]
-    command = [sys.executable, "-c", script, "serve", "-v", str(store), "--token", TOKEN, *options]
+    secret = store.with_name("token.txt")
+    secret.write_text(TOKEN)
+    options += ["--token-file", str(secret)]
+    command = [sys.executable, "-c", script, "serve", "-v", str(store), *options]
     with (
         store.with_name("serve.log").open("w") as log,
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True) as process,

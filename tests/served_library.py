@@ -86,10 +86,12 @@ def serving(store, *arguments, token=TOKEN, script=""):
     script += "\nfrom audiorec_cli.main import main; main()"
     command = [sys.executable, "-c", script, "serve", "-v", str(store), *map(str, arguments)]
     log = Path(store).parent / "serve.log"
+    secret = Path(store).parent / "token.txt"
+    secret.write_text(f"{token}\n")
     with (
         log.open("w") as stderr,
         subprocess.Popen(
-            [*command, *(["--token", token] if token else [])],
+            [*command, *(["--token-file", str(secret)] if token else [])],
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,

@@ -157,7 +157,7 @@ def test_correlate_prints_a_table_and_takes_dates(home):
         (["--days", "spring.."], "--days must be written as"),
         (["--out", "nowhere/c.parquet"], "there is no folder nowhere"),
         (["--plot", "c.gif"], "use .png, .svg, .pdf"),
-        (["--embeddings", "vecs.parquet"], "vecs.parquet"),
+        (["--vectors", "users.parquet"], "users.parquet"),
     ],
 )
 def test_correlate_refuses_before_it_works(home, arguments, message):

@@ -95,7 +95,6 @@ LINES = [
     "listening forget u0 listened.csv {table}",
     "listening correlate -i {log}",
     "listening correlate -i plays.csv -v {store}",
-    "listening correlate -i plays.csv --embeddings {songs}",
     "listening correlate -i plays.csv --reading rule={rule}",
     "listening simulate -v {store} -o out",
     "recall train youtube-dnn -i {log} -v vecs.parquet -o out",

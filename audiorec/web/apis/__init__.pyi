@@ -4,7 +4,6 @@ from audiorec.web.apis.routes import APIS as APIS
 from audiorec.web.apis.routes import Route as Route
 from audiorec.web.apis.server import LOOPBACK as LOOPBACK
 from audiorec.web.apis.server import PageSettings as PageSettings
-from audiorec.web.apis.server import check_token as check_token
 from audiorec.web.apis.server import read_token as read_token
 from audiorec.web.apis.server import serve_apis as serve_apis
 from audiorec.web.apis.snapshot import Snapshot as Snapshot

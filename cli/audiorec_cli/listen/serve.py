@@ -4,7 +4,7 @@ import secrets
 from pathlib import Path
 from typing import Annotated
 
-from audiorec.errors import InputError, MissingFileError
+from audiorec.errors import MissingFileError
 from audiorec.options import connects, loads, reads, unguards
 from audiorec_cli.shared.console import flush, out, say
 from audiorec_cli.shared.inputs import VectorsOption, vectors_path
@@ -25,14 +25,11 @@ def serve(
     host: Annotated[
         str | None, connects(help="Address to listen on; by default only this machine.")
     ] = None,
-    token: Annotated[
-        str | None, connects(metavar="T", help="Access token; visible to other local users.")
-    ] = None,
     token_file: Annotated[
         Path | None,
         connects(
             metavar="FILE",
-            help="File with the token on its first line (preferred).",
+            help="File with the access token on its first line [default: a new one each time].",
             remote="refused",
         ),
     ] = None,
@@ -77,17 +74,14 @@ def serve(
     from audiorec.web.apis.server import (
         LOOPBACK,
         PageSettings,
-        check_token,
         read_token,
         serve_apis,
     )
     from audiorec.web.apis.snapshot import SnapshotSources
     from audiorec.web.limits import RequestLimits
 
-    if token is not None and token_file is not None:
-        raise InputError("give either --token or --token-file")
-    given = read_token(token_file) if token_file is not None else token
-    known = secrets.token_urlsafe(TOKEN_BYTES) if given is None else check_token(given, "--token")
+    given = read_token(token_file) if token_file is not None else None
+    known = given or secrets.token_urlsafe(TOKEN_BYTES)
     for folder in root or ():
         if not folder.is_dir():
             raise MissingFileError(f"{folder}: no such folder")

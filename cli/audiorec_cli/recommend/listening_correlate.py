@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from audiorec.errors import InputError
 from audiorec.options import chooses, reads, writes
 from audiorec_cli.shared.console import FIGURE_DIGITS, print_json, print_table, say
-from audiorec_cli.shared.inputs import InputKind, VectorsOption, open_vectors
+from audiorec_cli.shared.inputs import InputKind, open_vectors
 from audiorec_cli.shared.inputs import check as check_file
-from audiorec_cli.shared.listening import ReadingOption, reading_of
+from audiorec_cli.shared.listening import ReadingOption, reading_of, sound_files
 from audiorec_cli.shared.options import JsonOption, LogOption, QuietOption
 from audiorec_cli.shared.progress import progress_lines
 from audiorec_cli.shared.settings import SettingsOption, made
@@ -21,9 +21,14 @@ SETTINGS = ("audiorec.analysis:CorrelationSpec",)
 
 def correlate(
     interactions: LogOption,
-    vectors: VectorsOption = None,
-    embeddings: Annotated[
-        Path | None, reads(help="Compare song embeddings instead of the store's vectors.")
+    vectors: Annotated[
+        Path | None,
+        reads(
+            "--vectors",
+            "-v",
+            metavar="FILE",
+            help="Sound of songs: a store [default: as in similar], or embeddings.parquet.",
+        ),
     ] = None,
     days: Annotated[
         str | None,
@@ -58,13 +63,12 @@ def correlate(
     if plot is not None:
         check_picture(plot)
     check_file(interactions, InputKind.LOG)
-    check_file(embeddings, InputKind.SONGS)
     since, until = _period(days)
     how = reading_of(reading)
     if how.filter:
         raise InputError("--reading filter=... is not used here: every event counts")
     spec = made(CorrelationSpec, settings, since=since, until=until, rule=how.liking)
-    song_ids, units, source = _songs(vectors, embeddings, spec.space)
+    song_ids, units, source = _songs(vectors, spec.space)
     log = how.log(interactions)
     for problem in log.problems:
         say(f"left out: {problem}")
@@ -89,17 +93,20 @@ def _period(days: str | None) -> tuple[float | None, float | None]:
 
 
 def _songs(
-    vectors: Path | None, embeddings: Path | None, by: Literal["vector", "mean"]
+    vectors: Path | None, by: Literal["vector", "mean"]
 ) -> "tuple[tuple[str, ...], FloatArray, dict[str, str]]":
     """Return song ids, their vectors scaled to length 1, and the source."""
     from audiorec.analysis.job import embedding_units
 
-    if embeddings is not None:
+    files = sound_files(vectors)
+    if (learnt := files.get("songs")) is not None:
         from audiorec.store.embeddings import EmbeddingTable
 
-        table = EmbeddingTable.open(embeddings, kind="songs")
-        return table.ids, embedding_units(table), {"embeddings": str(embeddings)}
-    store = open_vectors(vectors)
+        table = EmbeddingTable.open(learnt, kind="songs")
+        return table.ids, embedding_units(table), {"embeddings": str(learnt)}
+    store = files.get("vectors")
+    if store is None:
+        store = open_vectors(vectors)
     units = store.space(by, use_index=False).matrix
     return store.ids, units, {"vectors": str(store.path), "by": by}
 

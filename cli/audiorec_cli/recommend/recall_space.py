@@ -15,7 +15,6 @@ from audiorec_cli.shared.jobs import JobSummary, recorded
 from audiorec_cli.shared.listening import ModelArgument, QueryOptions, SoundOption, sound_files
 from audiorec_cli.shared.options import (
     KNOWN,
-    AllowFailuresOption,
     DeviceOption,
     JobsOption,
     JsonOption,
@@ -273,7 +272,6 @@ def songs(
     device: DeviceOption = "cpu",
     jobs: JobsOption = 0,
     retry_failed: RetryFailedOption = False,
-    allow_failures: AllowFailuresOption = False,
     quiet: QuietOption = False,
     json: JsonOption = False,
     *,
@@ -313,7 +311,7 @@ def songs(
     document["songs"] = document.pop("embedded")
     if json:
         print_json({"schema": "audiorec/recall-songs/1", **document})
-    raise click.exceptions.Exit(_say_embedded(report, allow_failures))
+    raise click.exceptions.Exit(_say_embedded(report))
 
 
 def _embedded(
@@ -375,7 +373,7 @@ def _sources(paths: list[Path]) -> "list[Source]":
     return sources
 
 
-def _say_embedded(report: "EmbeddingReport", allow_failures: bool) -> Exit:
+def _say_embedded(report: "EmbeddingReport") -> Exit:
     if report.stopped == "interrupted":
         say("stopped; extracted songs are kept, run the same command to resume")
         return Exit.INTERRUPTED
@@ -388,7 +386,7 @@ def _say_embedded(report: "EmbeddingReport", allow_failures: bool) -> Exit:
         return Exit.NOTHING_USABLE
     without = f"; {report.without:,} have no embedding" if report.without else ""
     say(f"{report.embedded:,} songs: {report.out}{without}{failed}")
-    return Exit.SOME_FAILED if report.failed and not allow_failures else Exit.OK
+    return Exit.SOME_FAILED if report.failed else Exit.OK
 
 
 def in_one_space(model: Path) -> "SharedSpace":

@@ -260,9 +260,7 @@ def test_no_request_is_lost_or_mixed_while_the_store_is_replaced_twice(bench, tm
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--token", "short"], "at least 16 ASCII characters"),
-        (["--token", "with a blank in the middle"], "at least 16 ASCII characters"),
-        (["--token", TOKEN, "--token-file", "x"], "either --token or --token-file"),
+        (["--token", TOKEN], "--token is now: audiorec serve --token-file FILE"),
         (["--token-file", "gone"], "gone: cannot read a token"),
         (["--artists", "gone.csv"], "gone.csv: no such file"),
         (["--root", "gone"], "gone: no such folder"),
@@ -273,6 +271,15 @@ def test_what_is_wrong_is_one_line(store, monkeypatch, capsys, arguments, said):
     assert (code, out) == (2, "")
     assert err.startswith("error: ")
     assert said in err
+
+
+@pytest.mark.parametrize("token", ["short", "with a blank in the middle"])
+def test_a_token_is_long_and_plain(store, monkeypatch, capsys, tmp_path, token):
+    (tmp_path / "token.txt").write_text(f"{token}\n")
+    line = ("serve", "-v", store, "--token-file", tmp_path / "token.txt")
+    code, out, err = run_command(monkeypatch, capsys, *line)
+    assert (code, out) == (2, "")
+    assert "at least 16 ASCII characters" in err
 
 
 def test_without_the_extra_it_says_what_to_install(store, monkeypatch, capsys):

@@ -25,23 +25,28 @@ LONGEST_NAME = 32
 Figures = Mapping[str, Mapping[str, Interval | float]]
 
 
-def report_rows(reports: Sequence[tuple[str, Any]], k: int | None = None) -> tuple[Figures, int]:
-    """Return the figures of all channels in some reports, and the list length k they refer to.
+def report_rows(reports: Sequence[tuple[str, Any]]) -> tuple[Figures, int]:
+    """Return the figures of all channels in some reports, for the longest lists that all have.
 
     Parameters
     ----------
     reports : sequence of (str, object)
         A name, and the parsed output of ``recall evaluate --json``. With several reports,
         channels are labelled with both names.
-    k : int, optional
-        Length of the lists; by default the largest that all channels have.
+
+    Returns
+    -------
+    figures : mapping
+        By channel and measure.
+    size : int
+        Length of the lists.
 
     Raises
     ------
     DamagedFileError
         If a document is not such a report.
     InputError
-        If the reports have no list length in common, or not `k`.
+        If the reports have no list length in common.
     """
     found: dict[str, Mapping[str, Any]] = {}
     for name, document in reports:
@@ -51,10 +56,9 @@ def report_rows(reports: Sequence[tuple[str, Any]], k: int | None = None) -> tup
     sizes = (
         set.intersection(*({*_sizes(channel)} for channel in found.values())) if found else set()
     )
-    if not sizes or (k is not None and k not in sizes):
-        there = ", ".join(map(str, sorted(sizes))) or "none"
-        raise InputError(f"lists of {k or 'one length'} are not in all reports; shared: {there}")
-    size = k or max(sizes)
+    if not sizes:
+        raise InputError("lists of one length are not in all reports")
+    size = max(sizes)
     return {name: _figures(channel, size) for name, channel in found.items()}, size
 
 

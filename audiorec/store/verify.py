@@ -323,7 +323,7 @@ class Verification:
     rows : dict of str to int
         Rows read, by file.
     problems : list of StoreProblem
-        At most `max_problems`.
+        At most `MAX_PROBLEMS`.
     counts : Counter of str
         Number of problems by check, all of them.
     not_looked_at : int
@@ -349,7 +349,6 @@ def verify(
     *,
     beside: Mapping[Kind, Path | None] | None = None,
     files: bool = False,
-    max_problems: int = MAX_PROBLEMS,
 ) -> Verification:
     """Check every row of a store.
 
@@ -362,8 +361,6 @@ def verify(
         Paths of scores, features and errors that do not have their usual names.
     files : bool
         Also check that every song's file exists with the same size and modification time.
-    max_problems : int
-        Limit on the problems listed.
 
     Raises
     ------
@@ -382,7 +379,7 @@ def verify(
     def note(problems: Iterable[StoreProblem]) -> None:
         for problem in problems:
             result.counts[problem.check] += 1
-            if len(result.problems) < max_problems:
+            if len(result.problems) < MAX_PROBLEMS:
                 result.problems.append(problem)
 
     if _is_other_table(vectors):

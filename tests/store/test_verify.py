@@ -206,8 +206,9 @@ def test_a_name_that_is_not_utf8_is_found(store, tmp_path):
     assert (0, IDS[0], "file_gone") not in found(store, files=True)
 
 
-def test_all_are_counted_and_some_are_listed(store):
-    result = verify(store, files=True, max_problems=2)
+def test_all_are_counted_and_some_are_listed(store, monkeypatch):
+    monkeypatch.setattr("audiorec.store.verify.MAX_PROBLEMS", 2)
+    result = verify(store, files=True)
     assert len(result.problems) == 2
     assert result.counts == {"file_gone": 4}
 

@@ -23,7 +23,8 @@ def test_a_dial_is_a_line_and_odd_names_are_drawn():
     assert min(drawn.shape[:2]) > 150
     assert drawn[..., :3].min() < 0.5
     assert draw_trade_off(TRIED, "ndcg@10") == draw_trade_off(TRIED, "ndcg@10")
-    assert draw_trade_off(TRIED, "ndcg@10") != draw_trade_off(TRIED, "recall@10")
+    fewer = {name: of for name, of in TRIED.items() if name != "popularity 0.2"}
+    assert draw_trade_off(TRIED, "ndcg@10") != draw_trade_off(fewer, "ndcg@10")
 
 
 def test_nothing_is_drawn_if_nothing_is_traded():

@@ -17,17 +17,18 @@ versions taken for one, and copies that stand together in the lists near each so
 What it costs to look for copies in a store of that many songs by 8,000 artists: those of STORE,
 each many times, changed a little more than copies are, with lengths drawn from those of songs. One
 JSON line: CPU seconds to compare all at once, then 1, 10, 100 new ones and none, with reading and
-writing of the file beside the store; and to read what is known, as each list does.
+writing of the file beside the store; CPU milliseconds for new ones as the rows of the store pass by
+(three tries); to read what is known, as each list does; and CPU seconds for the store itself to
+take up a song, reading its keys and writing it anew.
 
     python benchmarks/eval_same_song.py MUSIC --work WORK     makes the audio and the stores
     python benchmarks/eval_duplicates.py parts WORK
 
 WORK holds the same 30-second parts as FLAC, MP3 (128 kbit/s) and Ogg Vorbis, up to eight of one
 song; the 10 dB quieter ones are left out. All are put into one store. Lengths tell nothing here,
-and parts of one song are the nearest misses that there are. One JSON line a check (vectors alone;
-the store alone, with its embeddings; and, if WORK has them, score series, features, both): pairs of
-encodings of one part that are found; pairs that are found and are other parts of one song, which
-loops make alike; and songs of which parts are found together, by name, to be listened to.
+and parts of one song are the nearest misses that there are. One JSON line: pairs of encodings of
+one part that are found; pairs that are found and are other parts of one song, which loops make
+alike; and songs of which parts are found together, by name, to be listened to.
 """
 
 import argparse
@@ -37,7 +38,6 @@ import sys
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from itertools import combinations, zip_longest
 from pathlib import Path
 from typing import Any, TypeVar
@@ -64,11 +64,11 @@ from audiorec.extraction.run import RunOptions, make_outputs, run
 from audiorec.files.tables import write_plain
 from audiorec.library.library import Library
 from audiorec.recall.judging.judge import Cost, peak_bytes
-from audiorec.search.duplicates import find_duplicates
-from audiorec.store.features import SeriesFile, open_series
+from audiorec.search.copies import find_duplicates
+from audiorec.store.journal import Journal, Outputs
+from audiorec.store.links import Newcomers, links_path, numbers_of, read_links, update_links
 from audiorec.store.parquet import write_table
-from audiorec.store.recordings import links_path, read_links, update_links
-from audiorec.store.schema import METADATA_KEY, Kind, StoreMetadata, list_type
+from audiorec.store.schema import METADATA_KEY, StoreMetadata, list_type
 from audiorec.tagger.vectors import shipped_sound
 
 T = TypeVar("T")
@@ -266,7 +266,7 @@ def repeated(store: Library, path: Path, songs: int) -> Library:
     embedding *= 1 + 0.3 * rng.standard_normal(embedding.shape, np.float32)
     columns = {
         "song_id": pa.array([f"{n:07}" for n in range(songs)]),
-        "content_hash": pa.array([f"{n:032x}" for n in range(songs)]),
+        "content_hash": pa.array([f"{n + 1:032x}" for n in range(songs)]),
         "title": pa.array([f"Song {n} (remastered)" for n in range(songs)]),
         "artist": pa.array([f"Artist {n}" for n in rng.integers(0, ARTISTS, songs)]),
         "duration_s": pa.array(np.clip(rng.normal(230, 70, songs), 30, 900), pa.float32()),
@@ -296,18 +296,52 @@ def costs(store: Library) -> dict[str, object]:
         assert update_links(store.path) == count
         found[f"cpu_s_{name}"] = round(cost.lap(), 2)
         found[f"peak_mb_{name}"] = round(peak_bytes() / 1e6)
+    for count in (1, 10, 100):
+        found[f"cpu_ms_{count}_in_passing"] = in_passing(store, count)
     cost = Cost.started()
     links = read_links(store)
     assert links is not None
-    return {**found, "cpu_s_to_read": round(cost.lap(), 2), "links": len(links.pairs)}
+    found |= {"cpu_s_to_read": round(cost.lap(), 2), "links": len(links.pairs)}
+    return {**found, **adding(store)}
+
+
+def in_passing(store: Library, count: int) -> list[float]:
+    """Return the CPU time of comparing so many new songs as rows pass by, of three tries, in ms."""
+    batches = store.table().to_batches()
+    rows = np.arange(count) * (len(store) // count) + 1
+    tries = []
+    for _ in range(3):
+        forget(store, rows)
+        newcomers = Newcomers(store.path)
+        new = store.table().take(pa.array(rows))
+        cost = Cost.started()
+        for _ in newcomers.pass_by(new, batches, store.metadata):
+            pass
+        assert update_links(store.path, newcomers) == count
+        tries.append(round(1000 * cost.lap(), 1))
+    return tries
+
+
+def adding(store: Library) -> dict[str, float]:
+    """Return the CPU seconds in which the store itself takes up one song, without copies."""
+    outputs = Outputs(vectors=store.path, errors=store.path.with_name("errors.parquet"))
+    cost = Cost.started()
+    with Journal.open(outputs, store.metadata) as journal:
+        song = store.row(store.ids[0])
+        changes = {"song_id": "new", "content_hash": "f" * 32, "title": "New"}
+        journal.append_copy(song["content_hash"], changes)
+        opened = cost.lap()
+        journal.commit()
+    return {"cpu_s_store_opened": round(opened, 2), "cpu_s_store_written": round(cost.lap(), 2)}
 
 
 def forget(store: Library, rows: Sequence[int]) -> None:
     """Take some audio out of the file beside a store, as if it were new."""
     path = links_path(store.path)
     table = pq.read_table(path)
-    hashes = store.column("content_hash").take(pa.array(rows, pa.int64())).combine_chunks()
-    ends = (pc.is_in(table[name], value_set=hashes) for name in ("content_hash", "copy_hash"))
+    hashes = store.column("content_hash").take(pa.array(rows, pa.int64()))
+    gone = pa.array(numbers_of(hashes))
+    ends = (pc.is_in(table[name], value_set=gone) for name in ("audio", "other"))
     write_plain(path, table.filter(pc.invert(pc.or_(*ends))))
 
 
@@ -326,22 +360,14 @@ def joined(work: Path, name: str, folder: Path) -> Path:
     return folder / name
 
 
-def vectors_alone(path: Path, out: Path) -> Library:
-    """Return a copy of a store without what stands beside its vectors."""
-    store = Library.open(path)
-    table = store.table().drop_columns(list(store.metadata.lists))
-    write_table(out, table, replace(store.metadata, lists={}, sound_id=""))
-    return Library.open(out)
-
-
-def judge_parts(store: Library, series: Sequence[SeriesFile]) -> dict[str, object]:
+def judge_parts(store: Library) -> dict[str, object]:
     """Count true and false pairs, over all pairs within a group that was found."""
     parts = [song_id.partition("/")[2] for song_id in store.ids]
     songs = [part.rpartition("/")[0] for part in parts]
     true = sum(n * (n - 1) // 2 for n in np.unique(parts, return_counts=True)[1])
     good = of_one_song = 0
     others: set[tuple[str, str]] = set()
-    for group in find_duplicates(store, series):
+    for group in find_duplicates(store):
         for i, a in enumerate(group.rows):
             for b in group.rows[:i]:
                 good += parts[a] == parts[b]
@@ -386,26 +412,7 @@ def main() -> None:
                 **costs(repeated(Library.open(args.store), folder / "s.parquet", args.songs)),
             )
         else:
-            compare_checks(args.work, folder)
-
-
-def compare_checks(work: Path, folder: Path) -> None:
-    """Judge vectors, the store, and series over the parts of eval_same_song.py."""
-    store = Library.open(joined(work, "vecs.parquet", folder))
-    plain = vectors_alone(store.path, folder / "plain.parquet")
-    checks: dict[str, list[SeriesFile]] = {"vectors alone": [], "the store alone": []}
-    for kind in (Kind.SCORES, Kind.FEATURES):
-        if all((work / e / f"{kind}.parquet").exists() for e in ENCODINGS):
-            file = joined(work, f"{kind}.parquet", folder)
-            checks[kind] = [open_series(store, file, kind)]
-    if len(checks) == 4:
-        checks["both"] = [*checks[Kind.SCORES], *checks[Kind.FEATURES]]
-    for check, series in checks.items():
-        say(
-            "parts",
-            check=check,
-            **judge_parts(plain if check == "vectors alone" else store, series),
-        )
+            say("parts", **judge_parts(Library.open(joined(args.work, "vecs.parquet", folder))))
 
 
 def say(part: str, **figures: object) -> None:

@@ -31,9 +31,8 @@ from hubness import occurrence_skewness
 
 from audiorec.extraction.run import extract
 from audiorec.library.library import Library
-from audiorec.search.scaling import By, Weighting
+from audiorec.search.scaling import By, Weighting, vector_units
 from audiorec.search.space import Space
-from audiorec.search.units import vector_units
 from audiorec.types import STATISTICS
 
 PART_S = 30.0

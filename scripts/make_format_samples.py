@@ -319,7 +319,7 @@ MAKERS: dict[str, Callable[[Path, Path], None]] = {
     "playlists-v1": make_playlists,
     "undo-v1.jsonl": make_undo,
     "aliases-v1.parquet": make_aliases,
-    "copies-v1.parquet": make_copies,
+    "copies-v2.parquet": make_copies,
     "unmatched-v1.parquet": make_unmatched,
     "rejected-v1.parquet": make_unmatched,
     "exposures-v1.parquet": make_exposures,

@@ -33,9 +33,9 @@ from audiorec.search.index_files import read_info
 from audiorec.search.searchable import SearchableStore
 from audiorec.store.aliases import read_aliases
 from audiorec.store.embeddings import EmbeddingTable
+from audiorec.store.links import LinksFile
 from audiorec.store.map_file import read_map
 from audiorec.store.parquet import open_checked
-from audiorec.store.recordings import LinksFile
 from audiorec.store.schema import Kind
 from audiorec.store.store import VectorStore
 from audiorec.tagger.heads import Head

@@ -51,8 +51,8 @@ from audiorec.runs.report import RunProgress, RunReport, SongOutcome, Stopped
 from audiorec.runs.workers import Answer, Workers
 from audiorec.store.inventory import errors_path
 from audiorec.store.journal import Journal, Outputs
+from audiorec.store.links import Newcomers, update_links
 from audiorec.store.parquet import open_checked
-from audiorec.store.recordings import update_links
 from audiorec.store.schema import GENRE_TAG, TAGS, Kind, StoreMetadata, feature_column
 
 
@@ -357,9 +357,14 @@ class _Extraction:
         if self.report.stopped is None:
             with self._writing():
                 dropped = self._dropped(sources, moved)
-                self.report.rows = self.journal.commit(keep=lambda song: song not in dropped)
-                if self.options.by_content:  # else it is a part of a store, which merging compares
-                    update_links(self.journal.outputs.vectors)
+                vectors = self.journal.outputs.vectors
+                # Without hashes it is a part of a store, which merging compares.
+                newcomers = Newcomers(vectors) if self.options.by_content else None
+                self.report.rows = self.journal.commit(
+                    keep=lambda song: song not in dropped, newcomers=newcomers
+                )
+                if newcomers is not None:
+                    update_links(vectors, newcomers)
         self.report.wall_s = time.monotonic() - started
         return self.report
 

@@ -37,7 +37,7 @@ from audiorec.playlists.answers import (
     similar_songs,
 )
 from audiorec.search.choice import Chosen
-from audiorec.search.duplicates import Group
+from audiorec.search.copies import Group
 from audiorec.search.filters import text_codes
 from audiorec.search.questions import (
     MINIMUM,
@@ -59,7 +59,7 @@ from audiorec.types import FloatArray, normalised_name
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from audiorec.playlists.wished import Wished
+    from audiorec.playlists.beside import Wished
     from audiorec.search.atlas import MapKind
     from audiorec.words.find import DescribedSongs
     from audiorec.words.hearing import Hearing
@@ -560,20 +560,13 @@ def playlist(
     return as_library(vectors).playlist(*songs, minutes=minutes, curve=curve, by=by, choice=choice)
 
 
-def duplicates(
-    *,
-    vectors: StorePath | Library | None = None,
-    scores: StorePath | None = None,
-    features: StorePath | None = None,
-) -> list[Group]:
-    """Return groups of songs with the same audio, most certain first.
+def duplicates(*, vectors: StorePath | Library | None = None) -> list[Group]:
+    """Return the recordings of which a library holds several copies, most certain first.
 
     Parameters
     ----------
     vectors : path or Library, optional
         The store; by default $AUDIOREC_VECTORS, else ``vecs.parquet`` in the current folder.
-    scores, features : path, optional
-        Series files to compare songs over time; by default those beside the store.
 
     Raises
     ------
@@ -586,11 +579,7 @@ def duplicates(
     >>> audiorec.duplicates(vectors="fixtures/formats/vecs-v1.parquet")
     []
     """
-    library = as_library(vectors)
-    return library.duplicates(
-        scores=None if scores is None else os.fspath(scores),
-        features=None if features is None else os.fspath(features),
-    )
+    return as_library(vectors).duplicates()
 
 
 def as_library(vectors: StorePath | Library | None) -> Library:

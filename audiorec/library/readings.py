@@ -32,9 +32,15 @@ from audiorec.store.parquet import open_checked
 from audiorec.store.schema import GENRE_TAG, Kind
 from audiorec.store.store import VectorStore
 from audiorec.tagger.genre_names import tagged_genre
-from audiorec.tagger.reading import GENRE, Reading, read_means, read_scores, voiced_share
+from audiorec.tagger.reading import (
+    GENRE,
+    Reading,
+    read_means,
+    read_scores,
+    typical_part,
+    voiced_share,
+)
 from audiorec.tagger.song_labels import SongLabels
-from audiorec.tagger.typical import typical_part
 from audiorec.tagger.weights import MSD
 from audiorec.types import Int64Array, ScoreSeries, Status
 

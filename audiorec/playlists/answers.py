@@ -23,12 +23,11 @@ from audiorec.errors import InputError
 from audiorec.files.arrow import integers
 from audiorec.files.frames import pandas_frame
 from audiorec.files.visible import clock, html_table, text_table, visible
-from audiorec.playlists.beside import Beside
+from audiorec.playlists.beside import Beside, Wished
 from audiorec.playlists.curves import deviations, read_curves
 from audiorec.playlists.m3u8 import PlaylistEntry, write_m3u8
 from audiorec.playlists.path import Path, find_path
 from audiorec.playlists.playlist import Playlist, PlaylistRequest, make_playlist, remarks
-from audiorec.playlists.wished import Wished
 from audiorec.search.choice import Chosen, why_not_music
 from audiorec.search.facts import SureFacts
 from audiorec.search.filters import name_codes

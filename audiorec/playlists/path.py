@@ -20,7 +20,7 @@ import numpy as np
 
 from audiorec.errors import InputError
 from audiorec.runs.timing import check_deadline
-from audiorec.search.diversify import Limit
+from audiorec.search.choice import Limit
 from audiorec.search.filters import UNKNOWN
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from audiorec.errors import InputError
 from audiorec.playlists.curves import Curve, deviations, midpoints
-from audiorec.search.diversify import Limit, Tally
+from audiorec.search.choice import Limit, Tally
 from audiorec.search.filters import UNKNOWN
 from audiorec.search.near import VOTES, draw
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int32Array, Int64Array

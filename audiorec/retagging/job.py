@@ -53,9 +53,8 @@ from audiorec.retagging.change import (
 from audiorec.retagging.formats import GENRE, MOOD
 from audiorec.retagging.undo import Record, Undo, read_records
 from audiorec.runs.workers import Answer, Limits, Workers
-from audiorec.search.tag_means import TagMeans, tag_means
 from audiorec.store.store import VectorStore
-from audiorec.tagger.weights import MOODS
+from audiorec.tagger.weights import MOODS, MSD
 from audiorec.types import FloatArray, Int64Array
 
 OWN = "AUDIOREC_"
@@ -98,7 +97,7 @@ def wanted_fields(
         As `checked_fields` returns them.
     rows : ndarray, shape (m,), int64
     """
-    moods = tag_means(store) if any(MOOD in field.lower() for field in fields) else None
+    moods = _mood_means(store) if any(MOOD in field.lower() for field in fields) else None
     found, left_out = [], 0
     for row, reading in zip(rows.tolist(), each_reading(store, rows, None), strict=True):
         is_unclear = reading.genre_clear is False and not unclear
@@ -111,7 +110,8 @@ def wanted_fields(
                 text = label if label is None or wanted != GENRE else _spelled(label)
                 words: tuple[str, ...] = () if text is None else (_plain(text),)
             else:
-                words = () if reading.best.get(GENRE) is None else _moods(moods, row)
+                told = moods is not None and reading.best.get(GENRE) is not None
+                words = _moods(moods[row]) if told else ()
             if words:
                 values[wanted] = words
         found.append(values)
@@ -127,18 +127,21 @@ def _spelled(label: str) -> str:
     return _SPELLED.get(label, label.replace("_", " ").capitalize())
 
 
-def _moods(means: TagMeans | None, row: int) -> tuple[str, ...]:
+def _mood_means(store: VectorStore) -> FloatArray:
+    """Return the means of the network's mood tags, (n, M); 0 for a song without."""
+    rows, found = store.read_list("heard_tags")
+    width = found.shape[1]
+    if width != len(MSD.tags):
+        raise InputError(f"{store.path}: its heard_tags have {width} numbers, not {len(MSD.tags)}")
+    values = np.zeros((len(store), len(MOODS)), np.float32)
+    values[rows] = found[:, [MSD.tags.index(mood) for mood in MOODS]]
+    return values
+
+
+def _moods(means: FloatArray) -> tuple[str, ...]:
     """Return up to two moods of a song, strongest first, of those with a mean of 0.1 or more."""
-    if means is None:
-        return ()
-    values: FloatArray = means.values[row]
-    order = sorted(MOODS, key=lambda m: -_value(values, means.names, m))
-    clear = [mood for mood in order if _value(values, means.names, mood) >= LEAST_MOOD]
-    return tuple(mood.lower() for mood in clear[:MOST_MOODS])
-
-
-def _value(values: FloatArray, names: Sequence[str], mood: str) -> float:
-    return float(np.nan_to_num(values[names.index(mood)]))
+    first = np.argsort(-means, kind="stable")[:MOST_MOODS]
+    return tuple(MOODS[place].lower() for place in first if means[place] >= LEAST_MOOD)
 
 
 def in_words(fields: Mapping[str, Sequence[str]]) -> str:

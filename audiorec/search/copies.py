@@ -1,24 +1,28 @@
 """Which songs of a store are one recording, or versions of one title, and which copy is the best.
 
     store ──recordings_of──▶ `Recordings`: a number for each recording, and the rank of its copies
-          ──versions_of───▶ numbers (n,): live, remastered and acoustic versions share one
+          ──`VersionsOf`───▶ numbers (n,): live, remastered and acoustic versions share one
+          ──find_duplicates▶ `Group`: the copies of a recording, how certain, and which is best
 
 Songs with the same audio, and those that the file beside the store links
-(`audiorec.store.recordings`), are one recording, unless their titles name two versions. Where the
+(`audiorec.store.links`), are one recording, unless their titles name two versions. Where the
 tags name two titles, half the distance is allowed. Of copies the best one is the one without
 damage, lossless, of the higher rate, longer.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from audiorec.columns import StoreColumns
+from audiorec.files.arrow import floats
 from audiorec.search.filters import UNKNOWN, name_codes, text_codes
-from audiorec.store.recordings import ALIKE, Links, read_links
+from audiorec.store.links import read_links
+from audiorec.store.recordings import ALIKE, Links, find_links
 from audiorec.store.store import VectorStore
 from audiorec.store.titles import read_title, title_of
 from audiorec.types import BoolArray, Int32Array, Int64Array, Status
@@ -236,3 +240,123 @@ class VersionsOf:
         alike = (units @ units.T >= NEAR) | named[:, None] | named[None]
         a, b = np.nonzero(np.triu(alike, 1))
         yield np.column_stack([rows[a], rows[b]])
+
+
+class SameAudio(StrEnum):
+    """How certain it is that songs are one recording, most certain first."""
+
+    IDENTICAL = "identical"  # the same audio packets
+    LIKELY = "likely"  # lengths, versions and sounds agree
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """Two songs that are one recording."""
+
+    rows: tuple[int, int]  # rows of the store
+    verdict: SameAudio
+    length_difference_s: float
+    distance: float | None  # of their embeddings; None for the same audio packets
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Copies of one recording, linked by pairs.
+
+    Attributes
+    ----------
+    song_ids : tuple of str
+    rows : tuple of int
+        Rows of the store, ascending.
+    verdict : SameAudio
+        Of the weakest link needed to connect the group.
+    pairs : tuple of Pair
+        The links, most certain first.
+    kept : str
+        Id of the best copy, which lists show.
+    why : str
+        What it has over the next best.
+    """
+
+    song_ids: tuple[str, ...]
+    rows: tuple[int, ...] = field(repr=False)
+    verdict: SameAudio
+    pairs: tuple[Pair, ...] = field(repr=False)
+    kept: str = ""
+    why: str = field(default="", repr=False)
+
+
+def find_duplicates(store: VectorStore) -> list[Group]:
+    """Find groups of songs that are one recording, most certain first, then by their first row.
+
+    Links are those that lists use, read from the file beside the store, or found now if it is not
+    complete. Nothing is merged or removed.
+
+    Notes
+    -----
+    Two songs are never one recording if their titles name two versions, the scores of a head called
+    ``version`` differ, one is silent or shorter than four segments, or their lengths differ by more
+    than 2.5 seconds. Copies at another speed are not found.
+    """
+    links = read_links(store)
+    if links is None or links.missing:
+        links = find_links(store, np.arange(len(store)))
+    good = agreeing(store, links)
+    likely = zip(map(tuple, links.pairs[good].tolist()), links.distance[good].tolist(), strict=True)
+    distances: dict[tuple[int, ...], float | None] = dict(likely)
+    identical = dict.fromkeys(map(tuple, same_audio(store).tolist()))
+    seconds = floats(store.column("duration_s").combine_chunks())
+    pairs = [
+        Pair(
+            rows=(a, b),
+            verdict=SameAudio.IDENTICAL if (a, b) in identical else SameAudio.LIKELY,
+            length_difference_s=float(abs(seconds[a] - seconds[b])),
+            distance=distance,
+        )
+        for (a, b), distance in (distances | identical).items()
+    ]
+    return _groups(store, pairs)
+
+
+def not_compared(store: VectorStore) -> str:
+    """Say how many songs of a store have no sound to be compared by; empty if all have."""
+    lacking = len(store) - store.songs_with("sound")
+    if not lacking:
+        return ""
+    have = "song has" if lacking == 1 else "songs have"
+    return (
+        f"{lacking} {have} no sound, so only the same audio packets are found as their copies; "
+        f"add it: audiorec extract FOLDER --upgrade --out {store.path}"
+    )
+
+
+def _groups(store: VectorStore, pairs: list[Pair]) -> list[Group]:
+    """Join pairs that share a song; most certain first, so the last link is the weakest."""
+    order = list(SameAudio)
+    # row -> its group, shared by all rows in it: (rows, all links, links that connect it)
+    group_of: dict[int, tuple[list[int], list[Pair], list[Pair]]] = {}
+    for pair in sorted(pairs, key=lambda pair: (order.index(pair.verdict), pair.rows)):
+        a, b = (group_of.setdefault(row, ([row], [], [])) for row in pair.rows)
+        if a is not b:
+            group_of |= dict.fromkeys(b[0], a)
+            a[0].extend(b[0])
+            a[1].extend(b[1])
+            a[2].extend([*b[2], pair])
+        a[1].append(pair)
+    groups = [
+        Group(
+            song_ids=tuple(store.ids[row] for row in sorted(rows)),
+            rows=tuple(sorted(rows)),
+            verdict=needed[-1].verdict,
+            pairs=tuple(links),
+            **_kept(store, rows),
+        )
+        for rows, links, needed in {id(group): group for group in group_of.values()}.values()
+    ]
+    return sorted(groups, key=lambda group: (order.index(group.verdict), group.rows))
+
+
+def _kept(store: VectorStore, rows: Sequence[int]) -> dict[str, str]:
+    """Return the best copy of a group, and what it has over the next best."""
+    best, *others = sorted(store.rows(sorted(rows)), key=quality)
+    return {"kept": best[StoreColumns.ID], "why": why_kept(best, others)}

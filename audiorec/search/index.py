@@ -33,9 +33,8 @@ from audiorec.search.index_files import (
     sha256_of,
     sidecar_path,
 )
-from audiorec.search.scaling import By, Scaling, Weighting
+from audiorec.search.scaling import SOUND, By, Scaling, Weighting, units_reader, usual_space
 from audiorec.search.topk import ROUNDING, SLACK, Found, TopK, exact_order
-from audiorec.search.units import SOUND, units_reader, usual_space
 from audiorec.store.store import VectorStore
 from audiorec.types import BoolArray, FloatArray, Int64Array
 

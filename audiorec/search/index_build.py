@@ -43,10 +43,18 @@ from audiorec.search.index_files import (
     sha256_of,
     write_info,
 )
-from audiorec.search.scaling import By, Scaling, Weighting, fit
+from audiorec.search.scaling import (
+    INDEXED,
+    SOUND,
+    By,
+    Scaling,
+    UnitsReader,
+    Weighting,
+    fit,
+    units_reader,
+)
 from audiorec.search.space import choose_space
 from audiorec.search.topk import ROUNDING, nearest
-from audiorec.search.units import INDEXED, SOUND, UnitsReader, units_reader
 from audiorec.spec import fingerprint
 from audiorec.store.store import VectorStore
 from audiorec.types import Float64Array, FloatArray

@@ -30,8 +30,7 @@ from audiorec.errors import MissingExtraError, MissingStoreError, StoreError
 from audiorec.files.json_files import parse_json, sealed, unsealed
 from audiorec.files.own_files import open_own, read_own, replaced
 from audiorec.runs.workers import Limits, Workers
-from audiorec.search.scaling import By, Scaling
-from audiorec.search.units import INDEXED
+from audiorec.search.scaling import INDEXED, By, Scaling
 from audiorec.types import FloatArray, Int64Array
 
 TIMEOUT_S = 600.0

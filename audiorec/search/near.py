@@ -28,8 +28,7 @@ from typing import NamedTuple
 import numpy as np
 
 from audiorec.errors import InputError
-from audiorec.search.choice import Chosen
-from audiorec.search.diversify import OVERFETCH, Ranking, select
+from audiorec.search.choice import OVERFETCH, Chosen, Ranking, select
 from audiorec.search.questions import MINIMUM
 from audiorec.search.space import Neighbours, Space, mean_direction
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array

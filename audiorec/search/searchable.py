@@ -32,16 +32,14 @@ from audiorec.errors import (
 )
 from audiorec.files.arrow import string_array
 from audiorec.search.choice import Chooser, Chosen
-from audiorec.search.closeness import Closeness
-from audiorec.search.copies import Recordings
-from audiorec.search.duplicates import Group, find_duplicates, series_beside
-from audiorec.search.explain import Usual
+from audiorec.search.copies import Group, Recordings, find_duplicates
+from audiorec.search.explain import Closeness, Usual
 from audiorec.search.facts import FactReader
 from audiorec.search.index import find_index
 from audiorec.search.near import near_each
 from audiorec.search.questions import MINIMUM, Choice
+from audiorec.search.scaling import INDEXED
 from audiorec.search.space import Neighbours, Space, SpaceChoice, choose_space, open_space
-from audiorec.search.units import INDEXED
 from audiorec.store.aliases import resolve
 from audiorec.store.inventory import files_beside
 from audiorec.store.parquet import Checked, open_checked
@@ -377,14 +375,10 @@ class SearchableStore(VectorStore):
         shape: tuple[int, ...] = query.shape if isinstance(query, np.ndarray) else ()
         return shape[-1:] == (self.metadata.dimension,)
 
-    def duplicates(
-        self, *, scores: str | Path | None = None, features: str | Path | None = None
-    ) -> list[Group]:
-        """Return groups of songs with the same audio, most certain first.
+    def duplicates(self) -> list[Group]:
+        """Return the recordings of which there are several copies, most certain first.
 
-        Copies are found by their content hash, other encodings by comparing `scores` or
-        `features` over time; by default the files beside the store, if they belong to it. See
-        `audiorec.search.duplicates.find_duplicates`.
+        See `audiorec.search.copies.find_duplicates`.
 
         Examples
         --------
@@ -392,5 +386,4 @@ class SearchableStore(VectorStore):
         >>> store.duplicates()
         []
         """
-        series, _ = series_beside(self, scores=scores, features=features)
-        return find_duplicates(self, series)
+        return find_duplicates(self)

@@ -27,17 +27,20 @@ from audiorec.files.arrow import integers
 from audiorec.files.frames import pandas_frame
 from audiorec.files.visible import clock, html_table, text_table
 from audiorec.search.index import Index
-from audiorec.search.scaling import WEIGHTS_BY, By, Scaling, Weighting
-from audiorec.search.topk import Found, nearest
-from audiorec.search.units import (
+from audiorec.search.scaling import (
     LEARNT,
     SOUND,
+    WEIGHTS_BY,
+    By,
     LoadedUnits,
+    Scaling,
+    Weighting,
     learnt_units,
     sound_units,
     units_reader,
     vector_units,
 )
+from audiorec.search.topk import Found, nearest
 from audiorec.store.store import VectorStore
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array, Numbers
 

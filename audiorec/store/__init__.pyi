@@ -33,10 +33,10 @@ from audiorec.store.inventory import kind_of as kind_of
 from audiorec.store.inventory import read_failures as read_failures
 from audiorec.store.inventory import songs_lacking as songs_lacking
 from audiorec.store.journal import Outputs as Outputs
+from audiorec.store.links import links_path as links_path
+from audiorec.store.links import update_links as update_links
 from audiorec.store.map_file import read_map as read_map
 from audiorec.store.map_file import write_map as write_map
-from audiorec.store.recordings import links_path as links_path
-from audiorec.store.recordings import update_links as update_links
 from audiorec.store.records import RECORD_FILES as RECORD_FILES
 from audiorec.store.records import RecordPart as RecordPart
 from audiorec.store.schema import GENRE_TAG as GENRE_TAG

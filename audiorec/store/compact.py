@@ -54,8 +54,8 @@ from audiorec.store.commit import (
     staged_path,
     tidy,
 )
+from audiorec.store.links import update_links
 from audiorec.store.parquet import Checked, open_checked, write_batches
-from audiorec.store.recordings import update_links
 from audiorec.store.records import RECORD_FILES
 from audiorec.store.schema import MARKS, Kind, StoreMetadata, schema_of
 

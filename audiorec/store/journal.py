@@ -14,7 +14,7 @@ the run, even if it was interrupted in its commit. A journal must be used from o
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -51,6 +51,7 @@ from audiorec.store.commit import (
     tidy,
 )
 from audiorec.store.inventory import errors_path, read_failures
+from audiorec.store.links import MOST, Newcomers
 from audiorec.store.parquet import open_checked, write_batches
 from audiorec.store.records import (
     RECORD_FILES,
@@ -240,11 +241,14 @@ class Journal:
         """Write a row of the errors file to disk; if its song had a vector, it is dropped."""
         self._append({Kind.ERRORS: {"failed_at": datetime.now(UTC), **row}})
 
-    def commit(self, *, keep: Keep | None = None) -> dict[Kind, int]:
+    def commit(
+        self, *, keep: Keep | None = None, newcomers: Newcomers | None = None
+    ) -> dict[Kind, int]:
         """Merge everything into the final files, remove the folder and close; return rows by kind.
 
         `keep` selects the song ids to keep in all files. A file that would not change is left
-        untouched, and an empty errors file is not created.
+        untouched, and an empty errors file is not created. `newcomers` sees the rows of the vectors
+        file as they are written, if few of them are new.
         """
         folder = self._held()
         self._close_writers()
@@ -262,6 +266,8 @@ class Journal:
                 on_error.callback(staged.unlink, missing_ok=True)
                 metadata = self._metadata[kind]
                 batches = picked_rows(self._parts[kind], picks[kind], schema_of(metadata))
+                if kind == Kind.VECTORS and newcomers is not None:
+                    batches = self._seen(batches, newcomers)
                 write_batches(staged, batches, metadata)
             on_error.pop_all()
             self._close_parts()  # Windows cannot replace an open file
@@ -269,6 +275,19 @@ class Journal:
         folder.clear(last=MARKER)
         folder.release(remove=True)
         return {kind: len(picks[kind]) for kind in self._paths}
+
+    def _seen(self, batches: Iterator[Any], newcomers: Newcomers) -> Iterator[Any]:
+        """Return the batches of the vectors file such that newcomers sees them."""
+        first, *new = self._parts[Kind.VECTORS]
+        if not isinstance(first, ParquetPart) or sum(map(len, new)) > MOST:
+            return batches
+        metadata = self._metadata[Kind.VECTORS]
+        names = schema_of(metadata).names
+        tables = [part.table(names) for part in new]
+        rows = (
+            pa.concat_tables(tables) if tables else pa.Table.from_batches([], schema_of(metadata))
+        )
+        return newcomers.pass_by(rows, batches, metadata)
 
     def close(self) -> None:
         """Close files and release the lock; appended rows are kept for the next start."""

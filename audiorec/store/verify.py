@@ -36,9 +36,9 @@ from audiorec.files.storage import within_int64
 from audiorec.files.tables import DIGESTS_KEY, Digests, TableFile, store_errors
 from audiorec.store.embeddings import ID_COLUMNS
 from audiorec.store.inventory import files_beside, own_failures
+from audiorec.store.links import links_path
 from audiorec.store.map_file import map_paths
 from audiorec.store.parquet import Checked, open_checked
-from audiorec.store.recordings import links_path
 from audiorec.store.schema import LISTS, METADATA_KEY, Kind, StoreMetadata
 from audiorec.tagger.vectors import summarise
 from audiorec.types import STATISTICS, BoolArray, FloatArray, Int64Array, Status

@@ -16,10 +16,10 @@ from audiorec.tagger.heads import shipped_heads as shipped_heads
 from audiorec.tagger.reading import Reading as Reading
 from audiorec.tagger.reading import read_means as read_means
 from audiorec.tagger.reading import read_scores as read_scores
+from audiorec.tagger.reading import typical_part as typical_part
 from audiorec.tagger.reading import voiced_share as voiced_share
 from audiorec.tagger.song_labels import FoundLabels as FoundLabels
 from audiorec.tagger.song_labels import SongLabels as SongLabels
-from audiorec.tagger.typical import typical_part as typical_part
 from audiorec.tagger.vectors import SoundProjection as SoundProjection
 from audiorec.tagger.vectors import moments as moments
 from audiorec.tagger.vectors import shipped_sound as shipped_sound

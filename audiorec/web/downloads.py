@@ -16,8 +16,7 @@ from typing import Any
 from audiorec.columns import StoreColumns
 from audiorec.errors import InputError
 from audiorec.playlists.m3u8 import PlaylistEntry, render_m3u8
-from audiorec.search.copies import kbit_s, quality
-from audiorec.search.duplicates import Group, find_duplicates, series_beside
+from audiorec.search.copies import Group, find_duplicates, kbit_s, not_compared, quality
 from audiorec.store.export import guarded_text
 from audiorec.store.schema import TEXT_ATTRIBUTES
 from audiorec.web.song_columns import SongColumns
@@ -125,8 +124,8 @@ class CopiesView:
     @cached_property
     def _groups(self) -> list[tuple[Group, list[tuple[int, Song]]]]:
         library = self._shelf.library
-        series, self._notes = series_beside(library)
-        found = find_duplicates(library, series)
+        self._notes = [note] if (note := not_compared(library)) else []
+        found = find_duplicates(library)
         songs = iter(library.rows([row for group in found for row in group.rows]))
         together = [(group, [(row, next(songs)) for row in group.rows]) for group in found]
         return [(group, sorted(own, key=lambda one: quality(one[1]))) for group, own in together]

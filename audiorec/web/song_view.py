@@ -18,8 +18,7 @@ from audiorec.columns import StoreColumns
 from audiorec.errors import SongError
 from audiorec.library.library import Library
 from audiorec.library.readings import each_reading, most_itself, scores_beside
-from audiorec.search.closeness import percent_words
-from audiorec.search.explain import reasons_for, sentence
+from audiorec.search.explain import percent_words, reasons_for, sentence
 from audiorec.search.questions import Choice, SimilarQuestion
 from audiorec.store.features import SeriesFile
 from audiorec.web.access import AddressKeys

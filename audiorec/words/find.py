@@ -17,10 +17,8 @@ import numpy as np
 from audiorec.columns import StoreColumns
 from audiorec.errors import InputError
 from audiorec.playlists.answers import ForPlayers, OpenedSong
-from audiorec.playlists.beside import Beside
-from audiorec.playlists.wished import Wished
-from audiorec.search.choice import Chosen
-from audiorec.search.diversify import Ranking, select
+from audiorec.playlists.beside import Beside, Wished
+from audiorec.search.choice import Chosen, Ranking, select
 from audiorec.search.questions import FindQuestion
 from audiorec.search.searchable import SearchableStore
 from audiorec.search.space import Neighbours

@@ -15,7 +15,7 @@ from dataclasses import replace
 import numpy as np
 
 from audiorec.playlists.answers import SeedSong
-from audiorec.playlists.wished import Wished
+from audiorec.playlists.beside import Wished
 from audiorec.types import FloatArray
 from audiorec.words.find import (
     Understood,

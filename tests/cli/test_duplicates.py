@@ -1,11 +1,13 @@
 """``audiorec duplicates``: groups, what they rest on, refusals."""
 
 import json
-import shutil
 
 import pytest
 from library_commands import files_in
 from made_library import series, song, write_library
+from made_sound import add_lists
+
+from audiorec.store.store import VectorStore
 
 
 def test_a_copy_is_found_and_nothing_else(in_library):
@@ -18,32 +20,24 @@ def test_a_copy_is_found_and_nothing_else(in_library):
     assert "31 songs, 1 recording with copies (1 identical), 1 surplus song" in err
 
 
-def test_the_document_says_what_was_compared(in_library, music, tmp_path):
-    scores = series(0)
-    encoded = scores.copy()
-    encoded[3] = scores[3][[1, 0, 2, 4, 3]]  # one segment of twenty is another
-    made = [song("a.flac", scores), song("b.mp3", encoded, codec="mp3", size=9_000)]
+def test_the_document_says_how_far_copies_are_apart(in_library, tmp_path):
+    made = [song("a.flac", series(0)), song("b.mp3", series(0), codec="mp3", size=9_000)]
     made += [song(f"{i}", series(i)) for i in range(1, 5)]
-    write_library(tmp_path, made, scores=True)
-    code, out, err = in_library("duplicates", "-v", tmp_path / "vecs.parquet", "--json")
+    path = write_library(tmp_path, made)
+    embedding = {"a.flac": [0.5, 1], "b.mp3": [0.5, 1], "1": [1, 1], "2": [2, 1], "3": [3, 1]}
+    lists = [embedding.get(row) for row in VectorStore.open(path).ids]
+    add_lists(path, embedding=lists, sound=[None if v is None else [0.6, 0.8] for v in lists])
+    code, out, err = in_library("duplicates", "-v", path, "--json")
     assert code == 0, err
+    assert "note: 1 song has no sound" in err
     document = json.loads(out)
-    assert (document["schema"], document["checked_by"]) == ("audiorec/duplicates/1", ["scores"])
+    assert document["schema"] == "audiorec/duplicates/2"
     (group,) = document["groups"]
-    assert group["verdict"] == "same"
+    assert group["verdict"] == "likely"
     assert (group["kept"], group["why"]) == ("a.flac", "lossless")
     assert [s["song_id"] for s in group["songs"]] == ["a.flac", "b.mp3"]  # the best first
     (pair,) = group["pairs"]
-    assert 0 < pair["mismatch"] < 0.25
-
-
-def test_odd_files_beside_the_store_are_passed_over_with_a_note(in_library, music, tmp_path):
-    shutil.copy(music / "vecs.parquet", tmp_path / "vecs.parquet")
-    shutil.copy(music / "cut_scores.parquet", tmp_path / "scores.parquet")
-    shutil.copy(music / "other/features.parquet", tmp_path / "features.parquet")
-    code, _, err = in_library("duplicates", "-v", tmp_path / "vecs.parquet")
-    assert code == 0
-    assert err.count("note: not used:") == 2
+    assert pair["distance"] == 0
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from library_commands import assert_opens, files_in, read_m3u8
 from made_sound import add_lists, random_sound
 
 from audiorec.library.library import Library
-from audiorec.search.closeness import percent_words
+from audiorec.search.explain import percent_words
 from audiorec.search.questions import SimilarQuestion
 from audiorec_cli.shared.song_lists import _lines
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from audiorec.playlists.curves import Curve, deviations, midpoints
 from audiorec.playlists.playlist import PlaylistRequest, make_playlist, remarks
-from audiorec.search.diversify import Limit
+from audiorec.search.choice import Limit
 
 UNIT = np.float32([[1, 0]])
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from audiorec.errors import InputError
 from audiorec.playlists.path import find_path
-from audiorec.search.diversify import Limit
+from audiorec.search.choice import Limit
 
 
 def units(n, seed=0, width=4):

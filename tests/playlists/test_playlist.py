@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from audiorec.errors import InputError
 from audiorec.playlists.curves import Curve
 from audiorec.playlists.playlist import PlaylistRequest, make_playlist
-from audiorec.search.diversify import Limit
+from audiorec.search.choice import Limit
 
 
 def library(n, seed=0):

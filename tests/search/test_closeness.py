@@ -1,4 +1,4 @@
-"""`audiorec.search.closeness`: the share of pairs that are less similar, from a sample."""
+"""`audiorec.search.explain`: the share of pairs that are less similar, from a sample."""
 
 import numpy as np
 import pytest
@@ -6,8 +6,8 @@ from made_library import series, song, write_library
 from made_sound import add_lists, random_sound, unit_rows
 
 from audiorec.library.library import Library
-from audiorec.search import closeness
-from audiorec.search.closeness import Closeness, percent_words
+from audiorec.search import explain
+from audiorec.search.explain import Closeness, percent_words
 
 
 @pytest.fixture
@@ -30,14 +30,14 @@ def test_pairs_of_music_counted_by_hand(store):
 
 
 def test_the_sample_is_near_and_the_same_each_time(tmp_path, monkeypatch):
-    monkeypatch.setattr(closeness, "SONGS", 200)
+    monkeypatch.setattr(explain, "SONGS", 200)
     path = write_library(tmp_path, [song(f"{n:03}", series(0)) for n in range(600)])
     store = Library.open(add_lists(path, sound=list(random_sound(600))))
     space, rows = store.space(), np.arange(600)
     sampled, again = Closeness.of(space, rows), Closeness.of(space, rows)
     assert len(sampled.similarities) == 200 * 199 // 2
     np.testing.assert_array_equal(sampled.similarities, again.similarities)
-    monkeypatch.setattr(closeness, "SONGS", 600)
+    monkeypatch.setattr(explain, "SONGS", 600)
     whole, at = Closeness.of(space, rows), np.linspace(-0.9, 0.9, 19)
     assert np.abs(sampled.closer_than(at) - whole.closer_than(at)).max() < 0.02
 

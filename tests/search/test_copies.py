@@ -11,10 +11,16 @@ from audiorec.errors import InputError
 from audiorec.library.library import Library
 from audiorec.playlists.library_lists import divide_library
 from audiorec.search.all_pairs import all_pairs
-from audiorec.search.copies import joined, quality, recordings_of, why_kept
-from audiorec.search.duplicates import SameAudio, find_duplicates
+from audiorec.search.copies import (
+    SameAudio,
+    find_duplicates,
+    joined,
+    quality,
+    recordings_of,
+    why_kept,
+)
 from audiorec.search.questions import Choice, PathQuestion, PlaylistQuestion, SimilarQuestion
-from audiorec.store.recordings import update_links
+from audiorec.store.links import update_links
 
 RNG = np.random.default_rng(4)
 DIRECTIONS = RNG.gamma(1.0, size=(12, 40))

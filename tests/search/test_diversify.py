@@ -1,4 +1,4 @@
-"""`audiorec.search.diversify`: limits hold, lists are filled, diversity does what it says."""
+"""`audiorec.search.choice`: limits hold, lists are filled, diversity does what it says."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audiorec.errors import InputError
-from audiorec.search.diversify import Limit, Tally, select
+from audiorec.search.choice import Limit, Tally, select
 
 
 def ranking(similarities, log=None):

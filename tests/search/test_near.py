@@ -5,8 +5,7 @@ import pyarrow as pa
 import pytest
 
 from audiorec.errors import InputError
-from audiorec.search.choice import Chooser, Chosen
-from audiorec.search.diversify import Limit
+from audiorec.search.choice import Chooser, Chosen, Limit
 from audiorec.search.near import near_each, near_one
 from audiorec.search.questions import Choice
 from audiorec.search.searchable import SearchableStore

@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 
 from audiorec.errors import InputError
 from audiorec.library.library import Library
-from audiorec.search.choice import Chosen
-from audiorec.search.diversify import Limit
+from audiorec.search.choice import Chosen, Limit
 from audiorec.search.near import draw, near_one, near_seeds, together
 from audiorec.search.questions import SimilarQuestion
 from audiorec.search.space import mean_direction

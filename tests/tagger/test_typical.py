@@ -1,4 +1,4 @@
-"""`audiorec.tagger.typical`: the 20 s in which a song is most itself."""
+"""`audiorec.tagger.reading`: the 20 s in which a song is most itself."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audiorec.errors import InputError
-from audiorec.tagger.typical import typical_part
+from audiorec.tagger.reading import typical_part
 from audiorec.types import ScoreSeries
 
 CLASSES = ("version/instrumental", "version/other", "genre/jazz", "genre/rock")

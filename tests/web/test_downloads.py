@@ -12,7 +12,7 @@ needs("starlette")
 
 from audiorec.errors import InputError
 from audiorec.library.library import open_store
-from audiorec.search.duplicates import find_duplicates
+from audiorec.search.copies import find_duplicates
 from audiorec.web.downloads import CopiesView, songs_as
 from audiorec.web.song_columns import SongColumns
 
@@ -92,7 +92,7 @@ def test_copies_side_by_side_are_those_of_the_library_best_first(shelf):
 
 def test_the_list_for_other_tools_has_the_surplus_copies_and_the_table_all(shelf, tmp_path):
     view = CopiesView(shelf)
-    paths = view.given({"as": "paths", "verdicts": ["identical", "same"]})["text"].splitlines()
+    paths = view.given({"as": "paths", "verdicts": ["identical"]})["text"].splitlines()
     names = ("s1 large.mp3", "s1 small.mp3", "s2 again.flac")
     assert paths == [str(tmp_path / name) for name in names]
     lines = table(view.given({"as": "csv", "verdicts": ["identical"]})["text"])

@@ -8,8 +8,7 @@ from audiorec_cli.shared.options import JsonOption
 
 if TYPE_CHECKING:
     from audiorec.library.library import Library
-    from audiorec.search.duplicates import Group
-    from audiorec.store.features import SeriesFile
+    from audiorec.search.copies import Group
 
 COLUMNS = ("group", "verdict", "distance", "song_id", "codec", "rate", "size", "length", "kept")
 
@@ -20,8 +19,8 @@ def duplicates(
 ) -> None:
     """List the recordings that a library holds more than once, and the copy that lists show.
 
-    identical: the same audio packets. same: scores or features agree over time. likely: lengths,
-    versions and sounds agree. Nothing is changed.
+    identical: the same audio packets. likely: lengths, versions and sounds agree. Nothing is
+    changed.
 
     Examples
     --------
@@ -29,15 +28,14 @@ def duplicates(
     audiorec duplicates --vectors vecs.parquet
     audiorec duplicates --json
     """
-    from audiorec.search.duplicates import find_duplicates, series_beside
+    from audiorec.search.copies import find_duplicates, not_compared
 
     store = open_vectors(vectors, empty=False)
-    series, notes = series_beside(store)
-    for note in notes:
+    if note := not_compared(store):
         say(f"note: {note}")
-    groups = find_duplicates(store, series)
+    groups = find_duplicates(store)
     if json:
-        print_json(_document(store, groups, series))
+        print_json(_document(store, groups))
     else:
         lines = [line for n, group in enumerate(groups, 1) for line in _lines(store, n, group)]
         print_table(COLUMNS, lines, title="copies")
@@ -72,15 +70,12 @@ def _best_first(store: "Library", group: "Group") -> list[tuple[int, dict[str, A
     return sorted(songs, key=lambda one: quality(one[1]))
 
 
-def _document(
-    store: "Library", groups: "list[Group]", series: "list[SeriesFile]"
-) -> dict[str, Any]:
+def _document(store: "Library", groups: "list[Group]") -> dict[str, Any]:
     fields = ("song_id", "uri", "codec", "source_rate", "size", "duration_s", "content_hash")
     return {
-        "schema": "audiorec/duplicates/1",
+        "schema": "audiorec/duplicates/2",
         "vectors": str(store.path),
         "extractor_id": store.metadata.extractor_id,
-        "checked_by": [file.kind.value for file in series],
         "groups": [
             {
                 "verdict": group.verdict.value,
@@ -91,8 +86,6 @@ def _document(
                     {
                         "songs": [store.ids[row] for row in pair.rows],
                         "verdict": pair.verdict.value,
-                        "mismatch": None if pair.mismatch is None else round(pair.mismatch, 6),
-                        "difference": round(pair.difference, 6),
                         "distance": None if pair.distance is None else round(pair.distance, 6),
                         "length_difference_s": round(pair.length_difference_s, 3),
                     }
@@ -108,7 +101,7 @@ def _say_summary(store: "Library", groups: "list[Group]") -> None:
     surplus = sum(len(group.rows) - 1 for group in groups)
     counts = ", ".join(
         f"{n} {verdict}"
-        for verdict in ("identical", "same", "likely")
+        for verdict in ("identical", "likely")
         if (n := sum(group.verdict == verdict for group in groups))
     )
     say(

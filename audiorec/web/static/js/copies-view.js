@@ -8,8 +8,8 @@ import { clock, count } from "./library.js";
 import { play, playing } from "./player.js";
 import { page, use, useAnswer } from "./store.js";
 
-const VERDICTS = { identical: "the same audio", same: "the same recording", likely: "probably the same recording" };
-const CERTAIN = [["likely", "all"], ["same", "the same recording for certain"], ["identical", "the same audio, bit for bit"]];
+const VERDICTS = { identical: "the same audio", likely: "probably the same recording" };
+const CERTAIN = [["likely", "all"], ["identical", "the same audio, bit for bit"]];
 const PIECE = 50; // recordings drawn at a time
 const STATUSES = { __proto__: null, damaged: "parts are missing", truncated: "cut off at the end" };
 

@@ -1,0 +1,442 @@
+"""Which audio of a store is of one recording: the file beside it, and what keeps it up to date.
+
+    "vecs.parquet" ──update_links──▶ "vecs.copies.parquet" ──read_links──▶ `Links`
+    new songs, rows as they are written ──Newcomers──▶ the same, without reading the store again
+
+The file holds a number of each audio, not ids: a song that is renamed, moved or retagged keeps its
+copies, and only new audio is compared.
+
+======================  =============================================================
+column                  content
+======================  =============================================================
+audio                   int64, sorted: one row for each audio, and one for each link
+by_sound                bool: compared by sound, or not as it has none, is silent or short
+other, distance         int64, float32: the other audio of a link; null in a row for an audio
+======================  =============================================================
+
+Reading a whole store takes much longer than comparing a few songs with it. When songs are added,
+all rows pass by anyway, since the store is written anew; those that may be copies of the new ones
+are put aside, and compared by the rule when all have passed.
+"""
+
+import json
+import re
+import sys
+import tempfile
+from binascii import unhexlify
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from audiorec.distribution import created_by
+from audiorec.errors import StoreError
+from audiorec.files.arrow import arrow_array, booleans, floats, integers, scalar, view
+from audiorec.files.own_files import refuse_link, write_errors
+from audiorec.files.tables import TableFile, write_plain
+from audiorec.store import recordings
+from audiorec.store.parquet import checked_lists, write_batches
+from audiorec.store.recordings import (
+    NAMED_ALIKE,
+    NAMED_SOUND,
+    SHIFT_S,
+    Links,
+    apart,
+    find_links,
+    is_comparable,
+    with_sound,
+)
+from audiorec.store.schema import METADATA_KEY, StoreMetadata, metadata_object
+from audiorec.store.store import VectorStore
+from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array
+
+MOST = 1_000  # new songs that are compared as rows pass by; of more, the store is read again
+DIGITS = 32  # of a content hash as audiorec writes it
+MIXED = np.uint64(0x9E3779B97F4A7C15)  # odd: the two halves of a hash become one number
+LISTS = ("sound", "embedding")  # columns without which nothing is compared
+ROUNDING = 1e-4  # of a similarity
+FORMAT_VERSION = 2
+SCHEMA = pa.schema(
+    [
+        pa.field("audio", pa.int64(), nullable=False),
+        pa.field("by_sound", pa.bool_(), nullable=False),
+        pa.field("other", pa.int64()),
+        pa.field("distance", pa.float32()),
+    ]
+)
+FIRST_SCHEMA = pa.schema(  # of format version 1
+    [
+        pa.field("content_hash", pa.string(), nullable=False),
+        pa.field("compared_by", pa.string(), nullable=False),
+        pa.field("copy_hash", pa.string(), nullable=False),
+        pa.field("distance", pa.float32(), nullable=False),
+    ]
+)
+
+
+def links_path(vectors: Path) -> Path:
+    """Return the path of the file with a store's copies.
+
+    Examples
+    --------
+    >>> links_path(Path("library/vecs.parquet")).as_posix()
+    'library/vecs.copies.parquet'
+    """
+    return vectors.with_name(f"{vectors.name.removesuffix('.parquet')}.copies.parquet")
+
+
+def update_links(vectors: Path, passed: "Newcomers | None" = None) -> int:
+    """Compare the audio of a store that was not compared yet, and write the file beside it.
+
+    Parameters
+    ----------
+    vectors : Path
+        The store.
+    passed : Newcomers, optional
+        What saw the rows as they were written.
+
+    Returns
+    -------
+    compared : int
+        Number of new audio; the file is left untouched if there is none and none is gone.
+
+    Raises
+    ------
+    StoreError
+        If the store is damaged, or the file cannot be written.
+    """
+    if passed is not None and (compared := passed.update()) is not None:
+        return compared
+    store = VectorStore.open(vectors)
+    audio, before = _audio_of(store), _usable(vectors, store.metadata)
+    known = audio.compared_in(before)
+    if before is not None and known.all() and len(before.audio) == len(known):
+        return 0
+    found = find_links(store, audio.rows[~known])
+    numbers = numbers_of(store.column("content_hash").take(integers(found.pairs.ravel())))
+    links = _Linked(numbers.reshape(-1, 2), found.distance)
+    _write(vectors, store.metadata, audio, links.joined(before, audio.numbers[known]))
+    return int((~known).sum())
+
+
+def read_links(store: VectorStore) -> Links | None:
+    """Read what is known of the copies in a store; None if its file is absent or of no use.
+
+    A song may have the audio of another one (``content_hash``); links are between the first rows
+    of each audio.
+    """
+    kept = _usable(store.path, store.metadata)
+    if kept is None:
+        return None
+    audio = _audio_of(store)
+    there = kept.links.between(audio.numbers)
+    rows = audio.rows[np.searchsorted(audio.numbers, there.ends)]
+    missing = int((~audio.compared_in(kept)).sum())
+    return Links(pairs=np.sort(rows, axis=1), distance=there.distance, missing=missing)
+
+
+def numbers_of(hashes: Any) -> Int64Array:
+    """Return a number of each content hash: shape (n,), int64.
+
+    It is ``first * 0x9E3779B97F4A7C15 + second`` modulo 2 ** 64, of its halves of 16 hex digits;
+    a hash that is not of 32 hex digits is hashed once more. Two different ones of a million have
+    one number with a probability of 3 in 100 million.
+
+    Examples
+    --------
+    >>> from audiorec.files.arrow import string_array
+    >>> numbers_of(string_array([16 * "0" + "000000000000000a", "of another program"])).tolist()
+    [10, -8944580297291064589]
+    """
+    hashes = _chunk(hashes)
+    if (view(pc.binary_length(hashes), np.int32) == DIGITS).all():
+        first = int(view(hashes, np.int32)[0]) if len(hashes) else 0  # where the text begins
+        digits = (hashes.buffers()[2] or b"")[first : first + DIGITS * len(hashes)]
+        with suppress(ValueError):
+            return _numbered_digits(digits)
+    texts = (t if _HEX.fullmatch(t) else _hashed(t) for t in hashes.to_pylist())
+    return _numbered_digits("".join(texts).encode())
+
+
+_HEX = re.compile(f"[0-9a-fA-F]{{{DIGITS}}}")
+
+
+def _hashed(text: str) -> str:
+    return blake2b(text.encode(), digest_size=DIGITS // 2).hexdigest()
+
+
+def _numbered_digits(digits: Any) -> Int64Array:
+    halves = np.frombuffer(unhexlify(digits), ">u8").astype(np.uint64).reshape(-1, 2)
+    return (halves[:, 0] * MIXED + halves[:, 1]).view(np.int64)
+
+
+class _Linked(NamedTuple):
+    """Pairs of audio that are one recording: their numbers (m, 2), and distances (m,)."""
+
+    ends: Int64Array
+    distance: FloatArray
+
+    def between(self, audio: Int64Array) -> "_Linked":
+        """Return the links of which both ends are among some audio, ascending."""
+        places = np.searchsorted(audio, self.ends).clip(max=len(audio) - 1)
+        both = (audio[places] == self.ends).all(axis=1) if len(audio) else np.zeros(0, np.int64)
+        return _Linked(self.ends[both], self.distance[both])
+
+    def joined(self, before: "LinksFile | None", still: Int64Array) -> "_Linked":
+        """Return these links, and those of before between audio that is still there."""
+        if before is None:
+            return self
+        old = before.links.between(still)
+        pairs = zip(self, old, strict=True)
+        return _Linked(*(np.concatenate(pair) for pair in pairs))
+
+
+class LinksFile(NamedTuple):
+    """What a file of copies says.
+
+    Attributes
+    ----------
+    about : mapping
+        Its metadata: extractor, projection of sound and limits, by which it is of use or not.
+    audio : ndarray, shape (n,), int64
+        Numbers of the audio that was compared, ascending (`numbers_of`).
+    by_sound : ndarray, shape (n,), bool
+        Which were compared by sound.
+    links : tuple of ndarray
+        ``ends`` (m, 2), the numbers of two audio that are one recording, and ``distance`` (m,).
+    """
+
+    about: dict[str, Any]
+    audio: Int64Array
+    by_sound: BoolArray
+    links: _Linked
+
+    @classmethod
+    def read(cls, path: Path) -> "LinksFile":
+        """Read a file; raise `StoreError` if it is damaged or of another kind."""
+        with TableFile.open(path) as file:
+            about = metadata_object((file.schema.metadata or {}).get(METADATA_KEY, b"{}"))
+            first = about.get("format_version") == 1
+            table = file.read_as(FIRST_SCHEMA if first else SCHEMA).combine_chunks()
+        columns = [_chunk(column) for column in table.columns]
+        if first:
+            columns = _numbered(*columns)
+        audio, is_link = view(columns[0], np.int64), booleans(pc.is_valid(columns[2]))
+        other, distance = (column.drop_null() for column in columns[2:])
+        ends = np.column_stack([audio[is_link], view(other, np.int64)])
+        order = np.argsort(audio[~is_link], kind="stable")
+        by_sound = booleans(columns[1])[~is_link][order]
+        return cls(about, audio[~is_link][order], by_sound, _Linked(ends, floats(distance)))
+
+
+def _numbered(hashes: Any, by: Any, others: Any, distance: Any) -> list[Any]:
+    """Return the columns of a file of format version 1 as those of today."""
+    nothing = pa.nulls(len(others), pa.int64())
+    other = pc.if_else(pc.equal(others, scalar("")), nothing, integers(numbers_of(others)))
+    by_sound = pc.equal(by, scalar("sound"))
+    own = pc.if_else(pc.is_valid(other), distance, nothing.cast(pa.float32()))
+    return [integers(numbers_of(hashes)), by_sound, other, own]
+
+
+class _Audio(NamedTuple):
+    """Each audio of a store once: numbers, ascending, first rows, and whether it has a sound."""
+
+    numbers: Int64Array
+    rows: Int64Array
+    by_sound: BoolArray
+
+    @classmethod
+    def of(cls, numbers: Int64Array, by_sound: BoolArray) -> "_Audio":
+        """Take the first row of each number."""
+        order = np.argsort(numbers)
+        numbers = numbers[order]
+        starts = np.flatnonzero(np.diff(numbers, prepend=~numbers[:1]))
+        rows = np.minimum.reduceat(order, starts) if len(starts) else order
+        return cls(numbers[starts], rows.astype(np.int64), by_sound[rows])
+
+    def compared_in(self, kept: LinksFile | None) -> BoolArray:
+        """Return which were compared as they would be today: (n,), bool."""
+        if kept is None or not len(kept.audio):
+            return np.zeros(len(self.numbers), np.bool_)
+        places = np.searchsorted(kept.audio, self.numbers).clip(max=len(kept.audio) - 1)
+        same: BoolArray = kept.audio[places] == self.numbers
+        return same & (kept.by_sound[places] == self.by_sound)
+
+
+def _audio_of(store: VectorStore) -> _Audio:
+    by_sound = is_comparable(store.table(["segments", "status"])) & with_sound(store)
+    return _Audio.of(numbers_of(store.column("content_hash")), by_sound)
+
+
+def _chunk(column: Any) -> Any:
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+
+
+def _usable(vectors: Path, metadata: StoreMetadata) -> LinksFile | None:
+    """Read the file beside a store; None if there is none, it is damaged, or of other limits."""
+    path = links_path(vectors)
+    copies = sys.modules.get("audiorec.files.copies")  # not imported: no store elsewhere is open
+    if copies is not None:
+        with suppress(StoreError):  # of a place that may be read but not looked into
+            path = copies.beside(vectors, path.name)
+    refuse_link(path)  # the user did not name this file
+    try:
+        found = LinksFile.read(path)
+    except StoreError:
+        return None
+    return found if _about(metadata).items() <= found.about.items() else None
+
+
+def _about(metadata: StoreMetadata) -> dict[str, Any]:
+    made = {"extractor_id": metadata.extractor_id, "sound_id": metadata.sound_id}
+    return {"kind": "copies", **made, "rule": recordings.RULE}
+
+
+def _write(vectors: Path, metadata: StoreMetadata, audio: _Audio, links: _Linked) -> None:
+    path = links_path(vectors)
+    refuse_link(path)
+    about = {**_about(metadata), "format_version": FORMAT_VERSION, "created_by": created_by()}
+    ends = np.sort(links.ends, axis=1)
+    alone = [audio.numbers, audio.by_sound.astype(np.int64)]
+    paired = [ends[:, 0], np.ones(len(ends), np.int64), ends[:, 1]]
+    order = np.lexsort((paired[2], paired[0]))
+    rows = [
+        np.concatenate(both)
+        for both in zip(alone, (part[order] for part in paired[:2]), strict=True)
+    ]
+    columns = [
+        integers(rows[0]),
+        pc.not_equal(integers(rows[1]), scalar(np.int64(0))),
+        pa.concat_arrays([pa.nulls(len(audio.numbers), pa.int64()), integers(paired[2][order])]),
+        pa.concat_arrays(
+            [
+                pa.nulls(len(audio.numbers), pa.float32()),
+                arrow_array(links.distance[order], pa.float32()),
+            ]
+        ),
+    ]
+    schema = SCHEMA.with_metadata({METADATA_KEY: json.dumps(about).encode()})
+    with write_errors(path):
+        write_plain(path, pa.Table.from_arrays(columns, schema=schema))
+
+
+class Newcomers:
+    """New songs of a store, compared with its rows as these pass by.
+
+    For one writing of a store: `pass_by` sees all rows that are written, and `update` then does
+    what `update_links` would do, if nothing but the new songs has to be compared.
+    """
+
+    def __init__(self, vectors: Path) -> None:
+        self._vectors = vectors
+        self._metadata: StoreMetadata | None = None
+        self._new = np.empty(0, np.int64)  # numbers of the new songs
+        self._kept: list[Any] = []  # rows that are near to a new song, and the new ones themselves
+        self._numbers: list[Int64Array] = []
+        self._by_sound: list[BoolArray] = []
+        self._meet = False  # two different audio are near
+
+    def pass_by(self, new: Any, batches: Iterable[Any], metadata: StoreMetadata) -> Iterator[Any]:
+        """Yield the batches of all rows of a store, of which the rows of the table `new` are."""
+        self._metadata, self._new = metadata, numbers_of(new.column("content_hash"))
+        heard = metadata.lists.keys() >= set(LISTS)
+        songs = _Compared.of(new, metadata, self._vectors) if heard else None
+        for batch in batches:
+            numbers, usable = numbers_of(batch.column("content_hash")), _by_sound(batch)
+            self._numbers.append(numbers)
+            self._by_sound.append(usable)
+            if songs is not None:
+                near, meet = songs.near(batch, numbers, np.flatnonzero(usable))
+                self._kept += [batch.take(integers(near))] if len(near) else []
+                self._meet |= meet
+            yield batch
+
+    def update(self) -> int | None:
+        """Write the file beside the store; None if more than the new songs has to be compared."""
+        if self._metadata is None:
+            return None
+        audio = _Audio.of(np.concatenate(self._numbers), np.concatenate(self._by_sound))
+        before = _usable(self._vectors, self._metadata)
+        known = audio.compared_in(before)
+        if before is None or not np.isin(audio.numbers[~known], self._new).all():
+            return None
+        if known.all() and len(before.audio) == len(known):
+            return 0
+        links = self._links(audio.numbers[~known]).joined(before, audio.numbers[known])
+        _write(self._vectors, self._metadata, audio, links)
+        return int((~known).sum())
+
+    def _links(self, new: Int64Array) -> _Linked:
+        """Compare new audio with the rows that were put aside, by the rule for whole stores."""
+        if not self._meet or self._metadata is None:
+            return _Linked(np.empty((0, 2), np.int64), np.empty(0, np.float32))
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / self._vectors.name
+            write_batches(path, self._kept, self._metadata)
+            store = VectorStore.open(path)
+            audio = _audio_of(store)
+            found = find_links(store, audio.rows[np.isin(audio.numbers, new)])
+            numbers = numbers_of(store.column("content_hash"))
+        return _Linked(numbers[found.pairs], found.distance)
+
+
+class _Compared(NamedTuple):
+    """What new songs are compared by: numbers (k,), lengths (k,), sounds and embeddings."""
+
+    numbers: Int64Array
+    seconds: Float64Array
+    sound: FloatArray
+    embedding: FloatArray
+    path: Path
+
+    @classmethod
+    def of(cls, new: Any, metadata: StoreMetadata, path: Path) -> "_Compared":
+        rows = np.flatnonzero(_by_sound(new))
+        rows = rows[np.argsort(_seconds(new)[rows], kind="stable")]
+        lists = (_lists(new, rows, name, metadata.lists[name], path) for name in LISTS)
+        return cls(numbers_of(new.column("content_hash"))[rows], _seconds(new)[rows], *lists, path)
+
+    def near(self, batch: Any, numbers: Int64Array, rows: Int64Array) -> tuple[Int64Array, bool]:
+        """Return which rows of a batch may be copies of the new songs, or are these.
+
+        And whether any of them is not just the new song itself.
+        """
+        seconds = _seconds(batch)[rows]
+        first = np.searchsorted(self.seconds, seconds - SHIFT_S, side="left")
+        rows = rows[first < np.searchsorted(self.seconds, seconds + SHIFT_S, side="right")]
+        sound = _lists(batch, rows, "sound", self.sound.shape[1], self.path)
+        similar = sound @ self.sound.T >= 1 - NAMED_SOUND - ROUNDING
+        rows, similar = rows[similar.any(axis=1)], similar[similar.any(axis=1)]
+        embedding = _lists(batch, rows, "embedding", self.embedding.shape[1], self.path)
+        near, meet = np.zeros(len(rows), np.bool_), False
+        for song, own in enumerate(self.embedding):
+            places = np.flatnonzero(similar[:, song])
+            places = places[apart(embedding[places], own[None]) <= NAMED_ALIKE]
+            near[places] = True
+            meet |= bool((numbers[rows[places]] != self.numbers[song]).any())
+        return rows[near], meet
+
+
+def _by_sound(rows: Any) -> BoolArray:
+    """Return which rows of a table or a batch can be compared by sound: (n,), bool."""
+    if "sound" not in rows.schema.names:
+        return np.zeros(len(rows), np.bool_)
+    return is_comparable(rows) & booleans(_chunk(pc.is_valid(rows.column("sound"))))
+
+
+def _seconds(rows: Any) -> Float64Array:
+    return floats(_chunk(rows.column("duration_s"))).astype(np.float64)
+
+
+def _lists(rows: Any, numbers: Int64Array, name: str, width: int, path: Path) -> FloatArray:
+    """Return a list beside the vector of some rows, (m, width), NaN for a row without."""
+    column = rows.column(name).take(integers(numbers))
+    there, values = checked_lists(column, width, name, path)
+    found = np.full((len(numbers), width), np.nan, np.float32)
+    found[there] = values
+    return found

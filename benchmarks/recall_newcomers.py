@@ -5,13 +5,14 @@
 A simulated world (`audiorec.simulation`), where age and country have a say in what is played. The
 plays of some users are taken out of its log: of a thousand the profile is known, of a thousand
 more neither; these have one skipped song in the log, as a user who only looked in. A thousand ids
-are in no file at all. For each kind of newcomer, how many get a list from
+are in no file at all; and the server is told the profiles of the first kind without their ids,
+as an app does for those who came today. For each kind of newcomer, how many get a list from
 
 ===============  ==========================================================================
 ``run``          ``audiorec recall run``: the file of fused lists; strangers are not in it
 ``candidates``   ``audiorec recall candidates`` of each trained model, the least of them
 ``recommend``    `Recommender.recommend`, what ``audiorec recommend`` calls
-``serve``        ``POST /v1/recommend`` with the id, on the folder that the run wrote
+``serve``        ``POST /v1/recommend`` with the id, or the profile, on the folder of the run
 ===============  ==========================================================================
 
 and how many of the first ten songs of the list of the run they later finish, beside the ten that
@@ -42,6 +43,7 @@ from audiorec.simulation.world import WorldSpec, simulate_world
 from audiorec.store.store import VectorStore
 
 FIRST = 10
+TOLD = "profile in the request"
 USUAL = ("rules", "item-knn", "popular", "youtube-dnn")
 
 
@@ -85,13 +87,13 @@ def by_user(path: Path) -> dict[str, list[str]]:
     return found
 
 
-def by_server(work: Path, users: list[str]) -> dict[str, list[str]]:
-    """Return the first songs that a server gives each user."""
+def by_server(work: Path, asked: dict[str, dict[str, object]]) -> dict[str, list[str]]:
+    """Return the first songs that a server gives each user, by what it is told of the user."""
     found = {}
     with serving(work / "vecs.parquet", "--recall", str(work / "serving")) as (port, _):
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-        for user in users:
-            body = json.dumps({"user": user, "k": FIRST})
+        for user, said in asked.items():
+            body = json.dumps({**said, "k": FIRST})
             headers = {**BEARER, "Content-Type": "application/json"}
             connection.request("POST", "/v1/recommend", body, headers)
             reply = connection.getresponse()
@@ -129,7 +131,13 @@ def main() -> None:
     found["recommend"] = {
         user: [song.song_id for song in recommender.recommend(user, FIRST)] for user in everybody
     }
-    found["serve"] = by_server(work, everybody)
+    found["serve"] = by_server(work, {user: {"user": user} for user in everybody})
+    rows = pq.read_table(work / "people.parquet").to_pylist()
+    said = {
+        row.pop("user_id"): {"profile": {n: v for n, v in row.items() if v is not None}}
+        for row in rows
+    }
+    said = {user: said[user] for user in kinds["profile alone"]}
     later = pq.read_table(work / "later.parquet", columns=["user_id", "song_id", "event"])
     later = later.filter(pc.equal(later.column("event").cast("string"), "finish"))
     wanted: dict[str, set[str]] = {}
@@ -137,13 +145,17 @@ def main() -> None:
         wanted.setdefault(user, set()).add(song)
     popular = set(DefaultList.of(log).song_ids.to_pylist()[:FIRST])
     lines = []
-    for kind, users in kinds.items():
+    told = by_server(work, said)
+    for kind, users in {**kinds, TOLD: list(said)}.items():
+        if kind == TOLD:
+            found = {door: told if door == "serve" else {} for door in found}
         counts = {door: sum(bool(of.get(user)) for user in users) for door, of in found.items()}
         least = min(n for door, n in counts.items() if door.startswith("candidates"))
         line: dict[str, object] = {"newcomers": kind, "users": len(users), "run": counts["run"]}
         line |= {"candidates": least, "recommend": counts["recommend"], "serve": counts["serve"]}
-        if kind in ("profile alone", "neither"):
-            lists = (found["run"], dict.fromkeys(users, popular))
+        if kind != "in no file":
+            own = found["serve" if kind == TOLD else "run"]
+            lists = (own, dict.fromkeys(users, popular))
             hits = [
                 np.array([len(wanted.get(u, set()) & set(of.get(u, ()))) for u in users], float)
                 for of in lists

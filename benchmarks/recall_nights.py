@@ -72,6 +72,7 @@ COME = 0.1  # share of the users who come every day
 SHOWN = 10  # places that a user sees
 DAY_S = 86_400
 SESSIONS, LEAST = 600, 16  # of #nowplaying, and different songs of each
+EPOCH = 1_600_000_000
 HEADS = ("plan", "night", "pairs_kept", "plays_of_a_top-10_song", "coverage")
 HEADS += ("hit@10,_did_not_come", "over_night_1", "hit@10,_came")
 FAULTS = ("none", "half", "old", "renamed", "popular", "gone")
@@ -99,7 +100,7 @@ def sessions_of(data: Path) -> dict[str, list[tuple[str, int]]]:
     lines = (data / "nowplaying_gcegnn" / "train_sessions.txt").read_text().splitlines()
     long = [songs for line in lines if len(songs := list(dict.fromkeys(line.split()))) >= LEAST]
     return {
-        f"s{row}": [(song, row * 3_600 + 60 * place) for place, song in enumerate(songs)]
+        f"s{row}": [(song, EPOCH + row * 3_600 + 60 * place) for place, song in enumerate(songs)]
         for row, songs in enumerate(long[-SESSIONS:])
     }
 

@@ -13,11 +13,12 @@ simulated   a simulated world whose songs have a sound, for channels that need o
 ==========  ==================================================================================
 
 On each day one channel is trained anew on all plays so far, and one goes on from the day before
-(``recall train --from``); the first day's is the same for both, and a third, *never*, stays with
-it. Each is asked for the next song after every prefix of the 500 sessions that follow; songs that
-were heard before may come again. Prints a line for each day, and the totals: the share of quality,
-and its difference, paired by prefix, with intervals of 95 % over owners. OUT keeps the figures
-of each day, and a second call continues after the last one.
+(``recall train --from``); the first day's is the same for both. A third does the same, but every
+sixth is trained anew (``full_every``), and a fourth, *never*, stays with the first. Each is asked
+for the next song after every prefix of the 500 sessions that follow; songs that were heard before
+may come again. Prints a line for each day, and the totals: the share of quality, and its
+difference, paired by prefix, with intervals of 95 % over owners. OUT keeps the figures of each
+day, and a second call continues after the last one.
 """
 
 import argparse
@@ -55,7 +56,8 @@ ASKED = 500  # sessions that follow a day
 USERS, SONGS, WORLD_DAYS = 300, 400, 60  # of the simulated world
 STORE = "vecs.parquet"
 SHOWN = (("hit_rate", 10), ("ndcg", 10))
-ARMS = ("anew", "warm", "never")
+ARMS = ("anew", "warm", "sixth", "never")
+FULL_EVERY = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +166,13 @@ def trained(made: Channel, data: RecallData, start: Channel | None, out: Path) -
     return spent
 
 
+def arm_of(arm: str, number: int) -> str:
+    """Return the first arm whose model of a day is the same."""
+    if number <= 0 or (arm == "sixth" and number % FULL_EVERY == 0):
+        return "anew"
+    return "warm" if arm == "sixth" and number < FULL_EVERY else arm
+
+
 def figures_of(
     sessions: list[Session],
     context: Context,
@@ -181,10 +190,17 @@ def figures_of(
             log = log_of([one for one in sessions if one.day <= today])
             asked = [one for one in sessions if one.day > today][:ASKED]
             model, spent = out / f"{name}-{arm}-{number:02}", 0.0
-            before = out / f"{name}-{arm if number > 1 else 'anew'}-{max(number - 1, 0):02}"
-            if arm == "anew" or (arm == "warm" and number):
+            same = arm_of(arm, number)
+            before = out / f"{name}-{arm_of(arm, number - 1)}-{max(number - 1, 0):02}"
+            if same not in ("never", arm):  # what another arm has done
+                line = json.loads((out / f"{name}-{same}-{number:02}.json").read_text())
+                load_channel(out / f"{name}-{same}-{number:02}").save(model)
+                path.write_text(json.dumps(line))
+                lines.append(line)
+                continue
+            if arm != "never":
                 channel = with_recipe(channel_class(name), {}, settings)
-                start = load_channel(before) if arm == "warm" else None
+                start = None if arm == "anew" else load_channel(before)
                 data = RecallData(log, context.song_ids, context)
                 spent = trained(channel, data, start, model)
             else:
@@ -199,7 +215,7 @@ def figures_of(
 
 def report(name: str, found: dict[str, list[dict[str, Any]]]) -> None:
     """Print a line for each day and the totals; day 0 is the same for all."""
-    heads = ["day", "plays", *(f"{a}: {m}@{k}" for m, k in SHOWN for a in ARMS), "CPU-s", "share"]
+    heads = ["day", "plays", *(f"{a}: {m}@{k}" for m, k in SHOWN for a in ARMS), "CPU-s"]
     print("| " + " | ".join(heads) + " |", "|---" * len(heads) + "|", sep="\n")
     days = list(zip(*(found[arm][1:] for arm in ARMS), strict=True))
     values = {(arm, at): [] for arm in ARMS for at in SHOWN}
@@ -211,14 +227,17 @@ def report(name: str, found: dict[str, list[dict[str, Any]]]) -> None:
                 of = rank_measures(ranks, np.arange(len(ranks)), len(ranks), [at[1]])[at]
                 values[arm, at].append(of)
                 cells.append(f"{of.mean():.4f}")
-        anew, warm = lines[0]["cpu"], lines[1]["cpu"]
-        row = [lines[0]["day"], f"{lines[0]['plays']:,}", *cells, f"{anew:.1f}, {warm:.1f}"]
-        print("| " + " | ".join(map(str, [*row, f"{warm / anew:.0%}"])) + " |")
+        row = [lines[0]["day"], f"{lines[0]['plays']:,}", *cells]
+        row.append(", ".join(f"{line['cpu']:.1f}" for line in lines[:-1]))
+        print("| " + " | ".join(map(str, row)) + " |")
     groups = np.unique(np.concatenate([one[0]["session"] for one in days]), return_inverse=True)[1]
     cpu = {arm: sum(line["cpu"] for line in found[arm][1:]) for arm in ARMS}
     rng = np.random.default_rng(0)
     print(f"\n{name}: {len(groups):,} prefixes of {groups.max() + 1:,} owners")
-    print(f"CPU time: {cpu['warm']:.0f} s of {cpu['anew']:.0f} s, {cpu['warm'] / cpu['anew']:.1%}")
+    for arm in ARMS[1:]:
+        print(
+            f"CPU time: {arm} {cpu[arm]:.0f} s of {cpu['anew']:.0f} s, {cpu[arm] / cpu['anew']:.1%}"
+        )
     for at in SHOWN:
         of = {arm: np.concatenate(values[arm, at]) for arm in ARMS}
         for arm in ARMS[1:]:

@@ -31,6 +31,8 @@ from audiorec.listening.log_files import with_offset as with_offset
 from audiorec.listening.prepare import PreparedBy as PreparedBy
 from audiorec.listening.prepare import PrepareSpec as PrepareSpec
 from audiorec.listening.prepare import log_fingerprint as log_fingerprint
+from audiorec.listening.profiles import LARGEST_NUMBER as LARGEST_NUMBER
+from audiorec.listening.profiles import MOST_FACTS as MOST_FACTS
 from audiorec.listening.profiles import Encoder as Encoder
 from audiorec.listening.profiles import Profiles as Profiles
 from audiorec.listening.profiles import no_profiles as no_profiles
@@ -62,6 +64,7 @@ from audiorec.listening.side import describe_side as describe_side
 from audiorec.listening.side import describe_triples as describe_triples
 from audiorec.listening.side import entities_of_type as entities_of_type
 from audiorec.listening.side import fill_missing as fill_missing
+from audiorec.listening.side import known_side as known_side
 from audiorec.listening.side import read_side as read_side
 from audiorec.listening.side import read_triples as read_triples
 from audiorec.listening.side import side_of_store as side_of_store

@@ -25,6 +25,7 @@ USER_ID = LogColumns.USER
 MIN_COUNT = 5  # users that must share a value before it gets its own column
 MAX_VALUES = 100  # value columns per category
 LARGEST_NUMBER = 1e100  # its square, and sums of squares, still fit into float64
+MOST_FACTS = 100  # columns of a profile that a request gives
 MAX_DEVIATION = 5.0  # standard deviations; limits the effect of typing errors
 MISSING, OTHER = "missing", "other"
 
@@ -39,6 +40,31 @@ class Profiles:
 
     def __len__(self) -> int:
         return len(self.user_ids)
+
+    @classmethod
+    def of_user(cls, user_id: str, facts: Any) -> "Profiles":
+        """Return the profile of one user, from a mapping of columns to texts, numbers, booleans.
+
+        Raises
+        ------
+        InputError
+            If it is anything else, has more than `MOST_FACTS` columns, or a number is infinite.
+        """
+        if not isinstance(facts, Mapping) or len(facts) > MOST_FACTS:
+            raise InputError(f"profile: must be an object of at most {MOST_FACTS} facts")
+        categories: dict[str, Sequence[str | None]] = {}
+        numbers = {}
+        for name, of in facts.items():
+            if isinstance(of, int | float) and not isinstance(of, bool):
+                if not abs(of) <= LARGEST_NUMBER:
+                    raise InputError(f"profile: {name[:100]!r} must be below {LARGEST_NUMBER:g}")
+                numbers[name] = np.array([of], np.float64)
+            elif isinstance(of, str | bool):
+                text = of if isinstance(of, str) else str(of).lower()  # as a CSV has them
+                categories[name] = [text.strip() or None]
+            else:
+                raise InputError(f"profile: {name[:100]!r} must be a text, a number or a boolean")
+        return cls((user_id,), categories, numbers)
 
     def for_users(self, user_ids: Sequence[str]) -> "Profiles":
         """Return the rows of these users, in this order; unknown users have no values."""

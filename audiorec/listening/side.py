@@ -352,6 +352,19 @@ def _script(letter: str) -> str | None:
     return LANGUAGES.get(name, f"{name.capitalize()} script")
 
 
+def known_side(table: Path | SongSide | None, store: VectorStore | None) -> SongSide | None:
+    """Return the side information of a table, with its gaps filled from a store; either may lack.
+
+    Raises
+    ------
+    InputError
+        As `read_side`.
+    """
+    heard = None if store is None else side_of_store(store)
+    given = read_side(table) if isinstance(table, Path) else table
+    return heard if given is None else given if heard is None else fill_missing(given, heard)
+
+
 def fill_missing(side: SongSide, heard: SongSide) -> SongSide:
     """Fill in missing categories of the songs in `side` from `heard`.
 

@@ -13,7 +13,7 @@ beside them are queried.
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,13 +28,15 @@ from audiorec.files.json_files import parse_json
 from audiorec.files.own_files import read_own, refuse_link
 from audiorec.files.tables import TableFile
 from audiorec.listening.events import Interactions
+from audiorec.listening.profiles import Profiles
 from audiorec.listening.sequences import Sequences, to_sequences
 from audiorec.listening.side import side_of_store
-from audiorec.recall.contract.candidates import SCHEMA
+from audiorec.recall.contract.candidates import DEFAULT, SCHEMA
 from audiorec.recall.contract.channel import Channel
 from audiorec.recall.contract.data import Queries
 from audiorec.recall.registry import load_channel
 from audiorec.recall.serving.candidate_rows import REPLAY
+from audiorec.recall.serving.everybody import DefaultRule, read_default
 from audiorec.recall.serving.exclusions import excluded_by, traits_of
 from audiorec.recall.serving.fuse import fuse
 from audiorec.recall.serving.nightly.current import served_files, served_folder
@@ -101,6 +103,46 @@ class UserRows:
         return self._file.take(np.arange(start, stop), schema.names).cast(schema)
 
 
+@dataclass(frozen=True, slots=True)
+class AskedUser:
+    """What a request says of a user."""
+
+    songs: tuple[str, ...]  # in listening order
+    hidden: tuple[str, ...]  # further songs to exclude
+    likes: tuple[str, ...]
+    profile: tuple[tuple[str, str | float], ...]  # columns and values
+
+    @classmethod
+    def of(cls, wish: Mapping[str, Any]) -> "AskedUser":
+        """Check what a request says, and raise `InputError` if that is not possible."""
+        songs, hidden, likes = (_ids(wish.get(name, [])) for name in ("songs", "hidden", "likes"))
+        profile = wish.get("profile", {})
+        Profiles.of_user(SOMEBODY, profile)
+        return cls(songs, hidden, likes, tuple(profile.items()))
+
+    @property
+    def history(self) -> Sequences:
+        """The plays of the user."""
+        return Sequences.from_lists([list(self.songs)], [SOMEBODY])
+
+    @property
+    def heard(self) -> Sequences:
+        """The songs that are not proposed."""
+        return Sequences.from_lists([[*self.songs, *self.hidden, *self.likes]], [SOMEBODY])
+
+    @property
+    def people(self) -> Profiles:
+        """The profile of the user."""
+        return Profiles.of_user(SOMEBODY, dict(self.profile))
+
+    @property
+    def queries(self) -> Queries:
+        """What channels are asked."""
+        likes = Sequences.from_lists([list(self.likes)], [SOMEBODY])
+        people = self.people if self.profile else None
+        return Queries(self.history, None, people, likes=likes if self.likes else None)
+
+
 class RecommendationPages:
     """Recommendations from a folder that ``recall run`` wrote.
 
@@ -133,7 +175,8 @@ class RecommendationPages:
             sorted(there, key=lambda n: (asked.index(n) if n in asked else -1, n))
         )
         self._lists = {name: UserRows(there[name]) for name in self.channels}
-        self._asked: OrderedDict[tuple[tuple[str, ...], ...], dict[str, Any]] = OrderedDict()
+        self.default = read_default(folder)
+        self._asked: OrderedDict[AskedUser, dict[str, Any]] = OrderedDict()
         self._models: dict[str, Channel | str] = {}
         self._lock = threading.Lock()
 
@@ -271,33 +314,33 @@ class RecommendationPages:
         return self._fused(self._tables_of(user_id), wish, user_id, self._closed)
 
     def ask(self, wish: Mapping[str, Any]) -> Document:
-        """Query the channels for a history, and fuse their lists.
+        """Query the channels for somebody, and fuse their lists.
 
         Parameters
         ----------
         wish : mapping
-            ``songs``: ids in listening order; ``hidden``: further songs to exclude; and ``dials``.
+            ``songs``: ids in listening order; ``likes``: liked songs; ``profile``: what is known of
+            the user, by column of the profiles; ``hidden``: further songs to exclude; and
+            ``dials``. Whom no channel knows gets the default list, as in ``recall run``.
         """
-        songs, hidden = _ids(wish.get("songs")), _ids(wish.get("hidden", []))
-        if not songs:
-            raise InputError("give a history of at least one song")
-        tables = self._answers(tuple(songs), tuple(hidden))
+        asked = AskedUser.of(wish)
+        if self.default is None and not (asked.songs or asked.likes or asked.profile):
+            raise InputError("give a history of at least one song, liked songs, or a profile")
+        tables = self._answers(asked)
+        shown = self._shown(tables, None, asked.songs)
+        found = self._fused(tables, wish, None, Exclusions(), asked)
         notes = [f"{n}: {m}" for n, m in sorted(self._models.items()) if isinstance(m, str)]
-        return {
-            "channels": self._shown(tables, None, songs),
-            **self._fused(tables, wish, None, Exclusions(), songs),
-            "notes": notes,
-        }
+        if any(song["channel"] == DEFAULT for song in found["fused"]):
+            notes.append("no channel has songs for this user: this is the default list")
+        return {"channels": shown, **found, "notes": notes}
 
-    def _answers(self, songs: tuple[str, ...], hidden: tuple[str, ...]) -> dict[str, Any]:
-        """Return each channel's candidates for a history; cached for the next change of a dial."""
-        asked = (songs, hidden)
+    def _answers(self, asked: AskedUser) -> dict[str, Any]:
+        """Return each channel's candidates for somebody; cached for the next change of a dial."""
         with self._lock:
             if asked in self._asked:
                 self._asked.move_to_end(asked)
                 return self._asked[asked]
-            history = Sequences.from_lists([list(songs)], [SOMEBODY])
-            closed = Sequences.from_lists([[*songs, *hidden]], [SOMEBODY])
+            closed = asked.heard
             tables: dict[str, Any] = {}
             for name in self.channels:
                 model = self._model(name)
@@ -305,7 +348,7 @@ class RecommendationPages:
                     continue
                 try:
                     out = None if name == "replay" else closed
-                    found = model.recall(Queries(history), DEPTH, exclude=out, cold=DEPTH)
+                    found = model.recall(asked.queries, DEPTH, exclude=out, cold=DEPTH)
                     tables[name] = found.to_table([SOMEBODY], channel=name, model_id=model.model_id)
                 except AudiorecError as error:
                     self._models[name] = str(error)
@@ -334,13 +377,23 @@ class RecommendationPages:
         wish: Mapping[str, Any],
         user_id: str | None,
         closed: Exclusions,
-        songs: Sequence[str] = (),
+        asked: AskedUser | None = None,
     ) -> Document:
         recipe = self._recipe(wish, tuple(tables))
         if recipe is None:
             return {"fused": []}
-        rows = fuse(list(tables.values()), recipe, self._facts, closed).to_pylist()
-        named = self._named(rows, user_id, songs)
+        found = fuse(list(tables.values()), recipe, self._facts, closed)
+        if asked is not None and self.default is not None:
+            rule = DefaultRule(
+                default=self.default.of_people(asked.people),
+                recipe=recipe,
+                depth=DEPTH,
+                facts=self._facts,
+                excluded=Exclusions.of(heard=asked.heard),
+            )
+            found = rule.with_default(found, asked.history)
+        rows = found.to_pylist()
+        named = self._named(rows, user_id, () if asked is None else asked.songs)
         for row, one in zip(rows, named, strict=True):
             one |= {"rank": row["rank"], "channel": row["channel"], "cold": row["cold"]}
         return {"fused": named}
@@ -486,12 +539,12 @@ def followed_nights(
     )
 
 
-def _ids(value: Any) -> list[str]:
+def _ids(value: Any) -> tuple[str, ...]:
     """Check song ids sent by a page and return them; raise `InputError` for anything else."""
     good = isinstance(value, list) and len(value) <= MOST_HISTORY
     if not good or not all(isinstance(song, str) for song in value):
         raise InputError(f"a list of at most {MOST_HISTORY} song ids is expected")
-    return list(value)
+    return tuple(value)
 
 
 def _by_quotas(

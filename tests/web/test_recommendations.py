@@ -110,7 +110,11 @@ def test_a_history_is_asked_of_the_models(proposals):
 
 
 BAD = [
-    {"songs": []},
+    {"likes": "a"},
+    {"profile": []},
+    {"profile": {"age": float("inf")}},
+    {"profile": {"age": [30]}},
+    {"profile": {f"n{n}": 1 for n in range(101)}},
     {"songs": "a"},
     {"songs": [1]},
     {"songs": ["a"] * 501},
@@ -192,6 +196,22 @@ def test_another_night_takes_the_place_of_the_one_before(tmp_path):
     assert not nights.look(settled=True)  # that one is not whole
     assert nights.current.value is second
     assert "not whole" in nights.problem
+
+
+def test_of_whom_nothing_is_known_gets_the_default_list(proposals, run, tmp_path):
+    rest = pq.read_table(run.parent / "serving" / "default.parquet").to_pylist()
+    wanted = [row["song_id"] for row in rest]
+    for wish in ({"songs": []}, {"profile": {"age": 30, "country": "FR"}}):
+        found = proposals.ask({**wish, "dials": {"k": 10}})
+        assert [song["id"] for song in found["fused"]] == wanted
+        assert found["notes"] == ["no channel has songs for this user: this is the default list"]
+    found = proposals.ask({"likes": wanted[:1], "hidden": wanted[1:2], "dials": {"k": 10}})
+    assert [song["id"] for song in found["fused"]] == wanted[2:]
+    shutil.copytree(run.parent / "serving", tmp_path / "serving")
+    (tmp_path / "serving" / "default.parquet").unlink()
+    bare = RecommendationPages(tmp_path / "serving", SongColumns(open_store(run)))
+    with pytest.raises(InputError, match="a history of at least one song"):
+        bare.ask({"songs": []})
 
 
 def test_a_folder_that_is_none_or_planted(run, tmp_path):

@@ -17,7 +17,7 @@ targets.parquet     ──read_targets─────▶ `Sequences` of wanted s
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -155,7 +155,7 @@ class DefaultList:
     weight : ndarray, shape (n,), float32
         Finished plays, each halved for every week of its age; never increasing.
     of_place : mapping of str to DefaultList
-        The lists of countries or languages.
+        The lists of countries or languages: ``country=SE``.
     place_of : mapping of str to str
         The country or language of users; all others get this list.
     """
@@ -197,6 +197,12 @@ class DefaultList:
         lists = {place: of.among(allowed) for place, of in self.of_place.items()}
         songs = self.song_ids.filter(pa.array(kept))
         return DefaultList(songs, self.weight[kept], lists, self.place_of)
+
+    def of_people(self, people: Profiles) -> "DefaultList":
+        """Return the same lists for other users."""
+        columns = {place.partition("=")[0] for place in self.of_place}
+        known = {name: of for name, of in people.categories.items() if name in columns}
+        return replace(self, place_of=_places(replace(people, categories=known)))
 
     def rows(self, user_ids: Sequence[str], k: int) -> Any:
         """Return the first `k` songs for each user, as a table of candidates."""
@@ -251,7 +257,9 @@ def _places(people: Profiles | None) -> dict[str, str]:
     name = next((name for name in PLACES if name in known), None)
     if people is None or name is None:
         return {}
-    return {user: of for user, of in zip(people.user_ids, known[name], strict=True) if of}
+    return {
+        user: f"{name}={of}" for user, of in zip(people.user_ids, known[name], strict=True) if of
+    }
 
 
 def default_users(path: Path) -> int:

@@ -30,7 +30,7 @@ from audiorec.learning.bundle import check_target
 from audiorec.listening.interactions import read_interactions
 from audiorec.listening.profiles import read_profiles
 from audiorec.listening.sequences import favourites_of
-from audiorec.listening.side import fill_missing, read_side, read_triples, side_of_store
+from audiorec.listening.side import known_side, read_triples
 from audiorec.recall.contract.channel import Channel
 from audiorec.recall.contract.data import Context, RecallData, Sound
 from audiorec.recall.contract.validation import validated
@@ -140,10 +140,9 @@ def read_context(
         sound = Sound.of_features(FeatureFile.open(features), store)
     elif store is not None:
         sound = Sound.of_store(store)
-    known = read_side(side) if side is not None else None
-    if store is not None:
-        heard = side_of_store(store)
-        known = heard.alone("language") if known is None else fill_missing(known, heard)
+    known = known_side(side, store)
+    if known is not None and side is None:  # the sound has the rest
+        known = known.alone("language")
     sound = None if sound is None else sound.with_artists(known)
     return Context(
         sound=sound,

@@ -2,6 +2,7 @@
 
 fused lists of a block, its users ──with_default──▶ a list for every user
 fused.parquet, all users          ──fill_default──▶ the same file with a list for every user
+the rule ──write_default──▶ default.parquet ──read_default──▶ the lists of whoever comes later
 
 A user gets the default list if no channel proposes a song. A user without a finished play gets it
 also if only ``popular`` does, which proposes the same songs to everybody, in every product.
@@ -17,7 +18,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from audiorec.columns import ListColumns
-from audiorec.files.tables import table_writer
+from audiorec.files.own_files import refuse_link
+from audiorec.files.tables import TableFile, table_writer
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.candidates import SCHEMA, DefaultList
 from audiorec.recall.serving.fuse import NO_FACTS, NOTHING, fuse
@@ -32,6 +34,7 @@ from audiorec.recall.serving.tables import (
 from audiorec.types import string_array
 
 POPULAR = "popular"
+NEWCOMERS, NOBODY = "default.parquet", ""  # the list of whoever has none, and its user id
 CHUNK_USERS = 1_000
 
 
@@ -104,3 +107,28 @@ def fill_default(path: Path, users: Sequences, rule: DefaultRule) -> None:
             block = users.take(order[first : first + len(known)])
             first += len(known)
             writer.write_table(rule.with_default(fused, block))
+
+
+def write_default(path: Path, rule: DefaultRule) -> None:
+    """Write the default list, and that of each country or language as of a user ``country=SE``."""
+    places = {place: place for place in rule.default.of_place}
+    every = replace(rule, default=replace(rule.default, place_of=places))
+    with table_writer(path, SCHEMA) as writer:
+        writer.write_table(every.lists([NOBODY, *places]))
+
+
+def read_default(folder: Path) -> DefaultList | None:
+    """Return the default lists of a folder that ``recall run`` wrote; None if it has none."""
+    path = folder / NEWCOMERS
+    refuse_link(path)
+    if not path.exists():
+        return None
+    with TableFile.open(path) as file:
+        table = file.read(SCHEMA.names).sort_by("rank")
+    found = {}
+    for name in table.column(ListColumns.USER).unique().to_pylist():
+        own = table.filter(pc.equal(table.column(ListColumns.USER), name))
+        songs = own.column(ListColumns.SONG).combine_chunks()
+        found[name] = DefaultList(songs, np.asarray(own.column("similarity"), np.float32))
+    nothing = DefaultList(string_array([]), np.zeros(0, np.float32))
+    return replace(found.pop(NOBODY, nothing), of_place=found)

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from audiorec.errors import InputError, UnknownSongError
+from audiorec.listening.profiles import LARGEST_NUMBER, MOST_FACTS, Profiles
 from audiorec.web.apis.messages import JSON_TYPE, ApiReply, ApiRequest
 from audiorec.web.apis.snapshot import Snapshot
 
-Kind = Literal["text", "whole", "number", "flag", "texts"]
+Kind = Literal["text", "whole", "number", "flag", "texts", "facts"]
 Values = dict[str, Any]
 Document = dict[str, Any]
 MOST_TEXT = 4096  # characters
@@ -34,8 +35,8 @@ class FormField:
     Attributes
     ----------
     name, about : str
-    kind : {"text", "whole", "number", "flag", "texts"}
-        ``texts`` is a list.
+    kind : {"text", "whole", "number", "flag", "texts", "facts"}
+        ``texts`` is a list, ``facts`` an object of texts, numbers and booleans; of a POST only.
     usual : object
         Default; None for no default.
     needed : bool
@@ -59,6 +60,9 @@ class FormField:
             if not isinstance(value, list) or not least <= len(value) <= MOST_LIST:
                 raise InputError(f"{self.name}: must be a list of {least} to {MOST_LIST} texts")
             return [self._text(one) for one in value]
+        if self.kind == "facts":
+            Profiles.of_user(self.name, value)
+            return value
         if self.kind == "text":
             return self._text(value)
         if self.kind == "flag":
@@ -90,6 +94,11 @@ class FormField:
                 "maxItems": MOST_LIST,
                 "description": self.about,
             }
+        if self.kind == "facts":
+            value = {"type": ["string", "number", "boolean"]}
+            value |= {"minimum": -LARGEST_NUMBER, "maximum": LARGEST_NUMBER}  # of numbers
+            found = {"type": "object", "additionalProperties": value, "maxProperties": MOST_FACTS}
+            return {**found, "description": self.about}
         found: dict[str, Any] = {"type": _TYPES[self.kind], "description": self.about}
         if self.kind == "text":
             found |= {"minLength": 1, "maxLength": MOST_TEXT}

@@ -8,7 +8,7 @@
 ``GET /v1/find``       songs that a sentence describes
 ``GET /v1/path``       a path from one song to another
 ``POST /v1/playlist``  a playlist of songs near some, along a curve
-``POST /v1/recommend`` songs for a user of ``recall run``, or for a history in the request
+``POST /v1/recommend`` songs for a user of ``recall run``, or for what the request says of one
 ``POST /v1/user``      the vector of a history: by a model, or the mean of its songs' sound
 =====================  ===========================================================================
 
@@ -26,6 +26,7 @@ from audiorec.columns import ListColumns
 from audiorec.distribution import own_version
 from audiorec.errors import AudiorecError, InputError, UnknownSongError
 from audiorec.listening.sequences import Sequences
+from audiorec.recall.contract.candidates import SCHEMA
 from audiorec.recall.contract.data import Queries
 from audiorec.recall.contract.space import InterestSpace, SharedSpace
 from audiorec.recall.serving.one_user.reasons import reason_phrase
@@ -119,6 +120,7 @@ MOST_MINUTES = 24 * 60
 SOMEBODY = "you"
 _WHICH = "Exact id or alias of a song."
 _HISTORY = "Songs in listening order, newest last."
+_PROFILE = "What is known of the user, by column of the profiles of recall run: age, country."
 _CHANNEL = "A channel of recall run, or sound for the mean of the songs' sound."
 
 
@@ -192,7 +194,7 @@ def store(snapshot: Snapshot, _: Values) -> Document:
         "extractor_id": library.metadata.extractor_id,
         "classes": list(library.metadata.classes),
         "channels": _channels(snapshot),
-        "users": 0 if snapshot.lists is None else len(snapshot.lists),
+        "users": 0 if snapshot.lists is None else len(snapshot.lists.users),
         "night": None if snapshot.night is None else snapshot.night.name,
         "version": own_version(),
     }
@@ -256,21 +258,24 @@ def playlist(snapshot: Snapshot, values: Values) -> Document:
 
 
 def recommend(snapshot: Snapshot, values: Values) -> Document:
-    """Recommend songs for a user of the stored lists, or for a history."""
-    user, history, k = values["user"], values["history"], values["k"]
-    if (user is None) == (history is None):
-        raise InputError("give either user or history")
+    """Recommend songs for a user of the stored lists, or for what is said of one."""
+    user, k = values["user"], values["k"]
+    if (user is None) == all(values[name] is None for name in ("history", "likes", "profile")):
+        raise InputError("give either user, or history, likes or profile")
     if user is not None:
         return _for_user(snapshot, user, k)
     if snapshot.proposals is None:
-        heard = _known(snapshot, history)
+        songs = [*(values["history"] or ()), *(values["likes"] or ())]
+        if not songs:
+            raise InputError("served without --recall: give songs in history or likes")
+        heard = _known(snapshot, songs)
         if not heard:
-            raise UnknownSongError(history[0])
+            raise UnknownSongError(songs[0])
         found = _found(snapshot, near(snapshot, heard, k))
         reason = {"channel": "nearest-audio", "reason": reason_phrase("sound"), "cold": False}
         rows = [{**one, **reason, "rank": n} for n, one in enumerate(found, 1)]
         return {"songs": rows, "notes": ["served without --recall: by sound alone"]}
-    return _for_history(snapshot, history, values["hidden"], k)
+    return _for_somebody(snapshot, values)
 
 
 def user_vector(snapshot: Snapshot, values: Values) -> Document:
@@ -329,15 +334,22 @@ def _vector_of_sound(snapshot: Snapshot, history: Sequence[str]) -> Document:
 def _for_user(snapshot: Snapshot, user: str, k: int) -> Document:
     if snapshot.lists is None:
         raise InputError("user: no lists are served; serve with --recall DIR, or give a history")
-    own, notes = snapshot.lists.of(user), []
-    rows = snapshot.lists.default if own is None else own
-    if own is None:
-        notes = [f"the lists have no user {user[:200]!r}: this is the default list"]
-    if not rows:
-        raise NotThereError(f"the lists have no user {user[:200]!r}")
-    titles = _titles(snapshot, [row["evidence"] for row in rows[:k] if row["evidence"]])
+    own = snapshot.lists.of(user, SCHEMA).sort_by("rank").slice(0, k)
+    if len(own):
+        return _stored(snapshot, own.to_pylist())
+    default = None if snapshot.proposals is None else snapshot.proposals.default
+    said = f"the lists have no user {user[:200]!r}"
+    if default is None or not len(default):
+        raise NotThereError(said)
+    rows = default.rows([SOMEBODY], k).to_pylist()
+    return _stored(snapshot, rows, f"{said}: this is the default list")
+
+
+def _stored(snapshot: Snapshot, rows: Sequence[dict[str, Any]], *notes: str) -> Document:
+    """Return songs of a file of lists."""
+    titles = _titles(snapshot, [row["evidence"] for row in rows if row["evidence"]])
     found = []
-    for row in rows[:k]:
+    for row in rows:
         evidence = row["evidence"]
         said = None if evidence is None else titles.get(evidence, evidence)
         found.append(
@@ -349,18 +361,14 @@ def _for_user(snapshot: Snapshot, user: str, k: int) -> Document:
                 "cold": row["cold"],
             }
         )
-    return {"songs": found, "notes": notes}
+    return {"songs": found, "notes": list(notes)}
 
 
-def _for_history(
-    snapshot: Snapshot, history: Sequence[str], hidden: Sequence[str], k: int
-) -> Document:
+def _for_somebody(snapshot: Snapshot, values: Values) -> Document:
     assert snapshot.proposals is not None  # noqa: S101 - checked by the caller
-    wish = {
-        "songs": _ids(snapshot, history),
-        "hidden": _ids(snapshot, hidden),
-        "dials": {"k": min(k, 200)},
-    }
+    names = {"songs": "history", "likes": "likes", "hidden": "hidden"}
+    wish: dict[str, Any] = {n: _ids(snapshot, values[of] or ()) for n, of in names.items()}
+    wish |= {"profile": values["profile"] or {}, "dials": {"k": values["k"]}}
     answer = snapshot.proposals.ask(wish)
     snapshot.check_models()
     songs = [
@@ -544,11 +552,13 @@ OPERATIONS = (
         path="/v1/recommend",
         method="post",
         name="recommend",
-        about="Songs for a user of the stored lists, or for a history.",
+        about="Songs for a user of the stored lists, or for what is said of one.",
         answer=recommend,
         fields=(
             _text("user", "A user of the lists of recall run.", needed=False),
             _texts("history", _HISTORY),
+            _texts("likes", "Songs that the user likes."),
+            FormField(name="profile", about=_PROFILE, kind="facts"),
             _texts("hidden", "Songs to exclude.", usual=()),
             _whole("k", "Number of songs.", usual=30, least=1, most=200),
         ),

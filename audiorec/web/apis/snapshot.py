@@ -5,8 +5,6 @@
 Everything that responses need is read or opened when the snapshot is made; a file that is replaced
 later belongs to the next snapshot (`audiorec.web.editions`).
 
-    OUT/fused.parquet ──`NightLists.open`──▶ users ──`of`──▶ a user's rows, best first
-    OUT/default.parquet ──▶ the rows of everybody else
     songs (n, W), their artists ──`ArtistMap`──▶ means (G, W) ──near──▶ artists, and songs of both
 
 A music server's ids of artists are read from a table with the columns ``artist_id`` and ``artist``;
@@ -33,9 +31,7 @@ from audiorec.errors import (
 )
 from audiorec.files.own_files import refuse_link
 from audiorec.files.storage import is_uri
-from audiorec.files.tables import TableFile
 from audiorec.library.library import Library, open_store
-from audiorec.recall.contract.candidates import SCHEMA
 from audiorec.recall.contract.channel import Channel
 from audiorec.recall.registry import load_channel
 from audiorec.recall.serving.nightly.current import served_files, served_folder
@@ -50,43 +46,7 @@ from audiorec.web.editions import stamp_of
 from audiorec.web.recommendations import RecommendationPages, UserRows
 from audiorec.web.song_columns import SongColumns
 
-FUSED, NEWCOMERS, MODELS = "fused.parquet", "default.parquet", "models/*/model.json"
-
-
-class NightLists:
-    """Fused lists of users, and the default list.
-
-    Parameters
-    ----------
-    rows : UserRows
-    default : sequence of dict
-        Rows of the list for users who are not in the file.
-    """
-
-    def __init__(self, rows: UserRows, default: Sequence[dict[str, Any]] = ()) -> None:
-        self._rows, self.default = rows, default
-        len(self)  # refuses lists that are not grouped
-
-    @classmethod
-    def open(cls, folder: Path) -> "NightLists | None":
-        """Open the fused lists of a run; None if there are none."""
-        refuse_link(folder / FUSED)
-        if not (folder / FUSED).exists():
-            return None
-        refuse_link(folder / NEWCOMERS)
-        if not (folder / NEWCOMERS).exists():  # written by an earlier revision
-            return cls(UserRows(folder / FUSED))
-        with TableFile.open(folder / NEWCOMERS) as rest:
-            rows = rest.read(SCHEMA.names).sort_by("rank").to_pylist()
-        return cls(UserRows(folder / FUSED), rows)
-
-    def __len__(self) -> int:
-        return len(self._rows.users)
-
-    def of(self, user_id: str) -> list[dict[str, Any]] | None:
-        """Return a user's rows with the columns of `SCHEMA`, best first; None if unknown."""
-        rows: list[dict[str, Any]] = self._rows.of(user_id, SCHEMA).sort_by("rank").to_pylist()
-        return rows or None
+FUSED, MODELS = "fused.parquet", "models/*/model.json"
 
 
 REPRESENTATIVE = 3  # songs returned for each of two similar artists
@@ -270,7 +230,8 @@ class Snapshot:
         Hold it while reading the library, which is not thread-safe.
     night : Path or None
         The folder of the lists and models: of a run by day, that of the day that is served.
-    lists : NightLists or None
+    lists : UserRows or None
+        The fused lists.
     proposals : RecommendationPages or None
         Channels that can be queried with a history.
 
@@ -297,7 +258,10 @@ class Snapshot:
         self.lists = self.proposals = None
         if self.night is not None:
             self.proposals = RecommendationPages(self.night, shelf)
-            self.lists = NightLists.open(self.night)
+            refuse_link(self.night / FUSED)
+            if (self.night / FUSED).exists():
+                self.lists = UserRows(self.night / FUSED)
+                _ = self.lists.users  # refuses lists that are not grouped
         if self.night != sources.recall:  # a day that was promoted replaces no other unless whole
             for model in self._model_files():
                 self.channel(model.parent.name)

@@ -101,18 +101,14 @@ def _known_facts(
 ) -> "list[Triples]":
     """Return facts from side information and a store; refuse columns that leak lists."""
     from audiorec.listening.sequences import to_sequences
-    from audiorec.listening.side import fill_missing, read_side, side_of_store
+    from audiorec.listening.side import known_side
     from audiorec.recall.contract.data import Sound
     from audiorec.recall.graph.facts import refuse_leaks, side_facts, sound_facts
 
-    known = read_side(side) if side else None
-    sound = None
-    if vectors is not None:
-        check(vectors, InputKind.VECTORS)
-        store = open_vectors(vectors)
-        heard = side_of_store(store)
-        known = fill_missing(known, heard) if known is not None else heard
-        sound = Sound.of_store(store)
+    check(vectors, InputKind.VECTORS)
+    store = open_vectors(vectors) if vectors is not None else None
+    known = known_side(side, store)
+    sound = None if store is None else Sound.of_store(store)
     parts: list[Any] = []
     if known is not None:
         if log is not None:

@@ -95,14 +95,10 @@ class ExclusionOptions:
 
 def _songs(side: Path | None, vectors: Path | None) -> "tuple[SongSide | None, Any]":
     """Read song metadata from a table and a store; return it with the store, if any."""
-    from audiorec.listening.side import fill_missing, read_side, side_of_store
+    from audiorec.listening.side import known_side
 
     store = open_vectors(vectors) if vectors else None
-    heard = side_of_store(store) if store is not None else None
-    found = read_side(side) if side else heard
-    if side is not None and found is not None and heard is not None:
-        found = fill_missing(found, heard)
-    return found, store
+    return known_side(side, store), store
 
 
 @recorded("recall fuse", "output", by_day="file")
@@ -193,8 +189,8 @@ def _recipe(
     tuned: Path | None,
 ) -> "tuple[FusionRecipe, str]":
     """Return the settings, from the options, figures or a tuned file, and what to say of them."""
-    from audiorec.recall.serving.figures import weights_by_worth
     from audiorec.recall.serving.rules import FusionRecipe
+    from audiorec.recall.serving.tables import weights_by_worth
 
     if tuned is None:
         weights, note = (weights, "") if weights else weights_by_worth(tables)

@@ -74,11 +74,10 @@ def _print_portrait(
 
 def _side(side: Path | None, vectors: Path | None) -> "SongSide":
     """Read the song metadata."""
-    from audiorec.listening.side import fill_missing, read_side, side_of_store
+    from audiorec.listening.side import known_side
 
     check(vectors, InputKind.VECTORS)
-    heard = side_of_store(open_vectors(vectors)) if vectors else None
-    known = read_side(side) if side else heard
+    known = known_side(side, open_vectors(vectors) if vectors else None)
     if known is None:
         raise InputError("no song metadata: give --side or --vectors")
-    return known if side is None or heard is None else fill_missing(known, heard)
+    return known

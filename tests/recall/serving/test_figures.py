@@ -16,7 +16,7 @@ from audiorec.recall.contract.data import Queries, RecallData
 from audiorec.recall.contract.job import train_channel
 from audiorec.recall.contract.validation import validated
 from audiorec.recall.registry import load_channel
-from audiorec.recall.serving.figures import weights_by_worth, worth_of
+from audiorec.recall.serving.tables import weights_by_worth, worth_of
 from audiorec.recall.simple.counts import Popular, Rules
 
 

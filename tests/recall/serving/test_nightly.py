@@ -19,7 +19,6 @@ from needs import needs
 from audiorec.errors import InputError, LostBlocksError, StoreError
 from audiorec.listening.log_files import parse_day
 from audiorec.recall.registry import channel_class, load_channel
-from audiorec.recall.serving.figures import worth_of
 from audiorec.recall.serving.nightly import job as nightly
 from audiorec.recall.serving.nightly.job import NightlyJob
 from audiorec.recall.serving.nightly.judged import fused_below
@@ -27,6 +26,7 @@ from audiorec.recall.serving.nightly.places import open_night
 from audiorec.recall.serving.nightly.plan import NightlyPlan
 from audiorec.recall.serving.nightly.shown import EXPOSED, EXPOSURES
 from audiorec.recall.serving.nightly.state import FUSE, FUSED, LAST, RECORD, STATE
+from audiorec.recall.serving.tables import worth_of
 
 CHANNELS = ("popular", "rules", "item-knn")
 
@@ -303,6 +303,23 @@ def test_the_first_places_count_as_shown_where_a_plan_says_so(home):
     third = next_night(home, 8)
     assert not pairs_of(first, 2) & pairs_of(third)
     assert (pairs_of(first) - pairs_of(first, 2)) & pairs_of(third)
+
+
+def test_lists_count_as_shown_by_a_stated_chance(home):
+    write_log(home / "plays.csv", users=60)
+    write_config(home, shown_k=2, shown_chance=0.2)
+    job_in(home).run()
+    shown = pq.read_table(home / "serving" / EXPOSURES)
+    first, drawn = pq.read_table(home / "serving" / FUSED), set(shown.column("user_id").to_pylist())
+    assert 3 <= len(drawn) <= 24  # of sixty
+    assert len(shown) == 2 * len(drawn)
+    second = next_night(home)
+    assert not pairs_of(first, 2, users=drawn) & pairs_of(second, users=drawn)
+    again = set(pq.read_table(home / "serving" / EXPOSURES).column("user_id").to_pylist())
+    assert again > drawn  # others are drawn the second night
+    write_config(home, shown_k=2, shown_chance=1.5)
+    with pytest.raises(InputError, match="shown_chance must be between 0 and 1"):
+        job_in(home)
 
 
 def test_impressions_replace_the_assumption(home):

@@ -1,10 +1,12 @@
 """`recall.serving.nightly.report`: what each channel brought, by hand."""
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from made_candidates import table_of
 
 from audiorec.recall.serving.nightly.report import report_of
+from audiorec.recall.serving.playlists import LISTS
 from audiorec.recall.serving.rules import SongTraits
 
 
@@ -29,6 +31,22 @@ def test_what_each_channel_brought(tmp_path):
     assert "| `one` | 3 | 3 | 2 |" in page  # b of u is the other's as well
     assert "| `other` | 2 | 1 | 0 |" in page
     assert report_of(paths, fused, facts, {"entry": "daily", "run_id": "x1"}) == page
+
+
+def test_playlists_that_people_made(tmp_path):
+    pq.write_table(table_of("fused", {"u": ["b"], "v": ["a"]}), tmp_path / "fused.parquet")
+    rows = [("u", 1, "l1", 4, 1, 2), ("u", 2, "l2", 2, 1, 1), ("v", 1, "l2", 2, 1, 0)]
+    pq.write_table(
+        pa.table(dict(zip(LISTS.names, zip(*rows, strict=True), strict=True)), schema=LISTS),
+        tmp_path / "lists.parquet",
+    )
+    fused, lists = tmp_path / "fused.parquet", tmp_path / "lists.parquet"
+    page = report_of({}, fused, SongTraits(), {}, lists)
+    assert "## Playlists that people made\n\n2 for 2 users." in page
+    assert "- known to the user: 37.5%" in page  # 1 of 4 and 1 of 2
+    assert "- proposed to the user: 25.0%" in page  # 2 of 4 and 0 of 2
+    pq.write_table(LISTS.empty_table(), lists)
+    assert report_of({}, fused, SongTraits(), {}, lists).endswith("0 for 0 users.\n")
 
 
 def test_nobody_gets_anything(tmp_path):

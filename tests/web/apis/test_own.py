@@ -1,6 +1,7 @@
 """audiorec's own API: what it answers, and what it says of a question that is wrong."""
 
 import shutil
+from collections import Counter
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -10,6 +11,7 @@ from needs import needs
 from served_library import SONGS, asked, document, server_id, snapshot_of, write_served
 from web_server import write_recall
 
+from audiorec.recall.serving.nightly.job import NightlyJob, NightlyPlan
 from audiorec.search.explain import sentence
 from audiorec.search.questions import PathQuestion, SimilarQuestion
 from audiorec.store.parquet import write_table
@@ -229,6 +231,12 @@ def test_models_that_are_replaced_make_a_snapshot_stale(recommending, tmp_path):
         ("post", "recommend", {}, 400),
         ("post", "recommend", {"user": "u1", "history": [IDS[0]]}, 400),
         ("post", "recommend", {"user": "u1"}, 400),
+        ("post", "recommend", {"user": "u1", "profile": {}}, 400),
+        ("post", "recommend", {"profile": {"country": "FR"}}, 400),
+        ("post", "recommend", {"profile": {"country": None}}, 400),
+        ("post", "recommend", {"profile": {f"n{n}": 1 for n in range(101)}}, 400),
+        ("post", "recommend", {"profile": {"age": 1e101}}, 400),
+        ("post", "recommend", {"profile": ["FR"]}, 400),
         ("post", "recommend", {"history": ["nobody"]}, 404),
         ("post", "user", {"history": ["nobody"]}, 404),
     ],
@@ -249,6 +257,44 @@ def test_a_user_that_nobody_knows_gets_what_is_popular_now(recommending):
     }
     assert found["notes"] == ["the lists have no user 'nobody': this is the default list"]
     assert post(recommending, "recommend", user="u0", k=3)[1]["notes"] == []
+
+
+def test_a_newcomer_is_answered_by_what_the_request_says(recommending):
+    popular = [s["song_id"] for s in post(recommending, "recommend", user="nobody")[1]["songs"]]
+    for said in ({"history": []}, {"profile": {"age": 31, "country": "FR", "paying": True}}):
+        status, found = post(recommending, "recommend", **said)
+        assert status == 200
+        assert [song["song_id"] for song in found["songs"]] == popular
+        assert found["notes"] == ["no channel has songs for this user: this is the default list"]
+    _, liked = post(recommending, "recommend", likes=popular[:1], hidden=popular[1:2])
+    assert [song["song_id"] for song in liked["songs"]] == popular[2:]
+
+
+def test_a_night_with_a_store_alone_knows_the_artists_that_it_caps(recommending):
+    artist = {song_id: artist for song_id, artist, *_ in SONGS}
+    rows = pq.read_table(recommending.night / "default.parquet").to_pylist()
+    assert max(Counter(artist[row["song_id"]] for row in rows).values()) == 2  # per_artist
+
+
+def test_a_profile_is_answered_as_a_night_answers_it(tmp_path):
+    """The list of a user of the profiles is that of a stranger who says the same of themselves."""
+    needs("torch")
+    store = write_served(tmp_path)
+    write_recall(store)
+    rows = ["user_id,country", *(f"u{n},{'FRSE'[n % 2 * 2 :][:2]}" for n in range(8)), "new,SE"]
+    (tmp_path / "people.csv").write_text("\n".join(rows) + "\n")
+    (tmp_path / "recall.toml").write_text(
+        '[recall]\ninteractions = "plays.csv"\nprofiles = "people.csv"\nout = "by-profile"\n'
+        'channels = ["youtube-dnn"]\nk = 5\ndepth = 5\n[recall.settings.youtube-dnn]\n'
+        "dimension = 4\nmax_epochs = 2\n"
+    )
+    NightlyJob(NightlyPlan.read(tmp_path / "recall.toml")).run()
+    snapshot = snapshot_of(store, recall=tmp_path / "by-profile")
+    _, known = post(snapshot, "recommend", user="new", k=5)
+    status, said = post(snapshot, "recommend", profile={"country": "SE"}, k=5)
+    assert status == 200
+    assert {song["channel"] for song in said["songs"]} == {"youtube-dnn"}
+    assert [s["song_id"] for s in said["songs"]] == [s["song_id"] for s in known["songs"]]
 
 
 def test_lists_of_a_run_without_a_default_list(recommending, tmp_path):

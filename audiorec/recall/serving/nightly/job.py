@@ -31,27 +31,23 @@ from audiorec.distribution import own_version
 from audiorec.engines.tasks import Engine
 from audiorec.errors import DamagedFileError, InputError, StoreError
 from audiorec.files.own_files import refuse_link, remove_leftovers, replaced, write_errors
-from audiorec.files.tables import TableFile, table_writer
+from audiorec.files.tables import TableFile
 from audiorec.listening.events import Interactions
 from audiorec.listening.interactions import read_interactions
 from audiorec.listening.log_files import file_fingerprints, is_rereadable
 from audiorec.listening.prepare import log_fingerprint
 from audiorec.listening.reading import follows, likes
 from audiorec.listening.sequences import Sequences, to_sequences
+from audiorec.listening.side import known_side
 from audiorec.recall.contract.batch_recall import write_candidates
-from audiorec.recall.contract.candidates import (
-    SCHEMA,
-    DefaultList,
-    default_users,
-    read_candidates,
-)
+from audiorec.recall.contract.candidates import DefaultList, default_users, read_candidates
 from audiorec.recall.contract.channel import Channel
 from audiorec.recall.contract.data import Context, Queries, RecallData
 from audiorec.recall.contract.job import read_context
 from audiorec.recall.judging.splits import JudgingSplit
 from audiorec.recall.registry import load_channel
 from audiorec.recall.serving.candidate_rows import REPLAY
-from audiorec.recall.serving.everybody import DefaultRule, fill_default
+from audiorec.recall.serving.everybody import NEWCOMERS, DefaultRule, fill_default, write_default
 from audiorec.recall.serving.exclusions import (
     excluded_by,
     exposures_fingerprint,
@@ -63,10 +59,8 @@ from audiorec.recall.serving.exclusions import (
 )
 from audiorec.recall.serving.export.job import EXPORT, export_recall
 from audiorec.recall.serving.export.sources import ExportSources
-from audiorec.recall.serving.figures import weights_by_worth
 from audiorec.recall.serving.fuse import NOTHING
 from audiorec.recall.serving.job import fuse_files
-from audiorec.recall.serving.nightly.change import change_of
 from audiorec.recall.serving.nightly.current import whole_run
 from audiorec.recall.serving.nightly.judged import judge_last_night
 from audiorec.recall.serving.nightly.plan import EarlierDays, NightlyPlan, export_recipe, file_stem
@@ -77,7 +71,7 @@ from audiorec.recall.serving.nightly.promotion import (
     compare,
     judge_split,
 )
-from audiorec.recall.serving.nightly.report import report_of
+from audiorec.recall.serving.nightly.report import change_of, report_of
 from audiorec.recall.serving.nightly.shown import EXPOSURES, note_shown
 from audiorec.recall.serving.nightly.state import (
     ASK,
@@ -87,8 +81,6 @@ from audiorec.recall.serving.nightly.state import (
     JUDGE,
     JUDGED,
     LAST,
-    NEWCOMERS,
-    NOBODY,
     NOTE,
     PROMOTE,
     RANK,
@@ -108,6 +100,7 @@ from audiorec.recall.serving.nightly.state import (
 from audiorec.recall.serving.nightly.trained import train_night
 from audiorec.recall.serving.playlists import ListRanking, write_lists
 from audiorec.recall.serving.rules import Exclusions, FusionRecipe, SongTraits
+from audiorec.recall.serving.tables import weights_by_worth
 from audiorec.recall.serving.tuned import read_tuned
 from audiorec.search.searchable import SearchableStore
 from audiorec.spec import fingerprint
@@ -208,7 +201,7 @@ class NightlyInputs:
     @cached_property
     def facts(self) -> SongTraits:
         """Return the traits of songs: artists, albums, genres, recordings and plays."""
-        return traits_of(self.plays, self.context.side, self.store)
+        return traits_of(self.plays, known_side(self.plan.side, self.store), self.store)
 
 
 class NightlyJob:
@@ -253,9 +246,9 @@ class NightlyJob:
         places = [(JUDGE, out / JUDGED, self.run_id)]
         places += [(f"{TRAIN} {n}", out / "models" / n, self._trained_from(n)) for n in trained]
         places += [(f"{ASK} {n}", self._lists(n), self._asked_from(n)) for n in names]
-        last = {FUSE: FUSED, REST: NEWCOMERS, TELL: REPORT}
-        last |= {NOTE: EXPOSURES} if self.plan.shown_k else {}
+        last = {FUSE: FUSED, REST: NEWCOMERS}
         last |= {RANK: RANKED} if self.plan.lists is not None else {}
+        last |= {TELL: REPORT} | ({NOTE: EXPOSURES} if self.plan.shown_k else {})
         places += [(step, out / name, self.run_id) for step, name in last.items()]
         if self.plan.export is not None:
             places.append(
@@ -326,7 +319,7 @@ class NightlyJob:
         """Return the settings of the fusion with its weights, and a note if these are equal.
 
         Without weights in the plan, channels weigh by their validation figures, which stand in
-        their candidates (`audiorec.recall.serving.figures`).
+        their candidates (`audiorec.recall.serving.tables`).
         """
         recipe = self.plan.recipe()
         if not self.plan.is_unweighed:
@@ -369,9 +362,7 @@ class NightlyJob:
             folder = self.plan.out if self._before is None else self._before.lists
             write_json(step.out, judge_last_night(folder, self._inputs.plays))
         elif kind == REST:
-            lists = self._inputs.default_rule(NOTHING).lists([NOBODY])
-            with table_writer(step.out, SCHEMA) as writer:
-                writer.write_table(lists)
+            write_default(step.out, self._inputs.default_rule(NOTHING))
         elif kind == TELL:
             self._report(step.out)
         elif kind == RANK and self.plan.lists is not None:
@@ -470,7 +461,8 @@ class NightlyJob:
     def _report(self, out: Path) -> None:
         lists = {name: self._lists(name) for name in self.plan.channels}
         about = {"entry": self.plan.entry, ShownColumns.RUN: self.run_id}
-        page = report_of(lists, self.plan.out / FUSED, self._inputs.facts, about)
+        ranked = None if self.plan.lists is None else self.plan.out / RANKED
+        page = report_of(lists, self.plan.out / FUSED, self._inputs.facts, about, ranked)
         with replaced(out) as part:
             part.write_text(page, "utf-8")
 
@@ -500,6 +492,7 @@ class NightlyJob:
             out,
             plan.out / FUSED,
             plan.shown_k,
+            chance=plan.shown_chance,
             entry=plan.entry,
             run_id=self.run_id,
             at=self._inputs.now,
@@ -603,6 +596,7 @@ class NightlyJob:
                 "inputs": self._prints,
                 "days": plan.exposure_days,
                 "shown_k": plan.shown_k,
+                **({"shown_chance": plan.shown_chance} if plan.shown_chance < 1 else {}),
                 "entry": plan.entry,
                 "earlier": sorted(earlier),
             }

@@ -78,6 +78,8 @@ class NightlyPlan:
         Days during which a shown song is excluded; 0: shown songs are not excluded.
     shown_k : int
         Without `exposures`: the first places of a written list that count as shown; 0: none.
+    shown_chance : float
+        That a list counts as shown at all: drawn by user and night.
     settings : mapping of str to mapping
         Recipe settings, by channel.
     full_every : int
@@ -122,6 +124,7 @@ class NightlyPlan:
     entry: str = "daily"
     exposure_days: float = 7.0
     shown_k: int = 0
+    shown_chance: float = 1.0
     settings: Mapping[str, Any] = field(default_factory=dict)
     full_every: int = 1
     weights: Mapping[str, Any] = field(default_factory=dict)
@@ -152,8 +155,8 @@ class NightlyPlan:
             raise InputError(
                 "shown_k must be at least 0; with exposures leave it out: only they count as shown"
             )
-        if not (0 <= self.judge_share <= 1 and 0 <= self.margin <= 1):
-            raise InputError("judge_share and margin must be between 0 and 1")
+        if not all(0 <= of <= 1 for of in (self.judge_share, self.margin, self.shown_chance)):
+            raise InputError("judge_share, margin and shown_chance must be between 0 and 1")
         for name in self.channels:
             self.channel(name)
         if self.tuned is not None and (self.weights or self.fusion or self.short_share is not None):

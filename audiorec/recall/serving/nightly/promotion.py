@@ -53,13 +53,13 @@ def judge_split(plays: Sequences, share: float) -> JudgingSplit | None:
     key = plays.owner * n + plays.song
     pairs, first = np.unique(key, return_index=True)
     owner = pairs // n
-    drawn = np.array([_drawn(user) < share for user in plays.owner_ids], np.bool_)
+    drawn = np.array([chance_of(user) < share for user in plays.owner_ids], np.bool_)
     rows = np.flatnonzero(drawn & (np.bincount(owner, minlength=len(plays)) >= LEAST_SONGS))
     if len(rows) < FEWEST_USERS:
         return None
     place = first
     if plays.is_counted:
-        place = np.array([_drawn(song) for song in plays.song_ids])[pairs % n]
+        place = np.array([chance_of(song) for song in plays.song_ids])[pairs % n]
     order = np.lexsort((place, owner))
     last = order[np.flatnonzero(np.diff(owner[order], append=-1))]
     held = np.isin(key, pairs[last[np.isin(owner[last], rows)]])
@@ -245,7 +245,7 @@ def told(verdict: Mapping[str, Any]) -> str:
     return said or "nothing was compared"
 
 
-def _drawn(name: str) -> float:
+def chance_of(name: str) -> float:
     """Return a number in [0, 1) that depends on a name alone."""
     digest = blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest) / 2**64

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from audiorec.columns import ShownColumns
 from audiorec.files.tables import TableFile, table_writer
+from audiorec.recall.serving.nightly.promotion import chance_of
 
 EXPOSURES = "exposures.parquet"
 BATCH_ROWS = 1 << 18
@@ -28,7 +29,15 @@ EXPOSED = pa.schema(
 
 
 def note_shown(
-    out: Path, fused: Path, shown_k: int, *, entry: str, run_id: str, at: float, is_kept: bool
+    out: Path,
+    fused: Path,
+    shown_k: int,
+    *,
+    chance: float = 1.0,
+    entry: str,
+    run_id: str,
+    at: float,
+    is_kept: bool,
 ) -> None:
     """Write the first `shown_k` places of the lists, after those of other runs.
 
@@ -36,6 +45,8 @@ def note_shown(
     ----------
     out, fused : path
     shown_k : int
+    chance : float
+        That a user sees the list: users are drawn by their id and the run's.
     entry, run_id : str
     at : float
         Time of the lists, in seconds since 1970.
@@ -53,6 +64,10 @@ def note_shown(
         with TableFile.open(fused) as lists:
             for table in lists.batches(BATCH_ROWS, [ShownColumns.USER, ShownColumns.SONG, "rank"]):
                 first = table.filter(pc.less_equal(table.column("rank"), shown_k))
+                users = first.column(ShownColumns.USER).unique()
+                seen = [chance_of(f"{run_id} {user}") < chance for user in users.to_pylist()]
+                there = users.filter(pa.array(seen, pa.bool_()))
+                first = first.filter(pc.is_in(first.column(ShownColumns.USER), value_set=there))
                 same = [pa.repeat(one, len(first)) for one in (pa.scalar(entry), moment)]
                 columns = [first.column(ShownColumns.USER), first.column(ShownColumns.SONG), *same]
                 columns.append(pa.repeat(pa.scalar(run_id), len(first)))

@@ -19,7 +19,6 @@ RECORD = "run.json"
 STATE = "state.json"  # fingerprint and cost of each finished step
 FUSED, JUDGED = "fused.parquet", "judged.json"
 LAST = "last.parquet"  # the lists of the last night, while a run compares them with its own
-NEWCOMERS, NOBODY = "default.parquet", ""  # the list of whoever has none, and its user id
 REPORT = "report.md"
 JUDGE, TRAIN, ASK, FUSE = "judge", "train", "ask", "fuse"
 REST, TELL, NOTE, PROMOTE = "default", "report", "note", "promote"

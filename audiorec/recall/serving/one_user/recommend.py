@@ -28,7 +28,7 @@ from audiorec.listening.events import EVENTS, Interactions
 from audiorec.listening.profiles import Profiles
 from audiorec.listening.reading import follows, likes
 from audiorec.listening.sequences import Sequences, to_sequences
-from audiorec.listening.side import SongSide, fill_missing, side_of_store
+from audiorec.listening.side import SongSide, known_side
 from audiorec.recall.contract.candidates import DefaultList
 from audiorec.recall.contract.channel import Channel
 from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
@@ -187,10 +187,7 @@ class Recommender:
     @cached_property
     def side(self) -> SongSide | None:
         """Side information of songs, from `known` and from the store."""
-        heard = None if self.store is None else side_of_store(self.store)
-        if self.known is None or heard is None:
-            return self.known or heard
-        return fill_missing(self.known, heard)
+        return known_side(self.known, self.store)
 
     @cached_property
     def channels(self) -> tuple[Channel, ...]:

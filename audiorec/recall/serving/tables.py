@@ -31,6 +31,7 @@ from audiorec.recall.contract.candidates import DEFAULT, FIGURES_KEY, SCHEMA
 BATCH_ROWS = 1 << 16  # rows of a file that are read at a time
 LARGEST_SORTED = 20_000_000  # maximum rows of a table that must be sorted in memory
 FIRST_ROWS = 1_000  # rows that are read at a time to find the name of the channel
+LEAST = 1e-6  # weight of a channel with a figure: its places still differ after rounding
 POWER = 16  # of a figure relative to the best one: smaller ones let weak channels do harm
 MOST_JSON = 1 << 16
 FAILURE = "cannot be read as candidates"
@@ -273,7 +274,8 @@ def weights_by_worth(paths: Sequence[Path]) -> tuple[tuple[float, ...], str]:
             f"all channels weigh the same, which may be worse than one alone: {named} has no "
             "validation figure; give weights, or learn them: audiorec recall tune"
         )
-    return tuple(round((worth or 0.0) / best, 6) ** POWER for worth in found), ""
+    shares = [round((worth or 0.0) / best, 6) for worth in found]
+    return tuple(max(share**POWER, LEAST) if share else 0.0 for share in shares), ""
 
 
 def worth_of(path: Path) -> float | None:

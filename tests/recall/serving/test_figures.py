@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from made_candidates import table_of
 
 from audiorec.learning.next_plays import NEW
 from audiorec.listening.sequences import Sequences
@@ -16,6 +17,8 @@ from audiorec.recall.contract.data import Queries, RecallData
 from audiorec.recall.contract.job import train_channel
 from audiorec.recall.contract.validation import validated
 from audiorec.recall.registry import load_channel
+from audiorec.recall.serving.fuse import fuse
+from audiorec.recall.serving.rules import FusionRecipe
 from audiorec.recall.serving.tables import weights_by_worth, worth_of
 from audiorec.recall.simple.counts import Popular, Rules
 
@@ -85,7 +88,19 @@ def test_weights_fall_with_the_figure(lists):
     weights, note = weights_by_worth([lists["popular"], lists["rules"]])
     worth = worth_of(lists["popular"]) / worth_of(lists["rules"])
     assert note == ""
-    assert weights == (pytest.approx(worth**16, rel=1e-3), 1.0)
+    assert weights == (pytest.approx(max(worth**16, 1e-6), rel=1e-3), 1.0)
+
+
+def test_a_weak_channel_keeps_its_order_for_users_whom_no_other_knows(lists):
+    """Weights were rounded to 0, and such users got songs in the order of their ids."""
+    weak = without(lists["popular"], **{FIGURES_KEY.decode(): json.dumps({NEW: 0.05}).encode()})
+    weights, _ = weights_by_worth([weak, lists["rules"]])
+    songs = [f"s{n:02}" for n in (7, 3, 9, 1, 8, 2)]
+    fused = fuse([table_of("popular", {"u": songs}), table_of("rules", {"v": ["s00"]})],
+                 FusionRecipe(k=6, weights=weights))  # fmt: skip
+    rows = [row for row in fused.to_pylist() if row["user_id"] == "u"]
+    assert [row["song_id"] for row in rows] == songs
+    assert all(np.isfinite(row["similarity"]) for row in rows)
 
 
 def without(path: Path, **metadata: bytes) -> Path:

@@ -391,7 +391,9 @@ class RecommendationPages:
                 facts=self._facts,
                 excluded=Exclusions.of(heard=asked.heard),
             )
-            found = rule.with_default(found, asked.history)
+            weighed = zip(tables.values(), recipe.weights, strict=True)
+            proposed = [table for table, weight in weighed if weight]
+            found = rule.with_default(found, asked.history, proposed)
         rows = found.to_pylist()
         named = self._named(rows, user_id, () if asked is None else asked.songs)
         for row, one in zip(rows, named, strict=True):

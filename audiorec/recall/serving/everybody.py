@@ -9,6 +9,7 @@ also if only ``popular`` does, which proposes the same songs to everybody, in ev
 Excluded songs, caps and dials hold in a default list as in any other.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -65,18 +66,21 @@ class DefaultRule:
         rows = self.default.rows(user_ids, self.depth)
         return fuse([rows], alone, self.facts, self.excluded)
 
-    def with_default(self, fused: Any, users: Sequences) -> Any:
+    def with_default(self, fused: Any, users: Sequences, proposed: Sequence[Any] = ()) -> Any:
         """Return the lists of a block of users, with the default list of those who need it.
 
-        `fused` has the rows of these users, and `users` their finished plays.
+        `fused` has the rows of these users, and `users` their finished plays. A short list may
+        name ``popular`` in every row though others agree: `proposed` are the tables of channels
+        with a weight.
         """
         names = string_array(users.owner_ids)
-        personal = fused.filter(pc.not_equal(fused.column("channel"), POPULAR))
+        every = pa.concat_tables([fused, *proposed])
+        personal = every.filter(pc.not_equal(every.column("channel"), POPULAR))
         own, listed = (
             pc.is_in(names, value_set=pc.unique(one.column(ListColumns.USER).combine_chunks()))
             for one in (personal, fused)
         )
-        kept = pc.or_(own, pc.and_(listed, pa.array(users.lengths > 0)))
+        kept = pc.and_(listed, pc.or_(own, pa.array(users.lengths > 0)))
         needing = names.filter(pc.invert(kept))
         if not len(needing):
             return fused

@@ -1,13 +1,16 @@
 """`recall.serving.everybody`: default lists by country, written by a night and read by a server."""
 
 import pytest
+from made_candidates import table_of
 from made_logs import log_of
 
 from audiorec.errors import StoreError
 from audiorec.listening.profiles import Profiles
+from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract import candidates
 from audiorec.recall.contract.candidates import DefaultList
 from audiorec.recall.serving.everybody import DefaultRule, read_default, write_default
+from audiorec.recall.serving.fuse import fuse
 from audiorec.recall.serving.rules import FusionRecipe
 
 NOW = 1.7e9
@@ -37,6 +40,20 @@ def test_a_night_keeps_the_lists_of_countries_for_those_who_come_later(monkeypat
     assert asked(found, country="DE") == asked(found, country="IS") == asked(found) == ["a", "b"]
     assert asked(found, language="FR") == asked(found, country=5, age=30) == ["a", "b"]
     assert asked(found, country=" FR ", language="DE") == ["b", "a"]
+
+
+def test_a_short_list_in_which_others_only_agree_with_popular_is_no_default_list():
+    rule = DefaultRule(default=by_country(), recipe=FusionRecipe(k=1), depth=9)
+    popular, taste = (table_of(n, {"new": of}) for n, of in (("popular", "xy"), ("taste", "yx")))
+    fused = fuse([popular, taste], FusionRecipe(k=1, weights=(2.0, 1.0)))
+    assert fused.column("channel").to_pylist() == ["popular"]
+    nobody = Sequences.from_lists([[]], ["new"])
+    found = rule.with_default(fused, nobody, [popular, taste])
+    assert found.column("song_id").to_pylist() == ["x"]
+    alone = rule.with_default(fused, nobody, [popular])
+    assert alone.column("channel").to_pylist() == ["default"]
+    nothing = rule.with_default(fused.slice(0, 0), nobody, [popular, taste])
+    assert nothing.column("channel").to_pylist() == ["default"]
 
 
 def test_a_link_in_its_place_is_refused(monkeypatch, tmp_path):

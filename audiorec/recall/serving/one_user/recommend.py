@@ -280,7 +280,9 @@ class Recommender:
             excluded=self.excluded,
         )
         fused = fuse(tables, recipe, self._facts, self.excluded)
-        return rule.with_default(fused, self.plays.of_owners([user_id]))
+        weighed = zip(tables, recipe.weights_of(len(tables)), strict=True)
+        proposed = [table for table, weight in weighed if weight]
+        return rule.with_default(fused, self.plays.of_owners([user_id]), proposed)
 
     def _default(self, entry: str) -> DefaultList:
         """Return the songs of users without a history, in one product."""

@@ -54,18 +54,20 @@ def match_by_sound(
         If this audiorec cannot make the numbers of the store.
     """
     rows, ways, lost = dict(matched.rows), matched.ways.copy(), []
+    unmatched = {one.song.id for one in matched.unmatched}
     with SongOpener(library.space("sound")) as opener:
         hearing = _Hearing(library, player, opener, ledger)
-        for one in matched.unmatched:
-            row, why = hearing.row(one.song)
-            if row is None:
-                reason = "; ".join(filter(None, [one.reason, why]))
-                lost.append(UnmatchedSong(one.song, reason))
-            else:
-                rows[one.song.id] = row
-                ways["sound"] += 1
-    unmatched = {one.song.id for one in matched.unmatched}
-    ledger.keep_heard({name: one for name, one in hearing.heard.items() if name in unmatched})
+        try:
+            for one in matched.unmatched:
+                row, why = hearing.row(one.song)
+                if row is None:
+                    reason = "; ".join(filter(None, [one.reason, why]))
+                    lost.append(UnmatchedSong(one.song, reason))
+                else:
+                    rows[one.song.id] = row
+                    ways["sound"] += 1
+        finally:  # if it is stopped, what was heard until then is known
+            ledger.keep_heard({n: one for n, one in hearing.heard.items() if n in unmatched})
     return Matched(rows, ways, tuple(lost))
 
 

@@ -207,6 +207,22 @@ def test_a_sync_fetches_so_many_and_the_next_one_goes_on(library, home, monkeypa
     assert player.asked == 2
 
 
+def test_what_was_heard_before_a_stop_is_known(library, home):
+    class Stops(Hands):
+        def audio(self, song_id):
+            if song_id == "1":
+                raise KeyboardInterrupt
+            return super().audio(song_id)
+
+    files = dict.fromkeys("012", home / "music" / "track 1.ogg")
+    songs = [lasting(library, "blues-band.mp3", id=n) for n in files]
+    with pytest.raises(KeyboardInterrupt):
+        heard(library, Stops(files), *songs)
+    player = Hands(files)
+    assert heard(library, player, *songs)[0] == dict.fromkeys(files, "blues-band.mp3")
+    assert player.asked == 2
+
+
 def test_a_dry_run_keeps_nothing(library, home, tmp_path):
     player = Hands({"7": home / "music" / "track 1.ogg"})
     song = lasting(library, "blues-band.mp3")

@@ -154,6 +154,8 @@ def _server(name: str, content: Mapping[str, Any], where: str) -> Server:
     try:
         if missing := {"kind", "url"} - set(given):
             raise InputError(f"lacks {' and '.join(sorted(missing))}")
+        if "name" in given:
+            raise InputError("unknown setting 'name': a server is called as its table")
         made: dict[str, Any] = {"name": name}
         if "lists" in given:
             lists = _table(given.pop("lists"))

@@ -107,6 +107,7 @@ def test_limits_of_a_playlist_are_those_of_its_command(read):
         ('[players.home.lists."A/B"]\nfind = "x"\n', "no line break, / or"),
         ('[players.home.lists.""]\nfind = "x"\n', "no line break, / or"),
         ("retries = 7\n", "unknown setting 'retries'"),
+        ('name = "other"\n', "unknown setting 'name'"),
     ],
 )
 def test_what_a_table_may_not_say(read, more, says):

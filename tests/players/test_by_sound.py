@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import soundfile
@@ -15,10 +16,11 @@ from audiorec.errors import InputError, LostPlayerError, PlayerError
 from audiorec.library import open_store
 from audiorec.listening.imports.job import KnownSongs
 from audiorec.listening.imports.rows import SongRef
-from audiorec.players import Server, ServerMember, match, sync
+from audiorec.players import ListRecipe, Server, ServerMember, match, sync
 from audiorec.players.contract import PlayerSong
 from audiorec.players.push import ledger_of
 from audiorec.players.sound import match_by_sound
+from audiorec.search.questions import Choice, PlaylistQuestion
 
 STORED = [
     "blues-band.mp3",
@@ -105,6 +107,15 @@ def test_songs_of_a_real_server_are_known_by_their_sound(running, home, library,
         (again,) = sync([sounds], library, log)
         assert again.ways == {"sound": 3}
         assert len(fetched) == n  # nothing is fetched twice
+        blend = {"seeds": ("blues-band.mp3",), "words": "with a flute", "curve": ("metal:fall",)}
+        limits = Choice(per_artist=1, only="duration<1:00")
+        recipe = ListRecipe(
+            name="Blend", question=PlaylistQuestion(**blend, minutes=1, choice=limits)
+        )
+        (mixed,) = sync([replace(sounds, lists=(recipe,))], library, log)
+        ((change,),) = mixed.lists.values()
+        assert (change.action, mixed.failed) == ("created", {})
+        assert change.songs >= 2
     if running is supysonic:
         import pyarrow.parquet as pq
 

@@ -1,6 +1,8 @@
 """Servers in settings: whose files count, where secrets are, and what a list may say."""
 
 import os
+import re
+from pathlib import Path
 
 import pytest
 from command import run_command
@@ -82,6 +84,16 @@ also = ["non-music"]
     assert d.file == d.file.expanduser() != None  # noqa: E711
     assert e.question.seeds == ("x",)
     assert e.question.choice.also == ("non-music",)
+
+
+def test_the_servers_and_lists_of_the_page_can_be_read(tmp_path):
+    text = (Path(__file__).parents[2] / "docs" / "players.md").read_text()
+    blocks = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "p.toml").write_text("".join(one for one in blocks if "[players." in one))
+    home, kitchen = read_servers(["home", "kitchen"], tmp_path / "p.toml")
+    assert [home.called(one) for one in home.members] == ["ana", "benjamin"]
+    assert {one.name for one in home.lists} >= {"Tonight", "Party", "From jazz to metal"}
+    assert [kitchen.called(one) for one in kitchen.members] == ["ana"]
 
 
 def test_limits_of_a_playlist_are_those_of_its_command(read):

@@ -13,6 +13,7 @@ import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -145,11 +146,11 @@ def songs_given(shelf: SongColumns, wish: Mapping[str, Any]) -> Document:
     if not isinstance(text, str):
         raise InputError("text: the content of a playlist is expected")
     try:
-        songs = list(_named_songs(text.removeprefix("\ufeff")))
+        songs = list(islice(_named_songs(text.removeprefix("\ufeff")), MOST_SONGS + 1))
     except csv.Error as error:
         raise InputError(f"this is not a table: {error}") from None
     if not 1 <= len(songs) <= MOST_SONGS:
-        raise InputError(f"a playlist of 1 to {MOST_SONGS} songs is expected, got {len(songs)}")
+        raise InputError(f"a playlist of 1 to {MOST_SONGS} songs is expected")
     with shelf.lock:
         known = KnownSongs(shelf.library)
     rows = [known.find(song).row for song in songs]

@@ -249,9 +249,9 @@ def test_what_the_library_lacks_is_counted_and_named(shelf):
     ("text", "said"),
     [
         (None, "content of a playlist"),
-        ("", "1 to 2000 songs is expected, got 0"),
-        ("#EXTM3U\n", "got 0"),
-        ("s1\n" * (MOST_SONGS + 1), "got 2001"),
+        ("", "1 to 2000 songs is expected"),
+        ("#EXTM3U\n", "1 to 2000 songs"),
+        ("s1\n" * (MOST_SONGS + 1), "1 to 2000 songs"),
         ("x.mp3\ny.mp3", "none of its songs, for example x.mp3"),
         ("title,artist\n" + "x" * 200_000, "not a table"),
         ("\0\n", "none of its songs"),

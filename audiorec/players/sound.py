@@ -3,9 +3,9 @@
     unmatched songs, a `Player`, a store ──match_by_sound──▶ `Matched`, with those that were heard
 
 This is the last resort, and asked for by ``by_sound = true``, since each song is fetched and
-decoded. Only songs are fetched of which the store has others of that length. One is matched if it
-has the same audio as a song of the store, or passes the store's rule for one recording: length,
-sound, embedding, version and titles (docs/decisions/0057). If songs pass that are not one recording
+decoded. One is fetched only if the store has a song of its length. It is matched if it has the same
+audio as a song of the store, or passes the store's rule for one recording: length, sound,
+embedding, version and titles (docs/decisions/0057). If songs pass that are not one recording
 themselves, none is matched. The ledger of the account keeps what was heard, so that no song is
 fetched again until songs of its length come into the store, or leave it.
 """

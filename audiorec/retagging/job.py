@@ -110,8 +110,8 @@ def wanted_fields(
                 text = label if label is None or wanted != GENRE else _spelled(label)
                 words: tuple[str, ...] = () if text is None else (_plain(text),)
             else:
-                told = moods is not None and reading.best.get(GENRE) is not None
-                words = _moods(moods[row]) if told else ()
+                is_music = reading.best.get(GENRE) is not None
+                words = _moods(moods[row]) if moods is not None and is_music else ()
             if words:
                 values[wanted] = words
         found.append(values)

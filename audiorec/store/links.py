@@ -192,8 +192,9 @@ class _Linked(NamedTuple):
         if before is None:
             return self
         old = before.links.between(still)
-        pairs = zip(self, old, strict=True)
-        return _Linked(*(np.concatenate(pair) for pair in pairs))
+        return _Linked(
+            np.concatenate([self.ends, old.ends]), np.concatenate([self.distance, old.distance])
+        )
 
 
 class LinksFile(NamedTuple):
@@ -265,7 +266,8 @@ class _Audio(NamedTuple):
             return np.zeros(len(self.numbers), np.bool_)
         places = np.searchsorted(kept.audio, self.numbers).clip(max=len(kept.audio) - 1)
         same: BoolArray = kept.audio[places] == self.numbers
-        return same & (kept.by_sound[places] == self.by_sound)
+        same &= kept.by_sound[places] == self.by_sound
+        return same
 
 
 def _audio_of(store: VectorStore) -> _Audio:
@@ -398,8 +400,9 @@ class _Compared(NamedTuple):
     def of(cls, new: Any, metadata: StoreMetadata, path: Path) -> "_Compared":
         rows = np.flatnonzero(_by_sound(new))
         rows = rows[np.argsort(_seconds(new)[rows], kind="stable")]
-        lists = (_lists(new, rows, name, metadata.lists[name], path) for name in LISTS)
-        return cls(numbers_of(new.column("content_hash"))[rows], _seconds(new)[rows], *lists, path)
+        sound, embedding = (_lists(new, rows, name, metadata.lists[name], path) for name in LISTS)
+        numbers = numbers_of(new.column("content_hash"))[rows]
+        return cls(numbers, _seconds(new)[rows], sound, embedding, path)
 
     def near(self, batch: Any, numbers: Int64Array, rows: Int64Array) -> tuple[Int64Array, bool]:
         """Return which rows of a batch may be copies of the new songs, or are these.

@@ -95,16 +95,19 @@ class FormField:
                 "description": self.about,
             }
         if self.kind == "facts":
-            value = {"type": ["string", "number", "boolean"]}
-            value |= {"minimum": -LARGEST_NUMBER, "maximum": LARGEST_NUMBER}  # of numbers
-            found = {"type": "object", "additionalProperties": value, "maxProperties": MOST_FACTS}
-            return {**found, "description": self.about}
+            ends = {"minimum": -LARGEST_NUMBER, "maximum": LARGEST_NUMBER}  # of numbers
+            return {
+                "type": "object",
+                "additionalProperties": {"type": ["string", "number", "boolean"], **ends},
+                "maxProperties": MOST_FACTS,
+                "description": self.about,
+            }
         found: dict[str, Any] = {"type": _TYPES[self.kind], "description": self.about}
         if self.kind == "text":
             found |= {"minLength": 1, "maxLength": MOST_TEXT}
         elif self.kind != "flag":
-            ends = {"minimum": self.least, "maximum": self.most}
-            found |= {name: end for name, end in ends.items() if end is not None}
+            bounds = {"minimum": self.least, "maximum": self.most}
+            found |= {name: end for name, end in bounds.items() if end is not None}
         return found if self.usual is None else {**found, "default": self.usual}
 
     def _text(self, value: Any) -> str:

@@ -11,8 +11,6 @@ import docs_words
 import tutorials
 
 PAGES = sorted(tutorials.PAGES.glob("*.md"))
-# Guides that others are shortening; a page that is short enough leaves the list for good.
-LONG = {"docs/recall.md", "docs/recommend.md"}
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal of Unix")
 
@@ -54,7 +52,7 @@ def test_a_notebook_has_the_cells_of_the_page():
 
 
 def test_guides_are_short():
-    assert [line for line in docs_words.long_pages() if line.partition(":")[0] not in LONG] == []
+    assert docs_words.long_pages() == []
 
 
 def test_every_page_has_a_kind():

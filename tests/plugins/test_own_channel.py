@@ -150,7 +150,7 @@ def test_without_the_package_its_model_says_what_to_do(audiorec, home):
 
 
 def test_the_page_shows_this_very_channel():
-    page = (ROOT / "docs" / "recall.md").read_text()
+    page = (ROOT / "docs" / "own_channel.md").read_text()
     shown = re.findall(r"^```(?:python|toml)\n(.+?)^```$", page, re.DOTALL | re.MULTILINE)
     module = (PLUGIN / "audiorec_hour.py").read_text()
     project = (PLUGIN / "pyproject.toml").read_text()

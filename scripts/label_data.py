@@ -12,7 +12,7 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
 
@@ -35,10 +35,13 @@ RATE, TEACHER_RATE = 16_000, 32_000
 WINDOW_S, LEAST_S = 10.0, 1.0
 SHORT = ":short"
 MOST, MOST_SHORT = 60, 200  # files of a corpus: of ten seconds or more, of fewer
+WHOLE = f"urbansound8k{SHORT}"  # sounds of cities: all of them
 WINDOWS = 3  # of one file
 MIXES = 900
 SUFFIXES = {".ogg", ".oga", ".opus", ".mp3", ".wav", ".flac"}
 LEFT_OUT = ("gtzan", "gtzan_actcv")
+FOLDERS = ("version", "version2", "genre2")  # of DATA
+FREE = {"cmu_arctic", "everything_is_free_cc0", "superpowers_cc0", "waivops_loops"}  # of them
 TEACHER = Path("backbones") / "efficientat_mn04" / "mn04_as.onnx"
 SMALLEST = 1e-7  # a probability below is not told apart
 
@@ -67,7 +70,8 @@ class Heard:
 
     Attributes
     ----------
-    corpus, file : ndarray, shape (n,), str
+    corpus, file, over : ndarray, shape (n,), str
+        `over` is empty where nothing is mixed in.
     embedding : ndarray, shape (n, 624), float32
         As a store would have it.
     logits : ndarray, shape (n, 527), float32
@@ -76,28 +80,30 @@ class Heard:
 
     corpus: npt.NDArray[np.str_]
     file: npt.NDArray[np.str_]
+    over: npt.NDArray[np.str_]
     embedding: FloatArray
     logits: FloatArray
 
     def take(self, which: npt.NDArray[np.bool_]) -> "Heard":
         """Return some of the windows."""
-        corpus, file = self.corpus[which], self.file[which]
-        embedding, logits = self.embedding[which], self.logits[which]
-        return Heard(corpus=corpus, file=file, embedding=embedding, logits=logits)
+        return Heard(**{field.name: getattr(self, field.name)[which] for field in fields(self)})
 
 
 def windows(music: Path, data: Path) -> list[Window]:
     """Return windows of all corpora, and mixes of two of them."""
+    corpora = _corpora(music, data)
     plain = [
         Window(corpus=corpus, path=path, start_s=start)
-        for corpus, paths in _corpora(music, data).items()
+        for corpus, paths in corpora.items()
         for path in paths[:: -(-len(paths) // (MOST_SHORT if corpus.endswith(SHORT) else MOST))]
         for start in _starts(path)
     ]
     rng = np.random.default_rng(0)
     under, over = (rng.choice(len(plain), MIXES) for _ in range(2))
+    chosen = {window.path for window in plain}
     return [
         *plain,
+        *(Window(corpus=WHOLE, path=path) for path in corpora.get(WHOLE, ()) if path not in chosen),
         *(
             Window(
                 corpus="mixed",
@@ -119,9 +125,18 @@ def hear(asked: Sequence[Window], data: Path, kept: Path) -> Heard:
     return Heard(
         corpus=np.array([window.corpus for window in asked]),
         file=np.array([_named(window.path) for window in asked]),
+        over=np.array([_named(window.over) if window.over else "" for window in asked]),
         embedding=embedding,
         logits=logits,
     )
+
+
+def all_free(heard: Heard, data: Path) -> npt.NDArray[np.bool_]:
+    """Return which windows hold nothing but audio that anybody may use: (n,)."""
+    corpora = {path.name for folder in FOLDERS for path in (data / folder).iterdir()} - FREE
+    plain = zip(heard.file.tolist(), heard.corpus.tolist(), strict=True)
+    files = {file for file, corpus in plain if corpus.partition(":")[0] in corpora}
+    return ~(np.isin(heard.file, list(files)) | np.isin(heard.over, list(files)))
 
 
 def _heard(window: Window, data: Path, kept: Path) -> FloatArray:
@@ -196,7 +211,7 @@ def _corpora(music: Path, data: Path) -> dict[str, list[Path]]:
             seconds = _seconds(path)
             kind = "" if seconds >= WINDOW_S else SHORT
             found[path.relative_to(music).parts[0] + kind] += [path] if seconds >= LEAST_S else []
-    for folder in ("version", "version2", "genre2"):
+    for folder in FOLDERS:
         for path in sorted((data / folder).rglob("*.ogg")):
             corpus = path.relative_to(data / folder).parts[0]
             if corpus not in LEFT_OUT and (seconds := _seconds(path)) >= LEAST_S:

@@ -60,11 +60,11 @@ def learn(
     recipe : Recipe
     """
     plain = standardising(rows if short is None else rows.joined(short))
-    x = plain.prepared(embeddings(rows, plain))
+    x = plain.prepared(embeddings(rows, plain), np.float64)
     root = np.eye(x.shape[1])
     if recipe.shrinkage is not None:
         every = rows.joined(*changed)
-        y = plain.prepared(embeddings(every, plain))
+        y = plain.prepared(embeddings(every, plain), np.float64)
         root = inverse_root(within(y, every.piece), recipe.shrinkage)
     matrix = root @ principal_axes((x - x.mean(axis=0)) @ root)[:, : recipe.width]
     return _replaced(plain, matrix=matrix, bias=-x.mean(axis=0) @ matrix)

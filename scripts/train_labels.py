@@ -1,13 +1,14 @@
 """Learn AudioSet's labels from a song's embedding; the same data gives the same bytes.
 
     PYTHONPATH=scripts:benchmarks python scripts/train_labels.py MUSIC DATA --cache CACHE --out FILE
-        [--page docs/labels.md]
+        [--page docs/labels.md] [--free]
 
 MUSIC is a folder of unpacked packages, DATA the labelled corpora with the teacher (`label_data`).
-A ridge regression maps the embedding of a window to the teacher's logits. Corpora are left out
-whole, in six folds; a label is kept if at least `LEAST` of the variance of its logit is explained
-there. Prints one JSON line with the file's SHA-256, which `audiorec.words.labels` has to state;
-``--page`` writes the table of all labels.
+A regression on a radial kernel maps the embedding of a window to the teacher's logits; its matrices
+have few columns and are stored as 8-bit integers. Corpora are left out whole, in six folds; a label
+is kept if at least `LEAST` of the variance of its logit is explained there. Prints one JSON line
+with the file's SHA-256, which `audiorec.words.labels` has to state; ``--page`` writes the table of
+all labels; ``--free`` learns from audio that anybody may use alone.
 """
 
 import argparse
@@ -15,24 +16,29 @@ import csv
 import json
 import textwrap
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from label_data import Heard, hear, windows
+from label_data import Heard, all_free, hear, windows
 from safetensors.numpy import load_file
+from scipy.cluster.vq import kmeans2
 from threadpoolctl import threadpool_limits
 
 from audiorec.tagger.vectors import shipped_sound
 from audiorec.tagger.weights import MSD, weights_path
-from audiorec.types import BoolArray, Float64Array
-from audiorec.words.labels import TAG, Labels
+from audiorec.types import BoolArray, Float64Array, FloatArray
+from audiorec.words.labels import PACKED, TAG, Labels, nearness, packed
 
-PENALTY = 1.5
+NARROW, CENTRES, RANK = 128, 768, 96  # numbers of a place, kinds of sound, numbers for labels
+WIDTH = 0.7  # of the kernel, in median distances
+PENALTY = 0.3
+PAIRS, ROUNDS, SMALL = 4000, 15, 1e-4
 FOLDS = 6
 LEAST = 0.05  # of the variance explained
 MIXED = "mixed"
 PAGE = """What [find](find.md) can hear of AudioSet's {all} labels: the share of the variance of the
-teacher's logit that a linear map of the store's `embedding` explains on corpora that were left out
+teacher's logit that is explained from the store's `embedding` on corpora that were left out
 whole, in six folds over {corpora} corpora and {windows} windows of ten seconds
 (`scripts/train_labels.py MUSIC DATA --cache CACHE --out FILE --page docs/labels.md`). The {kept}
 labels with {least} or more are kept, half of them with {median:.2f} or more. A figure says how well
@@ -41,16 +47,51 @@ the teacher is followed, not how often it is right."""
 
 def prepared(heard: Heard) -> Float64Array:
     """Return the embeddings as the projection of sound prepares them: (n, 624)."""
-    return shipped_sound().prepared(heard.embedding)
+    return shipped_sound().prepared(heard.embedding, np.float64)
 
 
-def regression(x: Float64Array, y: Float64Array) -> tuple[Float64Array, Float64Array]:
-    """Return the matrix and bias of a ridge regression."""
-    mean_x, mean_y = x.mean(axis=0), y.mean(axis=0)
-    apart = x - mean_x
-    inner = apart.T @ apart + PENALTY * np.eye(x.shape[1])
-    matrix = np.linalg.solve(inner, apart.T @ (y - mean_y))
-    return matrix, mean_y - mean_x @ matrix
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Learnt:
+    """What leads from prepared embeddings to logits in deviations, as `Labels` has it."""
+
+    narrow: Float64Array
+    centres: Float64Array
+    inner: Float64Array
+    outer: Float64Array
+    offset: Float64Array
+
+    def of(self, x: Float64Array) -> Float64Array:
+        """Return the logits of prepared embeddings, in deviations: (n, L)."""
+        return nearness(x @ self.narrow, self.centres) @ self.inner @ self.outer + self.offset
+
+
+def regression(x: Float64Array, y: Float64Array) -> Learnt:
+    """Regress on how near prepared embeddings x lie to some of them.
+
+    Each matrix is rounded as it is stored before the next one is learnt.
+    """
+    narrow = rounded(np.linalg.eigh(x.T @ x)[1][:, ::-1][:, :NARROW])
+    rng = np.random.default_rng(0)
+    one, other = x[rng.choice(len(x), (2, PAIRS))] @ narrow
+    narrow /= WIDTH * np.median(np.linalg.norm(one - other, axis=1))
+    found, _ = kmeans2(x @ narrow, CENTRES, iter=ROUNDS, minit="points", rng=rng)
+    centres = rounded(found)
+    near = nearness(x @ narrow, centres)
+    usual, apart = near.mean(axis=0), near - near.mean(axis=0)
+    inside = apart.T @ apart + PENALTY * nearness(centres, centres) + SMALL * np.eye(CENTRES)
+    full = np.linalg.solve(inside, apart.T @ y)
+    said = apart @ full
+    directions = np.linalg.eigh(said.T @ said)[1][:, ::-1][:, :RANK]
+    inner = rounded(full @ directions)
+    outer = rounded(np.linalg.lstsq(apart @ inner, said, rcond=None)[0])
+    offset = y.mean(axis=0) - usual @ inner @ outer
+    return Learnt(narrow=narrow, centres=centres, inner=inner, outer=outer, offset=offset)
+
+
+def rounded(matrix: Float64Array) -> Float64Array:
+    """Return a matrix as it is read back from a file of `Labels`."""
+    whole, scale = packed(matrix)
+    return whole * scale.astype(np.float64)
 
 
 def explained(heard: Heard) -> Float64Array:
@@ -58,32 +99,36 @@ def explained(heard: Heard) -> Float64Array:
     corpus = np.array([name.partition(":")[0] for name in heard.corpus])
     names = np.random.default_rng(0).permutation(sorted(set(corpus.tolist()) - {MIXED})).tolist()
     fold = np.array([names.index(name) % FOLDS if name != MIXED else -1 for name in corpus])
-    x, y = prepared(heard), heard.logits.astype(np.float64)
+    x, y = prepared(heard), deviations(heard.logits)
     wrong = np.zeros(y.shape[1])
     for left_out in range(FOLDS):
         learnt = (fold >= 0) & (fold != left_out)  # a mix may hold what is left out
-        matrix, bias = regression(x[learnt], y[learnt])
-        wrong += np.square(y[fold == left_out] - x[fold == left_out] @ matrix - bias).sum(axis=0)
+        of = regression(x[learnt], y[learnt]).of(x[fold == left_out])
+        wrong += np.square(y[fold == left_out] - of).sum(axis=0)
     plain = y[fold >= 0]
     found: Float64Array = 1 - wrong / (len(plain) * plain.var(axis=0))
     return found
 
 
+def deviations(values: FloatArray | Float64Array) -> Float64Array:
+    """Return values (n, L) less their mean, over their deviation."""
+    exact = values.astype(np.float64)
+    return (exact - exact.mean(axis=0)) / exact.std(axis=0)
+
+
 def learn(heard: Heard, names: Sequence[str], kept: BoolArray) -> Labels:
     """Learn the labels that are kept; the tags of the network are its own last layer."""
-    logits = heard.logits[:, kept].astype(np.float64)
-    matrix, bias = regression(prepared(heard), logits)
+    learnt = regression(prepared(heard), deviations(heard.logits[:, kept]))
     tag_matrix, tag_bias = _tags()
     tags = heard.embedding[:, : len(tag_matrix)] @ tag_matrix + tag_bias
-    both = np.concatenate([logits, tags], axis=1)
+    usual, spread = tags.mean(axis=0), tags.std(axis=0)
+    exact = {name: getattr(learnt, name) for name in PACKED}
+    exact["tags"] = (tag_matrix / spread).astype(np.float16)
+    exact["offset"] = np.concatenate([learnt.offset, (tag_bias - usual) / spread])
     return Labels(
         names=(*np.array(names)[kept].tolist(), *(f"{TAG}{tag}" for tag in MSD.tags)),
         sound_sha256=shipped_sound().sha256,
-        matrix=matrix.astype(np.float16).astype(np.float32),
-        tags=tag_matrix.astype(np.float32),
-        bias=np.concatenate([bias, tag_bias]).astype(np.float32),
-        usual=both.mean(axis=0).astype(np.float32),
-        spread=both.std(axis=0).astype(np.float32),
+        **{name: values.astype(np.float32) for name, values in exact.items()},
     )
 
 
@@ -123,8 +168,10 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--page", type=Path)
+    parser.add_argument("--free", action="store_true")
     args = parser.parse_args()
     heard = hear(windows(args.music, args.data), args.data, args.cache)
+    heard = heard.take(all_free(heard, args.data)) if args.free else heard
     names = label_names(args.data)
     with threadpool_limits(1):  # sums in one order
         said = explained(heard)

@@ -30,6 +30,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -160,6 +161,7 @@ POOL = OUTPUT_WIDTHS["mean_pool"]
 NO_DIRECTION = 1e-9  # a shorter row has no direction and stays 0
 
 Half = npt.NDArray[np.float16]
+F = TypeVar("F", np.float32, np.float64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -268,13 +270,12 @@ class SoundProjection:
         if embedding.shape[-1:] != (self.size,):
             raise ShapeError(f"embedding must have shape (..., {self.size}), got {embedding.shape}")
         matrix, bias = self.matrix.astype(np.float64), self.bias.astype(np.float64)
-        found = self.prepared(embedding) @ matrix + bias
+        found = self.prepared(embedding, np.float64) @ matrix + bias
         return unit(found).astype(np.float32)
 
-    def prepared(self, embedding: Half | FloatArray) -> Float64Array:
-        """Return embeddings with each block standardised and of length 1: (..., E), float64."""
-        exact = embedding.astype(np.float16).astype(np.float64)
-        standard = (exact - self.centre) * self.scale
+    def prepared(self, embedding: Half | FloatArray, kind: type[F]) -> npt.NDArray[F]:
+        """Return embeddings with each block standardised and of length 1: (..., E), of a kind."""
+        standard = (embedding.astype(np.float16).astype(kind) - self.centre) * self.scale
         bounds = np.cumsum([OUTPUT_WIDTHS["penultimate"], len(self.living)])
         return np.concatenate([unit(b) for b in np.split(standard, bounds, axis=-1)], axis=-1)
 
@@ -329,7 +330,7 @@ def shipped_sound() -> SoundProjection:
     return SoundProjection.load(data_folder() / FILE, sha256=SHA256)
 
 
-def unit(rows: Float64Array) -> Float64Array:
+def unit(rows: npt.NDArray[F]) -> npt.NDArray[F]:
     """Return rows (..., W) of length 1; a row without a direction becomes 0."""
     length = np.sqrt(np.square(rows).sum(axis=-1, keepdims=True))
     return np.where(length > NO_DIRECTION, rows / np.maximum(length, NO_DIRECTION), 0.0)

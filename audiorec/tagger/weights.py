@@ -24,6 +24,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
+import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
@@ -155,7 +156,8 @@ def write_shipped(
     path: Path | str, key: str, about: Mapping[str, Any], tensors: dict[str, npt.NDArray[Any]]
 ) -> str:
     """Write a file that `read_shipped` reads; return its SHA-256."""
-    content = save(tensors, {key: json.dumps(about, sort_keys=True)})
+    rows = {name: np.ascontiguousarray(values) for name, values in tensors.items()}
+    content = save(rows, {key: json.dumps(about, sort_keys=True)})  # columns would be mixed up
     Path(path).write_bytes(content)
     return hashlib.sha256(content).hexdigest()
 

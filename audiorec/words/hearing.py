@@ -24,7 +24,7 @@ from audiorec.store.store import VectorStore
 from audiorec.tagger.reading import VOICED
 from audiorec.tagger.song_labels import SongLabels
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array, Numbers
-from audiorec.words.labels import STILL, Labels, shipped_labels
+from audiorec.words.labels import Labels, shipped_labels
 
 EMBEDDING = "embedding"
 LEAN = 30  # songs that the usual mean and deviation count for
@@ -32,6 +32,7 @@ NUMBERS = {"bpm": "bpm", "loud": "loudness_lufs"}  # columns of the store
 FLOOR = 1e-3  # of a mean score, before its log-odds
 LARGEST = 4.0  # standard deviations
 Scale = tuple[float, float]  # mean and deviation
+STILL = 1e-6  # what varies less says nothing
 TOGETHER = 512  # songs whose labels are computed together: what fits into a processor's cache
 
 
@@ -67,9 +68,7 @@ class Hearing:
 
     def __contains__(self, name: str) -> bool:
         """Return whether something of this name can be heard in songs of this store."""
-        # Scores first: the first question computes them, whatever it asks for.
-        with self._lock:
-            return name in self._scores or name in self._place or name in NUMBERS
+        return any(name in known for known in (self._place, NUMBERS, self._genres, self._classes))
 
     @cached_property
     def known(self) -> BoolArray:
@@ -94,7 +93,11 @@ class Hearing:
         if name in self._place:
             row: npt.NDArray[np.float16] = self._heard[1][self._place[name]]
             return row
-        return self._number(name) if name in NUMBERS else self._scores[name]
+        if name in NUMBERS:
+            return self._number(name)
+        if name in self._genres:
+            return log_odds(self._heard[2][self._genres.index(name)])
+        return log_odds(self._classes[name])
 
     def _scale(self, name: str) -> Scale:
         if name not in self._scales:
@@ -112,43 +115,45 @@ class Hearing:
             return float(_as_heard(name, np.array([np.nan if value is None else value]))[0])
         statistics = self._store.metadata.statistics
         means = song.vector[statistics.index("mean") :: len(statistics)]
-        found = self._classes(means[None].astype(np.float64))
-        if has_labels(self._store):
-            found |= dict(_genres(embedding, np.asarray(song.lists["heard_tags"])[None]))
-        return float(log_odds(found[name])[0])
+        if name in self._genres:
+            tags = np.asarray(song.lists["heard_tags"])[None]
+            return float(log_odds(_genres(embedding, tags)[self._genres.index(name)])[0])
+        return float(log_odds(self._classes_of(means[None].astype(np.float64))[name])[0])
 
     @cached_property
-    def _heard(self) -> tuple[BoolArray, npt.NDArray[np.float16], dict[str, Float64Array]]:
-        """Which songs have an embedding (n,), their labels (L, n), genres and styles (n,) each.
+    def _heard(self) -> tuple[BoolArray, npt.NDArray[np.float16], Float64Array]:
+        """Which songs have an embedding (n,), their labels (L, n), genres and styles (G, n).
 
         Labels are in deviations of the audio that they were learnt from, genres probabilities, NaN
         without an embedding.
         """
-        n, labels = len(self._store), self.labels
-        known, heard = np.zeros(n, np.bool_), np.zeros((len(labels.names), n), np.float16)
-        genres: dict[str, Float64Array] = {}
-        columns = (EMBEDDING, "heard_tags") if has_labels(self._store) else (EMBEDDING,)
+        n = len(self._store)
+        known, heard = np.zeros(n, np.bool_), np.zeros((len(self.labels.names), n), np.float16)
+        genres = np.full((len(self._genres), n), np.nan)
+        columns = (EMBEDDING, "heard_tags") if self._genres else (EMBEDDING,)
         for (rows, embedding), *tags in zip(*map(self._store.list_blocks, columns), strict=True):
             known[rows] = True
             for part in parts(len(rows)):
                 own = _as_slice(rows[part])
-                heard[:, own] = labels.heard(embedding[part])
-                for name, found in _genres(embedding[part], tags[0][1][part]) if tags else ():
-                    genres.setdefault(name, np.full(n, np.nan))[own] = found
+                heard[:, own] = self.labels.heard(embedding[part])
+                if tags:
+                    genres[:, own] = _genres(embedding[part], tags[0][1][part])
         return known, heard, genres
 
     @cached_property
-    def _scores(self) -> Mapping[str, Float64Array]:
-        """The log-odds of each class's mean score, of a voice, and of genres and styles: (n,) each.
+    def _genres(self) -> tuple[str, ...]:
+        """The genres and styles of whole songs, where the store has what they are read from."""
+        head = SongLabels.shipped() if has_labels(self._store) else None
+        return tuple(f"genre.{name}" for name in (*head.genres, *head.styles)) if head else ()
 
-        Genres are those of whole songs, where the store has what they are read from.
-        """
+    @cached_property
+    def _classes(self) -> Mapping[str, Float64Array]:
+        """The mean score of each class of the store, and of a voice: (n,) each."""
         if "mean" not in self._store.metadata.statistics:
             return {}
-        found = self._classes(mean_scores(self._store).astype(np.float64))
-        return {name: log_odds(values) for name, values in (found | self._heard[2]).items()}
+        return self._classes_of(mean_scores(self._store).astype(np.float64))
 
-    def _classes(self, means: Float64Array) -> dict[str, Float64Array]:
+    def _classes_of(self, means: Float64Array) -> dict[str, Float64Array]:
         """Return the mean scores (m,) of each class, and of a voice, of mean scores (m, C)."""
         names = [name.replace("/", ".", 1) for name in self._store.metadata.classes]
         found = {name: means[:, place] for place, name in enumerate(names)}
@@ -171,13 +176,10 @@ def _as_heard(name: str, values: Float64Array) -> Float64Array:
         return np.log2(values) if name == "bpm" else values
 
 
-def _genres(embedding: Numbers, tags: Numbers) -> Iterator[tuple[str, Float64Array]]:
-    """Yield the name and the probabilities (m,) of each genre and style of whole songs."""
-    head = SongLabels.shipped()
-    songs = head.of(embedding, tags)
-    found = np.concatenate([songs.genre, songs.styles], axis=1).T.astype(np.float64)
-    names = (f"genre.{name}" for name in (*head.genres, *head.styles))
-    return zip(names, found, strict=True)
+def _genres(embedding: Numbers, tags: Numbers) -> Float64Array:
+    """Return the probabilities of genres and styles of whole songs: (G, m)."""
+    songs = SongLabels.shipped().of(embedding, tags)
+    return np.concatenate([songs.genre, songs.styles], axis=1).T.astype(np.float64)
 
 
 def _as_slice(rows: Int64Array) -> slice | Int64Array:

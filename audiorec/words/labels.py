@@ -2,64 +2,78 @@
 
     embedding (n, 624) ──Labels.heard──▶ (L, n): "Speech", "Violin, fiddle", ..., "tag.rock"
 
-Labels are linear in the embedding as the projection of sound prepares it: each block standardised
-and of length 1. A network that was trained on AudioSet taught them (``scripts/train_labels.py``);
-those that do not carry over to other corpora are left out. Tags are the backbone's own last layer,
-which reads the penultimate that the embedding begins with.
+Labels depend on how near a song lies to some hundred kinds of sound: the embedding is prepared as
+for the projection of sound (each block standardised and of length 1) and narrowed, a radial kernel
+compares it to the centres, and two matrices make labels of that. A network that was trained on
+AudioSet taught them (``scripts/train_labels.py``); those that do not carry over to other corpora
+are left out. Tags are the backbone's own last layer, which reads the penultimate that the embedding
+begins with.
 """
 
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from audiorec.errors import ShapeError, WeightsError
 from audiorec.tagger.features import OUTPUT_WIDTHS
 from audiorec.tagger.vectors import Half, shipped_sound
 from audiorec.tagger.weights import MSD, read_shipped, write_shipped
-from audiorec.types import FloatArray
+from audiorec.types import FloatArray, Numbers
 
 FILE = "labels_msd.safetensors"
-SHA256 = "d7c81091c54e6f7c0b291114913b09a1611c2cbd661a67a540236f3d84bff2b7"
+SHA256 = "0b77e973b3f37b75f79801ea833247d002349acd3d7bb00d1f1a1438a82c0b3e"
 METADATA_KEY = "audiorec_labels"
-FORMAT_VERSION = 1
-STILL = 1e-6  # a label that varies less says nothing
+FORMAT_VERSION = 2
 TAG = "tag."  # before the name of a tag
+PACKED = ("narrow", "centres", "inner", "outer")  # stored as 8-bit integers
+LARGEST = 127  # of these integers
+SCALE = "_scale"  # after the name: what a column of integers is multiplied with
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Labels:
-    """A linear map from embeddings to logits.
+    """A map from embeddings to how far each label lies above the usual.
 
     Attributes
     ----------
     names : tuple of str, length L
     sound_sha256 : str
         Checksum of the projection of sound whose embedding it reads.
-    matrix : ndarray, shape (E, L - 50), float32
-        From prepared embeddings to labels.
+    narrow : ndarray, shape (E, D), float32
+        From prepared embeddings to places, in widths of the kernel.
+    centres : ndarray, shape (M, D), float32
+        Places to which songs are compared.
+    inner, outer : ndarray, shape (M, R) and (R, L - 50), float32
+        From nearness to labels.
     tags : ndarray, shape (200, 50), float32
         From the penultimate to the tags, which come last.
-    bias : ndarray, shape (L,), float32
-    usual, spread : ndarray, shape (L,), float32
-        Mean and standard deviation of each logit over the audio it was learnt from.
+    offset : ndarray, shape (L,), float32
     """
 
     names: tuple[str, ...]
     sound_sha256: str
-    matrix: FloatArray
+    narrow: FloatArray
+    centres: FloatArray
+    inner: FloatArray
+    outer: FloatArray
     tags: FloatArray
-    bias: FloatArray
-    usual: FloatArray
-    spread: FloatArray
+    offset: FloatArray
 
     def __post_init__(self) -> None:
-        count, tags = len(self.names), len(MSD.tags)
-        shapes: dict[str, tuple[int, ...]] = dict.fromkeys(("bias", "usual", "spread"), (count,))
-        shapes["matrix"] = (shipped_sound().size, count - tags)
-        shapes["tags"] = (OUTPUT_WIDTHS["penultimate"], tags)
+        count, tags, places = len(self.names), len(MSD.tags), self.centres.shape
+        shapes = {
+            "narrow": (shipped_sound().size, *places[1:]),
+            "inner": (*places[:1], *self.outer.shape[:1]),
+            "outer": (*self.outer.shape[:1], count - tags),
+            "tags": (OUTPUT_WIDTHS["penultimate"], tags),
+            "offset": (count,),
+            "centres": (*places[:1], *self.narrow.shape[1:]),
+        }
         for name, shape in shapes.items():
             values: FloatArray = getattr(self, name)
             if values.shape != shape or not np.isfinite(values).all():
@@ -76,23 +90,24 @@ class Labels:
         sound = shipped_sound()
         if embedding.shape[-1:] != (sound.size,):
             raise ShapeError(f"embedding must have shape (n, {sound.size}), got {embedding.shape}")
-        prepared = sound.prepared(embedding).astype(np.float32)
+        near = nearness(sound.prepared(embedding, np.float32) @ self.narrow, self.centres)
         penultimate = np.asarray(embedding)[:, : len(self.tags)].astype(np.float32)
-        both = np.concatenate([self.matrix.T @ prepared.T, self.tags.T @ penultimate.T])
-        both += (self.bias - self.usual)[:, None]
-        both /= np.maximum(self.spread, STILL)[:, None]
+        said = self.outer.T @ (near @ self.inner).T
+        both: FloatArray = np.concatenate([said, self.tags.T @ penultimate.T])
+        both += self.offset[:, None]
         return both
 
     def save(self, path: Path | str) -> str:
-        """Write this to one safetensors file, the matrix as float16; return its SHA-256."""
+        """Write this to one safetensors file; return its SHA-256."""
         about = {
             "format_version": FORMAT_VERSION,
             "names": list(self.names),
             "sound_sha256": self.sound_sha256,
         }
-        others = ("tags", "bias", "usual", "spread")
-        tensors = {name: np.ascontiguousarray(getattr(self, name), np.float32) for name in others}
-        tensors["matrix"] = self.matrix.astype(np.float16)
+        tensors: dict[str, npt.NDArray[Any]]
+        tensors = {"tags": self.tags.astype(np.float16), "offset": self.offset.astype(np.float32)}
+        for name in PACKED:
+            tensors[name], tensors[f"{name}{SCALE}"] = packed(getattr(self, name))
         return write_shipped(path, METADATA_KEY, about, tensors)
 
     @classmethod
@@ -109,11 +124,29 @@ class Labels:
             Path(path), METADATA_KEY, FORMAT_VERSION, what="the labels of sounds", sha256=sha256
         )
         try:
-            tensors["matrix"] = tensors["matrix"].astype(np.float32)
+            tensors["tags"] = tensors["tags"].astype(np.float32)
+            for name in PACKED:
+                tensors[name] = tensors[name] * tensors.pop(f"{name}{SCALE}")
             names, sound = tuple(map(str, about["names"])), str(about["sound_sha256"])
             return cls(names=names, sound_sha256=sound, **tensors)
         except (KeyError, TypeError, ValueError, ShapeError) as error:
             raise WeightsError(f"{path}: damaged: {error!r}") from error
+
+
+def nearness(places: FloatArray, centres: FloatArray) -> FloatArray:
+    """Return how near places (n, D) are to centres (M, D), from 1 down to 0: (n, M)."""
+    found = places @ centres.T
+    found -= np.square(places).sum(axis=1)[:, None] / 2
+    found -= np.square(centres).sum(axis=1) / 2
+    near: FloatArray = np.exp(np.minimum(found, 0))
+    return near
+
+
+def packed(matrix: Numbers) -> tuple[npt.NDArray[np.int8], FloatArray]:
+    """Return a matrix as integers, and what each of its columns is multiplied with."""
+    scale = np.abs(matrix).max(axis=0) / LARGEST
+    whole = np.round(matrix / np.where(scale > 0, scale, 1))
+    return whole.astype(np.int8), scale.astype(np.float32)
 
 
 def words_data() -> Path:

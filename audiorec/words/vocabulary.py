@@ -28,7 +28,7 @@ from audiorec.words.labels import words_data
 
 TABLE = "words.csv"
 CAPTIONS = "captions.safetensors"
-CAPTIONS_SHA256 = "81604927d05b86a9ff7bfeeafa9156b14b5ce5a77114cd503617dbc9f0de8d14"
+CAPTIONS_SHA256 = "b56bbb3e8d1d4415912e68ba246b9a4b625def45f11687892d8ddf865d9c228a"
 CAPTIONS_KEY = "audiorec_captions"
 Phrase = tuple[str, ...]
 

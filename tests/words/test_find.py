@@ -5,18 +5,14 @@ import pytest
 from good_store import write_good_store
 from made_sound import add_lists
 from made_words import HEARD, embedding_of, write_heard
+from scipy.special import logit
 
 from audiorec.errors import InputError, MissingWeightsError, ShapeError, WeightsError
 from audiorec.library.library import open_store
 from audiorec.search.questions import Choice, FindQuestion
 from audiorec.tagger.backbone import load_backbone
 from audiorec.tagger.vectors import shipped_sound
-from audiorec.words.labels import Labels, shipped_labels
-
-
-def expit(x):
-    return 1 / (1 + np.exp(-x))
-
+from audiorec.words.labels import Labels, nearness, packed, shipped_labels
 
 ALL = Choice(also=("non-music",))
 
@@ -101,20 +97,35 @@ def test_one_song_and_an_unknown_embedding(tmp_path):
 
 def test_a_label_is_heard_where_it_is_and_tags_are_those_of_the_network(tmp_path):
     labels = shipped_labels()
-    rows = np.stack([embedding_of("Piano"), embedding_of("Speech")])
-    for name, one in zip(("Piano", "Speech"), labels.heard(rows).T, strict=True):
-        assert one[labels.names.index(name)] == one[: len(labels.matrix.T)].max()
-    noise = np.random.default_rng(0).random((1, 187, 96), np.float32)
-    said = load_backbone("msd").features(noise)
-    own = shipped_sound().embedding(said.penultimate, said.mean_pool, said.max_pool)
-    tags = labels.heard(own).T * labels.spread + labels.usual
-    assert np.allclose(expit(tags[:, -50:]), said.tags, atol=5e-3)
+    for name in ("Piano", "Speech", "Rain"):
+        own = labels.heard(embedding_of(name)[None])[: labels.outer.shape[1], 0]
+        assert labels.names[own.argmax()] == name
+    noise = np.random.default_rng(0).random((9, 187, 96), np.float32)
+    said = load_backbone("msd").features(noise * np.linspace(0.2, 2, 9)[:, None, None])
+    rows = shipped_sound().embedding(said.penultimate, said.mean_pool, said.max_pool)
+    heard, tags = labels.heard(rows)[-50:], logit(said.tags.T.astype(np.float64))
+    for one, other in zip(heard, tags, strict=True):  # in other units
+        assert np.corrcoef(one, other)[0, 1] > 0.999
     with pytest.raises(ShapeError, match="embedding must have shape"):
         labels.heard(rows[:, :-1])
+
+
+def test_labels_come_back_from_their_file_as_they_were(tmp_path):
+    labels = shipped_labels()
     sha256 = labels.save(tmp_path / "labels.safetensors")
     again = Labels.load(tmp_path / "labels.safetensors", sha256=sha256)
-    assert np.array_equal(again.matrix, labels.matrix)
     assert again.names == labels.names
+    rows = np.stack([embedding_of("Piano"), embedding_of("Speech")])
+    assert np.array_equal(again.heard(rows), labels.heard(rows))
+
+
+def test_labels_follow_the_distance_to_their_centres():
+    """Worked by hand: places 0 and (3, 4), centre 0: distances 0 and 5."""
+    places = np.array([[0, 0], [3, 4]], np.float32)
+    assert nearness(places, places[:1]).ravel() == pytest.approx([1, np.exp(-12.5)])
+    whole, scale = packed(np.array([[1.0, 0.0], [-2.0, 0.0]]))
+    assert whole.tolist() == [[64, 0], [-127, 0]]
+    assert scale == pytest.approx([2 / 127, 0])
 
 
 def test_a_damaged_or_missing_file_is_refused(tmp_path):

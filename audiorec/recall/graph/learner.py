@@ -213,6 +213,9 @@ MakeModel = Callable[[GraphMaterial], PairModel]
 Walks = Callable[[GraphMaterial, np.random.Generator], Sequences]
 
 
+WARM_RATE = 0.1  # of the learning rate: at the whole rate a trained model loses what it knows
+
+
 def train_pairs(
     material: GraphMaterial,
     recipe: GraphRecipe,
@@ -239,7 +242,8 @@ def train_pairs(
         raise InputError(f"{purpose}: no list has two songs, so there are no pairs to learn from")
     is_new, choose = None, recipe.choose and int((material.plays.lengths > 1).sum()) > 1
     if start is not None:
-        recipe = replace(recipe, max_epochs=warm_epochs(recipe.max_epochs))
+        epochs, rate = warm_epochs(recipe.max_epochs), WARM_RATE * recipe.learning_rate
+        recipe = replace(recipe, max_epochs=epochs, learning_rate=rate)
         is_new = start.is_new
         choose = choose and is_new is not None and int(is_new.sum()) >= FEWEST_NEW
     of = {"recipe": result_settings(recipe), "data": material.fingerprint, "what": purpose}

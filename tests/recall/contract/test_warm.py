@@ -97,6 +97,15 @@ def test_it_begins_where_the_trained_one_ended(name):
         np.testing.assert_allclose(ours, theirs, atol=2e-3)
 
 
+def test_song2vec_keeps_what_it_knows_where_nothing_is_new():
+    """At the whole learning rate the correlation was 0.95, and a model lost what it had learnt."""
+    first = older("song2vec")
+    found = made("song2vec").fit(YESTERDAY, start=first)
+    learnt = [s for s, cold in zip(first.song_ids, first.is_cold, strict=True) if not cold]
+    ours, theirs = similarities(found, learnt), similarities(first, learnt)
+    assert np.corrcoef(ours.ravel(), theirs.ravel())[0, 1] > 0.98
+
+
 @pytest.mark.parametrize("name", SMALL)
 def test_new_songs_are_learnt_and_the_model_names_its_parent(name, tmp_path):
     older(name).save(tmp_path / "first")

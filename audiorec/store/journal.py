@@ -278,12 +278,12 @@ class Journal:
 
     def _seen(self, batches: Iterator[Any], newcomers: Newcomers) -> Iterator[Any]:
         """Return the batches of the vectors file such that newcomers sees them."""
-        first, *new = self._parts[Kind.VECTORS]
-        if not isinstance(first, ParquetPart) or sum(map(len, new)) > MOST:
+        parts = self._parts[Kind.VECTORS]
+        if not parts or not isinstance(parts[0], ParquetPart) or sum(map(len, parts[1:])) > MOST:
             return batches
         metadata = self._metadata[Kind.VECTORS]
         names = schema_of(metadata).names
-        tables = [part.table(names) for part in new]
+        tables = [part.table(names) for part in parts[1:]]
         rows = (
             pa.concat_tables(tables) if tables else pa.Table.from_batches([], schema_of(metadata))
         )

@@ -143,15 +143,15 @@ def test_what_cannot_be_used_is_one_line_that_says_where(content, message):
 
 def test_the_nearest_table_counts():
     content = {
-        "seed": 1,
-        "recall": {"seed": 2, "train": {"seed": 3}},
+        "vectors": "a",
+        "recall": {"vectors": "b", "train": {"vectors": "c"}},
         "similar": {"max_per_artist": 2, "exclude": "live/"},
     }
     found = of_layer(layer(content), KNOWN)
-    seeds = {command: one.value for (command, name), one in found.items() if name == "seed"}
-    assert seeds["recall train"] == 3
-    assert seeds["recall evaluate"] == 2
-    assert seeds["listening simulate"] == 1
+    stores = {command: one.value for (command, name), one in found.items() if name == "vectors"}
+    assert stores["recall train"] == "c"
+    assert stores["recall evaluate"] == "b"
+    assert stores["playlist"] == "a"
     assert found["similar", "max-per-artist"].value == 2
     assert found["similar", "exclude"].value == ["live/"]
 

@@ -46,7 +46,7 @@ LONG = re.compile(
     r"start|demo|find|classify|tags|doctor|shards|heads|index|browse|serve|sync|"
     r"recall (users|songs|promote|train (youtube-dnn|sasrec|mind|comirec-sa|user-audio))|"
     r"recall train (song2vec|eges|graphsage)|"
-    r"federated (train|audit|release|align .*--yes)|"
+    r"federated (train|audit|release|align)|"
     r"listening correlate|store export .*umap)|"
     r"(parts/|~/Music/song.mp3|songs.parquet|--users vectors.parquet|served/)"
 )

@@ -298,7 +298,7 @@ def bad_names(tmp_path):
         ("recall", "train", "youtube-dnn", "-i", "log.parquet", "-v", "vecs.parquet", "-o", "m"),
         ("recall", "users", "--import", "log.parquet", "--out", "u.parquet"),
         ("extract", "--from", "log.parquet"),
-        ("heads", "train", "log.parquet", "--task", "t", "-o", "h"),
+        ("heads", "log.parquet", "--task", "t", "-o", "h"),
     ],
 )
 def test_column_names_that_are_not_utf8_are_one_line(bad_names, arguments, monkeypatch, capfd):

@@ -156,7 +156,7 @@ def test_a_choice_knows_its_words():
 def test_every_field_that_a_person_sets_says_what_it_is():
     for kind in (SimilarQuestion, PathQuestion, PlaylistQuestion, Choice):
         settable = {f.name for f in fields(kind)} - set(options_of(kind))
-        assert settable <= {"seeds", "choice", "heads", "mean", "exclude_ids"}
+        assert settable <= {"seeds", "choice", "heads", "mean", "exclude_ids", "artist_gap"}
     assert (options_of(Choice)["per_artist"].names, options_of(SimilarQuestion)["k"].min) == (
         ("--max-per-artist",),
         1,

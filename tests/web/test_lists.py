@@ -7,6 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from made_library import series, song, write_library
+from needs import needs
+
+needs("starlette")  # of the page
 
 from audiorec.errors import AudiorecError, ExistingFileError, InputError, StoreError
 from audiorec.library.library import open_store

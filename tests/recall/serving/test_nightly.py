@@ -26,7 +26,7 @@ from audiorec.recall.serving.nightly.places import open_night
 from audiorec.recall.serving.nightly.plan import NightlyPlan
 from audiorec.recall.serving.nightly.shown import EXPOSED, EXPOSURES
 from audiorec.recall.serving.nightly.state import FUSE, FUSED, LAST, RECORD, STATE
-from audiorec.recall.serving.tables import worth_of
+from audiorec.recall.serving.tables import LEAST, worth_of
 
 CHANNELS = ("popular", "rules", "item-knn")
 
@@ -144,7 +144,8 @@ def test_channels_weigh_by_their_figures_unless_the_plan_says_how(home):
     job = job_in(home)
     weights = job.run()["fusion"]["weights"]
     worth = [worth_of(home / "serving" / "candidates" / f"{name}.parquet") for name in CHANNELS]
-    assert weights == pytest.approx([(one / max(worth)) ** 16 for one in worth], rel=1e-2)
+    wanted = [max((one / max(worth)) ** 16, LEAST) for one in worth]
+    assert weights == pytest.approx(wanted, rel=1e-2)
     assert job.weighed()[1] == ""
     write_config(home, weights={"popular": 0.5})
     assert job_in(home).run()["fusion"]["weights"] == [0.5, 1.0, 1.0]

@@ -141,6 +141,12 @@ def notebook(parts: list[Cell]) -> dict[str, object]:
     }
 
 
+def write_notebook(parts: list[Cell], path: Path) -> None:
+    """Write a page as a notebook, whose commands need the folder that has the fixtures."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(notebook(parts), indent=1) + "\n", encoding="utf-8")
+
+
 def main() -> int:
     """Run all pages; write them, or name what has changed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -157,9 +163,7 @@ def main() -> int:
         else:
             page.write_text(written(parts), encoding="utf-8")
         if arguments.notebooks:
-            arguments.notebooks.mkdir(parents=True, exist_ok=True)
-            path = arguments.notebooks / f"{page.stem}.ipynb"
-            path.write_text(json.dumps(notebook(parts), indent=1) + "\n", encoding="utf-8")
+            write_notebook(parts, arguments.notebooks / f"{page.stem}.ipynb")
     print(*faults, sep="\n", end="\n" if faults else "")
     return int(bool(faults))
 

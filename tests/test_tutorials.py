@@ -1,5 +1,8 @@
 """The tutorials print what they show, as pages and as notebooks; guides are short."""
 
+import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -49,6 +52,28 @@ def test_a_notebook_has_the_cells_of_the_page():
     cells = tutorials.notebook(parts)["cells"]
     assert [cell["source"].removeprefix("%%bash\n") for cell in cells] == [p.text for p in parts]
     assert all(cell["outputs"] for cell in cells if cell["cell_type"] == "code")
+
+
+def test_a_notebook_runs_cell_by_cell(tmp_path):
+    """As ``%%bash`` of Jupyter runs it: each cell is the input of a new shell in its folder."""
+    page = tutorials.PAGES / "evening_playlist.md"
+    tutorials.write_notebook(tutorials.cells(page.read_text()), tmp_path / "evening.ipynb")
+    (tmp_path / "fixtures").symlink_to(ROOT / "fixtures")
+    environment = {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "HOME": str(tmp_path),
+    }
+    cells = json.loads((tmp_path / "evening.ipynb").read_text())["cells"]
+    for cell in cells:
+        magic, _, code = cell["source"].partition("\n")
+        if cell["cell_type"] == "code":
+            assert magic == "%%bash"
+            done = subprocess.run(
+                ["bash"], input=code, cwd=tmp_path, env=environment, capture_output=True, text=True
+            )
+            assert done.returncode == 0, done.stderr
+            assert done.stdout + done.stderr or not cell["outputs"]
+    assert list(tmp_path.glob("*.m3u8"))
 
 
 def test_guides_are_short():

@@ -31,6 +31,7 @@ from audiorec.search.space import Space
 from audiorec.search.stored_labels import stored_labels
 from audiorec.store.schema import schema_of
 from audiorec.tagger.song_labels import FoundLabels, SongLabels
+from audiorec.tagger.weights import MOODS, MSD
 from audiorec.types import FloatArray, string_array
 from audiorec.web.map_places import Layout, MapKeeper
 
@@ -63,7 +64,14 @@ def class_words(name: str) -> str:
 
 
 NONE = 255  # code of a song without a class
-STANDS_OUT = 0.8  # share of the library's songs that have less of a mood that is named
+STANDS_OUT = 0.8  # share of the library's songs that have less of a mood or word that is named
+LOUD = 0.1  # mean of a tag, from which a song may stand out in it
+# Tags that name regions without a clear genre: neither genres nor a guess at the decade.
+LOUD_WORDS = (
+    *MOODS,
+    *("acoustic", "easy listening", "experimental", "female vocalists"),
+    *("guitar", "instrumental", "male vocalists"),
+)
 LEVEL = 1  # gzip level: low, since the browser is usually on this machine
 SHOWN_TEXTS = ("title", "artist", "album", "status", "codec")
 MOOD = "tag_"  # how the columns of moods begin
@@ -135,6 +143,7 @@ class SongColumns:
             "note": basis.note,
             "projection": self.projection,
             "words": {name: class_words(name) for name in metadata.classes},
+            "loud": [word.lower() for word in LOUD_WORDS],
             "has_scores": self.library.path.with_name("scores.parquet").exists(),
         }
 
@@ -198,6 +207,7 @@ class SongColumns:
             columns[f"head:{head}"] = best.astype(np.uint8)
         if self._labels is not None:
             columns["genre_clear"] = self._labels.genre_clear.astype(np.uint8)
+            columns["loud"] = self._loud()
         if "mean" in self.library.metadata.statistics:
             means = mean_scores(self.library)
             columns["means"] = np.rint(255 * means.clip(0, 1)).astype(np.uint8).ravel()
@@ -215,6 +225,19 @@ class SongColumns:
         codes = self.library.recordings.codes
         counts = np.bincount(codes[codes != UNKNOWN], minlength=1)
         return np.where(codes == UNKNOWN, 0, counts[codes] - 1).astype(np.float32)
+
+    def _loud(self) -> npt.NDArray[np.uint32]:
+        """Return the words in which each song stands out, one bit for each of `LOUD_WORDS`: (n,).
+
+        It has more of them than `STANDS_OUT` of the library, and at least `LOUD`.
+        """
+        rows, tags = self.library.read_list("heard_tags")
+        words = tags[:, [MSD.tags.index(word) for word in LOUD_WORDS]].astype(np.float32)
+        found = np.zeros(len(self.library), np.uint32)
+        if len(rows):
+            is_loud = (words >= LOUD) & (words > np.quantile(words, STANDS_OUT, axis=0))
+            found[rows] = is_loud @ (1 << np.arange(len(LOUD_WORDS), dtype=np.uint32))
+        return found
 
     def _styles(self, labels: FoundLabels) -> tuple[npt.NDArray[Any], Sequence[str]]:
         """Return a code for the likeliest clear style of each song, and the names."""

@@ -474,6 +474,43 @@ def test_the_map_fills_its_space_names_regions_and_narrows_with_a_search(page):
     until(page, f"window.songMap.songs.near.length === {near}")
 
 
+NAMED = """async ({groups, loud, clear}) => {
+  const {regions} = await import('/js/regions.js');
+  const places = [0.1, 0.9].flatMap(at => Array(6).fill(at));  // six songs left, six right
+  const codes = groups.map(name => ["jazz", "—"].indexOf(name));
+  const numbers = {loud, genre_clear: clear};
+  const library = {texts: {artist: {}}, numbers, about: {loud: ["guitar", "sad"]}};
+  const of = {by: "head:genre", names: ["jazz", "—"], code: row => codes[row], rest: 1};
+  const map = {x: places, y: places, mask: Array(12).fill(1), view: (x, y) => [x, y]};
+  return regions(library, {...map, zoom: 1, groups: of})
+    .map(({name, n, x}) => [name, n, Math.round(10 * x)]);
+}"""
+JAZZ, GUITAR, SAD = ["jazz"] * 6, 1, 2
+
+
+@pytest.mark.parametrize(
+    ("groups", "clear", "loud", "expected"),
+    [
+        # A clear genre names its region; the word of its songs does not, that of the others does.
+        (
+            JAZZ + ["—"] * 6,
+            [1] * 12,
+            [GUITAR] * 6 + [SAD] * 5 + [0],
+            [["jazz", 6, 1], ["sad", 5, 9]],
+        ),
+        # Half of the songs must be clear, two of six are too few: all have a word instead.
+        (JAZZ + ["—"] * 6, [1] * 2 + [0] * 10, [GUITAR] * 6 + [0] * 6, [["guitar", 6, 1]]),
+        # Of two words the one that more songs have; four songs are too few for a word.
+        (["—"] * 12, [1] * 12, [3] * 5 + [SAD] + [GUITAR] * 4 + [0] * 2, [["sad", 6, 1]]),
+    ],
+)
+def test_a_region_without_a_clear_genre_is_named_by_its_loudest_word(
+    page, groups, clear, loud, expected
+):
+    given = {"groups": groups, "clear": clear, "loud": loud}
+    assert page.evaluate(NAMED, given) == expected
+
+
 def bodies_of(page, path):
     """Return a list that gets the body of each request to a path."""
     found = []

@@ -9,12 +9,16 @@ import pyarrow.parquet as pq
 import pytest
 from made_labels import add_labels, use_hand_head
 from made_library import CLASSES, series, song, write_library
+from made_sound import add_lists
 from needs import needs
 
 needs("starlette")
 
 from audiorec.errors import InputError
 from audiorec.library.library import open_store
+from audiorec.tagger.song_labels import EMBEDDING
+from audiorec.tagger.vectors import shipped_sound
+from audiorec.tagger.weights import MSD
 from audiorec.web.access import AddressKeys
 from audiorec.web.application import store_state
 from audiorec.web.song_columns import SongColumns, packed, songs_by_id
@@ -190,3 +194,23 @@ def test_a_song_says_where_it_is_most_itself(shelf, tmp_path):
     (tmp_path / "scores.parquet").unlink()
     fresh = SongView(SongColumns(open_store(shelf.library.path)), Roots([tmp_path]), AddressKeys())
     assert fresh.song(2)["part"] is None
+
+
+def test_a_song_stands_out_in_a_word_if_it_has_much_of_it_and_more_than_four_fifths(
+    tmp_path, monkeypatch
+):
+    use_hand_head(monkeypatch)
+    path = write_library(tmp_path, [song(f"s{i}", series(1)) for i in range(7)])
+    guitar, sad = (MSD.tags.index(word) for word in ("guitar", "sad"))
+    heard = np.zeros((6, 50))
+    heard[:, guitar] = [0.3, 0.2, 0.2, 0.2, 0.2, 0.2]  # the first has more than four fifths
+    heard[:, sad] = [0.09, 0, 0, 0, 0, 0.11]  # less than a tenth is little, beside nothing as well
+    sound = [[0.6, 0.8]] * 6
+    lists = {"sound": sound, "embedding": [np.zeros(EMBEDDING)] * 6, "heard_tags": list(heard)}
+    known = {name: [*values, None] for name, values in lists.items()}
+    add_lists(path, sound_id=shipped_sound().sha256[:16], **known)
+    shelf = SongColumns(open_store(path))
+    loud = unpacked(gzip.decompress(shelf.numbers))["loud"]
+    words = shelf.about["loud"]
+    found = [[word for bit, word in enumerate(words) if one >> bit & 1] for one in loud.tolist()]
+    assert found == [["guitar"], [], [], [], [], ["sad"], []]

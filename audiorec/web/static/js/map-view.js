@@ -98,14 +98,14 @@ function masked(n, rows) {
   return mask;
 }
 
-// The names of what lies together, by the groups that colour the dots.
+// The names of what lies together: of the groups that colour the dots, and words.
 function named(library, colour, map) {
   const groups = library.groups(colour);
   const { x, y, mask } = map.songs;
-  if (!mask || !(groups || map.view.zoom > 1)) return [];
+  if (!mask) return [];
   const { width, height } = map.size;
   const view = (at, up) => map.toScreen(at, up).map((pixels, place) => pixels / [width, height][place]);
-  return regions(library, { x, y, mask, view, groups: groups || { code: () => -1, names: [] }, zoom: map.view.zoom });
+  return regions(library, { x, y, mask, view, groups, zoom: map.view.zoom });
 }
 
 function onKey(event, map) {

@@ -204,7 +204,7 @@ class BrowsePage:
         Counts wrong tokens.
     names : tuple of str
         Host names that the server accepts; see `Guard`.
-    growing : callable, optional
+    growing, player
         See `audiorec.web.server.serve`.
     """
 
@@ -218,9 +218,10 @@ class BrowsePage:
         nights: Callable[[], RecommendationPages | None] = lambda: None,
         names: tuple[str, ...] = (),
         growing: Callable[[], Mapping[str, int] | None] | None = None,
+        player: tuple[str, str] | None = None,
     ) -> None:
         self.sound, self._keys = sound, keys
-        self._growing, self._nights = growing, nights
+        self._growing, self._nights, self._player = growing, nights, player
         self._pool, self._patient_pool = Pool(WORK), Pool(PATIENT)
         self._renewing = threading.Lock()
         # What `nights` returned, the songs that were shown then, and the recommendations over them.
@@ -404,6 +405,7 @@ class BrowsePage:
         return {
             **self.shelf.made("about"),
             "edition": self.mark,
+            "player": self._player,
             "roots": list(self.sound.roots.folders),
             "recall": None if night is None else night.about,
         }

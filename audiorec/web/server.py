@@ -88,6 +88,7 @@ def serve(
     projection: MapKind = "pca",
     token: str | None = None,
     growing: Callable[[], Mapping[str, int] | None] | None = None,
+    player: tuple[str, str] | None = None,
     ready: Callable[[str], None] = print,
     close: Callable[[], object] = lambda: None,
     ends_process: bool = False,
@@ -116,6 +117,8 @@ def serve(
     growing : callable, optional
         Returns the songs ``done`` and ``total`` while the library grows, else None. The page then
         shows new songs by itself, instead of asking first.
+    player : (str, str), optional
+        A music server in the user's settings, and the command that brings lists there: shown only.
     ready : callable
         Called with the address, including the token, once requests are answered.
     close : callable
@@ -163,6 +166,7 @@ def serve(
             nights=lambda: None if nights is None else nights.current.value,
             names=(host, *names),
             growing=growing,
+            player=player,
         )
         ending.callback(page.close)
         if nights is not None:

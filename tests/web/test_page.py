@@ -22,6 +22,7 @@ from web_server import (
 
 from audiorec.extraction.run import extract
 from audiorec.library.library import open_store
+from audiorec.players import read_servers
 
 N = len(SONGS)
 
@@ -472,6 +473,29 @@ def test_the_map_fills_its_space_names_regions_and_narrows_with_a_search(page):
     page.wait_for_selector(".near li")
     near = page.locator(".near li").count()
     until(page, f"window.songMap.songs.near.length === {near}")
+
+
+def test_a_saved_list_goes_to_the_music_server_of_the_users_settings(
+    open_page, tmp_path, monkeypatch
+):
+    store, settings = write_music(tmp_path / "library"), tmp_path / "own.toml"
+    settings.write_text('[players.home]\nkind = "subsonic"\nurl = "http://localhost:1"\n')
+    monkeypatch.setenv("AUDIOREC_CONFIG", str(settings))
+    with browsing(store) as address:
+        page = open_page(address)
+        choose(page, "Prelude")
+        page.click("text=Make a list from it")
+        page.fill(".saving input", 'for "us".m3u8')
+        page.click(".saving > button")
+        page.wait_for_selector(".saving .done")
+        page.click("text=On your music server home")
+        recipe, command = page.locator(".server pre").all_inner_texts()
+        page.close()
+    assert command == f"audiorec sync home --vectors {store}"
+    settings.write_text(f"{settings.read_text()}{recipe}\n")
+    [kept] = read_servers(["home"])[0].lists
+    assert (kept.name, kept.file) == ('for "us"', store.parent / 'for "us".m3u8')
+    assert kept.file.read_text().startswith("#EXTM3U")
 
 
 NAMED = """async ({groups, loud, clear}) => {

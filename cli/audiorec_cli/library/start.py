@@ -19,7 +19,7 @@ from audiorec.distribution import install_command
 from audiorec.errors import AudiorecError, BusyStoreError, InputError, MissingFileError
 from audiorec.options import argument, chooses, connects, writes
 from audiorec_cli.library.extract import no_songs, print_plan, say_unseen
-from audiorec_cli.listen.browse import show
+from audiorec_cli.listen.browse import player_of, show
 from audiorec_cli.shared.console import Exit, counted, file_size, say
 from audiorec_cli.shared.extraction import Extraction
 from audiorec_cli.shared.options import JobsOption
@@ -258,10 +258,8 @@ def _say_room(plan: "Plan", path: Path, jobs: int) -> None:
 
 def _offer_sync(path: Path) -> None:
     """Say how lists come into the user's music server."""
-    from audiorec.players.settings import server_names
-
-    if names := server_names():
-        say(f"lists in your player: audiorec sync {quote(names[0])} --vectors {quote(str(path))}")
+    if player := player_of(path):
+        say(f"lists in your player: {player[1]}")
     else:
         say("lists in your player (Navidrome, MPD and others): see docs/players.md")
 

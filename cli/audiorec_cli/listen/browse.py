@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from audiorec.options import chooses, connects, loads, reads
@@ -82,6 +83,15 @@ def browse(
     show(store, roots, port=port, no_open=no_open, **settings)
 
 
+def player_of(store: Path) -> tuple[str, str] | None:
+    """Return the first music server of the user's own settings, and the command for its lists."""
+    from audiorec.players.settings import server_names
+
+    if not (names := server_names()):
+        return None
+    return names[0], f"audiorec sync {quote(names[0])} --vectors {quote(str(store.resolve()))}"
+
+
 def show(
     store: "Library", roots: Sequence[Path], *, port: int, no_open: bool, **settings: Any
 ) -> None:
@@ -89,6 +99,7 @@ def show(
     from audiorec.web.server import Opener, serve
 
     opener = Opener()
+    settings["player"] = player_of(store.path)
 
     def ready(address: str) -> None:
         out(address)

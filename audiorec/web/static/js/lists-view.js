@@ -206,8 +206,18 @@ function Songs({ songs, library }) {
   </li>`)}</ol>`;
 }
 
+// Without a folder and an ending: what the list is called elsewhere.
+const titleOf = (name) => name.split(/[/\\]/).pop().replace(/\.m3u8?$/i, "") || "list";
+
+// The settings by which `audiorec sync` keeps a saved list on a server; JSON's strings are TOML's.
+function recipe(server, name, folder) {
+  const path = /^([/\\~]|[a-z]:)/i.test(name) ? name : `${folder}/${name}`;
+  const key = (text) => (/^[\w-]+$/.test(text) ? text : JSON.stringify(text));
+  return `[players.${key(server)}.lists.${key(titleOf(name))}]\nfile = ${JSON.stringify(path)}`;
+}
+
 function Saving({ songs }) {
-  const folder = use((s) => s.library.about.folder);
+  const { folder, player } = use((s) => s.library.about);
   const [name, setName] = useState("list.m3u8");
   const [said, setSaid] = useState(null);
   const seen = useRef(null);
@@ -235,9 +245,15 @@ function Saving({ songs }) {
       ${said.done && html` <button type="button" class="link" onClick=${takeBack}>Undo</button>`}</p>`}
     ${said?.failure && html`<p class="failure" role="alert" ref=${seen}><bdi>${said.failure}</bdi>
       ${said.mayReplace && html` <button type="button" class="link" onClick=${() => save(true)}>Replace it</button>`}</p>`}
-    <p class="quiet">A playlist for any player. A name without a folder goes to <bdi>${folder}</bdi>. Lists that
-      stay up to date on a music server: <code>audiorec sync</code>.</p>
-    <${Downloads} kinds=${["m3u8", "csv"]} name=${name.split(/[/\\]/).pop().replace(/\.m3u8?$/i, "") || "list"} isEmpty=${!songs.length}
+    <p class="quiet">A playlist for any player. A name without a folder goes to <bdi>${folder}</bdi>.${!player && html` Lists that
+      stay up to date on a music server: <code>audiorec sync</code>.`}</p>
+    ${player && html`<details class="server"><summary>On your music server <bdi>${player[0]}</bdi></summary>
+      <p class="quiet">Save it, and add this once to your settings, where <bdi>${player[0]}</bdi> stands:</p>
+      <pre><code>${recipe(player[0], name, folder)}</code></pre>
+      <p class="quiet">If it is the first list there, add Tonight and Radio as well to keep them. Then, and whenever
+        you have saved it again:</p>
+      <pre><code>${player[1]}</code></pre></details>`}
+    <${Downloads} kinds=${["m3u8", "csv"]} name=${titleOf(name)} isEmpty=${!songs.length}
       ask=${(as) => postJson("/api/download", { rows: songs, as })} />
   </form>`;
 }

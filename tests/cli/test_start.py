@@ -108,13 +108,12 @@ def test_a_page_follows_a_folder_and_resumes(folder, tmp_path):
 
 
 def test_a_small_folder_is_told_of_before_the_page_opens(folder, monkeypatch, audiorec):
-    few = sorted((folder / "0").iterdir())[:3]
-    for song in [*few, *(folder / "1").iterdir(), *(folder / "2").iterdir()]:
+    for song in sorted(folder.glob("*/*.wav"))[FIRST_SONGS - 1 :]:
         song.unlink()
     monkeypatch.setattr(start, "show", lambda *_, **__: None)
     monkeypatch.setattr(start, "find_spec", lambda _name: True)
     err = " ".join(audiorec("start", folder, "--once", "--jobs", "1")[2].split())
-    assert f"7 songs in {start.own_store(folder)}; 1 could not be used" in err
+    assert f"{FIRST_SONGS - 1} songs in {start.own_store(folder)}; 1 could not be used" in err
 
 
 def test_without_the_page_the_store_is_made_all_the_same(folder, audiorec, monkeypatch):

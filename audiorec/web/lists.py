@@ -74,7 +74,7 @@ def playlist_of(shelf: SongColumns, wish: Mapping[str, Any]) -> Document:
     wish : mapping
         ``seeds``: rows; ``minutes``; ``curve``: what it is ``of`` (``genre/jazz``, ``bpm``,
         ``loudness``, ``tag_happy``) and its ``points``, evenly spaced; ``only``: conditions;
-        ``without``: rows to exclude; ``new``: only songs other than the seeds, best first.
+        ``new``: only songs other than the seeds, best first.
 
     Raises
     ------
@@ -83,7 +83,6 @@ def playlist_of(shelf: SongColumns, wish: Mapping[str, Any]) -> Document:
     """
     library = shelf.library
     seeds = rows_in(wish.get("seeds"), len(library))
-    without = rows_in(wish.get("without", []), len(library))
     minutes = wish.get("minutes", 60)
     if not isinstance(minutes, (int, float)) or not 1 <= minutes <= MAX_MINUTES:
         raise InputError("a playlist is between a minute and a day long")
@@ -93,8 +92,7 @@ def playlist_of(shelf: SongColumns, wish: Mapping[str, Any]) -> Document:
     if only is not None and not isinstance(only, str):
         raise InputError("only: conditions are a text")
     curve = _curve(wish.get("curve"))
-    left_out = [library.ids[row] for row in without if row not in seeds]
-    choice = replace(SPREAD, only=only or None, exclude=left_out)
+    choice = replace(SPREAD, only=only or None)
     if wish.get("new") is True:
         return _new_songs(shelf, seeds, minutes, choice)
     with shelf.reading():
@@ -108,7 +106,6 @@ def playlist_of(shelf: SongColumns, wish: Mapping[str, Any]) -> Document:
     if curve:
         scores = next(iter(found.curve_scores.values()))
         document["scores"] = [float(f"{score:.6g}") for score in scores]
-        document["distance"] = found.curve_distance
     return document
 
 

@@ -209,7 +209,6 @@ class RecommendationPages:
             "users": len(self._users),
             ShownColumns.AT: self._record.get(ShownColumns.AT),
             ShownColumns.RUN: self.run_id,
-            "entry": self._record.get("entry"),
             "fusion": {**self._fusion, "weights": self._weights},
             "has_log": self._log is not None,
         }
@@ -397,7 +396,7 @@ class RecommendationPages:
         rows = found.to_pylist()
         named = self._named(rows, user_id, () if asked is None else asked.songs)
         for row, one in zip(rows, named, strict=True):
-            one |= {"rank": row["rank"], "channel": row["channel"], "cold": row["cold"]}
+            one |= {"rank": row["rank"], "channel": row["channel"]}
         return {"fused": named}
 
     def _recipe(self, wish: Mapping[str, Any], channels: tuple[str, ...]) -> FusionRecipe | None:
@@ -431,7 +430,7 @@ class RecommendationPages:
             rows = rows.slice(0, SHOWN).to_pylist()
             named = self._named(rows, user_id, songs)
             for row, one in zip(rows, named, strict=True):
-                one |= {"interest": row["interest"], "cold": row["cold"]}
+                one |= {"interest": row["interest"]}
             found.append({"channel": name, "songs": named})
         return found
 

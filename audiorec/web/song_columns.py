@@ -128,23 +128,16 @@ class SongColumns:
 
     @cached_property
     def about(self) -> dict[str, Any]:
-        """Summary of the library: counts, heads, classes, statistics; values that JSON can hold."""
+        """Summary of the library: what has a name here; values that JSON can hold."""
         metadata = self.library.metadata
-        basis = self.library.default_space()
         return {
-            "name": self.library.path.name,
             "folder": str(self.library.path.resolve().parent),
             "songs": len(self.library),
-            "seconds": float(np.sum(self._seconds, dtype=np.float64)),
             "heads": {head: list(names) for head, names in self.heads.items()},
             "classes": list(metadata.classes),
-            "statistics": list(metadata.statistics),
-            "by": basis.by,
-            "note": basis.note,
             "projection": self.projection,
             "words": {name: class_words(name) for name in metadata.classes},
             "loud": [word.lower() for word in LOUD_WORDS],
-            "has_scores": self.library.path.with_name("scores.parquet").exists(),
         }
 
     @cached_property

@@ -31,7 +31,7 @@ from audiorec.search.space import Space
 from audiorec.search.stored_labels import stored_labels
 from audiorec.store.schema import schema_of
 from audiorec.tagger.song_labels import FoundLabels, SongLabels
-from audiorec.tagger.weights import MOODS, MSD
+from audiorec.tagger.weights import MOODS, WEIGHTS
 from audiorec.types import FloatArray, string_array
 from audiorec.web.map_places import Layout, MapKeeper
 
@@ -225,7 +225,8 @@ class SongColumns:
         It has more of them than `STANDS_OUT` of the library, and at least `LOUD`.
         """
         rows, tags = self.library.read_list("heard_tags")
-        words = tags[:, [MSD.tags.index(word) for word in LOUD_WORDS]].astype(np.float32)
+        names = WEIGHTS["msd"].tags
+        words = tags[:, [names.index(word) for word in LOUD_WORDS]].astype(np.float32)
         found = np.zeros(len(self.library), np.uint32)
         if len(rows):
             is_loud = (words >= LOUD) & (words > np.quantile(words, STANDS_OUT, axis=0))

@@ -33,6 +33,7 @@ from web_server import CHROMIUM, browsing, choose, chromium, until, write_recall
 
 PICTURES = ROOT / "docs" / "pictures"
 MEASURED = ("interests.png",)  # data that is not here: docs/benchmarks/interests.md
+BY_HAND = ("sound.svg", "recall.svg", "night.svg")  # of docs/explanation/overview.md
 BLOCK = 8  # pixels; letters of another font and smoothed edges are alike at this size
 DIFFERENT = 0.1  # of white less black: a block that no longer shows the same
 MOST = 0.0005  # share of blocks that may differ: the playhead, a hover

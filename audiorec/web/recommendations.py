@@ -396,7 +396,7 @@ class RecommendationPages:
         rows = found.to_pylist()
         named = self._named(rows, user_id, () if asked is None else asked.songs)
         for row, one in zip(rows, named, strict=True):
-            one |= {"rank": row["rank"], "channel": row["channel"]}
+            one |= {"rank": row["rank"], "channel": row["channel"], "cold": row["cold"]}
         return {"fused": named}
 
     def _recipe(self, wish: Mapping[str, Any], channels: tuple[str, ...]) -> FusionRecipe | None:
@@ -430,7 +430,7 @@ class RecommendationPages:
             rows = rows.slice(0, SHOWN).to_pylist()
             named = self._named(rows, user_id, songs)
             for row, one in zip(rows, named, strict=True):
-                one |= {"interest": row["interest"]}
+                one |= {"interest": row["interest"], "cold": row["cold"]}
             found.append({"channel": name, "songs": named})
         return found
 

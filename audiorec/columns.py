@@ -13,11 +13,16 @@ class StoreColumns:
     ID: Final = "song_id"
 
 
-class LogColumns:
-    """Listening logs: one row per event."""
+class PairColumns:
+    """Tables with a user and a song in each row."""
 
     USER: Final = "user_id"
     SONG: Final = "song_id"
+
+
+class LogColumns(PairColumns):
+    """Listening logs: one row per event."""
+
     TIME: Final = "timestamp"
     EVENT: Final = "event"
     PLAYED_RATIO: Final = "played_ratio"
@@ -25,18 +30,14 @@ class LogColumns:
     VALUES: Final = (TIME, EVENT, PLAYED_RATIO, WEIGHT)  # what a row says beside its ids
 
 
-class ListColumns:
+class ListColumns(PairColumns):
     """Candidates, fused lists and targets: one row per user and song."""
 
-    USER: Final = "user_id"
-    SONG: Final = "song_id"
     GROUP: Final = "group_id"
 
 
-class ShownColumns:
+class ShownColumns(PairColumns):
     """Impressions: one row per user, song and time."""
 
-    USER: Final = "user_id"
-    SONG: Final = "song_id"
     AT: Final = "shown_at"
     RUN: Final = "run_id"

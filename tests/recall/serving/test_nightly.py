@@ -73,8 +73,8 @@ def contents(folder):
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted((folder / "serving").rglob("*"))
-        # The state holds seconds, and a kill may leave something temporary to a later run.
-        if path.is_file() and path.name != STATE and ".tmp" not in str(path)
+        # The state holds seconds, and a kill may leave a temporary file or folder to a later run.
+        if path.is_file() and path.name != STATE and ".tmp" not in str(path.relative_to(folder))
     }
 
 

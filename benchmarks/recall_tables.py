@@ -1,4 +1,4 @@
-"""Every channel on public listening, judged alike: the tables of docs/recall_figures.md.
+"""Every channel on public listening, judged alike: the tables of docs/benchmarks/recall.md.
 
     python benchmarks/recall_tables.py NAME DATA [CHANNEL[:FIELD=VALUE] ...] [--drawn 10000]
 

@@ -3,19 +3,22 @@
     uv run --group full sphinx-build -W --keep-going -q -c docs . build/site
 
 The root of the repository is the source folder, so a relative link leads to the same page on a code
-host and in the site. Two things are made at build time: the table of contents, from the lists of
-links in ``docs/contents.md``, and a page for every package, from the public names in the stub of
-its ``__init__`` (``docs/api/``, not committed).
+host and in the site. Three things are made at build time: the table of contents, from the lists of
+links in ``docs/contents.md``; every command with its options, below ``docs/commands.md``; and a
+page for every package, from the public names in the stub of its ``__init__`` (``docs/api/``, not
+committed).
 """
 
 import ast
 import re
+import sys
 from pathlib import Path
 from posixpath import normpath
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 API = ROOT / "docs" / "api"
+sys.path.insert(0, str(ROOT / "scripts"))
 
 project = "audiorec"
 author = "audiorec maintainers"
@@ -76,6 +79,14 @@ def toctree(entries: list[str], caption: str = "") -> str:
     """Return a table of contents that shows in the navigation alone."""
     options = [":hidden:", ":glob:", *([f":caption: {caption}"] if caption else [])]
     return "\n".join(["", "```{toctree}", *options, "", *entries, "```", ""])
+
+
+def add_commands(_app: object, name: str, source: list[str]) -> None:
+    """Add all commands to the page that says what they have in common."""
+    if name == "docs/commands":
+        from commands_page import page
+
+        source[0] += f"\n{page()}"
 
 
 def add_contents(app: Any, name: str, source: list[str]) -> None:
@@ -189,8 +200,9 @@ def draw(_app: object, what: str, _name: str, _obj: object, _options: object, li
 
 
 def setup(app: Any) -> dict[str, bool]:
-    """Connect the two steps to Sphinx."""
+    """Connect the three steps to Sphinx."""
     app.connect("builder-inited", write_api)
     app.connect("autodoc-process-docstring", draw, priority=400)  # before numpydoc
     app.connect("source-read", add_contents)
+    app.connect("source-read", add_commands)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,8 +1,8 @@
-"""Write docs/commands.md: every command with its options, as ``audiorec --help`` has them.
+"""Print every command with its options, as ``audiorec --help`` has them.
 
-    uv run python scripts/commands_page.py > docs/commands.md
+    uv run python scripts/commands_page.py
 
-A test compares the page with the commands (tests/cli/test_commands_page.py).
+The documentation site has it below docs/commands.md (docs/conf.py); it is not committed.
 """
 
 import inspect
@@ -13,26 +13,11 @@ from audiorec_cli.main import PANELS, app
 from audiorec_cli.shared.pages import examples
 from audiorec_cli.shared.settings import described as settings_rows
 
-HEAD = """# Commands
-
-<!-- not run: examples of the help; tests/cli/test_commands_page.py checks commands and options -->
-
-Every command and option of `audiorec`, by the panels of `audiorec --help`. This page is made by
-`uv run python scripts/commands_page.py > docs/commands.md`; a test fails where the two differ.
-What the exit codes mean, and which mistake has which: [operations.md](operations.md).
-
-All commands answer `--help` (`-h`) with examples. `audiorec --version` prints the version,
-`--debug` before a command shows tracebacks, `--show-completion` with `bash`, `zsh` or `fish`
-prints the script that completes names in that shell. Common options mean the same in every command:
-`--json` prints one JSON document, `--quiet` (`-q`) shows no progress, `--metrics-textfile` writes
-Prometheus metrics of a job to a .prom file.
-"""
-
 
 def page() -> str:
-    """Return the whole page."""
+    """Return the part of the page that is made of the commands."""
     commands = app.commands  # type: ignore[attr-defined]
-    parts = [HEAD]
+    parts = []
     for panel, members in PANELS.items():
         parts.append(f"## {panel}\n")
         for name in members:

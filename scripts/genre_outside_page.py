@@ -1,7 +1,7 @@
-"""Print docs/model_cards/genre_outside.md: every piece of other makers, and what it is called.
+"""Print docs/benchmarks/genre_outside.md: every piece of other makers, and what it is called.
 
     python scripts/genre_outside_page.py docs/model_cards/head_figures.json \
-        > docs/model_cards/genre_outside.md
+        > docs/benchmarks/genre_outside.md
 
 The figures are those that `train_heads.py` leaves beside the heads.
 """
@@ -17,10 +17,10 @@ from head_outside import MAKERS, shares_of
 
 TOP = """# Genre outside GTZAN, piece by piece
 
-What lies behind the outside figure of the genre head's [model card](heads.md). Each piece was
-judged by a head that heard nothing of its maker: three answers with their mean scores. A label is
-the word of its maker. Where the head fails can be read from it: trap loops, most of *Hiphop* below,
-are called electronic, and so is some orchestral game music.
+What lies behind the outside figure of the genre head's [model card](../model_cards/heads.md). Each
+piece was judged by a head that heard nothing of its maker: three answers with their mean scores. A
+label is the word of its maker. Where the head fails can be read from it: trap loops, most of
+*Hiphop* below, are called electronic, and so is some orchestral game music.
 
 Written by `python scripts/genre_outside_page.py docs/model_cards/head_figures.json`.
 Intervals are over makers:

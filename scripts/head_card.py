@@ -167,7 +167,7 @@ def genre_fields(found: Values) -> dict[str, str]:
     low, middle, high = sorted(found["folk, artists left out"]["auc"])
     return {
         "genre_claim": estimate(inside["tracks"]["macro_f1"]),
-        "genre_outside": f"[{places(outside['all'], 'first')}](genre_outside.md)",
+        "genre_outside": f"[{places(outside['all'], 'first')}](../benchmarks/genre_outside.md)",
         "folk_auc": f"{middle:.2f} [{low:.2f}, {high:.2f}]",
         "genre": genre_rows(found),
         "inside_segments": f"{inside['segments']['macro_f1']['value']:.3f}",
@@ -219,7 +219,7 @@ def genre_rows(found: Values) -> str:
     ):
         shares = places_of(of)
         if of is every:  # the page has the pieces that these two are counted from
-            shares = [f"**[{share}](genre_outside.md)**" for share in shares]
+            shares = [f"**[{share}](../benchmarks/genre_outside.md)**" for share in shares]
         rows.append(row(name, *shares, ""))
     return "\n".join(rows)
 

@@ -8,8 +8,8 @@ decoded clips (5 GB), mixes and features between runs; `--former` is an earlier 
 judge beside the new one. Figures go to stdout as text and to ``<out>/head_figures.json``; of both
 tasks and with `--former`, `--out` then holds all that is shipped: two heads and
 ``narrowing.safetensors`` for ``audiorec/tagger/data``, the figures and the model card
-(``heads.md``, ``genre_outside.md``) for ``docs/model_cards``. `head_card.py` prints the card from
-the figures again.
+(``heads.md``) for ``docs/model_cards``, and ``genre_outside.md`` for ``docs/benchmarks``.
+`head_card.py` prints the card from the figures again.
 """
 
 import argparse

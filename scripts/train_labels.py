@@ -1,7 +1,7 @@
 """Learn AudioSet's labels from a song's embedding; the same data gives the same bytes.
 
     PYTHONPATH=scripts:benchmarks python scripts/train_labels.py MUSIC DATA --cache CACHE --out FILE
-        [--page docs/labels.md] [--free]
+        [--page docs/benchmarks/labels.md] [--free]
 
 MUSIC is a folder of unpacked packages, DATA the labelled corpora with the teacher (`label_data`).
 A regression on a radial kernel maps the embedding of a window to the teacher's logits; its matrices
@@ -37,12 +37,13 @@ PAIRS, ROUNDS, SMALL = 4000, 15, 1e-4
 FOLDS = 6
 LEAST = 0.05  # of the variance explained
 MIXED = "mixed"
-PAGE = """What [find](find.md) can hear of AudioSet's {all} labels: the share of the variance of the
-teacher's logit that is explained from the store's `embedding` on corpora that were left out
-whole, in six folds over {corpora} corpora and {windows} windows of ten seconds
-(`scripts/train_labels.py MUSIC DATA --cache CACHE --out FILE --page docs/labels.md`). The {kept}
-labels with {least} or more are kept, half of them with {median:.2f} or more. A figure says how well
-the teacher is followed, not how often it is right."""
+PAGE = """What [find](../find.md) can hear of AudioSet's {all} labels: the share of the variance of
+the teacher's logit that is explained from the store's `embedding` on corpora that were
+left out whole, in six folds over {corpora} corpora and {windows} windows of ten seconds
+(`scripts/train_labels.py MUSIC DATA --cache CACHE --out FILE --page
+docs/benchmarks/labels.md`). The {kept} labels with {least} or more are kept, half of them
+with {median:.2f} or more. A figure says how well the teacher is followed, not how often
+it is right."""
 
 
 def prepared(heard: Heard) -> Float64Array:

@@ -205,7 +205,7 @@ def test_an_estimate_of_two_pages_without_a_link_is_found(two_pages):
     assert two_pages("0.825 [0.776, 0.874]", "0.825 [0.776, 0.875]") == ([], [])
 
 
-@pytest.mark.parametrize(("page", "least"), [("README.md", 10), ("docs/figures.md", 20)])
+@pytest.mark.parametrize(("page", "least"), [("README.md", 10), ("docs/benchmarks/figures.md", 20)])
 def test_every_figure_of_the_first_pages_is_linked_to_its_page(page, least):
     table = (ROOT / page).read_text().partition("# Figures")[2].partition("\n## ")[0]
     bare = prose_figures.LINK.sub("", table)

@@ -310,7 +310,7 @@ class Library(SearchableStore):
         by: str | Path = "auto",
         choice: Choice = Choice(),  # noqa: B008 - frozen
     ) -> PathOfSongs:
-        """Find a smooth path from one song to another, like ``audiorec path``; see `ask`.
+        """Find a smooth path from one song to another, like ``audiorec playlist A --to B``.
 
         Parameters
         ----------

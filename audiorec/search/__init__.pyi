@@ -45,6 +45,7 @@ from audiorec.search.near import near_one as near_one
 from audiorec.search.near import near_seeds as near_seeds
 from audiorec.search.questions import MINIMUM as MINIMUM
 from audiorec.search.questions import SPREAD as SPREAD
+from audiorec.search.questions import STEPS as STEPS
 from audiorec.search.questions import Also as Also
 from audiorec.search.questions import AlsoOption as AlsoOption
 from audiorec.search.questions import Choice as Choice

@@ -57,6 +57,9 @@ WordsOption = Annotated[
         help='What the songs should be like beside the seeds: "but calmer, no drums".',
     ),
 ]
+STEPS = chooses(
+    "--steps", "-n", min=1, help="Songs between the two ends of a path.", panel=ADVANCED
+)
 Compared = Annotated[
     str | Path,
     chooses(
@@ -202,7 +205,7 @@ class PathQuestion(Question):
         Number of songs between the two; fewer if the path cannot hold more.
     """
 
-    steps: Annotated[int, chooses("--steps", "-n", min=1, help="Songs between the two.")] = 8
+    steps: Annotated[int, STEPS] = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,8 +23,8 @@ PANELS = {
         *("plot", "duplicates", "store", "doctor"),
     ),
     "Listen": (
-        *("similar", "find", "neighbours", "path"),
-        *("playlist", "playlists", "browse", "serve", "sync"),
+        *("similar", "find", "playlist", "playlists"),
+        *("browse", "serve", "sync"),
     ),
     "Recommend": ("listening", "recall", "recommend", "cold-start", "federated"),
     "Train and scale": (

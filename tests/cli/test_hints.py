@@ -26,7 +26,7 @@ def test_each_hint_comes_once(in_library, terminal, tmp_path):
     assert HINT in in_library("similar", "song 00")[2]
     for command in (
         ("similar", "song 00"),
-        ("path", "song 00", "song 03"),
+        ("playlist", "song 00", "--to", "song 03"),
         ("playlist", "song 00"),
     ):
         assert "hint:" not in in_library(*command)[2]

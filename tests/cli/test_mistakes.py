@@ -32,8 +32,8 @@ LINES = [
     "similar a/one.flac --from {list}",
     "similar a/one.flac --by {songs}",
     "similar a/one.flac --head {unread}",
-    "neighbours -v {store} -o out",
-    "path a/one.flac a/two.flac -v {store}",
+    "similar -v {store} -o out",
+    "playlist a/one.flac --to a/two.flac -v {store}",
     "playlist a/one.flac -v {store}",
     "browse --no-open -v {store}",
     "browse --no-open --interactions {log}",
@@ -301,7 +301,13 @@ def test_a_mistake_has_its_exit_code(line, mistake, kind, folder, audiorec, monk
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
 
 
-SONGS = ["info {}", "similar {}", "path {} a/two.flac", "path a/two.flac {}", "playlist {}"]
+SONGS = [
+    "info {}",
+    "similar {}",
+    "playlist {} --to a/two.flac",
+    "playlist a/two.flac --to {}",
+    "playlist {}",
+]
 
 
 @pytest.mark.parametrize("line", SONGS)

@@ -1,4 +1,4 @@
-"""Jingles and silence in similar, path, playlist and neighbours: left out, said, asked for."""
+"""Jingles and silence in lists, paths and tables of neighbours: left out, said, asked for."""
 
 import json
 import shutil
@@ -35,7 +35,7 @@ def shown(out):
     "arguments",
     [
         ("similar", "00.mp3", "-k", "20", "--minimum", "-1"),
-        ("path", "00.mp3", "11.mp3", "-n", "3"),
+        ("playlist", "00.mp3", "--to", "11.mp3", "-n", "3"),
         ("playlist", "00.mp3", "-m", "30", "--max-per-artist", "0"),
     ],
 )
@@ -46,7 +46,7 @@ def test_no_list_has_one_unless_it_is_asked_for(home, audiorec, arguments):
     assert err.splitlines().count(LEFT_OUT) == 1
     code, out, err = audiorec(*arguments, "--json", "--also", "non-music")
     assert code == 0, err
-    assert arguments[0] == "path" or shown(out) & set(NONE)
+    assert "--to" in arguments or shown(out) & set(NONE)
     assert "not music" not in err
 
 
@@ -62,12 +62,12 @@ def test_one_may_be_asked_about_and_that_is_noted(home, audiorec, name):
     code, out, err = audiorec("playlist", name, "-m", "10", "--json")
     assert shown(out) & set(NONE) == {name}
     assert note in err
-    code, out, _ = audiorec("path", name, "11.mp3", "-n", "2", "--json")
+    code, out, _ = audiorec("playlist", name, "--to", "11.mp3", "-n", "2", "--json")
     assert shown(out) & set(NONE) == {name}
 
 
 def test_neighbours_neither_ask_nor_are_found(home, audiorec):
-    code, out, err = audiorec("neighbours", "-o", "n.parquet", "-k", "20", "--json")
+    code, out, err = audiorec("similar", "-o", "n.parquet", "-k", "20", "--json")
     assert code == 0, err
     assert json.loads(out)["songs"] == 12
     assert LEFT_OUT in err
@@ -75,7 +75,7 @@ def test_neighbours_neither_ask_nor_are_found(home, audiorec):
     for column in ("song_id", "neighbour_id"):
         assert set(table.column(column).to_pylist()) == {f"{i:02}.mp3" for i in range(12)}
     assert len(table) == 12 * 11
-    assert audiorec("neighbours", "-o", "n.parquet", "--also", "non-music")[0] == 0
+    assert audiorec("similar", "-o", "n.parquet", "-k", "20", "--also", "non-music")[0] == 0
     assert len(pq.read_table("n.parquet")) == 14 * 13
 
 
@@ -108,11 +108,13 @@ def test_a_known_file_is_its_song_however_it_is_named(home, audiorec):
     assert (code, out) == (0, named)
     assert "note: copy.wav is a copy of one.wav" in err
     options = ("-n", "1", "-v", "store/vecs.parquet")
-    code, _, err = audiorec("path", "copy.wav", "two.wav", *options)
+    code, _, err = audiorec("playlist", "copy.wav", "--to", "two.wav", *options)
     assert "needs 3 songs; the store has 2" in err  # both were found
 
 
-@pytest.mark.parametrize("command", [("similar",), ("playlist",), ("path", "00.mp3"), ("info",)])
+@pytest.mark.parametrize(
+    "command", [("similar",), ("playlist",), ("playlist", "00.mp3", "--to"), ("info",)]
+)
 def test_a_missing_file_is_no_such_file(home, audiorec, command):
     for name in ("/music/missing.flac", "./missing.flac", "qqqq.flac"):
         code, out, err = audiorec(*command, name)

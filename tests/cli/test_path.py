@@ -1,4 +1,4 @@
-"""``audiorec path``: what it prints, writes and refuses."""
+"""``audiorec playlist A --to B``: a path, what it prints, writes and refuses."""
 
 import json
 
@@ -7,7 +7,9 @@ from library_commands import assert_opens, files_in, read_m3u8
 
 
 def test_the_position_rises_from_one_song_to_the_other(in_library):
-    code, out, err = in_library("path", "song 00", "song 07.ogg", "--steps", "4", "--json")
+    code, out, err = in_library(
+        "playlist", "song 00", "--to", "song 07.ogg", "--steps", "4", "--json"
+    )
     assert code == 0, err
     document = json.loads(out)
     assert (document["schema"], document["steps"]) == ("audiorec/path/1", 4)
@@ -23,7 +25,7 @@ def test_the_position_rises_from_one_song_to_the_other(in_library):
 
 
 def test_a_table_for_a_pipe(in_library):
-    _, out, _ = in_library("path", "song 00", "song 07.ogg", "-n", "2")
+    _, out, _ = in_library("playlist", "song 00", "--to", "song 07.ogg", "-n", "2")
     lines = [line.split("\t") for line in out.splitlines()]
     assert lines[0][:4] == ["place", "closer_than", "position", "song_id"]
     assert [line[0] for line in lines[1:]] == ["0", "1", "2", "3"]
@@ -33,7 +35,7 @@ def test_a_table_for_a_pipe(in_library):
 def test_caps_filters_and_a_playlist(in_library, music):
     target = music / "lists" / "path.m3u8"
     options = ("--max-per-artist", "1", "--only", "duration<4:00", "--m3u8", target)
-    code, _, err = in_library("path", "song 00", "song 07.ogg", "-n", "3", *options)
+    code, _, err = in_library("playlist", "song 00", "--to", "song 07.ogg", "-n", "3", *options)
     assert code == 0, err
     entries = read_m3u8(target)
     artists = [label.partition(" - ")[0] for _, label, _ in entries if " - " in label]
@@ -43,7 +45,7 @@ def test_caps_filters_and_a_playlist(in_library, music):
 
 
 def test_a_shorter_path_is_said(in_library):
-    code, out, err = in_library("path", "song 00", "song 07.ogg", "-n", "25")
+    code, out, err = in_library("playlist", "song 00", "--to", "song 07.ogg", "-n", "25")
     assert code == 0
     between = len(out.splitlines()) - 3
     assert f"{between} songs between instead of 25" in err
@@ -52,25 +54,31 @@ def test_a_shorter_path_is_said(in_library):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["song 00", "song 00"], 2, "two different songs"),
-        (["song 07.ogg", "song 7b"], 2, "sound the same"),
-        (["song 00", "song 01", "-n", "99"], 2, "needs 101 songs; the store has 31"),
-        (["song 00", "song 01", "-n", "0"], 2, "steps"),
-        (["song 00", "nobody"], 2, "no song with id 'nobody'"),
-        (["song 00", "lists"], 2, "no song with id 'lists'"),
-        (["song 00", "vecs.parquet"], 2, "vecs.parquet: not a song of"),
-        (["song 00", "song 01", "--m3u8", "nowhere/x.m3u8"], 2, "there is no folder"),
-        (["song 00", "song 01", "-v", "empty/vecs.parquet"], 4, "has no songs"),
-        (["song 00", "song 01", "-v", "cut_vecs.parquet"], 4, "cut_vecs.parquet"),
-        (["song 00", "song 01", "--by", "cut_features.parquet"], 4, "cut"),
-        (["song 00", "song 01", "--only", "genre=jaz"], 2, "there are: jazz"),
+        (["song 00", "--to", "song 00"], 2, "two different songs"),
+        (["song 07.ogg", "--to", "song 7b"], 2, "sound the same"),
+        (["song 00", "--to", "song 01", "-n", "99"], 2, "needs 101 songs; the store has 31"),
+        (["song 00", "--to", "song 01", "-n", "0"], 2, "steps"),
+        (["song 00", "--to", "nobody"], 2, "no song with id 'nobody'"),
+        (["song 00", "--to", "lists"], 2, "no song with id 'lists'"),
+        (["song 00", "--to", "vecs.parquet"], 2, "vecs.parquet: not a song of"),
+        (["song 00", "--to", "song 01", "--m3u8", "nowhere/x.m3u8"], 2, "there is no folder"),
+        (["song 00", "--to", "song 01", "-v", "empty/vecs.parquet"], 4, "has no songs"),
+        (["song 00", "--to", "song 01", "-v", "cut_vecs.parquet"], 4, "cut_vecs.parquet"),
+        (["song 00", "--to", "song 01", "--by", "cut_features.parquet"], 4, "cut"),
+        (["song 00", "--to", "song 01", "--only", "genre=jaz"], 2, "there are: jazz"),
+        (["--to", "song 01"], 2, "name one, got 0"),
+        (["song 00", "song 01", "--to", "song 02"], 2, "name one, got 2"),
+        (["song 00", "--to", "song 01", "--words", "calm"], 2, "which has no --words"),
+        (["song 00", "--to", "song 01", "--curve", "jazz:rise"], 2, "which has no --curve"),
+        (["song 00", "--to", "song 01", "--minutes", "9"], 2, "which has no --minutes"),
+        (["song 00", "--steps", "3"], 2, "name its last song by --to"),
     ],
 )
 def test_a_mistake_is_one_clear_line_and_writes_nothing(
     in_library, music, arguments, code, message
 ):
     before = files_in(music)
-    found, out, err = in_library("path", *arguments)
+    found, out, err = in_library("playlist", *arguments)
     assert found == code, err
     assert message in err
     assert out == ""

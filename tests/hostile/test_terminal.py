@@ -132,11 +132,15 @@ CASES = {
         ("m.parquet", "2", "-o", f"parts {ODD}", "-j1"),
         (ABSENT, "1", "-o", "p"),
     ],
-    "similar": [(IDS[0], "--why"), (IDS[0], "--json", "--why"), (IDS[0], "--m3u8", "-"), (LINES,)],
+    "similar": [
+        *((IDS[0], "--why"), (IDS[0], "--json", "--why"), (IDS[0], "--m3u8", "-"), (LINES,)),
+        *(("-o", f"n{ODD}.parquet", "--json"), ("-o", "n.parquet", "-v", ABSENT)),
+    ],
     "find": [("piano", "-v", ABSENT), (LINES,), ("piano", LINES, "--json")],
-    "neighbours": [("-o", f"n{ODD}.parquet", "--json"), ("-o", "n.parquet", "-v", ABSENT)],
-    "path": [(IDS[0], IDS[1], "--why"), (IDS[0], IDS[1], "--json"), (IDS[0], LINES)],
     "playlist": [
+        (IDS[0], "--to", IDS[1], "--why"),
+        (IDS[0], "--to", IDS[1], "--json"),
+        (IDS[0], "--to", LINES),
         (IDS[0], "-m", "1", "--why"),
         (IDS[0], "--json"),
         (IDS[0], "--m3u8", f"l{ODD}.m3u8"),

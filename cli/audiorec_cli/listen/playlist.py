@@ -1,9 +1,12 @@
-"""``audiorec playlist SEED...``: make a playlist of given length near some songs."""
+"""``audiorec playlist SEED...``: make a playlist near some songs, or a path from one to another."""
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from audiorec.search.questions import PlaylistQuestion
+from audiorec.errors import InputError
+from audiorec.options import chooses
+from audiorec.search.questions import STEPS, PathQuestion, PlaylistQuestion
 from audiorec_cli.shared.console import duration
 from audiorec_cli.shared.heads import StoreHeadOption, chosen_heads
 from audiorec_cli.shared.inputs import VectorsOption, open_vectors
@@ -17,13 +20,18 @@ from audiorec_cli.shared.song_lists import (
 )
 
 if TYPE_CHECKING:
-    from audiorec.playlists.answers import PlaylistOfSongs
+    from audiorec.playlists.answers import PathOfSongs, PlaylistOfSongs
 
 COLUMNS = ("start", "song_id", "artist", "title", "length")
+PATH_COLUMNS = ("place", "position", "song_id", "artist", "title", "length")
 
 
 def playlist(
     songs: SeedsArgument = None,
+    to: Annotated[
+        str | None, chooses(metavar="SONG", help="End at this song: a smooth path.")
+    ] = None,
+    steps: Annotated[int | None, STEPS] = None,
     listed: FromOption = None,
     vectors: VectorsOption = None,
     head: StoreHeadOption = None,
@@ -36,18 +44,45 @@ def playlist(
     It starts with the songs given, unless a --curve places them elsewhere. Its length is within
     half a minute of --minutes, or 1 % if that is more. With --words no song is needed.
 
+    With --to it is a path from the one song given to another, of 8 songs between them unless
+    --steps says otherwise. The position, which is the similarity to the last song minus that to the
+    first, rises with every step. Among such paths, the one with the smallest largest step is
+    chosen.
+
     Examples
     --------
     audiorec playlist jazz-vibraphone.mp3 blues-band.mp3 --m3u8 hour.m3u8
-    audiorec playlist jazz-vibraphone.mp3 --curve metal:rise --json
-    audiorec playlist --words "calm piano, no drums" --minutes 45
+    audiorec playlist --words "calm piano" --minutes 45 --curve metal:rise
+    audiorec playlist jazz-vibraphone.mp3 --to death-metal-band.ogg --steps 4
     """
     form.check()
-    store = open_vectors(vectors, empty=False, by=asked.by)
     seeds = seed_names(songs, listed)
-    found = store.ask(replace(asked, seeds=seeds, heads=chosen_heads(head)))
-    form.show(found, lambda: _print(found))
+    if to is None and steps is not None:
+        raise InputError("--steps is for a path: name its last song by --to")
+    question = replace(asked, seeds=seeds, heads=chosen_heads(head))
+    way = None if to is None else _way(question, seeds, to, steps)
+    store = open_vectors(vectors, empty=False, by=asked.by)
+    if way is None:
+        found = store.ask(question)
+        form.show(found, lambda: _print(found))
+    else:
+        path = store.ask(way)
+        form.show(path, lambda: _print_path(path))
     hint_once(store, asked.by, silent=form.json)
+
+
+def _way(asked: PlaylistQuestion, seeds: Sequence[str], to: str, steps: int | None) -> PathQuestion:
+    """Return the question for a path; refuse what only a playlist without an end has."""
+    path = PathQuestion(
+        seeds=(*seeds, to), by=asked.by, choice=asked.choice, heads=asked.heads, why=asked.why
+    )
+    if len(seeds) != 1:
+        raise InputError(f"--to makes a path from one song to another: name one, got {len(seeds)}")
+    plain = PlaylistQuestion()
+    for name in ("minutes", "curve", "words"):
+        if getattr(asked, name) != getattr(plain, name):
+            raise InputError(f"--to makes a path, which has no --{name}; its length is --steps")
+    return path if steps is None else replace(path, steps=steps)
 
 
 def _print(found: "PlaylistOfSongs") -> None:
@@ -65,3 +100,16 @@ def _print(found: "PlaylistOfSongs") -> None:
     columns = (*COLUMNS, *found.curve_scores)
     why = found.asked.question.why
     print_songs(columns, rows, found.beside, why=why, title=title)
+
+
+def _print_path(found: "PathOfSongs") -> None:
+    rows = [
+        (
+            *(place, float(found.path.position[place])),
+            *(row["song_id"], row["artist"], row["title"], duration(float(row["duration_s"]))),
+        )
+        for place, row in enumerate(found.songs)
+    ]
+    start, end = (seed.name for seed in found.asked.seeds)
+    title = f"from {start} to {end}, by {found.by}"
+    print_songs(PATH_COLUMNS, rows, found.beside, why=found.asked.question.why, title=title)

@@ -10,7 +10,9 @@ COMMANDS = {
     ("interactions",): "listening check",
     ("analyze",): "listening correlate",
     ("simulate",): "listening simulate",
-    ("similar", "--all"): "neighbours",
+    ("similar", "--all"): "similar --out FILE",
+    ("neighbours",): "similar --out FILE",
+    ("path",): "playlist A --to B",
     ("extract", "--attributes"): "extract (they are written unless --vector-only is given)",
     ("extract", "--shard"): "shards MANIFEST I/N",
     ("extract", "--shards"): "shards MANIFEST N",
@@ -54,7 +56,6 @@ COMMANDS = {
     ("similar", "--mean"): "similar (each of several songs gets its share)",
     ("playlist", "--mean"): "playlist (each of several songs gets its share)",
     ("playlists", "--seed"): "playlists (the same library gives the same lists)",
-    ("neighbours", "--include-non-music"): "neighbours --also non-music",
     ("store", "verify", "--max-problems"): "store verify (it lists the first 1,000)",
     ("store", "export", "--table"): "store export --format duckdb (the table is called songs)",
     ("runs", "--last"): "runs (it lists the newest 50)",
@@ -83,10 +84,8 @@ COMMANDS = {
     ("cold-start", "songs", "--features"): "cold-start songs (tastes are written)",
 }
 # Old options of several commands, and what replaces them.
-SEARCHES = tuple(
-    (name,) for name in ("similar", "neighbours", "path", "playlist", "playlists", "plot")
-)
-SONG_LISTS = (("similar",), ("path",), ("playlist",), ("playlists",))
+SEARCHES = (("similar",), ("playlist",), ("playlists",), ("plot",))
+SONG_LISTS = (("similar",), ("playlist",), ("playlists",))
 EVERY: tuple[tuple[tuple[tuple[str, ...], ...], dict[tuple[str, ...], str]], ...] = (
     (
         SEARCHES,

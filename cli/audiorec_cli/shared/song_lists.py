@@ -58,7 +58,7 @@ def _lines(listed: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListForm:
-    """Output forms of a list of songs: options of similar, path and playlist."""
+    """Output forms of a list of songs: options of find, similar and playlist."""
 
     json: JsonOption = False
     m3u8: Annotated[Path | None, writes("--m3u8", help="Write a playlist; -: stdout.")] = None

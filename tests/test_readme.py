@@ -38,7 +38,7 @@ SAID = {  # by a command: what its reader is told
         "2 of 5 new songs are speech, noise, silence or jingles (birds.ogg, death-metal-band.ogg)",
         "lists: audience.parquet",
     ],
-    "playlist": ["songs written to rise.m3u8"],
+    "playlist vibe-ace.opus": ["songs written to rise.m3u8"],
     "store verify": ["good: 36 rows of demo/vecs.parquet"],
     "recommend": ["for sim-0000001"],
 }

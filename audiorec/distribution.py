@@ -6,6 +6,7 @@ what is read here is the metadata of the installed distribution.
 """
 
 import re
+from functools import cache
 
 NAME = "audiorec-music"
 IMPORTED_AS = "audiorec"
@@ -29,6 +30,7 @@ def own_version() -> str:
     return version_of(IMPORTED_AS)
 
 
+@cache  # the metadata of a distribution is parsed anew each time
 def created_by() -> str:
     """Return program and version, as files name what wrote them."""
     return f"{IMPORTED_AS} {own_version()}"

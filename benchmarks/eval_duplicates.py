@@ -266,7 +266,7 @@ def repeated(store: Library, path: Path, songs: int) -> Library:
     embedding *= 1 + 0.3 * rng.standard_normal(embedding.shape, np.float32)
     columns = {
         "song_id": pa.array([f"{n:07}" for n in range(songs)]),
-        "content_hash": pa.array([f"{n + 1:032x}" for n in range(songs)]),
+        "content_hash": pa.array([rng.bytes(16).hex() for _ in range(songs)]),
         "title": pa.array([f"Song {n} (remastered)" for n in range(songs)]),
         "artist": pa.array([f"Artist {n}" for n in rng.integers(0, ARTISTS, songs)]),
         "duration_s": pa.array(np.clip(rng.normal(230, 70, songs), 30, 900), pa.float32()),

@@ -387,15 +387,15 @@ class DigestWriter:
 
 
 @contextmanager
-def digest_writer(path: Path, schema: Any, *, texts: list[str]) -> Iterator[DigestWriter]:
+def digest_writer(
+    path: Path, schema: Any, *, texts: list[str], **options: Any
+) -> Iterator[DigestWriter]:
     """Write a Parquet file with checksums, digests and a seal.
 
-    The columns in `texts` are dictionary-encoded.
+    The columns in `texts` are dictionary-encoded; `options` replace those of `WRITING`.
     """
-    floats = float_leaves(schema)
-    with pq.ParquetWriter(
-        path, schema, use_dictionary=texts, use_byte_stream_split=floats, **WRITING
-    ) as writer:
+    columns = {"use_dictionary": texts, "use_byte_stream_split": float_leaves(schema)}
+    with pq.ParquetWriter(path, schema, **(WRITING | columns | options)) as writer:
         digesting = DigestWriter(writer, schema)
         yield digesting
         about = json.dumps(digesting.digests.to_dict(), sort_keys=True)
@@ -404,16 +404,19 @@ def digest_writer(path: Path, schema: Any, *, texts: list[str]) -> Iterator[Dige
 
 
 @contextmanager
-def table_writer(path: Path, schema: Any) -> Iterator[DigestWriter]:
+def table_writer(path: Path, schema: Any, **options: Any) -> Iterator[DigestWriter]:
     """Yield a writer whose file replaces `path` at the end, unless the body raises."""
     texts = [field.name for field in schema if pa.types.is_string(field.type)]
-    with replaced(path) as temporary, digest_writer(temporary, schema, texts=texts) as writer:
+    with (
+        replaced(path) as temporary,
+        digest_writer(temporary, schema, texts=texts, **options) as writer,
+    ):
         yield writer
 
 
-def write_plain(path: Path, table: Any) -> None:
-    """Write a table and its metadata as one Parquet file, atomically."""
-    with table_writer(path, table.schema) as writer:
+def write_plain(path: Path, table: Any, **options: Any) -> None:
+    """Write a table and its metadata as one Parquet file, atomically; options as `WRITING`."""
+    with table_writer(path, table.schema, **options) as writer:
         writer.write_table(table, row_group_size=GROUP_ROWS)
 
 

@@ -230,9 +230,11 @@ class LinksFile(NamedTuple):
         audio, is_link = view(columns[0], np.int64), booleans(pc.is_valid(columns[2]))
         other, distance = (column.drop_null() for column in columns[2:])
         ends = np.column_stack([audio[is_link], view(other, np.int64)])
-        order = np.argsort(audio[~is_link], kind="stable")
-        by_sound = booleans(columns[1])[~is_link][order]
-        return cls(about, audio[~is_link][order], by_sound, _Linked(ends, floats(distance)))
+        audio, by_sound = audio[~is_link], booleans(columns[1])[~is_link]
+        if (audio[1:] < audio[:-1]).any():  # of the first format
+            order = np.argsort(audio)
+            audio, by_sound = audio[order], by_sound[order]
+        return cls(about, audio, by_sound, _Linked(ends, floats(distance)))
 
 
 def _numbered(hashes: Any, by: Any, others: Any, distance: Any) -> list[Any]:
@@ -260,10 +262,16 @@ class _Audio(NamedTuple):
         rows = np.minimum.reduceat(order, starts) if len(starts) else order
         return cls(numbers[starts], rows.astype(np.int64), by_sound[rows])
 
+    def of_part(self, part: BoolArray) -> "_Audio":
+        """Return some of them."""
+        return _Audio(*(values[part] for values in self))
+
     def compared_in(self, kept: LinksFile | None) -> BoolArray:
         """Return which were compared as they would be today: (n,), bool."""
         if kept is None or not len(kept.audio):
             return np.zeros(len(self.numbers), np.bool_)
+        if np.array_equal(kept.audio, self.numbers):  # no need to search for each
+            return kept.by_sound == self.by_sound
         places = np.searchsorted(kept.audio, self.numbers).clip(max=len(kept.audio) - 1)
         same: BoolArray = kept.audio[places] == self.numbers
         same &= kept.by_sound[places] == self.by_sound
@@ -323,8 +331,9 @@ def _write(vectors: Path, metadata: StoreMetadata, audio: _Audio, links: _Linked
         ),
     ]
     schema = SCHEMA.with_metadata({METADATA_KEY: json.dumps(about).encode()})
-    with write_errors(path):
-        write_plain(path, pa.Table.from_arrays(columns, schema=schema))
+    table = pa.Table.from_arrays(columns, schema=schema)
+    with write_errors(path):  # numbers as good as random, and nulls: nothing to compress
+        write_plain(path, table, compression="none", write_statistics=False)
 
 
 class Newcomers:
@@ -353,7 +362,7 @@ class Newcomers:
             self._numbers.append(numbers)
             self._by_sound.append(usable)
             if songs is not None:
-                near, meet = songs.near(batch, numbers, np.flatnonzero(usable))
+                near, meet = songs.near(batch, numbers, usable)
                 self._kept += [batch.take(integers(near))] if len(near) else []
                 self._meet |= meet
             yield batch
@@ -364,8 +373,14 @@ class Newcomers:
             return None
         audio = _Audio.of(np.concatenate(self._numbers), np.concatenate(self._by_sound))
         before = _usable(self._vectors, self._metadata)
-        known = audio.compared_in(before)
-        if before is None or not np.isin(audio.numbers[~known], self._new).all():
+        if before is None:
+            return None
+        new = np.zeros(len(audio.numbers), np.bool_)
+        new[np.searchsorted(audio.numbers, self._new).clip(max=len(new) - 1)] = True
+        known = np.empty_like(new)
+        for part in (new, ~new):
+            known[part] = audio.of_part(part).compared_in(before)
+        if not (known | new).all():
             return None
         if known.all() and len(before.audio) == len(known):
             return 0
@@ -404,14 +419,15 @@ class _Compared(NamedTuple):
         numbers = numbers_of(new.column("content_hash"))[rows]
         return cls(numbers, _seconds(new)[rows], sound, embedding, path)
 
-    def near(self, batch: Any, numbers: Int64Array, rows: Int64Array) -> tuple[Int64Array, bool]:
-        """Return which rows of a batch may be copies of the new songs, or are these.
+    def near(self, batch: Any, numbers: Int64Array, usable: BoolArray) -> tuple[Int64Array, bool]:
+        """Return which usable rows of a batch may be copies of the new songs, or are these.
 
         And whether any of them is not just the new song itself.
         """
-        seconds = _seconds(batch)[rows]
-        first = np.searchsorted(self.seconds, seconds - SHIFT_S, side="left")
-        rows = rows[first < np.searchsorted(self.seconds, seconds + SHIFT_S, side="right")]
+        seconds = _seconds(batch)
+        longer = np.searchsorted(self.seconds, seconds - SHIFT_S)  # the next of the new songs
+        usable = usable & (np.append(self.seconds, np.inf)[longer] <= seconds + SHIFT_S)
+        rows = np.flatnonzero(usable)
         sound = _lists(batch, rows, "sound", self.sound.shape[1], self.path)
         similar = sound @ self.sound.T >= 1 - NAMED_SOUND - ROUNDING
         rows, similar = rows[similar.any(axis=1)], similar[similar.any(axis=1)]

@@ -264,15 +264,15 @@ class _Audio(NamedTuple):
 
     def of_part(self, part: BoolArray) -> "_Audio":
         """Return some of them."""
-        return _Audio(*(values[part] for values in self))
+        return _Audio(self.numbers[part], self.rows[part], self.by_sound[part])
 
     def compared_in(self, kept: LinksFile | None) -> BoolArray:
         """Return which were compared as they would be today: (n,), bool."""
         if kept is None or not len(kept.audio):
             return np.zeros(len(self.numbers), np.bool_)
-        if np.array_equal(kept.audio, self.numbers):  # no need to search for each
-            return kept.by_sound == self.by_sound
-        places = np.searchsorted(kept.audio, self.numbers).clip(max=len(kept.audio) - 1)
+        places: Any = slice(None)
+        if not np.array_equal(kept.audio, self.numbers):  # else there is nothing to search for
+            places = np.searchsorted(kept.audio, self.numbers).clip(max=len(kept.audio) - 1)
         same: BoolArray = kept.audio[places] == self.numbers
         same &= kept.by_sound[places] == self.by_sound
         return same
@@ -375,8 +375,7 @@ class Newcomers:
         before = _usable(self._vectors, self._metadata)
         if before is None:
             return None
-        new = np.zeros(len(audio.numbers), np.bool_)
-        new[np.searchsorted(audio.numbers, self._new).clip(max=len(new) - 1)] = True
+        new = np.isin(audio.numbers, self._new)
         known = np.empty_like(new)
         for part in (new, ~new):
             known[part] = audio.of_part(part).compared_in(before)

@@ -108,6 +108,29 @@ def test_where_more_is_unknown_than_the_new_songs_the_store_is_read(tmp_path):
     assert update_links(path, Newcomers(path)) == 0  # nothing passed: nothing was written
 
 
+def test_a_known_song_beside_a_new_one_and_one_that_went_need_no_reading(tmp_path, monkeypatch):
+    made = [(*song(name, series(0)), recording(0, off=0.01, of=n)) for n, name in enumerate("abcd")]
+    update_links(write(tmp_path, made[:3]))
+    path = write(tmp_path, made[1:])
+    newcomers = pass_by(path, ["b", "d"])
+    with monkeypatch.context() as patch:
+        patch.setattr(links, "_audio_of", _only_scratch(path))
+        assert update_links(path, newcomers) == 1
+    assert known(path)[0].keys() == {("b", "c"), ("b", "d"), ("c", "d")}
+    assert len(LinksFile.read(links_path(path)).audio) == 3
+
+
+def test_an_unknown_song_beside_a_new_one_that_was_not_written_is_compared(tmp_path):
+    made = [(*song(name, series(0)), recording(0, off=0.01, of=n)) for n, name in enumerate("abc")]
+    path = write(tmp_path, made)
+    newcomers = pass_by(path, ["c"])
+    update_links(write(tmp_path, made[:1]))
+    newcomers._new = newcomers._new + 1  # another audio, which no row has
+    path = write(tmp_path, made)
+    assert update_links(path, newcomers) == 2
+    assert known(path)[0].keys() == {("a", "b"), ("a", "c"), ("b", "c")}
+
+
 def test_songs_that_go_are_forgotten_in_passing(tmp_path):
     made = [(*song(name, series(0)), recording(0, off=0.01, of=n)) for n, name in enumerate("abc")]
     path = write(tmp_path, made)

@@ -21,7 +21,7 @@ import numpy as np
 
 from audiorec import open_store
 from audiorec.library.library import Library
-from audiorec.playlists.clusters import (
+from audiorec.playlists.library_lists import (
     NEW,
     Sizes,
     bound_sizes,

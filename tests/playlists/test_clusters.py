@@ -1,4 +1,4 @@
-"""`audiorec.playlists.clusters`: sizes within bounds, the same groups from night to night."""
+"""`audiorec.playlists.library_lists`: sizes within bounds, the same groups from night to night."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from needs import needs
 
 from audiorec.errors import InputError, MissingExtraError
-from audiorec.playlists.clusters import (
+from audiorec.playlists.library_lists import (
     NEW,
     Sizes,
     bound_sizes,

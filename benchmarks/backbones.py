@@ -40,8 +40,9 @@ from scipy.signal.windows import hann
 
 from audiorec.audio.decode import waveform
 from audiorec.audio.segment import segments
-from audiorec.extraction.backbones import add_backbone, extractor_config
+from audiorec.extraction.backbones import add_backbone
 from audiorec.extraction.catalogue import find_songs
+from audiorec.extraction.pipeline import extractor_config
 from audiorec.extraction.run import RunOptions, make_outputs, run
 from audiorec.files.own_files import ENVIRONMENT
 from audiorec.library.library import Library

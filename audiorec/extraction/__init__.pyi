@@ -3,7 +3,6 @@ from audiorec.extraction import watch as watch
 from audiorec.extraction.backbones import BACKBONES as BACKBONES
 from audiorec.extraction.backbones import add_backbone as add_backbone
 from audiorec.extraction.backbones import extractor_by_id as extractor_by_id
-from audiorec.extraction.backbones import extractor_config as extractor_config
 from audiorec.extraction.backbones import packaged as packaged
 from audiorec.extraction.catalogue import Naming as Naming
 from audiorec.extraction.catalogue import Source as Source
@@ -19,6 +18,7 @@ from audiorec.extraction.manifest import write_manifest as write_manifest
 from audiorec.extraction.pipeline import Extractor as Extractor
 from audiorec.extraction.pipeline import ExtractorConfig as ExtractorConfig
 from audiorec.extraction.pipeline import Song as Song
+from audiorec.extraction.pipeline import extractor_config as extractor_config
 from audiorec.extraction.plan import Plan as Plan
 from audiorec.extraction.plan import estimate as estimate
 from audiorec.extraction.reader import Reader as Reader

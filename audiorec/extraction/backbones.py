@@ -10,11 +10,10 @@ its front end; it is stored only if its outputs match the spec.
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -30,13 +29,10 @@ from audiorec.tagger.added import (
     Graph,
     added_names,
     backbones_folder,
-    find_added,
     write_added,
 )
 from audiorec.tagger.backbone_spec import BackboneSpec, Role, read_spec
-from audiorec.tagger.heads import Head
 from audiorec.tagger.onnx_file import MAX_MODEL_BYTES
-from audiorec.tagger.weights import WEIGHTS
 from audiorec.types import FloatArray
 
 BACKBONES = Registry("audiorec.backbones", "backbone")
@@ -138,42 +134,6 @@ def check_handler(stated: BackboneSpec) -> Callable[[str], ModelAnswer]:
     return check
 
 
-def extractor_config(
-    heads: Sequence[Path] = (),
-    backbone: str | None = None,
-    *,
-    hop_s: float | None = None,
-    **own: Any,
-) -> ExtractorConfig:
-    """Return an extractor configuration for the given heads and backbone.
-
-    Parameters
-    ----------
-    heads : sequence of path
-        Head files; empty for the two shipped heads, or for a network's own scores.
-    backbone : str, optional
-        Name or folder of an added network; by default the one that the heads were trained on.
-    hop_s : float, optional
-        Seconds between segments; by default that of the front end.
-    own
-        Other fields of `ExtractorConfig`.
-
-    Raises
-    ------
-    WeightsError
-        If there is no such network, or a head cannot be read.
-    """
-    if backbone is None:
-        needed = {name for path in heads for name in Head.load(path).backbones} - WEIGHTS.keys()
-        backbone = min(needed, default=None)
-    added = None if backbone is None else find_added(backbone)
-    spec = ExtractorConfig().spec if added is None else added.stated.features
-    if hop_s is not None:
-        spec = replace_hop(spec, hop_s)
-    folder = None if added is None else added.folder
-    return ExtractorConfig(heads=tuple(heads), backbone=folder, spec=spec, **own)
-
-
 def extractor_by_id(extractor_id: str, spec: FeatureSpec) -> ExtractorConfig | None:
     """Return the extractor configuration with an id; None if there is none on this machine.
 
@@ -186,11 +146,6 @@ def extractor_by_id(extractor_id: str, spec: FeatureSpec) -> ExtractorConfig | N
             if Extractor(config).extractor_id == extractor_id:
                 return config
     return None
-
-
-def replace_hop(spec: FeatureSpec, hop_s: float) -> FeatureSpec:
-    """Return a copy of a spec with another hop, in seconds."""
-    return replace(spec, segment=replace(spec.segment, hop_s=hop_s))
 
 
 def _model(path: Path) -> bytes:

@@ -44,8 +44,6 @@ from audiorec.columns import StoreColumns
 from audiorec.errors import InputError, MissingFileError, StoreError
 from audiorec.files.storage import within_int64
 from audiorec.files.user_files import csv_rows, input_errors, table_rows
-from audiorec.store.parquet import open_checked
-from audiorec.store.schema import Kind
 
 AUDIO_EXTENSIONS = frozenset(
     ".mp3 .flac .wav .wave .aif .aiff .aifc .ogg .oga .opus .m4a .m4b .aac .mp2 .caf .rf64 "
@@ -446,6 +444,9 @@ def known_names(vectors: Path, tag: str) -> dict[Place, str | None]:
     """Return a store's values of a tag by place; empty if the store cannot be read."""
     if tag not in STORED_TAGS:
         return {}
+    from audiorec.store.parquet import open_checked  # needs Arrow; files alone do not
+    from audiorec.store.schema import Kind
+
     try:
         file = open_checked(vectors, Kind.VECTORS)
         table = file.read(["uri", "size", "mtime_ns", tag])

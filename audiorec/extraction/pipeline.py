@@ -9,7 +9,7 @@ is decoded twice. An `Extractor` holds the loaded networks; create one and reuse
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache, cached_property
 from itertools import islice
 from pathlib import Path
@@ -35,6 +35,7 @@ from audiorec.types import AnyFeatures, AudioInfo, Float64Array, FloatArray, Num
 
 if TYPE_CHECKING:  # a worker needs no Arrow, which takes 24 MB
     from audiorec.store.schema import StoreMetadata
+    from audiorec.tagger.reading import Reading
 
 R = TypeVar("R")
 
@@ -53,7 +54,7 @@ class ExtractorConfig:
         scores of `backbone`.
     backbone : path or None
         The folder of an added network (`audiorec.tagger.added`) to use instead of the shipped
-        ones; `spec` is then its front end. `backbones.extractor_config` finds both by name.
+        ones; `spec` is then its front end. `extractor_config` finds both by name.
     engine, device, batch_size
         Affect speed only; no score changes by more than 1e-5. Batches are counted in segments.
     max_duration_s : float
@@ -77,6 +78,43 @@ class ExtractorConfig:
     def segments_at_once(self) -> int:
         """Number of segments per batch."""
         return self.batch_size or (BATCH_SIZE if self.device == "cpu" else DEVICE_BATCH_SIZE)
+
+
+def extractor_config(
+    heads: Sequence[Path] = (),
+    backbone: str | None = None,
+    *,
+    hop_s: float | None = None,
+    **own: Any,
+) -> ExtractorConfig:
+    """Return an extractor configuration for the given heads and backbone.
+
+    Parameters
+    ----------
+    heads : sequence of path
+        Head files; empty for the two shipped heads, or for a network's own scores.
+    backbone : str, optional
+        Name or folder of an added network; by default the one that the heads were trained on.
+    hop_s : float, optional
+        Seconds between segments; by default that of the front end.
+    own
+        Other fields of `ExtractorConfig`.
+
+    Raises
+    ------
+    WeightsError
+        If there is no such network, or a head cannot be read.
+    """
+    added = None
+    if heads or backbone is not None:
+        from audiorec.tagger.added import network_of
+
+        added = network_of(heads, backbone)
+    spec = ExtractorConfig().spec if added is None else added.stated.features
+    if hop_s is not None:
+        spec = replace(spec, segment=replace(spec.segment, hop_s=hop_s))
+    folder = None if added is None else added.folder
+    return ExtractorConfig(heads=tuple(heads), backbone=folder, spec=spec, **own)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +152,20 @@ class Song:
     attributes: Mapping[str, Any] = field(default_factory=dict)
     lists: Mapping[str, Numbers] = field(default_factory=dict)
     cpu_s: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def reading(self) -> "Reading":
+        """The song's labels; without `lists` its genre is that of its scores, and not clear."""
+        from audiorec.tagger.genre_names import tagged_genre
+        from audiorec.tagger.reading import read_scores
+        from audiorec.tagger.song_labels import SongLabels
+
+        labels, label = SongLabels.shipped(), None
+        if labels.fits(self.series.classes) and "heard_tags" in self.lists:
+            found = labels.of(self.lists["embedding"][None], self.lists["heard_tags"][None])
+            label = labels.label(found.heard_long(np.array([len(self.series)])), 0)
+        tagged = tagged_genre(self.tags.genre)
+        return read_scores(self.series, self.info.status, label=label, tagged=tagged)
 
 
 class _Sounding(NamedTuple):

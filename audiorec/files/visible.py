@@ -12,6 +12,7 @@ need.
 Small tables as text for a terminal and as HTML for a notebook.
 
     columns, rows ──text_table──▶ str          ──html_table──▶ HTML
+    `TableView`   ──.text───────▶ the first rows, with title and notes   ──.html──▶ the same
 
 Every text goes through `audiorec.files.visible`, and in HTML also through `html.escape`, since ids
 and tags are untrusted.
@@ -21,7 +22,9 @@ import json
 import math
 import re
 import unicodedata
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from numbers import Integral, Number, Real
 from typing import Any
 
@@ -140,6 +143,44 @@ def html_table(
     )
     title = f"<caption>{_escaped(caption)}</caption>" if caption else ""
     return f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+@dataclass(frozen=True, slots=True)
+class TableView:
+    """The first rows of a table: of how many, under which title, with which notes."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[object]]
+    count: int
+    notes: Sequence[str] = ()
+
+    def text(self) -> str:
+        """Return title, table and notes, as lines of text."""
+        table = [text_table(self.columns, self.rows)] if self.rows else []
+        more = self.count - len(self.rows)
+        cut = [f"… {more} more"] if more > 0 else []
+        return "\n".join([self.title, *table, *cut, *map(visible, self.notes)])
+
+    def html(self) -> str:
+        """Return the same as an HTML table, with the notes in its caption."""
+        cut = f", the first {len(self.rows)}" if self.count > len(self.rows) else ""
+        caption = "; ".join([self.title + cut, *self.notes])
+        return html_table(self.columns, self.rows, caption=caption)
+
+
+class ShownAsTable(ABC):
+    """What a console and a notebook show as a table."""
+
+    @abstractmethod
+    def _view(self) -> TableView:
+        """Return what is shown."""
+
+    def __repr__(self) -> str:
+        return self._view().text()
+
+    def _repr_html_(self) -> str:
+        return self._view().html()
 
 
 def cell_text(value: object) -> str:

@@ -18,9 +18,8 @@ import numpy.typing as npt
 from audiorec.columns import StoreColumns
 from audiorec.errors import InputError
 from audiorec.evaluation.classification import Report, by_song, report
-from audiorec.extraction.backbones import extractor_config
 from audiorec.extraction.catalogue import Source, find_songs, make_source
-from audiorec.extraction.pipeline import Extractor
+from audiorec.extraction.pipeline import Extractor, extractor_config
 from audiorec.extraction.run import RunOptions, make_outputs, run
 from audiorec.files.user_files import table_rows
 from audiorec.labelling.train import HeadRecipe, TrainedHead, train_head

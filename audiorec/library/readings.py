@@ -21,10 +21,9 @@ import pyarrow.compute as pc
 
 from audiorec.columns import StoreColumns
 from audiorec.errors import AudiorecError, InputError, SongError
-from audiorec.files.arrow import floats, matrix
+from audiorec.files.arrow import floats, matrix, string_array
 from audiorec.files.frames import pandas_frame
-from audiorec.files.visible import html_table, text_table
-from audiorec.library.seeds import unchanged_rows
+from audiorec.files.visible import ShownAsTable, TableView
 from audiorec.search.stored_labels import stored_labels
 from audiorec.store.features import SeriesFile, open_series
 from audiorec.store.inventory import USUAL_NAMES
@@ -36,7 +35,6 @@ from audiorec.tagger.reading import (
     GENRE,
     Reading,
     read_means,
-    read_scores,
     typical_part,
     voiced_share,
 )
@@ -46,7 +44,6 @@ from audiorec.types import Int64Array, ScoreSeries, Status
 
 if TYPE_CHECKING:
     from audiorec.extraction.catalogue import Source
-    from audiorec.extraction.pipeline import Song
 
 BLOCK_ROWS = 1_024  # songs whose score series are held in memory
 
@@ -111,21 +108,27 @@ def each_reading(
             )
 
 
-def reading_of(song: "Song") -> Reading:
-    """Return the reading of a decoded song.
+def unchanged_rows(store: VectorStore, files: "Sequence[Source]") -> list[int | None]:
+    """Return each file's store row; None for files that are unknown or have changed.
 
-    Parameters
-    ----------
-    song : Song
-        Of an extractor with ``sound``; without, its genre is that of its scores, and not clear.
+    Examples
+    --------
+    >>> from audiorec.extraction.catalogue import make_source
+    >>> store = VectorStore.open("fixtures/formats/vecs-v1.parquet")
+    >>> unchanged_rows(store, [make_source("fixtures/audio/clicks-short.wav", "clicks")])
+    [None]
     """
-    labels, lists = SongLabels.shipped(), song.lists
-    label = None
-    if labels.fits(song.series.classes) and "heard_tags" in lists:
-        found = labels.of(lists["embedding"][None], lists["heard_tags"][None])
-        label = labels.label(found.heard_long(np.array([len(song.series)])), 0)
-    tagged = tagged_genre(song.tags.genre)
-    return read_scores(song.series, song.info.status, label=label, tagged=tagged)
+    if not len(store) or not files:
+        return [None] * len(files)
+    uris = store.column("uri").combine_chunks()
+    found = pc.index_in(string_array([file.uri for file in files]), value_set=uris).to_pylist()
+    rows = sorted({row for row in found if row is not None})
+    stored = zip(rows, store.rows(rows), strict=True) if rows else ()
+    stamps = {row: (song["size"], song["mtime_ns"]) for row, song in stored}
+    return [
+        row if row is not None and stamps[row] == (file.size, file.mtime_ns) else None
+        for row, file in zip(found, files, strict=True)
+    ]
 
 
 def scores_beside(store: VectorStore) -> tuple[SeriesFile | None, str]:
@@ -192,7 +195,7 @@ def stored_tags(store: VectorStore, song_id: str) -> tuple[ScoreSeries | None, s
 MOST_ROWS = 20  # rows per table; further rows are only counted
 
 
-class Readings(dict[str, Reading]):
+class Readings(ShownAsTable, dict[str, Reading]):
     """A mapping of song ids to readings.
 
     Attributes
@@ -225,32 +228,17 @@ class Readings(dict[str, Reading]):
                 columns.setdefault(name, []).append(value)
         return pandas_frame(columns, index=(StoreColumns.ID, list(self)))
 
-    def __repr__(self) -> str:
-        names, rows = self._table()
-        lines = [
-            f"{len(self)} song{'s' * (len(self) != 1)}",
-            *([text_table(names, rows)] if rows else []),
-        ]
-        if len(self) > len(rows):
-            lines.append(f"… {len(self) - len(rows)} more")
-        if self.failed:
-            n = len(self.failed)
-            lines.append(f"{n} file{'s' * (n != 1)} could not be used, see .failed")
-        return "\n".join(lines)
-
-    def _repr_html_(self) -> str:
-        names, rows = self._table()
-        more = f", the first {len(rows)}" if len(self) > len(rows) else ""
-        failed = f", {len(self.failed)} could not be used" if self.failed else ""
-        return html_table(names, rows, caption=f"{len(self)} songs{more}{failed}")
-
-    def _table(self) -> tuple[tuple[str, ...], list[tuple[object, ...]]]:
-        rows, names = [], [StoreColumns.ID]
+    def _view(self) -> TableView:
+        names: tuple[str, ...] = (StoreColumns.ID,)
+        rows: list[tuple[object, ...]] = []
         for song_id, reading in [*self.items()][:MOST_ROWS]:
             columns = _columns(reading)
-            names = [StoreColumns.ID, *columns]
+            names = (StoreColumns.ID, *columns)
             rows.append((song_id, *columns.values()))
-        return tuple(names), rows
+        n, lost = len(self), len(self.failed)
+        title = f"{n} song{'s' * (n != 1)}"
+        notes = [f"{lost} file{'s' * (lost != 1)} could not be used, see .failed"] if lost else []
+        return TableView(title, names, rows, n, notes)
 
 
 def classify(
@@ -323,8 +311,7 @@ def _read(
     sources: "Sequence[Source]", store: VectorStore | None, heads: tuple[Path, ...], jobs: int
 ) -> "Iterator[Reading | SongError]":
     """Yield the result for each file: from the store if its file is unchanged, else by decoding."""
-    from audiorec.extraction.backbones import extractor_config
-    from audiorec.extraction.pipeline import Extractor
+    from audiorec.extraction.pipeline import Extractor, extractor_config
     from audiorec.extraction.reader import song_reader
 
     config = extractor_config(heads)
@@ -342,7 +329,7 @@ def _read(
             if isinstance(song, (SongError, Reading)):
                 yield song
             else:
-                yield reading_of(song)
+                yield song.reading
 
 
 def _columns(reading: Reading) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from audiorec.columns import StoreColumns
 from audiorec.errors import InputError
 from audiorec.files.arrow import integers
 from audiorec.files.frames import pandas_frame
-from audiorec.files.visible import clock, html_table, text_table, visible
+from audiorec.files.visible import ShownAsTable, TableView, clock
 from audiorec.playlists.beside import Beside, Wished
 from audiorec.playlists.curves import deviations, read_curves
 from audiorec.playlists.m3u8 import PlaylistEntry, write_m3u8
@@ -40,36 +40,6 @@ from audiorec.types import Float64Array, FloatArray, Int64Array, Numbers
 
 TIMES = {"start_s": "start", "duration_s": "length"}  # shown as clock times, under these names
 MOST_ROWS = 60  # rows per table; further rows are only counted
-
-
-def list_text(columns: Mapping[str, Sequence[Any]], notes: Sequence[str]) -> str:
-    """Return a title, a table and the notes, one note per line."""
-    title, names, rows, more = _table(columns)
-    cut = [f"… {more} more"] if more else []
-    return "\n".join(
-        [title, text_table(names, rows), *cut, *(f"note: {visible(n)}" for n in notes)]
-    )
-
-
-def list_html(columns: Mapping[str, Sequence[Any]], notes: Sequence[str]) -> str:
-    """Return the same as an HTML table, with the notes in its caption."""
-    title, names, rows, more = _table(columns)
-    cut = [f"the first {len(rows)}"] if more else []
-    return html_table(names, rows, caption="; ".join([title, *cut, *notes]))
-
-
-def _table(
-    columns: Mapping[str, Sequence[Any]],
-) -> tuple[str, tuple[str, ...], list[tuple[object, ...]], int]:
-    shown = {
-        TIMES.get(name, name): [clock(v) for v in values] if name in TIMES else list(values)
-        for name, values in columns.items()
-        if name != "album"  # omitted: too wide for a terminal
-    }
-    rows = list(zip(*shown.values(), strict=True))
-    n, seconds = len(rows), sum(columns["duration_s"])
-    title = f"{n} song{'s' * (n != 1)}, {clock(seconds)}"
-    return title, tuple(shown), rows[:MOST_ROWS], max(0, n - MOST_ROWS)
 
 
 TAGS = ("artist", "title", "album", "duration_s")
@@ -337,7 +307,7 @@ def _source(store: SearchableStore) -> dict[str, str]:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class SongList(ForPlayers):
+class SongList(ShownAsTable, ForPlayers):
     """Songs of a store in playing order.
 
     Attributes
@@ -392,11 +362,17 @@ class SongList(ForPlayers):
             for row, song in zip(self.rows.tolist(), self.songs, strict=True)
         )
 
-    def __repr__(self) -> str:
-        return list_text(self.columns(), self.notes)
-
-    def _repr_html_(self) -> str:
-        return list_html(self.columns(), self.notes)
+    def _view(self) -> TableView:
+        columns = self.columns()
+        shown = {
+            TIMES.get(name, name): [clock(v) for v in values] if name in TIMES else list(values)
+            for name, values in columns.items()
+            if name != "album"  # omitted: too wide for a terminal
+        }
+        rows = list(zip(*shown.values(), strict=True))
+        n, notes = len(rows), [f"note: {note}" for note in self.notes]
+        title = f"{n} song{'s' * (n != 1)}, {clock(sum(columns['duration_s']))}"
+        return TableView(title, tuple(shown), rows[:MOST_ROWS], n, notes)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)

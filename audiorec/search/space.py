@@ -25,7 +25,7 @@ from audiorec.columns import StoreColumns
 from audiorec.errors import InputError, ShapeError, StoreError
 from audiorec.files.arrow import integers
 from audiorec.files.frames import pandas_frame
-from audiorec.files.visible import clock, html_table, text_table
+from audiorec.files.visible import ShownAsTable, TableView, clock
 from audiorec.search.index import Index
 from audiorec.search.scaling import (
     LEARNT,
@@ -46,78 +46,6 @@ from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array, Numb
 
 MOST_ROWS = 20  # rows per table; further rows are only counted
 TAGS = ("artist", "title", "album", "duration_s")
-
-Table = tuple[str, tuple[str, ...], list[tuple[object, ...]], int]  # title, columns, rows, all
-
-
-def one_query(
-    song_ids: npt.NDArray[Any], similarities: Float64Array, songs: Sequence[Mapping[str, Any]]
-) -> Table:
-    """Return the neighbours of one query as a table; `songs` covers the first `MOST_ROWS`."""
-    rows: list[tuple[object, ...]] = [
-        (
-            rank,
-            float(similarities[rank - 1]),
-            song[StoreColumns.ID],
-            song["artist"],
-            song["title"],
-            clock(song["duration_s"]),
-        )
-        for rank, song in enumerate(songs, 1)
-    ]
-    n = len(song_ids)
-    columns = ("rank", "similarity", StoreColumns.ID, "artist", "title", "length")
-    return f"{n} neighbour{'s' * (n != 1)}", columns, rows, n
-
-
-def several_queries(song_ids: npt.NDArray[Any], similarities: Float64Array) -> Table:
-    """Return the nearest song of each query (Q, k), one row per query."""
-    n, k = song_ids.shape
-    rows: list[tuple[object, ...]] = [
-        (query, song_ids[query, 0], float(similarities[query, 0]))
-        for query in range(min(n, MOST_ROWS) if k else 0)
-    ]
-    return (
-        f"up to {k} neighbours of each of {n} queries",
-        ("query", "nearest", "similarity"),
-        rows,
-        n,
-    )
-
-
-def as_text(table: Table) -> str:
-    """Format a table as lines of text."""
-    title, columns, rows, n = table
-    more = [f"… {n - len(rows)} more"] if n > len(rows) else []
-    return "\n".join([title, *([text_table(columns, rows)] if rows else []), *more])
-
-
-def as_html(table: Table) -> str:
-    """Format a table as HTML; ids and tags are escaped."""
-    title, columns, rows, n = table
-    more = f", the first {len(rows)}" if n > len(rows) else ""
-    return html_table(columns, rows, caption=title + more)
-
-
-def found_columns(
-    song_ids: npt.NDArray[Any],
-    similarities: Float64Array,
-    songs: Sequence[Mapping[str, Any]] | None,
-) -> dict[str, Any]:
-    """Return the result as columns, one row per neighbour; `songs` is for one query only."""
-    if songs is not None:
-        fixed = {"rank": np.arange(1, len(song_ids) + 1), StoreColumns.ID: song_ids}
-        tags = {name: [song[name] for song in songs] for name in TAGS}
-        return {**fixed, "similarity": similarities, **tags}
-    there: BoolArray = song_ids != np.array(None)
-    query, place = np.nonzero(there)
-    return {
-        "query": query,
-        "rank": place + 1,
-        StoreColumns.ID: song_ids[there],
-        "similarity": similarities[there],
-    }
-
 
 OPPOSED = 1e-6  # the direction of a shorter mean is rounding noise
 
@@ -144,7 +72,7 @@ class Neighbour:
         return self._among.songs[self._place]
 
 
-class Neighbours:
+class Neighbours(ShownAsTable):
     """The songs nearest to one query, or to each of several.
 
     For one query a sequence of `Neighbour`, most similar first; for several a sequence of
@@ -218,19 +146,38 @@ class Neighbours:
         MissingExtraError
             If pandas is not installed.
         """
-        songs = self.songs if self.rows.ndim == 1 else None
-        return pandas_frame(found_columns(self.song_ids, self.similarities, songs))
+        if self.rows.ndim == 1:
+            tags = {name: [song[name] for song in self.songs] for name in TAGS}
+            place = {"rank": np.arange(1, len(self) + 1), StoreColumns.ID: self.song_ids}
+            return pandas_frame({**place, "similarity": self.similarities, **tags})
+        there = self.rows >= 0
+        query, rank = np.nonzero(there)
+        ids, similarities = self.song_ids[there], self.similarities[there]
+        found = {"query": query, "rank": rank + 1, StoreColumns.ID: ids}
+        return pandas_frame({**found, "similarity": similarities})
 
-    def _table(self) -> Table:
-        if self.rows.ndim > 1:
-            return several_queries(self.song_ids, self.similarities)
-        return one_query(self.song_ids, self.similarities, self[:MOST_ROWS].songs)
-
-    def __repr__(self) -> str:
-        return as_text(self._table())
-
-    def _repr_html_(self) -> str:
-        return as_html(self._table())
+    def _view(self) -> TableView:
+        """Return the songs of one query, or the nearest song of each of several."""
+        n = len(self)
+        rows: list[tuple[object, ...]]
+        if self.rows.ndim == 1:
+            first = self[:MOST_ROWS]
+            rows = [
+                (rank, near, song[StoreColumns.ID], song["artist"], song["title"], length)
+                for rank, (near, song) in enumerate(
+                    zip(first.similarities.tolist(), first.songs, strict=True), start=1
+                )
+                for length in (clock(song["duration_s"]),)
+            ]
+            columns = ("rank", "similarity", StoreColumns.ID, "artist", "title", "length")
+            return TableView(f"{n} neighbour{'s' * (n != 1)}", columns, rows, n)
+        k = self.rows.shape[1]
+        rows = [
+            (query, self.song_ids[query, 0], float(self.similarities[query, 0]))
+            for query in range(min(n, MOST_ROWS) if k else 0)
+        ]
+        title = f"up to {k} neighbours of each of {n} queries"
+        return TableView(title, ("query", "nearest", "similarity"), rows, n)
 
 
 class Space:

@@ -61,7 +61,9 @@ from audiorec.tagger.backbone_spec import (
     parse_spec,
 )
 from audiorec.tagger.features import check_batch_size
+from audiorec.tagger.heads import Head
 from audiorec.tagger.onnx_file import MAX_MODEL_BYTES, rewritten_onnx
+from audiorec.tagger.weights import WEIGHTS
 from audiorec.types import AddedFeatures, FloatArray
 
 FOLDER = "backbones"  # in the user's data folder
@@ -166,6 +168,14 @@ def find_added(named: str) -> AddedBackbone:
             "MODEL.onnx --spec SPEC.json"
         )
     return open_added(backbones_folder() / named)
+
+
+def network_of(heads: Sequence[Path], backbone: str | None) -> AddedBackbone | None:
+    """Return the added network of this name, or that some heads need; None for the shipped."""
+    if backbone is None:
+        needed = {name for path in heads for name in Head.load(path).backbones} - WEIGHTS.keys()
+        backbone = min(needed, default=None)
+    return None if backbone is None else find_added(backbone)
 
 
 def open_added(folder: Path) -> AddedBackbone:

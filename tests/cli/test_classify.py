@@ -5,6 +5,8 @@ import io
 import json
 import os
 import shutil
+import subprocess
+import sys
 
 import pytest
 from command import run_command
@@ -214,3 +216,23 @@ def test_a_person_sees_two_digits_and_what_is_there(home, classify, monkeypatch)
     assert heading[:4] == ["song", "version", "score", "voiced"] or "genre" in heading
     assert "segments" not in heading
     assert max(map(len, out.splitlines())) <= 80
+
+
+def test_a_file_without_a_store_needs_no_arrow_and_nothing_of_search(home, tmp_path):
+    script = (
+        "import sys\n"
+        "from audiorec_cli.main import app\n"
+        "app(sys.argv[1:], standalone_mode=False)\n"
+        "heavy = ('pyarrow', 'scipy', 'onnxruntime', 'audiorec.search', 'audiorec.playlists')\n"
+        "print('HEAVY', [m for m in heavy if m in sys.modules])\n"
+    )
+    arguments = ["classify", str(home / "songs" / NAMES[0]), "--format", "csv"]
+    done = subprocess.run(
+        [sys.executable, "-c", script, *arguments],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert NAMES[0].rpartition("/")[2] in done.stdout
+    assert "HEAVY []" in done.stdout

@@ -26,9 +26,9 @@ from audiorec.audio.decode import waveform
 from audiorec.audio.segment import levelled
 from audiorec.errors import InputError, MissingWeightsError, SpecMismatchError, WeightsError
 from audiorec.extraction import backbones
-from audiorec.extraction.backbones import add_backbone, extractor_by_id, extractor_config
+from audiorec.extraction.backbones import add_backbone, extractor_by_id
 from audiorec.extraction.catalogue import find_songs
-from audiorec.extraction.pipeline import Extractor, ExtractorConfig
+from audiorec.extraction.pipeline import Extractor, ExtractorConfig, extractor_config
 from audiorec.extraction.run import RunOptions, make_outputs, run
 from audiorec.library.library import Library
 from audiorec.runs.workers import Limits

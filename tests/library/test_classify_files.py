@@ -42,7 +42,7 @@ def test_what_fails_does_not_take_the_others_along(folder):
     assert len(found) == 2
     assert [error.path for error in found.failed] == [str(folder / "broken.mp3")]
     assert repr(found).splitlines()[-1] == "1 file could not be used, see .failed"
-    assert "2 songs, 1 could not be used" in found._repr_html_()
+    assert "2 songs; 1 file could not be used, see .failed" in found._repr_html_()
     with pytest.raises(SongError, match=r"broken\.mp3: not_audio"):
         audiorec.classify(folder / "broken.mp3")
 

@@ -122,8 +122,7 @@ def _agreed(
     """Use the store only if its networks and heads are those used for files, and those given."""
     if store is not None and not (heads or backbone or any(one.is_opened for one in found)):
         return store, found, None
-    from audiorec.extraction.backbones import extractor_config
-    from audiorec.extraction.pipeline import Extractor
+    from audiorec.extraction.pipeline import Extractor, extractor_config
 
     asked = replace(extractor_config(heads, backbone), sound=True)
     if store is None:
@@ -149,7 +148,6 @@ def _read(
 ) -> "Iterator[Line]":
     """Yield each song's reading in order; report unusable songs, and add them to `failed`."""
     from audiorec.errors import SongError
-    from audiorec.library.readings import reading_of
 
     known = _known_readings(store, [one.row for one in found if one.row is not None])
     opened = [one.source.path for one in found if one.source is not None and one.is_opened]
@@ -169,7 +167,7 @@ def _read(
                 say(f"error: {song}")
                 failed.append(one.name)
                 continue
-            yield one.name, "file", reading_of(song)
+            yield one.name, "file", song.reading
             flush()  # songs take seconds each: hand them to a pipe at once
 
 

@@ -339,8 +339,7 @@ class _Listener:
 
     def _reader(self, *, as_stored: bool) -> "Reader[Song]":
         """Return a reader that scores audio in a worker process."""
-        from audiorec.extraction.backbones import extractor_config
-        from audiorec.extraction.pipeline import Extractor
+        from audiorec.extraction.pipeline import Extractor, extractor_config
         from audiorec.extraction.reader import song_reader
 
         if as_stored not in self._readers:

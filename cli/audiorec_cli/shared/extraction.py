@@ -123,7 +123,7 @@ class Extraction:
 
     def config(self) -> "ExtractorConfig":
         """Return the configuration that determines the numbers."""
-        from audiorec.extraction.backbones import extractor_config
+        from audiorec.extraction.pipeline import extractor_config
 
         engine, _, device = self.engine.partition(":")
         if engine not in ENGINES:

@@ -114,7 +114,7 @@ def _marked(store: "Library | None", found: list[GivenSong]) -> list[GivenSong]:
     """Return the songs, with the rows of files that the store has unchanged."""
     if store is None:
         return found
-    from audiorec.library.seeds import unchanged_rows
+    from audiorec.library.readings import unchanged_rows
 
     rows = iter(unchanged_rows(store, [one.source for one in found if one.source is not None]))
     return [

@@ -58,6 +58,11 @@ def view(array: Any, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     return np.frombuffer(buffer, of, len(array), of.itemsize * array.offset)
 
 
+def one_chunk(column: Any) -> Any:
+    """Return a column, of a table or of a batch, as one Arrow array."""
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+
+
 def encoded(texts: Any) -> tuple[Int64Array, Any]:
     """Encode a column of strings as indices into its sorted distinct values; return both.
 
@@ -67,10 +72,7 @@ def encoded(texts: Any) -> tuple[Int64Array, Any]:
     >>> numbers.tolist(), values.to_pylist()
     ([1, 0, 1], ['a', 'b'])
     """
-    encoded = texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
-    encoded = encoded.dictionary_encode()
-    if isinstance(encoded, pa.ChunkedArray):
-        encoded = encoded.combine_chunks()
+    encoded = one_chunk(one_chunk(texts).dictionary_encode())
     order = pc.sort_indices(encoded.dictionary)
     place = np.empty(len(order), np.int64)
     place[order.to_numpy()] = np.arange(len(order))

@@ -303,17 +303,13 @@ def side_of_store(store: VectorStore) -> SongSide:
     categories = {
         n: _category(without_dictionary(table.column(n)), none) for n in ("artist", "album")
     }
-    classes, statistics = store.metadata.classes, store.metadata.statistics
     for head in HEADS:
-        places = [i for i, name in enumerate(classes) if name.startswith(f"{head}/")]
-        if not places or "mean" not in statistics:
+        means = store.metadata.mean_columns(head)
+        if not means:
             continue
-        width = len(statistics)
-        columns = [i * width + statistics.index("mean") for i in places]
-        best = [block[:, columns].argmax(axis=1) for block in store.blocks()]
+        best = [block[:, list(means.values())].argmax(axis=1) for block in store.blocks()]
         number = np.concatenate([np.empty(0, np.int64), *best])
-        values = [classes[i].partition("/")[2] for i in places]
-        heard = string_array(values).take(arrow_array(number.astype(np.int64), pa.int64()))
+        heard = string_array(list(means)).take(arrow_array(number.astype(np.int64), pa.int64()))
         categories[head] = _category(heard, ~none)
     spoken = [language_of(title) for title in table.column("title").to_pylist()]
     if len(set(spoken) - {None}) > 1:

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from audiorec.errors import InputError
+from audiorec.files.visible import clock
 from audiorec.playlists.curves import Curve, deviations, midpoints
 from audiorec.search.choice import Limit, Tally
 from audiorec.search.filters import UNKNOWN
@@ -506,7 +507,7 @@ def remarks(
     lines = [f"{ids[row]} did not fit in" for row in homeless]
     if not found.within_tolerance:
         lines.append(
-            f"{_clock(found.seconds)} instead of {_clock(wish.seconds)}: no songs of the store "
+            f"{clock(found.seconds)} instead of {clock(wish.seconds)}: no songs of the store "
             "make the length right within the limits"
         )
     own = lengths[found.rows]
@@ -527,7 +528,7 @@ def remarks(
             better = np.flatnonzero(free & (distance < abs(score - wanted) - HELD / 2))
             start, end = float(own[:first].sum()), float(own[: last + 1].sum())
             lines.append(
-                f"from {_clock(start)} to {_clock(end)} {curve.name} misses the curve, at worst "
+                f"from {clock(start)} to {clock(end)} {curve.name} misses the curve, at worst "
                 f"{curve.format(score)} instead of {curve.format(wanted)}: "
                 + _why(worst, found.rows, wish, better)
             )
@@ -560,9 +561,3 @@ def _why(place: int, rows: Int64Array, wish: PlaylistRequest, better: Int64Array
     if not reasons:
         return "songs that would fit are less like the seeds, or of another length"
     return f"songs that would fit are used up ({', '.join(reasons)})"
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -16,7 +16,7 @@ may lower the similarities of a list, but shorten it only where no eligible song
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -54,12 +54,12 @@ def is_music(store: VectorStore) -> BoolArray:
     """
     segments = np.asarray(store.column("segments").to_pylist(), np.int64)
     music = (segments >= MIN_SEGMENTS) & ~_silent(store)
-    columns, other = _version_means(store)
-    if other is None:
+    means = store.metadata.mean_columns(HEAD)
+    if NOT_MUSIC not in means:
         return music
     start = 0
     for block in store.blocks():
-        music[start : start + len(block)] &= ~_is_other(block[:, columns], other)
+        music[start : start + len(block)] &= ~_is_other(block, means)
         start += len(block)
     return music
 
@@ -82,8 +82,8 @@ def why_vector_not_music(store: VectorStore, vector: FloatArray, status: str, se
     """Say why a vector (V,) with this status and length is not music; see `why_not_music`."""
     if status == Status.SILENT:
         return "silent"
-    columns, other = _version_means(store)
-    if other is not None and _is_other(vector[None, columns], other)[0]:
+    means = store.metadata.mean_columns(HEAD)
+    if NOT_MUSIC in means and _is_other(vector[None], means)[0]:
         return "speech, noise or other sound"
     if segments < MIN_SEGMENTS:
         return f"only {segments} segment{'s' if segments > 1 else ''} of three seconds"
@@ -95,22 +95,11 @@ def _silent(store: VectorStore) -> BoolArray:
     return np.asarray([*(s == Status.SILENT for s in statuses), False], np.bool_)[codes]
 
 
-def _version_means(store: VectorStore) -> tuple[list[int], int | None]:
-    """Return the columns of the version head's means, and the index of *other* among them."""
-    classes, statistics = store.metadata.classes, store.metadata.statistics
-    names = [name for name in classes if name.startswith(f"{HEAD}/")]
-    wanted = f"{HEAD}/{NOT_MUSIC}"
-    if "mean" not in statistics or wanted not in names:
-        return [], None
-    mean = statistics.index("mean")
-    columns = [classes.index(name) * len(statistics) + mean for name in names]
-    return columns, names.index(wanted)
-
-
-def _is_other(means: FloatArray, other: int) -> BoolArray:
-    """Return whether *other* is the largest of the means (m, versions) and at least one half."""
-    largest: BoolArray = means.argmax(axis=1) == other
-    return largest & (means[:, other] >= EVEN)
+def _is_other(vectors: FloatArray, means: Mapping[str, int]) -> BoolArray:
+    """Return whether *other* is the largest mean of vectors (m, V), and at least one half."""
+    values = vectors[:, list(means.values())]
+    largest: BoolArray = values.argmax(axis=1) == list(means).index(NOT_MUSIC)
+    return largest & (vectors[:, means[NOT_MUSIC]] >= EVEN)
 
 
 Ranking = tuple[Int64Array, Float64Array]

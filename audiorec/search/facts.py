@@ -180,7 +180,7 @@ class FactReader:
         heard: _HeardSongs,
         places: Int64Array,
     ) -> list[SureFacts]:
-        means = _version_means(self._store, vectors)
+        means = self._store.metadata.mean_columns(HEAD)
         found = []
         for n, (song, place) in enumerate(zip(songs, places, strict=True)):
             status, segments = str(song.get("status") or "ok"), int(song.get("segments") or 0)
@@ -188,7 +188,7 @@ class FactReader:
             if why_vector_not_music(self._store, vectors[n], status, segments):
                 found.append(tags)
                 continue
-            version = _version({name: float(values[n]) for name, values in means.items()})
+            version = _version({name: float(vectors[n, at]) for name, at in means.items()})
             singer = _singer(version, float(heard.women[place]))
             told = {**_labels(song, heard.labels_of(int(place))), **_measured(song)}
             found.append(replace(tags, version=version, singer=singer, **told))
@@ -256,15 +256,3 @@ def _singer(version: Version, woman: float) -> Singer:
     if version != "voice":
         return ""
     return "woman" if woman >= WOMAN else "man" if woman <= MAN else ""
-
-
-def _version_means(store: VectorStore, vectors: FloatArray) -> dict[str, FloatArray]:
-    classes, statistics = store.metadata.classes, store.metadata.statistics
-    if "mean" not in statistics:
-        return {}
-    mean = statistics.index("mean")
-    return {
-        name.partition("/")[2]: vectors[:, place * len(statistics) + mean]
-        for place, name in enumerate(classes)
-        if name.startswith(f"{HEAD}/")
-    }

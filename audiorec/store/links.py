@@ -36,11 +36,11 @@ import pyarrow.compute as pc
 
 from audiorec.distribution import created_by
 from audiorec.errors import StoreError
-from audiorec.files.arrow import arrow_array, booleans, floats, integers, scalar, view
+from audiorec.files.arrow import arrow_array, booleans, floats, integers, one_chunk, scalar, view
 from audiorec.files.own_files import refuse_link, write_errors
 from audiorec.files.tables import TableFile, write_plain
 from audiorec.store import recordings
-from audiorec.store.parquet import checked_lists, write_batches
+from audiorec.store.parquet import write_batches
 from audiorec.store.recordings import (
     NAMED_ALIKE,
     NAMED_SOUND,
@@ -51,14 +51,14 @@ from audiorec.store.recordings import (
     is_comparable,
     with_sound,
 )
-from audiorec.store.schema import METADATA_KEY, StoreMetadata, metadata_object
+from audiorec.store.schema import LISTS, METADATA_KEY, StoreMetadata, metadata_object
 from audiorec.store.store import VectorStore
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array
 
 MOST = 1_000  # new songs that are compared as rows pass by; of more, the store is read again
 DIGITS = 32  # of a content hash as audiorec writes it
 MIXED = np.uint64(0x9E3779B97F4A7C15)  # odd: the two halves of a hash become one number
-LISTS = ("sound", "embedding")  # columns without which nothing is compared
+NEEDED = ("sound", "embedding")  # columns without which nothing is compared
 ROUNDING = 1e-4  # of a similarity
 FORMAT_VERSION = 2
 SCHEMA = pa.schema(
@@ -153,7 +153,7 @@ def numbers_of(hashes: Any) -> Int64Array:
     >>> numbers_of(string_array([16 * "0" + "000000000000000a", "of another program"])).tolist()
     [10, -8944580297291064589]
     """
-    hashes = _chunk(hashes)
+    hashes = one_chunk(hashes)
     if (view(pc.binary_length(hashes), np.int32) == DIGITS).all():
         first = int(view(hashes, np.int32)[0]) if len(hashes) else 0  # where the text begins
         digits = (hashes.buffers()[2] or b"")[first : first + DIGITS * len(hashes)]
@@ -224,7 +224,7 @@ class LinksFile(NamedTuple):
             about = metadata_object((file.schema.metadata or {}).get(METADATA_KEY, b"{}"))
             first = about.get("format_version") == 1
             table = file.read_as(FIRST_SCHEMA if first else SCHEMA).combine_chunks()
-        columns = [_chunk(column) for column in table.columns]
+        columns = [one_chunk(column) for column in table.columns]
         if first:
             columns = _numbered(*columns)
         audio, is_link = view(columns[0], np.int64), booleans(pc.is_valid(columns[2]))
@@ -259,7 +259,8 @@ class _Audio(NamedTuple):
         order = np.argsort(numbers)
         numbers = numbers[order]
         starts = np.flatnonzero(np.diff(numbers, prepend=~numbers[:1]))
-        rows = np.minimum.reduceat(order, starts) if len(starts) else order
+        several = len(starts) < len(order)
+        rows = np.minimum.reduceat(order, starts) if several else order
         return cls(numbers[starts], rows.astype(np.int64), by_sound[rows])
 
     def of_part(self, part: BoolArray) -> "_Audio":
@@ -281,10 +282,6 @@ class _Audio(NamedTuple):
 def _audio_of(store: VectorStore) -> _Audio:
     by_sound = is_comparable(store.table(["segments", "status"])) & with_sound(store)
     return _Audio.of(numbers_of(store.column("content_hash")), by_sound)
-
-
-def _chunk(column: Any) -> Any:
-    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
 
 def _usable(vectors: Path, metadata: StoreMetadata) -> LinksFile | None:
@@ -355,7 +352,7 @@ class Newcomers:
     def pass_by(self, new: Any, batches: Iterable[Any], metadata: StoreMetadata) -> Iterator[Any]:
         """Yield the batches of all rows of a store, of which the rows of the table `new` are."""
         self._metadata, self._new = metadata, numbers_of(new.column("content_hash"))
-        heard = metadata.lists.keys() >= set(LISTS)
+        heard = metadata.lists.keys() >= set(NEEDED)
         songs = _Compared.of(new, metadata, self._vectors) if heard else None
         for batch in batches:
             numbers, usable = numbers_of(batch.column("content_hash")), _by_sound(batch)
@@ -414,7 +411,7 @@ class _Compared(NamedTuple):
     def of(cls, new: Any, metadata: StoreMetadata, path: Path) -> "_Compared":
         rows = np.flatnonzero(_by_sound(new))
         rows = rows[np.argsort(_seconds(new)[rows], kind="stable")]
-        sound, embedding = (_lists(new, rows, name, metadata.lists[name], path) for name in LISTS)
+        sound, embedding = (_lists(new, rows, name, metadata.lists[name], path) for name in NEEDED)
         numbers = numbers_of(new.column("content_hash"))[rows]
         return cls(numbers, _seconds(new)[rows], sound, embedding, path)
 
@@ -444,17 +441,22 @@ def _by_sound(rows: Any) -> BoolArray:
     """Return which rows of a table or a batch can be compared by sound: (n,), bool."""
     if "sound" not in rows.schema.names:
         return np.zeros(len(rows), np.bool_)
-    return is_comparable(rows) & booleans(_chunk(pc.is_valid(rows.column("sound"))))
+    return is_comparable(rows) & booleans(one_chunk(pc.is_valid(rows.column("sound"))))
 
 
 def _seconds(rows: Any) -> Float64Array:
-    return floats(_chunk(rows.column("duration_s"))).astype(np.float64)
+    return floats(one_chunk(rows.column("duration_s"))).astype(np.float64)
 
 
 def _lists(rows: Any, numbers: Int64Array, name: str, width: int, path: Path) -> FloatArray:
     """Return a list beside the vector of some rows, (m, width), NaN for a row without."""
-    column = rows.column(name).take(integers(numbers))
-    there, values = checked_lists(column, width, name, path)
+    column = one_chunk(rows.column(name))
+    there = booleans(pc.is_valid(column))[numbers]
+    starts, ends = (view(column.offsets, np.int32)[numbers[there] + at] for at in (0, 1))
+    if (ends - starts != width).any():
+        raise StoreError(f"{path}: a {name} is not of {width} numbers")
     found = np.full((len(numbers), width), np.nan, np.float32)
-    found[there] = values
+    found[there] = view(column.values, LISTS[name])[starts[:, None] + np.arange(width)]
+    if not np.isfinite(found[there]).all():
+        raise StoreError(f"{path}: a {name} is not finite")
     return found

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from audiorec.columns import StoreColumns
 from audiorec.errors import SpecMismatchError, StoreError
-from audiorec.files.arrow import booleans, view
+from audiorec.files.arrow import booleans, one_chunk, view
 from audiorec.files.own_files import replaced
 from audiorec.files.tables import GROUP_ROWS, TableFile, check_columns, digest_writer, store_errors
 from audiorec.store.schema import LISTS, METADATA_KEY, Kind, StoreMetadata, schema_of
@@ -72,7 +72,7 @@ def open_checked(
 
 def check_ids(ids: Any, path: Path, column: str = StoreColumns.ID) -> bool:
     """Check that no id is empty or repeated; return whether they are in ascending order."""
-    ids = ids.combine_chunks() if isinstance(ids, pa.ChunkedArray) else ids
+    ids = one_chunk(ids)
     if len(ids) == 0:
         return True
     if ids.null_count or pc.min(pc.binary_length(ids)).as_py() == 0:
@@ -90,7 +90,7 @@ def checked_lists(
     column: Any, width: int, name: str, path: Path, *, dtype: str = ""
 ) -> tuple[Int64Array, npt.NDArray[Any]]:
     """Return which rows of a nullable column of lists have one, (m,), and the lists, (m, width)."""
-    column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    column = one_chunk(column)
     there = np.flatnonzero(booleans(pc.is_valid(column)))
     lengths = view(pc.list_value_length(column.drop_null()), np.int32)
     if (lengths != width).any():

@@ -20,10 +20,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
-from audiorec.files.arrow import booleans, floats, integers, scalar, view
+from audiorec.files.arrow import booleans, floats, integers, one_chunk, scalar, view
 from audiorec.spec import fingerprint
 from audiorec.store.store import VectorStore
 from audiorec.store.titles import read_title
@@ -88,7 +87,7 @@ def is_comparable(rows: Any) -> BoolArray:
     segments, status = (rows.column(name) for name in ("segments", "status"))
     long = pc.greater_equal(segments, scalar(MIN_SEGMENTS))
     found = pc.and_(long, pc.not_equal(status, scalar(str(Status.SILENT))))
-    return booleans(found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found)
+    return booleans(one_chunk(found))
 
 
 def with_sound(store: VectorStore) -> BoolArray:
@@ -338,12 +337,7 @@ def copies_of_song(
 
 def _versions(store: VectorStore, vectors: FloatArray) -> FloatArray:
     """Return the mean scores of the version head of vectors: (m, 4); no column without it."""
-    metadata = store.metadata
-    of_head = [name.startswith("version/") for name in metadata.classes]
-    if "mean" not in metadata.statistics:
-        return np.empty((len(vectors), 0), np.float32)
-    values = vectors.reshape(len(vectors), len(of_head), len(metadata.statistics))
-    means: FloatArray = values[:, of_head, metadata.statistics.index("mean")]
+    means: FloatArray = vectors[:, list(store.metadata.mean_columns("version").values())]
     return means
 
 

@@ -159,6 +159,24 @@ class StoreMetadata:
         """Numbers in a vector: classes times statistics."""
         return len(self.classes) * len(self.statistics)
 
+    def mean_columns(self, head: str) -> dict[str, int]:
+        """Return where in a vector the mean score of each class of a head is; empty without means.
+
+        Examples
+        --------
+        >>> two = StoreMetadata(
+        ...     kind=Kind.VECTORS, extractor_id="a", classes=("g/a", "h/a", "h/b"),
+        ...     statistics=("max", "mean"),
+        ... )
+        >>> two.mean_columns("h")
+        {'a': 3, 'b': 5}
+        """
+        if "mean" not in self.statistics:
+            return {}
+        width, mean = len(self.statistics), self.statistics.index("mean")
+        named = (name.partition("/") for name in self.classes)
+        return {label: n * width + mean for n, (of, _, label) in enumerate(named) if of == head}
+
     def what_differs(self, other: "StoreMetadata") -> str:
         """Describe how two extractors differ; ``there`` means `other`.
 

@@ -2,15 +2,23 @@
 
     k: Annotated[int, chooses("--k", "-k", min=1, help="Number of songs.")] = 10
 
-The command line, files of settings, variables and the pages of documentation read these
-declarations. The function that declares an option names its reach, what the option can do, so no
-option is without one. A file of settings in a folder sets only what `chooses` or `reads`.
+    a class ──fields_of──▶ `Field`s: name, type, default, option      values ──made──▶ an object
+
+The command line, files of settings, variables, the pages of documentation, the JSON API and the
+page's forms read these declarations. The function that declares an option names its reach, what the
+option can do, so no option is without one. A file of settings in a folder sets only what `chooses`
+or `reads`; a client of a server only what `chooses`, and names no file.
 """
 
-from dataclasses import dataclass
+import inspect
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from enum import StrEnum
 from functools import cache, partial
+from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+from audiorec.errors import InputError
 
 ADVANCED = "Advanced"  # the panel of less common options
 COMMON = "Common options"  # the panel of those that most commands have
@@ -30,6 +38,7 @@ class Reach(StrEnum):
 
 
 FROM_A_FOLDER = frozenset({Reach.CHOOSES, Reach.READS})
+SEVERAL = (list, tuple, Collection)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,3 +122,129 @@ def declared(hint: Any) -> Option | None:
     """Return the option of an annotation, None without one."""
     extras = get_args(hint)[1:] if get_origin(hint) is Annotated else ()
     return next((extra for extra in extras if isinstance(extra, Option)), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One option, and where its value goes.
+
+    Attributes
+    ----------
+    name : str
+        The parameter of a function, or the field of a class.
+    kind : type
+        Its type, such as ``int | None``.
+    default : object
+        `MISSING` if it has to be given.
+    option : Option
+    of : tuple of str
+        The parameter, and the fields below it, whose class has this field; empty for a parameter.
+    """
+
+    name: str
+    kind: Any
+    default: Any
+    option: Option
+    of: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """The name in files and variables, without dashes in front: ``max-per-artist``."""
+        long = [name for name in self.option.names if name.startswith("--")]
+        return (long or [self.name.replace("_", "-")])[0].lstrip("-").partition("/")[0]
+
+    @property
+    def is_several(self) -> bool:
+        """Whether it can be given more than once."""
+        return any(get_origin(kind) in SEVERAL for kind in (self.kind, *get_args(self.kind)))
+
+    @property
+    def plain(self) -> Any:
+        """The type of one value: `int` for ``list[int] | None``; a `Literal` stays."""
+        return next(kind for kind in members(self.kind) if kind is not type(None))
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The values of a `Literal`; empty for any other type."""
+        return get_args(self.plain) if get_origin(self.plain) is Literal else ()
+
+    @property
+    def is_spread(self) -> bool:
+        """Whether several values may follow one name: ``--k 10 20``."""
+        return self.is_several and self.plain is int
+
+    @property
+    def is_path(self) -> bool:
+        """Whether its values are paths, which can be URIs."""
+        return self.plain is Path
+
+    @property
+    def is_for_clients(self) -> bool:
+        """Whether a client of a server may set it: it chooses, and takes no path or song."""
+        kinds = set(members(self.kind)) - {type(None)}  # a song, str | int, may be a file
+        return self.option.reach is Reach.CHOOSES and len(kinds) == 1 and Path not in kinds
+
+    def value(self, given: Any) -> Any:
+        """Return a value as the function takes it; click gives a tuple for several."""
+        if not self.is_several:
+            return given
+        if self.default == ():
+            return tuple(given)
+        return list(given) if given else self.default if self.default is not MISSING else []
+
+
+def fields_of(kind: type) -> list[Field]:
+    """Return the options of a dataclass and of those in its fields, its own before inherited ones.
+
+    Fields without a declaration are left out: programs alone set them.
+
+    Examples
+    --------
+    >>> from audiorec.search.questions import PathQuestion
+    >>> [(field.name, field.default) for field in fields_of(PathQuestion)][:2]
+    [('steps', 8), ('by', 'auto')]
+    """
+    return list(fields_within(kind, ()))
+
+
+def fields_within(kind: Any, of: tuple[str, ...], usual: Any = None) -> Iterator[Field]:
+    """Yield the options of a dataclass at `of`; `usual` is an instance with other defaults."""
+    hints = get_type_hints(kind, include_extras=True)
+    every = {field.name: field for field in fields(kind)}
+    for name in dict.fromkeys([*inspect.get_annotations(kind), *every]):
+        default = every[name].default if usual is None else getattr(usual, name)
+        if is_dataclass(hints[name]):
+            yield from fields_within(hints[name], (*of, name), default)
+        elif (option := declared(hints[name])) is not None:
+            yield Field(name, get_args(hints[name])[0], default, option, of)
+
+
+def made(kind: Any, values: Mapping[str, Any]) -> Any:
+    """Return an object of a dataclass, and of those in its fields, from values by field."""
+    own: dict[str, Any] = {}
+    for name, hint in get_type_hints(kind).items():
+        if name in values:
+            own[name] = values[name]
+        elif is_dataclass(hint):
+            own[name] = made(hint, values)
+    return kind(**own)
+
+
+def members(kind: Any) -> tuple[Any, ...]:
+    """Return the plain types in a type: int and None for ``list[int] | None``."""
+    if get_origin(kind) is Literal:
+        return (kind,)
+    inner = get_args(kind)
+    return tuple(one for part in inner for one in members(part)) if inner else (kind,)
+
+
+def check_range(option: Option, name: str, value: Any) -> None:
+    """Raise `InputError` if a number is outside its declared bounds."""
+    low, high = option.min, option.max
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return
+    if (low is not None and value < low) or (high is not None and value > high):
+        least = "" if low is None else f" from {low:g}"
+        raise InputError(
+            f"{name} is{least}{'' if high is None else f' to {high:g}'}, got {value!r}"
+        )

@@ -24,7 +24,7 @@ from audiorec.runs.timing import OverdueError
 from audiorec.search.index import _TooFewError
 from audiorec.store.schema import Kind
 from audiorec.store.store import VectorStore
-from audiorec.web.apis.forms import NotThereError
+from audiorec.web.apis.messages import NotThereError
 from audiorec.web.apis.snapshot import StaleSnapshotError
 from audiorec.web.apis.subsonic import SubsonicError
 from audiorec.web.limits import RefusedRequest

@@ -18,7 +18,7 @@ FAMILY = EXTRACTION | SEARCH | LISTENING | {"evaluation", "learning", "recall.co
 JOINS = FAMILY | {"recall"}  # judging and serving reach families through the registry alone
 MAY_IMPORT = {
     "distribution": set(),
-    "options": set(),
+    "options": {"errors"},
     "errors": {"distribution"},
     "exports": set(),
     "spec": {"errors"},

@@ -39,12 +39,14 @@ from audiorec.files.json_files import parse_json
 from audiorec.files.own_files import read_own, run_folder_path, unfinished_files
 from audiorec.files.visible import visible
 from audiorec.library.library import Library, open_store
+from audiorec.search.questions import PathQuestion, PlaylistQuestion, SimilarQuestion
 from audiorec.store.inventory import inventory, read_failures
 from audiorec.store.records import RECORD_FILES, RecordPart
 from audiorec.web import lists
 from audiorec.web.access import MAX_BODY, AddressKeys, Guard
 from audiorec.web.downloads import CopiesView, songs_as
 from audiorec.web.editions import stamp_of
+from audiorec.web.forms import inputs
 from audiorec.web.gate import INTERNAL, TOLD
 from audiorec.web.limits import Guesses, Pool, RefusedRequest, RequestLimits, address_of
 from audiorec.web.recommendations import RecommendationPages
@@ -179,6 +181,11 @@ ENDINGS = {
     ".svg": "image/svg+xml",
 }
 STATUS = {MissingSongError: 404, ExistingFileError: 412}  # of other errors: 400
+FORMS = {
+    "similar": inputs(lists.FORMS[SimilarQuestion]),
+    "path": inputs(lists.FORMS[PathQuestion]),
+    "playlist": inputs(lists.FORMS[PlaylistQuestion]),
+}
 EDITION = "audiorec-edition"  # header: the mark of the store that row numbers refer to
 # Requests without row numbers: a page that shows the previous edition may send them.
 ROWLESS = {"/api/library", "/api/running", "/api/renew"}
@@ -324,7 +331,7 @@ class BrowsePage:
             "/api/song/{row}": lambda r: self.songs.song(self._row(r)),
             "/api/song/{row}/scores": lambda r: self.songs.scores(self._row(r)),
             "/api/song/{row}/near": lambda r: self.songs.near(
-                self._row(r), _number(r, "k", 20, 200), r.query_params.get("only") or None
+                _question(SimilarQuestion, r, self._row(r))
             ),
             "/api/song/{row}/numbers": lambda r: self.songs.numbers(self._row(r)),
             "/api/song/{row}/copies": lambda r: self.songs.copies(self._row(r)),
@@ -332,7 +339,7 @@ class BrowsePage:
                 self._row(r), self._row(r, "other")
             ),
             "/api/path/{row}/{other}": lambda r: lists.path_of(
-                self.shelf, self._row(r), self._row(r, "other"), steps=_number(r, "steps", 8, 100)
+                self.shelf, _question(PathQuestion, r, self._row(r), self._row(r, "other"))
             ),
             "/api/state": lambda _: store_state(self.shelf.library, self.shelf.notes),
             "/api/running": lambda _: self._running(),
@@ -405,6 +412,7 @@ class BrowsePage:
         return {
             **self.shelf.made("about"),
             "edition": self.mark,
+            "forms": FORMS,
             "player": self._player,
             "roots": list(self.sound.roots.folders),
             "recall": None if night is None else night.about,
@@ -505,10 +513,10 @@ def _json(document: Any, status: int = 200) -> Response:
     return Response(text, status, media_type="application/json")
 
 
-def _number(request: Request, name: str, usual: int, most: int) -> int:
-    """Return a number from the query string, clipped to 0 to `most`; `usual` if it is none."""
-    number = _whole(request.query_params.get(name, ""))
-    return usual if number is None else min(number, most)
+def _question(kind: type[lists.Q], request: Request, *seeds: int) -> lists.Q:
+    """Return a question about some rows, with the options of the query string."""
+    query = {name: request.query_params.getlist(name) for name in request.query_params}
+    return lists.question_of(kind, query, is_query=True, seeds=seeds)
 
 
 def _whole(text: str) -> int | None:

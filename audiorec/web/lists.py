@@ -1,5 +1,6 @@
 """Make paths and playlists for the page, read those that one has, and save them where one says.
 
+a form             ──question_of──▶ a question about the library, as its class declares it
 two songs          ──path_of──────▶ a path from one to the other
 songs, a curve     ──playlist_of──▶ a playlist of songs near them
 a playlist's text  ──songs_given──▶ the songs of the library that it names
@@ -15,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote
 
 import numpy as np
@@ -25,9 +26,11 @@ from audiorec.errors import ExistingFileError, InputError, MissingFileError, Sto
 from audiorec.files.own_files import refuse_link, replaced, write_errors
 from audiorec.listening.imports.job import KnownSongs
 from audiorec.listening.imports.rows import SongRef
+from audiorec.options import made
 from audiorec.playlists.answers import PathOfSongs, PlaylistOfSongs, SimilarSongs
 from audiorec.playlists.m3u8 import PlaylistEntry, write_m3u8
-from audiorec.search.questions import SPREAD, Choice, SimilarQuestion
+from audiorec.search.questions import SPREAD, PathQuestion, PlaylistQuestion, SimilarQuestion
+from audiorec.web.forms import FormField, fields_for, read_form
 from audiorec.web.song_columns import SongColumns
 
 MOST_SONGS = 2_000
@@ -36,7 +39,6 @@ FEWEST, MOST, PART = 20, 200, 5  # songs for a sentence: a fifth of the library 
 RADIO = 5  # songs that a radio asks for at a time
 MOST_POINTS = 50
 MOST_POINT = 1e4  # of any curve; each kind has closer limits
-MAX_MINUTES = 24 * 60.0
 NAMED_UNKNOWN = 3  # names that the library does not have, in an answer
 MAX_OLD = 4 << 20  # bytes of a replaced playlist, kept in memory for undo
 ENDINGS = (".m3u8", ".m3u")
@@ -47,21 +49,32 @@ COLUMNS = {
     " tag_": " ",
 }
 Document = dict[str, Any]
+Q = TypeVar("Q", SimilarQuestion, PathQuestion, PlaylistQuestion)
 
 
-def path_of(shelf: SongColumns, start: int, end: int, *, steps: int) -> Document:
-    """Return a smooth path from one song to another.
+# The page always says why, and draws its curves.
+FORMS: dict[type, tuple[FormField, ...]] = {
+    SimilarQuestion: fields_for(SimilarQuestion, without=("why",)),
+    PathQuestion: fields_for(PathQuestion, without=("why",)),
+    PlaylistQuestion: fields_for(PlaylistQuestion, without=("why", "curve")),
+}
 
-    Raises
-    ------
-    InputError
-        If the two cannot be compared, or `steps` is not between 0 and 100.
+
+def question_of(
+    kind: type[Q], given: Mapping[str, Any], *, is_query: bool = False, **own: Any
+) -> Q:
+    """Return a question from the values of the page's form, and from the page's `own`.
+
+    Raises `InputError` for a value that the question's declaration does not allow.
     """
-    library = shelf.library
-    if not 0 <= steps <= 100:
-        raise InputError("choose between 0 and 100 songs between the two")
+    found: Q = made(kind, {**read_form(FORMS[kind], given, is_query=is_query), **own})
+    return found
+
+
+def path_of(shelf: SongColumns, question: PathQuestion) -> Document:
+    """Return a smooth path from one song to another; `InputError` if they cannot be compared."""
     with shelf.reading():
-        found = library.path_between(library.ids[start], library.ids[end], steps=steps)
+        found = shelf.library.ask(question)
     return _document(shelf, found)
 
 
@@ -72,36 +85,25 @@ def playlist_of(shelf: SongColumns, wish: Mapping[str, Any]) -> Document:
     ----------
     shelf : SongColumns
     wish : mapping
-        ``seeds``: rows; ``minutes``; ``curve``: what it is ``of`` (``genre/jazz``, ``bpm``,
-        ``loudness``, ``tag_happy``) and its ``points``, evenly spaced; ``only``: conditions;
-        ``new``: only songs other than the seeds, best first.
+        ``seeds``: rows; ``curve``: what it is ``of`` (``genre/jazz``, ``bpm``, ``loudness``,
+        ``tag_happy``) and its ``points``, evenly spaced; ``new``: only songs other than the seeds,
+        best first; and the options of `PlaylistQuestion`.
 
     Raises
     ------
     InputError
         If there are no seeds, or a value is out of range.
     """
-    library = shelf.library
-    seeds = rows_in(wish.get("seeds"), len(library))
-    minutes = wish.get("minutes", 60)
-    if not isinstance(minutes, (int, float)) or not 1 <= minutes <= MAX_MINUTES:
-        raise InputError("a playlist is between a minute and a day long")
+    seeds = rows_in(wish.get("seeds"), len(shelf.library))
     if not seeds:
         raise InputError("choose a song to start with")
-    only = wish.get("only")
-    if only is not None and not isinstance(only, str):
-        raise InputError("only: conditions are a text")
     curve = _curve(wish.get("curve"))
-    choice = replace(SPREAD, only=only or None)
+    given = {name: value for name, value in wish.items() if name not in ("seeds", "curve", "new")}
+    question = question_of(PlaylistQuestion, given, seeds=seeds, curve=[curve] if curve else ())
     if wish.get("new") is True:
-        return _new_songs(shelf, seeds, minutes, choice)
+        return _new_songs(shelf, question)
     with shelf.reading():
-        found = library.playlist(
-            *(library.ids[row] for row in seeds),
-            minutes=float(minutes),
-            curve=[curve] if curve else (),
-            choice=choice,
-        )
+        found = shelf.library.ask(question)
     document = _document(shelf, found)
     if curve:
         scores = next(iter(found.curve_scores.values()))
@@ -109,17 +111,19 @@ def playlist_of(shelf: SongColumns, wish: Mapping[str, Any]) -> Document:
     return document
 
 
-def _new_songs(
-    shelf: SongColumns, seeds: Sequence[int], minutes: float, choice: Choice
-) -> Document:
+def _new_songs(shelf: SongColumns, wanted: PlaylistQuestion) -> Document:
     """Return the songs most like some songs and none of them, best first, for some minutes."""
     question = SimilarQuestion(
-        seeds=tuple(seeds), k=min(MOST_SONGS, 1 + int(minutes)), minimum=-1.0, choice=choice
+        seeds=wanted.seeds,
+        k=1 + int(wanted.minutes),
+        minimum=-1.0,
+        choice=wanted.choice,
+        words=wanted.words,
     )
     with shelf.reading():
         found = shelf.library.ask(question)
     ends = np.cumsum([song["duration_s"] or 0.0 for song in found.songs])
-    n = max(1, int(np.searchsorted(ends, 60 * minutes, side="right")))
+    n = max(1, int(np.searchsorted(ends, 60 * wanted.minutes, side="right")))
     document = _document(shelf, found)
     return document | {name: document[name][:n] for name in ("rows", "why")}
 

@@ -19,7 +19,7 @@ from audiorec.errors import SongError
 from audiorec.library.library import Library
 from audiorec.library.readings import each_reading, most_itself, scores_beside
 from audiorec.search.explain import percent_words, reasons_for, sentence
-from audiorec.search.questions import Choice, SimilarQuestion
+from audiorec.search.questions import SimilarQuestion
 from audiorec.store.features import SeriesFile
 from audiorec.web.access import AddressKeys
 from audiorec.web.song_columns import STATISTICS, SongColumns, class_words
@@ -87,9 +87,8 @@ class SongView:
             "scores": np.rint(1000 * series.scores).astype(int).tolist(),
         }
 
-    def near(self, row: int, k: int, only: str | None = None) -> Document:
+    def near(self, question: SimilarQuestion) -> Document:
         """Return the songs most similar to one, and why."""
-        question = SimilarQuestion(seeds=(row,), k=k, choice=Choice(only=only))
         with self._shelf.reading():
             found = self._library.ask(question)
             beside = found.beside

@@ -133,7 +133,7 @@ def test_nothing_but_a_playlist_is_replaced(shelf, tmp_path):
 
 
 def test_a_path_and_a_list_with_a_curve(shelf):
-    found = path_of(shelf, 0, 5, steps=2)
+    found = path_of(shelf, PathQuestion(seeds=(0, 5), steps=2))
     assert (found["rows"][0], found["rows"][-1]) == (0, 5)
     steps = shelf.library.ask(PathQuestion(seeds=(0, 5), steps=2)).beside.reasons
     assert found["why"] == [sentence(reasons) for reasons in steps]

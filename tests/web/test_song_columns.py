@@ -16,6 +16,7 @@ needs("starlette")
 
 from audiorec.errors import InputError
 from audiorec.library.library import open_store
+from audiorec.search.questions import SimilarQuestion
 from audiorec.tagger.song_labels import EMBEDDING
 from audiorec.tagger.vectors import shipped_sound
 from audiorec.tagger.weights import MSD
@@ -141,7 +142,7 @@ def test_one_song_its_scores_numbers_and_neighbours(shelf, tmp_path):
     at = shelf.library.metadata.statistics.index("mean")
     own = shelf.library.vectors.reshape(6, 5, 6)[:, 3, at]
     assert numbers["share"][3][at] == pytest.approx(((own < own[2]).sum() + 0.5) / 6, abs=1e-3)
-    near = view.near(2, 3)["near"]
+    near = view.near(SimilarQuestion(seeds=(2,), k=3))["near"]
     found = shelf.library.similar("s2", 3)
     assert [one["row"] for one in near] == found.rows.tolist()
     for one in near:  # the list and the comparison say the same of a pair

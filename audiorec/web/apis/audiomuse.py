@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from audiorec.errors import InputError, UnknownSongError
-from audiorec.search.questions import Choice
+from audiorec.search.questions import Choice, FindQuestion, SimilarQuestion
 from audiorec.web.apis.messages import ApiReply, ApiRequest, Handler
 from audiorec.web.apis.names import NamedSong
 from audiorec.web.apis.searches import FoundSongs, as_found, described, near, way
@@ -38,9 +38,8 @@ def similar_tracks(snapshot: Snapshot, asked: ApiRequest) -> ApiReply:
         return _wrong(str(error), 404)
     limited = asked.text("eliminate_duplicates", "true").lower() == "true"
     choice = Choice(per_artist=PER_ARTIST if limited else None)
-    return ApiReply.json(
-        _tracks(snapshot, near(snapshot, [seed], _many(asked, 10), choice=choice), seed)
-    )
+    question = SimilarQuestion(k=_many(asked, 10), choice=choice)
+    return ApiReply.json(_tracks(snapshot, near(snapshot, [seed], question), seed))
 
 
 def find_path(snapshot: Snapshot, asked: ApiRequest) -> ApiReply:
@@ -83,7 +82,7 @@ def clap_search(snapshot: Snapshot, asked: ApiRequest) -> ApiReply:
         query, limit = body.get("query"), body.get("limit", SENTENCE_SONGS)
         if not isinstance(query, str) or not query.strip() or type(limit) is not int:
             return _wrong("query must be a text, and limit a whole number", 400)
-        found = described(snapshot, query, limit)
+        found = described(snapshot, FindQuestion(text=query, k=limit))
     except InputError as error:
         return _wrong(str(error), 400)
     tracks = _tracks(snapshot, as_found(found), snapshot.names.usual)

@@ -26,15 +26,17 @@ from urllib.parse import quote, unquote_to_bytes
 import numpy as np
 
 from audiorec.errors import InputError
-from audiorec.search.questions import Choice
+from audiorec.search.questions import Choice, SimilarQuestion
 from audiorec.types import BoolArray, normalised_name
 from audiorec.web.apis.messages import ApiReply, ApiRequest, Handler
 from audiorec.web.apis.names import NamedSong
-from audiorec.web.apis.searches import MOST_SONGS, near
+from audiorec.web.apis.searches import near
 from audiorec.web.apis.snapshot import Snapshot
+from audiorec.web.forms import MOST_SONGS
 
 FILE_URL = "file://"
 COUNT, MOST_COUNT = 5, 50
+ALL = SimilarQuestion(k=MOST_SONGS, minimum=-1.0)
 MOST_TRACKS = 1_000
 LEAST = 2  # songs in a mix, if necessary by an artist or from an album just played
 SHUFFLED = 5  # a shuffled mix is drawn from this many times more songs
@@ -71,7 +73,7 @@ def mix(
     with snapshot.lock:
         allowed = _allowed(snapshot, wish, [*seeds, *previous])
         chosen = changed(snapshot.library.chosen(Choice()), allowed=allowed)
-    found = near(snapshot, seeds, MOST_SONGS, chosen=chosen, minimum=-1)
+    found = near(snapshot, seeds, ALL, chosen=chosen)
     apart = _whole(wish, "norepart", 0) > 0
     rows, passed_over = _unheard(snapshot, found.rows.tolist(), heard, looked_for, apart=apart)
     rows += passed_over[: max(0, min(LEAST, count) - len(rows))]
@@ -94,7 +96,7 @@ def alike(snapshot: Snapshot, asked: ApiRequest) -> ApiReply:
             own = int(codes[seeds[0].row])
             allowed &= (codes == own) & (own >= 0)
         chosen = changed(snapshot.library.chosen(Choice()), allowed=allowed)
-    found = near(snapshot, seeds, MOST_SONGS, chosen=chosen, minimum=-1)
+    found = near(snapshot, seeds, ALL, chosen=chosen)
     heard = _JustHeard(titles={_title(song) for song in snapshot.songs([seeds[0].row])} - {""})
     rows, _ = _unheard(snapshot, found.rows.tolist(), heard, count, one_album=False)
     return _lines(_files(snapshot, rows, {**wish, "tracks": [wish.get("track")]}, "tracks"))

@@ -26,13 +26,21 @@ from audiorec.columns import ListColumns
 from audiorec.distribution import own_version
 from audiorec.errors import AudiorecError, InputError, UnknownSongError
 from audiorec.listening.sequences import Sequences
+from audiorec.options import made
 from audiorec.recall.contract.candidates import SCHEMA
 from audiorec.recall.contract.data import Queries
 from audiorec.recall.contract.space import InterestSpace, SharedSpace
+from audiorec.recall.serving.one_user.answers import RecommendQuestion
 from audiorec.recall.serving.one_user.reasons import reason_phrase
-from audiorec.search.questions import Also, Choice
+from audiorec.search.questions import (
+    Choice,
+    FindQuestion,
+    PathQuestion,
+    PlaylistQuestion,
+    SimilarQuestion,
+)
 from audiorec.search.space import mean_direction
-from audiorec.web.apis.forms import Document, FormField, NotThereError, Operation, Values, openapi
+from audiorec.web.apis.messages import NotThereError, Operation, openapi
 from audiorec.web.apis.names import NamedSong
 from audiorec.web.apis.searches import (
     FoundSongs,
@@ -44,6 +52,8 @@ from audiorec.web.apis.searches import (
     way,
 )
 from audiorec.web.apis.snapshot import Snapshot
+from audiorec.web.forms import MOST_SONGS, Document, FormField, Values, fields_for
+from audiorec.web.recommendations import DEPTH
 
 _TEXT = {"type": "string"}
 _TEXT_OR_NONE = {"type": ["string", "null"]}
@@ -116,7 +126,6 @@ SCHEMAS: dict[str, Any] = {
 PREFIX = "/v1/"
 DOCUMENT = "/v1/openapi.json"
 SOUND = "sound"
-MOST_MINUTES = 24 * 60
 SOMEBODY = "you"
 _WHICH = "Exact id or alias of a song."
 _HISTORY = "Songs in listening order, newest last."
@@ -132,54 +141,16 @@ def _texts(name: str, about: str, *, needed: bool = False, usual: Any = None) ->
     return FormField(name=name, about=about, kind="texts", needed=needed, usual=usual)
 
 
-def _whole(name: str, about: str, *, usual: int | None, least: int, most: int) -> FormField:
-    return FormField(name=name, about=about, kind="whole", usual=usual, least=least, most=most)
-
-
-_K = _whole("k", "Number of songs.", usual=10, least=1, most=500)
-_COUNT = _whole("count", "Maximum number of songs, with both ends.", usual=10, least=2, most=500)
-_MINUTES = FormField(
-    name="minutes", about="Duration.", kind="number", usual=60, least=1, most=MOST_MINUTES
+_COUNT = FormField(
+    name="count",
+    about="Maximum number of songs, with both ends.",
+    kind="whole",
+    usual=10,
+    least=2,
+    most=MOST_SONGS,
 )
-_CHOICE = (
-    _text("only", "Conditions, as for --only on the command line.", needed=False),
-    _whole("per_artist", "Maximum number of songs per artist.", usual=None, least=1, most=100),
-    FormField(
-        name="diversity",
-        about="From 0 (the nearest songs) to 1 (songs as different as possible).",
-        kind="number",
-        usual=0.0,
-        least=0,
-        most=1,
-    ),
-    _text(
-        "genre_from",
-        "Genres in conditions: tags, where a file's own names one; sound; or both.",
-        needed=False,
-        usual="tags",
-    ),
-    FormField(
-        name="one_version",
-        about="Count live, remastered and other versions of a title as one recording.",
-        kind="flag",
-        usual=False,
-    ),
-    FormField(
-        name="include_non_music",
-        about="Include speech, noise and jingles.",
-        kind="flag",
-        usual=False,
-    ),
-)
-_WORDS = _text(
-    "words", "What the songs should be like beside that: but calmer, no drums.", needed=False
-)
-_WITH_REASONS = FormField(
-    name="why",
-    about="Say what each song shares with its nearest seed, or in a path with the song before.",
-    kind="flag",
-    usual=False,
-)
+_ASKED_FOR = next(one for one in fields_for(RecommendQuestion) if one.name == "k")
+_LENGTH = replace(_ASKED_FOR, most=DEPTH)
 
 
 def store(snapshot: Snapshot, _: Values) -> Document:
@@ -214,20 +185,13 @@ def song(snapshot: Snapshot, values: Values) -> Document:
 def similar(snapshot: Snapshot, values: Values) -> Document:
     """Find songs near one, or near several."""
     seeds = [snapshot.names.find(text) for text in values.get("songs") or [values["id"]]]
-    found = near(
-        snapshot,
-        seeds,
-        values["k"],
-        choice=_choice(values),
-        diversity=values["diversity"],
-        words=values["words"] or "",
-    )
-    return {"songs": _found(snapshot, found, why=values["why"])}
+    question = made(SimilarQuestion, values)
+    return {"songs": _found(snapshot, near(snapshot, seeds, question), why=question.why)}
 
 
 def find(snapshot: Snapshot, values: Values) -> Document:
     """Find songs that a sentence describes."""
-    found = described(snapshot, values["text"], values["k"], choice=_choice(values))
+    found = described(snapshot, made(FindQuestion, values))
     songs = _found(snapshot, as_found(found), why=values["why"])
     return {"songs": songs, "notes": found.remarks}
 
@@ -235,7 +199,7 @@ def find(snapshot: Snapshot, values: Values) -> Document:
 def path(snapshot: Snapshot, values: Values) -> Document:
     """Find a path from one song to another."""
     start, end = snapshot.names.find(values["start"]), snapshot.names.find(values["end"])
-    found = way(snapshot, start, end, values["count"])
+    found = way(snapshot, start, end, values["count"], choice=made(Choice, values))
     return {"songs": _found(snapshot, found, why=values["why"])}
 
 
@@ -243,17 +207,14 @@ def playlist(snapshot: Snapshot, values: Values) -> Document:
     """Make a playlist."""
     seeds = [snapshot.names.find(text) for text in values["songs"]]
     without = [snapshot.names.find(text).row for text in values["without"]]
-    choice = replace(
-        _choice(values),
-        exclude_ids=[snapshot.names.id_of(row) for row in without],
-        per_artist=2 if values["per_artist"] is None else values["per_artist"],
-    )
-    curves = [values["curve"]] if values["curve"] else []
-    found = long_list(snapshot, seeds, minutes=values["minutes"], curves=curves, choice=choice)
+    question = made(PlaylistQuestion, values)
+    ids = [snapshot.names.id_of(row) for row in without]
+    question = replace(question, choice=replace(question.choice, exclude_ids=ids))
+    found = long_list(snapshot, seeds, question)
     with snapshot.lock:
         beside = found.beside
     near_by = FoundSongs(found.rows, np.clip(found.similarities, 0, 1).astype(np.float64), beside)
-    songs = _found(snapshot, near_by, why=values["why"])
+    songs = _found(snapshot, near_by, why=question.why)
     return {"songs": songs, "notes": list(found.notes)}
 
 
@@ -271,7 +232,7 @@ def recommend(snapshot: Snapshot, values: Values) -> Document:
         heard = _known(snapshot, songs)
         if not heard:
             raise UnknownSongError(songs[0])
-        found = _found(snapshot, near(snapshot, heard, k))
+        found = _found(snapshot, near(snapshot, heard, SimilarQuestion(k=k)))
         reason = {"channel": "nearest-audio", "reason": reason_phrase("sound"), "cold": False}
         rows = [{**one, **reason, "rank": n} for n, one in enumerate(found, 1)]
         return {"songs": rows, "notes": ["served without --recall: by sound alone"]}
@@ -453,17 +414,6 @@ def _found(snapshot: Snapshot, found: FoundSongs, *, why: bool = False) -> list[
     return [{**one, "similarity": round(near, 6), **more} for one, near, more in near_by]
 
 
-def _choice(values: Values) -> Choice:
-    also: tuple[Also, ...] = ("non-music",) if values["include_non_music"] else ()
-    return Choice(
-        only=values["only"],
-        per_artist=values["per_artist"],
-        one_version=values["one_version"],
-        genre_from=values["genre_from"],
-        also=also,
-    )
-
-
 def _channels(snapshot: Snapshot) -> list[str]:
     return [] if snapshot.proposals is None else list(snapshot.proposals.channels)
 
@@ -493,7 +443,7 @@ OPERATIONS = (
         name="similar",
         about="Songs near one song.",
         answer=similar,
-        fields=(_text("id", _WHICH), _WORDS, _K, *_CHOICE, _WITH_REASONS),
+        fields=(_text("id", _WHICH), *fields_for(SimilarQuestion)),
         answers="SimilarSongs",
     ),
     Operation(
@@ -502,10 +452,7 @@ OPERATIONS = (
         name="similarToSeveral",
         about="Songs near several songs, such as those of a playlist; each taste gets its share.",
         answer=similar,
-        fields=(
-            *(_texts("songs", "Ids or aliases.", needed=True), _WORDS, _K),
-            *(*_CHOICE, _WITH_REASONS),
-        ),
+        fields=(_texts("songs", "Ids or aliases.", needed=True), *fields_for(SimilarQuestion)),
         answers="SimilarSongs",
     ),
     Operation(
@@ -516,9 +463,7 @@ OPERATIONS = (
         answer=find,
         fields=(
             _text("text", "What the songs should be like: calm piano, no drums."),
-            _K,
-            *(field for field in _CHOICE if field.name != "diversity"),
-            _WITH_REASONS,
+            *fields_for(FindQuestion),
         ),
         answers="NotedSongs",
         not_found=False,
@@ -529,7 +474,10 @@ OPERATIONS = (
         name="path",
         about="A path from one song to another, both included.",
         answer=path,
-        fields=(_text("start", _WHICH), _text("end", _WHICH), _COUNT, _WITH_REASONS),
+        fields=(
+            *(_text("start", _WHICH), _text("end", _WHICH), _COUNT),
+            *fields_for(PathQuestion, without=("steps",)),
+        ),
         answers="SimilarSongs",
     ),
     Operation(
@@ -540,11 +488,8 @@ OPERATIONS = (
         answer=playlist,
         fields=(
             _texts("songs", "Ids or aliases; these songs come first.", needed=True),
-            _MINUTES,
-            _text("curve", "Course of a class, as for --curve: metal:rise.", needed=False),
             _texts("without", "Songs to exclude.", usual=()),
-            *(field for field in _CHOICE if field.name != "diversity"),
-            _WITH_REASONS,
+            *fields_for(PlaylistQuestion),
         ),
         answers="NotedSongs",
     ),
@@ -560,7 +505,7 @@ OPERATIONS = (
             _texts("likes", "Songs that the user likes."),
             FormField(name="profile", about=_PROFILE, kind="facts"),
             _texts("hidden", "Songs to exclude.", usual=()),
-            _whole("k", "Number of songs.", usual=30, least=1, most=200),
+            _LENGTH,
         ),
         answers="ProposedSongs",
     ),

@@ -17,8 +17,6 @@ from audiorec.playlists.answers import PlaylistOfSongs
 from audiorec.playlists.beside import Beside
 from audiorec.search.choice import Chosen
 from audiorec.search.questions import (
-    MINIMUM,
-    SPREAD,
     Choice,
     FindQuestion,
     PathQuestion,
@@ -29,9 +27,9 @@ from audiorec.search.space import Space
 from audiorec.types import Float64Array, Int64Array
 from audiorec.web.apis.names import NamedSong
 from audiorec.web.apis.snapshot import Snapshot
+from audiorec.web.forms import MOST_SONGS
 from audiorec.words.find import DescribedSongs
 
-MOST_SONGS = 500  # per response
 MOST_SEEDS = 200
 SAME = 1e-6  # songs with 1 - cosine below this sound the same; there is no path between them
 
@@ -60,30 +58,21 @@ class FoundSongs:
 def near(
     snapshot: Snapshot,
     seeds: Sequence[NamedSong],
-    k: int,
+    question: SimilarQuestion,
     *,
-    choice: Choice | None = None,
-    diversity: float = 0.0,
-    minimum: float = MINIMUM,
     chosen: Chosen | None = None,
-    words: str = "",
 ) -> FoundSongs:
-    """Return up to `k` songs near one song, or near several, which vote; excludes the seeds.
+    """Return songs near one song, or near several, which vote; excludes the seeds.
 
     Parameters
     ----------
     snapshot : Snapshot
     seeds : sequence of NamedSong
-    k : int
-        At most `MOST_SONGS`.
-    choice : Choice, optional
-        Which songs are allowed; songs that the caller has no name for never are.
-    diversity, minimum : float
-        As for `SimilarQuestion`.
+    question : SimilarQuestion
+        What is asked about them; it gets at most `MOST_SONGS` songs, each of which has a name for
+        the caller.
     chosen : Chosen, optional
-        A choice already evaluated on the store, instead of `choice`; not with words.
-    words : str
-        What the songs should be like beside that.
+        A choice already evaluated on the store, instead of the question's; not with words.
     """
     if not seeds:
         raise InputError("no seed: name at least one song")
@@ -92,19 +81,12 @@ def near(
     with snapshot.lock:
         space = library.space("auto")
         known = comparable(space, rows)
-    told = Choice() if chosen else tellable(snapshot, seeds[0], choice)
-    if not words:  # its facts are conditions of the choice
-        chosen = chosen or library.chosen(told)  # may take long
-    question = SimilarQuestion(
-        seeds=known,
-        k=max(1, min(k, MOST_SONGS)),
-        diversity=diversity,
-        minimum=minimum,
-        choice=told,
-        words=words,
-    )
+    choice = Choice() if chosen else tellable(snapshot, seeds[0], question.choice)
+    if not question.words:  # its facts are conditions of the choice
+        chosen = chosen or library.chosen(choice)  # may take long
+    k = max(1, min(question.k, MOST_SONGS))
     with _reading(snapshot, space):
-        found = library.ask(question, chosen=chosen)
+        found = library.ask(replace(question, seeds=known, k=k, choice=choice), chosen=chosen)
         beside = found.beside
     return FoundSongs(found.rows, np.clip(found.similarities, 0.0, 1.0), beside)
 
@@ -120,7 +102,7 @@ def way(
     end: NamedSong,
     count: int,
     *,
-    choice: Choice | None = None,
+    choice: Choice = Choice(),  # noqa: B008 - frozen
 ) -> FoundSongs:
     """Return a path of at most `count` songs from one song to another, both included.
 
@@ -146,32 +128,21 @@ def way(
 
 
 def long_list(
-    snapshot: Snapshot,
-    seeds: Sequence[NamedSong],
-    *,
-    minutes: float,
-    curves: Sequence[str] = (),
-    choice: Choice | None = None,
+    snapshot: Snapshot, seeds: Sequence[NamedSong], question: PlaylistQuestion
 ) -> PlaylistOfSongs:
-    """Return a playlist of about `minutes` near some songs."""
+    """Return a playlist near some songs."""
     with snapshot.lock:
         snapshot.library.space("auto", use_index=False)  # made once
-    question = PlaylistQuestion(
-        seeds=[seed.row for seed in seeds],
-        minutes=minutes,
-        curve=curves,
-        choice=tellable(snapshot, seeds[0], choice or SPREAD),
-    )
-    return snapshot.library.ask(question)
+    choice = tellable(snapshot, seeds[0], question.choice)
+    rows = [seed.row for seed in seeds]
+    return snapshot.library.ask(replace(question, seeds=rows, choice=choice))
 
 
-def described(
-    snapshot: Snapshot, text: str, k: int, *, choice: Choice | None = None
-) -> DescribedSongs:
-    """Return up to `k` songs that a sentence describes; raises `InputError` if none is told."""
-    chosen = tellable(snapshot, snapshot.names.usual, choice)
-    question = FindQuestion(text=text, k=max(1, min(k, MOST_SONGS)), choice=chosen)
-    return snapshot.library.ask(question)
+def described(snapshot: Snapshot, question: FindQuestion) -> DescribedSongs:
+    """Return songs that a sentence describes; raises `InputError` if none is told."""
+    choice = tellable(snapshot, snapshot.names.usual, question.choice)
+    k = max(1, min(question.k, MOST_SONGS))
+    return snapshot.library.ask(replace(question, k=k, choice=choice))
 
 
 def as_found(songs: DescribedSongs) -> FoundSongs:
@@ -184,10 +155,9 @@ def _reading(snapshot: Snapshot, space: Space) -> AbstractContextManager[object]
     return nullcontext() if space.index is None else snapshot.lock
 
 
-def tellable(snapshot: Snapshot, like: NamedSong, choice: Choice | None) -> Choice:
+def tellable(snapshot: Snapshot, like: NamedSong, choice: Choice) -> Choice:
     """Return a choice that also excludes the songs that the caller has no name for."""
-    given = choice or Choice()
     nameless = snapshot.names.nameless(like)
     if not nameless:
-        return given
-    return replace(given, exclude_ids=nameless | frozenset(given.exclude_ids))
+        return choice
+    return replace(choice, exclude_ids=nameless | frozenset(choice.exclude_ids))

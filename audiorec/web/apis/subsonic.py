@@ -23,6 +23,7 @@ from xml.etree import ElementTree
 
 from audiorec.distribution import own_version
 from audiorec.errors import InputError, UnknownSongError
+from audiorec.search.questions import SimilarQuestion
 from audiorec.web.apis.messages import ApiReply, ApiRequest
 from audiorec.web.apis.names import NamedSong
 from audiorec.web.apis.searches import FoundSongs, near, way
@@ -167,7 +168,7 @@ def _token_info(_: Snapshot, __: ApiRequest) -> dict[str, Any]:
 
 def _similar(snapshot: Snapshot, asked: ApiRequest) -> dict[str, Any]:
     seed = snapshot.names.find(_needed(asked, "id"))
-    found = near(snapshot, [seed], _count(asked, SIMILAR_COUNT))
+    found = near(snapshot, [seed], SimilarQuestion(k=_count(asked, SIMILAR_COUNT)))
     return {"sonicMatch": _matches(snapshot, found, seed)}
 
 

@@ -18,9 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from audiorec.errors import InputError
-from audiorec.options import FROM_A_FOLDER, Reach
+from audiorec.options import FROM_A_FOLDER, Field, Reach, check_range
 from audiorec_cli.shared.console import say
-from audiorec_cli.shared.declared import Field, check_range
 
 if TYPE_CHECKING:
     from audiorec.files.own_settings import SettingsLayer, TrustStatus

@@ -1,91 +1,26 @@
 """What a command declares: its options, read from the function and the classes that it takes.
 
-    def similar(songs: SeedsArgument, *, k: KOption = 10, choice: Choice) ──fields_of──▶ [Field]
+    def similar(songs: SeedsArgument, *, asked: SimilarQuestion) ──fields_of_command──▶ [Field]
 
 A parameter whose type is a dataclass stands for the fields of that class, so commands share options
 by sharing a class.
 """
 
 import inspect
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import MISSING, dataclass, is_dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_type_hints
 
 import click
 from click.core import ParameterSource
 
-from audiorec.errors import InputError
-from audiorec.options import Option, declared
+from audiorec.options import Field, declared, fields_within, made
 
 ENVIRONMENT = ParameterSource.ENVIRONMENT
-SEVERAL = (list, tuple, Collection)
 SHORT = {int: "N", float: "X", str: "TEXT", Path: "FILE"}
 NOT_DECLARED = ("return", "done", "ctx")
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """One option of a command, and where its value goes.
-
-    Attributes
-    ----------
-    name : str
-        The parameter of the function, or the field of a class.
-    kind : type
-        Its type, such as ``int | None``.
-    default : object
-        `MISSING` if it has to be given.
-    option : Option
-    of : tuple of str
-        The parameter, and the fields below it, whose class has this field; empty for a parameter.
-    """
-
-    name: str
-    kind: Any
-    default: Any
-    option: Option
-    of: tuple[str, ...] = ()
-
-    @property
-    def key(self) -> str:
-        """The name in files and variables, without dashes in front: ``max-per-artist``."""
-        long = [name for name in self.option.names if name.startswith("--")]
-        return (long or [self.name.replace("_", "-")])[0].lstrip("-").partition("/")[0]
-
-    @property
-    def is_several(self) -> bool:
-        """Whether it can be given more than once."""
-        return any(get_origin(kind) in SEVERAL for kind in (self.kind, *get_args(self.kind)))
-
-    @property
-    def plain(self) -> Any:
-        """The type of one value: `int` for ``list[int] | None``; a `Literal` stays."""
-        return next(kind for kind in members(self.kind) if kind is not type(None))
-
-    @property
-    def is_spread(self) -> bool:
-        """Whether several values may follow one name: ``--k 10 20``."""
-        return self.is_several and self.plain is int
-
-    @property
-    def is_path(self) -> bool:
-        """Whether its values are paths, which can be URIs."""
-        return self.plain is Path
-
-    def value(self, given: Any) -> Any:
-        """Return a value as the function takes it; click gives a tuple for several."""
-        if not self.is_several:
-            return given
-        if self.default == ():
-            return tuple(given)
-        return list(given) if given else self.default if self.default is not MISSING else []
-
-    @property
-    def parameter(self) -> click.Parameter:
-        """The parameter of click; one object for all commands that share a common option."""
-        return _common(replace(self, of=())) if self.option.common else _parameter(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +137,7 @@ def path_or_uri(text: Any) -> Any:
     return RemotePlace(text) if is_uri(text) else Path(str(text).removeprefix("file://"))
 
 
-def fields_of(function: Callable[..., None]) -> list[Field]:
+def fields_of_command(function: Callable[..., None]) -> list[Field]:
     """Return the options that a command declares, in their order."""
     found: list[Field] = []
     defaults = {n: p.default for n, p in inspect.signature(function).parameters.items()}
@@ -211,7 +146,7 @@ def fields_of(function: Callable[..., None]) -> list[Field]:
             continue
         default = MISSING if defaults[name] is inspect.Parameter.empty else defaults[name]
         if is_dataclass(hint):
-            found += _fields_of_class(hint, (name,), None if default is MISSING else default)
+            found += fields_within(hint, (name,), None if default is MISSING else default)
         else:
             found.append(_field(name, hint, default))
     return found
@@ -224,56 +159,26 @@ def packed(
     given = list(options)
     kinds = {n: kind for n, kind in get_type_hints(function).items() if n not in NOT_DECLARED}
     whole = {field.name: values[field.name] for field in given if not field.of}
-    classes = {
-        n: _made(kind, (n,), given, values) for n, kind in kinds.items() if is_dataclass(kind)
-    }
-    return {**whole, **classes}
+    parts = {field.name: values[field.name] for field in given if field.of}
+    return {**whole, **{n: made(kind, parts) for n, kind in kinds.items() if is_dataclass(kind)}}
 
 
-def _made(kind: Any, of: tuple[str, ...], given: list[Field], values: Mapping[str, Any]) -> Any:
-    """Return an object of a class from the values of its fields, classes among them included."""
-    own = {field.name: values[field.name] for field in given if field.of == of}
-    for name, hint in get_type_hints(kind).items():
-        if is_dataclass(hint) and name not in own:
-            own[name] = _made(hint, (*of, name), given, values)
-    return kind(**own)
-
-
-def _fields_of_class(kind: Any, of: tuple[str, ...], usual: Any = None) -> Iterator[Field]:
-    """Yield the options of a dataclass, its own before those it inherits.
-
-    Fields without a declaration are set by programs alone. `usual` is an instance with other
-    defaults.
-    """
-    hints = get_type_hints(kind, include_extras=True)
-    every = {field.name: field for field in fields(kind)}
-    for name in dict.fromkeys([*inspect.get_annotations(kind), *every]):
-        default = every[name].default if usual is None else getattr(usual, name)
-        if is_dataclass(hints[name]):
-            yield from _fields_of_class(hints[name], (*of, name), default)
-        elif declared(hints[name]) is not None:
-            yield _field(name, hints[name], default, of=of)
-
-
-def members(kind: Any) -> tuple[Any, ...]:
-    """Return the plain types in a type: int and None for ``list[int] | None``."""
-    if get_origin(kind) is Literal:
-        return (kind,)
-    inner = get_args(kind)
-    return tuple(one for part in inner for one in members(part)) if inner else (kind,)
-
-
-def _field(name: str, hint: Any, default: Any, *, of: tuple[str, ...] = ()) -> Field:
+def _field(name: str, hint: Any, default: Any) -> Field:
     option = declared(hint)
     if option is None:
         raise TypeError(f"{name}: declare it as an option, with audiorec.options")
-    return Field(name, get_args(hint)[0], default, option, of)
+    return Field(name, get_args(hint)[0], default, option)
+
+
+def parameter_of(field: Field) -> click.Parameter:
+    """Return the parameter of click; one object for all commands that share a common option."""
+    return _common(replace(field, of=())) if field.option.common else _parameter(field)
 
 
 def _type(field: Field) -> Any:
     option, kind = field.option, field.plain
-    if get_origin(kind) is Literal:
-        return click.Choice(get_args(kind))
+    if field.choices:
+        return click.Choice(field.choices)
     if kind in (int, float) and (option.min, option.max) != (None, None):
         ranges: Any = click.IntRange if kind is int else click.FloatRange
         made = ranges(option.min, option.max)
@@ -285,8 +190,8 @@ def _type(field: Field) -> Any:
 def _metavar(field: Field) -> str:
     if field.option.metavar or field.plain is bool:
         return field.option.metavar
-    if get_origin(field.plain) is Literal:
-        return "|".join(get_args(field.plain))
+    if field.choices:
+        return "|".join(field.choices)
     return SHORT[field.plain] + (" ..." if field.is_spread else "")
 
 
@@ -324,15 +229,3 @@ def _parameter(field: Field) -> click.Parameter:
 @lru_cache
 def _common(field: Field) -> click.Parameter:
     return _parameter(field)
-
-
-def check_range(option: Option, name: str, value: Any) -> None:
-    """Raise `InputError` if a number is outside its declared bounds."""
-    low, high = option.min, option.max
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return
-    if (low is not None and value < low) or (high is not None and value > high):
-        least = "" if low is None else f" from {low:g}"
-        raise InputError(
-            f"{name} is{least}{'' if high is None else f' to {high:g}'}, got {value!r}"
-        )

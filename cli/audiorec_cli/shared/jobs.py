@@ -24,9 +24,9 @@ from uuid import uuid4
 import click
 
 from audiorec.errors import AudiorecError, MissingFileError
-from audiorec.options import writes
+from audiorec.options import Field, writes
 from audiorec_cli.shared.console import Exit, exit_code, say, system_errors
-from audiorec_cli.shared.declared import Field, Job
+from audiorec_cli.shared.declared import Job
 from audiorec_cli.shared.declared import recorded as recorded
 from audiorec_cli.shared.options import COMMON
 from audiorec_cli.shared.places import OpenOutputs

@@ -14,8 +14,9 @@ from typing import Any, TypeVar
 
 import click
 
+from audiorec.options import Field
 from audiorec_cli.shared.console import drawn_on
-from audiorec_cli.shared.declared import Field, Job, fields_of, packed
+from audiorec_cli.shared.declared import Job, fields_of_command, packed, parameter_of
 from audiorec_cli.shared.jobs import METRICS, run_job
 from audiorec_cli.shared.options import ADVANCED, COMMON
 from audiorec_cli.shared.places import day_fields, places
@@ -62,10 +63,10 @@ class Command(click.Command):
     ) -> None:
         self.function, self.panel, self.here, self.sets = function, panel, here, sets
         self.job: Job | None = getattr(function, "job", None)
-        self.fields: list[Field] = fields_of(function)
+        self.fields: list[Field] = fields_of_command(function)
         self.fields += [METRICS] if self.job else []
         self.fields += day_fields(self.fields, by_day=bool(self.job and self.job.by_day))
-        made = [field.parameter for field in self.fields]
+        made = [parameter_of(field) for field in self.fields]
         self.shared = [p for p, field in zip(made, self.fields, strict=True) if field.option.common]
         own = [p for p in made if p not in self.shared]
         super().__init__(name, params=own, help=inspect.getdoc(function), **settings)
@@ -76,7 +77,7 @@ class Command(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the command line; some options take several numbers: --k 10 20."""
-        names = {n for f in self.fields if f.is_spread for n in f.parameter.opts}
+        names = {n for f in self.fields if f.is_spread for n in parameter_of(f).opts}
         spread: list[str] = []
         for word in args:
             if names and word.isdigit() and len(spread) > 1 and spread[-2] in names:
@@ -86,7 +87,7 @@ class Command(click.Command):
 
     def invoke(self, ctx: click.Context) -> None:
         """Make places local, run the function as a job if it is one, and deliver its outputs."""
-        given = {f.name: f.value(ctx.params[f.parameter.name or f.name]) for f in self.fields}
+        given = {f.name: f.value(ctx.params[parameter_of(f).name or f.name]) for f in self.fields}
         with places(self.fields, given, job=self.job, here=self.here) as (values, outputs):
             own = [f for f in self.fields if f.name in values and f is not METRICS]
             run = partial(self.function, **packed(self.function, own, values))

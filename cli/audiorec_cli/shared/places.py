@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from audiorec.errors import InputError
-from audiorec.options import Reach, chooses, writes
+from audiorec.options import Field, Reach, chooses, writes
 from audiorec_cli.shared.console import Exit
-from audiorec_cli.shared.declared import Field, Job, RemotePlace, path_or_uri
+from audiorec_cli.shared.declared import Job, RemotePlace, path_or_uri
 from audiorec_cli.shared.options import ADVANCED
 
 if TYPE_CHECKING:

@@ -6,11 +6,13 @@ from made_sound import add_lists, random_sound
 from served_library import asked, document, server_id, snapshot_of, write_served
 
 from audiorec.errors import InputError
+from audiorec.search.questions import SimilarQuestion
 from audiorec.web.apis.audiomuse import similar_tracks
 from audiorec.web.apis.own import user_vector
 from audiorec.web.apis.searches import near, way
 
 LACKING = 3
+NINE = SimilarQuestion(k=9)
 
 
 @pytest.fixture
@@ -26,7 +28,7 @@ def named(snapshot, *numbers):
 
 
 def test_the_nearest_are_by_sound_and_none_is_without(sounding):
-    found = near(sounding, named(sounding, 0), 9)
+    found = near(sounding, named(sounding, 0), NINE)
     space = sounding.library.space("sound")
     expected = space.matrix @ space.units([0])[0]
     order = space.rows[np.argsort(-expected)]
@@ -35,11 +37,11 @@ def test_the_nearest_are_by_sound_and_none_is_without(sounding):
 
 
 def test_a_seed_without_a_sound_is_left_out_of_several_and_refused_alone(sounding):
-    alone = near(sounding, named(sounding, 0), 9)
-    both = near(sounding, named(sounding, 0, LACKING), 9)
+    alone = near(sounding, named(sounding, 0), NINE)
+    both = near(sounding, named(sounding, 0, LACKING), NINE)
     np.testing.assert_array_equal(both.similarities, alone.similarities)
     with pytest.raises(InputError, match="has no sound, as it was extracted without"):
-        near(sounding, named(sounding, LACKING), 9)
+        near(sounding, named(sounding, LACKING), NINE)
     with pytest.raises(InputError, match="has no sound"):
         way(sounding, *named(sounding, 0, LACKING), 4)
 
@@ -47,7 +49,7 @@ def test_a_seed_without_a_sound_is_left_out_of_several_and_refused_alone(soundin
 def test_audiomuse_gets_one_minus_the_cosine_of_sounds(sounding):
     reply = similar_tracks(sounding, asked("/api/similar_tracks", {"item_id": server_id(0)}))
     tracks = document(reply)
-    found = near(sounding, named(sounding, 0), 10)
+    found = near(sounding, named(sounding, 0), SimilarQuestion(k=10))
     assert [t["distance"] for t in tracks] == [
         round(1 - s, 6) for s in found.similarities.tolist()[: len(tracks)]
     ]

@@ -5,6 +5,7 @@ import { getJson, postJson } from "./api.js";
 import { extent } from "./colours.js";
 import { Curve, shaped } from "./curve.js";
 import { Downloads } from "./downloads.js";
+import { Form, query, valuesOf } from "./form.js";
 import { GivenList } from "./given.js";
 import { Icon } from "./icons.js";
 import { clock, count, figure } from "./library.js";
@@ -47,9 +48,8 @@ function Maker({ fold }) {
   const library = use((s) => s.library);
   const { songs, seeds: pinned, locked, curve, scores, isNew } = use((s) => s, list);
   const [way, setWay] = useState("near");
-  const [minutes, setMinutes] = useState(60);
-  const [steps, setSteps] = useState(6);
-  const [only, setOnly] = useState("");
+  const fields = library.about.forms[way === "path" ? "path" : "playlist"];
+  const [values, setValues] = useState({});
   const { measures } = library;
   const [name, setName] = useState(() => curve?.of || (measures.find(([, of]) => of.startsWith("genre/")) || measures[0])?.[1]);
   const [points, setPoints] = useState(() => curve?.points || shaped("Rise"));
@@ -88,12 +88,12 @@ function Maker({ fold }) {
   };
   const path = () => {
     if (songs.length < 2) throw new Error("A path needs two songs: the first and the last of your list.");
-    return getJson(`/api/path/${songs[0]}/${songs[songs.length - 1]}?steps=${steps}`);
+    return getJson(`/api/path/${songs[0]}/${songs[songs.length - 1]}?${query(valuesOf(fields, values))}`);
   };
   const near = (wish) => {
     if (!seeds.length) throw new Error("Add a song to your list first: the new list starts with it.");
     return postJson("/api/playlist", {
-      seeds, minutes, only: only || null, new: isNew && way === "near",
+      ...valuesOf(fields, values), seeds, new: isNew && way === "near",
       curve: way === "curve" ? { of: wish.name, points: inLibrary(library, wish.name, wish.points) } : null,
     });
   };
@@ -117,13 +117,8 @@ function Maker({ fold }) {
         ${measures.map(([, of, said]) => html`<option value=${of}>${said}</option>`)}</select></label>
       <${Curve} points=${points} words=${words} scores=${dots} range=${spanned(library, name)}
         onDraw=${(drawn) => { setPoints(drawn); redraw({ points: drawn }); }} />`}
-    <div class="fields">
-      ${way === "path" ? html`<label>Songs between
-          <input type="number" min="0" max="100" value=${steps} onInput=${(e) => setSteps(Number(e.target.value))} /></label>`
-        : html`<label>Minutes <input type="number" min="1" max="1440" value=${minutes} onInput=${(e) => setMinutes(Number(e.target.value))} /></label>
-          <label>Only songs with <input type="text" value=${only} placeholder="genre=jazz" spellcheck=${false} onInput=${(e) => setOnly(e.target.value)} /></label>`}
-      ${way === "near" && html`<label><input type="checkbox" checked=${isNew} onChange=${() => list.set({ isNew: !isNew })} /> Only songs that are not among these</label>`}
-    </div>
+    <${Form} fields=${fields} values=${values} change=${setValues} />
+    ${way === "near" && html`<label><input type="checkbox" checked=${isNew} onChange=${() => list.set({ isNew: !isNew })} /> Only songs that are not among these</label>`}
     ${failure && html`<p class="failure" role="alert">${failure}</p>`}
     <button class="main" disabled=${isBusy || (way === "path" && songs.length < 2)} onClick=${() => make()}>${isBusy ? "Making it…" : "Make the list"}</button>
     <p class="buttons"><${GivenList} /></p>`;

@@ -3,6 +3,7 @@
 import { html, useEffect, useState } from "../vendor/htm-preact.js";
 import { getJson, ofSong } from "./api.js";
 import { Compare } from "./compare.js";
+import { Form, query, useSettled } from "./form.js";
 import { Icon } from "./icons.js";
 import { searchBySound } from "./finder.js";
 import { clock } from "./library.js";
@@ -11,7 +12,7 @@ import { Numbers } from "./numbers.js";
 import { play, playing, toggle, whyNot } from "./player.js";
 import { startRadio } from "./radio.js";
 import { Scores } from "./scores.js";
-import { page, say, use, useAnswer } from "./store.js";
+import { makeStore, page, say, use, useAnswer } from "./store.js";
 
 const SHOWN = ["album", "status", "loudness_lufs", "codec", "source_rate", "source_channels", "uri", "song_id"];
 // Without a prototype, since they are looked up by names from a store: "constructor" is in none.
@@ -102,9 +103,14 @@ function Buttons({ row, song }) {
   </div>`;
 }
 
+// What is asked for in similar songs: the same for every song.
+const asking = makeStore({ values: {} });
+
 function Near({ row }) {
   const library = use((s) => s.library);
-  const [answer, error, isLoading] = useAnswer(() => ofSong(row, "near?k=12"), [row]);
+  const values = use((s) => s.values, asking);
+  const asked = useSettled(query(values));
+  const [answer, error, isLoading] = useAnswer(() => ofSong(row, `near?${asked}`), [row, asked]);
   useEffect(() => {
     page.set({ near: answer ? answer.near.map((one) => one.row) : [] });
     return () => page.set({ near: [] });
@@ -114,7 +120,9 @@ function Near({ row }) {
     ${answer?.near.length > 0 && html`<p class="quiet">99 %: of a hundred pairs of songs here, 99 are less alike.</p>`}
     ${error && html`<p class="failure" role="alert">${error.message}</p>`}
     ${isLoading && !answer && html`<p class="quiet">Searching…</p>`}
-    ${answer && !answer.near.length && html`<p class="quiet">Nothing here sounds like it.</p>`}
+    <details class="asking"><summary>Options${asked && " (on)"}</summary>
+      <${Form} fields=${library.about.forms.similar} values=${values} change=${(next) => asking.set({ values: next })} /></details>
+    ${answer && !error && !answer.near.length && html`<p class="quiet">Nothing here sounds like it.</p>`}
     <ol class="songs">${answer?.near.map((one) => html`<li key=${one.row}>
       <button class="icon" title=${`Play ${library.title(one.row)}`}
         onClick=${() => play(one.row, { queue: answer.near.map((n) => n.row) })}><${Icon} name="play" /></button>

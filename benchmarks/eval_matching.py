@@ -27,9 +27,8 @@ from eval_reasons import interval
 from audiorec.library import open_store
 from audiorec.listening.imports.rows import SongRef
 from audiorec.players.contract import Account, Player, PlayerList, PlayerSong
-from audiorec.players.matching import Matched, UnmatchedSong
+from audiorec.players.matching import Matched, UnmatchedSong, match_by_sound
 from audiorec.players.push import ledger_of
-from audiorec.players.sound import match_by_sound
 
 ENDS = (".mp3", ".ogg", ".flac")
 

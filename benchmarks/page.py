@@ -30,8 +30,7 @@ from audiorec.search.atlas import project
 from audiorec.store.map_file import write_map
 from audiorec.store.parquet import write_table
 from audiorec.store.schema import Kind, StoreMetadata, schema_of
-from audiorec.web.map_places import audio_of, laid_out
-from audiorec.web.song_columns import SongColumns
+from audiorec.web.song_columns import SongColumns, audio_of, laid_out
 
 HEADS = {
     "version": "vocal instrumental vocal_accompaniment other".split(),

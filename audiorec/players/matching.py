@@ -1,24 +1,45 @@
 """Which song of the store each song of a server is, or the likeliest reason why none is.
 
     songs of a server ──match──▶ `Matched`: rows of the store by id, and `UnmatchedSong`s
+    unmatched songs, a `Player`, a store ──match_by_sound──▶ `Matched`, with those that were heard
 
 A song is known by the same path, a MusicBrainz id, an ISRC, folder and file name, or artist and
 title, as in an import (`audiorec.listening.imports.job`). What only folder and file name, or tags,
 have in common must also be of one length, and a song that several fit is none of them: a wrong song
 in a history or a list is worse than one that is named in the report.
+
+Matching by sound is the last resort, and asked for by ``by_sound = true``, since each song is
+fetched and decoded. One is fetched only if the store has a song of its length. It is matched if it
+has the same audio as a song of the store, or passes the store's rule for one recording: length,
+sound, embedding, version and titles (docs/decisions/0057). If songs pass that are not one recording
+themselves, none is matched. The ledger of the account keeps what was heard, so that no song is
+fetched again until songs of its length come into the store, or leave it.
 """
 
+import hashlib
+import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 
+from audiorec.errors import LostPlayerError, PlayerError, SongError
 from audiorec.files.visible import clock
+from audiorec.library.library import Library
 from audiorec.listening.imports.job import NAMES, NO_SUCH, SEVERAL, KnownSongs
 from audiorec.listening.imports.rows import SongRef, text
+from audiorec.players.contract import Player
+from audiorec.players.push import ListLedger
+from audiorec.store.recordings import ALIKE, SHIFT_S
+from audiorec.store.titles import title_of
 from audiorec.types import normalised_name
+
+if TYPE_CHECKING:
+    from audiorec.library.seeds import SongOpener
 
 NEAR_S, NEAR_SHARE = 5.0, 0.03  # by which two lengths of one recording may differ
 UNMATCHED = pa.schema([("reason", pa.string()), *((name, pa.string()) for name in NAMES)])
@@ -122,3 +143,111 @@ def server_ids(matched: Matched, ids: Sequence[str]) -> dict[str, str]:
     for name in sorted(matched.rows):
         found.setdefault(ids[matched.rows[name]], name)
     return found
+
+
+MOST = 200  # songs fetched in one sync
+LENGTH_S = SHIFT_S + 1.0  # servers tell whole seconds
+NONE_OF_THEM = "no song of the store sounds like it"
+NOT_YET = f"not heard yet: a sync fetches {MOST} songs"
+
+
+def match_by_sound(
+    library: Library, player: Player, matched: Matched, ledger: ListLedger
+) -> Matched:
+    """Return a match with the songs added that are known by their sound alone.
+
+    Parameters
+    ----------
+    library : Library
+    player : Player
+        The account that fetches the songs.
+    matched : Matched
+    ledger : ListLedger
+        Keeps what was heard.
+
+    Raises
+    ------
+    InputError
+        If the songs of the store have no sound.
+    SpecMismatchError
+        If this audiorec cannot make the numbers of the store.
+    """
+    from audiorec.library.seeds import SongOpener  # opens what extraction needs
+
+    rows, ways, lost = dict(matched.rows), matched.ways.copy(), []
+    unmatched = {one.song.id for one in matched.unmatched}
+    with SongOpener(library.space("sound")) as opener:
+        hearing = _Hearing(library, player, opener, ledger)
+        try:
+            for one in matched.unmatched:
+                row, why = hearing.row(one.song)
+                if row is None:
+                    reason = "; ".join(filter(None, [one.reason, why]))
+                    lost.append(UnmatchedSong(one.song, reason))
+                else:
+                    rows[one.song.id] = row
+                    ways["sound"] += 1
+        finally:  # if it is stopped, what was heard until then is known
+            ledger.keep_heard({n: one for n, one in hearing.heard.items() if n in unmatched})
+    return Matched(rows, ways, tuple(lost))
+
+
+class _Hearing:
+    """What was heard of a server's songs, and what can still be heard in this sync."""
+
+    def __init__(
+        self, library: Library, player: Player, opener: "SongOpener", ledger: ListLedger
+    ) -> None:
+        self.library, self.player, self.opener = library, player, opener
+        self.heard, self.left, self.why = dict(ledger.heard), MOST, NOT_YET
+        self.hashes: list[str] = library.column("content_hash").to_pylist()
+        self.lengths = np.asarray(library.column("duration_s").to_pylist(), np.float64)
+
+    def row(self, song: SongRef) -> tuple[int | None, str]:
+        """Return the song of the store that a song is; or None, and why."""
+        rows = np.flatnonzero(np.abs(self.lengths - song.duration_s) <= LENGTH_S)
+        if not len(rows) or not song.duration_s:
+            return None, ""
+        of = self._digest(rows.tolist())
+        before, name = self.heard.get(song.id, ("", ""))
+        if before != of or (name and name not in self.library):
+            if not self.left:
+                return None, self.why
+            try:
+                name = self._name(song)
+            except SongError:  # what cannot be read is heard as no song
+                name = ""
+            except PlayerError as error:
+                self.left = 0 if isinstance(error, LostPlayerError) else self.left - 1
+                self.why = f"its audio cannot be fetched: {error}"
+                return None, self.why
+            self.left -= 1
+            self.heard[song.id] = (of, name)
+        return (self.library.row_number(name), "") if name else (None, NONE_OF_THEM)
+
+    def _digest(self, rows: list[int]) -> str:
+        """Return what the answer depends on: the audio of the songs, and how it is compared."""
+        about = self.library.metadata
+        made = (about.extractor_id, str(about.sound_id), *sorted(self.hashes[row] for row in rows))
+        return hashlib.sha256("\n".join(made).encode()).hexdigest()[:16]
+
+    def _name(self, song: SongRef) -> str:
+        """Fetch and hear a song; return the id of the song of the store that it is, or nothing."""
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder, "song")
+            file.write_bytes(self.player.audio(song.id))
+            heard = self.opener.read(file)
+        rows = self.opener.copies(heard)
+        if rows and self.hashes[rows[0]] != heard.content_hash:
+            near = self.opener.copies(heard, ALIKE / 2)
+            rows = [row for row in rows if self._is_titled(song, row, is_near=row in near)]
+        best = rows[0] if len(rows) == 1 else self.library.recordings.best(rows) if rows else None
+        return "" if best is None else self.library.ids[best]
+
+    def _is_titled(self, song: SongRef, row: int, *, is_near: bool) -> bool:
+        """Whether the titles allow one recording; two titles take half the distance."""
+        title = self.library.column("title")[row].as_py()
+        name = self.library.ids[row]
+        ours, theirs = title_of(song.title, song.path or song.id), title_of(title, name)
+        two = bool(song.title and title) and ours.plain != theirs.plain
+        return ours.kinds == theirs.kinds and (is_near or not two)

@@ -3,6 +3,8 @@ from audiorec.runs.entry_points import Registry as Registry
 from audiorec.runs.entry_points import maker as maker
 from audiorec.runs.imports import collect_garbage_rarely as collect_garbage_rarely
 from audiorec.runs.imports import forget_current_folder as forget_current_folder
+from audiorec.runs.prometheus import Labels as Labels
+from audiorec.runs.prometheus import metric_text as metric_text
 from audiorec.runs.prometheus import read_metrics as read_metrics
 from audiorec.runs.prometheus import write_job_metrics as write_job_metrics
 from audiorec.runs.prometheus import write_metrics as write_metrics
@@ -30,7 +32,7 @@ from audiorec.runs.timing import OverdueError as OverdueError
 from audiorec.runs.timing import check_deadline as check_deadline
 from audiorec.runs.timing import ending_in as ending_in
 from audiorec.runs.timing import punctual as punctual
-from audiorec.runs.workers import ONE_THREAD as ONE_THREAD
 from audiorec.runs.workers import Answer as Answer
 from audiorec.runs.workers import Limits as Limits
 from audiorec.runs.workers import Workers as Workers
+from audiorec.runs.workers import one_thread_each as one_thread_each

@@ -189,10 +189,25 @@ def _text(metric: Metric) -> str:
     if not metric.samples:
         return ""
     meaning = MEANINGS.get(metric.name, "From another version of audiorec.")
-    lines = [f"# HELP {metric.name} {meaning}", f"# TYPE {metric.name} {metric.kind}"]
-    for labels, value in metric.samples.items():
-        inside = ",".join(f'{name}="{_escaped(text)}"' for name, text in labels)
-        lines.append(f"{metric.name}{{{inside}}} {value:.15g}")
+    samples = (("", labels, value) for labels, value in metric.samples.items())
+    return metric_text(metric.name, metric.kind, meaning, samples)
+
+
+def metric_text(
+    name: str, kind: str, meaning: str, samples: Iterable[tuple[str, Labels, float]]
+) -> str:
+    """Return a metric in Prometheus' text format.
+
+    Parameters
+    ----------
+    name, kind, meaning : str
+    samples : iterable of (str, labels, float)
+        What follows the name, such as ``_bucket`` of a histogram; labels; value.
+    """
+    lines = [f"# HELP {name} {meaning}", f"# TYPE {name} {kind}"]
+    for suffix, labels, value in samples:
+        inside = ",".join(f'{label}="{_escaped(text)}"' for label, text in labels)
+        lines.append(f"{name}{suffix}{f'{{{inside}}}' if labels else ''} {value:.15g}")
     return "\n".join(lines) + "\n"
 
 

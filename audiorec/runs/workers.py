@@ -44,6 +44,17 @@ _START = "import sys; sys.path[:] = sys.argv[4:]; from audiorec.runs.workers imp
 _HEADER = struct.Struct("<Q")  # length of the pickled frame that follows, in bytes
 
 
+def one_thread_each() -> None:
+    """Make numpy compute in the calling thread, before it is loaded; set variables are kept.
+
+    Requests of a server are many and small. With one BLAS thread per core, eight clients took three
+    times the CPU time, because the threads spin while they wait for each other
+    (``benchmarks/bench_serve.py``).
+    """
+    for name, value in ONE_THREAD.items():
+        os.environ.setdefault(name, value)
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """Result of one item.

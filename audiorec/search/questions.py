@@ -9,7 +9,7 @@ Commands, the page and the servers all ask these questions. Importing this modul
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
@@ -205,7 +205,7 @@ class PathQuestion(Question):
         Number of songs between the two; fewer if the path cannot hold more.
     """
 
-    steps: Annotated[int, STEPS] = 8
+    steps: Annotated[int, replace(STEPS, panel="")] = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

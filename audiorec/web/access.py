@@ -157,7 +157,9 @@ class Guard:
 
         refusal = self._refusal(scope)
         if refusal is not None:
-            await _answer(dressed, *refusal)
+            status, reason = refusal
+            body = b'{"error": "%s"}' % reason.encode()
+            await send_whole(dressed, status, body, {"content-type": "application/json"})
             return
         await self._application(scope, receive, dressed)
 
@@ -225,8 +227,11 @@ def host_name(host: str) -> str:
     return "" if found is None else (found[1] or found[2]).lower()
 
 
-async def _answer(send: Send, status: int, reason: str) -> None:
-    body = b'{"error": "%s"}' % reason.encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+async def send_whole(
+    send: Send, status: int, body: bytes, headers: Mapping[str, str], *, is_head: bool = False
+) -> None:
+    """Send a response with its length; without the body if the request was a HEAD."""
+    whole = {"content-length": str(len(body)), **headers}
+    pairs = [(name.encode(), value.encode("latin-1")) for name, value in whole.items()]
+    await send({"type": "http.response.start", "status": status, "headers": pairs})
+    await send({"type": "http.response.body", "body": b"" if is_head else body})

@@ -44,7 +44,6 @@ from audiorec.store.inventory import inventory, read_failures
 from audiorec.store.records import RECORD_FILES, RecordPart
 from audiorec.web import lists
 from audiorec.web.access import MAX_BODY, AddressKeys, Guard
-from audiorec.web.downloads import CopiesView, songs_as
 from audiorec.web.editions import stamp_of
 from audiorec.web.forms import inputs
 from audiorec.web.gate import INTERNAL, TOLD
@@ -227,7 +226,7 @@ class BrowsePage:
         growing: Callable[[], Mapping[str, int] | None] | None = None,
         player: tuple[str, str] | None = None,
     ) -> None:
-        self.sound, self._keys = sound, keys
+        self.sound, self.keys = sound, keys
         self._growing, self._nights, self._player = growing, nights, player
         self._pool, self._patient_pool = Pool(WORK), Pool(PATIENT)
         self._renewing = threading.Lock()
@@ -247,8 +246,8 @@ class BrowsePage:
 
     def _take(self, shelf: SongColumns, mark: str) -> None:
         self.shelf, self.mark = shelf, mark
-        self.songs = SongView(shelf, self.sound.roots, self._keys)
-        self.copies = CopiesView(shelf)
+        self.songs = SongView(shelf, self.sound.roots, self.keys)
+        self.copies = lists.CopiesView(shelf)
         self.saver.turn_to(shelf)
 
     def _renew(self, _: dict[str, Any]) -> dict[str, Any]:
@@ -264,7 +263,7 @@ class BrowsePage:
                     keeps_map=self.shelf.keeps_map,
                 )
                 shelf.prepare()
-                self._keys.renew()
+                self.keys.renew()
                 self._take(shelf, mark)
             return {"edition": self.mark}
 
@@ -351,7 +350,7 @@ class BrowsePage:
             "/api/given": lambda wish: lists.songs_given(self.shelf, wish),
             "/api/words": lambda wish: lists.described_by(self.shelf, wish),
             "/api/radio": lambda wish: lists.radio_of(self.shelf, wish),
-            "/api/download": lambda wish: songs_as(
+            "/api/download": lambda wish: lists.songs_as(
                 self.shelf,
                 lists.rows_in(wish.get("rows"), len(self.shelf.library)),
                 wish.get("as"),

@@ -68,7 +68,7 @@ class FormField:
     @classmethod
     def of(cls, field: Field) -> Self:
         """Return the parameter for an option."""
-        option = field.option
+        option, key = field.option, field.key.replace("-", " ").capitalize()
         kind = "texts" if field.is_several else KINDS[str if field.choices else field.plain]
         return cls(
             name=field.name,
@@ -78,7 +78,7 @@ class FormField:
             least=option.min,
             most=LARGEST.get(kind) if option.max is None else option.max,
             choices=field.choices,
-            label=field.key.replace("-", " ").capitalize(),
+            label=key if len(key) > 1 else option.help.removesuffix("."),
             is_advanced=option.panel == ADVANCED,
         )
 

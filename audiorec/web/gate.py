@@ -15,14 +15,15 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from audiorec.files.visible import visible
-from audiorec.web.access import Application, Message, Receive, Scope, Send
+from audiorec.runs.prometheus import Labels, metric_text
+from audiorec.web.access import Application, Message, Receive, Scope, Send, send_whole
 from audiorec.web.limits import (
     Guesses,
     RateLimiter,
@@ -33,6 +34,7 @@ from audiorec.web.limits import (
 )
 
 BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # seconds
+METRIC = "audiorec_serve_"
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 
@@ -76,7 +78,7 @@ class RequestCounts:
     def text(self, gauges: Mapping[str, tuple[str, float]]) -> str:
         """Return all metrics as text; `gauges` maps a name to its help text and value."""
         with self._lock:
-            lines = [*self._counters(), *self._histogram()]
+            metrics = [*self._metrics()]
         known = {
             **gauges,
             "in_flight": ("Requests in progress.", self.in_flight),
@@ -84,35 +86,29 @@ class RequestCounts:
             "resident_memory_bytes": ("Resident memory of the process.", resident_bytes()),
         }
         for name, (meaning, value) in known.items():
-            lines += _metric(f"audiorec_serve_{name}", "gauge", meaning, [("", value)])
-        return "".join(f"{line}\n" for line in lines)
+            metrics.append((name, "gauge", meaning, [("", (), value)]))
+        return "".join(metric_text(f"{METRIC}{name}", *about) for name, *about in metrics)
 
-    def _counters(self) -> Iterator[str]:
-        requests = sorted(self._requests.items())
-        yield from _metric(
-            "audiorec_serve_requests_total",
-            "counter",
-            "Requests answered, by API and status.",
-            [(f'{{api="{api}",status="{status}"}}', n) for (api, status), n in requests],
-        )
-        yield from _metric(
-            "audiorec_serve_refused_total",
-            "counter",
-            "Requests and connections refused, by reason.",
-            [(f'{{reason="{reason}"}}', n) for reason, n in sorted(self._refused.items()) if n],
-        )
+    def _metrics(self) -> Iterator[tuple[Any, ...]]:
+        """Yield name, kind, meaning and samples of each metric about requests."""
+        requests = [
+            ("", (("api", api), ("status", str(status))), n)
+            for (api, status), n in sorted(self._requests.items())
+        ]
+        yield "requests_total", "counter", "Requests answered, by API and status.", requests
+        why = [("", (("reason", one),), n) for one, n in sorted(self._refused.items()) if n]
+        yield "refused_total", "counter", "Requests and connections refused, by reason.", why
+        meaning = "Time from the request's headers to the end of the response."
+        yield "request_seconds", "histogram", meaning, [*self._histogram()]
 
-    def _histogram(self) -> Iterator[str]:
-        name = "audiorec_serve_request_seconds"
-        yield f"# HELP {name} Time from the request's headers to the end of the response."
-        yield f"# TYPE {name} histogram"
+    def _histogram(self) -> Iterator[tuple[str, Labels, float]]:
         for api, buckets in sorted(self._times.items()):
-            total = 0
+            total, own = 0, ("api", api)
             for bound, n in zip([*map(str, BOUNDS), "+Inf"], buckets, strict=True):
                 total += n
-                yield f'{name}_bucket{{api="{api}",le="{bound}"}} {total}'
-            yield f'{name}_sum{{api="{api}"}} {float(self._seconds[api]):.6f}'
-            yield f'{name}_count{{api="{api}"}} {total}'
+                yield "_bucket", (own, ("le", bound)), total
+            yield "_sum", (own,), float(self._seconds[api])
+            yield "_count", (own,), total
 
 
 def resident_bytes() -> int:
@@ -121,15 +117,6 @@ def resident_bytes() -> int:
         return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE
     except (OSError, IndexError, ValueError):
         return 0
-
-
-def _metric(
-    name: str, kind: str, meaning: str, samples: Sequence[tuple[str, float]]
-) -> Iterator[str]:
-    yield f"# HELP {name} {meaning}"
-    yield f"# TYPE {name} {kind}"
-    for labels, value in samples:
-        yield f"{name}{labels} {value:.17g}"
 
 
 LOG_SCHEMA = "audiorec/serve-log/1"
@@ -310,13 +297,5 @@ class Gate:
 
 async def send_refusal(send: Send, refusal: RefusedRequest) -> None:
     """Send the response of a refused request: JSON with the reason."""
-    body = json.dumps({"error": refusal.reason}).encode()
-    headers = {
-        "content-type": "application/json",
-        "content-length": str(len(body)),
-        **HEADERS,
-        **refusal.headers,
-    }
-    pairs = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": refusal.status, "headers": pairs})
-    await send({"type": "http.response.body", "body": body})
+    headers = {"content-type": "application/json", **HEADERS, **refusal.headers}
+    await send_whole(send, refusal.status, json.dumps({"error": refusal.reason}).encode(), headers)

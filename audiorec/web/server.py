@@ -1,7 +1,7 @@
-"""The page's server: listens on a free local port and reports the address to open.
+"""The servers: the page of ``audiorec browse``, and all APIs of ``audiorec serve`` with it.
 
-library, roots, a run's folder ──serve──▶ serves until it is stopped
-
+    library, roots ──serve──────▶ `BrowsePage` ──`Gate`──▶ one port, until the process is stopped
+    files          ──serve_apis─▶ `ApiServer`  ──`Gate`──▶ the same, and reloads when they change
     address ──`Opener.open`──▶ a private file that leads there ──▶ browser      removed soon after
 
 Every user of a machine can list the command lines of all processes, so a browser gets the name of
@@ -18,18 +18,30 @@ import threading
 import webbrowser
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from audiorec.errors import InputError, MissingExtraError
-from audiorec.library.library import Library
+from audiorec.library.library import Library, open_store
 from audiorec.search.atlas import MapKind, project
+from audiorec.web.apis.snapshot import Snapshot, SnapshotSources, check_sources
+from audiorec.web.editions import Editions
+from audiorec.web.gate import Gate
+from audiorec.web.limits import RequestLimits
+from audiorec.web.recommendations import followed_nights
+from audiorec.web.song_columns import SongColumns
 
 if TYPE_CHECKING:
     from audiorec.listening.events import Interactions
+    from audiorec.web.access import Application
+    from audiorec.web.application import BrowsePage
 
+LOOPBACK = "127.0.0.1"
+LEAST_TOKEN = 16  # characters: a token is a password that machines may try to guess
+MAX_TOKEN_BYTES = 4096
 KEPT_S = 60.0  # a browser has read the file by then
 PAGE = """<!doctype html>
 <meta charset="utf-8">
@@ -73,7 +85,20 @@ class Opener:
             self._ended.wait(KEPT_S)
 
 
-LOOPBACK = "127.0.0.1"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageSettings:
+    """Settings of the page.
+
+    Attributes
+    ----------
+    roots : sequence of Path
+        Folders below which songs may be played; default: the store's folder.
+    names : sequence of str
+        Host names that browsers may use for the server.
+    """
+
+    roots: Sequence[Path] = ()
+    names: Sequence[str] = ()
 
 
 def serve(
@@ -133,45 +158,29 @@ def serve(
     InputError
         If the server cannot listen on the port, or `recall` has no candidate lists.
     """
-    try:
-        import uvicorn  # noqa: F401 - fail now if it is missing
-
-        from audiorec.web.access import AddressKeys
-        from audiorec.web.application import BrowsePage
-        from audiorec.web.gate import Gate
-        from audiorec.web.limits import RequestLimits
-        from audiorec.web.listener import address_of_listener, serve_until_ended
-        from audiorec.web.recommendations import followed_nights
-        from audiorec.web.song_columns import SongColumns
-        from audiorec.web.sound import Roots, SoundFiles
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in ("starlette", "uvicorn", "anyio"):
-            raise
-        raise MissingExtraError("the page", "web", str(error)) from error
+    _check_installed("the page")
+    from audiorec.web.listener import address_of_listener, serve_until_ended
 
     if projection != "pca":  # fail now, not while the page waits, if its extra is missing
         project(np.zeros((1, 2), np.float32), projection)
-    keys = AddressKeys(token)
     gate = Gate(RequestLimits(rate=0.0), write=to_stderr, only_refused=True)
     shelf = SongColumns(library, projection=projection, keeps_map=True)
-    sound = SoundFiles(Roots(roots))
     nights = None if recall is None else followed_nights(recall, shelf, log)
     with _listening(host, port, library.path) as listener, ExitStack() as ending:
         ending.callback(close)
-        page = BrowsePage(
+        page = _page(
             shelf,
-            sound,
-            keys,
-            guesses=gate.guesses,
+            gate,
+            token,
+            PageSettings(roots=roots, names=(host, *names)),
             nights=lambda: None if nights is None else nights.current.value,
-            names=(host, *names),
             growing=growing,
             player=player,
         )
         ending.callback(page.close)
         if nights is not None:
             ending.enter_context(nights.watched())
-        address = f"{address_of_listener(host, listener)}#token={keys.token}"
+        address = f"{address_of_listener(host, listener)}#token={page.keys.token}"
         threading.Thread(target=shelf.prepare, daemon=True).start()
         serve_until_ended(
             gate.around(page.application),
@@ -181,6 +190,150 @@ def serve(
             close=ending.close,
             ends_process=ends_process,
         )
+
+
+def serve_apis(
+    sources: SnapshotSources,
+    token: str,
+    *,
+    host: str = LOOPBACK,
+    port: int = 0,
+    page: PageSettings | None = None,
+    limits: RequestLimits | None = None,
+    only_bliss: bool = False,
+    write: Callable[[str], object] | None = None,
+    ready: Callable[[str], None] = print,
+    every_s: float = 1.0,
+    ends_process: bool = False,
+) -> None:
+    """Serve all APIs until the process is stopped.
+
+    Parameters
+    ----------
+    sources : SnapshotSources
+    token : str
+        Empty only with `only_bliss`.
+    host, port : str, int
+        Address to listen on; port 0 for any free one.
+    page : PageSettings, optional
+        Serve the page as well.
+    limits : RequestLimits, optional
+    only_bliss : bool
+        Serve only the API of Lyrion's plugin.
+    write : callable, optional
+        Called with each line of the log; by default it goes to stderr.
+    ready : callable
+        Called with the address once requests are answered.
+    every_s : float
+        Seconds between checks of the files.
+    ends_process : bool
+        End the process within two seconds of a signal, even if threads still work.
+
+    Raises
+    ------
+    MissingExtraError
+        Without Starlette or uvicorn.
+    StoreError, InputError
+        If the first snapshot cannot be loaded, or the server cannot listen on the port.
+    """
+    _check_installed("audiorec serve")
+    from audiorec.web.apis.application import ApiServer
+    from audiorec.web.apis.routes import all_routes, bliss_routes
+    from audiorec.web.listener import address_of_listener, listening, serve_until_ended
+
+    check_sources(sources)
+    gate = Gate(limits, write=write or to_stderr)
+    with listening(host, port) as listener, ExitStack() as ending:
+        editions = Editions(sources.paths, lambda: Snapshot(sources))
+        wish = page or PageSettings()
+
+        def made() -> "Application":
+            """Make the page, which shows the store as of its first request."""
+            shown = _page(
+                SongColumns(open_store(sources.vectors)),
+                gate,
+                token,
+                PageSettings(roots=wish.roots, names=(host, *wish.names)),
+                nights=lambda: editions.current.value.proposals,  # of the newest edition
+            )
+            ending.callback(shown.close)
+            return shown.application
+
+        apis = ApiServer(
+            editions,
+            token,
+            gate=gate,
+            page=None if page is None else made,
+            routes=bliss_routes() if only_bliss else all_routes(),
+        )
+        ending.callback(apis.pool.close)
+        ending.enter_context(editions.watched(every_s))
+        address = address_of_listener(host, listener)
+        serve_until_ended(
+            apis,
+            listener,
+            gate,
+            ready=lambda: ready(address),
+            close=ending.close,
+            ends_process=ends_process,
+        )
+
+
+def _page(
+    shelf: SongColumns, gate: Gate, token: str | None, wish: PageSettings, **more: Any
+) -> "BrowsePage":
+    """Return the page of a library, for both servers; its songs lie below the store by default."""
+    from audiorec.web.access import AddressKeys
+    from audiorec.web.application import BrowsePage
+    from audiorec.web.sound import Roots, SoundFiles
+
+    roots = wish.roots or [shelf.library.path.resolve().parent]
+    return BrowsePage(
+        shelf,
+        SoundFiles(Roots(roots)),
+        AddressKeys(token),
+        guesses=gate.guesses,
+        names=tuple(wish.names),
+        **more,
+    )
+
+
+def _check_installed(what: str) -> None:
+    """Raise `MissingExtraError` now if what serves is missing."""
+    try:
+        import h11  # noqa: F401
+        import starlette.applications  # noqa: F401
+        import uvicorn  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(what, "web", str(error)) from error
+
+
+def read_token(path: Path) -> str:
+    """Read a token: the first line of a file.
+
+    Raises
+    ------
+    InputError
+        If it is missing, or too short to be one.
+    """
+    try:
+        with path.open("rb") as file:
+            text = file.read(MAX_TOKEN_BYTES).decode()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"{path}: cannot read a token: {reason}") from error
+    return check_token(text.partition("\n")[0].strip(), str(path))
+
+
+def check_token(token: str, where: str) -> str:
+    """Validate a token and return it; raise `InputError` if it is too short or not plain ASCII."""
+    good = token.isascii() and token.isprintable() and " " not in token
+    if not good or len(token) < LEAST_TOKEN:
+        raise InputError(
+            f"{where}: a token needs at least {LEAST_TOKEN} ASCII characters without spaces; to "
+            "make one: openssl rand -hex 32"
+        )
+    return token
 
 
 PORTS = range(20_000, 32_000)  # below those that systems give to other programs

@@ -18,8 +18,8 @@ from audiorec.listening.imports.job import KnownSongs
 from audiorec.listening.imports.rows import SongRef
 from audiorec.players import ListRecipe, Server, ServerMember, match, sync
 from audiorec.players.contract import PlayerSong
+from audiorec.players.matching import match_by_sound
 from audiorec.players.push import ledger_of
-from audiorec.players.sound import match_by_sound
 from audiorec.search.questions import Choice, PlaylistQuestion
 
 STORED = [
@@ -208,7 +208,7 @@ def test_a_server_that_is_lost_is_asked_no_more(library):
 
 
 def test_a_sync_fetches_so_many_and_the_next_one_goes_on(library, home, monkeypatch):
-    monkeypatch.setattr("audiorec.players.sound.MOST", 1)
+    monkeypatch.setattr("audiorec.players.matching.MOST", 1)
     player = Hands({str(n): home / "music" / "track 1.ogg" for n in range(2)})
     songs = [lasting(library, "blues-band.mp3", id=str(n)) for n in range(2)]
     names, (why,) = heard(library, player, *songs)

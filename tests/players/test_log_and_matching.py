@@ -15,7 +15,7 @@ from audiorec.listening.imports.job import KnownSongs
 from audiorec.listening.imports.rows import SongRef
 from audiorec.listening.interactions import read_interactions
 from audiorec.players.contract import PlayerSong
-from audiorec.players.log import continued, read_log
+from audiorec.players.job import continued, read_log
 from audiorec.players.matching import match, server_ids
 from audiorec.store.store import VectorStore
 

@@ -13,7 +13,7 @@ needs("starlette")
 from audiorec.errors import InputError
 from audiorec.library.library import open_store
 from audiorec.search.copies import find_duplicates
-from audiorec.web.downloads import CopiesView, songs_as
+from audiorec.web.lists import CopiesView, songs_as
 from audiorec.web.song_columns import SongColumns
 
 

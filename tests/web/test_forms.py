@@ -81,6 +81,7 @@ def test_the_form_of_the_page_is_the_declaration():
     form = {one["name"]: one for one in inputs(FORMS[PlaylistQuestion])}
     assert form["per_artist"]["default"] == 2  # of playlists
     assert form["per_artist"]["label"] == "Max per artist"
+    assert inputs(FORMS[SimilarQuestion])[0]["label"] == "Number of songs"
     assert form["words"]["example"] == "but calmer, no drums"
     assert form["also"]["items"]["enum"] == ["copies", "non-music"]
     assert form["genre_from"]["enum"] == ["tags", "sound", "both"]

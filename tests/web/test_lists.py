@@ -15,7 +15,6 @@ from audiorec.errors import AudiorecError, ExistingFileError, InputError, StoreE
 from audiorec.library.library import open_store
 from audiorec.search.explain import sentence
 from audiorec.search.questions import PathQuestion
-from audiorec.web.downloads import songs_as
 from audiorec.web.lists import (
     MOST_SONGS,
     Saver,
@@ -24,6 +23,7 @@ from audiorec.web.lists import (
     playlist_of,
     radio_of,
     rows_in,
+    songs_as,
     songs_given,
 )
 from audiorec.web.song_columns import SongColumns

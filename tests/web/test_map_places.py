@@ -9,8 +9,7 @@ from needs import needs
 needs("starlette")
 
 from audiorec.library.library import open_store
-from audiorec.web.map_places import audio_of, laid_out
-from audiorec.web.song_columns import SongColumns
+from audiorec.web.song_columns import SongColumns, audio_of, laid_out
 
 KINDS = np.float32([[4, 0, 0], [0, 4, 0], [0, 0, 4]])
 

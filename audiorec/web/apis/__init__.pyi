@@ -2,10 +2,5 @@ from audiorec.web.apis.messages import ApiReply as ApiReply
 from audiorec.web.apis.messages import ApiRequest as ApiRequest
 from audiorec.web.apis.routes import APIS as APIS
 from audiorec.web.apis.routes import Route as Route
-from audiorec.web.apis.server import LOOPBACK as LOOPBACK
-from audiorec.web.apis.server import PageSettings as PageSettings
-from audiorec.web.apis.server import read_token as read_token
-from audiorec.web.apis.server import serve_apis as serve_apis
 from audiorec.web.apis.snapshot import Snapshot as Snapshot
 from audiorec.web.apis.snapshot import SnapshotSources as SnapshotSources
-from audiorec.web.apis.threads import one_thread_each as one_thread_each

@@ -34,6 +34,7 @@ from audiorec.web.access import (
     bearer_token,
     host_name,
     is_plain_host,
+    send_whole,
 )
 from audiorec.web.apis import subsonic
 from audiorec.web.apis.messages import ApiReply, ApiRequest, Handler
@@ -234,15 +235,8 @@ def _fields(text: bytes) -> dict[str, list[str]]:
 
 
 async def _send(send: Send, scope: Scope, reply: ApiReply, edition: int) -> None:
-    headers = {
-        "content-type": reply.media_type,
-        "content-length": str(len(reply.body)),
-        **HEADERS,
-        **reply.headers,
-    }
+    headers = {"content-type": reply.media_type, **HEADERS, **reply.headers}
     if edition:
         headers["audiorec-edition"] = str(edition)
-    pairs = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": reply.status, "headers": pairs})
-    body = b"" if scope["method"] == "HEAD" else reply.body
-    await send({"type": "http.response.body", "body": body})
+    is_head = scope["method"] == "HEAD"
+    await send_whole(send, reply.status, reply.body, headers, is_head=is_head)

@@ -16,9 +16,9 @@ A song is named by its exact id or alias. A history is used only for the respons
 stored except the last few, cached in memory for repeated requests.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -153,6 +153,39 @@ _ASKED_FOR = next(one for one in fields_for(RecommendQuestion) if one.name == "k
 _LENGTH = replace(_ASKED_FOR, most=DEPTH)
 
 
+OPERATIONS: list[Operation] = []
+Answer = Callable[[Snapshot, Values], Document]
+
+
+def operation(
+    method: Literal["get", "post"],
+    path: str,
+    answers: str,
+    *fields: FormField,
+    name: str = "",
+    not_found: bool = True,
+) -> Callable[[Answer], Answer]:
+    """Return a decorator that makes a function an operation; its docstring is the summary."""
+
+    def add(answer: Answer) -> Answer:
+        OPERATIONS.append(
+            Operation(
+                path=f"{PREFIX}{path}",
+                method=method,
+                name=name or answer.__name__,
+                about=answer.__doc__ or "",
+                answer=answer,
+                fields=fields,
+                answers=answers,
+                not_found=not_found,
+            )
+        )
+        return answer
+
+    return add
+
+
+@operation("get", "store", "Store", not_found=False)
 def store(snapshot: Snapshot, _: Values) -> Document:
     """Describe what is served."""
     library = snapshot.library
@@ -171,8 +204,9 @@ def store(snapshot: Snapshot, _: Values) -> Document:
     }
 
 
+@operation("get", "song", "SongWithGenre", _text("id", _WHICH))
 def song(snapshot: Snapshot, values: Values) -> Document:
-    """Describe a song."""
+    """Describe one song."""
     named = snapshot.names.find(values["id"])
     with snapshot.lock:
         genre = snapshot.genres[named.row]
@@ -182,29 +216,61 @@ def song(snapshot: Snapshot, values: Values) -> Document:
     return {**_songs(snapshot, [named.row])[0], **facts}
 
 
+@operation(
+    "post",
+    "similar",
+    "SimilarSongs",
+    _texts("songs", "Ids or aliases.", needed=True),
+    *fields_for(SimilarQuestion),
+    name="similarToSeveral",
+)
+@operation("get", "similar", "SimilarSongs", _text("id", _WHICH), *fields_for(SimilarQuestion))
 def similar(snapshot: Snapshot, values: Values) -> Document:
-    """Find songs near one, or near several."""
+    """Find songs near one song, or near several, each of whose tastes gets its share."""
     seeds = [snapshot.names.find(text) for text in values.get("songs") or [values["id"]]]
     question = made(SimilarQuestion, values)
     return {"songs": _found(snapshot, near(snapshot, seeds, question), why=question.why)}
 
 
+@operation(
+    "get",
+    "find",
+    "NotedSongs",
+    _text("text", "What the songs should be like: calm piano, no drums."),
+    *fields_for(FindQuestion),
+    not_found=False,
+)
 def find(snapshot: Snapshot, values: Values) -> Document:
-    """Find songs that a sentence describes."""
+    """Find songs that a sentence describes, and say how it was understood."""
     found = described(snapshot, made(FindQuestion, values))
     songs = _found(snapshot, as_found(found), why=values["why"])
     return {"songs": songs, "notes": found.remarks}
 
 
+@operation(
+    "get",
+    "path",
+    "SimilarSongs",
+    *(_text("start", _WHICH), _text("end", _WHICH), _COUNT),
+    *fields_for(PathQuestion, without=("steps",)),
+)
 def path(snapshot: Snapshot, values: Values) -> Document:
-    """Find a path from one song to another."""
+    """Find a path from one song to another, both included."""
     start, end = snapshot.names.find(values["start"]), snapshot.names.find(values["end"])
     found = way(snapshot, start, end, values["count"], choice=made(Choice, values))
     return {"songs": _found(snapshot, found, why=values["why"])}
 
 
+@operation(
+    "post",
+    "playlist",
+    "NotedSongs",
+    _texts("songs", "Ids or aliases; these songs come first.", needed=True),
+    _texts("without", "Songs to exclude.", usual=()),
+    *fields_for(PlaylistQuestion),
+)
 def playlist(snapshot: Snapshot, values: Values) -> Document:
-    """Make a playlist."""
+    """Make a playlist of songs near some songs."""
     seeds = [snapshot.names.find(text) for text in values["songs"]]
     without = [snapshot.names.find(text).row for text in values["without"]]
     question = made(PlaylistQuestion, values)
@@ -218,8 +284,19 @@ def playlist(snapshot: Snapshot, values: Values) -> Document:
     return {"songs": songs, "notes": list(found.notes)}
 
 
+@operation(
+    "post",
+    "recommend",
+    "ProposedSongs",
+    _text("user", "A user of the lists of recall run.", needed=False),
+    _texts("history", _HISTORY),
+    _texts("likes", "Songs that the user likes."),
+    FormField(name="profile", about=_PROFILE, kind="facts"),
+    _texts("hidden", "Songs to exclude.", usual=()),
+    _LENGTH,
+)
 def recommend(snapshot: Snapshot, values: Values) -> Document:
-    """Recommend songs for a user of the stored lists, or for what is said of one."""
+    """Recommend songs to a user of the stored lists, or by what is said of one."""
     user, k = values["user"], values["k"]
     if (user is None) == all(values[name] is None for name in ("history", "likes", "profile")):
         raise InputError("give either user, or history, likes or profile")
@@ -239,8 +316,16 @@ def recommend(snapshot: Snapshot, values: Values) -> Document:
     return _for_somebody(snapshot, values)
 
 
+@operation(
+    "post",
+    "user",
+    "UserVector",
+    _texts("history", _HISTORY, needed=True),
+    _text("channel", _CHANNEL, needed=False, usual=SOUND),
+    name="userVector",
+)
 def user_vector(snapshot: Snapshot, values: Values) -> Document:
-    """Return the vector of a history."""
+    """Return the vector of a history, or one for each interest."""
     history, name = values["history"], values["channel"]
     if name == SOUND:
         return _vector_of_sound(snapshot, history)
@@ -416,112 +501,6 @@ def _found(snapshot: Snapshot, found: FoundSongs, *, why: bool = False) -> list[
 
 def _channels(snapshot: Snapshot) -> list[str]:
     return [] if snapshot.proposals is None else list(snapshot.proposals.channels)
-
-
-OPERATIONS = (
-    Operation(
-        path="/v1/store",
-        method="get",
-        name="store",
-        about="What is served.",
-        answer=store,
-        answers="Store",
-        not_found=False,
-    ),
-    Operation(
-        path="/v1/song",
-        method="get",
-        name="song",
-        about="One song.",
-        answer=song,
-        fields=(_text("id", _WHICH),),
-        answers="SongWithGenre",
-    ),
-    Operation(
-        path="/v1/similar",
-        method="get",
-        name="similar",
-        about="Songs near one song.",
-        answer=similar,
-        fields=(_text("id", _WHICH), *fields_for(SimilarQuestion)),
-        answers="SimilarSongs",
-    ),
-    Operation(
-        path="/v1/similar",
-        method="post",
-        name="similarToSeveral",
-        about="Songs near several songs, such as those of a playlist; each taste gets its share.",
-        answer=similar,
-        fields=(_texts("songs", "Ids or aliases.", needed=True), *fields_for(SimilarQuestion)),
-        answers="SimilarSongs",
-    ),
-    Operation(
-        path="/v1/find",
-        method="get",
-        name="find",
-        about="Songs that a sentence describes, with how it was understood.",
-        answer=find,
-        fields=(
-            _text("text", "What the songs should be like: calm piano, no drums."),
-            *fields_for(FindQuestion),
-        ),
-        answers="NotedSongs",
-        not_found=False,
-    ),
-    Operation(
-        path="/v1/path",
-        method="get",
-        name="path",
-        about="A path from one song to another, both included.",
-        answer=path,
-        fields=(
-            *(_text("start", _WHICH), _text("end", _WHICH), _COUNT),
-            *fields_for(PathQuestion, without=("steps",)),
-        ),
-        answers="SimilarSongs",
-    ),
-    Operation(
-        path="/v1/playlist",
-        method="post",
-        name="playlist",
-        about="A playlist of songs near some songs.",
-        answer=playlist,
-        fields=(
-            _texts("songs", "Ids or aliases; these songs come first.", needed=True),
-            _texts("without", "Songs to exclude.", usual=()),
-            *fields_for(PlaylistQuestion),
-        ),
-        answers="NotedSongs",
-    ),
-    Operation(
-        path="/v1/recommend",
-        method="post",
-        name="recommend",
-        about="Songs for a user of the stored lists, or for what is said of one.",
-        answer=recommend,
-        fields=(
-            _text("user", "A user of the lists of recall run.", needed=False),
-            _texts("history", _HISTORY),
-            _texts("likes", "Songs that the user likes."),
-            FormField(name="profile", about=_PROFILE, kind="facts"),
-            _texts("hidden", "Songs to exclude.", usual=()),
-            _LENGTH,
-        ),
-        answers="ProposedSongs",
-    ),
-    Operation(
-        path="/v1/user",
-        method="post",
-        name="userVector",
-        about="The vector of a history, or one for each interest.",
-        answer=user_vector,
-        fields=(
-            _texts("history", _HISTORY, needed=True),
-            _text("channel", _CHANNEL, needed=False, usual=SOUND),
-        ),
-        answers="UserVector",
-    ),
-)
 
 
 def document() -> Document:

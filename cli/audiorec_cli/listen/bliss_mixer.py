@@ -47,12 +47,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _serve(given: argparse.Namespace) -> None:
-    from audiorec.web.apis.threads import one_thread_each
+    from audiorec.runs.workers import one_thread_each
 
     one_thread_each()
-    from audiorec.web.apis.server import serve_apis
     from audiorec.web.apis.snapshot import SnapshotSources
     from audiorec.web.limits import RequestLimits
+    from audiorec.web.server import serve_apis
 
     if given.upload:
         raise InputError(

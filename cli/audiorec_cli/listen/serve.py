@@ -68,17 +68,12 @@ def serve(
     audiorec serve --vectors vecs.parquet --port 8095 --token-file token.txt
     audiorec serve --recall serving/ --host 0.0.0.0 --no-page
     """
-    from audiorec.web.apis.threads import one_thread_each
+    from audiorec.runs.workers import one_thread_each
 
     one_thread_each()
-    from audiorec.web.apis.server import (
-        LOOPBACK,
-        PageSettings,
-        read_token,
-        serve_apis,
-    )
     from audiorec.web.apis.snapshot import SnapshotSources
     from audiorec.web.limits import RequestLimits
+    from audiorec.web.server import LOOPBACK, PageSettings, read_token, serve_apis
 
     given = read_token(token_file) if token_file is not None else None
     known = given or secrets.token_urlsafe(TOKEN_BYTES)

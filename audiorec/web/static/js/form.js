@@ -13,7 +13,7 @@ export function Form({ fields, values, change }) {
     .map((one) => html`<${Field} key=${one.name} field=${one} value=${values[one.name]} set=${set(one.name)} />`);
   const isOpen = fields.some((one) => one.advanced && one.name in values);
   return html`<div class="fields options">${shown(false)}</div>
-    ${fields.some((one) => one.advanced) && html`<details class="more" open=${isOpen}><summary>More options</summary>
+    ${fields.some((one) => one.advanced) && html`<details class="advanced" open=${isOpen}><summary>More options</summary>
       <div class="fields options">${shown(true)}</div></details>`}`;
 }
 
@@ -29,7 +29,7 @@ function Field({ field, value, set }) {
   return html`<label>${field.type === "boolean"
     ? html`<input type="checkbox" checked=${value ?? usual} onChange=${(e) => set(e.target.checked)} /> ${label}`
     : html`${label} <${Input} field=${field} value=${value ?? usual ?? ""} set=${set} />`}
-    <small class="quiet">${description}</small></label>`;
+    ${!description.startsWith(label) && html`<small class="quiet">${description}</small>`}</label>`;
 }
 
 function Input({ field, value, set }) {

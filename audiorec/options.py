@@ -14,7 +14,7 @@ import inspect
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from enum import StrEnum
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
@@ -101,21 +101,6 @@ loads = partial(_declare, Reach.LOADS)
 connects = partial(_declare, Reach.CONNECTS)
 unguards = partial(_declare, Reach.UNGUARDS)
 argument = partial(_declare, Reach.READS, argument=True)
-
-
-@cache
-def options_of(kind: type) -> dict[str, Option]:
-    """Return the options of a dataclass by field.
-
-    Examples
-    --------
-    >>> from audiorec.search.questions import SimilarQuestion
-    >>> options_of(SimilarQuestion)["k"].min
-    1
-    """
-    hints = get_type_hints(kind, include_extras=True)
-    found = {name: declared(hint) for name, hint in hints.items()}
-    return {name: option for name, option in found.items() if option is not None}
 
 
 def declared(hint: Any) -> Option | None:

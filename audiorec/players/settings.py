@@ -17,17 +17,17 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from audiorec.errors import InputError, MissingFileError
 from audiorec.files.own_settings import SettingsOwner, layers
 from audiorec.files.user_files import as_field_type, as_type, from_table, read_settings
-from audiorec.options import options_of
+from audiorec.options import Field, check_range, fields_of, made
 from audiorec.players.contract import PLAYERS, Account
 from audiorec.recall.serving.one_user.answers import RecommendQuestion
-from audiorec.search.questions import Choice, FindQuestion, PlaylistQuestion, SimilarQuestion
+from audiorec.search.questions import FindQuestion, PlaylistQuestion, SimilarQuestion
 
 TABLE = "players"
 MARK = " (audiorec)"  # behind the name of each list on a server
@@ -41,7 +41,6 @@ QUESTIONS: Mapping[str, tuple[type, str]] = {
     "find": (FindQuestion, "text"),
 }
 FILE = "file"  # a list from a playlist file
-PLURAL = ("seeds", "curve", "less_like", "exclude", "also")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,16 +155,18 @@ def _server(name: str, content: Mapping[str, Any], where: str) -> Server:
             raise InputError(f"lacks {' and '.join(sorted(missing))}")
         if "name" in given:
             raise InputError("unknown setting 'name': a server is called as its table")
-        made: dict[str, Any] = {"name": name}
+        found: dict[str, Any] = {"name": name}
         if "lists" in given:
             lists = _table(given.pop("lists"))
-            made["lists"] = tuple(_recipe(title, one) for title, one in lists.items())
+            found["lists"] = tuple(_recipe(title, one) for title, one in lists.items())
         if "members" in given:
             if not isinstance(members := given.pop("members"), list):
                 raise InputError("members must be a list of tables")
-            made["members"] = tuple(from_table(ServerMember, _table(m), "members") for m in members)
-        made |= {key: as_field_type(Server, key, value) for key, value in given.items()}
-        return Server(**made)
+            found["members"] = tuple(
+                from_table(ServerMember, _table(m), "members") for m in members
+            )
+        found |= {key: as_field_type(Server, key, value) for key, value in given.items()}
+        return Server(**found)
     except InputError as error:
         raise InputError(f"{where}: {error}") from error
 
@@ -181,7 +182,10 @@ def _recipe(name: str, content: object) -> ListRecipe:
     try:
         if not name.strip() or any(c in "/\\\0\r\n" for c in name):
             raise InputError("a name of a list has no line break, / or \\")
-        made = {"name": name, "members": _value(ListRecipe, "members", given.pop("members", ()))}
+        about = {
+            "name": name,
+            "members": as_field_type(ListRecipe, "members", given.pop("members", ())),
+        }
         kinds = [kind for kind in (*QUESTIONS, FILE) if kind in given]
         if len(kinds) != 1:
             raise InputError(f"give one of {', '.join((*QUESTIONS, FILE))}")
@@ -189,50 +193,45 @@ def _recipe(name: str, content: object) -> ListRecipe:
             file = as_type(Path, FILE, given.pop(FILE)).expanduser()
             if given:
                 raise InputError(f"a file has no {min(given)}")
-            return ListRecipe(**made, file=file)
+            return ListRecipe(**about, file=file)
         kind, first = QUESTIONS[kinds[0]]
         question = _question(kind, {first: given.pop(kinds[0]), **given})
-        return ListRecipe(**made, question=question)
+        return ListRecipe(**about, question=question)
     except InputError as error:
         raise InputError(f"{name}: {error}") from error
 
 
 def _question(kind: type, given: Mapping[str, Any]) -> Any:
     """Return a question from the options of its command; those of its choice among them."""
-    own = _fields(kind)
-    of_choice = _fields(Choice) if "choice" in {f.name for f in fields(kind)} else {}
-    if unknown := sorted(set(given) - {*own, *of_choice}):
-        names = ", ".join(sorted({*own, *of_choice}))
+    known = {field.key.replace("-", "_"): field for field in fields_of(kind)}
+    first = {one.name for one in fields(kind)} & {"seeds", "text"}
+    if unknown := sorted(given.keys() - known.keys() - first):
+        names = ", ".join(sorted({*known, *first}))
         raise InputError(f"unknown key {unknown[0]!r}; there are: {names}")
-    made = {own[key]: _value(kind, own[key], given[key]) for key in own.keys() & given}
-    if chosen := of_choice.keys() & given:
-        changed = {of_choice[key]: _value(Choice, of_choice[key], given[key]) for key in chosen}
-        made["choice"] = replace(kind().choice, **changed)
-    return kind(**made)
+    values = {field.name: field.default for field in known.values()}
+    for key, value in given.items():
+        if key in known:
+            values[known[key].name] = _value(known[key], value)
+        else:
+            values[key] = _texts(key, value) if key == "seeds" else as_type(str, key, value)
+    return made(kind, values)
 
 
-def _fields(kind: type) -> dict[str, str]:
-    """Return the fields of a question by the names of their options, as keys of TOML."""
-    named = {"seeds": "seeds", "text": "text"}
-    for name, option in options_of(kind).items():
-        long = next((n for n in option.names if n.startswith("--")), name)
-        named[long.removeprefix("--").replace("-", "_")] = name
-    known = {f.name for f in fields(kind)}
-    return {key: name for key, name in named.items() if name in known}
-
-
-def _value(kind: type, name: str, value: Any) -> Any:
-    """Convert a value; one text stands for a list of one."""
-    if name in PLURAL:
-        value = [value] if isinstance(value, str) else value
-        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-            raise InputError(f"{name} must be texts, got {value!r}")
-        return tuple(value)
-    found, option = as_field_type(kind, name, value), options_of(kind).get(name)
-    for bound, wrong in ((option and option.min, -1), (option and option.max, 1)):
-        if bound is not None and (found - bound) * wrong > 0:
-            raise InputError(f"{name} must be at {'least' if wrong < 0 else 'most'} {bound:g}")
+def _value(field: Field, value: Any) -> Any:
+    """Return a value that an option takes."""
+    if field.is_several:
+        return _texts(field.name, value)
+    found = as_type(field.kind, field.name, value)
+    check_range(field.option, field.name, found)
     return found
+
+
+def _texts(name: str, value: Any) -> tuple[str, ...]:
+    """Return several texts; one stands for a list of one."""
+    several = [value] if isinstance(value, str) else value
+    if not isinstance(several, list) or not all(isinstance(one, str) for one in several):
+        raise InputError(f"{name} must be texts, got {value!r}")
+    return tuple(several)
 
 
 def read_secret(place: str) -> str:

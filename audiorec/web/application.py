@@ -329,8 +329,8 @@ class BrowsePage:
             "/api/find": lambda r: self.shelf.find(r.query_params.get("only", "")),
             "/api/song/{row}": lambda r: self.songs.song(self._row(r)),
             "/api/song/{row}/scores": lambda r: self.songs.scores(self._row(r)),
-            "/api/song/{row}/near": lambda r: self.songs.near(
-                _question(SimilarQuestion, r, self._row(r))
+            "/api/song/{row}/near": lambda r: lists.similar_to(
+                self.shelf, _question(SimilarQuestion, r, self._row(r))
             ),
             "/api/song/{row}/numbers": lambda r: self.songs.numbers(self._row(r)),
             "/api/song/{row}/copies": lambda r: self.songs.copies(self._row(r)),

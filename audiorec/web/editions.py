@@ -66,8 +66,6 @@ class Editions(Generic[T]):
     make : callable
         Reads them and returns the value. Errors of the first call are raised here; later an
         `AudiorecError` or ``OSError`` leaves the current edition in place.
-    changed : callable, optional
-        Called with each new edition after the first.
 
     Attributes
     ----------
@@ -81,10 +79,8 @@ class Editions(Generic[T]):
         self,
         paths: Sequence[Path] | Callable[[], Sequence[Path]],
         make: Callable[[], T],
-        *,
-        changed: Callable[[Edition[T]], object] | None = None,
     ) -> None:
-        self._paths, self._make, self._changed = paths, make, changed
+        self._paths, self._make = paths, make
         self._looking = threading.Lock()
         self._seen: Stamp | None = None
         self._failed: tuple[Stamp, float] | None = None
@@ -152,8 +148,6 @@ class Editions(Generic[T]):
             return False
         self.current = Edition(self.current.number + 1, value, stamp)
         self._seen, self._failed, self.problem = None, None, ""
-        if self._changed is not None:
-            self._changed(self.current)
         return True
 
 

@@ -1,6 +1,7 @@
 """Make paths and playlists for the page, read those that one has, and save them where one says.
 
 a form             ──question_of──▶ a question about the library, as its class declares it
+one song           ──similar_to───▶ the songs that sound most like it
 two songs          ──path_of──────▶ a path from one to the other
 songs, a curve     ──playlist_of──▶ a playlist of songs near them
 a playlist's text  ──songs_given──▶ the songs of the library that it names
@@ -79,6 +80,14 @@ def question_of(
     """
     found: Q = made(kind, {**read_form(FORMS[kind], given, is_query=is_query), **own})
     return found
+
+
+def similar_to(shelf: SongColumns, question: SimilarQuestion) -> Document:
+    """Return the songs most similar to one, why, and how close they are."""
+    with shelf.reading():
+        found = shelf.library.ask(question)
+        closer = found.beside.percent
+    return _document(shelf, found) | {"closer": closer}
 
 
 def path_of(shelf: SongColumns, question: PathQuestion) -> Document:

@@ -2,7 +2,6 @@
 
 row ──`SongView`──▶ .song      tags, classes, location, and whether it can be played
                     .scores    its scores over time
-                    .near      similar songs, and why
                     .numbers   its 84 numbers, and how unusual each one is in this library
                     .copies    the other copies of its recording
 two rows ──compare──▶ what makes them similar and what sets them apart
@@ -18,8 +17,7 @@ from audiorec.columns import StoreColumns
 from audiorec.errors import SongError
 from audiorec.library.library import Library
 from audiorec.library.readings import each_reading, most_itself, scores_beside
-from audiorec.search.explain import percent_words, reasons_for, sentence
-from audiorec.search.questions import SimilarQuestion
+from audiorec.search.explain import percent_words, reasons_for
 from audiorec.store.features import SeriesFile
 from audiorec.web.access import AddressKeys
 from audiorec.web.song_columns import STATISTICS, SongColumns, class_words
@@ -85,26 +83,6 @@ class SongView:
             "words": [class_words(name) for name in series.classes],
             "start_s": np.round(series.start_s.astype(np.float64), 3).tolist(),
             "scores": np.rint(1000 * series.scores).astype(int).tolist(),
-        }
-
-    def near(self, question: SimilarQuestion) -> Document:
-        """Return the songs most similar to one, and why."""
-        with self._shelf.reading():
-            found = self._library.ask(question)
-            beside = found.beside
-        with self._shelf.lock:
-            reasons = beside.reasons
-        return {
-            "by": found.by,
-            "near": [
-                {
-                    "row": int(found.rows[n]),
-                    "similarity": round(one.similarity, 4),
-                    "closer": beside.percent[n],
-                    "why": sentence(reasons[n]),
-                }
-                for n, one in enumerate(found)
-            ],
         }
 
     def numbers(self, row: int) -> Document:

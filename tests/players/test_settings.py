@@ -108,7 +108,7 @@ def test_limits_of_a_playlist_are_those_of_its_command(read):
         ('[players.home.lists.A]\nfind = "x"\nrecommend = "daily"\n', "give one of"),
         ('by-sound = "yes"\n', "by_sound must be bool"),
         ('[players.home.lists.A]\nrecommend = "weekly"\n', "entry must be one of"),
-        ('[players.home.lists.A]\nrecommend = "daily"\nk = 0\n', "k must be at least 1"),
+        ('[players.home.lists.A]\nrecommend = "daily"\nk = 0\n', "k is from 1, got 0"),
         ('[players.home.lists.A]\nrecommend = "daily"\nonly = "x"\n', "unknown key 'only'"),
         ('[players.home.lists.A]\nfind = "x"\nout = "y"\n', "unknown key 'out'"),
         ("[players.home.lists.A]\nfind = 7\n", "text must be str"),

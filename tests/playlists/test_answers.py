@@ -9,7 +9,7 @@ from library_commands import write_songs
 
 from audiorec.errors import InputError, UnknownSongError
 from audiorec.library.library import Library
-from audiorec.options import options_of
+from audiorec.options import fields_of
 from audiorec.search.questions import Choice, PathQuestion, PlaylistQuestion, SimilarQuestion
 from audiorec.types import normalised_name
 
@@ -155,9 +155,7 @@ def test_a_choice_knows_its_words():
 
 def test_every_field_that_a_person_sets_says_what_it_is():
     for kind in (SimilarQuestion, PathQuestion, PlaylistQuestion, Choice):
-        settable = {f.name for f in fields(kind)} - set(options_of(kind))
+        settable = {f.name for f in fields(kind)} - {field.name for field in fields_of(kind)}
         assert settable <= {"seeds", "choice", "heads", "mean", "exclude_ids", "artist_gap"}
-    assert (options_of(Choice)["per_artist"].names, options_of(SimilarQuestion)["k"].min) == (
-        ("--max-per-artist",),
-        1,
-    )
+    options = {field.name: field.option for field in fields_of(SimilarQuestion)}
+    assert (options["per_artist"].names, options["k"].min) == (("--max-per-artist",), 1)

@@ -26,11 +26,12 @@ def view(tmp_path):
         artist="Ayla",
     )
     library = open_store(write_music(tmp_path, more=[copy]))
-    return SongView(SongColumns(library), Roots([tmp_path]), AddressKeys()), library.row_number
+    shelf = SongColumns(library)
+    return SongView(shelf, Roots([tmp_path]), AddressKeys()), library.row_number, shelf
 
 
 def test_the_panel_names_the_copies_and_which_one_lists_show(view):
-    shown, row = view
+    shown, row, _ = view
     mp3, flac = row("jazz-vibraphone.mp3"), row("zz.flac")
     assert shown.copies(mp3) == {"copies": [flac], "best": False}
     assert shown.copies(flac) == {"copies": [mp3], "best": True}
@@ -38,8 +39,10 @@ def test_the_panel_names_the_copies_and_which_one_lists_show(view):
 
 
 def test_similar_songs_on_the_page_are_no_copies(view):
-    shown, row = view
+    from audiorec.web.lists import similar_to
+
+    _, row, shelf = view
     pairs = ("jazz-vibraphone.mp3", "zz.flac"), ("jazz-vibraphone-later.ogg", "jazz-vibraphone.mp3")
     for name, other in pairs:
-        near = shown.near(SimilarQuestion(seeds=(row(name),), k=20))["near"]
-        assert row(other) not in [one["row"] for one in near]
+        near = similar_to(shelf, SimilarQuestion(seeds=(row(name),), k=20))
+        assert row(other) not in near["rows"]

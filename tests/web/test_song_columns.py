@@ -22,6 +22,7 @@ from audiorec.tagger.vectors import shipped_sound
 from audiorec.tagger.weights import MSD
 from audiorec.web.access import AddressKeys
 from audiorec.web.application import store_state
+from audiorec.web.lists import similar_to
 from audiorec.web.song_columns import SongColumns, packed, songs_by_id
 from audiorec.web.song_view import SongView
 from audiorec.web.sound import Roots
@@ -142,16 +143,16 @@ def test_one_song_its_scores_numbers_and_neighbours(shelf, tmp_path):
     at = shelf.library.metadata.statistics.index("mean")
     own = shelf.library.vectors.reshape(6, 5, 6)[:, 3, at]
     assert numbers["share"][3][at] == pytest.approx(((own < own[2]).sum() + 0.5) / 6, abs=1e-3)
-    near = view.near(SimilarQuestion(seeds=(2,), k=3))["near"]
+    near = similar_to(shelf, SimilarQuestion(seeds=(2,), k=3))
     found = shelf.library.similar("s2", 3)
-    assert [one["row"] for one in near] == found.rows.tolist()
-    for one in near:  # the list and the comparison say the same of a pair
-        both = view.compare(2, one["row"])
-        assert (both["similarity"], both["closer"]) == (one["similarity"], one["closer"])
+    assert near["rows"] == found.rows.tolist()
+    for row, why, closer in zip(near["rows"], near["why"], near["closer"], strict=True):
+        both = view.compare(2, row)  # the list and the comparison say the same of a pair
+        assert both["closer"] == closer
         shared = [reason["words"] for reason in both["reasons"] if reason["in_common"]]
-        assert bool(shared) == bool(one["why"])
-        assert all(words.removeprefix("both ") in one["why"] for words in shared)
-    assert any(one["why"] for one in near)
+        assert bool(shared) == bool(why)
+        assert all(words.removeprefix("both ") in why for words in shared)
+    assert any(near["why"])
 
 
 def test_the_condition_of_a_store(shelf, tmp_path):

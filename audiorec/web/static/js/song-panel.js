@@ -112,28 +112,28 @@ function Near({ row }) {
   const asked = useSettled(query(values));
   const [answer, error, isLoading] = useAnswer(() => ofSong(row, `near?${asked}`), [row, asked]);
   useEffect(() => {
-    page.set({ near: answer ? answer.near.map((one) => one.row) : [] });
+    page.set({ near: answer ? answer.rows : [] });
     return () => page.set({ near: [] });
   }, [answer, row]);
   return html`<section class="near" aria-labelledby="near-title">
     <h3 id="near-title">Sounds like it</h3>
-    ${answer?.near.length > 0 && html`<p class="quiet">99 %: of a hundred pairs of songs here, 99 are less alike.</p>`}
+    ${answer?.rows.length > 0 && html`<p class="quiet">99 %: of a hundred pairs of songs here, 99 are less alike.</p>`}
     ${error && html`<p class="failure" role="alert">${error.message}</p>`}
     ${isLoading && !answer && html`<p class="quiet">Searching…</p>`}
     <details class="asking"><summary>Options${asked && " (on)"}</summary>
       <${Form} fields=${library.about.forms.similar} values=${values} change=${(next) => asking.set({ values: next })} /></details>
-    ${answer && !error && !answer.near.length && html`<p class="quiet">Nothing here sounds like it.</p>`}
-    <ol class="songs">${answer?.near.map((one) => html`<li key=${one.row}>
-      <button class="icon" title=${`Play ${library.title(one.row)}`}
-        onClick=${() => play(one.row, { queue: answer.near.map((n) => n.row) })}><${Icon} name="play" /></button>
+    ${answer && !error && !answer.rows.length && html`<p class="quiet">Nothing here sounds like it.</p>`}
+    <ol class="songs">${answer?.rows.map((other, at) => html`<li key=${other}>
+      <button class="icon" title=${`Play ${library.title(other)}`}
+        onClick=${() => play(other, { queue: answer.rows })}><${Icon} name="play" /></button>
       <div class="names">
-        <button class="plain title" onClick=${() => page.set({ selected: one.row })}><bdi>${library.title(one.row)}</bdi></button>
-        <span class="quiet"><bdi>${library.artist(one.row)}</bdi></span>
-        <span class="why"><bdi>${one.why}</bdi></span>
+        <button class="plain title" onClick=${() => page.set({ selected: other })}><bdi>${library.title(other)}</bdi></button>
+        <span class="quiet"><bdi>${library.artist(other)}</bdi></span>
+        <span class="why"><bdi>${answer.why[at]}</bdi></span>
       </div>
-      <span class="alike" title=${`Closer than ${one.closer} of all pairs of songs here`}>${one.closer}</span>
-      <button class="small" title=${`Compare with ${library.title(one.row)}`}
-        onClick=${() => page.set({ other: one.row })}>Compare</button></li>`)}</ol>
+      <span class="alike" title=${`Closer than ${answer.closer[at]} of all pairs of songs here`}>${answer.closer[at]}</span>
+      <button class="small" title=${`Compare with ${library.title(other)}`}
+        onClick=${() => page.set({ other })}>Compare</button></li>`)}</ol>
   </section>`;
 }
 

@@ -137,10 +137,12 @@ class ByTeacher(WithoutGenre):
 
     def __init__(self, library: Library, labels: Labels, heard: FloatArray) -> None:
         super().__init__(library, labels)
-        _, z, _ = self._heard
-        own = sum(not name.startswith(TAG) for name in labels.names)
-        scaled = (heard - heard.mean(axis=0)) / heard.std(axis=0)
-        z[:own] = np.clip(scaled.T, -4, 4)
+        own = [name for name in labels.names if not name.startswith(TAG)]
+        scaled = np.clip((heard - heard.mean(axis=0)) / heard.std(axis=0), -4, 4)
+        self._taught = dict(zip(own, scaled.T, strict=True))
+
+    def _raw(self, name: str) -> npt.NDArray[np.floating]:
+        return self._taught[name] if name in self._taught else super()._raw(name)
 
 
 def captions_alone(text: str) -> Sentence:

@@ -6,8 +6,9 @@ DATA holds GTZAN's tag series and names (`head_gtzan`) and ``spotify_songs.zip``
 folder ``hari_playlists`` of ``recall.tar.xz``. Songs are joined by artist and title. Of nearly all
 of them only the network's 50 tags are known, so titles are read, but only tags are heard. Judged
 are lists of two songs or more whose title is understood: the share of pairs of a song of the list
-and another listed song that are in the right order (AUC), by the title, by in how many other lists
-a song stands, and by the mean of both ranks. One JSON line, with 95 % bootstrap intervals over
+and another listed song that are in the right order (AUC). They are ordered by the title, by in how
+many other lists a song stands, by how often it stands in them with the list's other songs, by how
+much it sounds like those, and by means of ranks. One JSON line, with 95 % bootstrap intervals over
 lists.
 """
 
@@ -35,6 +36,8 @@ from audiorec.words.sentence import read_sentence
 
 Song = tuple[str, str]
 LEAST = 2  # songs of a list
+SMALL = 1e-3  # popularity tells songs apart that stand together equally often
+MORE = {"title_popular": "popular", "songs_title": "songs", "songs_sound_title": "songs_sound"}
 _VERSION = re.compile(r"\(.*?\)|\[.*?\]| - .*(remaster|version).*")
 
 
@@ -98,19 +101,44 @@ class TagsOnly:
         return np.zeros(len(songs), np.float32)
 
 
-def in_order(values: Float64Array, inside: Int64Array) -> float:
-    """Return the share of pairs of one inside and one outside that are in the right order."""
-    outside = np.setdiff1d(np.arange(len(values)), inside)
-    apart = values[inside][:, None] - values[outside]
+def in_order(values: Float64Array, hidden: int, outside: Int64Array) -> float:
+    """Return the share of songs outside a list that stand behind one of its songs."""
+    apart = values[hidden] - values[outside]
     return float((apart > 0).mean() + (apart == 0).mean() / 2)
+
+
+def ways(
+    title: Float64Array, known: Int64Array, others: Float64Array, sound: Float64Array
+) -> dict[str, Float64Array]:
+    """Return the values of all songs, by each way to order them beside a list's known songs.
+
+    `others` (lists, n) says which songs stand in the other lists, `sound` (n, n) how much two songs
+    resemble each other.
+    """
+    popular = others.sum(axis=0)
+    often = np.sqrt(np.outer(popular, popular)).clip(1)
+    together = (others.T @ others / often)[known].sum(axis=0) + SMALL * popular
+    songs, alike, said = rankdata(together), rankdata(sound[known].sum(axis=0)), rankdata(title)
+    return {
+        "title": title,
+        "popular": popular,
+        "title_popular": said + rankdata(popular),
+        "songs": together,
+        "songs_title": songs + said,
+        "songs_sound": songs + alike,
+        "songs_sound_title": songs + alike + said,
+    }
 
 
 def judge(lists: Mapping[str, Int64Array], scores: Float64Array) -> dict[str, list[float]]:
     """Return how well each way orders the songs of each list whose title is understood."""
     found = defaultdict(list)
     hears = TagsOnly(scores)
-    often = np.bincount(np.concatenate(list(lists.values())), minlength=len(scores))
-    for title, inside in lists.items():
+    heard = np.stack([hears.column(f"{TAG}{tag}") for tag in MSD.tags], axis=1)
+    heard /= np.linalg.norm(heard, axis=1, keepdims=True)
+    every = np.arange(len(scores))
+    stands = np.stack([np.isin(every, inside) for inside in lists.values()]).astype(np.float64)
+    for place, (title, inside) in enumerate(lists.items()):
         try:
             terms = understood(read_sentence(title), hears)
         except InputError:
@@ -118,10 +146,14 @@ def judge(lists: Mapping[str, Int64Array], scores: Float64Array) -> dict[str, li
         if len(inside) < LEAST or not terms:
             continue
         by_title = scored(terms, hears).sum(axis=0)
-        popular = (often - np.isin(np.arange(len(scores)), inside)).astype(np.float64)
-        both = rankdata(by_title) + rankdata(popular)
-        for name, values in (("title", by_title), ("popular", popular), ("both", both)):
-            found[name].append(in_order(values, inside))
+        others, outside = np.delete(stands, place, axis=0), np.setdiff1d(every, inside)
+        each = defaultdict(list)
+        for hidden in inside.tolist():
+            known = inside[inside != hidden]
+            for name, values in ways(by_title, known, others, heard @ heard.T).items():
+                each[name].append(in_order(values, hidden, outside))
+        for name, shares in each.items():
+            found[name].append(float(np.mean(shares)))
     return found
 
 
@@ -141,9 +173,10 @@ def main() -> None:
     kept = np.array(sorted(set().union(*members.values())))
     lists = {t: np.searchsorted(kept, sorted(rows)) for t, rows in members.items()}
     found = judge(lists, scores[kept])
-    line: dict[str, object] = {"songs": len(kept), "lists": len(found["title"])}
-    more = np.subtract(found["both"], found["popular"]).tolist()
-    for name, values in (*found.items(), ("both_minus_popular", more)):
+    line: dict[str, object] = {"tracks": len(kept), "lists": len(found["title"])}
+    for more, less in MORE.items():
+        found[f"{more}_minus_{less}"] = np.subtract(found[more], found[less]).tolist()
+    for name, values in found.items():
         line[name] = [round(float(np.mean(values)), 3), interval(values)]
     print(json.dumps(line))
 

@@ -275,9 +275,13 @@ class SoundProjection:
 
     def prepared(self, embedding: Half | FloatArray, kind: type[F]) -> npt.NDArray[F]:
         """Return embeddings with each block standardised and of length 1: (..., E), of a kind."""
-        standard = (embedding.astype(np.float16).astype(kind) - self.centre) * self.scale
+        found = embedding.astype(np.float16, copy=False).astype(kind)
+        found -= self.centre  # in place: a library has millions of numbers
+        found *= self.scale
         bounds = np.cumsum([OUTPUT_WIDTHS["penultimate"], len(self.living)])
-        return np.concatenate([unit(b) for b in np.split(standard, bounds, axis=-1)], axis=-1)
+        for block in np.split(found, bounds, axis=-1):
+            block[...] = unit(block)
+        return found
 
     def save(self, path: Path | str) -> str:
         """Write this to one safetensors file and return the file's SHA-256."""

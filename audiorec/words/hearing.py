@@ -2,8 +2,8 @@
 
     store ──Hearing──▶ .column("Piano") (n,)   .column("genre.jazz")   .column("bpm")
 
-Labels and tags come from the embedding; all of them are computed once and kept as float16, so that
-a question multiplies a few columns only. Classes of the heads are log-odds: of versions by their
+Labels and tags come from the embedding: the few numbers that all of them follow from are computed
+once, and a label when a question names it. Classes of the heads are log-odds: of versions by their
 mean scores, of genres and styles by `audiorec.tagger.song_labels`.
 A value says by how many standard deviations a song lies above the library's mean. In a small
 library, mean and deviation lean on those of the audio that the labels were learnt from.
@@ -23,6 +23,7 @@ from audiorec.search.stored_labels import has_labels
 from audiorec.store.store import VectorStore
 from audiorec.tagger.reading import VOICED
 from audiorec.tagger.song_labels import SongLabels
+from audiorec.tagger.weights import MSD
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array, Numbers
 from audiorec.words.labels import Labels, shipped_labels
 
@@ -91,8 +92,7 @@ class Hearing:
 
     def _raw(self, name: str) -> npt.NDArray[np.floating]:
         if name in self._place:
-            row: npt.NDArray[np.float16] = self._heard[1][self._place[name]]
-            return row
+            return self.labels.heard(self._heard[1], self._place[name])
         if name in NUMBERS:
             return self._number(name)
         if name in self._genres:
@@ -109,7 +109,7 @@ class Hearing:
         """Return the same of a song that is not in the store as `_raw` of one that is."""
         embedding = np.asarray(song.lists[EMBEDDING])[None]
         if name in self._place:
-            return float(self.labels.heard(embedding)[self._place[name], 0])
+            return float(self.labels.heard(self.labels.numbers(embedding), self._place[name])[0])
         if name in NUMBERS:
             value = song.entry.get(NUMBERS[name])
             return float(_as_heard(name, np.array([np.nan if value is None else value]))[0])
@@ -121,24 +121,24 @@ class Hearing:
         return float(log_odds(self._classes_of(means[None].astype(np.float64))[name])[0])
 
     @cached_property
-    def _heard(self) -> tuple[BoolArray, npt.NDArray[np.float16], Float64Array]:
-        """Which songs have an embedding (n,), their labels (L, n), genres and styles (G, n).
+    def _heard(self) -> tuple[BoolArray, FloatArray, Float64Array]:
+        """Which songs have an embedding (n,), numbers for labels (n, R + 50), genres (G, n).
 
-        Labels are in deviations of the audio that they were learnt from, genres probabilities, NaN
-        without an embedding.
+        Genres and styles are probabilities, NaN without an embedding.
         """
         n = len(self._store)
-        known, heard = np.zeros(n, np.bool_), np.zeros((len(self.labels.names), n), np.float16)
+        known = np.zeros(n, np.bool_)
+        numbers = np.zeros((n, len(self.labels.outer) + len(MSD.tags)), np.float32)
         genres = np.full((len(self._genres), n), np.nan)
         columns = (EMBEDDING, "heard_tags") if self._genres else (EMBEDDING,)
         for (rows, embedding), *tags in zip(*map(self._store.list_blocks, columns), strict=True):
             known[rows] = True
             for part in parts(len(rows)):
                 own = _as_slice(rows[part])
-                heard[:, own] = self.labels.heard(embedding[part])
+                numbers[own] = self.labels.numbers(embedding[part])
                 if tags:
                     genres[:, own] = _genres(embedding[part], tags[0][1][part])
-        return known, heard, genres
+        return known, numbers, genres
 
     @cached_property
     def _genres(self) -> tuple[str, ...]:

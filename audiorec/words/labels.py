@@ -1,6 +1,6 @@
 """AudioSet's labels and the network's tags, from a song's embedding.
 
-    embedding (n, 624) ──Labels.heard──▶ (L, n): "Speech", "Violin, fiddle", ..., "tag.rock"
+    embedding (n, 624) ──.numbers──▶ (n, 146) ──.heard──▶ (n,): "Speech", ..., or "tag.rock"
 
 Labels depend on how near a song lies to some hundred kinds of sound: the embedding is prepared as
 for the projection of sound (each block standardised and of length 1) and narrowed, a radial kernel
@@ -79,8 +79,8 @@ class Labels:
             if values.shape != shape or not np.isfinite(values).all():
                 raise ShapeError(f"{name} must be finite and of shape {shape}, got {values.shape}")
 
-    def heard(self, embedding: FloatArray | Half) -> FloatArray:
-        """Return how far each label lies above the usual, in deviations: (L, n), float32.
+    def numbers(self, embedding: FloatArray | Half) -> FloatArray:
+        """Return R numbers that the labels follow from, then the 50 tags: (n, R + 50), float32.
 
         Raises
         ------
@@ -92,10 +92,16 @@ class Labels:
             raise ShapeError(f"embedding must have shape (n, {sound.size}), got {embedding.shape}")
         near = nearness(sound.prepared(embedding, np.float32) @ self.narrow, self.centres)
         penultimate = np.asarray(embedding)[:, : len(self.tags)].astype(np.float32)
-        said = self.outer.T @ (near @ self.inner).T
-        both: FloatArray = np.concatenate([said, self.tags.T @ penultimate.T])
-        both += self.offset[:, None]
-        return both
+        found: FloatArray = np.concatenate([near @ self.inner, penultimate @ self.tags], axis=1)
+        return found
+
+    def heard(self, numbers: FloatArray, place: int) -> FloatArray:
+        """Return how far a label of `names` lies above the usual, in deviations: (n,), float32."""
+        rank, count = self.outer.shape
+        tag = rank + place - count
+        own = numbers[:, :rank] @ self.outer[:, place] if place < count else numbers[:, tag]
+        found: FloatArray = own + self.offset[place]
+        return found
 
     def save(self, path: Path | str) -> str:
         """Write this to one safetensors file; return its SHA-256."""

@@ -35,7 +35,6 @@ from audiorec.recall.contract.candidates import DEFAULT, SCHEMA
 from audiorec.recall.contract.channel import Channel
 from audiorec.recall.contract.data import Queries
 from audiorec.recall.registry import load_channel
-from audiorec.recall.serving.candidate_rows import REPLAY
 from audiorec.recall.serving.everybody import DefaultRule, read_default
 from audiorec.recall.serving.exclusions import excluded_by, traits_of
 from audiorec.recall.serving.fuse import fuse
@@ -44,7 +43,7 @@ from audiorec.recall.serving.nightly.plan import file_stem
 from audiorec.recall.serving.nightly.state import RANKED
 from audiorec.recall.serving.one_user.reasons import reason_phrase
 from audiorec.recall.serving.playlists import LISTS
-from audiorec.recall.serving.rules import Exclusions, FusionRecipe, SongTraits
+from audiorec.recall.serving.rules import REPLAY, Exclusions, FusionRecipe, SongTraits
 from audiorec.types import Int64Array
 from audiorec.web.editions import Editions
 from audiorec.web.song_columns import SongColumns, songs_by_id

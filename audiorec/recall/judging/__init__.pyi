@@ -1,9 +1,9 @@
 from audiorec.recall.judging.judge import Judgement as Judgement
+from audiorec.recall.judging.judge import Ranked as Ranked
+from audiorec.recall.judging.judge import RankingTask as RankingTask
 from audiorec.recall.judging.judge import compare as compare
 from audiorec.recall.judging.judge import evaluate as evaluate
-from audiorec.recall.judging.ranking import Ranked as Ranked
-from audiorec.recall.judging.ranking import RankingTask as RankingTask
-from audiorec.recall.judging.ranking import rank_queries as rank_queries
+from audiorec.recall.judging.judge import rank_queries as rank_queries
 from audiorec.recall.judging.splits import SPLITS as SPLITS
 from audiorec.recall.judging.splits import JudgingSplit as JudgingSplit
 from audiorec.recall.judging.splits import given_split as given_split

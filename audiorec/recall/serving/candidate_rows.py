@@ -17,8 +17,6 @@ from audiorec.files.arrow import encoded
 from audiorec.recall.serving.rules import UNKNOWN, ExcludedLists
 from audiorec.types import BoolArray, Float64Array, Int64Array
 
-REPLAY = "replay"
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CandidateRows:

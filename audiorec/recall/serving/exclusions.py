@@ -2,6 +2,10 @@
 
 Interactions, exposures        ──excluded_by──▶ `Exclusions`
 side information, store, plays ──traits_of───▶ `SongTraits`
+fused.parquet ──note_shown──▶ exposures.parquet: the first places of every list, night by night
+
+Nobody knows whether the songs of `note_shown` were displayed. They stay out of the next lists, if
+the plan says so (`NightlyPlan.shown_k`), and are never samples of a ranker.
 """
 
 import hashlib
@@ -16,7 +20,7 @@ import pyarrow.compute as pc
 from audiorec.columns import ShownColumns
 from audiorec.errors import InputError
 from audiorec.files.arrow import encoded
-from audiorec.files.tables import TableFile
+from audiorec.files.tables import TableFile, table_writer
 from audiorec.files.user_files import read_table
 from audiorec.listening.casting import UNITS, to_times
 from audiorec.listening.events import ARTIST_EVENTS, EVENTS, Interactions, is_listening
@@ -264,3 +268,67 @@ def _recordings(store: VectorStore, song_ids: tuple[str, ...]) -> Int64Array:
     codes = recordings_of(store).codes
     rows = IdMap(store.id_array).rows(string_array(song_ids))
     return np.append(codes, UNKNOWN)[rows].astype(np.int64)
+
+
+EXPOSURES = "exposures.parquet"
+EXPOSED = pa.schema(
+    [
+        pa.field(ShownColumns.USER, pa.string(), nullable=False),
+        pa.field(ShownColumns.SONG, pa.string(), nullable=False),
+        pa.field("entry", pa.string(), nullable=False),
+        pa.field(ShownColumns.AT, pa.timestamp("us", tz="UTC"), nullable=False),
+        pa.field(ShownColumns.RUN, pa.string(), nullable=False),
+    ]
+)
+
+
+def note_shown(
+    out: Path,
+    fused: Path,
+    shown_k: int,
+    *,
+    chance: float = 1.0,
+    entry: str,
+    run_id: str,
+    at: float,
+    is_kept: bool,
+) -> None:
+    """Write the first `shown_k` places of the lists, after those of other runs.
+
+    Parameters
+    ----------
+    out, fused : path
+    shown_k : int
+    chance : float
+        That a user sees the list: users are drawn by their id and the run's.
+    entry, run_id : str
+    at : float
+        Time of the lists, in seconds since 1970.
+    is_kept : bool
+        Whether rows of other runs that `out` holds are kept.
+    """
+    moment = pa.scalar(round(at * 1e6), pa.int64()).cast(EXPOSED.field(ShownColumns.AT).type)
+    with table_writer(out, EXPOSED) as writer:
+        if is_kept and out.is_file():
+            with TableFile.open(out) as file:
+                for table in file.batches(BATCH_ROWS):
+                    writer.write_table(
+                        table.filter(pc.not_equal(table.column(ShownColumns.RUN), run_id))
+                    )
+        with TableFile.open(fused) as lists:
+            for table in lists.batches(BATCH_ROWS, [ShownColumns.USER, ShownColumns.SONG, "rank"]):
+                first = table.filter(pc.less_equal(table.column("rank"), shown_k))
+                users = first.column(ShownColumns.USER).unique()
+                seen = [chance_of(f"{run_id} {user}") < chance for user in users.to_pylist()]
+                there = users.filter(pa.array(seen, pa.bool_()))
+                first = first.filter(pc.is_in(first.column(ShownColumns.USER), value_set=there))
+                same = [pa.repeat(one, len(first)) for one in (pa.scalar(entry), moment)]
+                columns = [first.column(ShownColumns.USER), first.column(ShownColumns.SONG), *same]
+                columns.append(pa.repeat(pa.scalar(run_id), len(first)))
+                writer.write_table(pa.Table.from_arrays(columns, schema=EXPOSED))
+
+
+def chance_of(name: str) -> float:
+    """Return a number in [0, 1) that depends on a name alone."""
+    digest = hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest) / 2**64

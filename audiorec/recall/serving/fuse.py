@@ -21,8 +21,8 @@ import pyarrow as pa
 
 from audiorec.files.arrow import integers
 from audiorec.recall.contract.candidates import DEFAULT, SCHEMA
-from audiorec.recall.serving.candidate_rows import REPLAY, CandidateRows, key_of, nth
-from audiorec.recall.serving.rules import UNKNOWN, Exclusions, FusionRecipe, SongTraits
+from audiorec.recall.serving.candidate_rows import CandidateRows, key_of, nth
+from audiorec.recall.serving.rules import REPLAY, UNKNOWN, Exclusions, FusionRecipe, SongTraits
 from audiorec.types import BoolArray, Float64Array, Int64Array
 
 DEEPEST = 4  # the diversity dial reorders the first DEEPEST * k entries

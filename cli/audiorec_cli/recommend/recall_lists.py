@@ -317,8 +317,7 @@ def _first_settings(
     entry: str | None, k: int, settings: dict[str, Any]
 ) -> "tuple[FusionRecipe, float]":
     """Return the settings before tuning, and the share of accuracy that dials may cost."""
-    from audiorec.recall.serving.entries import ENTRIES
-    from audiorec.recall.serving.rules import FusionRecipe
+    from audiorec.recall.serving.rules import ENTRIES, FusionRecipe
 
     if entry is None:
         return FusionRecipe(k=k, **settings), 0.0

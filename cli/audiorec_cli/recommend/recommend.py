@@ -143,7 +143,7 @@ def _print(answer: "RecommendAnswer") -> None:
         rows = [(mix.name, *_row(song)) for mix in answer.mixes for song in mix.songs]
         print_table(("list", *COLUMNS), rows, title=user)
     else:
-        from audiorec.recall.serving.entries import ENTRIES
+        from audiorec.recall.serving.rules import ENTRIES
 
         about = f"{asked.entry}, {ENTRIES[asked.entry].about}"
         for mix in answer.mixes:

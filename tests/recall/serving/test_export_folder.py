@@ -23,8 +23,8 @@ from made_export import (
 
 from audiorec.errors import InputError, StoreError
 from audiorec.listening.forget import forget
-from audiorec.recall.serving.export.exposures import sorted_streams
 from audiorec.recall.serving.export.job import ExportRecipe
+from audiorec.recall.serving.export.sources import sorted_streams
 from audiorec.recall.serving.tables import USERS as USER_SCHEMA
 from audiorec.recall.serving.tables import UserStream, merge_streams
 
@@ -200,7 +200,7 @@ def test_files_of_several_stretches_are_read_in_the_order_of_users(tmp_path, row
 
 
 def _whole(path, schema, most, monkeypatch):
-    monkeypatch.setattr("audiorec.recall.serving.export.exposures.MOST_STRETCHES", most)
+    monkeypatch.setattr("audiorec.recall.serving.export.sources.MOST_STRETCHES", most)
     blocks = list(merge_streams(sorted_streams(path, schema, lambda table: table)))
     firsts = [min(t.column("user_id")[0].as_py() for t in b if len(t)) for b in blocks]
     assert firsts == sorted(firsts)

@@ -13,9 +13,8 @@ from audiorec.recall.contract.candidates import Lists
 from audiorec.recall.judging.judge import evaluate
 from audiorec.recall.judging.splits import given_split
 from audiorec.recall.serving.fuse import fuse
-from audiorec.recall.serving.points import Standings
 from audiorec.recall.serving.rules import FusionRecipe, SongTraits
-from audiorec.recall.serving.tune import _halves, tune
+from audiorec.recall.serving.tune import Standings, _halves, tune
 from audiorec.recall.serving.tuned import read_tuned, write_tuned
 
 USERS = [f"u{n:02}" for n in range(60)]

@@ -31,13 +31,6 @@ from audiorec.listening.rule import Rule, judge_pairs
 from audiorec.listening.sequences import DAY_S, Sequences, to_sequences
 from audiorec.recall.contract.candidates import DEFAULT, SCHEMA
 from audiorec.recall.contract.space import InterestSpace
-from audiorec.recall.serving.export.exposures import (
-    SHOWN,
-    entries_of,
-    ids_stream,
-    read_served,
-    read_shown,
-)
 from audiorec.recall.serving.export.features import (
     EventHistory,
     FeatureColumn,
@@ -61,7 +54,14 @@ from audiorec.recall.serving.export.schema import (
     export_tables,
     served_columns,
 )
-from audiorec.recall.serving.export.sources import OpenSources
+from audiorec.recall.serving.export.sources import (
+    SHOWN,
+    OpenSources,
+    entries_of,
+    ids_stream,
+    read_served,
+    read_shown,
+)
 from audiorec.recall.serving.tables import BATCH_ROWS, UserStream, candidates_by_user, merge_streams
 from audiorec.types import BoolArray, FloatArray, IdMap, Int64Array, string_array
 

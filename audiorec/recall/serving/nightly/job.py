@@ -46,12 +46,13 @@ from audiorec.recall.contract.data import Context, Queries, RecallData
 from audiorec.recall.contract.job import read_context
 from audiorec.recall.judging.splits import JudgingSplit
 from audiorec.recall.registry import load_channel
-from audiorec.recall.serving.candidate_rows import REPLAY
 from audiorec.recall.serving.everybody import NEWCOMERS, DefaultRule, fill_default, write_default
 from audiorec.recall.serving.exclusions import (
+    EXPOSURES,
     excluded_by,
     exposures_fingerprint,
     joined_sequences,
+    note_shown,
     read_exposures,
     run_ids,
     traits_of,
@@ -62,8 +63,13 @@ from audiorec.recall.serving.export.sources import ExportSources
 from audiorec.recall.serving.fuse import NOTHING
 from audiorec.recall.serving.job import fuse_files
 from audiorec.recall.serving.nightly.current import whole_run
-from audiorec.recall.serving.nightly.judged import judge_last_night
-from audiorec.recall.serving.nightly.plan import EarlierDays, NightlyPlan, export_recipe, file_stem
+from audiorec.recall.serving.nightly.plan import (
+    EarlierDays,
+    NightlyPlan,
+    export_recipe,
+    file_stem,
+    train_night,
+)
 from audiorec.recall.serving.nightly.promotion import (
     PROMOTION,
     Judge,
@@ -71,8 +77,7 @@ from audiorec.recall.serving.nightly.promotion import (
     compare,
     judge_split,
 )
-from audiorec.recall.serving.nightly.report import change_of, report_of
-from audiorec.recall.serving.nightly.shown import EXPOSURES, note_shown
+from audiorec.recall.serving.nightly.report import change_of, judge_last_night, report_of
 from audiorec.recall.serving.nightly.state import (
     ASK,
     DAILY,
@@ -97,9 +102,8 @@ from audiorec.recall.serving.nightly.state import (
     read_json,
     write_json,
 )
-from audiorec.recall.serving.nightly.trained import train_night
 from audiorec.recall.serving.playlists import ListRanking, write_lists
-from audiorec.recall.serving.rules import Exclusions, FusionRecipe, SongTraits
+from audiorec.recall.serving.rules import REPLAY, Exclusions, FusionRecipe, SongTraits
 from audiorec.recall.serving.tables import weights_by_worth
 from audiorec.recall.serving.tuned import read_tuned
 from audiorec.search.searchable import SearchableStore

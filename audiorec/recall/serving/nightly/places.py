@@ -25,6 +25,7 @@ from audiorec.listening.log_files import (
     days_in,
     select_days,
 )
+from audiorec.recall.serving.exclusions import EXPOSURES
 from audiorec.recall.serving.export.folder import MANIFEST
 from audiorec.recall.serving.export.job import EXPORT
 from audiorec.recall.serving.nightly.current import (
@@ -39,7 +40,6 @@ from audiorec.recall.serving.nightly.current import (
 from audiorec.recall.serving.nightly.job import NightlyJob
 from audiorec.recall.serving.nightly.plan import EarlierDays, NightlyPlan
 from audiorec.recall.serving.nightly.promotion import PROMOTION, told
-from audiorec.recall.serving.nightly.shown import EXPOSURES
 from audiorec.recall.serving.nightly.state import DAILY, FUSED, RECORD, STATE, read_json
 from audiorec.runs.record import record_of
 

@@ -1,23 +1,27 @@
 """Settings of the nightly job: the table ``[recall]`` of a settings file.
 
 recall.toml ──NightlyPlan.read──▶ `NightlyPlan`
+channel, data, the day before ──train_night──▶ a model; every so many of a channel are full
 """
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from audiorec.errors import InputError
+from audiorec.errors import InputError, SpecMismatchError, WeightsError
 from audiorec.files.storage import is_uri
 from audiorec.files.user_files import from_table, read_settings
 from audiorec.listening.log_files import offset_s
 from audiorec.recall.contract.channel import Channel
-from audiorec.recall.registry import EXTERNAL, channel_class, is_external
-from audiorec.recall.serving.candidate_rows import REPLAY
+from audiorec.recall.contract.data import RecallData
+from audiorec.recall.contract.job import train_channel
+from audiorec.recall.contract.warm import check_start
+from audiorec.recall.registry import EXTERNAL, channel_class, is_external, load_channel
 from audiorec.recall.serving.export.job import ExportRecipe
-from audiorec.recall.serving.rules import FusionRecipe, by_horizon
+from audiorec.recall.serving.rules import REPLAY, FusionRecipe, by_horizon
 from audiorec.recall.serving.tuned import read_tuned
 
 NAME = re.compile(r"[^A-Za-z0-9._-]+")  # what a file name does not hold
@@ -251,3 +255,33 @@ def file_stem(channel: str) -> str:
     ('vs-knn', 'external-theirs-lists')
     """
     return NAME.sub("-", channel.removesuffix(".parquet").removesuffix(".csv"))
+
+
+def train_night(
+    channel: Channel,
+    data: RecallData,
+    out: Path,
+    older: Path | None,
+    full_every: int,
+    **run: Any,
+) -> str | None:
+    """Train a channel; return the id of its model, None if stopped.
+
+    It goes on from the model `older`, unless that is missing, does not fit, or `full_every` asks
+    for a full training. `run` are options of `train_channel`.
+    """
+    start = None if older is None else _start(channel, older, full_every)
+    if start is not None:
+        with suppress(InputError, SpecMismatchError):  # such as sound of another extractor
+            return train_channel(channel, data, out, start=start, **run)
+    return train_channel(channel, data, out, **run)
+
+
+def _start(channel: Channel, older: Path, full_every: int) -> Channel | None:
+    """Return the model to go on from, None for a full training."""
+    with suppress(InputError, WeightsError):
+        found = load_channel(older)
+        check_start(channel, found)
+        warm_starts = 0 if found.parent is None else found.parent.generation
+        return found if warm_starts + 1 < full_every else None
+    return None

@@ -10,7 +10,6 @@ song that is wanted of a user: it was kept back, or had not been played when the
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from hashlib import blake2b
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -26,13 +25,12 @@ from audiorec.recall.contract.channel import Channel
 from audiorec.recall.contract.data import Context
 from audiorec.recall.judging.splits import JudgingSplit
 from audiorec.recall.registry import is_external, load_channel
-from audiorec.recall.serving.candidate_rows import REPLAY
-from audiorec.recall.serving.exclusions import with_copies
+from audiorec.recall.serving.exclusions import chance_of, with_copies
 from audiorec.recall.serving.fuse import fuse
 from audiorec.recall.serving.nightly.current import read_current, whole_run
-from audiorec.recall.serving.nightly.judged import BY, FEWEST_USERS, hits_of, means_of
+from audiorec.recall.serving.nightly.report import BY, FEWEST_USERS, hits_of, means_of
 from audiorec.recall.serving.nightly.state import read_json
-from audiorec.recall.serving.rules import FusionRecipe, SongTraits
+from audiorec.recall.serving.rules import REPLAY, FusionRecipe, SongTraits
 from audiorec.types import Float64Array
 
 PROMOTION = "promotion.json"
@@ -243,9 +241,3 @@ def told(verdict: Mapping[str, Any]) -> str:
             f"{verdict['users']:,} users"
         )
     return said or "nothing was compared"
-
-
-def chance_of(name: str) -> float:
-    """Return a number in [0, 1) that depends on a name alone."""
-    digest = blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return int.from_bytes(digest) / 2**64

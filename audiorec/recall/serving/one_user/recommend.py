@@ -33,7 +33,6 @@ from audiorec.recall.contract.candidates import DefaultList
 from audiorec.recall.contract.channel import Channel
 from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
 from audiorec.recall.registry import channel_class, load_channel
-from audiorec.recall.serving.entries import ENTRIES
 from audiorec.recall.serving.everybody import DefaultRule
 from audiorec.recall.serving.exclusions import excluded_by, traits_of, with_copies
 from audiorec.recall.serving.fuse import fuse
@@ -49,7 +48,7 @@ from audiorec.recall.serving.one_user.answers import (
 from audiorec.recall.serving.one_user.portrait import portraits
 from audiorec.recall.serving.one_user.reasons import ReasonWriter
 from audiorec.recall.serving.playlists import FLATNESS, ListRanking
-from audiorec.recall.serving.rules import Exclusions, SongTraits
+from audiorec.recall.serving.rules import ENTRIES, Exclusions, SongTraits
 from audiorec.recall.serving.tuned import TunedFile
 from audiorec.search.searchable import SearchableStore
 from audiorec.store.store import near_names

@@ -59,12 +59,14 @@ def add_labels(path, songs):
     return path
 
 
-def add_genre_tags(path, genres, *, year=1998):
-    """Give each song of a store, in order, the genre tag of its file, and all the same year."""
+def add_genre_tags(path, genres, *, year=1998, languages=None):
+    """Give each song of a store, in order, the genre and language of its tags; all one year."""
     table = pq.read_table(path)
     about = StoreMetadata.from_json(table.schema.metadata[b"audiorec"])
     table = table.append_column("genre_tag", pa.array(genres, pa.string()))
     table = table.append_column("year", pa.array([year] * len(genres), pa.int32()))
+    spoken = languages or [None] * len(genres)
+    table = table.append_column("language", pa.array(spoken, pa.string()))
     write_table(path, table, replace(about, tags=dict.fromkeys(TAG_COLUMNS, "tags 1")))
     return path
 

@@ -1,4 +1,4 @@
-"""Title, artist, album, genre, year and recording ids from a file's tags.
+"""Title, artist, album, genre, year, language and recording ids from a file's tags.
 
     path ──read_tags──▶ `SongTags`
 
@@ -7,7 +7,7 @@ tag gives an empty field instead of an error.
 
 MP3 files store the MusicBrainz id of a recording in a ``UFID`` frame: the owner
 ``http://musicbrainz.org``, a zero byte, the id. tinytag reads text frames only, so that frame is
-parsed here. Layout: ID3v2.2 to 2.4, sections 3 and 4.1 (https://id3.org/id3v2.4.0-frames).
+parsed here, as is the language of lyrics. Layout: ID3v2.2 to 2.4, sections 3 and 4.1 (https://id3.org/id3v2.4.0-frames).
 
 APEv2 tags, found at the end of WavPack, Monkey's Audio, Musepack and some MP3 files.
 
@@ -21,7 +21,7 @@ import io
 import os
 import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -38,6 +38,7 @@ from audiorec.audio.sniff import (
     sniff,
 )
 from audiorec.errors import SongError
+from audiorec.files.languages import LATIN, language_named, language_of
 
 MAX_ITEMS = 256
 MAX_NAME = 256  # bytes
@@ -87,6 +88,10 @@ _UNSYNCHRONISED = 0x80
 _EXTENDED = 0x40
 # Names of the recording's id: Vorbis comments, then ID3 and MP4.
 _TRACK_ID_FIELDS = ("musicbrainz_trackid", "musicbrainz track id", "musicbrainz_track_id")
+_LYRICS = ("lyrics", "unsynced lyrics", "unsyncedlyrics")
+_SUNG_IN = "lyrics language"  # of an ID3 frame: not a name in any file
+# Frames by version: the owner and id of a recording, and lyrics.
+_UFID, _USLT = (b"UFI", b"UFID"), (b"ULT", b"USLT")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +108,9 @@ class SongTags:
         International Standard Recording Code.
     musicbrainz_trackid : str or None
         The recording's id at MusicBrainz.
+    language : str or None
+        English name of the language of the words, such as ``Japanese``: what the file says, or
+        else what its lyrics tell.
     """
 
     title: str | None = None
@@ -112,6 +120,7 @@ class SongTags:
     year: int | None = None
     isrc: str | None = None
     musicbrainz_trackid: str | None = None
+    language: str | None = None
 
 
 def read_tags(path: PathLike) -> SongTags:
@@ -138,6 +147,7 @@ def read_tags(path: PathLike) -> SongTags:
         year=_year(found),
         isrc=_clean(found.get("isrc")),
         musicbrainz_trackid=_clean(next(filter(None, track_ids), None)),
+        language=_language(found),
     )
 
 
@@ -149,7 +159,8 @@ def read_tag(path: PathLike, name: str) -> str | None:
     path : path-like
     name : str
         ``title``, ``artist``, ``album``, ``genre``, ``year``, ``isrc``, ``musicbrainz_trackid``,
-        or the tag's name in the file, in lower case: ``catalog_number``, ``acoustid_id``.
+        ``language``, or the tag's name in the file, in lower case: ``catalog_number``,
+        ``acoustid_id``.
 
     Returns
     -------
@@ -212,6 +223,8 @@ def _by_tinytag(file: BinaryIO) -> Mapping[str, object] | None:
     found: dict[str, object] = {**tag.other, **tag.as_dict()}
     if not any(found.get(name) for name in _TRACK_ID_FIELDS):
         found[_TRACK_ID_FIELDS[0]] = musicbrainz_ufid(source)
+    if any(found.get(name) for name in _LYRICS):
+        found[_SUNG_IN] = lyrics_language(source)
     return found if any(found.get(name) for name in (*SongTags.__slots__, *tag.other)) else None
 
 
@@ -245,47 +258,65 @@ def _year(found: Mapping[str, object]) -> int | None:
     return int(year[0]) if year else None
 
 
+def _language(found: Mapping[str, object]) -> str | None:
+    """Return the language that tags name, or else that of the lyrics.
+
+    Tag editors write ``eng`` for lyrics unless they are told otherwise, so there it says nothing.
+    """
+    named = language_named(_clean(found.get("language")))
+    if named is not None:
+        return named
+    lyrics = next(filter(None, (_clean(found.get(name)) for name in _LYRICS)), None)
+    of_frame, by_letters = language_named(_clean(found.get(_SUNG_IN))), language_of(lyrics)
+    if of_frame not in (None, "English"):
+        return of_frame
+    return None if by_letters == LATIN else by_letters
+
+
 def musicbrainz_ufid(file: BinaryIO) -> str | None:
     """Return the MusicBrainz recording id from a file's leading ID3v2 tag; None without one."""
-    file.seek(0)
-    header = file.read(_HEADER)
-    if len(header) < _HEADER or header[:3] != b"ID3" or header[3] not in (2, 3, 4):
-        return None
-    version, flags = header[3], header[5]
-    end = _HEADER + _synchsafe(header[6:10])
-    if flags & _UNSYNCHRONISED and version < 4:
-        return _in_unsynchronised(file, version, end - _HEADER)
-    start = _HEADER
-    if flags & _EXTENDED and version > 2:
-        size = file.read(4)
-        start += _synchsafe(size) if version == 4 else int.from_bytes(size, "big") + 4
-    return _find_frame(file, version, start, end)
-
-
-def _find_frame(file: BinaryIO, version: int, start: int, end: int) -> str | None:
-    """Walk over the frames, skipping all but the one wanted."""
-    id_bytes, header_bytes, wanted = (3, 6, b"UFI") if version == 2 else (4, 10, b"UFID")
-    for _ in range(MAX_FRAMES):
-        if start + header_bytes > end:
-            return None
-        file.seek(start)
-        header = file.read(header_bytes)
-        if len(header) < header_bytes or header[0] == 0:  # the padding, or the end
-            return None
-        size_bytes = header[id_bytes : 2 * id_bytes]
-        size = _synchsafe(size_bytes) if version == 4 else int.from_bytes(size_bytes, "big")
-        if header[:id_bytes] == wanted and size <= MAX_FRAME_BYTES:
-            owner, _, identifier = file.read(size).partition(b"\0")
-            if owner.endswith(OWNER):
-                return identifier.strip(b"\0 ").decode("ascii", "ignore") or None
-        start += header_bytes + size
+    for content in _frames(file, _UFID):
+        owner, _, identifier = content.partition(b"\0")
+        if len(content) <= MAX_FRAME_BYTES and owner.endswith(OWNER):
+            return identifier.strip(b"\0 ").decode("ascii", "ignore") or None
     return None
 
 
-def _in_unsynchronised(file: BinaryIO, version: int, size: int) -> str | None:
-    """Search an unsynchronised tag of version 2.2 or 2.3, in which a zero follows every 0xFF."""
-    content = file.read(min(size, MAX_UNSYNC_BYTES)).replace(b"\xff\x00", b"\xff")
-    return _find_frame(io.BytesIO(content), version, 0, len(content))
+def lyrics_language(file: BinaryIO) -> str | None:
+    """Return the code of three letters of the lyrics in a file's leading ID3v2 tag, or None."""
+    codes = (frame[1:4].decode("latin-1") for frame in _frames(file, _USLT))
+    return next((code for code in codes if code.isascii() and code.isalpha()), None)
+
+
+def _frames(file: BinaryIO, names: tuple[bytes, bytes]) -> Iterator[bytes]:
+    """Yield the content of frames of a name, which version 2.2 abbreviates to three letters.
+
+    Of long ones the beginning, one byte more than `MAX_FRAME_BYTES`.
+    """
+    file.seek(0)
+    header = file.read(_HEADER)
+    if len(header) < _HEADER or header[:3] != b"ID3" or header[3] not in (2, 3, 4):
+        return
+    version, flags = header[3], header[5]
+    start, end = _HEADER, _HEADER + _synchsafe(header[6:10])
+    if flags & _UNSYNCHRONISED and version < 4:  # a zero follows every 0xFF
+        content = file.read(min(end - _HEADER, MAX_UNSYNC_BYTES)).replace(b"\xff\x00", b"\xff")
+        file, start, end = io.BytesIO(content), 0, len(content)
+    elif flags & _EXTENDED and version > 2:
+        size = file.read(4)
+        start += _synchsafe(size) if version == 4 else int.from_bytes(size, "big") + 4
+    id_bytes, header_bytes = (3, 6) if version == 2 else (4, 10)
+    for _ in range(MAX_FRAMES):
+        file.seek(start)
+        header = file.read(header_bytes)
+        # At the end of the tag, or its padding.
+        if start + header_bytes > end or len(header) < header_bytes or header[0] == 0:
+            return
+        size_bytes = header[id_bytes : 2 * id_bytes]
+        length = _synchsafe(size_bytes) if version == 4 else int.from_bytes(size_bytes, "big")
+        if header[:id_bytes] == names[version > 2]:
+            yield file.read(min(length, MAX_FRAME_BYTES + 1))
+        start += header_bytes + length
 
 
 def _synchsafe(data: bytes) -> int:

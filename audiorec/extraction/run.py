@@ -113,7 +113,7 @@ def failure_row(source: Source, answer: Answer, attempts: int) -> dict[str, Any]
     }
 
 
-TAGS_BY = "tags 1"  # how genre and year are read
+TAGS_BY = "tags 1"  # how genre, year and language are read
 PACKAGES = ("audiorec", "av", "numpy", "onnxruntime", "scipy", "soundfile", "soxr")
 
 

@@ -2,7 +2,6 @@
 
     song_id, artist, album, language, genre, version, released, …  ──read_side──▶  `SongSide`
     a store: tags, and classes predicted by its heads      ──side_of_store──▶  `SongSide`
-    a title ──language_of──▶ the language of its letters, or their script
 
 Columns are converted for models: texts and booleans to categories, numbers to float32,
 ``released`` to days since 1970. Any value may be missing.
@@ -17,11 +16,9 @@ Ids are typed: the part before the first colon is the type, the rest the name.
 """
 
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +29,11 @@ import pyarrow.compute as pc
 from audiorec.columns import LogColumns
 from audiorec.errors import DamagedFileError, ShapeError
 from audiorec.files.arrow import arrow_array
+from audiorec.files.languages import language_of
 from audiorec.files.tables import write_plain
 from audiorec.files.user_files import column_names, read_table
 from audiorec.listening.casting import to_floats, without_dictionary
+from audiorec.store.schema import LANGUAGE
 from audiorec.store.store import VectorStore
 from audiorec.types import BoolArray, FloatArray, Int32Array, Int64Array, string_array
 
@@ -165,18 +164,9 @@ def _refuse(path: Path, bad: Any, column: Any, what: str) -> None:
         )
 
 
-CATEGORIES = ("artist", "album", "language", "genre", "version")  # always texts
+CATEGORIES = ("artist", "album", LANGUAGE, "genre", "version")  # always texts
 RELEASED = "released"
 HEADS = ("version", "genre")  # heads whose classes serve as categories
-LATIN = "Latin script"
-# Of scripts that one language has to itself, by the first word of a letter's name.
-LANGUAGES: dict[str, str | None] = {
-    **dict.fromkeys(("HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA"), "Japanese"),
-    **dict.fromkeys(("CJK", "IDEOGRAPHIC"), "Chinese"),
-    "HANGUL": "Korean",
-    "MODIFIER": None,  # of any script
-    **{name: name.capitalize() for name in ("ARMENIAN", "GEORGIAN", "GREEK", "HEBREW", "THAI")},
-}
 MOST_COLUMNS = 500
 FAILURE = "cannot be read as side information"
 FROM_HEADS = "_from_heads"  # suffix of the column that marks values predicted by a head
@@ -295,8 +285,8 @@ def side_of_store(store: VectorStore) -> SongSide:
     """Return side information from a store: artist, album, and version and genre from its heads.
 
     A head's value is the class with the highest mean score; `Category.is_heard` marks it, as it
-    marks the language, which is guessed from the title (`language_of`). Where all titles have the
-    same, it says nothing and is left out.
+    marks a language that is guessed from the title (`language_of`) for lack of a tag. Where all
+    songs have the same language, it says nothing and is left out.
     """
     table = store.table(["artist", "album", "title"])
     none = np.zeros(len(store.ids), np.bool_)
@@ -311,41 +301,22 @@ def side_of_store(store: VectorStore) -> SongSide:
         number = np.concatenate([np.empty(0, np.int64), *best])
         heard = string_array(list(means)).take(arrow_array(number.astype(np.int64), pa.int64()))
         categories[head] = _category(heard, ~none)
-    spoken = [language_of(title) for title in table.column("title").to_pylist()]
+    spoken, guessed = _languages(store, table.column("title").to_pylist())
     if len(set(spoken) - {None}) > 1:
-        categories["language"] = _category(pa.array(spoken, pa.string()), ~none)
+        categories[LANGUAGE] = _category(pa.array(spoken, pa.string()), guessed)
     released = np.full(len(store.ids), np.nan, np.float32)
     return SongSide(song_ids=tuple(store.ids), categories=categories, released=released)
 
 
-def language_of(title: str | None) -> str | None:
-    """Return the language that a title's letters tell, or else their script; None without letters.
-
-    Latin letters count only where fewer than two others stand, since titles in other scripts are
-    often followed by a translation.
-
-    Examples
-    --------
-    >>> [language_of(title) for title in ("夜に駆ける (Racing into the Night)", "Калинка", "7/8")]
-    ['Japanese', 'Cyrillic script', None]
-    """
-    letters = unicodedata.normalize("NFKC", title or "")
-    found = Counter(filter(None, map(_script, letters)))
-    others = {name: count for name, count in found.items() if name != LATIN}
-    if sum(others.values()) < min(2, found.total()):
-        return LATIN
-    if "Japanese" in others:  # which is written with Chinese characters, too
-        return "Japanese"
-    return max(others, key=others.__getitem__, default=None)
-
-
-@cache
-def _script(letter: str) -> str | None:
-    """Return the language or the script of a letter; None for any other character."""
-    name = unicodedata.name(letter, "").partition(" ")[0]
-    if not letter.isalpha() or not name:
-        return None
-    return LANGUAGES.get(name, f"{name.capitalize()} script")
+def _languages(store: VectorStore, titles: list[str | None]) -> tuple[list[str | None], BoolArray]:
+    """Return the language of each song, by its tags or else its title, and which are guessed."""
+    has_tags = LANGUAGE in store.metadata.tags
+    tagged = store.column(LANGUAGE).to_pylist() if has_tags else [None] * len(titles)
+    pairs = zip(tagged, titles, strict=True)
+    return (
+        [tag or language_of(title) for tag, title in pairs],
+        np.array([tag is None for tag in tagged], np.bool_),
+    )
 
 
 def known_side(table: Path | SongSide | None, store: VectorStore | None) -> SongSide | None:
@@ -366,7 +337,8 @@ def fill_missing(side: SongSide, heard: SongSide) -> SongSide:
 
     Examples
     --------
-    >>> from audiorec.store.store import VectorStore
+    >>> from audiorec.store.schema import LANGUAGE
+    from audiorec.store.store import VectorStore
     >>> store = side_of_store(VectorStore.open("fixtures/formats/vecs-v1.parquet"))
     >>> full = fill_missing(read_side(Path("fixtures/formats/side-v1.csv")), store)
     >>> genre = full.categories["genre"]

@@ -60,7 +60,7 @@ from audiorec.files.arrow import booleans
 from audiorec.runs.timing import punctual
 from audiorec.search.questions import GenreFrom
 from audiorec.search.stored_labels import stored_labels, with_labels
-from audiorec.store.schema import ATTRIBUTE, GENRE_TAG, TAGS, TEXT_ATTRIBUTES
+from audiorec.store.schema import ATTRIBUTE, GENRE_TAG, LANGUAGE, TAGS, TEXT_ATTRIBUTES
 from audiorec.store.store import VectorStore
 from audiorec.tagger.genre_names import STYLES, TaggedGenre, tagged_genre
 from audiorec.tagger.song_labels import SongLabels
@@ -81,7 +81,7 @@ _STEPS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 
 
 def is_attribute(store: VectorStore, name: str) -> bool:
-    """Return whether a name is a column of the store for tempo, key, mood, genre tag or year.
+    """Return whether a name is a column of the store for tempo, key, mood or a tag.
 
     Raises
     ------
@@ -104,7 +104,7 @@ def is_attribute(store: VectorStore, name: str) -> bool:
 
 def numbers_of(store: VectorStore, name: str) -> Float64Array:
     """Return a numeric column: shape (n,), float64; NaN where a song's value is unknown."""
-    if name in (*TEXT_ATTRIBUTES, GENRE_TAG):
+    if name in (*TEXT_ATTRIBUTES, GENRE_TAG, LANGUAGE):
         raise InputError(f"{name} is text: compare it with = or !=")
     values = [np.nan if v is None else v for v in store.column(name).to_pylist()]
     return np.asarray(values, np.float64)
@@ -429,9 +429,9 @@ class _Tests:
         return heard | by_tag if self.genre_from == "both" else np.where(said, by_tag, heard)
 
     def _attribute(self, condition: Condition) -> BoolArray:
-        """Compare tempo, key, a mood, genre tag or year; an unknown value meets only ``!=``."""
+        """Compare tempo, key, a mood or a tag; an unknown value meets only ``!=``."""
         name = condition.name
-        if name == GENRE_TAG:
+        if name in (GENRE_TAG, LANGUAGE):
             return self._text(condition)
         if name in TEXT_ATTRIBUTES:
             _check_operator(condition)

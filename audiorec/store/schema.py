@@ -45,8 +45,8 @@ HEARD = "bpm_confidence"
 # Lists beside the vector, with the type of their numbers; null where a song was extracted without.
 LISTS = {"sound": "float32", "embedding": "float16", "heard_tags": "float16"}
 # Tags of the file that stores lack which were begun before them, with the type of each.
-GENRE_TAG = "genre_tag"
-TAGS = {GENRE_TAG: "text", "year": "int"}
+GENRE_TAG, LANGUAGE = "genre_tag", "language"
+TAGS = {GENRE_TAG: "text", "year": "int", LANGUAGE: "text"}
 # One column of each group that a store may lack: null in a row that was made without the group.
 MARKS = (HEARD, "sound")
 # Columns of features.parquet other than the backbone outputs.

@@ -186,6 +186,41 @@ def test_genre_and_year(tmp_path, tags, genre, year):
     assert read_tag(path, "year") == (None if year is None else str(year))
 
 
+def lyrics(version, language, text):
+    content = b"\3" + language + b"\0" + text.encode()
+    return frame(version, content, b"ULT" if version == 2 else b"USLT")
+
+
+@pytest.mark.parametrize(
+    ("version", "frames", "language"),
+    [
+        (4, [frame(4, b"\3jpn", b"TLAN"), lyrics(4, b"deu", "Mond")], "Japanese"),
+        (3, [frame(3, b"\0engfre", b"TLAN")], "English"),
+        (3, [frame(3, b"\0und", b"TLAN"), lyrics(3, b"deu", "Mond")], "German"),
+        (2, [lyrics(2, b"deu", "Mond")], "German"),
+        (4, [lyrics(4, b"jpn", "tsuki no hikari")], "Japanese"),
+        (4, [lyrics(4, b"eng", "Mond")], None),  # which editors write unless they are told
+        (4, [lyrics(4, b"eng", "Калинка")], "Cyrillic script"),
+        (4, [lyrics(4, b"XXX", "夜に駆ける " * 100)], "Japanese"),
+        (4, [lyrics(4, b"\xff\0\0", "la la")], None),
+        (4, [], None),
+    ],
+)
+def test_language_of_a_tag_or_of_the_lyrics(tmp_path, version, frames, language):
+    mp3(tmp_path / "a.mp3")
+    title = frame(version, b"\0Coda", b"TT2" if version == 2 else b"TIT2")
+    prepend(tmp_path / "a.mp3", tag(version, title, *frames))
+    assert read_tags(tmp_path / "a.mp3").language == language
+
+
+def test_language_of_a_vorbis_comment(tmp_path):
+    path = tmp_path / "song.opus"
+    encode(path, rate=48_000, codec="libopus", container="ogg", tags={"LANGUAGE": "fr-CA"})
+    assert read_tags(path).language == read_tag(path, "language") == "French"
+    encode(path, rate=48_000, codec="libopus", container="ogg", tags={"LYRICS": "Катюша"})
+    assert read_tags(path).language == "Cyrillic script"
+
+
 def test_several_genres_are_kept(tmp_path):
     mp3(tmp_path / "a.mp3")
     prepend(tmp_path / "a.mp3", id3v2(5_000, title="a", genre="Rock\0Blues\0Rock"))

@@ -274,18 +274,19 @@ def test_moods_are_those_of_the_backbone_that_the_heads_use():
 
 
 def tagged(path, genre, *, seconds=4):
-    """Write a song with a genre and a year in its tags."""
+    """Write a song with a genre, a year and a language in its tags."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    tags = {"title": path.stem, "genre": genre, "date": "1998-05-01"}
+    tags = {"title": path.stem, "genre": genre, "date": "1998-05-01", "language": "jpn"}
     samples = music(seconds=seconds, rate=48_000)
     encode(path, samples, 48_000, codec="libopus", container="ogg", tags=tags)
 
 
-def without_tags(path):
-    """Rewrite a store as one from before genre and year were kept."""
-    found = pq.read_table(path).drop_columns(list(TAGS))
+def without_tags(path, dropped=tuple(TAGS)):
+    """Rewrite a store as one from before tags were kept."""
+    found = pq.read_table(path).drop_columns(list(dropped))
     about = StoreMetadata.from_json(found.schema.metadata[b"audiorec"])
-    write_table(path, found, replace(about, tags={}))
+    kept = {name: by for name, by in about.tags.items() if name not in dropped}
+    write_table(path, found, replace(about, tags=kept))
 
 
 def test_the_file_says_its_genre_and_its_year(tmp_path, out):
@@ -294,8 +295,8 @@ def test_the_file_says_its_genre_and_its_year(tmp_path, out):
     extract(tmp_path / "music", out)
     store = open_store(out)
     assert store.metadata.tags.keys() == TAGS.keys()
-    rows = [(row["genre_tag"], row["year"]) for row in store.rows([0, 1])]
-    assert rows == [("Hip-Hop", 1998), (None, None)]
+    rows = [tuple(row[name] for name in TAGS) for row in store.rows([0, 1])]
+    assert rows == [("Hip-Hop", 1998, "Japanese"), (None, None, None)]
     tagged(tmp_path / "music" / "a.opus", "Rock")  # the same audio
     report = extract(tmp_path / "music", out)
     assert (report.reused, report.extracted) == (1, 0)
@@ -319,6 +320,17 @@ def test_a_store_from_before_keeps_its_columns_until_tags_are_read_again(tmp_pat
     assert open_store(out).column("genre_tag").to_pylist() == ["Jazz", "Rock"]
     assert pq.read_table(out).select(before.column_names).slice(0, 1).equals(before)
     assert upgrade(music, out).unchanged == 2
+
+
+def test_a_store_with_some_tags_gets_the_others(tmp_path, out):
+    tagged(tmp_path / "music" / "a.opus", "Jazz")
+    extract(tmp_path / "music", out)
+    without_tags(out, ["language"])
+    assert extract(tmp_path / "music", out).unchanged == 1
+    assert open_store(out).metadata.tags.keys() == {"genre_tag", "year"}
+    report = upgrade(tmp_path / "music", out)
+    assert (report.extracted, report.reused) == (0, 1)  # no song is decoded
+    assert open_store(out).column("language").to_pylist() == ["Japanese"]
 
 
 def test_stores_with_and_without_genre_tags_are_joined(tmp_path, out):

@@ -7,10 +7,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from audiorec.errors import InputError, MissingFileError
+from audiorec.files.languages import language_of
 from audiorec.listening.side import (
     describe_side,
     fill_missing,
-    language_of,
     read_side,
     side_of_store,
 )
@@ -120,6 +120,18 @@ def test_a_store_guesses_languages_where_they_differ(tmp_path):
     named = csv(tmp_path, f"song_id,language\n{table['song_id'][2]},French\n")
     both = read_context(vectors=tmp_path / "vecs.parquet", side=named)
     assert list(texts(both.side, "language").values()) == ["French"]
+
+
+def test_the_language_of_a_tag_comes_before_a_guess(tmp_path):
+    store = VectorStore.open(FORMATS / "vecs-v3-language.parquet")
+    table = pq.read_table(store.path)
+    titles = ["月光", "月光", *table["title"].to_pylist()[2:4], None]
+    table = table.set_column(table.schema.get_field_index("title"), "title", pa.array(titles))
+    write_table(tmp_path / "vecs.parquet", table, store.metadata)
+    side = side_of_store(VectorStore.open(tmp_path / "vecs.parquet"))
+    spoken = side.categories["language"]
+    assert spoken.texts() == ["German", "Chinese", "English", "Japanese", None]
+    assert spoken.is_heard.tolist() == [False, True, False, False, False]
 
 
 def test_dates_of_every_sensible_type(tmp_path):

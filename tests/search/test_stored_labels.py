@@ -113,7 +113,8 @@ TAGGED = ("Heavy Metal", "Zydeco", None, "Soul/Disco")  # beside jazz, metal, di
 
 @pytest.fixture
 def tagged(store, path):
-    return VectorStore.open(add_genre_tags(path, TAGGED))
+    languages = ("Japanese", None, "English", "Japanese")
+    return VectorStore.open(add_genre_tags(path, TAGGED, languages=languages))
 
 
 @pytest.mark.parametrize(
@@ -148,6 +149,8 @@ def test_styles_of_tags_are_known_where_there_are_tags(tagged, path, store):
         ("genre_tag!=zydeco", "acd"),
         ("year=1998", "abcd"),
         ("year<1990", ""),
+        ("language=japanese", "ad"),
+        ('language=""', "b"),
     ],
 )
 def test_tags_are_conditions_of_their_own(tagged, condition, meet):
@@ -156,7 +159,7 @@ def test_tags_are_conditions_of_their_own(tagged, condition, meet):
 
 
 def test_without_tags_their_columns_are_missed(store):
-    for condition in ("genre_tag=jazz", "year>1990"):
+    for condition in ("genre_tag=jazz", "year>1990", "language=French"):
         with pytest.raises(InputError, match=r"has no column '\w+'; add it: .*--upgrade"):
             matching(store, parse_conditions(condition))
 

@@ -124,6 +124,14 @@ def test_a_store_with_tags_of_genre_and_year():
     assert store.table(plain.table().column_names).equals(plain.table())
 
 
+def test_a_store_with_languages():
+    store = VectorStore.open(SAMPLES / "vecs-v3-language.parquet")
+    assert store.metadata.tags.keys() == {"genre_tag", "year", "language"}
+    assert store.column("language").to_pylist() == ["German", None, "English", "Japanese", None]
+    older = VectorStore.open(SAMPLES / "vecs-v3-tags.parquet")
+    assert store.table(older.table().column_names).equals(older.table())
+
+
 def test_version_2_and_3_are_joined(tmp_path):
     parts = [SAMPLES / "vecs-v3.parquet", SAMPLES / "vecs-v2.parquet"]
     out = tmp_path / "both.parquet"

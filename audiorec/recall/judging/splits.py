@@ -14,12 +14,14 @@ Only ``time`` guarantees that no training play is later than a wanted one.
 
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from os import PathLike
 from typing import Literal, get_args
 
 import numpy as np
 
 from audiorec.errors import InputError
-from audiorec.listening.sequences import Sequences
+from audiorec.listening.interactions import read_interactions
+from audiorec.listening.sequences import Sequences, to_sequences
 from audiorec.types import BoolArray, IdMap, Int64Array
 
 SplitName = Literal["last", "time", "sessions", "users", "lists", "random"]
@@ -65,12 +67,13 @@ class JudgingSplit:
         return len(self.histories)
 
 
-def split(plays: Sequences, name: SplitName, *, seed: int = 0) -> JudgingSplit:
+def split(plays: Sequences | str | PathLike[str], name: SplitName, *, seed: int = 0) -> JudgingSplit:
     """Split plays by one of the rules in the module docstring.
 
     Parameters
     ----------
-    plays : Sequences
+    plays : Sequences or path
+        Plays of each user, or a listening log, whose finished plays are split.
     name : {"last", "time", "sessions", "users", "lists", "random"}
     seed : int
         Seed for drawing users and hidden songs.
@@ -78,7 +81,7 @@ def split(plays: Sequences, name: SplitName, *, seed: int = 0) -> JudgingSplit:
     Raises
     ------
     InputError
-        If the rule needs an order or times that the plays lack, or if no query remains.
+        If the log cannot be read, the rule needs an order or times that the plays lack, or if no query remains.
 
     Examples
     --------
@@ -86,6 +89,8 @@ def split(plays: Sequences, name: SplitName, *, seed: int = 0) -> JudgingSplit:
     >>> found.learn.lengths.tolist(), found.histories.lengths.tolist(), len(found)
     ([2, 1], [2], 1)
     """
+    if not isinstance(plays, Sequences):
+        plays = to_sequences(read_interactions(plays))
     rng = np.random.default_rng(seed)
     if plays.is_counted and name in IN_ORDER:
         raise InputError(

@@ -210,3 +210,12 @@ def test_a_copy_of_a_heard_song_is_not_asked_for():
     assert judged.to_dict()["copies_left_out"] == 2
     assert any("2 wanted songs are copies of heard songs" in note for note in judged.notes())
     assert evaluate(Popular(), cut, ks=(2,), copies=copies, keep_heard=True).copies == 0
+
+
+def test_a_split_reads_a_log_by_its_path(tmp_path):
+    path = tmp_path / "plays.csv"
+    rows = ("u,a,play,1e9", "u,b,play,2e9", "u,c,skip,3e9", "v,a,play,1e9")
+    path.write_text("\n".join(["user_id,song_id,event,timestamp", *rows]))
+    found = split(path, "last")
+    assert [found.wanted.song_ids[song] for song in found.wanted.song] == ["b"]
+    assert found.learn.lengths.tolist() == [1, 1]

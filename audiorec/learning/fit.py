@@ -407,6 +407,7 @@ def fit_refit(
     max_epochs: int,
     patience: int,
     choose: bool = True,
+    goes_on: bool = False,
     work: Path | None = None,
     fingerprint: str = "",
     tell: LineProgress | None = None,
@@ -428,6 +429,9 @@ def fit_refit(
         `evaluate` is not called.
     choose : bool
         Without it, there is no first phase: everything is trained for `max_epochs`.
+    goes_on : bool
+        The models begin as trained ones: the first is judged as it begins, on what it has not
+        learnt from, and trains no epoch; the second trains for `max_epochs`.
     work : Path, optional
         Folder for ``choose.safetensors`` and ``refit.safetensors``.
     tell : callable, optional
@@ -455,7 +459,13 @@ def fit_refit(
         )
 
     chosen, epochs = Fitted([], 0, finished=True), max_epochs
-    if choose:
+    if choose and goes_on:
+        judged = make_learner("choose")
+        line = processes.from_first(lambda: judged.evaluate(0, 0.0, 0.0)) or {}
+        chosen = Fitted([{**line, "loss": None}], 0, finished=True)
+        if tell is not None:
+            tell(chosen.history[0] | {"phase": "choose"})
+    elif choose:
         learner = make_learner("choose")
         chosen = phase("choose", learner, max_epochs, patience, f"{fingerprint}/choose")
         if not chosen.finished:

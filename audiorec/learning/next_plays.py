@@ -17,8 +17,8 @@ needed; padded positions are excluded from the loss.
 """
 
 import hashlib
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -259,14 +259,13 @@ def hold_out(plays: NextPlays, share: float, how: HoldOut = "auto") -> HeldPlays
     return HeldPlays(~judged, judged & (place > 0))
 
 
-FEWEST_NEW = 50  # held-out plays to choose the number of epochs by
+FEWEST_NEW = 50  # new plays to judge a trained model by
 
 
 def hold_out_new(plays: NextPlays, is_new: BoolArray | None) -> HeldPlays | None:
-    """Hold out the new plays of the half of the owners who played last; None if they are few.
+    """Hold out the new plays, from which a trained model has not learnt; None if they are few.
 
-    For a warm start, whose model has learnt from all plays that are not new (P,): on these it
-    would be judged by what it remembers.
+    For a warm start: on all other plays (P,) it would be judged by what it remembers.
 
     Examples
     --------
@@ -274,28 +273,29 @@ def hold_out_new(plays: NextPlays, is_new: BoolArray | None) -> HeldPlays | None
     ...     starts=np.array([0, 3, 60, 120]), song=np.zeros(120, np.int64), n_songs=1,
     ...     time=np.arange(120.0), profile=np.zeros((3, 0), np.float32),
     ... )
-    >>> held = hold_out_new(plays, plays.time > 50)  # the last owner, of two with new plays
-    >>> np.flatnonzero(held.judged)[[0, -1]].tolist(), int(held.learnt.sum())
-    ([61, 119], 60)
-    >>> hold_out_new(plays, plays.time > 80) is None  # of one owner
+    >>> held = hold_out_new(plays, plays.time > 50)  # the first play of an owner is not judged
+    >>> np.flatnonzero(held.judged)[[0, 8, 9, -1]].tolist(), int(held.learnt.sum())
+    ([51, 59, 61, 119], 51)
+    >>> hold_out_new(plays, plays.time > 80) is None  # 39 plays
     True
     """
-    if is_new is None or not is_new.any():
+    if is_new is None or is_new.all():
         return None
-    owners = np.unique(plays.owner[is_new])
-    ends = plays.time[plays.starts[owners + 1] - 1]
-    newest = owners[np.argsort(ends, kind="stable")][len(owners) // 2 :]
-    held = is_new & np.isin(plays.owner, newest)
-    judged = held & (plays.place > 0)
-    return HeldPlays(~held, judged) if judged.sum() >= FEWEST_NEW and len(owners) > 1 else None
+    judged = is_new & (plays.place > 0)
+    return HeldPlays(~is_new, judged) if judged.sum() >= FEWEST_NEW else None
 
 
-WARM_EPOCHS = 1 / 6  # of the maximum number of epochs
+WARM_EPOCHS = 1 / 4  # of the maximum number of epochs
+WARM_RATE = 0.4  # of the learning rate: at the whole rate, a trained model forgets what it knows
+R = TypeVar("R")
 
 
-def warm_epochs(most: int) -> int:
-    """Return the maximum number of epochs of a warm start, given that of a full training."""
-    return max(1, round(most * WARM_EPOCHS))
+def warm_recipe(recipe: R) -> R:
+    """Return the recipe of a training that goes on from a trained model: shorter and gentler."""
+    of: Any = recipe
+    epochs = max(min(1, of.max_epochs), round(of.max_epochs * WARM_EPOCHS))
+    found: R = replace(of, max_epochs=epochs, learning_rate=of.learning_rate * WARM_RATE)
+    return found
 
 
 def ndcg_of_new(ranks: npt.NDArray[np.floating]) -> float:

@@ -45,7 +45,7 @@ from audiorec.learning.next_plays import (
     hold_out_new,
     ndcg_of_new,
     training_windows,
-    warm_epochs,
+    warm_recipe,
     windows,
 )
 from audiorec.learning.processes import ALONE, Processes
@@ -328,16 +328,15 @@ def train_next_song(
     data : str
         Identifies the model's other inputs; checkpoints of other inputs are not resumed.
     warm : bool
-        The model goes on from a trained one: fewer epochs.
+        The model goes on from a trained one: see `warm_recipe`.
     is_new : ndarray, shape (P,), bool, optional
-        For a warm start: plays that the trained model has not learnt from. Only these validate;
-        if they are unknown or few, the number of epochs is fixed.
+        For a warm start: plays that the trained model has not learnt from. It is judged on these
+        before it learns from them, unless they are unknown or few.
     work, progress, stop, every_s, processes
         As for `audiorec.learning.fit.fit`; `work` is the folder of `fit_refit`.
     """
     if warm:
-        held = hold_out_new(plays, is_new)
-        recipe = replace(recipe, max_epochs=warm_epochs(recipe.max_epochs))
+        held, recipe = hold_out_new(plays, is_new), warm_recipe(recipe)
     else:
         held = hold_out(plays, recipe.valid, recipe.hold_out)
 
@@ -352,6 +351,7 @@ def train_next_song(
             max_epochs=recipe.max_epochs,
             patience=recipe.patience,
             choose=held is not None,
+            goes_on=warm,
             work=work,
             fingerprint=fingerprint(
                 {"recipe": asdict(recipe), "plays": plays.digest, "data": data}

@@ -102,7 +102,7 @@ class Trained:
         return cls(
             figures=found,
             judged_on=judged_on if found else "",
-            epochs=(chosen if chosen.history else whole).best_epoch,
+            epochs=whole.best_epoch,
             steps=whole.steps,
             lines=done.history,
         )
@@ -139,8 +139,8 @@ class Trained:
         """Return the length of the training as a sentence for the model card."""
         if not self.is_network:
             return ""
-        phases = {line.get("phase") for line in self.lines}
-        if phases and "choose" not in phases:
+        chosen = any(line.get("phase") == "choose" and line["epoch"] for line in self.lines)
+        if self.lines and not chosen:  # a model that went on was judged at epoch 0
             return f"{self.epochs} epochs on all data: {self.steps:,} steps."
         return (
             f"{self.epochs} epochs (the best number on the validation part), retrained on all "

@@ -4,7 +4,8 @@
 
 The trained channel has learnt from its validation part too, so a warm start may only be judged on
 plays that came later. A bundle holds no users; it holds the time of its newest play, and later
-plays are the new ones. Without times nothing can be judged, and the number of epochs is fixed.
+plays are the new ones, on which it is judged before it goes on. Without times nothing can be
+judged. The number of epochs is fixed.
 """
 
 from dataclasses import asdict, dataclass, is_dataclass, replace
@@ -18,9 +19,7 @@ from audiorec.types import BoolArray, FloatArray, IdMap, Int64Array
 
 Channel = Any  # `audiorec.recall.contract.channel.Channel`, which imports this module
 
-JUDGED_ON_NEW = (
-    "the newest plays, later than all that the parent learnt from; it chose the number of epochs"
-)
+JUDGED_ON_NEW = "plays later than all that the earlier model learnt from, before it went on"
 # Settings that may differ from those of the trained channel: none of them shapes the weights.
 MAY_DIFFER = frozenset(
     {

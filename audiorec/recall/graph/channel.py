@@ -213,7 +213,7 @@ def _trained(lines: Sequence[Mapping[str, Any]], judged_on: str) -> Trained:
     return Trained(
         figures={"held_out_recall": float(best["held_out_recall"])} if best else {},
         judged_on=judged_on if best else "",
-        epochs=int(best.get("epoch", lines[-1]["epoch"] if lines else 0)),
+        epochs=int(lines[-1]["epoch"]) if lines else 0,
         steps=int(lines[-1].get("steps", 0)) if lines else 0,
         lines=lines,
     )

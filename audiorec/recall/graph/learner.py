@@ -34,7 +34,7 @@ Source: Mikolov et al., *Distributed representations of words and phrases*, 2013
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from threading import Event
@@ -49,7 +49,7 @@ from audiorec.learning.checkpoint import EVERY_S
 from audiorec.learning.fit import Line, Phase, fit_refit, log_epochs
 from audiorec.learning.machine import generator, import_torch, one_thread, torch_seed
 from audiorec.learning.negatives import SharedSampler
-from audiorec.learning.next_plays import FEWEST_NEW, warm_epochs
+from audiorec.learning.next_plays import FEWEST_NEW, warm_recipe
 from audiorec.learning.row_optimisers import RowAdagrad
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.warm import Start
@@ -213,9 +213,6 @@ MakeModel = Callable[[GraphMaterial], PairModel]
 Walks = Callable[[GraphMaterial, np.random.Generator], Sequences]
 
 
-WARM_RATE = 0.1  # of the learning rate: at the whole rate a trained model loses what it knows
-
-
 def train_pairs(
     material: GraphMaterial,
     recipe: GraphRecipe,
@@ -242,9 +239,7 @@ def train_pairs(
         raise InputError(f"{purpose}: no list has two songs, so there are no pairs to learn from")
     is_new, choose = None, recipe.choose and int((material.plays.lengths > 1).sum()) > 1
     if start is not None:
-        epochs, rate = warm_epochs(recipe.max_epochs), WARM_RATE * recipe.learning_rate
-        recipe = replace(recipe, max_epochs=epochs, learning_rate=rate)
-        is_new = start.is_new
+        recipe, is_new = warm_recipe(recipe), start.is_new
         choose = choose and is_new is not None and int(is_new.sum()) >= FEWEST_NEW
     of = {"recipe": result_settings(recipe), "data": material.fingerprint, "what": purpose}
     of |= {} if start is None else {"start": start.digest}
@@ -259,6 +254,7 @@ def train_pairs(
             max_epochs=recipe.max_epochs,
             patience=recipe.patience,
             choose=choose,
+            goes_on=start is not None,
             work=work if keep_state else None,
             fingerprint=fingerprint(of),
             tell=progress if work is None else log_epochs(work / METRICS_FILE, progress),

@@ -67,7 +67,9 @@ class JudgingSplit:
         return len(self.histories)
 
 
-def split(plays: Sequences | str | PathLike[str], name: SplitName, *, seed: int = 0) -> JudgingSplit:
+def split(
+    plays: Sequences | str | PathLike[str], name: SplitName, *, seed: int = 0
+) -> JudgingSplit:
     """Split plays by one of the rules in the module docstring.
 
     Parameters
@@ -81,7 +83,8 @@ def split(plays: Sequences | str | PathLike[str], name: SplitName, *, seed: int 
     Raises
     ------
     InputError
-        If the log cannot be read, the rule needs an order or times that the plays lack, or if no query remains.
+        If the log cannot be read, if the rule needs an order or times that the plays lack, or if no
+        query remains.
 
     Examples
     --------

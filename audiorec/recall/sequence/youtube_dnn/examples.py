@@ -254,22 +254,19 @@ class Examples:
         return LikeBatch(self.user[places], self.likes.song[places], by_vector, by_id, lengths)
 
 
-def held_out_new(
-    likes: Likes, recipe: YouTubeDNNRecipe, is_new: BoolArray | None
-) -> BoolArray | None:
-    """Choose the validation part of a warm start, (E,) bool: the last play of users, if it is new.
+def held_out_new(likes: Likes, is_new: BoolArray | None) -> BoolArray | None:
+    """Choose what a trained model is judged on, (E,) bool: the last play of users, if it is new.
 
-    Half of these users are held out; None if too few have a new play, or none has an order.
+    None if too few have a new play, or none has an order.
     """
     if is_new is None or np.isnan(likes.time).any():
         return None
     able = np.flatnonzero(np.diff(likes.starts) > 1)
     able = able[is_new[likes.starts[able + 1] - 1]]
-    if len(able) < 2 * FEWEST_NEW:
+    if len(able) < FEWEST_NEW:
         return None
-    chosen = generator(recipe.seed, HELD_OUT).choice(able, len(able) // 2, replace=False)
     held = np.zeros(len(likes.song), np.bool_)
-    held[likes.starts[chosen + 1] - 1] = True
+    held[likes.starts[able + 1] - 1] = True
     return held
 
 

@@ -12,7 +12,7 @@ run that is killed and started again ends with the same weights.
 import itertools
 import math
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -28,7 +28,7 @@ from audiorec.learning.fit import Line, Phase, Refitted, fit_refit, log_epochs
 from audiorec.learning.losses import sampled_softmax_loss
 from audiorec.learning.machine import generator, one_thread, torch_seed
 from audiorec.learning.negatives import SharedSampler
-from audiorec.learning.next_plays import warm_epochs
+from audiorec.learning.next_plays import warm_recipe
 from audiorec.learning.processes import ALONE, Processes, dropout
 from audiorec.listening.history import Histories
 from audiorec.listening.profiles import Encoder
@@ -192,7 +192,7 @@ def train(
     `work` is a folder for checkpoints and ``metrics.jsonl``: training resumes from a checkpoint of
     the same data and recipe. Too few plays, or neither vectors nor ids to learn from, raise an
     `InputError`. A training can go on from a model of the same songs, `start`, whose rows are 0 for
-    new songs; only plays that it has not learnt from, `is_new` (E,), then validate.
+    new songs; it is judged on plays that it has not learnt from, `is_new` (E,), before it does.
     """
     if recipe.ids == 0 and not (data.vectors.shape[1] and data.has_vector.any()):
         raise InputError("youtube-dnn needs song vectors, or ids: set id_width above 0")
@@ -201,8 +201,8 @@ def train(
     if start is None:
         held = held_out(data.likes, recipe)
     else:
-        held, begun = held_out_new(data.likes, recipe, is_new), start.digest
-        recipe = replace(recipe, max_epochs=warm_epochs(recipe.max_epochs))
+        held, begun = held_out_new(data.likes, is_new), start.digest
+        recipe = warm_recipe(recipe)
     nothing = np.zeros(len(data.likes.song), np.bool_)
 
     def make(phase: Phase) -> YouTubeDNNLearner:
@@ -215,6 +215,7 @@ def train(
             max_epochs=epochs_of(data.likes, recipe),
             patience=recipe.patience,
             choose=held is not None,
+            goes_on=start is not None,
             work=work,
             fingerprint=fingerprint(
                 {"recipe": asdict(recipe), "data": data.fingerprint, "start": begun}

@@ -1,11 +1,12 @@
 """Lists of RecTools' SASRec for the sets of ``benchmarks/recall_fused.py``.
 
-    python benchmarks/peers/rectools_lists.py WORK/NAME [--keep-heard] [--epochs 60]
+    python benchmarks/peers/rectools_lists.py WORK/NAME [--keep-heard] [--epochs 60] [--fixed]
 
 Needs ``pip install "rectools[torch]"``. Reads ``learn-order.parquet`` and ``known-order.parquet``,
 and writes ``peer-rectools-sasrec.parquet`` with 200 songs for each query. One thread, 64 factors,
 two blocks of two heads, the newest 50 songs. The last song of each user validates: the epoch with
-the lowest loss there decides for how long the model is trained on everything.
+the lowest loss there decides for how long the model is trained on everything. With ``--fixed``
+nothing validates: everything is trained for all of ``--epochs``.
 """
 
 import argparse
@@ -86,13 +87,16 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--keep-heard", action="store_true")
     parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--fixed", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
     learn, known = (read(arguments.folder / f"{n}-order.parquet") for n in ("learn", "known"))
     began = time.process_time()
-    trained(learn, arguments.epochs, validates=True)
-    epochs = int(np.argmin(Losses.seen)) + 1
+    epochs = arguments.epochs
+    if not arguments.fixed:
+        trained(learn, epochs, validates=True)
+        epochs = int(np.argmin(Losses.seen)) + 1
     model = trained(learn, epochs, validates=False)
     spent = time.process_time() - began
     found = model.recommend(

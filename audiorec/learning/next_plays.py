@@ -17,8 +17,8 @@ needed; padded positions are excluded from the loss.
 """
 
 import hashlib
-from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeVar
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -283,19 +283,6 @@ def hold_out_new(plays: NextPlays, is_new: BoolArray | None) -> HeldPlays | None
         return None
     judged = is_new & (plays.place > 0)
     return HeldPlays(~is_new, judged) if judged.sum() >= FEWEST_NEW else None
-
-
-WARM_EPOCHS = 1 / 4  # of the maximum number of epochs
-WARM_RATE = 0.4  # of the learning rate: at the whole rate, a trained model forgets what it knows
-R = TypeVar("R")
-
-
-def warm_recipe(recipe: R) -> R:
-    """Return the recipe of a training that goes on from a trained model: shorter and gentler."""
-    of: Any = recipe
-    epochs = max(min(1, of.max_epochs), round(of.max_epochs * WARM_EPOCHS))
-    found: R = replace(of, max_epochs=epochs, learning_rate=of.learning_rate * WARM_RATE)
-    return found
 
 
 def ndcg_of_new(ranks: npt.NDArray[np.floating]) -> float:

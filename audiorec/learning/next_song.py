@@ -45,7 +45,6 @@ from audiorec.learning.next_plays import (
     hold_out_new,
     ndcg_of_new,
     training_windows,
-    warm_recipe,
     windows,
 )
 from audiorec.learning.processes import ALONE, Processes
@@ -328,17 +327,14 @@ def train_next_song(
     data : str
         Identifies the model's other inputs; checkpoints of other inputs are not resumed.
     warm : bool
-        The model goes on from a trained one: see `warm_recipe`.
+        The model goes on from a trained one, for all of `max_epochs`.
     is_new : ndarray, shape (P,), bool, optional
         For a warm start: plays that the trained model has not learnt from. It is judged on these
         before it learns from them, unless they are unknown or few.
     work, progress, stop, every_s, processes
         As for `audiorec.learning.fit.fit`; `work` is the folder of `fit_refit`.
     """
-    if warm:
-        held, recipe = hold_out_new(plays, is_new), warm_recipe(recipe)
-    else:
-        held = hold_out(plays, recipe.valid, recipe.hold_out)
+    held = hold_out_new(plays, is_new) if warm else hold_out(plays, recipe.valid, recipe.hold_out)
 
     def learner(phase: Phase) -> NextSongLearner:
         part = held if phase == "choose" else None

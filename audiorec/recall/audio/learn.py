@@ -19,7 +19,6 @@ import torch
 
 from audiorec.errors import InputError
 from audiorec.learning.fit import Phase, log_epochs
-from audiorec.learning.next_plays import warm_recipe
 from audiorec.listening.sequences import song_pairs
 from audiorec.recall.audio.data import (
     Anchors,
@@ -87,7 +86,7 @@ def train_on_listening(
     """
     if start is not None:
         best = int(start.channel.figures["best_epoch"])
-        recipe = warm_recipe(replace(recipe, max_epochs=best))
+        recipe = start.recipe(replace(recipe, max_epochs=best))
     course = _Course(data, hearing, recipe, start)
     first = course.material("choose" if start is None else "refit")
     identity = {

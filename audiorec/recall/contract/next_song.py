@@ -304,7 +304,7 @@ class NextSong(SharedSpace, Generic[R]):
             trained = train_next_song(
                 network,
                 plays,
-                self.recipe,
+                self.recipe if start is None else start.recipe(self.recipe),
                 data=_digest(features, "" if start is None else start.digest),
                 warm=start is not None,
                 is_new=None if start is None else start.is_new,

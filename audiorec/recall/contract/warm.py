@@ -5,11 +5,12 @@
 The trained channel has learnt from its validation part too, so a warm start may only be judged on
 plays that came later. A bundle holds no users; it holds the time of its newest play, and later
 plays are the new ones, on which it is judged before it goes on. Without times nothing can be
-judged. The number of epochs is fixed.
+judged.
 """
 
 from dataclasses import asdict, dataclass, is_dataclass, replace
-from typing import Any
+from math import ceil
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -17,6 +18,9 @@ from audiorec.errors import InputError
 from audiorec.recall.contract.data import RecallData
 from audiorec.types import BoolArray, FloatArray, IdMap, Int64Array
 
+WARM_EPOCHS = 0.5  # of those that the last full training took
+WARM_RATE = 0.4  # of the learning rate: at the whole rate a model forgets what it knows
+R = TypeVar("R")
 Channel = Any  # `audiorec.recall.contract.channel.Channel`, which imports this module
 
 JUDGED_ON_NEW = "plays later than all that the earlier model learnt from, before it went on"
@@ -45,6 +49,7 @@ class Parent:
     added_songs: int  # played, and not in its catalogue
     later_plays: int | None = None  # None: unknown, since the plays have no times
     generation: int = 1  # warm starts since a training from scratch
+    epochs: int = 0  # of that training; 0: unknown
 
     def told(self) -> dict[str, str | int]:
         """Return the lines of a model card."""
@@ -103,6 +108,20 @@ class Start:
         found = table[np.maximum(self.row, 0)]
         return np.where(self.row[:, None] >= 0, found, 0).astype(np.float32)
 
+    def recipe(self, recipe: R) -> R:
+        """Return the recipe of a shorter and gentler training, if it has epochs and a rate."""
+        of: Any = recipe
+        epochs = ceil((self._full_epochs or of.max_epochs) * WARM_EPOCHS)
+        rate = of.learning_rate * WARM_RATE
+        found: R = replace(of, max_epochs=min(epochs, of.max_epochs), learning_rate=rate)
+        return found
+
+    @property
+    def _full_epochs(self) -> int:
+        """The number of epochs of the last full training; 0 if it is unknown."""
+        before: Parent | None = self.channel.parent
+        return int(self.channel.trained.epochs if before is None else before.epochs)
+
     @property
     def digest(self) -> str:
         """What a checkpoint of this training depends on beside the data."""
@@ -119,6 +138,7 @@ class Start:
             added_songs=songs,
             later_plays=plays,
             generation=before + 1,
+            epochs=self._full_epochs,
         )
 
 

@@ -49,7 +49,7 @@ from audiorec.learning.checkpoint import EVERY_S
 from audiorec.learning.fit import Line, Phase, fit_refit, log_epochs
 from audiorec.learning.machine import generator, import_torch, one_thread, torch_seed
 from audiorec.learning.negatives import SharedSampler
-from audiorec.learning.next_plays import FEWEST_NEW, warm_recipe
+from audiorec.learning.next_plays import FEWEST_NEW
 from audiorec.learning.row_optimisers import RowAdagrad
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.warm import Start
@@ -239,7 +239,7 @@ def train_pairs(
         raise InputError(f"{purpose}: no list has two songs, so there are no pairs to learn from")
     is_new, choose = None, recipe.choose and int((material.plays.lengths > 1).sum()) > 1
     if start is not None:
-        recipe, is_new = warm_recipe(recipe), start.is_new
+        recipe, is_new = start.recipe(recipe), start.is_new
         choose = choose and is_new is not None and int(is_new.sum()) >= FEWEST_NEW
     of = {"recipe": result_settings(recipe), "data": material.fingerprint, "what": purpose}
     of |= {} if start is None else {"start": start.digest}

@@ -165,7 +165,7 @@ class YouTubeDNN(SharedSpace):
         with join_processes() as processes:
             found = train(
                 material,
-                self.recipe,
+                self.recipe if start is None else start.recipe(self.recipe),
                 self._half_life,
                 start=first,
                 is_new=None if start is None else start.is_new,

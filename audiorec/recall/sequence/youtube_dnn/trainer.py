@@ -28,7 +28,6 @@ from audiorec.learning.fit import Line, Phase, Refitted, fit_refit, log_epochs
 from audiorec.learning.losses import sampled_softmax_loss
 from audiorec.learning.machine import generator, one_thread, torch_seed
 from audiorec.learning.negatives import SharedSampler
-from audiorec.learning.next_plays import warm_recipe
 from audiorec.learning.processes import ALONE, Processes, dropout
 from audiorec.listening.history import Histories
 from audiorec.listening.profiles import Encoder
@@ -202,7 +201,6 @@ def train(
         held = held_out(data.likes, recipe)
     else:
         held, begun = held_out_new(data.likes, is_new), start.digest
-        recipe = warm_recipe(recipe)
     nothing = np.zeros(len(data.likes.song), np.bool_)
 
     def make(phase: Phase) -> YouTubeDNNLearner:

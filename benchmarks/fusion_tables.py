@@ -1,4 +1,4 @@
-"""Channels and their fusion on public listening: the tables "One list" of docs/benchmarks/recall.md.
+"""Channels and their fusion on public listening: "One list" of docs/benchmarks/recall.md.
 
     python benchmarks/fusion_tables.py nowplaying|lastfm|playlists DATA WORK [CHANNEL ...]
         [--choose-only]

@@ -4,9 +4,10 @@
 
 A walk runs a command on a small world of its own (a simulated log, songs of `fixtures/audio`) and
 notes each function of `audiorec` and `audiorec_cli` that receives the value of one of its options,
-as an argument or as a field of one other than `self`, in the order of their first calls. *Stays* are these functions,
-*rooms* their modules. A walk *climbs* where the next function lies in a package above that of the
-one before, by the floors in `docs/architecture.md`: the value came back up, and goes down again.
+as an argument or as a field of one other than `self`, in the order of their first calls. *Stays*
+are these functions, *rooms* their modules. A walk *climbs* where the next function lies in a
+package above that of the one before, by the floors in `docs/architecture.md`: the value came back
+up, and goes down again.
 `files` counts how often it enters the package of files anew. ``--show`` lists the functions. DIR is
 a checkout of any revision that has these commands.
 """
@@ -19,6 +20,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,8 @@ HERE = Path(__file__).resolve().parents[1]
 WALKS = {
     "extract out": ("extract songs --out made.parquet -j1 -q", "made.parquet"),
     "recommend interactions": (
-        "recommend sim-0000001 --interactions world/interactions.parquet --vectors vecs.parquet --json",
+        "recommend sim-0000001 --interactions world/interactions.parquet --vectors vecs.parquet"
+        " --json",
         "world/interactions.parquet",
     ),
     "similar vectors": ("similar {song} --vectors vecs.parquet --json", "vecs.parquet"),
@@ -148,11 +151,11 @@ def figures(stays: list[str]) -> dict[str, int]:
     parts = [stay.partition(":")[0].split(".") for stay in stays]
     houses = [part[0] if part[0] == "audiorec_cli" else part[1] for part in parts]
     heights = [floor.get(house, 0) for house in houses]
-    pairs = list(zip(houses, houses[1:], strict=False))
+    pairs = list(pairwise(houses))
     return {
         "stays": len(stays),
         "rooms": len({".".join(part) for part in parts}),
-        "climbs": sum(b > a for a, b in zip(heights, heights[1:], strict=False)),
+        "climbs": sum(b > a for a, b in pairwise(heights)),
         "files": sum(b == "files" != a for a, b in pairs),
     }
 

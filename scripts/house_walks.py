@@ -28,8 +28,10 @@ HERE = Path(__file__).resolve().parents[1]
 WALKS = {
     "extract out": ("extract songs --out made.parquet -j1 -q", "made.parquet"),
     "recommend interactions": (
-        "recommend sim-0000001 --interactions world/interactions.parquet --vectors vecs.parquet"
-        " --json",
+        (
+            "recommend sim-0000001 --interactions world/interactions.parquet --vectors vecs.parquet"
+            " --json"
+        ),
         "world/interactions.parquet",
     ),
     "similar vectors": ("similar {song} --vectors vecs.parquet --json", "vecs.parquet"),

@@ -29,8 +29,7 @@ import soundfile
 import soxr
 
 from audiorec.audio.decode import decode, waveform
-from audiorec.audio.level import gain, loudness_lufs
-from audiorec.audio.segment import segments
+from audiorec.audio.segment import gain, loudness_lufs, segments
 from audiorec.extraction.pipeline import Extractor, backbone_tags
 from audiorec.spec import LevelSpec
 from audiorec.tagger.vectors import summarise

@@ -29,9 +29,7 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np
 import torch
 
-from audiorec.learning.by_ray import by_ray
-from audiorec.learning.by_torchrun import by_torchrun
-from audiorec.learning.launch import LaunchedCall
+from audiorec.learning.launch import LaunchedCall, by_ray, by_torchrun
 from audiorec.listening.interactions import read_interactions
 from audiorec.listening.sequences import Sequences, to_sequences
 from audiorec.recall.contract.data import Queries, RecallData

@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from audiorec.runs.drift import LARGE, ScoreDistribution, drifts
 from audiorec.runs.record import JobRun, run_warnings
+from audiorec.runs.report import LARGE, ScoreDistribution, drifts
 
 GENRES = 10
 DRAWN = 1000  # artists of a run

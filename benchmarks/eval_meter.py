@@ -2,7 +2,7 @@
 
     python benchmarks/eval_meter.py [FOLDER]
 
-FOLDER holds audio, by default the bundled clips. One JSON line a clip: `audiorec.audio.level` at
+FOLDER holds audio, by default the bundled clips. One JSON line a clip: `audiorec.audio.segment` at
 16 kHz, FFmpeg's `ebur128` on the same samples brought to 48 kHz, for which the standard gives its
 filters; then the mean and the largest difference. What has no loudness is -70 to FFmpeg.
 """
@@ -16,7 +16,7 @@ import numpy as np
 import soxr
 
 from audiorec.audio.decode import waveform
-from audiorec.audio.level import loudness_lufs
+from audiorec.audio.segment import loudness_lufs
 from audiorec.types import FloatArray
 
 CLIPS = Path(__file__).parents[1] / "fixtures" / "audio"

@@ -7,9 +7,8 @@ notes each function of `audiorec` and `audiorec_cli` that receives the value of 
 as an argument or as a field of one other than `self`, in the order of their first calls. *Stays*
 are these functions, *rooms* their modules. A walk *climbs* where the next function lies in a
 package above that of the one before, by the floors in `docs/architecture.md`: the value came back
-up, and goes down again.
-`files` counts how often it enters the package of files anew. ``--show`` lists the functions. DIR is
-a checkout of any revision that has these commands.
+up, and goes down again. `files` counts how often it enters the package of files anew. ``--show``
+lists the functions. DIR is a checkout of any revision that has these commands.
 """
 
 import argparse
@@ -28,10 +27,7 @@ HERE = Path(__file__).resolve().parents[1]
 WALKS = {
     "extract out": ("extract songs --out made.parquet -j1 -q", "made.parquet"),
     "recommend interactions": (
-        (
-            "recommend sim-0000001 --interactions world/interactions.parquet --vectors vecs.parquet"
-            " --json"
-        ),
+        "recommend sim-0000001 -i world/interactions.parquet -v vecs.parquet --json",
         "world/interactions.parquet",
     ),
     "similar vectors": ("similar {song} --vectors vecs.parquet --json", "vecs.parquet"),

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from audiorec.runs.drift import ScoreDistribution
 from audiorec.runs.record import JobRun, write_run
+from audiorec.runs.report import ScoreDistribution
 
 BASE = {
     "run_id": "3fa91c000000",

@@ -22,6 +22,13 @@ Decoded blocks to a mono waveform at 16 kHz, with levels measured on the way.
 The mix is the plain mean of the channels, as in the corpora that the weights were trained on;
 the backbone is sensitive to gain. The measured peak, energies and range decide afterwards whether
 the file must be mixed in another way: see `Mono.better_mix`.
+
+Waveform overview for drawing: blocks to a few thousand pieces, in constant memory.
+
+    blocks (n,)  ──pieces of 2^k samples──▶  `Envelope`: low, high, rms (n,)
+
+The length of a song is only known at its end. So pieces begin short, and whenever there are twice
+as many as requested, neighbouring pairs are merged.
 """
 
 import math
@@ -43,9 +50,9 @@ from audiorec.audio.sniff import (
     sniff,
     unreadable,
 )
-from audiorec.errors import Failure, SongError
+from audiorec.errors import Failure, InputError, SongError
 from audiorec.spec import DecodeSpec, FeatureSpec
-from audiorec.types import AudioInfo, FloatArray, Status
+from audiorec.types import AudioInfo, Envelope, FloatArray, Status
 
 SILENCE = 1e-4  # half the range of a signal at -80 dBFS
 
@@ -295,7 +302,7 @@ def _readers(sniffed: Sniffed) -> list[_MakeReader]:
     """Return the decoders to try, in order."""
     # Late: a run's parent process decodes nothing, and the imports take 0.06 CPU-seconds.
     from audiorec.audio.pyav_reader import PyavReader
-    from audiorec.audio.soundfile_reader import SoundfileReader
+    from audiorec.audio.readers import SoundfileReader
 
     first = sniffed.container in SOUNDFILE_CONTAINERS and sniffed.header.suits_soundfile
     return [SoundfileReader, PyavReader] if first else [PyavReader]
@@ -473,3 +480,80 @@ class _Reading:
 
 def _tolerance_s(claimed_s: float) -> float:
     return max(MISSING_SHARE * claimed_s, MISSING_S)
+
+
+POINTS = 2_000  # about two per pixel of a typical picture's width
+SHORTEST = 16  # samples of a piece at the start: 1 ms
+RATE = FeatureSpec().decode.sample_rate  # hertz
+
+
+def envelope(path: PathLike, *, points: int = POINTS) -> Envelope:
+    """Decode a file and return its envelope.
+
+    Parameters
+    ----------
+    path : path
+        An audio file of any supported format.
+    points : int
+        The envelope has at least `points` pieces and at most twice as many; fewer if the song
+        has less than 16 samples per point.
+
+    Raises
+    ------
+    SongError
+        As `decode`.
+    InputError
+        If `points` is below 1.
+
+    Examples
+    --------
+    >>> found = envelope("fixtures/audio/jazz-vibraphone.mp3", points=100)
+    >>> 100 <= len(found) <= 200, bool((found.low <= found.high).all())
+    (True, True)
+    """
+    if points < 1:
+        raise InputError(f"points must be at least 1, got {points}")
+    pieces, _info = decode(path, lambda blocks: _Pieces(points).filled(blocks))
+    return pieces
+
+
+class _Pieces:
+    """Pieces of equal length, and the samples after the last whole piece."""
+
+    def __init__(self, points: int) -> None:
+        self._points = points
+        self._length = SHORTEST  # samples of a piece
+        self._n_samples = 0
+        self._rest = np.zeros(0, np.float32)
+        self._pieces = np.zeros((3, 0))  # low, high, mean square
+
+    def filled(self, blocks: Iterable[FloatArray]) -> Envelope:
+        """Consume all blocks of a song and return its envelope."""
+        for block in blocks:
+            self._add(block)
+        if len(self._rest):  # one last, shorter piece
+            self._append(self._rest[None])
+        low, high, square = self._pieces.astype(np.float32)
+        return Envelope(low, high, np.sqrt(square), self._n_samples / RATE)
+
+    def _add(self, block: FloatArray) -> None:
+        self._n_samples += len(block)
+        samples = np.concatenate([self._rest, block])
+        while len(samples) >= self._length:
+            room = 2 * self._points - self._pieces.shape[1]
+            n_pieces = min(room, len(samples) // self._length)
+            taken, samples = np.split(samples, [n_pieces * self._length])
+            self._append(taken.reshape(n_pieces, self._length))
+            if n_pieces == room:
+                self._halve()
+        self._rest = samples.copy()
+
+    def _append(self, pieces: FloatArray) -> None:
+        square = np.square(pieces, dtype=np.float64).mean(axis=1)
+        found = np.stack([pieces.min(axis=1), pieces.max(axis=1), square])
+        self._pieces = np.hstack([self._pieces, found])
+
+    def _halve(self) -> None:
+        low, high, square = self._pieces.reshape(3, -1, 2)
+        self._pieces = np.stack([low.min(axis=1), high.max(axis=1), square.mean(axis=1)])
+        self._length *= 2

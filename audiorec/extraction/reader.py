@@ -139,12 +139,12 @@ def taggram_reader(*, limits: Limits | None = None) -> "Reader[ScoreSeries]":
 
 
 def hash_reader(*, limits: Limits | None = None) -> Reader[str]:
-    """Return a reader of content hashes; see `audiorec.audio.content.content_hash`."""
+    """Return a reader of content hashes; see `audiorec.audio.readers.content_hash`."""
     return Reader(HASH_HANDLER, limits=limits)
 
 
 def envelope_reader(*, limits: Limits | None = None) -> "Reader[Envelope]":
-    """Return a reader of waveform envelopes; see `audiorec.audio.envelope.envelope`."""
+    """Return a reader of waveform envelopes; see `audiorec.audio.decode.envelope`."""
     return Reader(ENVELOPE_HANDLER, limits=limits)
 
 
@@ -190,14 +190,14 @@ def tags_of(path: "PathLike") -> "ScoreSeries":
 
 def hash_handler() -> Callable[[str], str]:
     """Return the function that the worker of `hash_reader` runs."""
-    from audiorec.audio.content import content_hash
+    from audiorec.audio.readers import content_hash
 
     return content_hash
 
 
 def envelope_handler() -> "Callable[[str], Envelope]":
     """Return the function that the worker of `envelope_reader` runs."""
-    from audiorec.audio.envelope import envelope
+    from audiorec.audio.decode import envelope
     from audiorec.audio.readers import captured_stderr
 
     def quiet(path: str) -> "Envelope":

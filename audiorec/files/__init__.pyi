@@ -1,7 +1,4 @@
 from audiorec.files import visible as visible
-from audiorec.files.below import folder_below as folder_below
-from audiorec.files.below import open_below as open_below
-from audiorec.files.below import split_below as split_below
 from audiorec.files.copies import Delivery as Delivery
 from audiorec.files.copies import Revision as Revision
 from audiorec.files.copies import local_folder as local_folder
@@ -34,10 +31,13 @@ from audiorec.files.storage import write as write
 from audiorec.files.tables import TableFile as TableFile
 from audiorec.files.user_files import as_field_type as as_field_type
 from audiorec.files.user_files import as_type as as_type
+from audiorec.files.user_files import folder_below as folder_below
 from audiorec.files.user_files import from_table as from_table
+from audiorec.files.user_files import open_below as open_below
 from audiorec.files.user_files import parse_value as parse_value
 from audiorec.files.user_files import read_lines as read_lines
 from audiorec.files.user_files import read_settings as read_settings
+from audiorec.files.user_files import split_below as split_below
 from audiorec.files.visible import clock as clock
 from audiorec.files.visible import html_table as html_table
 from audiorec.files.visible import text_table as text_table

@@ -1,5 +1,3 @@
-from audiorec.learning import by_ray as by_ray
-from audiorec.learning import by_torchrun as by_torchrun
 from audiorec.learning import fit as fit
 from audiorec.learning.bundle import Bundle as Bundle
 from audiorec.learning.bundle import Card as Card
@@ -17,6 +15,8 @@ from audiorec.learning.fit import Logger as Logger
 from audiorec.learning.fit import Refitted as Refitted
 from audiorec.learning.fit import fit_refit as fit_refit
 from audiorec.learning.launch import LaunchedCall as LaunchedCall
+from audiorec.learning.launch import by_ray as by_ray
+from audiorec.learning.launch import by_torchrun as by_torchrun
 from audiorec.learning.launch import run_part as run_part
 from audiorec.learning.losses import hinge_loss as hinge_loss
 from audiorec.learning.losses import sampled_softmax_loss as sampled_softmax_loss

@@ -7,20 +7,50 @@ Every process calls the same function, which joins them (`audiorec.learning.proc
 is the return value of the first one. An `AudiorecError` or a bug is an answer as well, since a
 retry would fail again: it ends all processes. If a process dies, the others end with a
 `LostProcessError`, and the engine restarts all of them; they resume from the last checkpoint.
+
+Launch training in several processes of this machine, managed by torch's elastic agent.
+
+    by_torchrun ──a child──▶ `launch`: the agent ──▶ `work` × N     messages: files in a folder
+
+The agent is a separate process in a separate session: Ctrl-C goes to the launcher only, which does
+not load torch. If a process dies, the agent ends the others and restarts all. If the launcher dies,
+all of them end.
+
+On several machines, start ``torchrun`` itself on each of them (``docs/processes.md``).
+
+Launch training on a Ray cluster, with workers managed by Ray Train (extra ``ray``).
+
+    by_ray ──`TorchTrainer`──▶ N workers: `run_part`     messages: via an actor, `_Desk`
+
+Ray Train connects the workers over gloo and restarts all of them if one dies. Checkpoints are those
+of `audiorec.learning.fit`, in a folder shared by all machines; none goes through Ray.
 """
 
+import importlib
 import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import tempfile
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib import import_module
+from pathlib import Path
 from threading import Event
 from typing import Any, Protocol
+from uuid import uuid4
 
 from audiorec import errors
-from audiorec.errors import AudiorecError, LostProcessError
+from audiorec.errors import AudiorecError, InputError, LostProcessError, MissingExtraError
+from audiorec.runs.imports import clean_environment, trusted_path
+from audiorec.runs.ray_cluster import ray_cluster
+from audiorec.runs.workers import ONE_THREAD
 from audiorec.types import LineProgress
 
 RESTARTS = 3  # maximum number of restarts of all processes
@@ -183,3 +213,303 @@ def error_from_json(name: str, values: list[Any]) -> AudiorecError:
     kind = getattr(errors, name, None)
     is_ours = isinstance(kind, type) and issubclass(kind, AudiorecError)
     return kind(*values) if is_ours else AudiorecError(*values)  # type: ignore[misc]
+
+
+END_S = 40.0  # the agent gives its processes 30 seconds to end
+# Code of a child process: sets the import path before anything is imported.
+_START = "import sys; sys.path[:] = sys.argv[2:]; from audiorec.learning.launch import {0}; {0}()"
+
+
+def by_torchrun(
+    task: LaunchedCall,
+    processes: int,
+    *,
+    stop: Event | None = None,
+    tell: LineProgress | None = None,
+    remark: Remark | None = None,
+    restarts: int = RESTARTS,
+) -> Any:
+    """Run a task in several processes of this machine; return the result of the first one.
+
+    Parameters
+    ----------
+    task : LaunchedCall
+    processes : int
+    stop : Event, optional
+        Once set, the task is told to stop.
+    tell, remark : callable, optional
+        As for `Messages`.
+    restarts : int
+        Maximum number of restarts of all processes after one has died.
+
+    Raises
+    ------
+    AudiorecError
+        The error that the task raised.
+    LostProcessError
+        If processes died more than `restarts` times.
+    """
+    heard = Messages(tell, remark, restarts)
+    with tempfile.TemporaryDirectory(prefix="audiorec-train-") as name:
+        folder = Path(name)
+        about = {"processes": processes, "restarts": restarts, "folder": name, **task.to_json()}
+        agent = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            _command("launch", about),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=None if sys.stderr else subprocess.DEVNULL,
+            env={**ONE_THREAD, **clean_environment()},
+            start_new_session=True,
+        )
+        places: dict[Path, int] = {}
+        try:
+            while agent.poll() is None:
+                if stop is not None and stop.is_set():
+                    (folder / "stop").touch()
+                _hear(folder, places, heard)
+                with suppress(subprocess.TimeoutExpired):
+                    agent.wait(POLL_S)
+            _hear(folder, places, heard)
+        finally:
+            _end(agent)
+    return heard.result()
+
+
+def launch() -> None:
+    """Run the agent: entry point of the child process of `by_torchrun`."""
+    about = json.loads(sys.argv[1])
+    logging.disable(logging.CRITICAL)  # errors are reported by the launcher
+    # Otherwise restarted processes read the addresses of those that have died.
+    os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
+    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=about["processes"],
+        logs_specs=DefaultLogsSpecs(log_dir=str(Path(about["folder"]) / "log")),
+        run_id=uuid4().hex,
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        max_restarts=about["restarts"],
+        monitor_interval=0.1,
+        local_addr="localhost",
+    )
+    _watch_parent(lambda: os.kill(os.getpid(), signal.SIGTERM))
+    program, *words = _command("work", about)
+    try:
+        elastic_launch(config, program)(*words)
+    except (ChildFailedError, SignalException):
+        sys.exit(1)
+
+
+def work() -> None:
+    """Run one training process: entry point of the agent's children."""
+    about = json.loads(sys.argv[1])
+    _watch_parent(lambda: os._exit(1))
+    rank = int(os.environ["RANK"])
+    task = LaunchedCall(about["target"], about["arguments"])
+    try:
+        run_part(task, _FolderWire(Path(about["folder"]), rank), rank=rank)
+    except LostProcessError:
+        sys.exit(1)
+
+
+class _FolderWire:
+    """Wire that appends messages to a file in a local folder, one file per process."""
+
+    def __init__(self, folder: Path, rank: int) -> None:
+        self._folder, self._own = folder, folder / f"rank-{rank}.jsonl"
+
+    def send(self, message: Message) -> None:
+        with self._own.open("a", encoding="utf-8") as file:
+            # Start on a new line, since a killed process may have left a partial one.
+            file.write(f"\n{json.dumps(message, default=str)}\n")
+        if "answer" in message:
+            (self._folder / "answered").touch()
+
+    def is_stopped(self) -> bool:
+        return (self._folder / "stop").exists()
+
+    def is_answered(self) -> bool:
+        return (self._folder / "answered").exists()
+
+
+def _hear(folder: Path, places: dict[Path, int], heard: Messages) -> None:
+    """Process the complete lines written since the last call."""
+    for path in sorted(folder.glob("rank-*.jsonl")):
+        content = path.read_bytes()[places.get(path, 0) :]
+        whole = content[: content.rfind(b"\n") + 1]
+        places[path] = places.get(path, 0) + len(whole)
+        for line in whole.splitlines():
+            with suppress(ValueError):
+                if line:
+                    heard.take(json.loads(line))
+
+
+def _command(function: str, about: dict[str, Any]) -> list[str]:
+    flags = ["-X", f"utf8={sys.flags.utf8_mode}", *(["-B"] if sys.dont_write_bytecode else [])]
+    start = _START.format(function)
+    return [sys.executable, "-I", *flags, "-c", start, json.dumps(about), *trusted_path()]
+
+
+def _end(agent: "subprocess.Popen[bytes]") -> None:
+    """End the agent and its processes."""
+    if agent.poll() is None:
+        agent.terminate()
+        try:
+            agent.wait(END_S)
+        except subprocess.TimeoutExpired:
+            agent.kill()
+            agent.wait()
+
+
+def _watch_parent(end: "Any") -> None:
+    """Call `end` once the parent process is gone."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        end()
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def by_ray(
+    task: LaunchedCall,
+    processes: int,
+    *,
+    address: str | None = None,
+    storage: Path | None = None,
+    stop: Event | None = None,
+    tell: LineProgress | None = None,
+    remark: Remark | None = None,
+    restarts: int = RESTARTS,
+) -> Any:
+    """Run a task in several Ray workers; return the result of the first one.
+
+    Parameters
+    ----------
+    task : LaunchedCall
+    processes : int
+        Number of workers, of one CPU each.
+    address : str, optional
+        A cluster, for example ``auto`` or ``ray://head:10001``. By default the one that this
+        process is connected to, otherwise a new one on this machine for this run.
+    storage : Path, optional
+        Folder shared by all machines for the temporary files of Ray Train.
+    stop, tell, remark, restarts
+        As for `audiorec.learning.launch.by_torchrun`.
+
+    Raises
+    ------
+    AudiorecError
+        The error that the task raised.
+    InputError
+        If the cluster has fewer than `processes` CPUs.
+    LostProcessError
+        If workers died more than `restarts` times.
+    MissingExtraError
+        If Ray Train cannot be imported.
+    """
+    heard = Messages(tell, remark, restarts)
+    with (
+        ray_cluster(address, processes=processes) as ray,
+        tempfile.TemporaryDirectory(dir=storage) as kept,
+    ):
+        train_torch = _train_torch()
+        there = int(ray.cluster_resources().get("CPU", 0))
+        if there < processes:
+            raise InputError(f"the Ray cluster has {there} CPUs for {processes} processes")
+        desk = ray.remote(num_cpus=0)(_Desk).remote()
+        training = ray.train
+        trainer = train_torch.TorchTrainer(
+            _loop,
+            train_loop_config={"task": task.to_json(), "desk": desk},
+            torch_config=train_torch.TorchConfig(backend="gloo"),
+            scaling_config=training.ScalingConfig(
+                num_workers=processes, use_gpu=False, resources_per_worker={"CPU": 1}
+            ),
+            run_config=training.RunConfig(
+                name="audiorec",
+                storage_path=kept,
+                failure_config=training.FailureConfig(max_failures=restarts),
+            ),
+        )
+        failures: list[Exception] = []
+        thread = threading.Thread(target=_fit, args=(trainer, failures), daemon=True)
+        thread.start()
+        while thread.is_alive():
+            thread.join(POLL_S)
+            _hear_desk(ray, desk, heard, stop)
+        _hear_desk(ray, desk, heard, stop)
+        if heard.answer is None and failures and heard.starts == 0:
+            raise failures[0]  # an error of Ray itself: no worker has started
+    return heard.result()
+
+
+def _train_torch() -> Any:
+    try:
+        return importlib.import_module("ray.train.torch")
+    except ImportError as error:
+        raise MissingExtraError("the engine ray", "ray", str(error)) from error
+
+
+class _Desk:
+    """Ray actor that passes messages from workers to the launcher, and stop requests back."""
+
+    def __init__(self) -> None:
+        self._messages: list[Message] = []
+        self._stopped = self._answered = False
+
+    def send(self, message: Message) -> None:
+        self._messages.append(message)
+        self._answered |= "answer" in message
+
+    def take(self, stop: bool) -> list[Message]:
+        """Return the messages since the last call; `stop` asks the workers to stop."""
+        self._stopped |= stop
+        taken, self._messages = self._messages, []
+        return taken
+
+    def state(self) -> tuple[bool, bool]:
+        """Return whether workers should stop, and whether one has answered."""
+        return self._stopped, self._answered
+
+
+class _DeskWire:
+    """A worker's `Wire` to the desk."""
+
+    def __init__(self, desk: Any) -> None:
+        self._ray, self._desk = importlib.import_module("ray"), desk
+
+    def send(self, message: Message) -> None:
+        self._ray.get(self._desk.send.remote(message))
+
+    def is_stopped(self) -> bool:
+        return bool(self._ray.get(self._desk.state.remote())[0])
+
+    def is_answered(self) -> bool:
+        return bool(self._ray.get(self._desk.state.remote())[1])
+
+
+def _loop(config: dict[str, Any]) -> None:
+    """Run in each worker."""
+    rank = importlib.import_module("ray.train").get_context().get_world_rank()
+    run_part(LaunchedCall(**config["task"]), _DeskWire(config["desk"]), rank=rank)
+
+
+def _fit(trainer: Any, failures: list[Exception]) -> None:
+    try:
+        trainer.fit()
+    except Exception as error:  # noqa: BLE001 - reported by the desk, otherwise raised
+        failures.append(error)
+
+
+def _hear_desk(ray: Any, desk: Any, heard: Messages, stop: Event | None) -> None:
+    wanted = stop is not None and stop.is_set()
+    for message in ray.get(desk.take.remote(wanted)):
+        heard.take(message)

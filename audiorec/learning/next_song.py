@@ -48,8 +48,7 @@ from audiorec.learning.next_plays import (
     windows,
 )
 from audiorec.learning.processes import ALONE, Processes
-from audiorec.learning.row_optimisers import RowAdam
-from audiorec.learning.schedule import cosine_decay
+from audiorec.learning.row_optimisers import RowAdam, cosine_decay
 from audiorec.spec import fingerprint
 from audiorec.types import BoolArray, FloatArray, Int64Array, LineProgress
 

@@ -26,14 +26,24 @@ gradient cost nothing.
 
 Source: the row-wise Adagrad of FBGEMM and DLRM, after Duchi et al., *Adaptive subgradient methods
 for online learning and stochastic optimization*, 2011.
+
+Learning-rate schedule: linear warm-up, then cosine decay.
+
+    done, planned ──cosine_decay──▶ factor of the learning rate, 0 to 1
+
+The factor depends only on the progress of a run, not on its history, so a run that resumes in the
+middle of an epoch continues with the same rate.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn, optim
+
+from audiorec.errors import InputError
 
 BETAS, EPSILON = (0.9, 0.999), 1e-8  # as in `torch.optim.Adam`
 # Steps after which the moves of a row are below double precision.
@@ -228,3 +238,28 @@ def _update(rows: Tensor, gradient: Tensor, squares: Tensor, rate: float) -> Non
     step = values * (-rate / own.clamp_min(SMALLEST_SUM).sqrt())[:, None]
     # Each row occurs once here: to read, add and write is faster than `index_add_`.
     rows.index_copy_(0, touched, step.add_(rows.index_select(0, touched)))
+
+
+def cosine_decay(done: float, *, warm_up: float = 0.0, floor: float = 0.0) -> float:
+    """Return the factor of the learning rate at a point of a training run.
+
+    Parameters
+    ----------
+    done : float
+        Share of the planned steps done: 0 at the first step, 1 at the end and beyond.
+    warm_up : float
+        Share of the steps in which the factor rises linearly from 0 to 1.
+    floor : float
+        The factor at the end.
+
+    Examples
+    --------
+    >>> [round(cosine_decay(done, warm_up=0.2), 3) for done in (0.1, 0.2, 0.6, 1.0)]
+    [0.5, 1.0, 0.5, 0.0]
+    """
+    if not 0 <= warm_up < 1 or not 0 <= floor <= 1:
+        raise InputError(f"warm_up must lie in [0, 1), floor in 0..1, got {warm_up} and {floor}")
+    if done < warm_up:
+        return max(0.0, done) / warm_up
+    down = min(1.0, (done - warm_up) / (1.0 - warm_up))
+    return floor + (1.0 - floor) * (1.0 + math.cos(math.pi * down)) / 2

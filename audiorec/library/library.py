@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any, overload
 
 from audiorec.columns import StoreColumns
 from audiorec.errors import MissingFileError
+from audiorec.files.arrow import arrow_to_pandas, arrow_to_polars, pandas_frame
 from audiorec.files.copies import with_local
-from audiorec.files.frames import arrow_to_pandas, arrow_to_polars, pandas_frame
 from audiorec.files.visible import clock, html_table, text_table, visible
 from audiorec.library.readings import Readings, readings
 from audiorec.library.seeds import read_seeds, seeds_of_store

@@ -21,8 +21,7 @@ import pyarrow.compute as pc
 
 from audiorec.columns import StoreColumns
 from audiorec.errors import AudiorecError, InputError, SongError
-from audiorec.files.arrow import floats, matrix, string_array
-from audiorec.files.frames import pandas_frame
+from audiorec.files.arrow import floats, matrix, pandas_frame, string_array
 from audiorec.files.visible import ShownAsTable, TableView
 from audiorec.search.stored_labels import stored_labels
 from audiorec.store.features import SeriesFile, open_series

@@ -46,7 +46,7 @@ class SongScores(ScoreSeries):
         MissingExtraError
             Without pandas.
         """
-        from audiorec.files.frames import pandas_frame  # late: it loads pyarrow
+        from audiorec.files.arrow import pandas_frame  # late: it loads pyarrow
 
         columns = {name: self.scores[:, i] for i, name in enumerate(self.classes)}
         return pandas_frame(columns, index=("start_s", self.start_s))

@@ -20,8 +20,7 @@ import numpy.typing as npt
 
 from audiorec.columns import StoreColumns
 from audiorec.errors import InputError
-from audiorec.files.arrow import integers
-from audiorec.files.frames import pandas_frame
+from audiorec.files.arrow import integers, pandas_frame
 from audiorec.files.visible import ShownAsTable, TableView, clock
 from audiorec.playlists.beside import Beside, Wished
 from audiorec.playlists.curves import deviations, read_curves

@@ -3,15 +3,15 @@ from audiorec.plots.figures import picture_format as picture_format
 from audiorec.plots.figures import require_plots as require_plots
 from audiorec.plots.figures import write_picture as write_picture
 from audiorec.plots.library_map import MAP_SIZE as MAP_SIZE
+from audiorec.plots.library_map import USER_SIZE as USER_SIZE
 from audiorec.plots.library_map import LibraryMap as LibraryMap
 from audiorec.plots.library_map import draw_map as draw_map
 from audiorec.plots.library_map import library_figure as library_figure
 from audiorec.plots.library_map import map_library as map_library
+from audiorec.plots.library_map import user_figure as user_figure
 from audiorec.plots.report import report_figure as report_figure
 from audiorec.plots.report import report_rows as report_rows
 from audiorec.plots.songs import COMPARE_SIZE as COMPARE_SIZE
 from audiorec.plots.songs import SONG_SIZE as SONG_SIZE
 from audiorec.plots.songs import compare_figure as compare_figure
 from audiorec.plots.songs import song_figure as song_figure
-from audiorec.plots.user import USER_SIZE as USER_SIZE
-from audiorec.plots.user import user_figure as user_figure

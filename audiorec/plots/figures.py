@@ -1,22 +1,215 @@
-"""Create an empty figure in audiorec's style, and write it to a file.
+r"""Create an empty figure in audiorec's style, and write it to a file.
 
     with house_style():
         figure = new_figure(11, 7)  ...  write_picture(figure, Path("song.png"))
 
 Figures belong to their caller only: pyplot, which keeps a reference to every figure and may open a
 window, is never imported.
+
+How figures look on any machine: settings, colours and markers of classes, letters.
+
+    with house_style(): ...draw...  saved(figure, "png") -> bytes, the same for the same drawing
+    "日本\x1b\u202e 🎵"  ──drawable──▶  "日本\\x1b\\u202e □"
+
+Four colours for areas, ten for dots. Within each set, any two differ by at least 24 in CIELAB,
+with normal sight, without red cones and without green ones. The four, after Okabe and Ito, also
+differ in lightness, so they can be told apart in greyscale. Ten greys could not, so a map shows
+each class in a small map of its own.
+
+matplotlib ships DejaVu Sans, which covers Latin, Greek, Cyrillic, Hebrew and Arabic. Other scripts
+are drawn in fonts from a short list, if installed; characters missing from all of them become a
+box.
 """
 
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
+from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from audiorec.errors import InputError, MissingExtraError
 from audiorec.evaluation.pictures import require_figure
 from audiorec.files.own_files import replaced, write_errors
-from audiorec.plots.style import DPI, FORMATS, TITLE_PT, PictureFormat, saved
+from audiorec.files.visible import visible
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+FEW = ("#F0E442", "#0072B2", "#D98200", "#444444")  # yellow, blue, orange, grey: L* 89, 46, 62, 29
+MANY = (
+    "#1F3A93",  # dark blue
+    "#F0E442",  # yellow
+    "#DDCC77",  # sand
+    "#56B4E9",  # sky blue
+    "#80CDC1",  # teal
+    "#882255",  # wine
+    "#D55E00",  # vermilion
+    "#000000",
+    "#CC6677",  # rose
+    "#B2182B",  # red
+)
+REST = "#B3B3B3"  # classes beyond the ten, and songs that are not music
+RANGE = "#9DBFD9"  # range of a waveform
+PAIR = ("#0072B2", "#E69F00")  # two compared songs
+MARKERS = ("^", "o", "s", "D", "v", "P", "p", "h")
+HEAT = "cividis"
+
+
+def class_colours(names: Sequence[str]) -> dict[str, str]:
+    """Return a colour for each class, by its position; those after the tenth are grey.
+
+    Examples
+    --------
+    >>> class_colours(["blues", "classical"])
+    {'blues': '#1F3A93', 'classical': '#F0E442'}
+    """
+    colours = (*MANY, *[REST] * len(names))
+    return dict(zip(names, colours, strict=False))
+
+
+def class_markers(names: Sequence[str]) -> dict[str, str]:
+    """Return a marker for each class, by its position; those after the eighth share the last."""
+    last = MARKERS[-1]
+    return dict(zip(names, (*MARKERS, *[last] * len(names)), strict=False))
+
+
+OURS = "DejaVu Sans"  # shipped with matplotlib
+OTHERS = (
+    "Noto Sans CJK JP",
+    "Noto Sans",
+    "Noto Sans Devanagari",
+    "Noto Sans Thai",
+    "Noto Sans Hebrew",
+    "Noto Sans Arabic",
+    "Hiragino Sans",
+    "PingFang SC",
+    "Apple SD Gothic Neo",
+    "Yu Gothic",
+    "Microsoft YaHei",
+    "Malgun Gothic",
+    "Segoe UI Symbol",
+    "Arial Unicode MS",
+)
+BOX = "\u25a1"
+_UNSEEN = frozenset("\u200c\u200d\ufe0e\ufe0f")  # joiners and variation selectors: no glyph
+LONGEST = 60  # characters of a name in a picture
+
+
+def drawable(text: str, *, longest: int = LONGEST) -> str:
+    """Return a text as one drawable line, shortened in the middle if it is too long."""
+    shown = "".join(_glyph(c) for c in visible(text))
+    if len(shown) <= longest:
+        return shown
+    head = (longest - 1) * 2 // 3
+    return f"{shown[:head]}…{shown[len(shown) - (longest - 1 - head) :]}"
+
+
+@cache
+def font_families() -> tuple[str, ...]:
+    """Return the font families for drawing text, matplotlib's own first."""
+    from matplotlib.font_manager import fontManager
+
+    there = {entry.name for entry in fontManager.ttflist}
+    return (OURS, *(name for name in OTHERS if name in there))
+
+
+@cache
+def _glyph(character: str) -> str:
+    if any(font.get_char_index(ord(character)) for font in _fonts()):
+        return character
+    return "" if character in _UNSEEN else BOX
+
+
+@cache
+def _fonts() -> tuple[Any, ...]:
+    from matplotlib.font_manager import FontProperties, findfont, get_font
+
+    return tuple(get_font(findfont(FontProperties(family=[name]))) for name in font_families())
+
+
+PictureFormat = Literal["png", "svg", "html"]
+FORMATS: tuple[PictureFormat, ...] = get_args(PictureFormat)
+DPI = 110  # dots per inch
+SMALL_PT, TEXT_PT, TITLE_PT = 8.0, 9.0, 11.0  # points: ticks, labels, titles
+INK, FAINT = "#222222", "#767676"  # main text, and secondary lines and ticks
+_STYLE: Mapping[str, Any] = {
+    "font.size": TEXT_PT,
+    "axes.titlesize": TITLE_PT,
+    "axes.titlelocation": "left",
+    "axes.labelsize": TEXT_PT,
+    "axes.edgecolor": FAINT,
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.unicode_minus": False,
+    "text.color": INK,
+    "text.parse_math": False,
+    "text.hinting": "none",  # keeps glyph widths of the layout at any resolution
+    "xtick.color": FAINT,
+    "ytick.color": FAINT,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.labelsize": SMALL_PT,
+    "ytick.labelsize": SMALL_PT,
+    "legend.fontsize": SMALL_PT,
+    "legend.frameon": False,
+    "svg.hashsalt": "audiorec",  # makes the ids in an SVG deterministic
+}
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; \
+img-src data:">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>body {{ margin: 0; background: white; }} \
+svg {{ width: 100%; height: auto; display: block; }} \
+h1 {{ position: absolute; clip-path: inset(50%); }}</style>
+</head>
+<body>
+<main>
+<h1 id="title">{title}</h1>
+{drawing}
+</main>
+</body>
+</html>
+"""
+
+
+@contextmanager
+def house_style() -> Iterator[None]:
+    """Draw with audiorec's matplotlib settings instead of the user's."""
+    require_figure()
+    import matplotlib.style
+    from matplotlib import rc_context
+
+    with rc_context():
+        matplotlib.style.use(["default", {**_STYLE, "font.family": list(font_families())}])
+        yield
+
+
+def saved(figure: "Figure", form: PictureFormat, *, dpi: float = DPI) -> bytes:
+    """Return a figure as file content; HTML is a single page with the picture as inline SVG."""
+    nothing = {"Software": None} if form == "png" else {"Date": None, "Creator": None}
+    buffer = io.BytesIO()
+    drawn = "svg" if form == "html" else form
+    with house_style():
+        figure.savefig(buffer, format=drawn, dpi=dpi, metadata=nothing, facecolor="white")
+    if form != "html":
+        return buffer.getvalue()
+    heading = figure.get_suptitle() or "audiorec"
+    return _page(buffer.getvalue().decode(), heading).encode()
+
+
+def _page(svg: str, heading: str) -> str:
+    """Return a self-contained page that may load nothing from elsewhere."""
+    title = escape(" ".join(heading.split()))
+    drawing = svg[svg.index("<svg") :].replace("<svg", '<svg role="img" aria-labelledby="title"', 1)
+    return _PAGE.format(title=title, drawing=drawing.strip())
+
 
 SMALLEST, LARGEST = 2.0, 100.0  # inches, width and height of a figure
 MOST_PIXELS = 100_000_000

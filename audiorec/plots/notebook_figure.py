@@ -2,7 +2,7 @@
 
 from matplotlib.figure import Figure
 
-from audiorec.plots.style import saved
+from audiorec.plots.figures import saved
 
 
 class ShownFigure(Figure):

@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 
 from audiorec.files.visible import clock
-from audiorec.plots import style
-from audiorec.plots.style import SMALL_PT, drawable
+from audiorec.plots import figures
+from audiorec.plots.figures import SMALL_PT, drawable
 from audiorec.types import Envelope, Float64Array, FloatArray, ScoreSeries
 
 SEGMENT_S = 3.0  # seconds, for a series of a single segment
-FEW = len(style.FEW)
+FEW = len(figures.FEW)
 LONGEST_CLASS = 24  # characters of a class name
 _STEPS_S = (1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1800, 3600)  # between two ticks
 MOST_TICKS = 12
@@ -88,9 +88,9 @@ def draw_waveform(axes: Any, envelope: Envelope) -> None:
     length = envelope.duration_s / len(envelope)
     middles = (np.arange(len(envelope)) + 0.5) * length
     low, high, rms = envelope.low, envelope.high, envelope.rms
-    axes.fill_between(middles, low, high, color=style.RANGE, linewidth=0)
+    axes.fill_between(middles, low, high, color=figures.RANGE, linewidth=0)
     within = np.maximum(low, -rms), np.minimum(high, rms)
-    axes.fill_between(middles, *within, color=style.PAIR[0], linewidth=0)
+    axes.fill_between(middles, *within, color=figures.PAIR[0], linewidth=0)
     limit = max(0.1, float(np.abs([envelope.low, envelope.high]).max()) * 1.05)
     axes.set(ylim=(-limit, limit), ylabel="amplitude")
 
@@ -100,7 +100,7 @@ def draw_areas(axes: Any, edges: Float64Array, head: HeadSeries) -> None:
     tops = np.vstack([np.zeros(len(head.scores)), head.scores.T.cumsum(axis=0, dtype=np.float64)])
     tops = np.hstack([tops, tops[:, -1:]])  # step="post" needs the last height twice
     for n, (low, high) in enumerate(pairwise(tops)):
-        axes.fill_between(edges, low, high, step="post", color=style.FEW[n], linewidth=0)
+        axes.fill_between(edges, low, high, step="post", color=figures.FEW[n], linewidth=0)
     for top in tops[1:-1]:  # separates colours that look alike in greyscale
         axes.step(edges, top, where="post", color="white", linewidth=0.6)
     axes.set(ylim=(0, 1), yticks=(0, 0.5, 1))
@@ -110,7 +110,7 @@ def draw_strip(axes: Any, edges: Float64Array, head: HeadSeries, order: Sequence
     """Draw a heat map, one row per class in the given order from the top; return the mesh."""
     rows = list(order)[::-1]
     mesh = axes.pcolormesh(
-        edges, np.arange(len(rows) + 1), head.scores.T[rows], cmap=style.HEAT, vmin=0, vmax=1
+        edges, np.arange(len(rows) + 1), head.scores.T[rows], cmap=figures.HEAT, vmin=0, vmax=1
     )
     mesh.set_rasterized(True)  # avoids gaps between the cells in an SVG
     axes.set_yticks(np.arange(len(rows)) + 0.5, [display_name(head.classes[n]) for n in rows])
@@ -132,7 +132,7 @@ def area_legend(axes: Any, head: HeadSeries, *, title: str = "") -> None:
 
     means = [f"  {mean:.2f}" if title else "" for mean in head.means]
     labels = [display_name(name) + mean for name, mean in zip(head.classes, means, strict=True)]
-    handles = [Patch(color=style.FEW[n], label=label) for n, label in enumerate(labels)]
+    handles = [Patch(color=figures.FEW[n], label=label) for n, label in enumerate(labels)]
     axes.legend(
         handles=handles[::-1],
         loc="center left",

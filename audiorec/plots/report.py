@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from audiorec.errors import DamagedFileError, InputError
 from audiorec.evaluation.classification import Interval
-from audiorec.plots.figures import finish, new_figure
-from audiorec.plots.style import PAIR, REST, drawable, house_style
+from audiorec.plots.figures import PAIR, REST, drawable, finish, house_style, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -10,7 +10,15 @@ import numpy as np
 
 from audiorec.errors import InputError, ShapeError
 from audiorec.files.visible import clock
-from audiorec.plots.figures import finish, new_figure
+from audiorec.plots.figures import (
+    PAIR,
+    SMALL_PT,
+    TITLE_PT,
+    drawable,
+    finish,
+    house_style,
+    new_figure,
+)
 from audiorec.plots.panels import (
     FEW,
     HeadSeries,
@@ -25,7 +33,6 @@ from audiorec.plots.panels import (
     strip_means,
     time_axis,
 )
-from audiorec.plots.style import PAIR, SMALL_PT, TITLE_PT, drawable, house_style
 from audiorec.types import Envelope, ScoreSeries
 
 if TYPE_CHECKING:

@@ -32,10 +32,10 @@ from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 
-from audiorec.audio.content import content_hash_of
+from audiorec.audio.readers import content_hash_of
 from audiorec.audio.sniff import sniff_open
 from audiorec.errors import Failure, MissingSongError, SongError, StoreError
-from audiorec.files.below import folder_below
+from audiorec.files.user_files import folder_below
 from audiorec.retagging.formats import Tags, open_tags, seen_by_others
 from audiorec.types import BoolArray
 

@@ -28,10 +28,10 @@ from pathlib import Path
 
 import numpy as np
 
-from audiorec.audio.content import content_hash_of
+from audiorec.audio.readers import content_hash_of
 from audiorec.audio.sniff import sniff_open
 from audiorec.errors import DamagedFileError, Failure, InputError, MissingFileError, SongError
-from audiorec.files.below import folder_below, split_below
+from audiorec.files.user_files import folder_below, split_below
 from audiorec.files.visible import visible
 from audiorec.library.readings import each_reading
 from audiorec.retagging.change import (

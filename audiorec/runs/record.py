@@ -30,7 +30,7 @@ data. There are five kinds of warning:
 
 - **failures**: at least twice the share of songs, at least one in a hundred more, and a difference
   that chance makes less than once in a thousand runs (Fisher's exact test);
-- **scores** that drifted (`audiorec.runs.drift`);
+- **scores** that drifted (`audiorec.runs.report`);
 - **less**: fewer than half as many rows, songs, users or lists;
 - **channels** of recall that proposed nothing, or less than a tenth as much; or that have no song
   in the lists; or that propose songs to a quarter fewer of the users;
@@ -57,7 +57,7 @@ from audiorec.files import storage
 from audiorec.files.json_files import parse_json
 from audiorec.files.own_files import read_own
 from audiorec.files.storage import exists, is_folder, is_uri, join
-from audiorec.runs.drift import LEAST_INDEPENDENT, Drift, ScoreDistribution, drifts
+from audiorec.runs.report import LEAST_INDEPENDENT, Drift, ScoreDistribution, drifts
 
 RECORD_FORM = "audiorec/run/"
 RECORD_SCHEMA = f"{RECORD_FORM}1"

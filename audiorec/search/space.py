@@ -23,8 +23,7 @@ import numpy.typing as npt
 
 from audiorec.columns import StoreColumns
 from audiorec.errors import InputError, ShapeError, StoreError
-from audiorec.files.arrow import integers
-from audiorec.files.frames import pandas_frame
+from audiorec.files.arrow import integers, pandas_frame
 from audiorec.files.visible import ShownAsTable, TableView, clock
 from audiorec.search.index import Index
 from audiorec.search.scaling import (

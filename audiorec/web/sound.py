@@ -32,10 +32,10 @@ from typing import Any, BinaryIO
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from audiorec.audio.envelope import envelope
+from audiorec.audio.decode import envelope
 from audiorec.audio.playable import Playable, probe, write_wav
 from audiorec.errors import AudiorecError, Failure, MissingFileError, MissingSongError, SongError
-from audiorec.files.below import open_below, split_below
+from audiorec.files.user_files import open_below, split_below
 from audiorec.runs.workers import Limits, Workers
 from audiorec.types import Envelope
 

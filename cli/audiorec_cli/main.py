@@ -11,10 +11,16 @@ import click
 
 from audiorec.errors import AudiorecError
 from audiorec.files.visible import visible
-from audiorec_cli.shared.console import Exit, exit_code, say, system_errors
+from audiorec_cli.shared.console import (
+    Exit,
+    exit_code,
+    guard_streams,
+    lost_output,
+    say,
+    system_errors,
+)
 from audiorec_cli.shared.moved import moved
 from audiorec_cli.shared.pages import CommandGroup, command, group
-from audiorec_cli.shared.streams import guard_streams, lost_output
 
 # Each command is a module, imported when the command is called or its help page is shown.
 PANELS = {
@@ -32,6 +38,7 @@ PANELS = {
         *("index", "runs", "config"),
     ),
 }
+WITH = {"demo": "start"}  # commands in the module of another
 FOLDERS = dict(zip(PANELS, ("library", "listen", "recommend", "train"), strict=True))
 # What `audiorec --help` lists; `audiorec help all` lists the rest as well.
 FIRST = (
@@ -67,7 +74,8 @@ class Commands(Mapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         panel = self._panels[name]
         if name not in self._loaded:
-            module = import_module(f"audiorec_cli.{FOLDERS[panel]}.{name.replace('-', '_')}")
+            of = WITH.get(name, name).replace("-", "_")
+            module = import_module(f"audiorec_cli.{FOLDERS[panel]}.{of}")
             found: Any = getattr(module, "app", None)
             if found is None:
                 alone = click.Group()

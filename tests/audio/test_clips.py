@@ -8,9 +8,8 @@ import pytest
 from made_front_end import MEL, noise
 
 from audiorec.audio import segment as segment_module
-from audiorec.audio.level import gain, loudness_lufs, meter_spec
 from audiorec.audio.mel import log_mel
-from audiorec.audio.segment import levelled, segments
+from audiorec.audio.segment import gain, levelled, loudness_lufs, meter_spec, segments
 from audiorec.errors import InputError, ShapeError
 from audiorec.spec import FeatureSpec, LevelSpec, SegmentSpec
 

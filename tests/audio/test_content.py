@@ -1,4 +1,4 @@
-"""`audiorec.audio.content`: retagging keeps the hash, anything else changes it."""
+"""`audiorec.audio.readers`: retagging keeps the hash, anything else changes it."""
 
 import contextlib
 import os
@@ -21,8 +21,8 @@ from odd_files import (
     sound,
 )
 
-from audiorec.audio.content import content_hash
 from audiorec.audio.decode import decode
+from audiorec.audio.readers import content_hash
 from audiorec.errors import Failure, SongError
 
 MAKERS = {

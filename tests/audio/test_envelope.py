@@ -1,4 +1,4 @@
-"""`audiorec.audio.envelope`: a waveform in some thousand pieces, whatever its length."""
+"""`audiorec.audio.decode`: a waveform in some thousand pieces, whatever its length."""
 
 import tracemalloc
 
@@ -7,8 +7,7 @@ import pytest
 import soundfile
 from made_songs import write_song
 
-from audiorec.audio.decode import waveform
-from audiorec.audio.envelope import RATE, SHORTEST, _Pieces, envelope
+from audiorec.audio.decode import RATE, SHORTEST, _Pieces, envelope, waveform
 from audiorec.errors import Failure, InputError, SongError
 
 

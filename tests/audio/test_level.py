@@ -1,4 +1,4 @@
-"""`audiorec.audio.level`: the standard's own cases, another meter, what has no loudness."""
+"""`audiorec.audio.segment`: the standard's own cases, another meter, what has no loudness."""
 
 import av
 import numpy as np
@@ -6,8 +6,8 @@ import pytest
 import soxr
 
 from audiorec.audio.decode import waveform
-from audiorec.audio.level import LoudnessMeter, gain, loudness_lufs
 from audiorec.audio.mel import power_spectra
+from audiorec.audio.segment import LoudnessMeter, gain, loudness_lufs
 from audiorec.errors import InputError, ShapeError
 from audiorec.spec import FeatureSpec, LevelSpec, MelSpec
 

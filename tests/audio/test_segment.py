@@ -8,9 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audiorec.audio import segment as segment_module
-from audiorec.audio.level import gain, loudness_lufs
 from audiorec.audio.mel import log_mel
-from audiorec.audio.segment import levelled, segments
+from audiorec.audio.segment import gain, levelled, loudness_lufs, segments
 from audiorec.errors import InputError, ShapeError
 from audiorec.spec import FeatureSpec, LevelSpec, SegmentSpec
 

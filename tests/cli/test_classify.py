@@ -14,7 +14,7 @@ from made_songs import write_song
 
 from audiorec.extraction import reader
 from audiorec.runs.workers import Limits
-from audiorec_cli.shared.known import find_known
+from audiorec_cli.library.classify import find_known
 
 NAMES = ["a/one.flac", "a/two.wav", "b/one.flac"]
 

@@ -7,7 +7,7 @@ import pytest
 from command import run_command
 
 from audiorec.library.library import open_store
-from audiorec_cli.library import demo, start
+from audiorec_cli.library import start
 from audiorec_cli.shared.console import Exit
 
 SONGS = Path(__file__).parents[2] / "fixtures" / "demo"
@@ -51,8 +51,8 @@ def test_without_the_page_the_songs_can_be_asked(clone, audiorec, monkeypatch):
 
 def test_an_installed_package_says_where_the_songs_are(tmp_path, audiorec, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    installed = tmp_path / "site-packages" / "audiorec_cli" / "library" / "demo.py"
-    monkeypatch.setattr(demo, "__file__", str(installed))
+    installed = tmp_path / "site-packages" / "audiorec_cli" / "library" / "start.py"
+    monkeypatch.setattr(start, "__file__", str(installed))
     code, out, err = audiorec("demo")
     assert (code, out) == (Exit.USAGE, "")
     assert "run audiorec demo in a clone of the repository" in err
@@ -61,4 +61,4 @@ def test_an_installed_package_says_where_the_songs_are(tmp_path, audiorec, monke
 
 def test_the_clone_that_runs_has_them_from_any_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert demo.demo_folder() == SONGS
+    assert start.demo_folder() == SONGS

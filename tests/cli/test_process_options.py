@@ -3,7 +3,7 @@
 import pytest
 from needs import needs
 
-from audiorec_cli.shared import process_options
+from audiorec_cli.shared import training
 
 PLAYS = "user_id,song_id,event,timestamp\n" + "\n".join(
     f"u{u},s{(u + i) % 6},finish,2026-01-0{i + 1}T00:00:00Z" for u in range(8) for i in range(4)
@@ -57,7 +57,7 @@ def test_a_training_that_was_stopped_says_so(plays, audiorec, monkeypatch):
     def run(self, task, out, stop, *, quiet):
         told.append(task.arguments)
 
-    monkeypatch.setattr(process_options.ProcessOptions, "_run", run)
+    monkeypatch.setattr(training.ProcessOptions, "_run", run)
     words = "recall train sasrec -i plays.csv -o out --processes 3 --set max_epochs=2"
     code, _, err = audiorec(*words.split())
     assert code == 130

@@ -10,7 +10,7 @@ import pytest
 from made_songs import write_song
 
 import audiorec
-from audiorec.audio.envelope import envelope
+from audiorec.audio.decode import envelope
 from audiorec.errors import Failure, SongError, WeightsError
 from audiorec.extraction import reader
 from audiorec.extraction.pipeline import Extractor, ExtractorConfig

@@ -1,4 +1,4 @@
-"""`audiorec.files.frames`: tables for pandas and polars, and what is said without them."""
+"""`audiorec.files.arrow`: tables for pandas and polars, and what is said without them."""
 
 import sys
 
@@ -7,7 +7,7 @@ import pytest
 from needs import needs
 
 from audiorec.errors import MissingExtraError
-from audiorec.files.frames import arrow_to_pandas, arrow_to_polars, pandas_frame
+from audiorec.files.arrow import arrow_to_pandas, arrow_to_polars, pandas_frame
 
 
 def test_columns_and_an_index():

@@ -15,7 +15,7 @@ from made_songs import write_song
 
 from audiorec.library.library import Library
 from audiorec.store.verify import verify
-from audiorec_cli.shared.streams import Guarded
+from audiorec_cli.shared.console import Guarded
 
 COMMAND = f"{shlex.quote(sys.executable)} -c 'from audiorec_cli.main import main; main()'"
 CLOSED = {

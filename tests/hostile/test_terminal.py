@@ -359,7 +359,7 @@ def test_usage_errors_and_tracebacks_are_visible(home):
         assert run.returncode == 2
         assert "PWN" in told
         assert not [c for c in told if is_raw(c)]
-    failing = "from audiorec_cli.shared.streams import guard_streams; guard_streams(); "
+    failing = "from audiorec_cli.shared.console import guard_streams; guard_streams(); "
     failing += f"raise ValueError({LINES!r})"
     run = subprocess.run([sys.executable, "-c", failing], capture_output=True, check=False)
     assert "PWN" in run.stderr.decode()

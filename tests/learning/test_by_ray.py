@@ -1,4 +1,4 @@
-"""`audiorec.learning.by_ray`: Ray is started once, one of two workers is killed while it trains."""
+"""`audiorec.learning.launch`: Ray is started once, one of two workers is killed while it trains."""
 
 import os
 
@@ -13,8 +13,7 @@ import numpy as np
 from safetensors.numpy import load_file
 
 from audiorec.errors import InputError
-from audiorec.learning.by_ray import by_ray
-from audiorec.learning.launch import LaunchedCall
+from audiorec.learning.launch import LaunchedCall, by_ray
 from audiorec.recall.contract.job import train_channel
 from audiorec.runs.ray_cluster import _variables, ray_cluster
 

@@ -1,4 +1,4 @@
-"""`audiorec.learning.by_torchrun`: one process of three is killed, and the model is that of one."""
+"""`audiorec.learning.launch`: one process of three is killed, and the model is that of one."""
 
 import signal
 import threading
@@ -13,8 +13,13 @@ import dying
 from safetensors.numpy import load_file
 
 from audiorec.errors import DamagedFileError, InputError, LostProcessError
-from audiorec.learning.by_torchrun import by_torchrun
-from audiorec.learning.launch import LaunchedCall, Messages, error_from_json, error_to_json
+from audiorec.learning.launch import (
+    LaunchedCall,
+    Messages,
+    by_torchrun,
+    error_from_json,
+    error_to_json,
+)
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.data import Queries
 from audiorec.recall.contract.job import train_channel

@@ -1,11 +1,11 @@
-"""`audiorec.learning.schedule`: up in a straight line, down along a cosine."""
+"""`audiorec.learning.row_optimisers`: up in a straight line, down along a cosine."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from audiorec.errors import InputError
-from audiorec.learning.schedule import cosine_decay
+from audiorec.learning.row_optimisers import cosine_decay
 
 
 def test_values_by_hand():

@@ -10,8 +10,14 @@ import pytest
 from needs import needs
 
 from audiorec.errors import InputError, MissingExtraError, StoreError
-from audiorec.plots.figures import finish, new_figure, picture_bytes, picture_format, write_picture
-from audiorec.plots.style import house_style
+from audiorec.plots.figures import (
+    finish,
+    house_style,
+    new_figure,
+    picture_bytes,
+    picture_format,
+    write_picture,
+)
 
 
 def a_figure(text="one", size=(4, 3)):

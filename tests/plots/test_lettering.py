@@ -1,4 +1,4 @@
-"""`audiorec.plots.style`: what can be read, and told apart."""
+"""`audiorec.plots.figures`: what can be read, and told apart."""
 
 from itertools import combinations
 
@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from needs import needs
 
-from audiorec.plots import style
-from audiorec.plots.style import BOX, LONGEST, drawable
+from audiorec.plots import figures
+from audiorec.plots.figures import BOX, LONGEST, drawable
 
 # What the eye makes of linear RGB without green cones and without red ones (Machado 2009).
 NO_GREEN = [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413],
@@ -28,14 +28,14 @@ def lab(colour, sight):
 
 @pytest.mark.parametrize("sight", [np.eye(3), NO_GREEN, NO_RED], ids=["all", "no green", "no red"])
 @pytest.mark.parametrize(
-    ("palette", "least"), [(style.FEW, 24), (style.MANY, 24), (style.PAIR, 60)]
+    ("palette", "least"), [(figures.FEW, 24), (figures.MANY, 24), (figures.PAIR, 60)]
 )
 def test_colours_are_told_apart(palette, least, sight):
     seen = [lab(colour, sight) for colour in palette]
     assert min(np.linalg.norm(a - b) for a, b in combinations(seen, 2)) >= least
 
 
-@pytest.mark.parametrize("palette", [style.FEW, style.PAIR])
+@pytest.mark.parametrize("palette", [figures.FEW, figures.PAIR])
 def test_areas_and_pairs_are_told_apart_in_greyscale(palette):
     lightness = sorted(lab(colour, np.eye(3))[0] for colour in palette)
     assert min(np.diff(lightness)) >= 14
@@ -43,10 +43,10 @@ def test_areas_and_pairs_are_told_apart_in_greyscale(palette):
 
 def test_classes_beyond_the_palette_are_grey():
     names = [f"class {i}" for i in range(12)]
-    found = style.class_colours(names)
+    found = figures.class_colours(names)
     assert list(found) == names
-    assert list(found.values()) == [*style.MANY, style.REST, style.REST]
-    assert list(style.class_markers(names).values())[7:] == ["h"] * 5
+    assert list(found.values()) == [*figures.MANY, figures.REST, figures.REST]
+    assert list(figures.class_markers(names).values())[7:] == ["h"] * 5
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from needs import needs
 from seen_texts import check_texts, seen
 
 from audiorec.errors import InputError, StoreError
-from audiorec.plots import style
+from audiorec.plots import figures
 from audiorec.plots.figures import picture_bytes
 from audiorec.plots.library_map import draw_map, hub_counts, library_figure, map_library
 from audiorec.search.atlas import project
@@ -80,7 +80,7 @@ def test_dots_lie_where_the_songs_do_in_their_colours(store):
     for dots, number in ((vocal, 0), (instrumental, 1)):
         rows = np.flatnonzero(found.music & (found.marker == number))
         assert offsets(dots) == pytest.approx(found.places[rows])
-        wanted = [style.MANY[found.colour[row]] for row in rows]
+        wanted = [figures.MANY[found.colour[row]] for row in rows]
         assert [matplotlib.colors.to_hex(c).upper() for c in dots.get_facecolor()] == wanted
     labels = [text.get_text() for text in axes.get_legend().get_texts()]
     assert labels == ["not music  2", "vocal  29", "instrumental  29"]

@@ -1,4 +1,4 @@
-"""`audiorec.plots.user` and `report`: what is drawn, and what is refused."""
+"""`audiorec.plots.library_map` and `report`: what is drawn, and what is refused."""
 
 import json
 
@@ -10,9 +10,8 @@ from needs import needs
 from audiorec.errors import DamagedFileError, InputError, ShapeError
 from audiorec.library.library import open_store
 from audiorec.plots.figures import picture_bytes
-from audiorec.plots.library_map import map_library
+from audiorec.plots.library_map import map_library, user_figure
 from audiorec.plots.report import report_figure, report_rows
-from audiorec.plots.user import user_figure
 
 
 def document(**channels):

@@ -1,10 +1,10 @@
-"""`audiorec.runs.drift`: songs that score otherwise are seen, and chance is not."""
+"""`audiorec.runs.report`: songs that score otherwise are seen, and chance is not."""
 
 import numpy as np
 import pytest
 from made_runs import CLASSES, heard
 
-from audiorec.runs.drift import (
+from audiorec.runs.report import (
     BINS,
     CHANCE,
     LARGE,

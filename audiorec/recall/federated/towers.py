@@ -36,7 +36,7 @@ from torch.nn import functional
 from audiorec.errors import InputError
 from audiorec.learning.fit import Phase
 from audiorec.learning.machine import generator
-from audiorec.learning.schedule import cosine_decay
+from audiorec.learning.row_optimisers import cosine_decay
 from audiorec.recall.federated.keys import Keys
 from audiorec.recall.federated.recipe import MmoeRecipe, TwoTowerRecipe
 from audiorec.recall.federated.users import UserFeatures

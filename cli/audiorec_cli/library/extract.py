@@ -16,7 +16,7 @@ from audiorec.options import argument, chooses, deletes, reads, unguards, writes
 from audiorec_cli.shared.console import Exit, counted, duration, file_size, out, print_json, say
 from audiorec_cli.shared.extraction import SETTINGS as SETTINGS
 from audiorec_cli.shared.extraction import Extraction
-from audiorec_cli.shared.observers import exit_code_of, print_summary
+from audiorec_cli.shared.jobs import exit_code_of, print_summary
 from audiorec_cli.shared.options import (
     ADVANCED,
     ExcludePathsOption,

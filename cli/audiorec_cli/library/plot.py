@@ -170,8 +170,7 @@ def _draw_user(
     from audiorec.listening.interactions import read_interactions
     from audiorec.listening.sequences import to_sequences
     from audiorec.listening.side import side_of_store
-    from audiorec.plots.library_map import map_library
-    from audiorec.plots.user import USER_SIZE, user_figure
+    from audiorec.plots.library_map import USER_SIZE, map_library, user_figure
     from audiorec.recall.serving.one_user.portrait import portraits
 
     size = picture.check(USER_SIZE)

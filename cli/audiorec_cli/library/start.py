@@ -1,4 +1,7 @@
-"""``audiorec start``: from a folder of songs to the page, in one command."""
+"""``audiorec start``: from a folder of songs to the page, in one command.
+
+``audiorec demo``: the page over free music, which comes with the repository.
+"""
 
 import hashlib
 import os
@@ -270,3 +273,36 @@ def _has_web() -> bool:
         return True
     say(f"note: the page needs the extra web: {install_command('web')}")
     return False
+
+
+SONGS = Path("fixtures", "demo")
+
+
+def demo(
+    no_open: Annotated[
+        bool, connects("--no-open", help="Print the address without opening a browser.")
+    ] = False,
+) -> None:
+    """Open the page over 36 pieces of free music, to look and listen before you use your own.
+
+    They come with the repository, so run it in a clone; nothing is downloaded. Their store is in
+    your data folder, apart from those of your music.
+
+    Examples
+    --------
+    audiorec demo
+    audiorec demo --no-open
+    audiorec extract fixtures/demo --out demo/vecs.parquet   # a store to ask
+    """
+    start(demo_folder(), once=True, no_open=no_open)
+
+
+def demo_folder() -> Path:
+    """Return the folder of the songs: in the clone that is the current folder, or that runs."""
+    for root in (Path(), Path(__file__).parents[3]):
+        if (root / SONGS / "songs.csv").is_file():
+            return root / SONGS
+    raise MissingFileError(
+        f"{SONGS}: is not here; run audiorec demo in a clone of the repository, which has the songs"
+        " (the package has none), or for your own music: audiorec start FOLDER"
+    )

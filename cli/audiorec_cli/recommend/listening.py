@@ -1,4 +1,7 @@
-"""``audiorec listening``: import, check, prepare, correlate, simulate and forget listening."""
+"""``audiorec listening``: import, check, prepare, correlate, simulate and forget listening.
+
+``audiorec listening graph``: write facts about songs, for channels trained on a graph.
+"""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -9,21 +12,152 @@ import click
 
 from audiorec.errors import InputError
 from audiorec.options import argument, chooses, reads, writes
-from audiorec_cli.recommend import listening_correlate, listening_graph
+from audiorec_cli.recommend import listening_correlate
 from audiorec_cli.shared.console import Exit, out, print_json, print_table, say
 from audiorec_cli.shared.engines import Engines
 from audiorec_cli.shared.inputs import InputKind, VectorsOption, open_vectors, usual_vectors
 from audiorec_cli.shared.inputs import check as check_file
 from audiorec_cli.shared.jobs import JobSummary, recorded
 from audiorec_cli.shared.listening import ReadingOption, SoundOption, reading_of, sound_files
-from audiorec_cli.shared.options import KNOWN, JsonOption, LogArgument, OutFolderOption, QuietOption
+from audiorec_cli.shared.options import (
+    KNOWN,
+    JsonOption,
+    LogArgument,
+    OutFileOption,
+    OutFolderOption,
+    QuietOption,
+)
 from audiorec_cli.shared.pages import command, group
 from audiorec_cli.shared.progress import due_lines, progress_lines
 from audiorec_cli.shared.settings import SettingsOption, made
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from audiorec.listening.events import Interactions
     from audiorec.listening.imports.job import Imported
+    from audiorec.listening.reading import LogReading
     from audiorec.listening.rule import Rule
+    from audiorec.listening.side import Triples
+    from audiorec.recall.graph.facts import FactSettings
+
+GRAPH_SETTINGS = ("audiorec.recall.graph:FactSettings",)
+FACT_KINDS = ("lists", "likes", "follows")
+
+
+@recorded("listening graph", "output")
+def graph(
+    output: OutFileOption,
+    side: Annotated[
+        Path | None,
+        reads(metavar="FILE", help="Song metadata: artist, album, genre, language, released."),
+    ] = None,
+    vectors: Annotated[
+        Path | None,
+        reads(
+            "--vectors", "-v", metavar="STORE", help="Sound, tags and head classes of the songs."
+        ),
+    ] = None,
+    interactions: Annotated[
+        Path | None,
+        reads(
+            "--interactions",
+            "-i",
+            log=True,
+            help="A log; columns that only name its lists are refused.",
+        ),
+    ] = None,
+    facts: Annotated[
+        list[str] | None,
+        chooses(help="Facts from the log: lists, likes, follows (repeatable)."),
+    ] = None,
+    settings: SettingsOption = None,
+    json: JsonOption = False,
+    reading: ReadingOption = None,
+    *,
+    done: JobSummary,
+) -> None:
+    """Write facts about songs: head, relation, tail and weight.
+
+    Facts come from side information, from similarity of sound, and from lists, likes and follows.
+    Columns that only name the playlist of a song are refused.
+
+    Examples
+    --------
+    audiorec listening graph --vectors vecs.parquet --out triples.parquet
+    audiorec listening graph --side side.csv --set columns=artist --out t.parquet
+    audiorec listening graph -i plays.csv --facts likes --out triples.parquet
+    """
+    from audiorec.listening.side import describe_triples
+    from audiorec.recall.graph.facts import FactSettings, counts_of, joined, write_triples
+
+    for name in facts or ():
+        if name not in FACT_KINDS:
+            raise InputError(f"--facts must be one of {', '.join(FACT_KINDS)}, got {name!r}")
+    check_file(interactions, InputKind.LOG)
+    if facts and interactions is None:
+        raise InputError("--facts needs a log: give --interactions")
+    if side is None and vectors is None and not facts:
+        raise InputError("no source of facts: give --side, --vectors or --facts")
+    how = reading_of(reading)
+    log = None if interactions is None else how.log(interactions)
+    parts = _known_facts(side, vectors, log, made(FactSettings, settings))
+    parts += _log_facts(log, facts or (), how)
+    found = joined(parts)
+    if not len(found):
+        raise InputError("no facts found: the sources contain none")
+    write_triples(output, found)
+    done.count(rows=len(found))
+    if json:
+        document = {"schema": "audiorec/graph/1", "out": str(output), **describe_triples(found)}
+        print_json(document)
+    else:
+        heads = ("relation", "facts", "heads", "tails")
+        print_table(heads, counts_of(found), title=str(output))
+    say(f"{len(found):,} facts: {output}")
+
+
+def _known_facts(
+    side: Path | None, vectors: Path | None, log: "Interactions | None", how: "FactSettings"
+) -> "list[Triples]":
+    """Return facts from side information and a store; refuse columns that leak lists."""
+    from audiorec.listening.sequences import to_sequences
+    from audiorec.listening.side import known_side
+    from audiorec.recall.contract.data import Sound
+    from audiorec.recall.graph.facts import refuse_leaks, side_facts, sound_facts
+
+    check_file(vectors, InputKind.VECTORS)
+    store = open_vectors(vectors) if vectors is not None else None
+    known = known_side(side, store)
+    sound = None if store is None else Sound.of_store(store)
+    parts: list[Any] = []
+    if known is not None:
+        if log is not None:
+            refuse_leaks(known, to_sequences(log, by="list"), how.columns)
+        parts.append(side_facts(known, form=how.form, columns=how.columns))
+    if sound is not None:
+        parts.append(sound_facts(sound, neighbours=how.neighbours, minimum=how.minimum))
+    return parts
+
+
+def _log_facts(
+    log: "Interactions | None", facts: "Sequence[str]", how: "LogReading"
+) -> "list[Triples]":
+    """Return facts from lists, likes and follows."""
+    if log is None or not facts:
+        return []
+    from audiorec.listening.sequences import to_sequences
+    from audiorec.recall.graph.facts import follow_facts, list_facts
+
+    parts = []
+    if "lists" in facts:
+        parts.append(list_facts(to_sequences(log, by="list")))
+    if "likes" in facts:
+        parts.append(list_facts(how.liked(log).liked, relation="liked_by", kind="user"))
+    if "follows" in facts:
+        parts.append(follow_facts(log))
+    return parts
+
 
 COUNTS = (
     "no timestamp: a log of counts, which has no order. Channels and splits that need one do not "
@@ -389,7 +523,7 @@ def prepare(
 
 
 command(app, "import")(import_)
-command(app, "graph", sets=listening_graph.SETTINGS)(listening_graph.graph)
+command(app, "graph", sets=GRAPH_SETTINGS)(graph)
 
 
 @command(app)

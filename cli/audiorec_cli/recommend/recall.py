@@ -14,10 +14,16 @@ from audiorec_cli.shared.listening import HeardOption, ModelArgument, QueryOptio
 from audiorec_cli.shared.options import KNOWN, JsonOption, LogOption, OutFileOption, QuietOption
 from audiorec_cli.shared.pages import command, group
 from audiorec_cli.shared.places import yesterdays_output
-from audiorec_cli.shared.process_options import ProcessOptions
 from audiorec_cli.shared.progress import stopped
 from audiorec_cli.shared.settings import SettingsOption, made
-from audiorec_cli.shared.training import SetOption, as_given, counts_of, fit_and_save, with_recipe
+from audiorec_cli.shared.training import (
+    ProcessOptions,
+    SetOption,
+    as_given,
+    counts_of,
+    fit_and_save,
+    with_recipe,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,8 +8,7 @@ from audiorec.errors import InputError
 from audiorec.options import chooses, deletes, unguards, writes
 from audiorec_cli.shared.console import Exit
 from audiorec_cli.shared.heads import BackboneOption, HeadOption, chosen_heads
-from audiorec_cli.shared.jobs import MetricsOption
-from audiorec_cli.shared.observers import Observers, observers
+from audiorec_cli.shared.jobs import MetricsOption, Observers, observers
 from audiorec_cli.shared.options import (
     ADVANCED,
     AllowFailuresOption,

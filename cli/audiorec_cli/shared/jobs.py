@@ -9,30 +9,38 @@
 The command gets the option ``--metrics-textfile``. When it ends, with or without an error, the run
 is written to the record beside the output and to the textfile, and deviations from earlier runs are
 printed on stderr. Failures to do so never end the job. `job` does the same for part of a command.
+
+Outputs of a run besides the terminal: log, metrics textfile and record; and its summary.
 """
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 from uuid import uuid4
 
 import click
 
-from audiorec.errors import AudiorecError, MissingFileError
+from audiorec.errors import AudiorecError, BusyStoreError, InputError, MissingFileError
 from audiorec.options import Field, writes
-from audiorec_cli.shared.console import Exit, exit_code, say, system_errors
+from audiorec_cli.shared.console import Exit, duration, exit_code, say, system_errors
 from audiorec_cli.shared.declared import Job
 from audiorec_cli.shared.declared import recorded as recorded
+from audiorec_cli.shared.inputs import DEFAULT
 from audiorec_cli.shared.options import COMMON
 from audiorec_cli.shared.places import OpenOutputs
+from audiorec_cli.shared.progress import Callback
 
 if TYPE_CHECKING:
     from audiorec.runs.record import JobRun
+    from audiorec.runs.report import RunLog, RunProgress, RunReport
+    from audiorec.store.journal import Outputs
+    from audiorec.store.schema import StoreMetadata
 
 MetricsOption = Annotated[
     Path | None,
@@ -232,3 +240,264 @@ def cpu_seconds() -> float:
     """Return the CPU time of this process and its terminated children, in seconds."""
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system
+
+
+RAISES = {
+    "timeout": "--set timeout=SECONDS",
+    "oom": "--set memory=MIB",
+    "too_long": "--set max_duration=SECONDS",
+}
+
+
+def print_counts(report: "RunReport") -> None:
+    """Print counts by status, speed, and the CPU time of each stage."""
+    parts = [f"{count} {status}" for status, count in sorted(report.statuses.items())]
+    line = f"{report.extracted} extracted" + (f" ({', '.join(parts)})" if parts else "")
+    more = {
+        "moved or retagged": report.reused,
+        "copied from identical audio": report.copies,
+        "under a new id": report.relabelled,
+        "unchanged": report.unchanged,
+        "failed": report.failed,
+        "failed before": report.failed_before,
+        "pruned": report.pruned,
+    }
+    line += "".join(f", {count} {what}" for what, count in more.items() if count)
+    speed = report.audio_s / report.wall_s if report.wall_s > 0 else 0.0
+    if report.extracted:
+        line += f"; {duration(report.audio_s)} of audio in {duration(report.wall_s)} ({speed:.0f}x)"
+    say(line)
+    if report.extracted:
+        say(f"  {stage_line(report.cpu_s)}")
+    for status, count in report.failures.most_common():
+        remedy = f" ({RAISES[status]} raises the limit)" if status in RAISES else ""
+        say(f"  failed: {count} {status}{remedy}")
+    for song in report.failed_songs:
+        say(f"    {song.song_id}: {song.status}: {song.message}")
+    if report.failed_songs and (unnamed := report.failed - len(report.failed_songs)):
+        say(f"    and {unnamed} more")
+    if report.damaged_records:
+        say(
+            f"  {report.damaged_records} damaged records in the journal of an earlier run: "
+            "their songs were extracted again"
+        )
+
+
+def print_summary(report: "RunReport", outputs: "Outputs") -> None:
+    """Print the result of a run and the paths of its files."""
+    print_counts(report)
+    if report.stopped is not None:
+        say(
+            f"stopped ({report.stopped}); finished songs are kept in {outputs.run_dir}, run the "
+            "same command to resume"
+        )
+        return
+    for place, count in report.unpruned.items():
+        say(
+            f"kept {count} of the rows below {place}: it cannot be read or has no songs, as if "
+            "a disk is not mounted; if the songs are gone, remove the folder"
+        )
+    say(f"vectors: {outputs.vectors}")
+    if report.failed or report.failed_before:
+        place = (
+            "" if str(outputs.vectors) == DEFAULT else f" --vectors {quote(str(outputs.vectors))}"
+        )
+        say(f"reasons: {outputs.errors}; of one file: audiorec info FILE{place}")
+        say("  --retry-failed retries them")
+
+
+def exit_code_of(report: "RunReport") -> Exit:
+    """Return the exit code of a run."""
+    if report.stopped == "interrupted":
+        return Exit.INTERRUPTED
+    if report.stopped == "max_failures":
+        return Exit.TOO_MANY_FAILURES
+    if not report.usable:
+        return Exit.NOTHING_USABLE
+    return Exit.SOME_FAILED if report.failed + report.failed_before else Exit.OK
+
+
+class Observers:
+    """Writes log, record and metrics of a run; failures only give a warning.
+
+    `output` is the output of the run, the label of its metrics; `record` is the path or URI of the
+    record.
+    """
+
+    def __init__(
+        self,
+        job: str,
+        output: str,
+        log: "RunLog | None",
+        metrics: Path | None,
+        record: str | None,
+    ) -> None:
+        self._job = job
+        self._output = output
+        self._log = log
+        self._metrics = metrics
+        self._record = record
+        self._started = datetime.now(UTC)
+
+    def start(self, **values: Any) -> None:
+        """Log the start of the run."""
+        from audiorec.runs.record import command_line
+
+        self._write_log("run_start", arguments=command_line(), output=self._output, **values)
+
+    def songs(self, shown: Callback | None) -> Callback | None:
+        """Return a callback for each song that logs it and then updates the display."""
+        if self._log is None:
+            return shown
+
+        def update(at: "RunProgress") -> None:
+            if self._log is not None and at.song is not None:
+                with self._log_errors():
+                    self._log.song(at.song, done=at.done, total=at.total)
+            if shown is not None:
+                shown(at)
+
+        return update
+
+    def event(self, event: str, **values: Any) -> None:
+        """Log another event."""
+        self._write_log(event, **values)
+
+    def end(
+        self,
+        report: "RunReport",
+        metadata: "StoreMetadata",
+        *,
+        exit_code: int,
+        content: dict[str, Any] | None = None,
+    ) -> None:
+        """Write the end to log, record and textfile; `content` replaces that of the report."""
+        content = content or report.to_dict()
+        self._write_log("run_end", exit_code=exit_code, report=content)
+        run = self._run_of(report, metadata, exit_code)
+        if self._record is not None:
+            content = {name: value for name, value in content.items() if name != "scores"}
+            made_by = {"spec": metadata.spec, "weights": list(metadata.weights), "report": content}
+            run = noted(run, self._record, made_by)
+        if self._metrics is not None:
+            from audiorec.runs.prometheus import write_metrics
+
+            with warn_if_unwritable(self._metrics):
+                write_metrics(
+                    self._metrics,
+                    report,
+                    output=self._output,
+                    exit_code=exit_code,
+                    now=time.time(),
+                    warnings=len(run.warnings),
+                )
+
+    def failed(self, error: AudiorecError) -> None:
+        """Log and record a run that ended with an error."""
+        self._write_log("run_error", error=str(error))
+        if self._record is not None and not isinstance(error, BusyStoreError):
+            with warn_if_unwritable(self._record):
+                note_failure(self._job, self._output, self._record, error, self._started)
+
+    def _run_of(self, report: "RunReport", metadata: "StoreMetadata", exit_code: int) -> "JobRun":
+        """Return the record of the run."""
+        names = ("found", "extracted", "failed", "unchanged", "reused", "copies")
+        counts: dict[str, float] = {"opened": report.done}
+        counts |= {n: getattr(report, n) for n in (*names, "failed_before", "pruned")}
+        counts["audio_s"] = round(report.audio_s, 1)
+        rows = {str(kind): n for kind, n in report.rows.items()}
+        if "vectors" in rows:
+            rows["songs"] = rows.pop("vectors")
+        run_of = made_run(
+            self._job,
+            self._output,
+            self._started,
+            exit_code,
+            versions=dict(metadata.packages),
+            counts={**counts, **rows},
+            cpu_s=sum(report.cpu_s.values()),
+            extractor_id=metadata.extractor_id,
+        )
+        run_id = run_of.run_id if self._log is None else self._log.run_id
+        return replace(run_of, run_id=run_id, wall_s=report.wall_s, scores=report.scores)
+
+    def _write_log(self, event: str, **values: Any) -> None:
+        if self._log is not None:
+            with self._log_errors():
+                self._log.event(event, **values)
+
+    @contextmanager
+    def _log_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self._log = None
+            say(f"warning: logging stopped: {error.strerror or error}")
+
+
+@contextmanager
+def observers(
+    output: str,
+    *,
+    job: str,
+    log_json: str | None,
+    metrics: Path | None,
+    record: str | None,
+    json: bool,
+) -> Iterator[Observers]:
+    """Open the log and check the textfile before the run begins.
+
+    An `AudiorecError` that ends the run is the last line of the log. A textfile that was not
+    written by audiorec is refused.
+    """
+    if log_json == "-" and json:
+        raise InputError(
+            "--json and --log-json - would both write to stdout; write the log to a file"
+        )
+    check_metrics(metrics)
+    with ExitStack() as files:
+        told = Observers(job, output, _open_log(log_json, files), metrics, record)
+        try:
+            yield told
+        except AudiorecError as error:
+            told.failed(error)
+            raise
+
+
+def _open_log(log_json: str | None, files: ExitStack) -> "RunLog | None":
+    if log_json is None:
+        return None
+    from audiorec.runs.report import RunLog
+
+    if log_json == "-":
+        return RunLog(lambda line: print(line, end="", flush=True))
+    from audiorec.files.own_files import refuse_link
+
+    path = Path(log_json)
+    if path.is_file() or not path.exists():  # /dev/stderr is a link as well
+        refuse_link(path)
+    try:
+        # Unbuffered: data that a full disk refused must not be written again on close.
+        file = files.enter_context(path.open("ab", buffering=0))
+    except OSError as error:
+        raise InputError(f"{log_json}: cannot be written: {error.strerror}") from error
+    return RunLog(lambda line: file.write(line.encode()))
+
+
+def stage_line(cpu_s: dict[str, float]) -> str:
+    """Return the share of each stage in the CPU time, largest first; empty if there is none.
+
+    Examples
+    --------
+    >>> stage_line({"decode": 1.0, "backbone": 8.0, "mel": 0.996, "heads": 0.004})
+    'CPU time 10.0 s: backbone 80 %, decode 10 %, mel 10 %'
+    """
+    total = sum(cpu_s.values())
+    if total <= 0:
+        return ""
+    parts: Sequence[str] = [
+        f"{stage} {100 * seconds / total:.0f} %"
+        for stage, seconds in sorted(cpu_s.items(), key=lambda pair: -pair[1])
+        if seconds >= 0.005 * total
+    ]
+    return f"CPU time {total:.1f} s: {', '.join(parts)}"

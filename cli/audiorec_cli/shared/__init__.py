@@ -1,27 +1,25 @@
 """Modules that several commands share.
 
-===============  ===================================================================
-``console``      data on stdout, messages on stderr, tables, exit codes
-``table``        tables that fit the terminal
-``streams``      standard streams whose errors do not end a command
-``pages``        groups, commands and their help pages
-``options``      single options
-``places``       paths, URIs and days: where commands read and write
-``named``        text for users, with the URIs that they gave
-``stores``       which store a command reads, and its space of comparison
-``seeds``        seed songs: ids, lists of ids, audio files
-``known``        named songs: rows of a store, or files to open
-``configured``   options set in files and in the environment
-``reach``        what each option can do, and which ones a folder's file may set
-``heads``        which heads score a song
-``m3u8``         a list of songs as a table, JSON or a playlist
-``extraction``   options of extract and shards
-``listening``    logs, side information and sound as training data
-``training``     settings and training of a channel
-``progress``     progress display, and Ctrl-C
-``observers``    log, metrics textfile and record of a run
-``log_check``    the counts of ``listening check``, and how they are printed
-``watching``     extract --watch: one batch after another until stopped
-``run_summary``  the summary printed after a run
-===============  ===================================================================
+================  ==================================================================
+``declared``      what a command declares: its options, and the classes of options
+``pages``         groups, commands and their help pages
+``configured``    options set in files and in the environment
+``moved``         old commands and options, and what replaces them
+``places``        paths, URIs and days: where commands read and write
+``inputs``        which store a command reads, and whether a file is of the right kind
+``options``       single options
+``settings``      options of the form NAME=VALUE
+``jobs``          jobs and their records, logs, metrics and summaries
+``progress``      progress display, and Ctrl-C
+``console``       data on stdout, messages on stderr, exit codes, broken streams
+``table``         tables that fit the terminal
+``song_lists``    a list of songs as a table, JSON or a playlist
+``heads``         which heads score a song
+``extraction``    options of extract and shards
+``watching``      extract --watch: one batch after another until stopped
+``listening``     logs, side information and sound as training data
+``engines``       where blocks of users are processed
+``training``      settings and training of a channel, in one process or several
+``pictures``      file, size and resolution of a picture
+================  ==================================================================
 """

@@ -121,7 +121,7 @@ def _write_models(library: Path) -> None:
 
 def _write_unfinished_run(folder: Path, library: Path) -> None:
     """Leave a run that was cut off beside the library: cases move it into their copy."""
-    _extractor, metadata = prepare(ExtractorConfig(), outputs_of(library), RunOptions())
+    metadata = prepare(ExtractorConfig(), outputs_of(library), RunOptions()).metadata
     with Journal.open(outputs_of(library), metadata) as journal:
         row = journal.known().to_pylist()[0]
         journal.append_copy(row["content_hash"], {"song_id": "copy", "uri": "/music/copy.flac"})

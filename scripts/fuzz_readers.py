@@ -153,7 +153,7 @@ def replace_record(library: Path) -> Any:
 def resume_run(library: Path) -> Any:
     """Go on with whatever run is found, by every command that leaves one."""
     outputs = outputs_of(library)
-    _extractor, metadata = prepare(ExtractorConfig(), outputs, RunOptions())
+    metadata = prepare(ExtractorConfig(), outputs, RunOptions()).metadata
     errors: list[AudiorecError] = []
 
     def look() -> None:

@@ -28,6 +28,7 @@ from audiorec.extraction.reader import song_reader as song_reader
 from audiorec.extraction.reader import taggram_reader as taggram_reader
 from audiorec.extraction.reader import vector as vector
 from audiorec.extraction.run import Policy as Policy
+from audiorec.extraction.run import Prepared as Prepared
 from audiorec.extraction.run import RunOptions as RunOptions
 from audiorec.extraction.run import extract as extract
 from audiorec.extraction.run import make_outputs as make_outputs

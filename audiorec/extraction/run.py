@@ -15,7 +15,7 @@ source, `Answer` ──failure_row──▶ columns of the errors file
 
 What a run writes: its extractor, and the metadata of its files.
 
-config, an older store  ──prepare──▶  Extractor, StoreMetadata
+config, an older store  ──prepare──▶  `Prepared`: Extractor, StoreMetadata
 """
 
 import os
@@ -23,7 +23,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import takewhile
 from pathlib import Path
@@ -117,10 +117,45 @@ TAGS_BY = "tags 1"  # how genre, year and language are read
 PACKAGES = ("audiorec", "av", "numpy", "onnxruntime", "scipy", "soundfile", "soxr")
 
 
-def prepare(
-    config: ExtractorConfig, outputs: Outputs, options: RunOptions
-) -> tuple[Extractor, StoreMetadata]:
-    """Return a run's extractor and the metadata of its files.
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A run that can begin.
+
+    Attributes
+    ----------
+    outputs : Outputs
+    options : RunOptions
+    extractor : Extractor
+    metadata : StoreMetadata
+        What its files say of it.
+    lacks : bool
+        Whether the store that it extends lacks columns that an upgrade would add.
+    """
+
+    outputs: Outputs
+    options: RunOptions
+    extractor: Extractor
+    metadata: StoreMetadata
+    lacks: bool = False
+
+    def run(
+        self,
+        sources: Sequence[Source],
+        *,
+        progress: Callable[[RunProgress], None] | None = None,
+        stop: threading.Event | None = None,
+    ) -> RunReport:
+        """Extract `sources`; see `audiorec.extraction.run.run`."""
+        overwrite = self.options.policy is Policy.OVERWRITE
+        with Journal.open(self.outputs, self.metadata, overwrite=overwrite) as journal:
+            stop = stop or threading.Event()
+            work = _Extraction(journal, self.extractor, self.options, progress, stop)
+            work.report.extractor_id = self.extractor.extractor_id
+            return work.go(sources)
+
+
+def prepare(config: ExtractorConfig, outputs: Outputs, options: RunOptions) -> Prepared:
+    """Return a run that writes `outputs`, with its extractor and the metadata of its files.
 
     A store that is extended keeps the columns that it has. Where another method or projection made
     them, new songs have none, since numbers of two methods do not compare.
@@ -130,25 +165,30 @@ def prepare(
         # An invalid store raises its error when it is opened for writing.
         with suppress(StoreError), open_checked(outputs.vectors, Kind.VECTORS) as file:
             stored = file.metadata
-    added = stored is None or options.policy is Policy.UPGRADE
-    attributes, sound = config.attributes, config.sound
-    if stored is not None:
-        attributes = bool(stored.attributes) or (added and attributes)
-        sound = bool(stored.lists) or (added and sound)
-    extractor = Extractor(replace(config, attributes=attributes, sound=sound))
-    metadata = run_metadata(extractor, outputs, options.feature_outputs)
-    if stored is None or added:
-        return extractor, metadata
-    attributes = attributes and metadata.attributes == stored.attributes
-    sound = sound and metadata.sound_id == stored.sound_id
+
+    def made(attributes: bool, sound: bool) -> tuple[Extractor, StoreMetadata]:
+        extractor = Extractor(replace(config, attributes=attributes, sound=sound))
+        return extractor, run_metadata(extractor, outputs, options.feature_outputs)
+
+    if stored is None:
+        return Prepared(outputs, options, *made(config.attributes, config.sound))
+    attributes, sound = bool(stored.attributes), bool(stored.lists)
+    whole = made(attributes or config.attributes, sound or config.sound)
+    if options.policy is Policy.UPGRADE:
+        return Prepared(outputs, options, *whole)
+    _, today = made(attributes, sound)
+    extractor, _ = made(
+        attributes and today.attributes == stored.attributes,
+        sound and today.sound_id == stored.sound_id,
+    )
     kept = replace(
-        metadata,
+        today,
         attributes=stored.attributes,
         tags=stored.tags,
         lists=stored.lists,
         sound_id=stored.sound_id,
     )
-    return Extractor(replace(config, attributes=attributes, sound=sound)), kept
+    return Prepared(outputs, options, extractor, kept, whole[1].optional != stored.optional)
 
 
 def run_metadata(
@@ -260,6 +300,8 @@ def make_outputs(
     errors: str | os.PathLike[str] | None = None,
 ) -> Outputs:
     """Return the output files of a run; for failures see `audiorec.store.inventory.errors_path`."""
+    if is_uri(os.fspath(out)):
+        raise InputError(f"{out}: a remote store is made from parts: audiorec shards")
     vectors = Path(out)
     if vectors.is_dir():
         raise InputError(f"{vectors}: is a folder; name a file in it, for example vecs.parquet")
@@ -285,13 +327,8 @@ def run(
     When `stop` is set, the songs in progress are finished and the run ends without a commit: its
     results stay in the run folder, and the same call resumes from there.
     """
-    options = options or RunOptions()
-    overwrite = options.policy is Policy.OVERWRITE
-    extractor, metadata = prepare(config or ExtractorConfig(), outputs, options)
-    with Journal.open(outputs, metadata, overwrite=overwrite) as journal:
-        work = _Extraction(journal, extractor, options, progress, stop or threading.Event())
-        work.report.extractor_id = extractor.extractor_id
-        return work.go(sources)
+    ready = prepare(config or ExtractorConfig(), outputs, options or RunOptions())
+    return ready.run(sources, progress=progress, stop=stop)
 
 
 def preview(
@@ -307,7 +344,7 @@ def preview(
         outputs.vectors.exists() or outputs.run_dir.exists()
     ):
         return _plan(None, sources, options)
-    _extractor, metadata = prepare(config or ExtractorConfig(), outputs, options)
+    metadata = prepare(config or ExtractorConfig(), outputs, options).metadata
     with Journal.open_read_only(outputs, metadata) as journal:
         return _plan(journal, sources, options)
 

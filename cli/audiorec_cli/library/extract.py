@@ -4,7 +4,6 @@ import os
 import shlex
 import sys
 import threading
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -39,10 +38,9 @@ if TYPE_CHECKING:
     from audiorec.extraction.catalogue import Naming, Source
     from audiorec.extraction.pipeline import ExtractorConfig
     from audiorec.extraction.plan import Plan
-    from audiorec.extraction.run import Policy, RunOptions
+    from audiorec.extraction.run import Policy, Prepared, RunOptions
     from audiorec.runs.report import RunReport
     from audiorec.store.journal import Outputs
-    from audiorec.store.schema import StoreMetadata
 
 TABLES = (".csv", ".parquet")
 UNSEEN_SHOWN = 10  # unreadable places listed one by one
@@ -116,7 +114,6 @@ def extract(
     """
     from audiorec.extraction.catalogue import parse_naming
     from audiorec.extraction.run import make_outputs, preview
-    from audiorec.files.storage import is_uri
 
     if watch:
         check_watch(work, paths, dry_run=dry_run)
@@ -127,8 +124,6 @@ def extract(
         retry_failed=retry_failed, prune=prune, roots=roots, **_policy(work, upgrade=upgrade)
     )
     config = work.config()
-    if is_uri(out):
-        raise InputError(f"{out}: a remote store is made from parts: audiorec shards")
     outputs = make_outputs(out, scores=scores, features=features)
 
     def look() -> "tuple[list[Source], Naming]":
@@ -185,54 +180,41 @@ def _one_run(
     """Run, print the result, and return the exit code."""
     from audiorec.extraction.run import prepare
 
-    _extractor, kept = prepare(config, outputs, options)
-    report, code = _run(sources, outputs, config, options, kept, work, stop)
+    ready = prepare(config, outputs, options)
+    report, code = _run(sources, ready, work, stop)
     if report.stopped is None:
         _keep_aliases(naming, outputs)
     if work.json:
         print_json({"schema": "audiorec/extraction/1", **report.to_dict()})
     print_summary(report, outputs)
     if report.stopped is None:
-        _say_lacking(outputs, config, options, kept)
+        _say_lacking(ready)
     return code
 
 
 def _run(
-    sources: "Sequence[Source]",
-    outputs: "Outputs",
-    config: "ExtractorConfig",
-    options: "RunOptions",
-    metadata: "StoreMetadata",
-    work: Extraction,
-    stop: threading.Event,
+    sources: "Sequence[Source]", ready: "Prepared", work: Extraction, stop: threading.Event
 ) -> "tuple[RunReport, Exit]":
     """Run with a progress display and observers (log, record, metrics)."""
-    from audiorec.extraction.run import run
-
-    out = str(outputs.vectors)
+    out = str(ready.outputs.vectors)
     with work.observers(out, record=f"{out}.run.json") as told:
         told.start(songs=len(sources))
         with progress_display(quiet=work.quiet) as shown:
             progress = told.songs(shown)
-            report = run(
-                sources, outputs, config=config, options=options, progress=progress, stop=stop
-            )
+            report = ready.run(sources, progress=progress, stop=stop)
         code = work.forgive(exit_code_of(report))
-        told.end(report, metadata, exit_code=code)
+        told.end(report, ready.metadata, exit_code=code)
     return report, code
 
 
-def _say_lacking(
-    outputs: "Outputs", config: "ExtractorConfig", options: "RunOptions", kept: "StoreMetadata"
-) -> None:
+def _say_lacking(ready: "Prepared") -> None:
     """Say that an upgrade would add columns, and which files lack songs of the store."""
-    from audiorec.extraction.run import Policy, prepare
     from audiorec.runs.record import command_line
     from audiorec.store.inventory import default_path, songs_lacking
     from audiorec.store.schema import Kind
 
-    _, upgraded = prepare(config, outputs, replace(options, policy=Policy.UPGRADE))
-    if upgraded.optional != kept.optional:
+    outputs = ready.outputs
+    if ready.lacks:
         again = shlex.join([*command_line(), "--upgrade"])
         lacking = "sound, tempo, key, genre tag or year"
         say(f"note: {outputs.vectors} lacks {lacking} of today; to add them: {again}")

@@ -22,6 +22,7 @@ from audiorec_cli.shared.options import (
     IdFromOption,
     IncludeOption,
     RetryFailedOption,
+    out_file,
 )
 from audiorec_cli.shared.progress import graceful_stop, progress_display
 from audiorec_cli.shared.watching import (
@@ -53,7 +54,7 @@ def extract(
         argument(metavar="PATH", help="Folders, audio files or globs."),
     ] = None,
     out: Annotated[
-        str, writes("--out", "-o", metavar="STORE", help="The store to create or extend.")
+        str, out_file(metavar="STORE", help="The store to create or extend.")
     ] = "vecs.parquet",
     scores: Annotated[
         Path | None, writes(help="Also write the score series (T x 14) to this file.")

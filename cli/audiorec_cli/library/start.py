@@ -20,12 +20,12 @@ import click
 
 from audiorec.distribution import install_command
 from audiorec.errors import AudiorecError, BusyStoreError, InputError, MissingFileError
-from audiorec.options import argument, chooses, connects, writes
+from audiorec.options import argument, chooses, connects
 from audiorec_cli.library.extract import no_songs, print_plan, say_unseen
 from audiorec_cli.listen.browse import player_of, show
 from audiorec_cli.shared.console import Exit, counted, file_size, say
 from audiorec_cli.shared.extraction import Extraction
-from audiorec_cli.shared.options import JobsOption
+from audiorec_cli.shared.options import JobsOption, out_file
 from audiorec_cli.shared.progress import graceful_stop, progress_display, stopped
 from audiorec_cli.shared.watching import NEVER_TOO_MANY
 
@@ -48,11 +48,8 @@ def start(
     folder: Annotated[Path, argument(metavar="FOLDER", help="Your music.")],
     out: Annotated[
         Path | None,
-        writes(
-            "--out",
-            "-o",
-            metavar="STORE",
-            help="The store [default: one for each folder, in your data folder].",
+        out_file(
+            metavar="STORE", help="The store [default: one for each folder, in your data folder]."
         ),
     ] = None,
     jobs: JobsOption = 0,

@@ -20,7 +20,7 @@ from audiorec_cli.shared.console import (
     say,
 )
 from audiorec_cli.shared.inputs import StoreArgument, open_vectors, vectors_path
-from audiorec_cli.shared.options import ADVANCED, JsonOption
+from audiorec_cli.shared.options import ADVANCED, JsonOption, out_file
 from audiorec_cli.shared.pages import command, group
 from audiorec_cli.shared.places import parts_here
 
@@ -89,8 +89,7 @@ def merge(
         argument(metavar="PART", help="Stores and files beside them, or a folder or URI of parts."),
     ],
     output: Annotated[
-        Path | None,
-        writes("--out", "-o", metavar="STORE", help="Store to write; for one file, itself."),
+        Path | None, out_file(metavar="STORE", help="Store to write; for one file, itself.")
     ] = None,
     on_duplicate: Annotated[
         Literal["error", "same", "newest", "first"],
@@ -138,10 +137,7 @@ def merge(
 
 @command(app)
 def export(
-    output: Annotated[
-        Path,
-        writes("--out", "-o", metavar="FILE", help="The file to write; - for SQL: stdout."),
-    ],
+    output: Annotated[Path, out_file(metavar="FILE", help="The file to write; - for SQL: stdout.")],
     store: StoreArgument = None,
     form: Annotated[
         Format | None, chooses("--format", help="By default the extension of --out.")
@@ -234,9 +230,7 @@ def aliases(
             metavar="CSV", help="A table with song_id; its other columns except path are aliases."
         ),
     ] = None,
-    output: Annotated[
-        Path | None, writes("--out", "-o", help="Write the table to this Parquet file.")
-    ] = None,
+    output: Annotated[Path | None, out_file(help="Write the table to this Parquet file.")] = None,
     json: JsonOption = False,
 ) -> None:
     """List the other names of songs: MusicBrainz id, ISRC, path, file name, your own.

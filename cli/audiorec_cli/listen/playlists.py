@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from audiorec.errors import InputError
-from audiorec.options import chooses, deletes, writes
+from audiorec.options import chooses, deletes
 from audiorec.search.questions import (
     AlsoOption,
     Choice,
@@ -18,7 +18,7 @@ from audiorec.search.questions import (
 from audiorec_cli.shared.console import counted, duration, print_json, print_table, say
 from audiorec_cli.shared.inputs import VectorsOption, open_vectors, say_non_music
 from audiorec_cli.shared.jobs import JobSummary, recorded
-from audiorec_cli.shared.options import ADVANCED, JsonOption
+from audiorec_cli.shared.options import ADVANCED, JsonOption, out_file
 from audiorec_cli.shared.song_lists import hint_once
 
 if TYPE_CHECKING:
@@ -33,13 +33,7 @@ def playlists(
     vectors: VectorsOption = None,
     output: Annotated[
         Path | None,
-        writes(
-            "--out",
-            "-o",
-            remote="goes on",
-            metavar="FOLDER",
-            help="Write each list there as .m3u8.",
-        ),
+        out_file(remote="goes on", metavar="FOLDER", help="Write each list there as .m3u8."),
     ] = None,
     size: Annotated[
         int, chooses("--size", min=2, help="Songs per list; from a third to twice as many.")

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import click
 
-from audiorec.options import argument, chooses, connects, writes
+from audiorec.options import argument, chooses, connects
 from audiorec_cli.shared.console import Exit, counted, print_json, print_table, say
 from audiorec_cli.shared.inputs import VectorsOption, open_vectors
 from audiorec_cli.shared.jobs import JobSummary, MetricsOption, job
-from audiorec_cli.shared.options import JsonOption, QuietOption
+from audiorec_cli.shared.options import JsonOption, QuietOption, out_file
 
 if TYPE_CHECKING:
     from audiorec.players.job import ServerReport
@@ -26,8 +26,7 @@ def sync(
     ],
     vectors: VectorsOption = None,
     out: Annotated[
-        Path,
-        writes("--out", "-o", metavar="LOG", remote="refused", help="The log to continue."),
+        Path, out_file(metavar="LOG", remote="refused", help="The log to continue.")
     ] = Path("plays.parquet"),
     config: Annotated[
         Path | None,

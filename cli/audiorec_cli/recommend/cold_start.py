@@ -5,13 +5,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from audiorec.options import argument, chooses, reads, writes
+from audiorec.options import argument, chooses, reads
 from audiorec_cli.shared.console import print_document, print_table, say
 from audiorec_cli.shared.engines import Engines
 from audiorec_cli.shared.inputs import InputKind, check, usual_vectors
 from audiorec_cli.shared.jobs import JobSummary, recorded
 from audiorec_cli.shared.listening import ReadingOption, reading_of
-from audiorec_cli.shared.options import ADVANCED, JsonOption, QuietOption
+from audiorec_cli.shared.options import (
+    ADVANCED,
+    JsonOption,
+    QuietOption,
+    log_file,
+    out_file,
+    store_file,
+)
 from audiorec_cli.shared.progress import graceful_stop, progress_lines, stopped
 from audiorec_cli.shared.settings import SettingsOption, values_for
 
@@ -45,21 +52,10 @@ class ColdStartOptions:
     ] = None
     vectors: Annotated[
         Path | None,
-        reads(
-            "--vectors",
-            "-v",
-            metavar="STORE",
-            help="Store of known songs [default: $AUDIOREC_VECTORS, else vecs.parquet].",
-        ),
+        store_file(help="Store of known songs [default: $AUDIOREC_VECTORS, else vecs.parquet]."),
     ] = None
     interactions: Annotated[
-        Path | None,
-        reads(
-            "--interactions",
-            "-i",
-            log=True,
-            help="Listening log, for tastes and to exclude heard songs.",
-        ),
+        Path | None, log_file(help="Listening log, for tastes and to exclude heard songs.")
     ] = None
     settings: SettingsOption = None
     quiet: QuietOption = False
@@ -135,8 +131,7 @@ def cold_start(
         chooses("--k", "-k", min=1, help="Length of a list [default: 1000 users, 50 songs]."),
     ] = None,
     output: Annotated[
-        Path | None,
-        writes("--out", "-o", help="The file [default: audience.parquet, or lists.parquet]."),
+        Path | None, out_file(help="The file [default: audience.parquet, or lists.parquet].")
     ] = None,
     *,
     asked: ColdStartOptions,

@@ -26,6 +26,9 @@ from audiorec_cli.shared.options import (
     OutFileOption,
     OutFolderOption,
     QuietOption,
+    log_file,
+    out_file,
+    store_file,
 )
 from audiorec_cli.shared.pages import command, group
 from audiorec_cli.shared.progress import due_lines, progress_lines
@@ -53,19 +56,10 @@ def graph(
         reads(metavar="FILE", help="Song metadata: artist, album, genre, language, released."),
     ] = None,
     vectors: Annotated[
-        Path | None,
-        reads(
-            "--vectors", "-v", metavar="STORE", help="Sound, tags and head classes of the songs."
-        ),
+        Path | None, store_file(help="Sound, tags and head classes of the songs.")
     ] = None,
     interactions: Annotated[
-        Path | None,
-        reads(
-            "--interactions",
-            "-i",
-            log=True,
-            help="A log; columns that only name its lists are refused.",
-        ),
+        Path | None, log_file(help="A log; columns that only name its lists are refused.")
     ] = None,
     facts: Annotated[
         list[str] | None,
@@ -266,17 +260,12 @@ def import_(
     files: Annotated[
         list[Path], argument(metavar="FILE", help="A zip, files, a folder, or a database.")
     ],
-    out: Annotated[
-        Path, writes("--out", "-o", metavar="LOG", help="The log to write, .parquet.")
-    ] = Path("plays.parquet"),
+    out: Annotated[Path, out_file(metavar="LOG", help="The log to write, .parquet.")] = Path(
+        "plays.parquet"
+    ),
     vectors: Annotated[
         Path | None,
-        reads(
-            "--vectors",
-            "-v",
-            metavar="STORE",
-            help="Match songs with this store [default: as in similar, if it exists].",
-        ),
+        store_file(help="Match songs with this store [default: as in similar, if it exists]."),
     ] = None,
     keep: Annotated[
         Literal["known", "all", "any"],
@@ -405,10 +394,7 @@ def check(
             metavar="FILE", help="A log in Parquet, .csv or .csv.gz, or see --kind.", log=True
         ),
     ],
-    vectors: Annotated[
-        Path | None,
-        reads("--vectors", "-v", metavar="STORE", help="A store to match song ids against."),
-    ] = None,
+    vectors: Annotated[Path | None, store_file(help="A store to match song ids against.")] = None,
     kind: Annotated[
         KindName | None, chooses(help="Kind of table [default: from its columns].")
     ] = None,

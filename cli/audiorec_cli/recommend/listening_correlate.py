@@ -9,7 +9,7 @@ from audiorec_cli.shared.console import FIGURE_DIGITS, print_json, print_table, 
 from audiorec_cli.shared.inputs import InputKind, open_vectors
 from audiorec_cli.shared.inputs import check as check_file
 from audiorec_cli.shared.listening import ReadingOption, reading_of, sound_files
-from audiorec_cli.shared.options import JsonOption, LogOption, QuietOption
+from audiorec_cli.shared.options import JsonOption, LogOption, QuietOption, out_file
 from audiorec_cli.shared.progress import progress_lines
 from audiorec_cli.shared.settings import SettingsOption, made
 
@@ -39,7 +39,7 @@ def correlate(
     settings: SettingsOption = None,
     reading: ReadingOption = None,
     output: Annotated[
-        Path | None, writes("--out", "-o", help="Write a Parquet file with one row per user.")
+        Path | None, out_file(help="Write a Parquet file with one row per user.")
     ] = None,
     plot: Annotated[Path | None, writes(help="Plot to a .png, .svg or .pdf (extra plot).")] = None,
     quiet: QuietOption = False,

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from audiorec.errors import MissingFileError, StoreError
-from audiorec.options import argument, reads
+from audiorec.options import argument
 from audiorec_cli.shared.console import say
+from audiorec_cli.shared.options import store_file
 
 if TYPE_CHECKING:
     from audiorec.library.library import Library
@@ -107,9 +108,7 @@ ENVIRONMENT = "AUDIOREC_VECTORS"
 DEFAULT = "vecs.parquet"
 _WHICH = f"The store; by default ${ENVIRONMENT}, else {DEFAULT} in this folder."
 
-VectorsOption = Annotated[
-    Path | None, reads("--vectors", "-v", metavar="STORE", variable=ENVIRONMENT, help=_WHICH)
-]
+VectorsOption = Annotated[Path | None, store_file(variable=ENVIRONMENT, help=_WHICH)]
 StoreArgument = Annotated[Path | None, argument(metavar="STORE", variable=ENVIRONMENT, help=_WHICH)]
 
 

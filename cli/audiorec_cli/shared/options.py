@@ -4,6 +4,7 @@ Related options are grouped in a class with the functions that use them: `ListFo
 `Extraction` in `extraction`. Those of questions are declared by the library.
 """
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -32,14 +33,17 @@ AllowFailuresOption = Annotated[
     bool, chooses("--allow-failures", panel=ADVANCED, help="Exit 0 even if some songs failed.")
 ]
 
-OutFileOption = Annotated[Path, writes("--out", "-o", help="The file to write.")]
-OutFolderOption = Annotated[
-    Path, writes("--out", "-o", metavar="FOLDER", help="The folder to write.")
-]
+# Files that every command names alike; what they are for, each command says itself.
+store_file = partial(reads, "--vectors", "-v", metavar="STORE")
+log_file = partial(reads, "--interactions", "-i", log=True)
+out_file = partial(writes, "--out", "-o")
+
+OutFileOption = Annotated[Path, out_file(help="The file to write.")]
+OutFolderOption = Annotated[Path, out_file(metavar="FOLDER", help="The folder to write.")]
 
 # Listening.
 LogArgument = Annotated[Path, argument(log=True, help="Parquet, .csv or .csv.gz.")]
-LogOption = Annotated[Path, reads("--interactions", "-i", log=True, help="The listening log.")]
+LogOption = Annotated[Path, log_file(help="The listening log.")]
 
 # Songs in folders.
 IdFromOption = Annotated[

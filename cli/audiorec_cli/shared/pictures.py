@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from audiorec.errors import InputError
-from audiorec.options import chooses, writes
+from audiorec.options import chooses
 from audiorec_cli.shared.console import say
-from audiorec_cli.shared.options import ADVANCED
+from audiorec_cli.shared.options import ADVANCED, out_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,9 +24,7 @@ SIZE = re.compile(
 class PictureOptions:
     """File, size and resolution of a picture."""
 
-    out: Annotated[
-        Path, writes("--out", "-o", metavar="FILE", help="The picture: .png, .svg or .html.")
-    ]
+    out: Annotated[Path, out_file(metavar="FILE", help="The picture: .png, .svg or .html.")]
     size: Annotated[
         str | None,
         chooses(

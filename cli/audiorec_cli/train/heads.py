@@ -11,7 +11,7 @@ from audiorec.options import argument, chooses, reads, writes
 from audiorec_cli.shared.console import out_lines, print_json, say
 from audiorec_cli.shared.heads import HEAD_FILE, BackboneOption, head_file
 from audiorec_cli.shared.jobs import JobSummary, recorded
-from audiorec_cli.shared.options import JobsOption, JsonOption, QuietOption
+from audiorec_cli.shared.options import JobsOption, JsonOption, QuietOption, out_file
 from audiorec_cli.shared.progress import progress_display
 from audiorec_cli.shared.settings import SettingsOption, made
 
@@ -46,9 +46,7 @@ def heads(
     task: Annotated[str | None, chooses(help="The head's name, for example mood.")] = None,
     output: Annotated[
         Path | None,
-        writes(
-            "--out",
-            "-o",
+        out_file(
             metavar="FOLDER",
             help="The folder to write; with --evaluate, only the features, by default beside "
             "the labels.",

@@ -5,10 +5,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import click
 
-from audiorec.options import argument, reads, writes
+from audiorec.options import argument, reads
 from audiorec_cli.library.extract import no_songs, say_unseen
 from audiorec_cli.shared.console import Exit, counted, file_size, print_json, say
-from audiorec_cli.shared.options import ExcludePathsOption, IdFromOption, IncludeOption, JsonOption
+from audiorec_cli.shared.options import (
+    ExcludePathsOption,
+    IdFromOption,
+    IncludeOption,
+    JsonOption,
+    out_file,
+)
 
 if TYPE_CHECKING:
     from audiorec.extraction.catalogue import Source
@@ -20,8 +26,7 @@ def manifest(
         argument(metavar="PLACE", help="Folders, files, globs, or URIs of folders."),
     ],
     out: Annotated[
-        str,
-        writes("--out", "-o", metavar="FILE", help="The manifest to write: a path or a URI."),
+        str, out_file(metavar="FILE", help="The manifest to write: a path or a URI.")
     ] = "manifest.parquet",
     new_to: Annotated[
         Path | None,

@@ -16,7 +16,7 @@ from audiorec_cli.shared.engines import LOCAL, RunnerOption
 from audiorec_cli.shared.extraction import SETTINGS as SETTINGS
 from audiorec_cli.shared.extraction import Extraction
 from audiorec_cli.shared.jobs import Observers, exit_code_of, print_counts
-from audiorec_cli.shared.options import ADVANCED
+from audiorec_cli.shared.options import ADVANCED, out_file
 from audiorec_cli.shared.progress import due_lines, graceful_stop, progress_display
 
 if TYPE_CHECKING:
@@ -29,9 +29,7 @@ if TYPE_CHECKING:
 class ShardOptions:
     """Options about the files of a part."""
 
-    out: Annotated[
-        str, writes("--out", "-o", metavar="FOLDER", help="Folder of parts: a path or a URI.")
-    ]
+    out: Annotated[str, out_file(metavar="FOLDER", help="Folder of parts: a path or a URI.")]
     scores: Annotated[
         bool, writes("--scores", help="Also write the score series beside the vectors.")
     ] = False

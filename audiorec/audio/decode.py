@@ -35,10 +35,9 @@ import math
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator
 from functools import partial
-from typing import BinaryIO, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol, TypeVar
 
 import numpy as np
-import soxr
 
 from audiorec.audio.readers import MAX_CHANNELS, DecoderError, RawBlock
 from audiorec.audio.sniff import (
@@ -53,6 +52,9 @@ from audiorec.audio.sniff import (
 from audiorec.errors import Failure, InputError, SongError
 from audiorec.spec import DecodeSpec, FeatureSpec
 from audiorec.types import AudioInfo, Envelope, FloatArray, Status
+
+if TYPE_CHECKING:  # loaded by what decodes, not by what starts it
+    import soxr
 
 SILENCE = 1e-4  # half the range of a signal at -80 dBFS
 
@@ -73,6 +75,12 @@ class NotFiniteError(Exception):
     def __init__(self, at_s: float) -> None:
         super().__init__(at_s)
         self.at_s = at_s
+
+
+def _resampler(rate: int, target: int) -> "soxr.ResampleStream":
+    import soxr
+
+    return soxr.ResampleStream(rate, target, 1, dtype="float32", quality="HQ")
 
 
 class Mono:
@@ -104,11 +112,7 @@ class Mono:
         if rate != self._rate:
             yield from self.flush()
             self._rate, target = rate, self._spec.sample_rate  # chained streams may differ
-            self._resampler = (
-                None
-                if rate == target
-                else soxr.ResampleStream(rate, target, 1, dtype="float32", quality="HQ")
-            )
+            self._resampler = None if rate == target else _resampler(rate, target)
         yield from self._emit(mixed, last=False)
 
     def flush(self) -> Iterator[FloatArray]:

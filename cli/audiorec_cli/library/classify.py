@@ -33,12 +33,12 @@ from audiorec.errors import (
 )
 from audiorec.files.visible import visible
 from audiorec.options import argument, chooses
-from audiorec_cli.library.extract import no_songs
 from audiorec_cli.shared.console import (
     Exit,
     duration,
     flush,
     out_lines,
+    no_songs,
     print_json,
     print_table,
     say,

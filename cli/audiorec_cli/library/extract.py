@@ -12,7 +12,16 @@ import click
 
 from audiorec.errors import InputError
 from audiorec.options import argument, chooses, deletes, reads, unguards, writes
-from audiorec_cli.shared.console import Exit, counted, duration, file_size, out, print_json, say
+from audiorec_cli.shared.console import (
+    Exit,
+    counted,
+    duration,
+    file_size,
+    no_songs,
+    out,
+    print_json,
+    say,
+)
 from audiorec_cli.shared.extraction import SETTINGS as SETTINGS
 from audiorec_cli.shared.extraction import Extraction
 from audiorec_cli.shared.jobs import exit_code_of, print_summary
@@ -224,12 +233,6 @@ def _say_lacking(ready: "Prepared") -> None:
             path = default_path(outputs.vectors, kind)
             again = shlex.join([*command_line(), f"--{kind}", str(path)])
             say(f"note: {path} lacks {count} of the songs; to add them: {again}")
-
-
-def no_songs() -> click.exceptions.Exit:
-    """Say that no songs were found; return the exception to raise."""
-    say("error: no songs found: no file there looks like audio")
-    return click.exceptions.Exit(Exit.NOTHING_USABLE)
 
 
 def _sources(

@@ -21,9 +21,9 @@ import click
 from audiorec.distribution import install_command
 from audiorec.errors import AudiorecError, BusyStoreError, InputError, MissingFileError
 from audiorec.options import argument, chooses, connects
-from audiorec_cli.library.extract import no_songs, print_plan, say_unseen
+from audiorec_cli.library.extract import print_plan, say_unseen
 from audiorec_cli.listen.browse import player_of, show
-from audiorec_cli.shared.console import Exit, counted, file_size, say
+from audiorec_cli.shared.console import Exit, counted, file_size, no_songs, say
 from audiorec_cli.shared.extraction import Extraction
 from audiorec_cli.shared.options import JobsOption, out_file
 from audiorec_cli.shared.progress import graceful_stop, progress_display, stopped

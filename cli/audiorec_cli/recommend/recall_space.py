@@ -7,11 +7,11 @@ import click
 
 from audiorec.errors import InputError, SpecMismatchError
 from audiorec.options import argument, chooses, reads, writes
-from audiorec_cli.library.extract import no_songs
 from audiorec_cli.recommend.recall_portrait import show_portraits
 from audiorec_cli.shared.console import Exit, print_document, print_json, print_table, say
 from audiorec_cli.shared.inputs import InputKind, check, open_vectors
 from audiorec_cli.shared.jobs import JobSummary, recorded
+from audiorec_cli.shared.known import no_songs
 from audiorec_cli.shared.listening import ModelArgument, QueryOptions, SoundOption, sound_files
 from audiorec_cli.shared.options import (
     KNOWN,

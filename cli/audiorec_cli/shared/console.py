@@ -30,6 +30,8 @@ from errno import EACCES, ENOTDIR, EPERM, EROFS
 from itertools import chain
 from typing import IO, TYPE_CHECKING, Any, TextIO
 
+import click
+
 from audiorec.errors import (
     AudiorecError,
     DamagedFileError,
@@ -104,6 +106,12 @@ def system_errors(output: str = "the output") -> Iterator[None]:
 def say(remark: str) -> None:
     """Print one line on stderr."""
     print(visible(remark), file=sys.stderr)
+
+
+def no_songs() -> click.exceptions.Exit:
+    """Say that no songs were found; return the exception to raise."""
+    say("error: no songs found: no file there looks like audio")
+    return click.exceptions.Exit(Exit.NOTHING_USABLE)
 
 
 def out(*cells: object) -> None:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import click
 
 from audiorec.options import argument, reads
-from audiorec_cli.library.extract import no_songs, say_unseen
-from audiorec_cli.shared.console import Exit, counted, file_size, print_json, say
+from audiorec_cli.library.extract import say_unseen
+from audiorec_cli.shared.console import Exit, counted, file_size, no_songs, print_json, say
 from audiorec_cli.shared.options import (
     ExcludePathsOption,
     IdFromOption,

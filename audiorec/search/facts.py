@@ -11,7 +11,7 @@ facts are right: docs/decisions/0059.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -25,9 +25,7 @@ from audiorec.tagger.weights import MSD
 from audiorec.types import (
     SCALES,
     TONICS,
-    BoolArray,
     FloatArray,
-    Int32Array,
     Int64Array,
     Numbers,
 )
@@ -41,7 +39,6 @@ INSTRUMENTAL, VOICED, ALONE = 0.75, 0.7, 0.6
 # Mean of the backbone's tag "female vocalists" in songs with voice and instruments.
 WOMAN, MAN = 0.12, 0.05
 EMBEDDING, TAGS = "embedding", "heard_tags"
-BLOCK = 8_192  # songs whose embeddings are in memory at once
 WOMAN_TAG = MSD.tags.index("female vocalists")
 
 
@@ -81,40 +78,23 @@ class SureFacts:
     loudness_lufs: float | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _HeardSongs:
+class _Heard(NamedTuple):
     """What the networks heard of n whole songs.
 
-    `women` (n,) is the mean of the tag of women's voices, NaN for a song without; `genres` (n,) and
-    `styles` (n, S) are those that are clear: a class number, -1 for none, and whether it has each.
+    `women` (n,) is the mean of the tag of women's voices, NaN for a song without.
     """
 
     women: FloatArray
-    genres: Int32Array
-    styles: BoolArray
-
-    @classmethod
-    def of(cls, n: int, tags: Numbers | None, labels: FoundLabels | None) -> "_HeardSongs":
-        """Keep what facts need of lists and labels; either may be missing."""
-        women = np.full(n, np.nan, np.float32)
-        if tags is not None and tags.shape[1] == len(MSD.tags):
-            women = tags[:, WOMAN_TAG].astype(np.float32)
-        if labels is None:
-            return cls(women, np.full(n, -1, np.int32), np.zeros((n, 0), np.bool_))
-        best = labels.genre.argmax(axis=1)
-        genres = np.where(labels.genre_clear, best, -1).astype(np.int32)
-        return cls(women, genres, labels.style_clear)
+    labels: FoundLabels | None
 
     def labels_of(self, place: int) -> dict[str, Any]:
         """Return the clear genre and styles of one song."""
-        genre, styles = int(self.genres[place]), np.flatnonzero(self.styles[place])
-        if genre < 0 and not len(styles):
+        if self.labels is None:
             return {}
-        names = SongLabels.shipped()
-        return {
-            "genre": names.genres[genre] if genre >= 0 else "",
-            "styles": tuple(names.styles[style] for style in styles),
-        }
+        names, found = SongLabels.shipped(), self.labels
+        genre = names.genres[found.genre[place].argmax()] if found.genre_clear[place] else ""
+        styles = tuple(names.styles[n] for n in np.flatnonzero(found.style_clear[place]))
+        return {"genre": genre, "styles": styles} if genre or styles else {}
 
 
 class FactReader:
@@ -151,33 +131,25 @@ class FactReader:
         if has_labels(self._store) and {EMBEDDING, TAGS} <= lists.keys():
             segments = np.asarray([song.get("segments") or 0 for song in songs], np.int64)
             labels = SongLabels.shipped().of(lists[EMBEDDING], lists[TAGS]).heard_long(segments)
-        heard = _HeardSongs.of(len(songs), lists.get(TAGS), labels)
-        return self._facts(songs, vectors, heard, np.arange(len(songs)))
+        women = np.full(len(songs), np.nan, np.float32)
+        if TAGS in lists:
+            women = _women(lists[TAGS])
+        return self._facts(songs, vectors, _Heard(women, labels), np.arange(len(songs)))
 
     @cached_property
-    def _heard(self) -> _HeardSongs:
+    def _heard(self) -> _Heard:
         """What was heard of all songs of the store, read in blocks."""
-        n = len(self._store)
-        blocks = [self._heard_block(np.arange(at, min(at + BLOCK, n))) for at in range(0, n, BLOCK)]
-        return _HeardSongs(
-            np.concatenate([block.women for block in blocks]),
-            np.concatenate([block.genres for block in blocks]),
-            np.concatenate([block.styles for block in blocks]),
-        )
-
-    def _heard_block(self, rows: Int64Array) -> _HeardSongs:
-        tags, width = None, self._store.metadata.lists.get(TAGS, 0)
-        if width:
-            there, found = self._store.list_rows(TAGS, rows)
-            tags = np.full((len(rows), width), np.nan, np.float32)
-            tags[there] = found
-        return _HeardSongs.of(len(rows), tags, stored_labels(self._store, rows))
+        women = np.full(len(self._store), np.nan, np.float32)
+        if TAGS in self._store.metadata.lists:
+            for there, tags in self._store.list_blocks(TAGS):
+                women[there] = _women(tags)
+        return _Heard(women, stored_labels(self._store))
 
     def _facts(
         self,
         songs: Sequence[Mapping[str, Any]],
         vectors: FloatArray,
-        heard: _HeardSongs,
+        heard: _Heard,
         places: Int64Array,
     ) -> list[SureFacts]:
         means = self._store.metadata.mean_columns(HEAD)
@@ -219,6 +191,13 @@ def _labels(song: Mapping[str, Any], heard: dict[str, Any]) -> dict[str, Any]:
     own = [*(genre for genre in tag.genres if genre in clear), *tag.genres]
     genre, styles = heard.get("genre", ""), heard.get("styles", ())
     return {"genre": own[0] if own else genre, "styles": tag.styles or styles}
+
+
+def _women(tags: Numbers) -> FloatArray:
+    """Return the tag of women's voices of the tags (n, 50); NaN of those of another network."""
+    if tags.shape[1] != len(MSD.tags):
+        return np.full(len(tags), np.nan, np.float32)
+    return tags[:, WOMAN_TAG].astype(np.float32)
 
 
 def _of_tags(song: Mapping[str, Any]) -> SureFacts:

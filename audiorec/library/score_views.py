@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiorec.extraction.reader import song_of, tags_of
-from audiorec.files.visible import clock, html_table, text_table
+from audiorec.files.visible import ShownAsTable, TableView, clock
 from audiorec.types import FloatArray, ScoreSeries
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ LEVELS = "▁▂▃▄▅▆▇█"
 COLUMNS = ("class", "mean", "over time")
 
 
-class SongScores(ScoreSeries):
+class SongScores(ShownAsTable, ScoreSeries):
     """Scores of a song over time that can be printed and drawn.
 
     Examples
@@ -75,16 +75,10 @@ class SongScores(ScoreSeries):
         require_plots()
         return song_figure(self, title=title)
 
-    def __repr__(self) -> str:
-        rows, more = _rows(self)
-        lines = [_title(self), *([text_table(COLUMNS, rows)] if rows else [])]
-        return "\n".join([*lines, *([f"… {more} more classes"] if more else [])])
-
-    def _repr_html_(self) -> str:
-        """Return the same as an HTML table; class names are escaped."""
-        rows, more = _rows(self)
-        title = _title(self) + (f", {more} of them not shown" if more else "")
-        return html_table(COLUMNS, rows, caption=title)
+    def _view(self) -> TableView:
+        rows = _rows(self)
+        count = len(self.classes) if rows else 0
+        return TableView(_title(self), COLUMNS, rows, count)
 
 
 def scores(path: "PathLike") -> SongScores:
@@ -166,8 +160,8 @@ def _title(series: ScoreSeries) -> str:
     return f"{title}, {len(series.classes)} classes"
 
 
-def _rows(series: ScoreSeries) -> tuple[list[tuple[object, ...]], int]:
-    """Return a row for each class shown, and the number of classes left out."""
+def _rows(series: ScoreSeries) -> list[tuple[object, ...]]:
+    """Return a row for each class shown: the likeliest of each head."""
     rows: list[tuple[object, ...]] = []
     for columns in _heads(series.classes) if len(series) else ():
         means = series.scores[:, columns].mean(axis=0, dtype=np.float64)
@@ -175,7 +169,7 @@ def _rows(series: ScoreSeries) -> tuple[list[tuple[object, ...]], int]:
             column = columns[place]
             values = series.scores[:, column]
             rows.append((series.classes[column], float(means[place]), bar_chart(values)))
-    return rows, len(series.classes) - len(rows) if rows else 0
+    return rows
 
 
 def _heads(classes: tuple[str, ...]) -> Iterator[list[int]]:

@@ -47,7 +47,7 @@ def test_a_taggram_shows_its_likeliest_tags():
     lines = repr(SongScores(scores, np.float32([0, 3]), names)).splitlines()
     assert len(lines) == 2 + MOST_CLASSES + 1
     assert lines[2].startswith("tag 0 ")
-    assert lines[-1] == "… 36 more classes"
+    assert lines[-1] == "… 36 more"
 
 
 def test_no_segments_is_no_error():

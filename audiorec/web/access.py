@@ -13,13 +13,14 @@ import base64
 import hashlib
 import hmac
 import ipaddress
+import json
 import re
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 from urllib.parse import parse_qs
 
-from audiorec.web.limits import Guesses, address_of
+from audiorec.web.limits import Guesses, RefusedRequest, address_of
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -54,6 +55,11 @@ HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "permissions-policy": "camera=(), microphone=(), geolocation=()",
     "cache-control": "no-store",
+}
+
+API_HEADERS = {
+    name: HEADERS[name]
+    for name in ("cache-control", "x-content-type-options", "cross-origin-resource-policy")
 }
 
 
@@ -109,10 +115,23 @@ def is_plain_host(name: str) -> bool:
     return True
 
 
-def bearer_token(headers: Mapping[bytes, str]) -> str:
-    """Return the token in a request's headers; empty if there is none."""
-    scheme, _, token = headers.get(b"authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else ""
+def headers_of(scope: Scope) -> dict[bytes, str]:
+    """Return the headers of a request by name."""
+    return {name: value.decode("latin-1") for name, value in scope["headers"]}
+
+
+def check_token(scope: Scope, keys: AddressKeys, guesses: Guesses) -> None:
+    """Raise `RefusedRequest` if a request lacks the token, or its client guessed too often."""
+    scheme, _, token = headers_of(scope).get(b"authorization", "").partition(" ")
+    given = token.strip() if scheme.lower() == "bearer" else ""
+    address = address_of(scope.get("client"))
+    guesses.check(address)
+    if keys.fits(given):
+        return
+    if given:
+        guesses.count(address)
+    reason = "the token is missing or wrong"
+    raise RefusedRequest(401, reason, "token", www_authenticate="Bearer")
 
 
 class Guard:
@@ -155,47 +174,33 @@ class Guard:
                 message = {**message, "headers": [*message.get("headers", ()), *fresh]}
             await send(message)
 
-        refusal = self._refusal(scope)
-        if refusal is not None:
-            status, reason = refusal
-            body = b'{"error": "%s"}' % reason.encode()
-            await send_whole(dressed, status, body, {"content-type": "application/json"})
+        try:
+            self._check(scope)
+        except RefusedRequest as refusal:
+            await send_refusal(dressed, refusal)
             return
         await self._application(scope, receive, dressed)
 
-    def _refusal(self, scope: Scope) -> tuple[int, str] | None:
-        """Return status and reason if the request is refused, otherwise None."""
-        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-        host = headers.get(b"host", "")
+    def _check(self, scope: Scope) -> None:
+        """Raise `RefusedRequest` with status and reason if a request is refused."""
+        headers = headers_of(scope)
+        host, length = headers.get(b"host", ""), headers.get(b"content-length", "0")
         if not self._is_own(host):
-            return 421, "this server does not have that name"
+            raise RefusedRequest(421, "this server does not have that name", "name")
         if scope["method"] not in METHODS:
-            return 405, "only GET, HEAD and POST are allowed"
+            raise RefusedRequest(405, "only GET, HEAD and POST are allowed", "method")
         if not self._is_of_this_page(scope["path"], host, headers):
-            return 403, "the request comes from a page of another site"
-        length = headers.get(b"content-length", "0")
-        if scope["method"] == "POST" and (
-            not length.isascii() or not length.isdigit() or int(length) > MAX_BODY
-        ):
-            return 413, "the body is too large, or its length is not stated"
-        if scope["method"] == "POST" and b"transfer-encoding" in headers:
-            return 413, "the length of the body is not stated"
-        return self._closed(scope, headers)
-
-    def _closed(self, scope: Scope, headers: dict[bytes, str]) -> tuple[int, str] | None:
-        path = scope["path"]
-        if path.startswith(KEYED):
+            raise RefusedRequest(403, "the request comes from a page of another site", "site")
+        plain = length.isascii() and length.isdigit() and b"transfer-encoding" not in headers
+        if scope["method"] == "POST" and (not plain or int(length) > MAX_BODY):
+            reason = "the body is too large, or its length is not stated"
+            raise RefusedRequest(413, reason, "size")
+        if scope["path"].startswith(KEYED):
             given = parse_qs(scope["query_string"].decode("latin-1")).get("key", [""])[0]
-            return None if self._keys.opens(path, given) else (401, "the key is missing or wrong")
-        if path.startswith(PRIVATE):
-            token, address = bearer_token(headers), address_of(scope.get("client"))
-            self._guesses.check(address)
-            if self._keys.fits(token):
-                return None
-            if token:
-                self._guesses.count(address)
-            return 401, "the token is missing or wrong"
-        return None
+            if not self._keys.opens(scope["path"], given):
+                raise RefusedRequest(401, "the key is missing or wrong", "token")
+        if scope["path"].startswith(PRIVATE):
+            check_token(scope, self._keys, self._guesses)
 
     def _is_own(self, host: str) -> bool:
         name = host_name(host)
@@ -235,3 +240,9 @@ async def send_whole(
     pairs = [(name.encode(), value.encode("latin-1")) for name, value in whole.items()]
     await send({"type": "http.response.start", "status": status, "headers": pairs})
     await send({"type": "http.response.body", "body": b"" if is_head else body})
+
+
+async def send_refusal(send: Send, refusal: RefusedRequest) -> None:
+    """Send the response of a refused request: JSON with the reason."""
+    headers = {"content-type": "application/json", **API_HEADERS, **refusal.headers}
+    await send_whole(send, refusal.status, json.dumps({"error": refusal.reason}).encode(), headers)

@@ -23,7 +23,7 @@ from typing import Any
 
 from audiorec.files.visible import visible
 from audiorec.runs.prometheus import Labels, metric_text
-from audiorec.web.access import Application, Message, Receive, Scope, Send, send_whole
+from audiorec.web.access import Application, Message, Receive, Scope, Send, send_refusal
 from audiorec.web.limits import (
     Guesses,
     RateLimiter,
@@ -133,11 +133,6 @@ WHY = {  # by status of an answer: why it is a refusal
     413: "size",
     421: "name",
     429: "guesses",
-}
-HEADERS = {
-    "cache-control": "no-store",
-    "x-content-type-options": "nosniff",
-    "cross-origin-resource-policy": "same-origin",
 }
 
 
@@ -293,9 +288,3 @@ class Gate:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         line = {"schema": LOG_SCHEMA, "time": now, "client": client, **fields}
         self._write(json.dumps(line) + "\n")
-
-
-async def send_refusal(send: Send, refusal: RefusedRequest) -> None:
-    """Send the response of a refused request: JSON with the reason."""
-    headers = {"content-type": "application/json", **HEADERS, **refusal.headers}
-    await send_whole(send, refusal.status, json.dumps({"error": refusal.reason}).encode(), headers)

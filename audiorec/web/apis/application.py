@@ -20,18 +20,20 @@ Every response names the edition that it was made from.
 """
 
 import asyncio
-import hmac
 from collections.abc import Callable, Mapping
 from urllib.parse import parse_qs
 
 from audiorec.errors import AudiorecError
 from audiorec.files.visible import visible
 from audiorec.web.access import (
+    API_HEADERS,
+    AddressKeys,
     Application,
     Receive,
     Scope,
     Send,
-    bearer_token,
+    check_token,
+    headers_of,
     host_name,
     is_plain_host,
     send_whole,
@@ -41,7 +43,7 @@ from audiorec.web.apis.messages import ApiReply, ApiRequest, Handler
 from audiorec.web.apis.routes import Route, all_routes
 from audiorec.web.apis.snapshot import Snapshot, StaleSnapshotError
 from audiorec.web.editions import Editions
-from audiorec.web.gate import HEADERS, MEDIA_TYPE, PAGE, TOLD, Gate, Told
+from audiorec.web.gate import MEDIA_TYPE, PAGE, TOLD, Gate, Told
 from audiorec.web.limits import Pool, RefusedRequest, address_of
 
 FORM = "application/x-www-form-urlencoded"
@@ -74,7 +76,7 @@ class ApiServer:
         page: Callable[[], Application] | None = None,
         routes: Mapping[str, Route] | None = None,
     ) -> None:
-        self.editions, self._token = editions, token
+        self.editions, self._token, self._keys = editions, token, AddressKeys(token)
         self.gate, self.limits = gate, gate.limits
         self.pool = Pool(gate.limits)
         self._page = page
@@ -113,7 +115,7 @@ class ApiServer:
         """Refuse requests from pages of other sites if there is no token to keep them out."""
         if self._token:
             return
-        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+        headers = headers_of(scope)
         if b"origin" in headers or not is_plain_host(host_name(headers.get(b"host", ""))):
             raise RefusedRequest(403, "the request comes from a page of another site", "site")
 
@@ -131,9 +133,9 @@ class ApiServer:
         if handler is None:
             allowed = ", ".join([*route.handlers, *["HEAD"] * ("GET" in route.handlers)])
             raise RefusedRequest(405, f"allowed: {allowed}", "method", allow=allowed)
-        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-        if route.api not in ("health", "document", "opensubsonic"):
-            self._check_bearer(scope, headers)
+        headers = headers_of(scope)
+        if self._token and route.api not in ("health", "document", "opensubsonic"):
+            check_token(scope, self._keys, self.gate.guesses)
         body = await self._body(receive, headers)
         asked = _asked(scope, headers, body, form=route.api == "opensubsonic")
         if route.api == "opensubsonic":
@@ -147,19 +149,6 @@ class ApiServer:
         if route.api == "metrics":
             return ApiReply(self.gate.counts.text(self._gauges()).encode(), media_type=MEDIA_TYPE)
         return await self._worked(handler, asked, told, address_of(scope.get("client")))
-
-    def _check_bearer(self, scope: Scope, headers: Mapping[bytes, str]) -> None:
-        if not self._token:
-            return
-        given, address = bearer_token(headers), address_of(scope.get("client"))
-        self.gate.guesses.check(address)
-        if hmac.compare_digest(given.encode(), self._token.encode()):
-            return
-        if given:
-            self.gate.guesses.count(address)
-        raise RefusedRequest(
-            401, "the token is missing or wrong", "token", www_authenticate="Bearer"
-        )
 
     def _check_subsonic(self, scope: Scope, asked: ApiRequest) -> ApiReply | None:
         if subsonic.endpoint(asked.path) in subsonic.OPEN:
@@ -235,7 +224,7 @@ def _fields(text: bytes) -> dict[str, list[str]]:
 
 
 async def _send(send: Send, scope: Scope, reply: ApiReply, edition: int) -> None:
-    headers = {"content-type": reply.media_type, **HEADERS, **reply.headers}
+    headers = {"content-type": reply.media_type, **API_HEADERS, **reply.headers}
     if edition:
         headers["audiorec-edition"] = str(edition)
     is_head = scope["method"] == "HEAD"

@@ -22,11 +22,11 @@ function Field({ field, value, set }) {
   if (field.type === "array") {
     const chosen = value || [];
     const flip = (one) => (chosen.includes(one) ? chosen.filter((other) => other !== one) : [...chosen, one]);
-    return html`<div role="group" aria-label=${label}>${label} ${items.enum.map((one) => html`<label key=${one}>
+    return html`<div role="group" aria-label=${label} title=${description}>${label} ${items.enum.map((one) => html`<label key=${one}>
       <input type="checkbox" checked=${chosen.includes(one)} onChange=${() => set(some(flip(one)))} /> ${one}</label> `)}
       <small class="quiet">${description}</small></div>`;
   }
-  return html`<label>${field.type === "boolean"
+  return html`<label class=${field.type === "string" && !field.enum ? "wide" : ""} title=${description}>${field.type === "boolean"
     ? html`<input type="checkbox" checked=${value ?? usual} onChange=${(e) => set(e.target.checked)} /> ${label}`
     : html`${label} <${Input} field=${field} value=${value ?? usual ?? ""} set=${set} />`}
     ${!description.startsWith(label) && html`<small class="quiet">${description}</small>`}</label>`;

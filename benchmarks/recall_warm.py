@@ -215,32 +215,33 @@ def figures_of(
 
 def report(name: str, found: dict[str, list[dict[str, Any]]]) -> None:
     """Print a line for each day and the totals; day 0 is the same for all."""
-    heads = ["day", "plays", *(f"{a}: {m}@{k}" for m, k in SHOWN for a in ARMS), "CPU-s"]
+    arms = tuple(found)  # the first is *anew*
+    heads = ["day", "plays", *(f"{a}: {m}@{k}" for m, k in SHOWN for a in arms), "CPU-s"]
     print("| " + " | ".join(heads) + " |", "|---" * len(heads) + "|", sep="\n")
-    days = list(zip(*(found[arm][1:] for arm in ARMS), strict=True))
-    values = {(arm, at): [] for arm in ARMS for at in SHOWN}
+    days = list(zip(*(found[arm][1:] for arm in arms), strict=True))
+    values = {(arm, at): [] for arm in arms for at in SHOWN}
     for lines in days:
         cells = []
         for at in SHOWN:
-            for arm, line in zip(ARMS, lines, strict=True):
+            for arm, line in zip(arms, lines, strict=True):
                 ranks = np.array(line["ranks"], np.float64)
                 of = rank_measures(ranks, np.arange(len(ranks)), len(ranks), [at[1]])[at]
                 values[arm, at].append(of)
                 cells.append(f"{of.mean():.4f}")
         row = [lines[0]["day"], f"{lines[0]['plays']:,}", *cells]
-        row.append(", ".join(f"{line['cpu']:.1f}" for line in lines[:-1]))
+        row.append(", ".join(f"{line['cpu']:.1f}" for line in lines))
         print("| " + " | ".join(map(str, row)) + " |")
     groups = np.unique(np.concatenate([one[0]["session"] for one in days]), return_inverse=True)[1]
-    cpu = {arm: sum(line["cpu"] for line in found[arm][1:]) for arm in ARMS}
+    cpu = {arm: sum(line["cpu"] for line in found[arm][1:]) for arm in arms}
     rng = np.random.default_rng(0)
     print(f"\n{name}: {len(groups):,} prefixes of {groups.max() + 1:,} owners")
-    for arm in ARMS[1:]:
+    for arm in arms[1:]:
         print(
             f"CPU time: {arm} {cpu[arm]:.0f} s of {cpu['anew']:.0f} s, {cpu[arm] / cpu['anew']:.1%}"
         )
     for at in SHOWN:
-        of = {arm: np.concatenate(values[arm, at]) for arm in ARMS}
-        for arm in ARMS[1:]:
+        of = {arm: np.concatenate(values[arm, at]) for arm in arms}
+        for arm in arms[1:]:
             gap = clustered_interval(of[arm] - of["anew"], groups, rng)
             share = of[arm].mean() / of["anew"].mean()
             shown = f"{gap.value:+.4f} [{gap.low:+.4f}, {gap.high:+.4f}]"
@@ -265,8 +266,8 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     for name in arguments.channels:
         what = (sessions, context, arguments.days + 1, name, arguments.set, arguments.out)
-        found = {arm: figures_of(*what, arm) for arm in arguments.arms}
-        if len(found) == len(ARMS):
+        found = {arm: figures_of(*what, arm) for arm in ARMS if arm in arguments.arms}
+        if "anew" in found and len(found) > 1:
             report(f"{arguments.name}, {name}", found)
 
 

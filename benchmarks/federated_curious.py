@@ -29,7 +29,6 @@ from scipy.sparse import csr_array
 
 from audiorec.evaluation.full_rank import clustered_interval
 from audiorec.recall.federated.alignment import read_alignment
-from audiorec.recall.federated.audit import activity
 from audiorec.recall.federated.plan import PartyPlan
 from audiorec.recall.federated.protocol import MessageKind, decode
 from audiorec.recall.federated.recipe import TwoTowerRecipe
@@ -43,6 +42,10 @@ assert SPEC is not None
 assert SPEC.loader is not None
 rehearse = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(rehearse)
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from federated_attacks import activity
 
 KEPT_FILE = "kept"
 # The partner follows the protocol, and writes down each answer. The first arguments are those of

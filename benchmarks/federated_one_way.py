@@ -28,19 +28,20 @@ from typing import Any
 
 import numpy as np
 import torch
+from federated_attacks import canary_scores, lower_bound
 from federated_tables import World, cached, hit, percent, popularity, read_world, row
 
 from audiorec.evaluation.full_rank import clustered_interval
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.federated.audit import auc
-from audiorec.recall.federated.ledger import lower_bound, noise_for
+from audiorec.recall.federated.ledger import noise_for
 from audiorec.recall.federated.noise import Defence
 from audiorec.recall.federated.one_way import OneWay, Release, fit_users, rows_of
 from audiorec.recall.federated.ranking import ranks_of
 from audiorec.recall.federated.recipe import OneWayRecipe
-from audiorec.recall.federated.release import NUMBERS, inputs_of, released, solved_back
+from audiorec.recall.federated.release import NUMBERS, released
 from audiorec.recall.federated.users import UserFeatures, UserModel
-from audiorec.types import BoolArray, Float64Array, FloatArray
+from audiorec.types import BoolArray, FloatArray
 
 PAIRS = "phone_sport,cloth_sport,sport_phone,sport_cloth"
 PARTS = "rates,releases,attacks,canaries"
@@ -234,14 +235,6 @@ def canaries(draw: Draw, members: int = 2_000) -> None:
         right = int(((scores > 0.5) == coins)[sure].sum())
         bound = lower_bound(members, len(sure), right, DELTA)
         print(row(f"{epsilon:g}", str(len(sure)), str(right), f"{bound:.2f}"), flush=True)
-
-
-def canary_scores(channel: OneWay, vectors: FloatArray, members: int) -> Float64Array:
-    """Return how much of each canary's play is in a release: 0 or 1, and noise."""
-    moments = solved_back(channel, vectors)[-members:]
-    inputs = inputs_of(vectors[-members:])
-    found: Float64Array = (moments * inputs).sum(axis=1) / (inputs**2).sum(axis=1)
-    return found
 
 
 def main() -> None:

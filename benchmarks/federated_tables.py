@@ -11,7 +11,7 @@ music side is hidden: they are the test, known by the partner's items alone.
   user: 9,376 of them for phone <- sport. Items that nobody else has are misses.
 * Intervals: bootstrap over users, of means over the seeds.
 * Recipes were chosen on users that only judge, of phone <- sport without noise, never on the test.
-* Leaks are those of `audiorec.recall.federated.audit`, undefended in the column of noise 0. In
+* Leaks are those of ``federated_attacks.py``, undefended in the column of noise 0. In
   "silent", 30 % of the users learnt from have no plays: who plays at all is guessed there.
 * Noise comes from the system's randomness: a run that is made anew differs in the last digits.
 
@@ -28,20 +28,21 @@ from typing import Any
 
 import numpy as np
 import torch
+from federated_attacks import (
+    ATTACKS,
+    MUST_FIND,
+    NEAREST,
+    GradientWitness,
+    Result,
+    run_attacks,
+    watched,
+)
 
 from audiorec.evaluation.classification import Interval
 from audiorec.evaluation.full_rank import clustered_interval
 from audiorec.listening.profiles import Profiles
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.data import RecallData
-from audiorec.recall.federated.audit import (
-    AGAINST,
-    MUST_FIND,
-    NEAREST,
-    GradientWitness,
-    Result,
-    run_attacks,
-)
 from audiorec.recall.federated.halves import ItemSide, UserSide
 from audiorec.recall.federated.noise import NOTHING, Defence
 from audiorec.recall.federated.ranking import ranks_of
@@ -128,16 +129,16 @@ def run(world: World, kind: str, noise: float, seed: int) -> dict[str, Any]:
     users = UserSide.of(world.people, world.learnt, recipe)
     items = ItemSide.of(world.data, world.learnt)
     witness = GradientWitness(len(items.plays), recipe.dimension)
-    watched: list[TowersLearner] = []
+    learners: list[TowersLearner] = []
 
     def watch(learner: TowersLearner, _phase: str) -> None:
-        learner.item.witness = witness.note  # type: ignore[attr-defined]
-        watched.append(learner)
+        watched(learner.item, witness.note)
+        learners.append(learner)
 
     began = time.process_time()
     done = train_here(users, items, recipe, defence=defence, secret=seed, watch=watch)
     trained = time.process_time() - began
-    leaks = run_attacks(watched[0], witness, seed=seed)
+    leaks = run_attacks(learners[0], witness, seed=seed)
     weights = weights_of(done.learner.user.model.state_dict())
     asked = users.encoder.encode(world.people.for_users(world.test))
     vectors = user_vectors(asked, weights, recipe)
@@ -239,7 +240,7 @@ def leaks(kind: str, runs: dict[float, list[Any]]) -> None:
     heads = ["no noise", *(f"noise {noise:g}" for noise in runs if noise)]
     print(f"\nWhat leaks, {kind}\n")
     print(row("attack", "chance", *heads) + "\n|" + " --- |" * (2 + len(heads)))
-    for attack in AGAINST:
+    for attack in ATTACKS:
         cells = [leak(found, attack, runs[0.0]) for found in runs.values()]
         if any(cells):
             chance = np.mean([one["leaks"][attack][3] for one in runs[0.0]])

@@ -103,7 +103,7 @@ def test_ids_may_be_a_table(folder, audiorec):
     [
         ('peers = ["a.pem"]', "peers is now peer, one certificate"),
         ('addresses = ["127.0.0.1:1"]', "addresses is now address, one text"),
-        ("watch = true", "watch is gone: federated audit with the settings of both"),
+        ("watch = true", "watch is gone: benchmarks/federated_tables.py runs the attacks"),
         ('address = "127.0.0.1"', "address must be host:port"),
         ('address = "127.0.0.1:99999"', "address must be host:port"),
         ('role = "boss"', "role must be"),
@@ -137,11 +137,7 @@ MISTAKES = [
     ("release -c music.toml --epsilon 1 -o out", 2, r"aligned\.parquet: no such file"),
     ("release -c partner.toml --from nowhere -o out", 2, "nowhere: no such folder"),
     ("audit -c music.toml", 2, "model: no such folder"),
-    (
-        "audit -c music.toml -c music.toml",
-        2,
-        "needs the settings of music and of the partner",
-    ),
+    ("audit -c music.toml", 2, "the music side sends no vectors: give the partner's settings"),
     ("align -c partner.toml --yes", 2, r"music\.pem: no such file; .* sends its certificate"),
 ]
 

@@ -8,7 +8,7 @@
 
     plan of each party ──jobs──▶ align, train ──▶ a channel on each side
     the music side's songs ──release──▶ with noise, within the budget of the ledger
-    what is exchanged ──audit──▶ what it leaks
+    vectors ──audit──▶ what they reveal
 """
 
 from audiorec.exports import lazy

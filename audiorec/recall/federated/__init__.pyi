@@ -1,4 +1,3 @@
-from audiorec.recall.federated.audit import audit_both as audit_both
 from audiorec.recall.federated.audit import audit_vectors as audit_vectors
 from audiorec.recall.federated.jobs import align as align
 from audiorec.recall.federated.jobs import alignment_plan as alignment_plan

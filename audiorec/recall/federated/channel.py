@@ -46,9 +46,8 @@ THREATS = (
     "Threat model: two honest-but-curious parties that do not collude. The user side learns which "
     "users both know, and a gradient of each in every pass, whose sum tells who plays at all; the "
     "item side learns the user vectors, and what those reveal about the users' features. Noise on "
-    "the gradients weakens known attacks (`audiorec federated audit` measures them) but does not "
-    "guarantee privacy, and no epsilon is claimed. A party that violates the protocol can learn "
-    "more: see docs/federated.md."
+    "the gradients weakens known attacks but does not guarantee privacy, and no epsilon is "
+    "claimed. A party that violates the protocol can learn more: see docs/federated.md."
 )
 
 

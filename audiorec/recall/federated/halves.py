@@ -19,7 +19,7 @@ hides one item of each user from its features and predicts it. These labels and 
 never leave the partner.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -49,6 +49,7 @@ from audiorec.recall.federated.towers import (
     secret_of,
     set_rate,
     split_rows,
+    tensors_of,
     with_secret,
 )
 from audiorec.recall.federated.users import Bag, UserEncoder, UserFeatures, logits_of
@@ -58,7 +59,6 @@ DRAW = 0  # purpose of an item half's secret
 STEP, JUDGE = 0, 3  # purposes of a user half's secret
 NEGATIVE_POWER = 0.75  # negatives are drawn in proportion to plays to this power
 SHOWN_AT = 100
-Witness = Callable[[JointStep, Int64Array, FloatArray, FloatArray], None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,9 +109,6 @@ class ItemHalf:
     model : nn.Module
         The song tower, ``table``, and the secret.
     optimiser : Optimizer
-    witness : callable, optional
-        Called in each step with the step, the song drawn of each row (B,), -1 for none, and the
-        gradients (B, d), raw and as sent: for `audiorec.recall.federated.audit`.
     loss : float
         Loss of the last step, a mean over its rows with plays.
     prior : ndarray, shape (S,), float32
@@ -152,7 +149,6 @@ class ItemHalf:
         )
         self.model = with_secret(secret, table=table)
         self.optimiser = adam(self.model, recipe=recipe)
-        self.witness: Witness | None = None
         self.loss = float("nan")
 
     @property
@@ -191,11 +187,7 @@ class ItemHalf:
         self._losses(users, played, drawn, seed).backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()
         assert users.grad is not None  # noqa: S101 - each row is in the graph
-        raw: FloatArray = users.grad.numpy()
-        sent = self.defence.gradients(raw)
-        if self.witness is not None:
-            self.witness(step, played, raw, sent)
-        return sent
+        return self.defence.gradients(users.grad.numpy())
 
     def _losses(self, users: Tensor, played: Int64Array, drawn: Int64Array, seed: int) -> Tensor:
         """Return the sum of a step's losses times the temperature."""
@@ -283,10 +275,11 @@ class UserHalf:
         self.features, self.recipe, self.defence = features, recipe, defence
         self.rows, self.judged = split_rows(len(features), recipe, phase)
         self.own = own_column(features, recipe)
+        sizes, tasks = [b.size for b in features.bags.values()], 1 if self.own is None else 2
         towers: dict[str, nn.Module] = {}
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(torch_seed(generator(recipe.seed, BEGIN, 0)))
-            towers["tower"] = UserTower(features, recipe, 1 if self.own is None else 2)
+            towers["tower"] = UserTower(sizes, features.dense.shape[1], recipe, tasks)
             if self.own is not None:
                 towers["own"] = nn.Embedding(features.bags[self.own].size, recipe.dimension)
         self.model = with_secret(secret, **towers)
@@ -308,7 +301,7 @@ class UserHalf:
         features, target = self._asked(step.rows, rng)
         bags = [_dropped(bag, self.recipe.value_dropout, rng) for bag in features.bags.values()]
         torch.manual_seed(torch_seed(rng))
-        tasks = self.tower(*_tensors(bags, features.dense)).unbind(1)
+        tasks = self.tower(*tensors_of(bags, features.dense)).unbind(1)
         own = None if target is None else self._own_loss(tasks[1], target, rng)
         self._waiting = (step.epoch, step.number), tasks[0], own
         return self.defence.vectors(tasks[0].detach().numpy()).copy()
@@ -341,7 +334,7 @@ class UserHalf:
 
     def embed(self, rows: Int64Array) -> FloatArray:
         """Return the defended vectors of rows (m,): (m, d) float32."""
-        return self.defence.vectors(self._whole(self.features.take(rows))[0])
+        return self.defence.vectors(self.tower.whole(self.features.take(rows))[0])
 
     def figures(self) -> Line:
         """Return the user side's metrics of an epoch; empty for a two-tower.
@@ -355,15 +348,11 @@ class UserHalf:
             return line
         rows = self.judged if len(self.judged) else self.rows
         features, target = self._asked(rows, generator(secret_of(self.model), JUDGE))
-        was, _ = self.model.training, self.model.eval()
-        with torch.no_grad():
-            entropy = self.tower.entropy(*_tensors(features.bags.values(), features.dense))
-        self.model.train(was)
-        for task, value in enumerate(entropy.tolist()):
+        for task, value in enumerate(self.tower.entropy(features)):
             line[f"gate_entropy_{task}"] = round(value, 4)
         if target is not None:
             items = functional.normalize(self._own_items.weight.detach(), dim=1).numpy()
-            similar = self._whole(features)[1] @ items.T
+            similar = self.tower.whole(features)[1] @ items.T
             has = target >= 0
             one = Bag(np.concatenate([[0], np.cumsum(has)]), target[has], len(items))
             ranks = ranks_of(similar, one, np.ones(len(items), np.bool_))
@@ -387,14 +376,6 @@ class UserHalf:
         rest = np.ones(len(bag.code), np.bool_)
         rest[place[place >= 0]] = False
         return replace(features, bags={**features.bags, self.own: bag.keep(rest)}), bag.at(place)
-
-    def _whole(self, features: UserFeatures) -> list[FloatArray]:
-        """Return the vectors of each task without dropout."""
-        was, _ = self.model.training, self.model.eval()
-        with torch.no_grad():
-            found = self.tower(*_tensors(features.bags.values(), features.dense))
-        self.model.train(was)
-        return [vectors.numpy() for vectors in found.unbind(1)]
 
     def _own_loss(self, vectors: Tensor, target: Int64Array, rng: np.random.Generator) -> Tensor:
         """Return the own task's loss for the targets (B,), given its vectors."""
@@ -473,8 +454,3 @@ def retrieval_losses(
 
 def _dropped(bag: Bag, part: float, rng: np.random.Generator) -> Bag:
     return bag.keep(rng.random(len(bag.code)) >= part) if part else bag
-
-
-def _tensors(bags: Iterable[Bag], dense: FloatArray) -> tuple[list[tuple[Tensor, Tensor]], Tensor]:
-    pairs = [(torch.from_numpy(b.code), torch.from_numpy(b.starts)) for b in bags]
-    return pairs, torch.from_numpy(dense)

@@ -10,14 +10,12 @@ Whoever removes the file removes what it knows: keep it as long as the plays tha
 Epsilon is that of Gaussian releases. Noise is a multiple of the sensitivity: what one user can
 change, in Euclidean length. Both directions, `epsilon_of` and `noise_for`, use the exact formula of
 the mechanism, not a bound. Releases compose exactly as well: several with noises s_i tell as much
-as one with 1 / s^2 = sum of 1 / s_i^2, also if each was chosen after the ones before. `lower_bound`
-is what an audit can say against an epsilon.
+as one with 1 / s^2 = sum of 1 / s_i^2, also if each was chosen after the ones before.
 
 References
 ----------
 Balle and Wang, *Improving the Gaussian mechanism for differential privacy*, 2018.
 Dong, Roth and Su, *Gaussian differential privacy*, 2022.
-Steinke, Nasr and Jagielski, *Privacy auditing with one (1) training run*, 2023.
 """
 
 import json
@@ -248,55 +246,6 @@ def _crossing(falling: Callable[[float], float], low: float, high: float) -> flo
         return low
     found = float(brentq(falling, low, high, xtol=1e-12, rtol=1e-12))
     return found * (1 + 1e-11) + 1e-11  # on the safe side of the root
-
-
-def lower_bound(
-    members: int, guesses: int, correct: int, delta: float, *, error: float = 0.05
-) -> float:
-    """Return an epsilon that a mechanism does not keep, by an audit in one run; 0 if none is shown.
-
-    Each of `members` canaries was in the data by a fair coin of its own. The auditor guesses some
-    of the coins from the release, and is right more often than any (epsilon, delta)-private
-    mechanism would allow, but for a probability of `error`.
-
-    Parameters
-    ----------
-    members : int
-        Canaries, guessed or not.
-    guesses, correct : int
-    delta : float
-    error : float
-        Probability that the bound is too high.
-
-    Examples
-    --------
-    >>> lower_bound(1000, 200, 100, 1e-5)
-    0.0
-    >>> 2 < lower_bound(1000, 200, 195, 1e-5) < 4
-    True
-    """
-
-    def surplus(epsilon: float) -> float:
-        return error - _chance(members, guesses, correct, epsilon, delta)
-
-    if surplus(0.0) <= 0:
-        return 0.0
-    if surplus(MOST_EPSILON) > 0:
-        return MOST_EPSILON
-    from scipy.optimize import brentq
-
-    return float(brentq(surplus, 0.0, MOST_EPSILON, xtol=1e-6))
-
-
-def _chance(members: int, guesses: int, correct: int, epsilon: float, delta: float) -> float:
-    """Return how likely so many right guesses are at most, for a private mechanism."""
-    from scipy.stats import binom
-
-    right = 1 / (1 + np.exp(-epsilon))
-    likely = binom.pmf(np.arange(correct + 1), guesses, right)[::-1]  # correct, correct - 1, ...
-    tails = np.cumsum(likely[1:]) / np.arange(1, correct + 1) if correct else np.zeros(1)
-    beyond = float(binom.sf(correct - 1, guesses, right))
-    return min(1.0, beyond + 2 * members * delta * float(tails.max()))
 
 
 def _check(good: bool, name: str, expected: str, got: float) -> None:

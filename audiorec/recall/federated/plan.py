@@ -33,7 +33,7 @@ FORMER = {  # settings of earlier versions
     "checkpoint_steps": "is gone: checkpoints are written every 30 s",
     "number": "is gone: there is one music side",
     "peers": "is now peer, one certificate",
-    "watch": "is gone: federated audit with the settings of both sides runs the attacks",
+    "watch": "is gone: benchmarks/federated_tables.py runs the attacks",
 }
 
 

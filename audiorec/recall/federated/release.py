@@ -32,7 +32,6 @@ from audiorec.recall.federated.noise import normals
 from audiorec.recall.federated.one_way import (
     OneWay,
     Release,
-    ridge_of,
     rows_of,
     solved,
     who_plays,
@@ -136,17 +135,6 @@ def released(
     channel.is_cold = np.zeros(len(plays.song_ids), np.bool_)  # who was played is not told
     channel.release = made
     return channel
-
-
-def solved_back(channel: OneWay, vectors: FloatArray) -> Float64Array:
-    """Return the noised moments (S, 1 + d) that a release was solved from: all that it tells."""
-    inputs = inputs_of(vectors)
-    ridge = ridge_of(len(inputs.T), channel.recipe.regularisation)
-    weights = [channel.prior[:, None] / CONSTANT, channel.songs]
-    found: Float64Array = np.concatenate(weights, axis=1, dtype=np.float64) @ (
-        inputs.T @ inputs + ridge
-    )
-    return found
 
 
 def inputs_of(vectors: FloatArray) -> Float64Array:

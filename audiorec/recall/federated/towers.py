@@ -6,7 +6,6 @@
 
 A two-tower has one task and one dense network. An mmoe has several networks, the experts; each task
 mixes them by a gate, a softmax over the experts, and projects the result with a separate head.
-`audiorec.recall.federated.users` is the same in numpy, for the first task.
 
 Both sides derive the steps from the recipe's seed and the number of aligned rows. The users of a
 step are drawn uniformly, with or without plays, so a batch does not reveal who listened. A party's
@@ -23,24 +22,24 @@ mixture-of-experts*, 2018.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from secrets import randbits
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn, optim
 from torch.nn import functional
 
-from audiorec.errors import InputError
+from audiorec.errors import InputError, WeightsError
 from audiorec.learning.fit import Phase
 from audiorec.learning.machine import generator
 from audiorec.learning.row_optimisers import cosine_decay
 from audiorec.recall.federated.keys import Keys
 from audiorec.recall.federated.recipe import MmoeRecipe, TwoTowerRecipe
-from audiorec.recall.federated.users import UserFeatures
-from audiorec.types import Int64Array
+from audiorec.recall.federated.users import Bag, UserFeatures
+from audiorec.types import FloatArray, Int64Array
 
 BITS = 62  # a positive int64
 START_SPREAD = 0.1  # standard deviation of initial embeddings
@@ -120,17 +119,21 @@ class UserTower(nn.Module):
     experts; ``head`` (K, h, d).
     """
 
-    def __init__(self, features: UserFeatures, recipe: TwoTowerRecipe, tasks: int) -> None:
-        """Initialise with small random numbers from torch's global generator."""
+    def __init__(
+        self, sizes: Sequence[int], numbers: int, recipe: TwoTowerRecipe, tasks: int
+    ) -> None:
+        """Initialise with small random numbers from torch's global generator.
+
+        `sizes` are those of the bags, `numbers` is the width of `UserFeatures.dense`.
+        """
         super().__init__()
         self.experts = recipe.experts if isinstance(recipe, MmoeRecipe) else 1
         self.dropout, self.tasks = recipe.dropout, tasks
-        sizes = [bag.size for bag in features.bags.values()]
         self.is_residual = recipe.width == recipe.dimension and bool(sizes)
         self.values = nn.ParameterList(
             [torch.randn(size, recipe.width) * START_SPREAD for size in sizes]
         )
-        width = before = len(sizes) * recipe.width + features.dense.shape[1]
+        width = before = len(sizes) * recipe.width + numbers
         self.layers = nn.ModuleList()
         for units in recipe.hidden:
             self.layers.append(_Experts(self.experts, before, units))
@@ -159,13 +162,22 @@ class UserTower(nn.Module):
             found = found + sum(means)[:, None]  # type: ignore[index]
         return functional.normalize(found, dim=-1)
 
-    def entropy(self, bags: Sequence[tuple[Tensor, Tensor]], dense: Tensor) -> Tensor:
-        """Return the mean entropy of each task's gate, 1 if it uses all experts equally: (K,)."""
+    def whole(self, features: UserFeatures) -> list[FloatArray]:
+        """Return the vectors of each task without dropout: K arrays (n, d) float32."""
+        was, _ = self.training, self.eval()
+        with torch.no_grad():
+            found = self(*tensors_of(features.bags.values(), features.dense))
+        self.train(was)
+        return [vectors.numpy() for vectors in found.unbind(1)]
+
+    def entropy(self, features: UserFeatures) -> list[float]:
+        """Return the mean entropy of each task's gate, 1 if it uses all experts equally."""
         if self.gate is None:
-            return torch.zeros(self.tasks)
-        gates = self._gates(self._read(bags, dense)[1])
-        bits: Tensor = torch.special.entr(gates).sum(-1).mean(0)
-        return bits / math.log(self.experts)
+            return [0.0] * self.tasks
+        with torch.no_grad():
+            gates = self._gates(self._read(*tensors_of(features.bags.values(), features.dense))[1])
+            bits: Tensor = torch.special.entr(gates).sum(-1).mean(0)
+            return (bits / math.log(self.experts)).tolist()
 
     def _read(
         self, bags: Sequence[tuple[Tensor, Tensor]], dense: Tensor
@@ -194,6 +206,29 @@ class _Experts(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.baddbmm(self.bias, x, self.weight)
+
+
+def tower_of(
+    weights: Mapping[str, Any], sizes: Sequence[int], numbers: int, recipe: TwoTowerRecipe
+) -> UserTower:
+    """Return a tower with given weights; `WeightsError` if they are not those of the recipe."""
+    with torch.device("meta"):
+        tower = UserTower(sizes, numbers, recipe, len(weights.get("head", ())))
+    try:
+        state = {name: torch.from_numpy(array.copy()) for name, array in weights.items()}
+        tower.load_state_dict(state, assign=True)
+    except RuntimeError as error:
+        said = " ".join(str(error).split())[:300]
+        raise WeightsError(f"weights do not fit the recipe of the user tower: {said}") from error
+    return tower
+
+
+def tensors_of(
+    bags: Iterable[Bag], dense: FloatArray
+) -> tuple[list[tuple[Tensor, Tensor]], Tensor]:
+    """Return bags and numbers as `UserTower.forward` takes them."""
+    pairs = [(torch.from_numpy(b.code), torch.from_numpy(b.starts)) for b in bags]
+    return pairs, torch.from_numpy(dense)
 
 
 def draws_of(keys: Keys, run: str, phase: Phase) -> int:

@@ -5,8 +5,8 @@
 
 A text column becomes a bag of values, separated by ``|``: one for a category, several for
 interests, tags or the partner's own items. Numbers are standardised; a missing one is 0 and has its
-flag set. The model needs no torch: it is the tower of `audiorec.recall.federated.towers` in numpy,
-or the projection of a one-way model. It holds weights and values shared by several users, but no
+flag set. The model is the tower of `audiorec.recall.federated.towers`, or the projection of a
+one-way model, which needs no torch. It holds weights and values shared by several users, but no
 data of a single user.
 """
 
@@ -14,7 +14,7 @@ import hashlib
 import hmac
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -26,7 +26,6 @@ from audiorec.listening.profiles import MAX_DEVIATION, Profiles
 from audiorec.recall.federated.noise import NOTHING, Defence
 from audiorec.recall.federated.recipe import (
     RECIPES,
-    MmoeRecipe,
     OneWayRecipe,
     PartyRecipe,
     TwoTowerRecipe,
@@ -227,7 +226,8 @@ class UserModel:
             for name, array in bundle.tensors.items()
             if name.startswith(USER) and not name.startswith(f"{USER}texts_")
         }
-        _check_weights(weights, tuple(map(len, values.values())), len(numbers), recipe)
+        dense = np.zeros((0, 2 * len(numbers)), np.float32)
+        _embedder(weights, [*map(len, values.values())], dense, recipe)
         key = bytes(bundle.tensors.get(NOISE_KEY, b""))
         encoder = UserEncoder(values, numbers)
         return cls(recipe=recipe, encoder=encoder, weights=weights, defence=defence, noise_key=key)
@@ -259,15 +259,15 @@ def user_vectors(features: UserFeatures, weights: Weights, recipe: PartyRecipe) 
     weights : mapping of str to ndarray
         State of `audiorec.recall.federated.towers.UserTower`, or of a one-way model.
     recipe : PartyRecipe
+
+    Raises
+    ------
+    WeightsError
+        If an array is missing or has the wrong shape.
     """
-    parts = []
-    for first in range(0, max(1, len(features)), ROWS):
-        part = features.take(np.arange(first, min(first + ROWS, len(features))))
-        if isinstance(recipe, TwoTowerRecipe):
-            parts.append(_tower(part, weights, recipe))
-        else:
-            parts.append(_projected(part, weights))
-    found: FloatArray = np.concatenate(parts)
+    embed = _embedder(weights, [b.size for b in features.bags.values()], features.dense, recipe)
+    rows = np.array_split(np.arange(len(features)), 1 + len(features) // ROWS)
+    found: FloatArray = np.concatenate([embed(features.take(some)) for some in rows])
     found[~features.known] = 0
     return found
 
@@ -280,41 +280,24 @@ def logits_of(
     return found
 
 
-def _check_weights(
-    weights: Weights, sizes: tuple[int, ...], numbers: int, recipe: PartyRecipe
-) -> None:
-    """Raise `WeightsError` if an array is missing or has the wrong shape."""
-    tasks = 1 if isinstance(recipe, OneWayRecipe) else len(weights.get("head", ()))
-    expected = _shapes(recipe, sizes, numbers, tasks)
+def _embedder(
+    weights: Weights, sizes: Sequence[int], dense: FloatArray, recipe: PartyRecipe
+) -> Callable[[UserFeatures], FloatArray]:
+    """Return what embeds features of bags of these sizes; `WeightsError` if weights do not fit."""
+    if isinstance(recipe, TwoTowerRecipe):
+        from audiorec.learning.machine import import_torch
+
+        import_torch(recipe.kind)
+        from audiorec.recall.federated.towers import tower_of
+
+        tower = tower_of(weights, sizes, dense.shape[1], recipe)
+        return lambda part: tower.whole(part)[0]
+    expected = {f"values.{n}": (size, recipe.dimension) for n, size in enumerate(sizes)}
+    expected["numbers"] = (dense.shape[1] // 2, recipe.dimension)
     shapes = {name: np.shape(array) for name, array in weights.items()}
-    if shapes != expected or not tasks:
-        wrong = sorted(n for n in {*shapes, *expected} if shapes.get(n) != expected.get(n))
-        raise WeightsError(
-            f"weights do not fit the recipe of the user tower: {', '.join(wrong[:3]) or 'no task'}"
-        )
-
-
-def _shapes(
-    recipe: PartyRecipe, sizes: tuple[int, ...], numbers: int, tasks: int
-) -> dict[str, tuple[int, ...]]:
-    """Return the shape of each weight."""
-    width = recipe.width if isinstance(recipe, TwoTowerRecipe) else recipe.dimension
-    expected: dict[str, tuple[int, ...]] = {
-        f"values.{n}": (size, width) for n, size in enumerate(sizes)
-    }
-    if not isinstance(recipe, TwoTowerRecipe):
-        return {**expected, "numbers": (numbers, width)}
-    experts = recipe.experts if isinstance(recipe, MmoeRecipe) else 1
-    width = before = len(sizes) * recipe.width + 2 * numbers
-    for n, units in enumerate(recipe.hidden):
-        expected[f"layers.{n}.weight"] = (experts, before, units)
-        expected[f"layers.{n}.bias"] = (experts, 1, units)
-        before = units
-    expected["head"] = (tasks, before, recipe.dimension)
-    if experts > 1:
-        expected["gate.weight"] = (tasks * experts, width)
-        expected["gate.bias"] = (tasks * experts,)
-    return expected
+    if shapes != expected:
+        raise WeightsError(f"weights {shapes} do not fit a one-way model, which has {expected}")
+    return lambda part: _projected(part, weights)
 
 
 def _projected(features: UserFeatures, weights: Weights) -> FloatArray:
@@ -325,33 +308,6 @@ def _projected(features: UserFeatures, weights: Weights) -> FloatArray:
     return unit(found)
 
 
-def _tower(features: UserFeatures, weights: Weights, recipe: TwoTowerRecipe) -> FloatArray:
-    """Return the vectors of the first task, as `UserTower.forward` does."""
-    means = [
-        _mean(bag, weights[f"values.{number}"]) for number, bag in enumerate(features.bags.values())
-    ]
-    x = np.concatenate([*means, features.dense], axis=1)
-    hidden = x[None]
-    for number in range(len(recipe.hidden)):
-        layer = hidden @ weights[f"layers.{number}.weight"] + weights[f"layers.{number}.bias"]
-        hidden = np.maximum(layer, 0)
-    mixed = np.einsum("be,ebh->bh", _gates(x, weights, len(hidden)), hidden)
-    found = mixed @ weights["head"][0]
-    if recipe.width == recipe.dimension and means:
-        found = found + np.sum(means, axis=0)
-    return unit(found)
-
-
-def _gates(x: FloatArray, weights: Weights, experts: int) -> FloatArray:
-    """Return the first task's weight of each expert: (n, E)."""
-    if "gate.weight" not in weights:
-        return np.ones((len(x), 1), np.float32)
-    logits = x @ weights["gate.weight"][:experts].T + weights["gate.bias"][:experts]
-    high = np.exp(logits - logits.max(axis=1, keepdims=True))
-    found: FloatArray = high / high.sum(axis=1, keepdims=True)
-    return found
-
-
 def _sum(bag: Bag, table: FloatArray) -> FloatArray:
     """Return the sum of each user's rows of a table: (n, width) float32."""
     found = np.zeros((len(bag), table.shape[1]), np.float32)
@@ -359,12 +315,6 @@ def _sum(bag: Bag, table: FloatArray) -> FloatArray:
     if len(has):
         found[has] = np.add.reduceat(table[bag.code], bag.starts[has], axis=0)
     return found
-
-
-def _mean(bag: Bag, table: FloatArray) -> FloatArray:
-    counts = np.maximum(bag.lengths, 1)[:, None]
-    mean: FloatArray = (_sum(bag, table) / counts).astype(np.float32)
-    return mean
 
 
 def _content(features: UserFeatures, row: int) -> str:

@@ -220,56 +220,31 @@ def release(
 
 
 @command(app, here="reads local keys and settings")
-def audit(
-    configs: Annotated[
-        list[Path],
-        writes(
-            "--config",
-            "-c",
-            metavar="TOML",
-            help="Settings with a table [federated]; those of both sides, to attack with both.",
-        ),
-    ],
-    quiet: QuietOption = False,
-    json: JsonOption = False,
-) -> None:
-    """Attack the configuration, and measure what the exchanged numbers reveal about users.
+def audit(config: ConfigOption, json: JsonOption = False) -> None:
+    """Attack the vectors that the partner would send, raw and with its noise and rounding.
 
-    With the settings of both sides, on one machine, all attacks run, undefended and as configured.
-    The partner alone attacks its vectors. An attack that does not beat chance without defences does
-    not count.
+    The attacker knows the profiles of half of the users, and guesses those of the others. An attack
+    that does not beat chance on raw vectors does not count.
 
     Examples
     --------
-    audiorec federated audit -c music.toml -c partner.toml
     audiorec federated audit --config partner.toml
-    audiorec federated audit --config partner.toml --json
+    audiorec federated audit -c partner.toml --json
+    audiorec federated audit -c partner.toml > leaks.txt
     """
-    from audiorec.recall.federated.audit import audit_both, audit_vectors
+    from audiorec.recall.federated.audit import audit_vectors
     from audiorec.recall.federated.plan import PartyPlan
 
-    plans = sorted(map(PartyPlan.read, configs), key=lambda one: one.role)
-    if len(plans) > 2:
-        raise InputError("there are two sides: give --config once or twice")
-    if len(plans) == 1:
-        found = audit_vectors(plans[0])
-    else:
-        found = audit_both(*plans, tell=None if quiet else epoch_line)
+    found = audit_vectors(PartyPlan.read(config))
     if json:
         print_json({"schema": "audiorec/federated-audit/1", **found})
         return
     rows = [
-        (
-            leak["attack"],
-            leak["by"],
-            leak["chance"],
-            leak["undefended"][0],
-            _defended(leak),
-        )
+        (leak["attack"], leak["by"], leak["chance"], leak["undefended"][0], _defended(leak))
         for leak in found["leaks"]
     ]
     heads = ("attack", "by", "chance", "undefended", "as configured")
-    print_table(heads, rows, title="what the exchange reveals", digits=4)
+    print_table(heads, rows, title="what the vectors reveal", digits=4)
     say("a failure shows only that this attack fails; no epsilon is claimed: docs/federated.md")
 
 

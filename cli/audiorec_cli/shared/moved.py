@@ -78,7 +78,7 @@ COMMANDS = {
     ("users",): "recall",
     ("federated", "users"): "recall users model --profiles TABLE --out vectors.parquet",
     ("federated", "keys"): "federated align --config TOML (it makes keys where there are none)",
-    ("federated", "audit", "--other-config"): "federated audit --config TOML --config TOML",
+    ("federated", "audit", "--other-config"): "federated audit --config TOML (the partner's)",
     ("federated", "--role"): "federated (the role stands in the settings)",
     ("cold-start", "audience", "--features"): "cold-start audience (tastes are written)",
     ("cold-start", "songs", "--features"): "cold-start songs (tastes are written)",

@@ -12,6 +12,7 @@ from needs import needs
 
 needs("torch")
 
+from federated_bench import attacks
 from two_towers import (
     USERS,
     listening,
@@ -88,7 +89,7 @@ def noise_of_messages():
         seen.append(sent - raw * np.minimum(1, 1 / np.maximum(lengths, 1e-30)))
 
     def listen(learner, _phase):
-        learner.item.witness = note
+        attacks.watched(learner.item, note)
 
     train_here(*sides(recipe), recipe, defence=Defence(), secret=5, watch=listen)
     return seen

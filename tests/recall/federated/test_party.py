@@ -12,6 +12,7 @@ from needs import needs
 needs("torch")
 
 from direct_transport import Direct, Dying, KilledError
+from federated_bench import attacks
 from two_parties import (
     RECIPE,
     STEPS,
@@ -212,7 +213,7 @@ def repeated(tmp_path, monkeypatch, defence, times):
 
     def watched(phase):
         half = fresh(phase)
-        half.witness = seen
+        attacks.watched(half, seen)
         return half
 
     monkeypatch.setattr(music.host, "_fresh", watched)

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from federated_bench import attacks
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from needs import needs
@@ -18,7 +19,6 @@ from audiorec.recall.federated.ledger import (
     LedgerEntry,
     delta_of,
     epsilon_of,
-    lower_bound,
     noise_for,
     note_ids,
     note_release,
@@ -30,7 +30,6 @@ from audiorec.recall.federated.release import (
     SENSITIVITY,
     inputs_of,
     released,
-    solved_back,
     weighted,
 )
 
@@ -117,7 +116,7 @@ def test_without_noise_a_release_is_the_ridge_regression_of_its_moments():
     channel = released(vectors, plays, EIGHT, RECIPE, noises=np.zeros((12, 9)))
     inputs, known = inputs_of(vectors), weighted(plays)
     expected = known.T @ inputs
-    np.testing.assert_allclose(solved_back(channel, vectors), expected, atol=1e-4)
+    np.testing.assert_allclose(attacks.solved_back(channel, vectors), expected, atol=1e-4)
     asked = inputs[:, 1:].astype(np.float32)
     ridge = np.diag([1e-3, *[1.0] * 8]) * channel.recipe.regularisation
     fitted = inputs @ np.linalg.solve(inputs.T @ inputs + ridge, expected.T)
@@ -128,7 +127,7 @@ def test_noise_is_drawn_anew_and_has_the_deviation_that_is_claimed():
     vectors, plays = world(songs=4_000)
     silent = plays.take(np.arange(len(plays))).keep(np.zeros(len(plays.song), np.bool_))
     first, second = (released(vectors, silent, EIGHT, RECIPE) for _ in range(2))
-    found = [solved_back(one, vectors) for one in (first, second)]
+    found = [attacks.solved_back(one, vectors) for one in (first, second)]
     assert not np.allclose(*found)
     for moments in found:  # 36,000 numbers: the deviation is known to 0.4 %
         assert moments.std() == pytest.approx(EIGHT.noise * SENSITIVITY, rel=0.02)
@@ -169,12 +168,12 @@ def audited(noise, members=1_000, seed=3):
     lists = [[name] if coin else [] for name, coin in zip(names, coins, strict=True)]
     plays = Sequences.from_lists(lists, [f"canary {n}" for n in range(members)]).among(names)
     made = Release(epsilon=8.0, delta=DELTA, noise=noise)
-    moments = solved_back(released(vectors, plays, made, RECIPE), vectors)
+    moments = attacks.solved_back(released(vectors, plays, made, RECIPE), vectors)
     inputs = inputs_of(vectors)
     scores = (moments * inputs).sum(axis=1) / (inputs**2).sum(axis=1)
     sure = np.argsort(-np.abs(scores - 0.5), kind="stable")[: members // 5]
     right = int(((scores > 0.5) == coins)[sure].sum())
-    return lower_bound(members, len(sure), right, DELTA, error=1e-3)
+    return attacks.lower_bound(members, len(sure), right, DELTA, error=1e-3)
 
 
 @pytest.mark.parametrize("epsilon", [1.0, 4.0, 8.0])
@@ -192,10 +191,10 @@ def test_the_bound_of_an_audit_worked_by_hand():
     """Without delta: all of r right has the chance q^r, so q = error^(1/r)."""
     right = 0.05 ** (1 / 100)
     expected = np.log(right / (1 - right))
-    assert lower_bound(1_000, 100, 100, 1e-30) == pytest.approx(expected, abs=1e-4)
-    assert lower_bound(1_000, 100, 55, DELTA) == 0
-    assert lower_bound(1_000, 100, 100, DELTA) < expected
-    assert lower_bound(1_000, 0, 0, DELTA) == 0
+    assert attacks.lower_bound(1_000, 100, 100, 1e-30) == pytest.approx(expected, abs=1e-4)
+    assert attacks.lower_bound(1_000, 100, 55, DELTA) == 0
+    assert attacks.lower_bound(1_000, 100, 100, DELTA) < expected
+    assert attacks.lower_bound(1_000, 0, 0, DELTA) == 0
 
 
 BUDGET = Budget(epsilon=8.0, delta=DELTA, ids_a_day=100)

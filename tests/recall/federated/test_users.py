@@ -91,10 +91,10 @@ def partner_of(recipe, **defence):
 
 
 @pytest.mark.parametrize("recipe", [two_tower(), mmoe(), mmoe(width=5, hidden=(9, 7))])
-def test_numpy_says_what_torch_says_and_a_partner_s_model_has_no_user_and_no_song(recipe, tmp_path):
+def test_a_partner_s_model_has_no_user_and_no_song(recipe, tmp_path):
     channel, user = partner_of(recipe)
     rows = np.arange(len(USERS), dtype=np.int64)
-    np.testing.assert_allclose(channel.users.embed(people()), user.embed(rows), atol=2e-6)
+    np.testing.assert_array_equal(channel.users.embed(people()), user.embed(rows))
     model_id = channel.save(tmp_path / "users")
     again = load_channel(tmp_path / "users")
     assert (again.model_id, again.space, again.song_ids) == (model_id, "here", ())
@@ -145,5 +145,6 @@ def test_a_damaged_tower_is_refused(tmp_path):
         wrong = {**weights, name: wrong}
         model = UserModel(recipe=two_tower(), encoder=encoder, weights=wrong)
         TwoTower.of_partner(model, space="s").save(tmp_path / name)
-        with pytest.raises(WeightsError, match=f"do not fit the recipe of the user tower: {name}"):
+        said = f"do not fit the recipe of the user tower: .*{name}"
+        with pytest.raises(WeightsError, match=said):
             load_channel(tmp_path / name)

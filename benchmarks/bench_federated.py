@@ -179,7 +179,7 @@ def _wire(batch: int, dimension: int, folder: Path) -> dict[str, float]:
     from audiorec.recall.federated.link import Caller, FlightDesk, FlightTransport, PartyRun
 
     music, partner = (read_keys(folder / f"{role}-keys") for role in ROLES)
-    at = {"phase": "choose", "epoch": 1, "step": 1}
+    at = {"epoch": 1, "step": 1}
     shape, payload = pack(np.zeros((batch, dimension), np.float32))
 
     class Answering:
@@ -215,7 +215,7 @@ def _wire(batch: int, dimension: int, folder: Path) -> dict[str, float]:
 
 def _step_bytes(batch: int, dimension: int, dtype: str) -> dict[str, int]:
     """Return the bytes of the two messages of a step."""
-    at = {"phase": "choose", "epoch": 10, "step": 1000}
+    at = {"epoch": 10, "step": 1000}
     values = np.zeros((batch, dimension), np.float32)
     shape, payload = pack(values, dtype)
     session = {"session": "0" * 32, "number": 10_000}

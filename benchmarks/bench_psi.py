@@ -118,7 +118,7 @@ def _write(folder: Path, ids: dict[str, list[str]], jobs: int) -> None:
         (folder / f"{role}.txt").write_text("\n".join(ids[role]) + "\n")
         text = SETTINGS.format(role=role, other=other, address=address, jobs=jobs)
         (folder / f"{role}.toml").write_text(text)
-        made = [*AUDIOREC, "keys", "--out", f"{role}-keys", "--json"]
+        made = [*AUDIOREC, "align", "--config", f"{role}.toml", "--json"]
         subprocess.run(made, cwd=folder, check=True, capture_output=True)
 
 

@@ -6,8 +6,8 @@ DATA is the folder of recall data sets: phones are the music side, sports the pa
 `vfl_disencdr`). Without it a little world is made up. A part of the users who are aligned plays
 nothing. Afterwards the kept messages are attacked, with the truth at hand:
 
-* *Differences.* The gradients of a step in the second phase are subtracted from those of the same
-  step in the first, row by row. Noise that both share would cancel. Chance is what subtracting
+* *Differences.* The gradients of a step are subtracted, row by row, from those of the step of the
+  same number in the epoch before. Noise that both share would cancel. Chance is what subtracting
   other rows of the same message gives, whose noise cannot be shared. Silent users: of two pairs of
   silent rows, is that of one place nearer together? Chance is exactly a half. Same songs: does the
   nearest difference belong to a user who shares a song? The gain over other rows is 0 by chance.
@@ -65,7 +65,7 @@ FlightTransport.ask = keep
 del sys.argv[1:3]
 runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
 """
-Steps = dict[tuple[str, int, int], tuple[np.ndarray, np.ndarray]]  # rows and gradients of each
+Steps = dict[tuple[int, int], tuple[np.ndarray, np.ndarray]]  # rows and gradients of each
 
 
 def made_up(users: int, silent: float, seed: int = 0) -> Any:
@@ -110,17 +110,16 @@ def received(folder: Path) -> tuple[Steps, tuple[str, ...]]:
     data, at = (folder / "partner" / KEPT_FILE).read_bytes(), 0
     found: Steps = {}
     rows = {
-        (phase, epoch, step.number): step.rows
-        for phase in ("choose", "refit")
+        (epoch, step.number): step.rows
         for epoch in range(1, recipe.max_epochs + 1)
-        for step in steps_of(split_rows(len(ids), recipe, phase)[0], recipe, epoch)
+        for step in steps_of(split_rows(len(ids), recipe, "choose")[0], recipe, epoch)
     }
     while at < len(data):
         end = at + 8 + int.from_bytes(data[at : at + 8], "little")
         message = decode(data[at + 8 : end])
         at = end
         if message.kind == MessageKind.GRADIENTS:
-            place = (message["phase"], message["epoch"], message["step"])
+            place = (message["epoch"], message["step"])
             found[place] = (rows[place], message.array().astype(np.float64))
     return found, ids
 
@@ -134,11 +133,11 @@ def truth(world: Any, ids: tuple[str, ...]) -> Bag:
 
 
 def pairs(steps: Steps) -> list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
-    """Return rows and gradients of the same step of both phases, as far as both reach."""
+    """Return rows and gradients of the same step of two epochs, as far as both reach."""
     found = []
-    for (phase, epoch, number), (rows, gradients) in steps.items():
-        other = steps.get(("refit", epoch, number))
-        if phase == "choose" and other is not None:
+    for (epoch, number), (rows, gradients) in steps.items():
+        other = steps.get((epoch + 1, number))
+        if other is not None:
             n = min(len(rows), len(other[0]))
             found.append((rows[:n], gradients[:n], other[0][:n], other[1][:n]))
     return found

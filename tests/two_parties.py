@@ -58,7 +58,7 @@ class Music(Served):
         side = ItemSide.of(plays(), USERS)
         run = PartyRun(**{"wait_s": 20, **how})
         save = lambda vectors, space: self.saved.append((vectors, space))  # noqa: E731
-        host = ItemHost(side, agreed, run, save, work=work, seed=lambda _: secret)
+        host = ItemHost(side, agreed, run, save, work=work, secret=secret)
         super().__init__(host, run, dies=dies, acted=acted)
 
     def _run(self):
@@ -72,8 +72,7 @@ def partner(music, work, agreed, *, secret=12, observer=None, timeout_s=20, wrap
     lines, kept = [], []
     run = PartyRun(**{"wait_s": 20, "tell": lines.append, **how})
 
-    def conclude(caller, fitted):
-        half = fitted.learner.user
+    def conclude(caller, half, _fitted):
         vectors = half.embed(np.arange(len(USERS)))
         finish(caller, vectors, "ab" * 8, run, lambda: kept.append(half))
 
@@ -83,7 +82,7 @@ def partner(music, work, agreed, *, secret=12, observer=None, timeout_s=20, wrap
         agreed,
         run,
         work=work,
-        seed=lambda _: secret,
+        secret=secret,
         conclude=conclude,
         every_s=0.0,
     )
@@ -103,9 +102,9 @@ def same(first, second):
 
 
 def trained(folder, *, agreed=None, **options):
-    """Train both sides in one process; return the two sets of weights, and both sides' lines."""
+    """Train both sides in one process; return the two sets of weights, and the partner's lines."""
     agreed = agreed or shared()
     music = Music(folder / "music", agreed)
     half, lines = partner(lambda: music, folder / "partner", agreed, **options)
     host = music.join()
-    return weights(half), weights(host.half), lines, host.history
+    return weights(half), weights(host.half), lines

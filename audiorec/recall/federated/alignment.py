@@ -7,7 +7,9 @@ The partner learns which of its ids the other side has, then names them to it by
 only be matched by a party with the same ids. Elliptic-curve operations take 0.3 ms per id on each
 side, so buckets run in several processes, and both parties compute concurrently. Each side says how
 many ids it has, and is held to it: the other one counts the elements of every bucket before it
-computes with them, so nobody tries more ids than it said.
+computes with them, so nobody tries more ids than it said. Each commits to its set beforehand, and
+shows afterwards that common users, which the other one draws, were in it: nobody adds ids once it
+has seen an answer.
 
 The file has one row per common user, in the agreed order.
 
@@ -25,7 +27,9 @@ an empty id and no data. The metadata key ``audiorec`` is a JSON object: ``kind`
 import hashlib
 import hmac
 import json
+import secrets
 import unicodedata
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -47,11 +51,12 @@ from audiorec.errors import (
 )
 from audiorec.files.own_files import write_errors
 from audiorec.files.tables import TableFile, table_writer
-from audiorec.recall.federated.link import Caller, OutOfTurnError, Reply
+from audiorec.recall.federated.link import NOTED, Caller, OutOfTurnError, Reply
 from audiorec.recall.federated.protocol import (
     HEX,
     MAX_BUCKET_IDS,
     MAX_BUCKETS,
+    MAX_CHECKS,
     MAX_IDS,
     MAX_PAYLOAD,
     TOKEN_BYTES,
@@ -73,7 +78,8 @@ TIMEOUT_S = 1_800.0  # time limit of one bucket
 HANDLER = "audiorec.recall.federated.alignment:handler"
 TOKENS_A_MESSAGE = MAX_PAYLOAD // TOKEN_BYTES // 2
 Submit = Callable[..., "Future[Any]"]
-Hear = Callable[[int], None]  # called with the number of ids that the other side tries
+# Called with the number of ids that the other side tries, and with its commitment to them.
+Hear = Callable[[int, str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +161,76 @@ class Salt:
         return hmac.digest(self.key, f"{purpose}\0{form}".encode(), "sha256")
 
 
+class Commitment:
+    """Merkle tree of a set of ids: its root commits to them, and tells nothing about them.
+
+    Pairs are hashed in order, so that a path needs no places; each id has a secret of its own.
+    """
+
+    def __init__(self, forms: Sequence[str]) -> None:
+        self._key = secrets.token_bytes(TOKEN_BYTES)
+        self._rows = [sorted(_leaf(self._secret(form), form) for form in forms)]
+        while len(row := self._rows[-1]) > 1:
+            pairs = [row[i : i + 2] for i in range(0, len(row), 2)]
+            self._rows.append([_node(*pair) if len(pair) == 2 else pair[0] for pair in pairs])
+
+    @property
+    def root(self) -> str:
+        """The commitment: 64 hex digits."""
+        return (self._rows[-1] or [bytes(TOKEN_BYTES)])[0].hex()
+
+    def opening(self, form: str) -> bytes:
+        """Return what shows that an id is in the set: its secret, and the path to the root."""
+        found = [self._secret(form)]
+        place = bisect_left(self._rows[0], _leaf(found[0], form))
+        for row in self._rows[:-1]:
+            found += row[place ^ 1 : (place ^ 1) + 1]  # the last one may have no other
+            place //= 2
+        return b"".join(found)
+
+    def _secret(self, form: str) -> bytes:
+        return hmac.digest(self._key, form.encode(), "sha256")
+
+
+def is_in(root: str, form: str, opening: bytes) -> bool:
+    """Whether an opening shows that an id is in the set of a commitment."""
+    parts = [opening[i : i + TOKEN_BYTES] for i in range(0, len(opening), TOKEN_BYTES)]
+    found = _leaf(parts[0], form) if parts else b""
+    for part in parts[1:]:
+        found = _node(found, part)
+    return found.hex() == root
+
+
+def _leaf(secret: bytes, form: str) -> bytes:
+    return hashlib.sha256(b"id" + secret + form.encode()).digest()
+
+
+def _node(one: bytes, other: bytes) -> bytes:
+    return hashlib.sha256(b"pair" + min(one, other) + max(one, other)).digest()
+
+
+class _Spots:
+    """Spot checks of an alignment: rows to ask for, and what the two sides show."""
+
+    def __init__(self, own: Commitment, theirs: str, common: Sequence[str]) -> None:
+        self._own, self._theirs, self._common = own, theirs, common
+        drawn = secrets.SystemRandom().sample(range(len(common)), min(MAX_CHECKS, len(common)))
+        self.rows = sorted(drawn)
+
+    def shown(self, asked: Message) -> bytes:
+        """Return the openings of the rows that the other side asks for."""
+        if any(row >= len(self._common) for row in asked["rows"]):
+            raise ProtocolError(str(asked), f"rows below {len(self._common):,}", "more")
+        return joined(self._own.opening(self._common[row]) for row in asked["rows"])
+
+    def check(self, answer: Message) -> None:
+        """Raise ProtocolError if a row that was asked for was not in the other side's set."""
+        openings = zip(self.rows, answer.blobs(len(self.rows)), strict=True)
+        if not all(is_in(self._theirs, self._common[row], one) for row, one in openings):
+            what = "a common user that was not in its set before"
+            raise ProtocolError(str(answer), "users of the set that it committed to", what)
+
+
 def buckets_for(larger: int) -> int:
     """Return the number of buckets for `larger` ids, the count of the larger party."""
     return max(1, -(-larger // BUCKET_IDS))
@@ -204,18 +280,15 @@ def align_partner(
     """Find the common users, as the caller with an open ``align`` session.
 
     `submit` gives a bucket to a pool of processes (`bucket_pool`). `hear` is called with the number
-    of ids that the other side tries, before anything is computed, and may refuse it.
-
-    Raises
-    ------
-    PeerError
-        If the other side is lost or violates the protocol.
+    of ids that the other side tries, and its commitment, before anything is computed; it may
+    refuse. `PeerError` if the other side is lost or violates the protocol.
     """
-    salt = Salt.of(caller.nonces)
-    theirs = caller.ask(MessageKind.COUNT, {"ids": len(ids)}, expect=MessageKind.COUNTED)["ids"]
+    salt, own = Salt.of(caller.nonces), Commitment(ids.forms)
+    fields: dict[str, Any] = {"ids": len(ids), "commitment": own.root}
+    said = caller.ask(MessageKind.COUNT, fields, expect=MessageKind.COUNTED)
     if hear is not None:
-        hear(theirs)
-    buckets = _Buckets(ids, salt, theirs)
+        hear(said["ids"], said["commitment"])
+    buckets = _Buckets(ids, salt, said["ids"])
 
     def requests(first: int) -> list[Future[Any]]:
         numbers = range(first, min(first + MAX_BUCKETS, buckets.n))
@@ -234,8 +307,8 @@ def align_partner(
         buckets.count(answer)
         blobs = answer.blobs(2 * len(made))
         for number, (key, _) in enumerate(made):
-            own, said = buckets.elements(first + number), answer["ids"][number]
-            found.append(submit("compare", own, key, *blobs[2 * number : 2 * number + 2], said))
+            elements, n = buckets.elements(first + number), answer["ids"][number]
+            found.append(submit("compare", elements, key, *blobs[2 * number : 2 * number + 2], n))
         _tell(progress, first + len(made), buckets.n)
     common: list[str] = []
     for places, future in zip(buckets.places, found, strict=True):
@@ -243,17 +316,18 @@ def align_partner(
         if inside and not 0 <= inside[0] <= inside[-1] < len(places):
             raise PeerError("the other party's answer contains users that were not requested")
         common += [ids.forms[places[i]] for i in inside]
-    return _name(caller, ids, sorted(common, key=salt.token))
+    common.sort(key=salt.token)
+    name = _name(caller, salt, common)
+    spots = _Spots(own, said["commitment"], common)
+    answer = caller.ask(MessageKind.CHECK, {"rows": spots.rows}, expect=MessageKind.CHECKED)
+    spots.check(answer)
+    caller.ask(MessageKind.SHOW, {}, spots.shown(answer))
+    original = dict(zip(ids.forms, ids.originals, strict=True))
+    return Alignment(tuple(original[form] for form in common), (name,))
 
 
 class AlignMusic:
-    """The music side of an alignment: a `Host`. Parameters are those of `align_partner`.
-
-    Attributes
-    ----------
-    found : Alignment or None
-        The result, once it is done.
-    """
+    """The music side of an alignment: a `Host`. Parameters are those of `align_partner`."""
 
     def __init__(
         self,
@@ -264,7 +338,8 @@ class AlignMusic:
         hear: Hear | None = None,
     ) -> None:
         self._ids, self._submit, self._progress, self._hear = ids, submit, progress, hear
-        self.found: Alignment | None = None
+        self._own = Commitment(ids.forms)
+        self.found: Alignment | None = None  # the result, once it is done
 
     @property
     def is_done(self) -> bool:
@@ -276,33 +351,32 @@ class AlignMusic:
         if hello["purpose"] != "align":
             raise SpecMismatchError(f"this side is running align, not {hello['purpose']}")
         self._salt = Salt.of(nonces)
-        self._buckets: _Buckets | None = None
-        self._theirs = self._answered = 0
+        self._turn = MessageKind.COUNT
+        self._answered = 0
         self._common: list[int] = []
 
     def answer(self, message: Message) -> Reply:
         """Answer a question; see `Host`."""
-        kinds = (MessageKind.COUNT, MessageKind.BUCKET, MessageKind.COMMON)
-        is_counted = self._buckets is not None
-        turn = kinds[is_counted + (is_counted and self._answered == self._buckets.n)]  # type: ignore[union-attr]
-        if message.kind != turn:
-            raise OutOfTurnError(f"expected {turn.word} now")
+        if message.kind != self._turn:
+            raise OutOfTurnError(f"expected {self._turn.word} now")
         return {
             MessageKind.COUNT: self._count,
             MessageKind.BUCKET: self._answer,
             MessageKind.COMMON: self._agree,
+            MessageKind.CHECK: self._show,
+            MessageKind.SHOW: self._end,
         }[message.kind](message)
 
     def _count(self, message: Message) -> Reply:
-        self._theirs = message["ids"]
+        self._said = message
         if self._hear is not None:
-            self._hear(self._theirs)
-        self._buckets = _Buckets(self._ids, self._salt, self._theirs)
-        return MessageKind.COUNTED, {"ids": len(self._ids)}, b""
+            self._hear(message["ids"], message["commitment"])
+        self._buckets = _Buckets(self._ids, self._salt, message["ids"])
+        self._turn = MessageKind.BUCKET
+        return MessageKind.COUNTED, {"ids": len(self._ids), "commitment": self._own.root}, b""
 
     def _answer(self, message: Message) -> Reply:
         buckets, first = self._buckets, self._answered
-        assert buckets is not None  # noqa: S101 - as counted
         counts = buckets.counts(first)
         if message["first"] != first or len(message["ids"]) != len(counts):
             raise OutOfTurnError(f"expected {len(counts)} buckets from {first}")
@@ -314,17 +388,19 @@ class AlignMusic:
         ]
         blobs = [blob for future in answers for blob in _result(future, message)]
         self._answered += len(counts)
+        if self._answered == buckets.n:
+            self._turn = MessageKind.COMMON
         _tell(self._progress, self._answered, buckets.n)
         return MessageKind.ANSWER, {"first": first, "ids": counts}, joined(blobs)
 
     def _agree(self, message: Message) -> Reply:
         """Find the users whose tokens the partner sends, at most all of its own."""
-        found = self._common
+        found, theirs = self._common, self._said["ids"]
         if message["first"] != len(found):
             raise OutOfTurnError(f"expected first {len(found)}")
-        if message["total"] > self._theirs:
-            got = f"{message['total']:,} common users of {self._theirs:,} ids"
-            raise ProtocolError(str(message), f"at most {self._theirs:,} users", got)
+        if message["total"] > theirs:
+            got = f"{message['total']:,} common users of {theirs:,} ids"
+            raise ProtocolError(str(message), f"at most {theirs:,} users", got)
         if not found:
             self._place = {self._salt.token(form): i for i, form in enumerate(self._ids.forms)}
             self._name = hashlib.sha256()
@@ -338,14 +414,25 @@ class AlignMusic:
             if not places:
                 raise ProtocolError(str(message), "at least one user", "none")
             return MessageKind.AGREED, {"alignment": ""}, b""
-        name = self._name.hexdigest()
-        self.found = Alignment(tuple(self._ids.originals[i] for i in found), (name,))
-        return MessageKind.AGREED, {"alignment": name}, b""
+        self._turn = MessageKind.CHECK
+        return MessageKind.AGREED, {"alignment": self._name.hexdigest()}, b""
+
+    def _show(self, message: Message) -> Reply:
+        """Show the users that the partner asks for, and ask for some as well."""
+        forms = [self._ids.forms[i] for i in self._common]
+        self._spots = _Spots(self._own, self._said["commitment"], forms)
+        self._turn = MessageKind.SHOW
+        return MessageKind.CHECKED, {"rows": self._spots.rows}, self._spots.shown(message)
+
+    def _end(self, message: Message) -> Reply:
+        self._spots.check(message)
+        users = tuple(self._ids.originals[i] for i in self._common)
+        self.found = Alignment(users, (self._name.hexdigest(),))
+        return NOTED
 
 
-def _name(caller: Caller, ids: Normalised, common: Sequence[str]) -> Alignment:
-    """Send the music side the tokens of the common users; return the alignment."""
-    salt = Salt.of(caller.nonces)
+def _name(caller: Caller, salt: Salt, common: Sequence[str]) -> str:
+    """Send the music side the tokens of the common users; return the id of the alignment."""
     tokens = b"".join(map(salt.token, common))
     expected, got = hashlib.sha256(tokens).hexdigest(), ""
     for first in range(0, max(1, len(common)), TOKENS_A_MESSAGE):
@@ -354,8 +441,7 @@ def _name(caller: Caller, ids: Normalised, common: Sequence[str]) -> Alignment:
         got = caller.ask(MessageKind.COMMON, fields, part, expect=MessageKind.AGREED)["alignment"]
     if got != expected:
         raise ProtocolError("agreed", f"alignment {expected[:16]}…", got[:16])
-    original = dict(zip(ids.forms, ids.originals, strict=True))
-    return Alignment(tuple(original[form] for form in common), (expected,))
+    return expected
 
 
 def handler() -> Callable[[Any], Any]:

@@ -17,7 +17,7 @@ import numpy as np
 from audiorec.errors import LostPeerError, SpecMismatchError
 from audiorec.recall.federated.link import NOTED, Caller, OutOfTurnError, PartyRun, Reply
 from audiorec.recall.federated.protocol import Message, MessageKind, pack, parts_of
-from audiorec.recall.federated.recipe import R
+from audiorec.recall.federated.recipe import DRAWS, R
 from audiorec.spec import fingerprint
 from audiorec.types import FloatArray
 
@@ -36,65 +36,32 @@ class Shared(Generic[R]):
     @property
     def settings(self) -> dict[str, Any]:
         """All settings by name, as plain values."""
-        return {"model": self.recipe.kind, **self.recipe.to_json(), "users": self.users}
-
-    @property
-    def fingerprint(self) -> str:
-        """Hash of the settings and the protocol of draws, sixteen hex digits."""
-        return fingerprint({"recipe": self.recipe.fingerprint, **self.settings})
+        about = {"model": self.recipe.kind, "order of draws": DRAWS, "users": self.users}
+        return about | self.recipe.to_json()
 
     @property
     def run(self) -> str:
         """Hash of the settings and the aligned rows: the name of checkpoints."""
-        return fingerprint({"settings": self.fingerprint, "alignments": [self.alignment]})
+        return fingerprint({"settings": self.settings, "alignment": self.alignment})
 
     def greet(self, caller: Caller) -> None:
         """Open a ``train`` session."""
-        about: Any = {"fingerprint": self.fingerprint, "settings": self.settings}
-        caller.hello("train", alignment=self.alignment, **about)
+        caller.hello("train", alignment=self.alignment, settings=self.settings)
 
     def check(self, hello: Message) -> None:
         """Raise `SpecMismatchError` for another purpose, other settings or another alignment."""
         if hello["purpose"] != "train":
             raise SpecMismatchError(f"this side is running train, not {hello['purpose']}")
-        if hello["fingerprint"] != self.fingerprint:
-            theirs, ours = hello["settings"], self.settings
-            differing = [
-                f"{name} is {theirs.get(name)!r} there, {ours.get(name)!r} here"
-                for name in sorted({*theirs, *ours})
-                if theirs.get(name) != ours.get(name)
-            ]
-            what = "; ".join(differing) or "another release of audiorec"
-            raise SpecMismatchError(f"the settings differ: {what}")
+        theirs, ours = hello["settings"], self.settings
+        differing = [
+            f"{name} is {theirs.get(name)!r} there, {ours.get(name)!r} here"
+            for name in sorted({*theirs, *ours})
+            if theirs.get(name) != ours.get(name)
+        ]
+        if differing:
+            raise SpecMismatchError(f"the settings differ: {'; '.join(differing)}")
         if hello["alignment"] != self.alignment:
             raise SpecMismatchError("the alignments differ: align both sides again")
-
-
-def send_table(
-    caller: Caller,
-    vectors: FloatArray,
-    dtype: str,
-    how: PartyRun,
-    *,
-    last: MessageKind = MessageKind.NOTED,
-) -> Message:
-    """Send vectors (n, d), part by part; return the last answer, of the kind `last`.
-
-    Raises
-    ------
-    LostPeerError
-        If this side was asked to stop.
-    """
-    answer = None
-    for part in parts_of(*vectors.shape):
-        if how.stopped:
-            raise LostPeerError("this side was asked to stop")
-        shape, payload = pack(vectors[part], dtype)
-        fields = {**shape, "first": part.start, "total": len(vectors), "dtype": dtype}
-        expect = last if part.stop == len(vectors) else MessageKind.NOTED
-        answer = caller.ask(MessageKind.TABLE, fields, payload, expect=expect)
-    assert answer is not None  # noqa: S101 - at least one part is sent
-    return answer
 
 
 class Table:
@@ -107,12 +74,7 @@ class Table:
     def add(self, message: Message) -> bool:
         """Take the next part; return whether it is the last one.
 
-        Raises
-        ------
-        OutOfTurnError
-            If another part is due.
-        ProtocolError
-            If a number is not finite.
+        `OutOfTurnError` if another part is due, `ProtocolError` if a number is not finite.
         """
         part, (total, width) = self._parts[0], self.vectors.shape
         expected = {"first": part.start, "total": total, "rows": part.stop - part.start}
@@ -128,13 +90,8 @@ class Table:
 class VectorsHost(Generic[R]):
     """The music side: a `Host` that gets the vectors of the aligned users and writes its model.
 
-    Parameters
-    ----------
-    shared : Shared
-    how : PartyRun
-    save : callable
-        Called with the vectors, (n, d) float32 of length 1 at most, and the id of their space;
-        fits and writes the model. Called again only if either changes.
+    `save` is called with the vectors, (n, d) float32 of length 1 at most, and the id of their
+    space; it fits and writes the model. It is called again only if either changes.
     """
 
     def __init__(
@@ -147,7 +104,7 @@ class VectorsHost(Generic[R]):
     def greet(self, hello: Message, nonces: tuple[str, str]) -> None:  # noqa: ARG002 - of `Host`
         """Begin a new transfer."""
         self.shared.check(hello)
-        self._table = self._new_table()
+        self._table = Table(self.shared.users, self.shared.recipe.dimension)
         self._arrived: FloatArray | None = None
         self._is_finishing = False
 
@@ -166,15 +123,18 @@ class VectorsHost(Generic[R]):
         self.is_done, self._is_finishing = self._is_finishing, True
         return NOTED
 
-    def _new_table(self) -> Table:
-        return Table(self.shared.users, self.shared.recipe.dimension)
-
 
 def finish(
     caller: Caller, vectors: FloatArray, space: str, how: PartyRun, save: Callable[[], None]
 ) -> None:
-    """Send the vectors, let the music side write its model, then write the partner's."""
-    send_table(caller, vectors, how.defence.rounding, how)
+    """Send the vectors (n, d), let the music side write its model, then write the partner's."""
+    dtype = how.defence.rounding
+    for part in parts_of(*vectors.shape):
+        if how.stopped:
+            raise LostPeerError("this side was asked to stop")
+        shape, payload = pack(vectors[part], dtype)
+        fields = {**shape, "first": part.start, "total": len(vectors), "dtype": dtype}
+        caller.ask(MessageKind.TABLE, fields, payload)
     caller.ask(MessageKind.FINISH, {"space": space})
     save()
     caller.timeout_s = LASTING_S

@@ -7,16 +7,12 @@
 
     UserHalf   vectors(step) ──(B, d)──▶   gradient(step, vectors)   ItemHalf
                learn(step, ·) ◀──(B, d)──  clipped and noised
-               validation()  ──(V, d)──▶   figures(vectors)
 
 The item half's draws (positives, negatives, dropout) follow from a secret that the user half must
-not know: it would tell in which steps a user has the same song. The secret, the weights and the
-optimiser's moments are a half's state. Noise has no seed (`audiorec.recall.federated.noise`): a
-step that is repeated after an interruption has the same gradients with other noise.
-
-An mmoe has an additional task of the partner's own: predict the partner's items of a user. A step
-hides one item of each user from its features and predicts it. These labels and the table of items
-never leave the partner.
+not know: it would tell in which steps a user has the same song. Noise has no seed: a step that is
+repeated after an interruption has the same gradients with other noise. An mmoe has a task of the
+partner's own as well: a step hides one of the partner's items of each user and predicts it. These
+labels and the table of items never leave the partner.
 """
 
 from collections.abc import Sequence
@@ -71,13 +67,7 @@ class ItemSide:
 
     @classmethod
     def of(cls, data: RecallData, aligned: Sequence[str]) -> "ItemSide":
-        """Build the side from the plays of aligned users, in their order.
-
-        Raises
-        ------
-        InputError
-            If no aligned user has a play.
-        """
+        """Build the side from the plays of aligned users; `InputError` if none has a play."""
         own = data.plays.of_owners(aligned)
         if not len(own.song):
             raise InputError("no user known to both sides has a play")
@@ -104,17 +94,9 @@ class UserSide:
 class ItemHalf:
     """Item side of a model in training: song tower, optimiser and sampler.
 
-    Attributes
-    ----------
-    model : nn.Module
-        The song tower, ``table``, and the secret.
-    optimiser : Optimizer
-    loss : float
-        Loss of the last step, a mean over its rows with plays.
-    prior : ndarray, shape (S,), float32
-        Popularity term of each song's logit; 0 for the most played song.
-    learnt : ndarray, shape (S,), bool
-        Songs played by training rows.
+    `prior` (S,) is the popularity term of each song's logit, 0 for the most played one; `learnt`
+    (S,) are the songs played by training rows; `loss` is a mean over the rows with plays of the
+    last step.
     """
 
     def __init__(
@@ -160,25 +142,10 @@ class ItemHalf:
         """Do nothing: within a process, both halves have one checkpoint."""
 
     def gradient(self, step: JointStep, vectors: FloatArray) -> FloatArray:
-        """Take one training step; return the defended gradients of the user vectors.
+        """Take one training step with vectors (B, d); return their defended gradients (B, d).
 
-        A user's gradient is the expected song vector minus the played one.
-
-        Parameters
-        ----------
-        step : JointStep
-        vectors : ndarray, shape (B, d), float32
-            Vectors of the step's rows, in their order.
-
-        Returns
-        -------
-        gradients : ndarray, shape (B, d), float32
-            Clipped and noised; before that, 0 for a row without a play.
-
-        Raises
-        ------
-        ShapeError
-            If the vectors do not have the shape of the step or are not finite.
+        A user's gradient is the expected song vector minus the played one; 0, before noise, for a
+        row without a play. `ShapeError` if the vectors are not those of the step, or not finite.
         """
         users = torch.from_numpy(self._checked(vectors, len(step.rows))).requires_grad_()
         played, drawn, seed = self._drawn(step)
@@ -211,18 +178,7 @@ class ItemHalf:
         return played, drawn, torch_seed(rng)
 
     def figures(self, vectors: FloatArray) -> Line:
-        """Rank all learnt songs for the validation rows.
-
-        Parameters
-        ----------
-        vectors : ndarray, shape (V, d), float32
-
-        Returns
-        -------
-        line : dict
-            ``ndcg`` over all ranks, by which the epoch is chosen, and ``hit_rate@k``: means over
-            the plays of validation rows, each song of a row counted once.
-        """
+        """Rank all learnt songs for the vectors (V, d) of the validation rows; see `figures_of`."""
         users = self._checked(vectors, len(self.judged))
         similar = logits_of(users, self.song_vectors(), self.recipe, self.prior)
         return figures_of(ranks_of(similar, self.plays.take(self.judged), self.learnt))
@@ -244,14 +200,7 @@ class ItemHalf:
 
 
 class UserHalf:
-    """User side of a model in training: user tower, own items and optimiser.
-
-    Attributes
-    ----------
-    model : nn.Module
-        The user tower, ``tower``; for an mmoe the partner's own items, ``own``; the secret.
-    optimiser : Optimizer
-    """
+    """User side of a model in training: user tower, for an mmoe own items, and optimiser."""
 
     def __init__(
         self,
@@ -264,10 +213,7 @@ class UserHalf:
     ) -> None:
         """Initialise the weights from the recipe's seed; parameters are those of `ItemHalf`.
 
-        Raises
-        ------
-        InputError
-            If users have no features, or the recipe names a column of own items that is missing.
+        `InputError` if users have no features, or not the recipe's column of own items.
         """
         features = side.features
         if not features.bags and not features.dense.shape[1]:
@@ -307,13 +253,7 @@ class UserHalf:
         return self.defence.vectors(tasks[0].detach().numpy()).copy()
 
     def learn(self, step: JointStep, gradients: FloatArray) -> None:
-        """Train on the returned gradients (B, d).
-
-        Raises
-        ------
-        ShapeError
-            If they do not belong to the vectors sent last or are not finite.
-        """
+        """Train on gradients (B, d); `ShapeError` if they are not of the vectors sent last."""
         waiting, self._waiting = self._waiting, None
         shape = None if waiting is None else tuple(waiting[1].shape)
         if waiting is None or waiting[0] != (step.epoch, step.number) or gradients.shape != shape:
@@ -327,10 +267,6 @@ class UserHalf:
         pairs = [(vectors, back)] if own is None else [(vectors, back), (own, None)]
         torch.autograd.backward(*map(list, zip(*pairs, strict=True)))  # type: ignore[arg-type]
         self.optimiser.step()
-
-    def validation(self) -> FloatArray:
-        """Return the vectors of the validation rows: (V, d) float32."""
-        return self.embed(self.judged)
 
     def embed(self, rows: Int64Array) -> FloatArray:
         """Return the defended vectors of rows (m,): (m, d) float32."""
@@ -394,15 +330,7 @@ class UserHalf:
 
 
 def own_column(features: UserFeatures, recipe: TwoTowerRecipe) -> str | None:
-    """Return the column of the partner's own items; None without an own task.
-
-    There is no own task if no user has two values in that column.
-
-    Raises
-    ------
-    InputError
-        If the recipe names a missing column.
-    """
+    """Return the column of the partner's own items; None if no user has two values in it."""
     if not isinstance(recipe, MmoeRecipe) or not recipe.own_weight:
         return None
     sizes = {name: bag.size for name, bag in features.bags.items()}
@@ -428,20 +356,10 @@ def retrieval_losses(
     items: Int64Array,
     expected: npt.NDArray[np.floating],
 ) -> Tensor:
-    """Return the sampled softmax loss of each user: (B,).
+    """Return the sampled softmax loss of each user, (B,), from logits (B, n) for `items`.
 
-    Parameters
-    ----------
-    logits : Tensor, shape (B, n)
-        Logits for `items`.
-    met : ndarray, shape (B,), int64
-        The positive of each user.
-    drawn : ndarray, shape (N,), int64
-        Shared negatives, sorted, with repeats.
-    items : ndarray, shape (n,), int64
-        All positives and negatives, sorted, without repeats.
-    expected : ndarray, shape (N,)
-        Log of the expected count of each of `drawn`.
+    `met` (B,) are the positives, `drawn` (N,) the shared negatives, sorted, with repeats, `items`
+    (n,) both, sorted, without repeats, `expected` (N,) the log of the expected count of `drawn`.
     """
     own = torch.from_numpy(np.searchsorted(items, met))[:, None]
     return sampled_softmax_loss(

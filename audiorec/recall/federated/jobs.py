@@ -53,13 +53,14 @@ from audiorec.store.embeddings import write_embeddings
 from audiorec.types import FloatArray, LineProgress, StageProgress
 
 if TYPE_CHECKING:
-    from audiorec.learning.fit import Refitted
+    from audiorec.learning.fit import Fitted
+    from audiorec.recall.federated.halves import UserHalf
 
 TOWERS: Mapping[str, type[Towers]] = {"two-tower": TwoTower, "mmoe": Mmoe}
 Say = Callable[[str], None]
 JUDGED_ON = (
-    "all plays of {share:.0%} of the aligned users, by their vectors alone, full rank; also used "
-    "to choose the number of epochs"
+    "all plays of {share:.0%} of the aligned users, who were not learnt from, by their vectors "
+    "alone, full rank"
 )
 BYTES_AN_ID = 35 + 2 * 35  # the music side's ids, and the partner's ids there and back
 
@@ -98,9 +99,9 @@ def align(
     how = PartyRun(wait_s=plan.wait_s, say=say, stop=stop)
     budget, peer = plan.parsed_budget(), _peer(plan)
 
-    def hear(theirs: int) -> None:
+    def hear(theirs: int, commitment: str) -> None:
         how.note(f"the other side tries {theirs:,} ids")
-        reason = note_ids(plan.ledger, budget, peer, theirs)
+        reason = note_ids(plan.ledger, budget, peer, theirs, commitment)
         if reason:
             raise PeerError(f"the other party was refused: {reason}")
 
@@ -202,16 +203,14 @@ def _partner(
 
     side = UserSide.of(people, alignment.user_ids, recipe)
 
-    def end(caller: Caller, fitted: "Refitted[Any]") -> None:
-        weights = weights_of(fitted.learner.user.model.state_dict())
-        trained = Trained.of(fitted, judged_on=JUDGED_ON.format(share=recipe.valid))
+    def end(caller: Caller, half: "UserHalf", fitted: "Fitted") -> None:
+        weights = weights_of(half.model.state_dict())
+        trained = Trained(epochs=recipe.max_epochs, steps=fitted.steps, lines=list(fitted.history))
         model = UserModel(recipe=recipe, encoder=side.encoder, weights=weights)
         conclude(caller, model, trained)
 
-    def seed(phase: Any) -> int:
-        return draws_of(keys, shared.run, phase)
-
-    train_partner(lambda: _caller(plan), side, shared, how, work=work, seed=seed, conclude=end)
+    own: Any = {"work": work, "secret": draws_of(keys, shared.run)}
+    train_partner(lambda: _caller(plan), side, shared, how, conclude=end, **own)
     return written or None
 
 
@@ -237,20 +236,24 @@ def _music(
         return written if _served(plan, VectorsHost(shared, how, fit), how) else None
     from audiorec.recall.federated.halves import ItemSide
     from audiorec.recall.federated.split import ItemHost, reproducible
-    from audiorec.recall.federated.towers import draws_of
+    from audiorec.recall.federated.towers import draws_of, steps_in
 
     keys, side = read_keys(plan.keys), ItemSide.of(data, alignment.user_ids)
 
     def end(vectors: FloatArray, space: str) -> None:
-        assert host.half is not None  # noqa: S101 - trained
-        trained = replace(host.trained, judged_on=JUDGED_ON.format(share=recipe.valid))
+        half = host.half
+        assert half is not None  # noqa: S101 - trained
+        trained = Trained(
+            figures=half.figures(vectors[half.judged]),
+            epochs=recipe.max_epochs,
+            steps=recipe.max_epochs * steps_in(len(half.rows), recipe),
+            judged_on=JUDGED_ON.format(share=recipe.valid),
+        )
         of_half = TOWERS[plan.model].of_half
-        save(of_half(side, host.half, data, space=space, trained=trained), vectors)
+        save(of_half(side, half, data, space=space, trained=trained), vectors)
 
-    def seed(phase: Any) -> int:
-        return draws_of(keys, shared.run, phase)
-
-    host = ItemHost(side, shared, how, end, work=work, seed=seed)
+    secret = draws_of(keys, shared.run)
+    host = ItemHost(side, shared, how, end, work=work, secret=secret)
     with reproducible():
         return written if _served(plan, host, how) else None
 

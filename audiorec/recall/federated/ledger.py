@@ -24,7 +24,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 
@@ -68,6 +68,7 @@ class LedgerEntry:
     count: int  # songs of a release, users of a table, or ids
     # Of a release: standard deviation of the noise as a multiple of the sensitivity. 0 else
     noise: float = 0.0
+    commitment: str = ""  # of a partner to the ids that it tried, 64 hex digits
 
     def __post_init__(self) -> None:
         if (self.noise > 0) is not (self.what == "release"):
@@ -160,8 +161,8 @@ def note_release(path: Path, budget: Budget, peer: str, songs: int, noise: float
     return total
 
 
-def note_ids(path: Path, budget: Budget, peer: str, ids: int) -> str:
-    """Enter the ids that a peer tries in an alignment; return why it may not, empty if it may."""
+def note_ids(path: Path, budget: Budget, peer: str, ids: int, commitment: str = "") -> str:
+    """Enter the ids that a peer tries, with its commitment; return why it may not, or nothing."""
     now = _now()
     with held(path) as ledger:
         before = ledger.ids_within_a_day(peer, now)
@@ -170,7 +171,8 @@ def note_ids(path: Path, budget: Budget, peer: str, ids: int) -> str:
                 f"{ids:,} ids after {before:,} within a day; this side allows "
                 f"{budget.ids_a_day:,} (ids_a_day)"
             )
-        ledger.plus(LedgerEntry(what="ids", at=now.isoformat(), peer=peer, count=ids)).write()
+        about: Any = {"at": now.isoformat(), "peer": peer, "commitment": commitment}
+        ledger.plus(LedgerEntry(what="ids", count=ids, **about)).write()
     return ""
 
 

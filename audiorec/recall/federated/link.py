@@ -4,10 +4,9 @@
               ◀───────────── bytes ────────────
 
 The partner is the caller; the music side's desk passes one question at a time to its host, while
-the transport's threads wait. The desk refuses what has no place in the session before the host sees
-it: unreadable messages, those of another session, and repeated numbers. Over the network, messages
-are bodies of Arrow Flight actions over mutual TLS, and each end trusts exactly one certificate, the
-other's (`FlightTransport`, `FlightDesk`). See ``docs/federated-protocol.md``.
+the transport's threads wait. It refuses what has no place in the session before the host sees it.
+Over the network, messages are bodies of Arrow Flight actions over mutual TLS, and each end trusts
+exactly one certificate, the other's. See ``docs/federated-protocol.md``.
 """
 
 import os
@@ -56,7 +55,7 @@ IN_PROCESS = ("0" * 64, "1" * 64)  # placeholders for certificates within a proc
 END, LATE, GONE = LOST = ("end", "late", "gone")
 OVER = "was stopped, or has finished"
 ENDED = "has closed this session: send hello first"
-ECHOED = {"first", "phase", "epoch", "step", "rows", "width"}  # fields that an answer repeats
+ECHOED = {"first", "epoch", "step", "rows", "width"}  # fields that an answer repeats
 WRONG_CERTIFICATE = ("certificate verify failed", "CERTIFICATE_VERIFY_FAILED")
 Reply = tuple[MessageKind, Mapping[str, Any], bytes]
 NOTED: Reply = (MessageKind.NOTED, {}, b"")
@@ -130,26 +129,18 @@ class Caller:
         self,
         purpose: str,
         *,
-        fingerprint: str = "",
         settings: Mapping[str, Any] | None = None,
         alignment: str = "",
     ) -> None:
         """Open a session.
 
-        Raises
-        ------
-        RefusedError
-            If the other side has different settings or another purpose.
-        ProtocolError
-            If its answer is invalid, or it sees other certificates.
-        LostPeerError
-            If it does not answer.
+        `RefusedError` if the other side has other settings or another purpose, `ProtocolError` if
+        its answer is invalid or it sees other certificates, `LostPeerError` without an answer.
         """
         nonce = secrets.token_hex(32)
         fields = {
             "purpose": purpose,
             "nonce": nonce,
-            "fingerprint": fingerprint,
             "settings": dict(settings or {}),
             "alignment": alignment,
         }
@@ -249,13 +240,7 @@ class _Waiting:
 
 
 class Desk:
-    """The end that answers.
-
-    Parameters
-    ----------
-    certificates : (str, str)
-        Fingerprints of the caller's certificate and of the desk's.
-    """
+    """The end that answers; `certificates` are fingerprints of the caller's and of its own."""
 
     def __init__(self, certificates: tuple[str, str] = IN_PROCESS) -> None:
         self.certificates = certificates
@@ -281,12 +266,8 @@ class Desk:
     def serve(self, host: Host, how: PartyRun) -> None:
         """Pass questions to the host until it is done.
 
-        Raises
-        ------
-        LostPeerError
-            If none arrives within `PartyRun.wait_s`, or `PartyRun.stop` is set.
-        PeerError, SpecMismatchError
-            If the host refuses the other party.
+        `LostPeerError` if none arrives within `PartyRun.wait_s`, or `PartyRun.stop` is set;
+        `PeerError` or `SpecMismatchError` if the host refuses the other party.
         """
         while not host.is_done:
             waiting = self._next(how)
@@ -391,12 +372,8 @@ class FlightTransport:
     def ask(self, data: bytes, timeout_s: float) -> bytes:
         """Send a message and return the answer.
 
-        Raises
-        ------
-        LostPeerError
-            If none arrives within `timeout_s`, or the address cannot be reached.
-        PeerError
-            If the other end has another certificate.
+        `LostPeerError` if none arrives within `timeout_s` or the address cannot be reached;
+        `PeerError` if the other end has another certificate.
         """
         try:
             call = flight.FlightCallOptions(timeout=timeout_s)

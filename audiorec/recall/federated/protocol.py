@@ -8,7 +8,6 @@ every kind has a check here, and the length of a payload is verified before it i
 
 import hashlib
 import json
-import math
 import re
 import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -23,7 +22,7 @@ import numpy.typing as npt
 from audiorec.errors import ProtocolError
 from audiorec.types import FloatArray
 
-VERSION = 1
+VERSION = 2
 MAGIC = b"ARFD"
 FRAME = struct.Struct("<4sHHIQ")  # magic, version, kind, bytes of the header and of the payload
 MAX_HEADER = 64 << 10
@@ -32,17 +31,16 @@ MAX_MESSAGE = FRAME.size + MAX_HEADER + MAX_PAYLOAD
 MAX_IDS = 200_000_000
 MAX_BUCKET_IDS = 20_000
 MAX_BUCKETS = 8  # in a message
+MAX_CHECKS = 64  # common users that a side asks the other one to show
 MAX_ROWS = 65_536
 MAX_WIDTH = 4_096
 MAX_STEPS = 1 << 40
 MAX_TEXT = 2_000
 TOKEN_BYTES = 32
-PHASES = ("choose", "refit")
 PURPOSES = ("align", "train")
 DTYPES: Mapping[str, np.dtype[Any]] = {"float32": np.dtype("<f4"), "float16": np.dtype("<f2")}
 BLOB = struct.Struct("<I")  # bytes of the blob that follows
 HEX = re.compile(r"[0-9a-f]*")
-NAME = re.compile(r"[\w./@ -]{1,80}")
 
 Check = Callable[[Any], bool]
 Array = npt.NDArray[Any]
@@ -64,10 +62,12 @@ class MessageKind(IntEnum):
     VECTORS = 11
     GRADIENTS = 12
     TABLE = 13
-    FIGURES = 14
-    BEGIN = 15
-    SAVE = 16
-    FINISH = 17
+    BEGIN = 14
+    SAVE = 15
+    FINISH = 16
+    CHECK = 17
+    CHECKED = 18
+    SHOW = 19
 
     @property
     def word(self) -> str:
@@ -95,13 +95,7 @@ class Message:
         return self.fields[name]
 
     def array(self) -> FloatArray:
-        """Return the payload's vectors or gradients, (rows, width) float32.
-
-        Raises
-        ------
-        ProtocolError
-            If a number is not finite.
-        """
+        """Return the payload's numbers, (rows, width) float32; all must be finite."""
         kind = DTYPES[self.fields.get("dtype", "float32")]
         shape = (self.fields["rows"], self.fields["width"])
         found: FloatArray = np.frombuffer(self.payload, kind).reshape(shape).astype(np.float32)
@@ -110,13 +104,7 @@ class Message:
         return found
 
     def blobs(self, n: int) -> list[bytes]:
-        """Return the payload's `n` blobs; undoes `joined`.
-
-        Raises
-        ------
-        ProtocolError
-            If there are not as many.
-        """
+        """Return the payload's `n` blobs, neither more nor fewer; undoes `joined`."""
         found: list[bytes] = []
         at = 0
         while at + BLOB.size <= len(self.payload) and len(found) < n:
@@ -159,23 +147,19 @@ def _settings(value: Any) -> bool:
     return isinstance(value, dict)
 
 
-def _figures(value: Any) -> bool:
-    """Whether a value is an object of finite numbers with short names."""
-    return isinstance(value, dict) and all(
-        NAME.fullmatch(name) and type(one) in (int, float) and math.isfinite(one)
-        for name, one in value.items()
-    )
-
-
 def _counts(value: Any) -> bool:
     """Whether a value is a list of the numbers of ids in some buckets."""
     check = integer_check(0, MAX_BUCKET_IDS)
     return isinstance(value, list) and 1 <= len(value) <= MAX_BUCKETS and all(map(check, value))
 
 
+def _rows(value: Any) -> bool:
+    """Whether a value is a list of rows to check."""
+    return isinstance(value, list) and len(value) <= MAX_CHECKS and all(map(COUNT, value))
+
+
 COUNT = integer_check(0, MAX_IDS)
 STEP: dict[str, Check] = {
-    "phase": _one_of(*PHASES),
     "epoch": integer_check(0, MAX_STEPS),
     "step": integer_check(0, MAX_STEPS),
 }
@@ -187,15 +171,14 @@ FIELDS: Mapping[MessageKind, Mapping[str, Check]] = MappingProxyType(
         MessageKind.HELLO: {
             "purpose": _one_of(*PURPOSES),
             "nonce": _digits(64),
-            "fingerprint": _digits(0, 16),
             "settings": _settings,
             "alignment": _digits(0, 64),
         },
         MessageKind.WELCOME: {"nonce": _digits(64)},
         MessageKind.REFUSED: {"about": _text, "reason": _text},
         MessageKind.NOTED: {},
-        MessageKind.COUNT: {"ids": COUNT},
-        MessageKind.COUNTED: {"ids": COUNT},
+        MessageKind.COUNT: {"ids": COUNT, "commitment": _digits(64)},
+        MessageKind.COUNTED: {"ids": COUNT, "commitment": _digits(64)},
         MessageKind.BUCKET: {"first": COUNT, "ids": _counts},
         MessageKind.ANSWER: {"first": COUNT, "ids": _counts},
         MessageKind.COMMON: {"first": COUNT, "total": COUNT},
@@ -203,12 +186,18 @@ FIELDS: Mapping[MessageKind, Mapping[str, Check]] = MappingProxyType(
         MessageKind.VECTORS: {**STEP, **SHAPE, "dtype": DTYPE},
         MessageKind.GRADIENTS: {**STEP, **SHAPE},
         MessageKind.TABLE: {**SHAPE, "first": COUNT, "total": COUNT, "dtype": DTYPE},
-        MessageKind.FIGURES: {"figures": _figures},
         MessageKind.BEGIN: STEP,
         MessageKind.SAVE: STEP,
         MessageKind.FINISH: {"space": _digits(16)},
+        MessageKind.CHECK: {"rows": _rows},
+        MessageKind.CHECKED: {"rows": _rows},
+        MessageKind.SHOW: {},
     }
 )
+
+
+# Kinds whose payload has a length that the header does not determine.
+OF_PARTS = {MessageKind[n] for n in ("COMMON", "BUCKET", "ANSWER", "CHECKED", "SHOW")}
 
 
 def encode(message: Message) -> bytes:
@@ -222,13 +211,7 @@ def encode(message: Message) -> bytes:
 
 
 def decode(data: bytes) -> Message:
-    """Decode and check a message.
-
-    Raises
-    ------
-    ProtocolError
-        If the message is invalid; names the field and the expected value.
-    """
+    """Decode a message; the `ProtocolError` of an invalid one names what was expected."""
     kind, header, payload = _frame(data)
     session, number = header.pop("session", None), header.pop("number", None)
     lengths = {MessageKind.HELLO: (0,), MessageKind.REFUSED: (0, 32)}.get(kind, (32,))
@@ -324,7 +307,7 @@ def _check_length(message: Message) -> None:
 
 def _length(message: Message) -> int | None:
     """Return the required payload length in bytes; None if the header does not determine it."""
-    if message.kind in (MessageKind.COMMON, MessageKind.BUCKET, MessageKind.ANSWER):
+    if message.kind in OF_PARTS:
         return None
     if "width" in message.fields:
         item = int(DTYPES[message.fields.get("dtype", "float32")].itemsize)

@@ -10,7 +10,7 @@ from audiorec.errors import InputError
 from audiorec.spec import fingerprint
 
 R = TypeVar("R", bound="PartyRecipe")
-PROTOCOL = 1  # version of the order of draws; both halves must have the same
+DRAWS = 2  # version of the order of draws; both halves must have the same
 # Settings of earlier recipes, now constants; models with these values are still read.
 FORMER = {
     "log_q": True,
@@ -38,8 +38,8 @@ class PartyRecipe:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of the recipe, sixteen hex digits; two parties compare it before training."""
-        about = {"kind": type(self).__name__, "protocol": PROTOCOL, **self.to_json()}
+        """Hash of the recipe, sixteen hex digits."""
+        about = {"kind": type(self).__name__, "protocol": 1, **self.to_json()}
         return fingerprint(about)
 
     def to_json(self) -> dict[str, Any]:

@@ -1,7 +1,11 @@
-"""Training of two towers: in one process, or split over two parties; the same numbers, bit for bit.
+"""Training of two towers: in one process, or split over two parties; the same steps, bit for bit.
 
     partner: `TowersLearner` over a `UserHalf` and ──┬── `ItemHalf`: in one process
-             `audiorec.learning.fit.fit_refit`       └── `RemoteItems` ──link──▶ `ItemHost`: music
+             `audiorec.learning.fit`                 └── `RemoteItems` ──link──▶ `ItemHost`: music
+
+In one process the number of epochs is chosen on validation users, before a training on everybody.
+Two parties train once, without them and for all epochs, so that gradients cross once; the music
+side judges the model by these users at the end, at home.
 
 The partner's training loop drives both sides. Before it writes a checkpoint, the music side writes
 its own of the same place, and keeps the one before, so whoever dies, both have a common place: the
@@ -14,7 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
-from typing import Any, Protocol, get_args
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -23,7 +27,6 @@ from torch import nn
 from audiorec.errors import PeerError, ProtocolError
 from audiorec.learning.checkpoint import (
     EVERY_S,
-    LoadedCheckpoint,
     TrainingState,
     load_checkpoint,
     optimiser_state,
@@ -31,10 +34,9 @@ from audiorec.learning.checkpoint import (
     restoring,
     save_checkpoint,
 )
-from audiorec.learning.fit import Line, Phase, Refitted, fit_refit
+from audiorec.learning.fit import Fitted, Line, Phase, Refitted, fit, fit_refit
 from audiorec.learning.machine import one_thread
-from audiorec.recall.contract.channel import Trained
-from audiorec.recall.federated.exchange import Shared, Table, VectorsHost, send_table
+from audiorec.recall.federated.exchange import Shared, VectorsHost
 from audiorec.recall.federated.halves import ItemHalf, ItemSide, UserHalf, UserSide, adam
 from audiorec.recall.federated.link import (
     NOTED,
@@ -52,9 +54,8 @@ from audiorec.spec import fingerprint
 from audiorec.types import FloatArray, LineProgress
 
 LATEST, BEFORE = "latest.safetensors", "before.safetensors"
-RUN_FILES = r"(?:choose|refit|latest|before)\.safetensors"
+RUN_FILES = r"(?:latest|before)\.safetensors"
 RELEASES = 3  # answers to one step: each has other noise, and their mean has less
-Seed = Callable[[Phase], int | None]
 
 
 class Items(Protocol):
@@ -63,13 +64,10 @@ class Items(Protocol):
     loss: float
 
     def begin(self, epoch: int, step: int) -> None:
-        """Go to a place of the phase."""
+        """Go to a place of the training."""
 
     def gradient(self, step: JointStep, vectors: FloatArray) -> FloatArray:
         """Train on vectors; return their gradients."""
-
-    def figures(self, vectors: FloatArray) -> Line:
-        """Rank all songs for the validation rows."""
 
 
 class TowersLearner:
@@ -99,14 +97,16 @@ class TowersLearner:
         return self.item.loss
 
     def evaluate(self, epoch: int, loss: float, seconds: float) -> Line:
-        """Return validation metrics."""
-        known = {"loss": loss} if isinstance(self.item, ItemHalf) else {}
-        line: Line = {"epoch": epoch, **known, "seconds": seconds}
-        return {**line, **self.item.figures(self.user.validation()), **self.user.figures()}
+        """Return validation metrics; without a loss and a rank if the item half is remote."""
+        line: Line = {"epoch": epoch, "seconds": seconds}
+        if isinstance(self.item, ItemHalf):
+            line = {"epoch": epoch, "loss": loss, "seconds": seconds}
+            line |= self.item.figures(self.user.embed(self.user.judged))
+        return {**line, **self.user.figures()}
 
     def score(self, line: Line) -> float:
         """Return the NDCG over all ranks."""
-        return float(line["ndcg"])
+        return float(line.get("ndcg", 0.0))
 
 
 @contextmanager
@@ -114,14 +114,6 @@ def reproducible() -> Iterator[None]:
     """Let torch sum in one order, and keep its random numbers from others."""
     with one_thread("training towers"), torch.random.fork_rng(devices=[]):
         yield
-
-
-def fit_towers(
-    learner: Callable[[Phase], TowersLearner], recipe: TwoTowerRecipe, **run: Any
-) -> Refitted[TowersLearner]:
-    """Choose the number of epochs on the validation rows, then train on all rows for as many."""
-    with reproducible():
-        return fit_refit(learner, max_epochs=recipe.max_epochs, patience=recipe.patience, **run)
 
 
 def train_here(
@@ -152,8 +144,17 @@ def train_here(
 
     data = _digest(users, items)
     about = {"recipe": recipe.fingerprint, "data": data, "defence": defence.to_json()}
-    name = fingerprint({**about, "secret": secret})
-    return fit_towers(learner, recipe, work=work, fingerprint=name, tell=progress, stop=stop)
+    run: Any = {"fingerprint": fingerprint({**about, "secret": secret}), "work": work, "stop": stop}
+    with reproducible():
+        epochs: Any = {"max_epochs": recipe.max_epochs, "patience": recipe.patience}
+        return fit_refit(learner, tell=progress, **epochs, **run)
+
+
+def train_once(learner: TowersLearner, **run: Any) -> Fitted:
+    """Train for all epochs of the recipe, to the last state; the rest is as for `fit`."""
+    epochs = learner.recipe.max_epochs
+    with reproducible():
+        return fit(learner, max_epochs=epochs, patience=epochs, keep_best=False, **run)
 
 
 class RemoteItems:
@@ -161,26 +162,20 @@ class RemoteItems:
 
     loss = 0.0  # is not told
 
-    def __init__(self, caller: Caller, phase: Phase, how: PartyRun) -> None:
-        self._caller, self._phase, self._how = caller, phase, how
+    def __init__(self, caller: Caller, how: PartyRun) -> None:
+        self._caller, self._how = caller, how
 
     def begin(self, epoch: int, step: int) -> None:
         """Tell the music side where training goes on."""
-        self._caller.ask(MessageKind.BEGIN, Place(self._phase, epoch, step)._asdict())
+        self._caller.ask(MessageKind.BEGIN, Place(epoch, step)._asdict())
 
     def gradient(self, step: JointStep, vectors: FloatArray) -> FloatArray:
         """Send the vectors of a step; return the gradients that come back."""
         dtype = self._how.defence.rounding
         shape, payload = pack(vectors, dtype)
-        at = Place(self._phase, step.epoch, step.number)._asdict()
-        fields = {**at, **shape, "dtype": dtype}
+        fields = {**Place(step.epoch, step.number)._asdict(), **shape, "dtype": dtype}
         expect = MessageKind.GRADIENTS
         return self._caller.ask(MessageKind.VECTORS, fields, payload, expect=expect).array()
-
-    def figures(self, vectors: FloatArray) -> Line:
-        """Send the vectors of the validation rows; return the figures that come back."""
-        dtype, last = self._how.defence.rounding, MessageKind.FIGURES
-        return dict(send_table(self._caller, vectors, dtype, self._how, last=last)["figures"])
 
 
 def train_partner(
@@ -190,43 +185,35 @@ def train_partner(
     how: PartyRun,
     *,
     work: Path,
-    seed: Seed,
-    conclude: Callable[[Caller, Refitted[TowersLearner]], None],
+    secret: int | None,
+    conclude: Callable[[Caller, UserHalf, Fitted], None],
     every_s: float = EVERY_S,
-) -> Refitted[TowersLearner] | None:
+) -> Fitted | None:
     """Train with the music side; None if stopped: the same call resumes.
 
     `connect` returns a caller without a session. `work` is the folder of the checkpoints, with
-    `every_s` seconds between two within an epoch; `seed` returns the secret of the party's own
-    draws in a phase, None for a random one. `conclude` is called with the caller and the result:
-    it sends the vectors and writes the model.
-
-    Raises
-    ------
-    LostPeerError
-        If the music side is unreachable for longer than `PartyRun.wait_s`.
-    PeerError
-        If it violates the protocol or has other settings.
+    `every_s` seconds between two within an epoch; `secret` is that of the party's own draws.
+    `conclude` is called with the caller and the result: it sends the vectors and writes the model.
+    `LostPeerError` if the music side stays away, other `PeerError`s if it violates the protocol.
     """
-    recipe = shared.recipe
 
-    def talk(caller: Caller) -> Refitted[TowersLearner] | None:
+    def talk(caller: Caller) -> Fitted | None:
         shared.greet(caller)
+        half = UserHalf(side, shared.recipe, "choose", defence=how.defence, secret=secret)
+        items = RemoteItems(caller, how)
 
-        def learner(phase: Phase) -> TowersLearner:
-            half = UserHalf(side, recipe, phase, defence=how.defence, secret=seed(phase))
-            return TowersLearner(half, RemoteItems(caller, phase, how))
+        def before(at: TrainingState) -> None:
+            caller.ask(MessageKind.SAVE, Place(at.epoch + 1, at.batch)._asdict())
 
-        def checkpoint(phase: Phase, at: TrainingState) -> None:
-            caller.ask(MessageKind.SAVE, Place(phase, at.epoch + 1, at.batch)._asdict())
-
-        run: Any = {"work": work, "tell": how.tell, "stop": how.stop, "before_save": checkpoint}
-        fitted = fit_towers(learner, recipe, fingerprint=shared.run, every_s=every_s, **run)
+        run: Any = {"tell": how.tell, "stop": how.stop, "every_s": every_s, "before_save": before}
+        path = work / LATEST
+        fitted = train_once(
+            TowersLearner(half, items), checkpoint=path, fingerprint=shared.run, **run
+        )
         if not fitted.finished:
             return None
-        end = Place("refit", fitted.chosen.best_epoch + 1, 0)
-        caller.ask(MessageKind.BEGIN, end._asdict())
-        conclude(caller, fitted)
+        items.begin(shared.recipe.max_epochs + 1, 0)
+        conclude(caller, half, fitted)
         return fitted
 
     return keep_trying(connect, talk, how)
@@ -235,14 +222,7 @@ def train_partner(
 class ItemHost(VectorsHost[TwoTowerRecipe]):
     """The music side of a training: a `Host` that the partner's training loop drives.
 
-    `work` and `seed` are as for `train_partner`.
-
-    Attributes
-    ----------
-    half : ItemHalf or None
-        Of the phase that was begun last.
-    history : list of dict
-        Figures of each epoch.
+    `work` and `secret` are as for `train_partner`; `half` is in training, or trained.
     """
 
     def __init__(
@@ -253,62 +233,47 @@ class ItemHost(VectorsHost[TwoTowerRecipe]):
         save: Callable[[FloatArray, str], None],
         *,
         work: Path,
-        seed: Seed,
+        secret: int | None,
     ) -> None:
         super().__init__(shared, how, save)
-        self.side, self._work, self._seed = side, work, seed
+        self.side, self._work, self._secret = side, work, secret
         self.half: ItemHalf | None = None
-        self.history: list[Line] = []
         self._at: Place | None = None
         self._answered: Counter[Place] = Counter()
-
-    @property
-    def trained(self) -> Trained:
-        """The result for the model card: figures of the best epoch."""
-        best = max(self.history, key=lambda line: float(line["ndcg"]))
-        figures = {name: value for name, value in best.items() if name != "epoch"}
-        epochs, recipe = int(best["epoch"]), self.shared.recipe
-        steps = epochs * steps_in(self.shared.users, recipe)
-        return Trained(figures=figures, epochs=epochs, steps=steps, lines=self.history)
 
     def answer(self, message: Message) -> Reply:
         """Answer a question; see `Host`."""
         if message.kind in (MessageKind.BEGIN, MessageKind.SAVE):
-            place = Place(message["phase"], message["epoch"], message["step"])
+            place = Place(message["epoch"], message["step"])
             return self._begin(place) if message.kind == MessageKind.BEGIN else self._save(place)
         if self.half is None or self._at is None:
             raise OutOfTurnError("expected begin now")
         if message.kind == MessageKind.VECTORS:
             return self._step(message, self.half, self._at)
-        if self._at.phase == "choose":
-            return self._judge(message, self.half, self._at)
+        if self._at.epoch <= self.shared.recipe.max_epochs:
+            raise OutOfTurnError("expected vectors now")
         return super().answer(message)
 
     def _begin(self, place: Place) -> Reply:
-        """Go on where training is, at the start of a phase, or at a checkpoint."""
+        """Go on where training is, at its start, or at a checkpoint."""
         if place.epoch > self.shared.recipe.max_epochs + 1:
             raise OutOfTurnError("no epoch is left")
-        if not self._is_here(place):
-            is_start = place[1:] == (1, 0)
-            if is_start:
-                self._start(place.phase)
-            else:
-                self._load(place)
-            if not is_start or place.phase == "choose":
-                self.how.note("training starts" if is_start else f"training resumes from {place}")
-        assert self.half is not None  # noqa: S101 - as started or loaded
-        self._at, self._arrived = place, None
-        self._table = self._new_table()
-        self._steps = steps_of(self.half.rows, self.shared.recipe, place.epoch, place.step)
+        half = self.half
+        if half is None or not self._is_here(place):
+            is_start = place == (1, 0)
+            half = self.half = self._fresh() if is_start else self._loaded(place)
+            self.how.note("training starts" if is_start else f"training resumes from {place}")
+        self._at = place
+        self._steps = steps_of(half.rows, self.shared.recipe, *place)
         return NOTED
 
     def _step(self, message: Message, half: ItemHalf, at: Place) -> Reply:
         """Train on the vectors of the next step; answer with the gradients."""
-        if Place(message["phase"], message["epoch"], message["step"]) != at:
+        if Place(message["epoch"], message["step"]) != at:
             raise OutOfTurnError(f"expected {at} now")
-        if at.step == self._length(half):
-            raise OutOfTurnError("expected a table now")
-        step = next(self._steps)
+        step = next(self._steps, None)
+        if step is None:
+            raise OutOfTurnError("expected save or begin now")
         vectors = message.array()
         if vectors.shape != (len(step.rows), self.shared.recipe.dimension):
             raise ProtocolError(str(message), f"{len(step.rows)} vectors", str(vectors.shape))
@@ -326,20 +291,6 @@ class ItemHost(VectorsHost[TwoTowerRecipe]):
                 "of the answers has less of; the connection breaks too often"
             )
 
-    def _judge(self, message: Message, half: ItemHalf, at: Place) -> Reply:
-        """Take a part of the vectors of the validation rows; answer the last with figures."""
-        if message.kind != MessageKind.TABLE or at.step != self._length(half):
-            raise OutOfTurnError("expected vectors now")
-        if not self._table.add(message):
-            return NOTED
-        figures = half.figures(self._table.vectors)
-        self._table = self._new_table()
-        self.history = [line for line in self.history if line["epoch"] < at.epoch]
-        self.history.append({"epoch": at.epoch, **figures})
-        if self.how.tell is not None:
-            self.how.tell({"phase": at.phase, **self.history[-1]})
-        return MessageKind.FIGURES, {"figures": figures}, b""
-
     def _save(self, place: Place) -> Reply:
         """Write a checkpoint, and keep the one before."""
         half, latest = self.half, self._work / LATEST
@@ -349,68 +300,41 @@ class ItemHost(VectorsHost[TwoTowerRecipe]):
             latest.replace(self._work / BEFORE)
         tensors = {f"model.{name}": tensor for name, tensor in half.model.state_dict().items()}
         tensors |= optimiser_tensors(half.optimiser.state_dict())
-        about: Any = {"fingerprint": f"{self.shared.run}/{place.phase}", "history": self.history}
-        save_checkpoint(
-            latest, tensors, TrainingState(epoch=place.epoch, batch=place.step, **about)
-        )
+        at = TrainingState(fingerprint=self.shared.run, epoch=place.epoch, batch=place.step)
+        save_checkpoint(latest, tensors, at)
         return NOTED
 
-    def _load(self, place: Place) -> None:
-        """Read the checkpoint of a place, which from now on is the latest."""
-        path, (tensors, state) = self._found(place)
-        half = self._fresh(place.phase)
+    def _loaded(self, place: Place) -> ItemHalf:
+        """Return the half of a checkpoint, which from now on is the latest."""
+        for path in (self._work / LATEST, self._work / BEFORE):
+            found = load_checkpoint(path, self.shared.run)
+            if found is not None and (found[1].epoch, found[1].batch) == place:
+                break
+        else:
+            raise PeerError(
+                f"the music side has no checkpoint of {place}; remove model.run on both sides to "
+                "start from the beginning"
+            )
+        half, tensors = self._fresh(), found[0]
         with restoring(path):
             own = {n.removeprefix("model."): t for n, t in tensors.items() if n[:6] == "model."}
             half.model.load_state_dict(own)
             groups = half.optimiser.state_dict()["param_groups"]
             half.optimiser.load_state_dict(optimiser_state(tensors, groups))
         path.replace(self._work / LATEST)
-        self.half, self.history = half, state.history
+        return half
 
-    def _found(self, place: Place) -> tuple[Path, LoadedCheckpoint]:
-        for path, phase, found in self._stored():
-            if (phase, found[1].epoch, found[1].batch) == place:
-                return path, found
-        raise PeerError(
-            f"the music side has no checkpoint of {place}; remove model.run on both sides to start "
-            "from the beginning"
-        )
-
-    def _start(self, phase: Phase) -> None:
-        """Start a phase; the second one keeps the figures of the first, from a file if need be."""
-        if phase == "choose":
-            self.history = []
-        elif not self.history:
-            self.history = next((found[1].history for _, _, found in self._stored()), [])
-        self.half = self._fresh(phase)
-
-    def _stored(self) -> Iterator[tuple[Path, Phase, LoadedCheckpoint]]:
-        """Yield the checkpoints of this training, the latest first."""
-        for path in (self._work / LATEST, self._work / BEFORE):
-            for phase in get_args(Phase):
-                found = load_checkpoint(path, f"{self.shared.run}/{phase}")
-                if found is not None:
-                    yield path, phase, found
-
-    def _fresh(self, phase: Phase) -> ItemHalf:
-        how, recipe = self.how, self.shared.recipe
-        return ItemHalf(self.side, recipe, phase, defence=how.defence, secret=self._seed(phase))
+    def _fresh(self) -> ItemHalf:
+        how: Any = {"defence": self.how.defence, "secret": self._secret}
+        return ItemHalf(self.side, self.shared.recipe, "choose", **how)
 
     def _is_here(self, place: Place) -> bool:
         """Whether training is at a place, or at the end of the epoch before it."""
         at = self._at
         if at is None or self.half is None:
             return False
-        is_over = at.step == self._length(self.half)
-        return place == at or (is_over and place == (at.phase, at.epoch + 1, 0))
-
-    def _length(self, half: ItemHalf) -> int:
-        return steps_in(len(half.rows), self.shared.recipe)
-
-    def _new_table(self) -> Table:
-        if self.half is None or self._at is None or self._at.phase == "refit":
-            return super()._new_table()
-        return Table(len(self.half.judged), self.shared.recipe.dimension)
+        is_over = at.step == steps_in(len(self.half.rows), self.shared.recipe)
+        return place == at or (is_over and place == (at.epoch + 1, 0))
 
 
 def _digest(users: UserSide, items: ItemSide) -> str:

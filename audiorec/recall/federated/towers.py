@@ -9,10 +9,9 @@ mixes them by a gate, a softmax over the experts, and projects the result with a
 
 Both sides derive the steps from the recipe's seed and the number of aligned rows. The users of a
 step are drawn uniformly, with or without plays, so a batch does not reveal who listened. A party's
-own draws (songs played, negatives, hidden items and dropout; noise has no seed) come from a secret,
-which it derives from its private key for one run and one phase: a run that starts again repeats its
-draws, and no other run has them. The secret is a buffer of the half's model: checkpoints include
-it, bundles do not.
+own draws (songs played, negatives, hidden items and dropout) come from a secret, which it derives
+from its private key for one run. It is a buffer of the half's model: checkpoints include it,
+bundles do not.
 
 References
 ----------
@@ -47,16 +46,14 @@ JUDGED, ORDER, BEGIN = range(3)  # purposes of the shared seed
 
 
 class Place(NamedTuple):
-    """A place in a training: phase, epoch from 1, and steps done in the epoch."""
+    """A place in a training of two parties: epoch from 1, and steps done in the epoch."""
 
-    phase: Phase
     epoch: int
     step: int
 
     def __str__(self) -> str:
         """Return the place as readable text."""
-        whole = " on everything" if self.phase == "refit" else ""
-        return f"epoch {self.epoch}{whole}, step {self.step}"
+        return f"epoch {self.epoch}, step {self.step}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,13 +67,7 @@ class JointStep:
 
 
 def split_rows(n: int, recipe: TwoTowerRecipe, phase: Phase) -> tuple[Int64Array, Int64Array]:
-    """Return the training rows and the validation rows of a phase, both sorted.
-
-    Raises
-    ------
-    InputError
-        If there are fewer than two rows.
-    """
+    """Return a phase's training and validation rows, sorted; `InputError` for fewer than two."""
     if n < 2:
         raise InputError(f"both sides must have at least two users in common, got {n}")
     rows = np.arange(n, dtype=np.int64)
@@ -142,14 +133,7 @@ class UserTower(nn.Module):
         self.head = nn.Parameter(torch.randn(tasks, before, recipe.dimension) / before**0.5)
 
     def forward(self, bags: Sequence[tuple[Tensor, Tensor]], dense: Tensor) -> Tensor:
-        """Return unit vectors (B, K, d) of users.
-
-        Parameters
-        ----------
-        bags : sequence of (Tensor, Tensor)
-            Codes (P,) and the offset of each user's codes (B + 1,), int64 each.
-        dense : Tensor, shape (B, A)
-        """
+        """Return unit vectors (B, K, d) of users, from `tensors_of` their features."""
         means, x = self._read(bags, dense)
         hidden = x.expand(self.experts, *x.shape)  # (E, B, in)
         for layer in self.layers:
@@ -231,9 +215,9 @@ def tensors_of(
     return pairs, torch.from_numpy(dense)
 
 
-def draws_of(keys: Keys, run: str, phase: Phase) -> int:
-    """Return the seed of a party's draws in a phase of a run (`Shared.run`)."""
-    return int.from_bytes(keys.seed("draws", run, phase), "big") >> (256 - BITS)
+def draws_of(keys: Keys, run: str) -> int:
+    """Return the seed of a party's draws in a run (`Shared.run`)."""
+    return int.from_bytes(keys.seed("draws", run), "big") >> (256 - BITS)
 
 
 class SecretModules(nn.ModuleDict):

@@ -1,5 +1,6 @@
 """Alignment equals a plain intersection, in one order on all sides, and no id is in any byte."""
 
+import re
 import unicodedata
 from concurrent.futures import Future
 from pathlib import Path
@@ -19,11 +20,13 @@ from audiorec.recall.federated import alignment
 from audiorec.recall.federated.alignment import (
     Alignment,
     AlignMusic,
+    Commitment,
     Normalised,
     Salt,
     align_partner,
     bucket_pool,
     handler,
+    is_in,
     read_alignment,
     require_psi,
     write_alignment,
@@ -149,11 +152,16 @@ def test_no_id_and_no_plain_hash_of_one_is_in_any_byte_sent():
     assert crossed.count(b"listener") == 0
 
 
+def count(caller, ids):
+    fields = {"ids": ids, "commitment": "0" * 64}
+    caller.ask(MessageKind.COUNT, fields, expect=MessageKind.COUNTED)
+
+
 def guess(side, guesses, *, said=None, in_bucket=None):
     """Ask a music side about guesses, as a partner that says to have `said` ids would."""
     caller = greeted(side)
     said = len(guesses) if said is None else said
-    caller.ask(MessageKind.COUNT, {"ids": said}, expect=MessageKind.COUNTED)
+    count(caller, said)
     elements = [Salt.of(caller.nonces).element(one) for one in guesses]
     asked = require_psi().client.CreateWithNewKey(True).CreateRequest(elements).SerializeToString()
     fields = {"first": 0, "ids": [said if in_bucket is None else in_bucket]}
@@ -201,8 +209,8 @@ class Cheat(AlignMusic):
     told = 10
 
     def _count(self, message):
-        super()._count(message)
-        return MessageKind.COUNTED, {"ids": 10}, b""
+        kind, fields, payload = super()._count(message)
+        return kind, {**fields, "ids": 10}, payload
 
     def _answer(self, message):
         kind, fields, payload = super()._answer(message)
@@ -222,12 +230,14 @@ def test_a_music_side_cannot_try_more_ids_than_it_says(told):
 
 def test_both_sides_hear_how_many_ids_the_other_one_tries_and_may_refuse():
     heard = []
-    side = Side(people(0, 7), hear=heard.append)
-    align_partner(greeted(side), Normalised.of(people(3, 12)), here, hear=heard.append)
+    hear = lambda *said: heard.append(said)  # noqa: E731
+    side = Side(people(0, 7), hear=hear)
+    align_partner(greeted(side), Normalised.of(people(3, 12)), here, hear=hear)
     side.join()
-    assert heard == [9, 7]
+    assert [ids for ids, _ in heard] == [9, 7]
+    assert all(re.fullmatch("[0-9a-f]{64}", root) for _, root in heard)
 
-    def refuse(ids):
+    def refuse(ids, _commitment):
         raise PeerError(f"{ids} ids are too many")
 
     side = Side(people(0, 7), hear=refuse)
@@ -237,13 +247,81 @@ def test_both_sides_hear_how_many_ids_the_other_one_tries_and_may_refuse():
         side.join()
 
 
+@given(st.sets(st.text(max_size=4), min_size=1, max_size=20), st.data())
+@settings(max_examples=50, deadline=None)
+def test_a_commitment_shows_what_is_in_it_and_nothing_else(ids, data):
+    forms = sorted(ids)
+    found, other = Commitment(forms), Commitment(forms)
+    assert found.root != other.root  # nobody tells by it that two sets are the same
+    one = data.draw(st.sampled_from(forms))
+    opening = found.opening(one)
+    assert is_in(found.root, one, opening)
+    assert not is_in(found.root, one + "x", opening)
+    assert not is_in(other.root, one, opening)
+    place = data.draw(st.integers(0, len(opening) - 1))
+    changed = bytearray(opening)
+    changed[place] ^= 1
+    assert not is_in(found.root, one, bytes(changed))
+    assert not is_in(found.root, one, b"")
+    assert not is_in(found.root, one, opening[:-1])
+
+
+def committed(forms, hidden):
+    """Return a commitment to ids without some, which opens these with the path of another."""
+    kept = sorted(set(forms) - set(hidden))
+
+    class Narrow(Commitment):
+        def opening(self, form):
+            return super().opening(kept[0] if form in hidden else form)
+
+    return Narrow(kept)
+
+
+@pytest.mark.parametrize("cheat", ["partner", "music"])
+def test_a_side_that_adds_ids_after_its_commitment_is_found_out(cheat, monkeypatch):
+    """Ten guesses that were not in its set, among thirty common users, all of which are asked."""
+    ids = {"partner": people(0, 30), "music": people(0, 40)}
+    guesses, own = people(10, 20), Normalised.of(ids[cheat]).forms
+
+    def commit(forms):
+        return committed(forms, guesses) if forms == own else Commitment(forms)
+
+    monkeypatch.setattr(alignment, "Commitment", commit)
+    side = Side(ids["music"])
+    with pytest.raises(PeerError, match="users of the set that it committed to"):
+        align_partner(greeted(side), Normalised.of(ids["partner"]), here)
+    if cheat == "partner":
+        with pytest.raises(ProtocolError, match="a common user that was not in its set before"):
+            side.join()
+    assert side.host.found is None
+    side.desk.close()
+
+
+def test_a_side_shows_common_users_alone():
+    side = Side(people(0, 5))
+    ids = Normalised.of(people(0, 1))
+    caller = greeted(side)
+    count(caller, 1)
+    elements = [Salt.of(caller.nonces).element(one) for one in ids.forms]
+    asked = require_psi().client.CreateWithNewKey(True).CreateRequest(elements).SerializeToString()
+    caller.ask(
+        MessageKind.BUCKET, {"first": 0, "ids": [1]}, joined([asked]), expect=MessageKind.ANSWER
+    )
+    token = Salt.of(caller.nonces).token(ids.forms[0])
+    caller.ask(MessageKind.COMMON, {"first": 0, "total": 1}, token, expect=MessageKind.AGREED)
+    with pytest.raises(RefusedError, match="expected rows below 1, got more"):
+        caller.ask(MessageKind.CHECK, {"rows": [1]}, expect=MessageKind.CHECKED)
+    with pytest.raises(ProtocolError):
+        side.join()
+
+
 def test_questions_out_of_turn_are_refused():
     side = Side(people(0, 5))
     caller = greeted(side)
     bucket = {"first": 3, "ids": [1]}
     with pytest.raises(RefusedError, match="expected count now"):
         caller.ask(MessageKind.BUCKET, bucket, joined([b"x"]), expect=MessageKind.ANSWER)
-    caller.ask(MessageKind.COUNT, {"ids": 1}, expect=MessageKind.COUNTED)
+    count(caller, 1)
     with pytest.raises(RefusedError, match="expected 1 buckets from 0"):
         caller.ask(MessageKind.BUCKET, bucket, joined([b"x"]), expect=MessageKind.ANSWER)
     with pytest.raises(RefusedError, match="expected bucket now"):
@@ -259,7 +337,7 @@ def test_buckets_are_computed_in_processes_of_their_own():
         assert set(partner.user_ids) == set(people(12, 20))
         side = Side(people(0, 5), submit)
         caller = greeted(side)
-        caller.ask(MessageKind.COUNT, {"ids": 1}, expect=MessageKind.COUNTED)
+        count(caller, 1)
         bad = joined([b"\xff\x00" * 70])
         fields = {"first": 0, "ids": [1]}
         with pytest.raises(RefusedError, match="expected requests of openmined-psi"):

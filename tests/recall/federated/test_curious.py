@@ -45,9 +45,9 @@ def kept(folder, world):
     def keep(content):
         message = decode(content)
         if message.kind == MessageKind.GRADIENTS:
-            place = (message["phase"], message["epoch"], message["step"])
-            rows, _ = split_rows(len(ids), RECIPE, message["phase"])
-            step = next(steps_of(rows, RECIPE, *place[1:]))
+            place = (message["epoch"], message["step"])
+            rows, _ = split_rows(len(ids), RECIPE, "choose")
+            step = next(steps_of(rows, RECIPE, *place))
             found[place] = (step.rows, message.array().astype(np.float64))
 
     sides = [folder / name for name in ("music", "partner")]
@@ -55,7 +55,7 @@ def kept(folder, world):
         side.mkdir()
     how = PartyRun(defence=Defence(), wait_s=60)
     save = lambda *saved: asked.append(saved)  # noqa: E731
-    host = ItemHost(ItemSide.of(data, ids), shared, how, save, work=sides[0], seed=lambda _: 1)
+    host = ItemHost(ItemSide.of(data, ids), shared, how, save, work=sides[0], secret=1)
     music = Served(host, how)
     train_partner(
         lambda: Caller(Direct(music.desk, keep), timeout_s=60),
@@ -63,9 +63,9 @@ def kept(folder, world):
         shared,
         how,
         work=sides[1],
-        seed=lambda _: 2,
-        conclude=lambda caller, fitted: finish(
-            caller, fitted.learner.user.embed(np.arange(len(ids))), "ab" * 8, how, lambda: None
+        secret=2,
+        conclude=lambda caller, half, _: finish(
+            caller, half.embed(np.arange(len(ids))), "ab" * 8, how, lambda: None
         ),
     )
     music.join()
@@ -98,7 +98,7 @@ def test_differences_of_messages_find_nobody_and_sums_of_gradients_find_who_play
 
 
 def test_the_same_attacks_find_everybody_if_noise_is_reused():
-    """As it was: one seed in both phases."""
+    """As it would be with noise seeded by the number of the step."""
     rng = np.random.default_rng(0)
     songs = np.array([-1] * 40 + list(range(5)) * 12)
     ids = tuple(f"user-{n}" for n in range(100))
@@ -107,9 +107,9 @@ def test_the_same_attacks_find_everybody_if_noise_is_reused():
     steps = {}
     for number in range(30):
         noise = rng.normal(size=(100, 16))
-        for phase in ("choose", "refit"):
+        for epoch in (1, 2):
             rows = rng.permutation(100)
-            steps[phase, 1, number] = (rows, towards[songs[rows]] + noise)
+            steps[epoch, number] = (rows, towards[songs[rows]] + noise)
     found = bench.attack(steps, bench.truth((plays,), ids))
     assert found["silent_by_difference"][0] == 1.0
     assert found["same_song_gain"][1] > 0.3

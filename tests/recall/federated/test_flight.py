@@ -77,7 +77,7 @@ def test_two_parties_that_know_each_other_talk(keys, listening):
     here = caller(listening[0], keys["partner"], keys["music"].certificate)
     here.hello("train")
     for _ in range(3):
-        here.ask(MessageKind.COUNT, {"ids": 1})
+        here.ask(MessageKind.COUNT, {"ids": 1, "commitment": "0" * 64})
     assert here.transport.certificates == listening[1].certificates
     here.close()
 

@@ -9,6 +9,8 @@ from audiorec.errors import LostPeerError, ProtocolError, RefusedError
 from audiorec.recall.federated.link import NOTED, Caller, OutOfTurnError, PartyRun
 from audiorec.recall.federated.protocol import Message, MessageKind, decode, encode
 
+FIELDS = {"ids": 1, "commitment": "0" * 64}
+
 
 class Counting:
     """A host that notes every count."""
@@ -61,12 +63,12 @@ def answer(echo, data):
 
 
 def count(caller, number, session=None):
-    about = {"session": session or caller.session, "number": number, "fields": {"ids": 1}}
+    about = {"session": session or caller.session, "number": number, "fields": FIELDS}
     return encode(Message(kind=MessageKind.COUNT, **about))
 
 
 def ask(caller, expect=MessageKind.NOTED):
-    return caller.ask(MessageKind.COUNT, {"ids": 1}, expect=expect)
+    return caller.ask(MessageKind.COUNT, FIELDS, expect=expect)
 
 
 def test_a_replayed_message_is_refused_and_not_seen(echo, caller):
@@ -92,7 +94,7 @@ def test_a_message_of_another_session_is_refused(echo, caller):
 
 def test_a_forged_message_without_a_session_is_refused():
     echo = Echo()
-    forged = Message(kind=MessageKind.COUNT, session="00" * 16, number=1, fields={"ids": 1})
+    forged = Message(kind=MessageKind.COUNT, session="00" * 16, number=1, fields=FIELDS)
     assert "send hello first" in answer(echo, encode(forged))
     echo.stop.set()
 

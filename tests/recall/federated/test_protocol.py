@@ -22,7 +22,7 @@ def vectors(rows=2, width=3, dtype="float32", changes=()):
     """A good message of vectors, or one with some fields changed."""
     values = np.arange(rows * width, dtype=np.float32).reshape(rows, width)
     shape, payload = pack(values, dtype)
-    fields = {"phase": "choose", "epoch": 1, "step": 0, **shape, "dtype": dtype}
+    fields = {"epoch": 1, "step": 0, **shape, "dtype": dtype}
     return Message(
         kind=MessageKind.VECTORS,
         session=SESSION,
@@ -32,7 +32,7 @@ def vectors(rows=2, width=3, dtype="float32", changes=()):
     )
 
 
-def raw(header, payload=b"", *, kind=MessageKind.NOTED, magic=b"ARFD", version=1, more=0):
+def raw(header, payload=b"", *, kind=MessageKind.NOTED, magic=b"ARFD", version=2, more=0):
     text = header if isinstance(header, bytes) else json.dumps(header).encode()
     return (
         struct.pack("<4sHHIQ", magic, version, kind, len(text), len(payload) + more)
@@ -45,8 +45,8 @@ NOTED = {"session": SESSION, "number": 1}
 MISFITS = {
     "nothing": (b"", "at least 20 bytes, got 0"),
     "other magic": (raw(NOTED, magic=b"PK\3\4"), "the magic bytes b'ARFD'"),
-    "newer version": (raw(NOTED, version=2), "expected version 1, got version 2"),
-    "unknown kind": (raw(NOTED, kind=99), "a kind from 1 to 17, got 99"),
+    "newer version": (raw(NOTED, version=3), "expected version 2, got version 3"),
+    "unknown kind": (raw(NOTED, kind=99), "a kind from 1 to 19, got 99"),
     "cut": (raw(NOTED)[:-1], "bytes in all"),
     "longer": (raw(NOTED) + b"x", "bytes in all"),
     "a length that lies": (raw(NOTED, more=1 << 40), "at most 65,536 and 33,554,432 bytes"),
@@ -79,7 +79,6 @@ def test_what_does_not_fit_is_refused_and_says_what_was_expected(name):
         ({"width": 0}, "a valid width"),
         ({"width": True}, "a valid width, got True"),
         ({"dtype": "float64"}, "a valid dtype, got 'float64'"),
-        ({"phase": "train"}, "a valid phase"),
         ({"epoch": 1.0}, "a valid epoch"),
         ({"epoch": float("inf")}, "JSON compliant|a valid epoch"),
     ],
@@ -175,10 +174,12 @@ def test_the_page_has_the_limits():
         assert f"{limit:,}" in PAGE, limit
 
 
-def test_a_message_of_version_1_that_was_kept_is_still_read():
-    data = (
-        Path(__file__).parents[3] / "fixtures" / "formats" / "federated-vectors-v1.bin"
-    ).read_bytes()
+def test_a_message_that_was_kept_is_still_read_and_one_of_version_1_is_not():
+    """Messages pass between two running sides; nobody keeps them."""
+    folder = Path(__file__).parents[3] / "fixtures" / "formats"
+    with pytest.raises(ProtocolError, match="expected version 2, got version 1"):
+        decode((folder / "federated-vectors-v1.bin").read_bytes())
+    data = (folder / "federated-vectors-v2.bin").read_bytes()
     message = decode(data)
     assert (message.kind, message.number, message["step"]) == (MessageKind.VECTORS, 5, 0)
     np.testing.assert_array_equal(message.array(), np.arange(6, dtype=np.float32).reshape(2, 3))

@@ -267,7 +267,7 @@ def in_one_process(folder):
     from audiorec.recall.federated.halves import ItemHalf, ItemSide, UserHalf, UserSide
     from audiorec.recall.federated.keys import read_keys
     from audiorec.recall.federated.plan import PartyPlan, music_data
-    from audiorec.recall.federated.split import TowersLearner, fit_towers
+    from audiorec.recall.federated.split import TowersLearner, train_once
     from audiorec.recall.federated.towers import draws_of
 
     plans = [PartyPlan.read(folder / role / f"{role}.toml") for role in ROLES]
@@ -278,12 +278,11 @@ def in_one_process(folder):
     run = Shared(recipe=recipe, users=len(ours), alignment=ours.ids[0]).run
     keys = [read_keys(plan.keys) for plan in plans]
 
-    def learner(phase):
-        secrets = [draws_of(one, run, phase) for one in keys]
-        item = ItemHalf(items, recipe, phase, defence=guard, secret=secrets[0])
-        return TowersLearner(UserHalf(users, recipe, phase, secret=secrets[1]), item)
-
-    return fit_towers(learner, recipe).learner
+    secrets = [draws_of(one, run) for one in keys]
+    item = ItemHalf(items, recipe, "choose", defence=guard, secret=secrets[0])
+    learner = TowersLearner(UserHalf(users, recipe, "choose", secret=secrets[1]), item)
+    train_once(learner)
+    return learner
 
 
 def there(path):
@@ -298,10 +297,10 @@ def test_two_towers_whose_parties_are_killed_equal_one_process(parties):
     needs("torch")
     folder = parties(TOWERS)
     music, partner = (started(folder, role) for role in ROLES)
-    there(folder / "partner" / "model.run" / "choose.safetensors")
+    there(folder / "partner" / "model.run" / "latest.safetensors")
     killed(partner)
     partner = started(folder, "partner")
-    there(folder / "partner" / "model.run" / "refit.safetensors")
+    there(folder / "music" / "model.run" / "before.safetensors")
     killed(music)
     music = started(folder, "music")
     (_, said), (done, heard_of) = ended(music), ended(partner)

@@ -239,7 +239,8 @@ def test_ids_are_limited_by_peer_and_day(tmp_path):
         what="ids", at=(now - timedelta(hours=25)).isoformat(), peer=PEER, count=1_000
     )
     Ledger(path, (old,)).write()
-    assert note_ids(path, BUDGET, PEER, 60) == ""
+    assert note_ids(path, BUDGET, PEER, 60, "c" * 64) == ""
+    assert Ledger.read(path).entries[-1].commitment == "c" * 64
     refused = "50 ids after 60 within a day; this side allows 100 (ids_a_day)"
     assert note_ids(path, BUDGET, PEER, 50) == refused
     assert note_ids(path, BUDGET, "b" * 64, 50) == ""

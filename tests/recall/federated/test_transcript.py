@@ -78,7 +78,7 @@ def test_only_the_kinds_of_a_training_cross_and_only_their_fields(training):
     messages = [decode(data) for data in training[0]]
     kinds = {message.kind for message in messages}
     asked = ("HELLO", "BEGIN", "VECTORS", "TABLE", "SAVE", "FINISH")
-    answers = ("WELCOME", "NOTED", "GRADIENTS", "FIGURES")
+    answers = ("WELCOME", "NOTED", "GRADIENTS")
     assert kinds == {MessageKind[name] for name in (*asked, *answers)}
     for message in messages:
         assert set(message.fields) == set(FIELDS[message.kind])
@@ -99,7 +99,7 @@ def test_the_partner_s_own_labels_and_items_never_leave(tmp_path):
     assert "own.weight" in half.model.state_dict()
     sent = [decode(data) for data in heard]
     vectors = [message for message in sent if message.kind == MessageKind.VECTORS]
-    steps = {(m["phase"], m["epoch"], m["step"]) for m in vectors}
+    steps = {(m["epoch"], m["step"]) for m in vectors}
     assert len(vectors) == len(steps)  # one table a step, of the task of the other side
     own = half.model.state_dict()["own.weight"].numpy()
     whole = b"".join(heard)

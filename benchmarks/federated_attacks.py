@@ -394,7 +394,8 @@ def watched(half: Any, note: Note) -> None:
 
 def solved_back(channel: OneWay, vectors: FloatArray) -> Float64Array:
     """Return the noised moments (S, 1 + d) that a release was solved from: all that it tells."""
-    inputs = inputs_of(vectors)
+    assert channel.release is not None
+    inputs = inputs_of(vectors, np.array(channel.release.scale))
     ridge = ridge_of(len(inputs.T), channel.recipe.regularisation)
     weights = [channel.prior[:, None] / CONSTANT, channel.songs]
     found: Float64Array = np.concatenate(weights, axis=1, dtype=np.float64) @ (
@@ -406,7 +407,8 @@ def solved_back(channel: OneWay, vectors: FloatArray) -> Float64Array:
 def canary_scores(channel: OneWay, vectors: FloatArray, members: int) -> Float64Array:
     """Return how much of each canary's play is in a release: 0 or 1, and noise."""
     moments = solved_back(channel, vectors)[-members:]
-    inputs = inputs_of(vectors[-members:])
+    assert channel.release is not None
+    inputs = inputs_of(vectors[-members:], np.array(channel.release.scale))
     found: Float64Array = (moments * inputs).sum(axis=1) / (inputs**2).sum(axis=1)
     return found
 

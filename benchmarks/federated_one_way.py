@@ -14,6 +14,9 @@ figures are means over the draws; intervals are a bootstrap over users.
   constants, chosen on phone <- electronic and electronic <- phone.
 * attacks: on the vectors of the partner, as they are sent and with rounding or noise, and what that
   costs. The attacker knows the profiles of half of the users, or the projection itself.
+* told: what a partner finds out from a release: who plays at all, of whom 30 % are silenced by
+  chance, and whose plays were learnt from, with the plays at hand. Means over the draws, with a
+  bootstrap over them.
 * canaries: users whose coin decides whether their one play is in the data; the auditor guesses the
   coins from the released bundle. The lower bound on epsilon must stay below the claim.
 """
@@ -21,7 +24,7 @@ figures are means over the draws; intervals are a bootstrap over users.
 import argparse
 import tempfile
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import gettempdir
 from typing import Any
@@ -29,7 +32,16 @@ from typing import Any
 import numpy as np
 import torch
 from federated_attacks import canary_scores, lower_bound
-from federated_tables import World, cached, hit, percent, popularity, read_world, row
+from federated_tables import (
+    World,
+    cached,
+    hit,
+    percent,
+    popularity,
+    read_world,
+    row,
+    with_silent_users,
+)
 
 from audiorec.evaluation.full_rank import clustered_interval
 from audiorec.listening.sequences import Sequences
@@ -37,19 +49,16 @@ from audiorec.recall.federated.audit import auc
 from audiorec.recall.federated.ledger import noise_for
 from audiorec.recall.federated.noise import Defence
 from audiorec.recall.federated.one_way import OneWay, Release, fit_users, rows_of
-from audiorec.recall.federated.ranking import ranks_of
 from audiorec.recall.federated.recipe import OneWayRecipe
-from audiorec.recall.federated.release import NUMBERS, released
-from audiorec.recall.federated.users import UserFeatures, UserModel
+from audiorec.recall.federated.release import released
+from audiorec.recall.federated.users import UserFeatures, UserModel, ranks_of
 from audiorec.types import BoolArray, FloatArray
 
 PAIRS = "phone_sport,cloth_sport,sport_phone,sport_cloth"
-PARTS = "rates,releases,attacks,canaries"
+PARTS = "rates,releases,attacks,told,canaries"
 EPSILONS = (1.0, 2.0, 4.0, 8.0, 16.0)
 DELTA = 1e-5
 RECIPE = OneWayRecipe()
-# Chosen on 500 validation users of the pair; 64, the default, for the others.
-DIMENSIONS = {"cloth_sport": 128}
 DEFENCES = {
     "as sent": Defence(),
     "float16": Defence(rounding="float16"),
@@ -62,17 +71,22 @@ class Draw:
     """One draw of hidden users, with the partner's model and vectors."""
 
     world: World
-    recipe: OneWayRecipe
     model: UserModel
     vectors: FloatArray  # of all users, in the order of `World.people`
 
     @classmethod
-    def of(cls, data: Path, pair: str, number: int) -> "Draw":
-        """Read a draw and fit the partner's side, which sees all profiles and no play."""
-        world = read_world(data / "vfl_disencdr", *pair.split("_"), draw=number)
-        recipe = replace(RECIPE, dimension=DIMENSIONS.get(pair, RECIPE.dimension))
-        model = fit_users(world.people, recipe)
-        return cls(world, recipe, model, model.embed(world.people))
+    def of(cls, data: Path, pair: str, draws: int) -> "list[Draw]":
+        """Read all draws and fit the partner's side, which sees all profiles and no play."""
+        folder, names = data / "vfl_disencdr", pair.split("_")
+        worlds = [read_world(folder, *names, draw=number) for number in range(draws)]
+        model = fit_users(worlds[0].people, RECIPE)
+        vectors = model.embed(worlds[0].people)
+        return [cls(world, model, vectors) for world in worlds]
+
+    @property
+    def own(self) -> FloatArray:
+        """Vectors of the users that are learnt from."""
+        return self.of_users(self.world.learnt)
 
     def of_users(self, users: Iterable[str], vectors: FloatArray | None = None) -> FloatArray:
         """Return the vectors of some users."""
@@ -88,7 +102,7 @@ class Draw:
         """Return the ranks of a one-way model, learnt from given vectors of all users."""
         world = self.world
         learnt = self.of_users(world.learnt, vectors)
-        channel = OneWay.of_vectors(self.recipe, world.data, world.learnt, learnt)
+        channel = OneWay.of_vectors(RECIPE, world.data, world.learnt, learnt)
         return self.ranks(channel, self.of_users(world.test, vectors), world.data.counts > 0)
 
     def released(self, epsilon: float) -> dict[str, Any]:
@@ -96,7 +110,9 @@ class Draw:
         world = self.world
         made = Release(epsilon=epsilon, delta=DELTA, noise=noise_for(epsilon, DELTA))
         channel = released(self.of_users(world.learnt), world.data.plays, made, RECIPE)
-        asked = self.model.cut(channel.recipe, NUMBERS).embed(world.people.for_users(world.test))
+        assert channel.release is not None
+        model = self.model.cut(channel.recipe, channel.release.scale)
+        asked = model.embed(world.people.for_users(world.test))
         return self.ranks(channel, asked, np.ones(len(world.data.song_ids), np.bool_))
 
 
@@ -210,6 +226,49 @@ def membership(draw: Draw) -> float:
     return float(auc(np.array(kept), is_inside))
 
 
+def told(draws: list[Draw]) -> None:
+    """Print what a partner finds out from a release, and from the music side's own model."""
+    table("songs", "plays at all, AUC", "was learnt from, AUC")
+    rng, cells = np.random.default_rng(0), {}
+    for draw in draws:
+        world = with_silent_users(draw.world)
+        models = {"the model itself": OneWay.of_vectors(RECIPE, world.data, world.learnt, draw.own)}
+        for epsilon in EPSILONS:
+            made = Release(epsilon=epsilon, delta=DELTA, noise=noise_for(epsilon, DELTA))
+            plays = world.data.plays.of_owners(world.learnt)
+            models[f"epsilon {epsilon:g}"] = released(draw.own, plays, made, RECIPE)
+        for name, channel in models.items():
+            cells.setdefault(name, []).append(found_out(draw, world, channel))
+    for name, found in cells.items():
+        both = [np.array([one[n] for one in found]) for n in (0, 1)]
+        drawn = [rng.choice(one, (1000, len(one))).mean(axis=1) for one in both]
+        shown = [
+            (one.mean(), *np.percentile(d, [2.5, 97.5])) for one, d in zip(both, drawn, strict=True)
+        ]
+        print(
+            row(name, *(f"{m:.3f} [{low:.3f}, {high:.3f}]" for m, low, high in shown)), flush=True
+        )
+
+
+def found_out(draw: Draw, world: World, channel: OneWay) -> tuple[float, float]:
+    """Return the AUC of who plays at all, and of whose plays were learnt from.
+
+    The silent users were drawn by chance, so nothing but a leak tells them apart; their plays were
+    not learnt from, and the attacker of the second knows them.
+    """
+    scale = np.ones(channel.recipe.dimension) if channel.release is None else channel.release.scale
+    few = draw.own[:, : len(scale)] * scale
+    users = (few / np.maximum(np.linalg.norm(few, axis=1, keepdims=True), 1e-12)).astype(np.float32)
+    expected = channel.similarities(users)
+    heard = draw.world.data.plays.of_owners(world.learnt)
+    is_silent = world.data.plays.of_owners(world.learnt).lengths == 0
+    has = heard.lengths > 0
+    owner = np.repeat(np.arange(len(heard)), heard.lengths)
+    own = np.bincount(owner, expected[owner, heard.song]) / np.maximum(heard.lengths, 1)
+    mean = expected.mean(axis=1)
+    return auc(mean, ~is_silent), auc((own - mean)[has], ~is_silent[has])
+
+
 def canaries(draw: Draw, members: int = 2_000) -> None:
     """Print what an audit in one run can say against the claims."""
     table("claimed epsilon", "guesses", "right", "lower bound")
@@ -252,7 +311,7 @@ def main() -> None:
     torch.set_num_threads(1)
     for pair in given.pairs.split(","):
         music, partner = pair.split("_")
-        draws = [Draw.of(given.data, pair, number) for number in range(given.draws)]
+        draws = Draw.of(given.data, pair, given.draws)
         n, size = len(draws[0].world.learnt), len(draws[0].world.data.song_ids)
         print(
             f"\n{music} <- {partner}: {n:,} users learnt from, {size:,} items, {given.draws} draws"
@@ -262,7 +321,7 @@ def main() -> None:
             if part == "rates":
                 rates(draws, pair, given.cache, min(given.towers, given.draws))
             else:
-                {"releases": releases, "attacks": attacks}.get(part, _audit)(draws)
+                {"releases": releases, "attacks": attacks, "told": told}.get(part, _audit)(draws)
 
 
 def _audit(draws: list[Draw]) -> None:

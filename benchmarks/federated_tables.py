@@ -45,10 +45,9 @@ from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.data import RecallData
 from audiorec.recall.federated.halves import ItemSide, UserSide
 from audiorec.recall.federated.noise import NOTHING, Defence
-from audiorec.recall.federated.ranking import ranks_of
 from audiorec.recall.federated.recipe import MmoeRecipe, TwoTowerRecipe
 from audiorec.recall.federated.split import TowersLearner, train_here
-from audiorec.recall.federated.users import Bag, logits_of, user_vectors, weights_of
+from audiorec.recall.federated.users import Bag, logits_of, ranks_of, user_vectors, weights_of
 from audiorec.spec import fingerprint
 
 TEST_USERS = 1_000

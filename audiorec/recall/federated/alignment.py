@@ -219,9 +219,9 @@ class _Spots:
 
     def shown(self, asked: Message) -> bytes:
         """Return the openings of the rows that the other side asks for."""
-        if any(row >= len(self._common) for row in asked["rows"]):
+        if any(row >= len(self._common) for row in asked["places"]):
             raise ProtocolError(str(asked), f"rows below {len(self._common):,}", "more")
-        return joined(self._own.opening(self._common[row]) for row in asked["rows"])
+        return joined(self._own.opening(self._common[row]) for row in asked["places"])
 
     def check(self, answer: Message) -> None:
         """Raise ProtocolError if a row that was asked for was not in the other side's set."""
@@ -319,7 +319,7 @@ def align_partner(
     common.sort(key=salt.token)
     name = _name(caller, salt, common)
     spots = _Spots(own, said["commitment"], common)
-    answer = caller.ask(MessageKind.CHECK, {"rows": spots.rows}, expect=MessageKind.CHECKED)
+    answer = caller.ask(MessageKind.CHECK, {"places": spots.rows}, expect=MessageKind.CHECKED)
     spots.check(answer)
     caller.ask(MessageKind.SHOW, {}, spots.shown(answer))
     original = dict(zip(ids.forms, ids.originals, strict=True))
@@ -422,7 +422,7 @@ class AlignMusic:
         forms = [self._ids.forms[i] for i in self._common]
         self._spots = _Spots(self._own, self._said["commitment"], forms)
         self._turn = MessageKind.SHOW
-        return MessageKind.CHECKED, {"rows": self._spots.rows}, self._spots.shown(message)
+        return MessageKind.CHECKED, {"places": self._spots.rows}, self._spots.shown(message)
 
     def _end(self, message: Message) -> Reply:
         self._spots.check(message)

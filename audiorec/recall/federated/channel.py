@@ -266,7 +266,10 @@ class Towers(ByProfile):
 
     def _threats(self) -> str:
         told = super()._threats()
-        return told if self.defence is None else f"{told}\n\n{self.defence.words()}"
+        if self.defence is None:
+            return told
+        settings = ", ".join(f"{name} {value}" for name, value in self.defence.to_json().items())
+        return f"{told}\n\nDefence: {settings}."
 
 
 class TwoTower(Towers):

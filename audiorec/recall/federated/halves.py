@@ -36,7 +36,6 @@ from audiorec.listening.profiles import Profiles
 from audiorec.recall.contract.data import RecallData
 from audiorec.recall.contract.next_song import SideEncoder
 from audiorec.recall.federated.noise import NOTHING, Defence
-from audiorec.recall.federated.ranking import figures_of, ranks_of
 from audiorec.recall.federated.recipe import MmoeRecipe, PartyRecipe, TwoTowerRecipe
 from audiorec.recall.federated.towers import (
     BEGIN,
@@ -48,7 +47,14 @@ from audiorec.recall.federated.towers import (
     tensors_of,
     with_secret,
 )
-from audiorec.recall.federated.users import Bag, UserEncoder, UserFeatures, logits_of
+from audiorec.recall.federated.users import (
+    Bag,
+    UserEncoder,
+    UserFeatures,
+    figures_of,
+    logits_of,
+    ranks_of,
+)
 from audiorec.types import BoolArray, FloatArray, Int64Array
 
 DRAW = 0  # purpose of an item half's secret

@@ -12,8 +12,6 @@ import hmac
 import os
 import ssl
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -110,11 +108,10 @@ def read_certificate(path: Path) -> bytes:
     pem = _read(path)
     if pem.count(b"-----BEGIN CERTIFICATE-----") != 1 or b"PRIVATE KEY" in pem:
         raise InputError(f"{path}: must contain one certificate in PEM format and no key")
-    with _crypto() as (x509, _, _):
-        try:
-            found = x509.load_pem_x509_certificate(pem)
-        except ValueError as error:
-            raise InputError(f"{path}: not a certificate: {error}") from error
+    try:
+        found = _x509().load_pem_x509_certificate(pem)
+    except ValueError as error:
+        raise InputError(f"{path}: not a certificate: {error}") from error
     now = datetime.now(UTC)
     if not found.not_valid_before_utc <= now <= found.not_valid_after_utc:
         raise InputError(
@@ -142,33 +139,29 @@ def readable_fingerprint(fingerprint: str) -> str:
 
 
 def _made() -> Keys:
-    with _crypto() as (x509, hashes, serialization):
-        from cryptography.hazmat.primitives.asymmetric import ec
+    x509 = _x509()
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
 
-        key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, HOST)])
-        now = datetime.now(UTC)
-        certificate = (
-            x509.CertificateBuilder()
-            .subject_name(name)
-            .issuer_name(name)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(hours=1))  # clocks differ
-            .not_valid_after(now + timedelta(days=VALID_DAYS))
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName(HOST)]), critical=False)
-            # It must not sign other certificates.
-            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .sign(key, hashes.SHA256())
-        )
-        return Keys(
-            certificate.public_bytes(serialization.Encoding.PEM),
-            key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            ),
-        )
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, HOST)])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))  # clocks differ
+        .not_valid_after(now + timedelta(days=VALID_DAYS))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(HOST)]), critical=False)
+        # It must not sign other certificates.
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain)
+    return Keys(certificate.public_bytes(pem), private)
 
 
 def _read(path: Path) -> bytes:
@@ -187,11 +180,9 @@ def _read(path: Path) -> bytes:
     return content
 
 
-@contextmanager
-def _crypto() -> Iterator[tuple[Any, Any, Any]]:
+def _x509() -> Any:
     try:
         from cryptography import x509
-        from cryptography.hazmat.primitives import hashes, serialization
     except ImportError as error:
         raise MissingExtraError("federated training", "federated", str(error)) from error
-    yield x509, hashes, serialization
+    return x509

@@ -102,24 +102,10 @@ class Host(Protocol):
         """Answer a question; raise `OutOfTurnError` if it has no place now."""
 
 
-class Transport(Protocol):
-    """Carrier of one message to the desk and its answer back."""
-
-    @property
-    def certificates(self) -> tuple[str, str]:
-        """Fingerprints of the caller's certificate and of the desk's."""
-
-    def ask(self, data: bytes, timeout_s: float) -> bytes:
-        """Send a message and return the answer; raise `LostPeerError` if there is none."""
-
-    def close(self) -> None:
-        """Close the connection."""
-
-
 class Caller:
     """The end that asks; `timeout_s` is the time limit of an answer, in seconds."""
 
-    def __init__(self, transport: Transport, *, timeout_s: float = 60.0) -> None:
+    def __init__(self, transport: "FlightTransport", *, timeout_s: float = 60.0) -> None:
         self.transport, self.timeout_s = transport, timeout_s
         self.session = ""
         self.nonces = ("", "")  # ours, theirs

@@ -60,11 +60,6 @@ class Defence:
             raise InputError(f"rounding must be float32 or float16, got {self.rounding!r}")
 
     @property
-    def guards_gradients(self) -> bool:
-        """Whether gradients are changed."""
-        return self.clip is not None
-
-    @property
     def guards_vectors(self) -> bool:
         """Whether vectors are changed."""
         return self.rounding != "float32" or self.vector_noise > 0
@@ -83,28 +78,6 @@ class Defence:
         if self.rounding == "float16":
             found = found.astype(np.float16).astype(np.float32)
         return found
-
-    def words(self) -> str:
-        """Return one sentence that describes the defence.
-
-        Examples
-        --------
-        >>> Defence(rounding="float16").words()
-        'Gradients were clipped to 1, with noise of norm 3; vectors were rounded to float16.'
-        >>> Defence(clip=None, noise=0.0).words()
-        'Gradients and vectors were sent unchanged.'
-        """
-        if not self.guards_gradients and not self.guards_vectors:
-            return "Gradients and vectors were sent unchanged."
-        done = "Gradients were sent unchanged"
-        if self.clip is not None:
-            noise = f"with noise of norm {self.noise * self.clip:g}" if self.noise else "no noise"
-            done = f"Gradients were clipped to {self.clip:g}, {noise}"
-        if self.vector_noise:
-            done += f"; vectors have noise of norm {self.vector_noise:g}"
-        if self.rounding != "float32":
-            done += f"; vectors were rounded to {self.rounding}"
-        return f"{done}."
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""

@@ -21,9 +21,15 @@ from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.channel import FitRun, Tensors, Trained
 from audiorec.recall.contract.data import RecallData, Sound
 from audiorec.recall.federated.channel import ByProfile
-from audiorec.recall.federated.ranking import figures_of, ranks_of
 from audiorec.recall.federated.recipe import OneWayRecipe
-from audiorec.recall.federated.users import Bag, UserEncoder, UserFeatures, UserModel
+from audiorec.recall.federated.users import (
+    Bag,
+    UserEncoder,
+    UserFeatures,
+    UserModel,
+    figures_of,
+    ranks_of,
+)
 from audiorec.types import Float64Array, FloatArray, Int64Array
 
 PRIOR_SHARE = 1e-3  # regularisation of the prior, as a share of that of the vectors
@@ -44,6 +50,7 @@ class Release:
     epsilon: float
     delta: float
     noise: float  # standard deviation of the Gaussian noise, as a multiple of the sensitivity
+    scale: Sequence[float] = ()  # factors of the numbers of a vector, from public vectors alone
 
     def words(self) -> str:
         """Return the promise as a sentence.
@@ -148,9 +155,13 @@ class OneWay(ByProfile):
         channel = super()._from_state(bundle)
         if "release" in bundle.config:
             try:
-                channel.release = Release(**bundle.config["release"])
-            except TypeError as error:
+                about = dict(bundle.config["release"])
+                scale = tuple(map(float, about.pop("scale", ())))
+                channel.release = Release(scale=scale, **about)
+            except (TypeError, ValueError) as error:
                 raise WeightsError(f"not a valid release: {error}") from error
+            if len(scale) != channel.recipe.dimension or not np.isfinite(scale).all():
+                raise WeightsError("not a valid release: it needs a factor of each number")
         return channel
 
     def _threats(self) -> str:
@@ -161,8 +172,8 @@ def fit_users(people: Profiles, recipe: OneWayRecipe) -> UserModel:
     """Fit the projection of profiles, which needs no plays.
 
     Values are weighted by the logarithm of how rare they are, numbers are standardised, and each
-    user has length 1. The vectors are the first `dimension` left singular vectors times their
-    singular values, brought to length 1.
+    user has length 1. The vectors are the first `dimension` left singular vectors times the squares
+    of their singular values, brought to length 1: what many users share counts more.
 
     Raises
     ------
@@ -204,17 +215,18 @@ def _weighted(features: UserFeatures) -> tuple[Any, Float64Array]:
 
 
 def _singular_vectors(rows: Any, recipe: OneWayRecipe) -> Float64Array:
-    """Return the first right singular vectors as columns, (P, d); 0 beyond the rank."""
+    """Return the first right singular vectors times their values, (P, d); 0 beyond the rank."""
     from scipy.sparse.linalg import svds
 
     least = min(rows.shape)
     if recipe.dimension < least:
         start = np.random.default_rng(recipe.seed).standard_normal(least)  # the same each time
-        found = svds(rows, k=recipe.dimension, v0=start, return_singular_vectors="vh")[2][::-1]
+        _, values, found = svds(rows, k=recipe.dimension, v0=start, return_singular_vectors="vh")
     else:
-        found = np.linalg.svd(rows.toarray(), full_matrices=False)[2]
+        _, values, found = np.linalg.svd(rows.toarray(), full_matrices=False)
+    order = np.argsort(-values)
     basis = np.zeros((rows.shape[1], recipe.dimension))
-    basis[:, : len(found)] = found.T
+    basis[:, : len(found)] = (values[:, None] * found)[order].T
     return basis
 
 

@@ -28,13 +28,6 @@ PATHS = (
     *("keys", "peer", "out", "alignment", "ledger"),
     *("ids", "interactions", "side", "vectors", "songs", "profiles"),
 )
-FORMER = {  # settings of earlier versions
-    "addresses": "is now address, one text",
-    "checkpoint_steps": "is gone: checkpoints are written every 30 s",
-    "number": "is gone: there is one music side",
-    "peers": "is now peer, one certificate",
-    "watch": "is gone: benchmarks/federated_tables.py runs the attacks",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,8 +115,6 @@ class PartyPlan:
             If the file is missing or damaged, or has an unknown key or a wrong value.
         """
         content = read_settings(path, "federated")
-        for old in FORMER.keys() & content.keys():
-            raise InputError(f"{path}: [federated]: {old} {FORMER[old]}")
         plan = from_table(cls, dict(content), f"{path}: [federated]")
         given = {name: getattr(plan, name) for name in PATHS}
         return replace(plan, **{n: path.parent / one for n, one in given.items() if one})

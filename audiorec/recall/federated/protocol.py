@@ -153,8 +153,8 @@ def _counts(value: Any) -> bool:
     return isinstance(value, list) and 1 <= len(value) <= MAX_BUCKETS and all(map(check, value))
 
 
-def _rows(value: Any) -> bool:
-    """Whether a value is a list of rows to check."""
+def _places(value: Any) -> bool:
+    """Whether a value is a list of aligned rows to check."""
     return isinstance(value, list) and len(value) <= MAX_CHECKS and all(map(COUNT, value))
 
 
@@ -189,8 +189,8 @@ FIELDS: Mapping[MessageKind, Mapping[str, Check]] = MappingProxyType(
         MessageKind.BEGIN: STEP,
         MessageKind.SAVE: STEP,
         MessageKind.FINISH: {"space": _digits(16)},
-        MessageKind.CHECK: {"rows": _rows},
-        MessageKind.CHECKED: {"rows": _rows},
+        MessageKind.CHECK: {"places": _places},
+        MessageKind.CHECKED: {"places": _places},
         MessageKind.SHOW: {},
     }
 )

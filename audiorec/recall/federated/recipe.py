@@ -69,7 +69,7 @@ class OneWayRecipe(PartyRecipe):
         Seed of the draw of these users.
     """
 
-    dimension: int = 64
+    dimension: int = 128
     min_users: int = 2
     max_values: int = 100_000
     regularisation: float = 100.0

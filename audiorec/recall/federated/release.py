@@ -43,9 +43,9 @@ from audiorec.store.embeddings import EmbeddingTable
 from audiorec.types import Float64Array, FloatArray, lengths_of
 
 # Chosen on phone <- electronic and electronic <- phone of DisenCDR, and the same for all data.
-NUMBERS = slice(0, 8)  # of each vector: the largest singular values
-CONSTANT = 1.0  # beside numbers of length 1
-REGULARISATION = 3000.0  # times the squared noise
+NUMBERS = 8  # of each vector: those of the largest singular values
+CONSTANT = 0.7  # beside numbers of length 1
+REGULARISATION = 2000.0  # times the squared noise
 SENSITIVITY = (1 + CONSTANT**2) ** 0.5 * (1 + 1e-6)  # with room for rounding
 
 
@@ -123,7 +123,8 @@ def released(
     noises : ndarray, shape (S, 1 + d), optional
         Standard normal numbers, for tests; by default fresh ones from the system.
     """
-    inputs = inputs_of(vectors)
+    scale = scale_of(vectors)
+    inputs = inputs_of(vectors, scale)
     moments = weighted(plays).T @ inputs
     drawn = normals(moments.shape) if noises is None else noises
     gram, ridge = inputs.T @ inputs, REGULARISATION * made.noise**2
@@ -133,13 +134,20 @@ def released(
     channel.prior = (CONSTANT * prior).astype(np.float32)
     channel.song_ids, channel.space, channel.users = plays.song_ids, space, None
     channel.is_cold = np.zeros(len(plays.song_ids), np.bool_)  # who was played is not told
-    channel.release = made
+    channel.release = replace(made, scale=tuple(scale.tolist()))
     return channel
 
 
-def inputs_of(vectors: FloatArray) -> Float64Array:
-    """Return a constant and the numbers that are used, brought to length 1: (n, 1 + d)."""
-    few = vectors[:, NUMBERS].astype(np.float64)
+def scale_of(vectors: FloatArray) -> Float64Array:
+    """Return factors of the numbers that are used: they bring them nearer to one mean square."""
+    squares = np.mean(vectors[:, :NUMBERS].astype(np.float64) ** 2, axis=0)
+    found: Float64Array = np.where(squares > 0, squares, 1) ** -0.25
+    return found
+
+
+def inputs_of(vectors: FloatArray, scale: Float64Array) -> Float64Array:
+    """Return a constant and the numbers that are used, times factors, of length 1: (n, 1 + d)."""
+    few = vectors[:, : len(scale)] * scale
     found = with_constant(few / lengths_of(few))
     found[:, 0] = CONSTANT
     return found
@@ -174,7 +182,7 @@ def complete(plan: PartyPlan, bundle: Path, out: Path) -> dict[str, Any]:
             f"{bundle}: was made for the space {channel.space}, this side's model has "
             f"{partner.space}; ask for a new release"
         )
-    channel.users = partner.users.cut(channel.recipe, NUMBERS)
+    channel.users = partner.users.cut(channel.recipe, channel.release.scale)
     model_id = channel.save(out)
     return {"model_id": model_id, "songs": len(channel.song_ids), "out": str(out)}
 

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -58,22 +58,10 @@ RUN_FILES = r"(?:latest|before)\.safetensors"
 RELEASES = 3  # answers to one step: each has other noise, and their mean has less
 
 
-class Items(Protocol):
-    """The item half of a training: an `ItemHalf`, or `RemoteItems`."""
-
-    loss: float
-
-    def begin(self, epoch: int, step: int) -> None:
-        """Go to a place of the training."""
-
-    def gradient(self, step: JointStep, vectors: FloatArray) -> FloatArray:
-        """Train on vectors; return their gradients."""
-
-
 class TowersLearner:
     """Both halves as one `audiorec.learning.fit.Learner`; the item half may be remote."""
 
-    def __init__(self, user: UserHalf, item: Items) -> None:
+    def __init__(self, user: UserHalf, item: "ItemHalf | RemoteItems") -> None:
         self.user, self.item, self.recipe = user, item, user.recipe
         self.model: nn.Module = user.model
         if isinstance(item, ItemHalf):

@@ -21,6 +21,7 @@ from typing import Any, Self
 import numpy as np
 
 from audiorec.errors import InputError, ShapeError, WeightsError
+from audiorec.evaluation.full_rank import mean_ranks
 from audiorec.learning.bundle import Bundle, texts_as_arrays, texts_of_arrays
 from audiorec.listening.profiles import MAX_DEVIATION, Profiles
 from audiorec.recall.federated.noise import NOTHING, Defence
@@ -31,10 +32,20 @@ from audiorec.recall.federated.recipe import (
     TwoTowerRecipe,
     recipe_of,
 )
-from audiorec.types import BoolArray, FloatArray, Int64Array, Ragged, entries, offsets, unit
+from audiorec.types import (
+    BoolArray,
+    Float64Array,
+    FloatArray,
+    Int64Array,
+    Ragged,
+    entries,
+    offsets,
+    unit,
+)
 
 DIVIDER = "|"
 ROWS = 4_096  # users at a time
+SHOWN_AT = (10, 100)
 USER = "user."  # prefix of names in a bundle
 NOISE_KEY = "noise_key"  # name of the secret of the noise in a bundle
 Weights = Mapping[str, Any]
@@ -190,9 +201,10 @@ class UserModel:
             found.update(np.ascontiguousarray(array).tobytes())
         return found.hexdigest()
 
-    def cut(self, recipe: OneWayRecipe, numbers: slice) -> Self:
-        """Return a one-way model with some numbers of each vector only, brought to length 1."""
-        weights = {name: array[:, numbers] for name, array in self.weights.items()}
+    def cut(self, recipe: OneWayRecipe, scale: Sequence[float]) -> Self:
+        """Return a one-way model of the first numbers of each vector, times factors, length 1."""
+        factors = np.array(scale, np.float32)
+        weights = {name: array[:, : len(scale)] * factors for name, array in self.weights.items()}
         return replace(self.plain(), recipe=recipe, weights=weights)
 
     def state(self) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -231,6 +243,40 @@ class UserModel:
         key = bytes(bundle.tensors.get(NOISE_KEY, b""))
         encoder = UserEncoder(values, numbers)
         return cls(recipe=recipe, encoder=encoder, weights=weights, defence=defence, noise_key=key)
+
+
+def ranks_of(similar: FloatArray, met: Bag, learnt: BoolArray) -> Float64Array:
+    """Return the ranks of V users' targets among learnt items: from 1, inf if not learnt.
+
+    Items of equal similarity share their mean rank.
+
+    Parameters
+    ----------
+    similar : ndarray, shape (V, S), float32
+    met : Bag
+        Targets of the V users; repeats count once.
+    learnt : ndarray, shape (S,), bool
+        Items that are ranked.
+
+    Examples
+    --------
+    >>> met = Bag(np.array([0, 3]), np.array([0, 3, 3]), 4)
+    >>> similar = np.array([[0.1, 0.9, 0.5, 0.9]], np.float32)
+    >>> ranks_of(similar, met, np.ones(4, bool)).tolist()
+    [4.0, 1.5]
+    """
+    shown = np.where(learnt, similar, np.float32(-np.inf))
+    pairs = np.unique(met.owner * met.size + met.code)
+    return mean_ranks(shown, pairs // met.size, pairs % met.size)
+
+
+def figures_of(ranks: Float64Array) -> dict[str, float]:
+    """Return ``ndcg`` over all ranks, and ``hit_rate@k``; 0 if there are no ranks."""
+    n = max(1, len(ranks))
+    line = {"ndcg": float((1 / np.log2(1 + ranks)).sum()) / n}
+    for k in SHOWN_AT:
+        line[f"hit_rate@{k}"] = float((ranks <= k).sum()) / n
+    return line
 
 
 def recipe_in(bundle: Bundle, channel: str) -> Any:

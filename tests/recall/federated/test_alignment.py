@@ -32,7 +32,7 @@ from audiorec.recall.federated.alignment import (
     write_alignment,
 )
 from audiorec.recall.federated.link import Caller
-from audiorec.recall.federated.protocol import MessageKind, joined
+from audiorec.recall.federated.protocol import MAX_CHECKS, MessageKind, decode, joined
 
 
 def here(*item):
@@ -297,6 +297,19 @@ def test_a_side_that_adds_ids_after_its_commitment_is_found_out(cheat, monkeypat
     side.desk.close()
 
 
+def test_each_side_draws_its_own_of_many_common_users():
+    heard = []
+    partner, music = aligned(people(0, 200), people(50, 250), observer=heard.append)
+    assert partner == music
+    asked, answered = (
+        next(decode(one)["places"] for one in heard if decode(one).kind == kind)
+        for kind in (MessageKind.CHECK, MessageKind.CHECKED)
+    )
+    assert len(asked) == len(answered) == MAX_CHECKS
+    assert asked != answered  # 64 of 150, by chance
+    assert max(*asked, *answered) < len(partner) == 150
+
+
 def test_a_side_shows_common_users_alone():
     side = Side(people(0, 5))
     ids = Normalised.of(people(0, 1))
@@ -310,7 +323,7 @@ def test_a_side_shows_common_users_alone():
     token = Salt.of(caller.nonces).token(ids.forms[0])
     caller.ask(MessageKind.COMMON, {"first": 0, "total": 1}, token, expect=MessageKind.AGREED)
     with pytest.raises(RefusedError, match="expected rows below 1, got more"):
-        caller.ask(MessageKind.CHECK, {"rows": [1]}, expect=MessageKind.CHECKED)
+        caller.ask(MessageKind.CHECK, {"places": [1]}, expect=MessageKind.CHECKED)
     with pytest.raises(ProtocolError):
         side.join()
 

@@ -21,14 +21,14 @@ from audiorec.recall.federated.recipe import OneWayRecipe
 from audiorec.recall.registry import load_channel
 
 
-def test_vectors_are_the_left_singular_vectors_times_the_values():
+def test_vectors_are_the_left_singular_vectors_times_the_squared_values():
     """Worked by another way: the weighted rows as a plain matrix, and numpy's SVD of it."""
     shown = Profiles(("u", "v", "w", "x"), {"items": ["a|b", "a", "b|c", "c"]}, {})
     model = fit_users(shown, OneWayRecipe(dimension=3))
     rows = np.array([[1, 1, 0], [1, 0, 0], [0, 1, 1], [0, 0, 1]]) * np.log(4 / 2)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     left, values, _ = np.linalg.svd(rows)
-    expected = left[:, :3] * values
+    expected = left[:, :3] * values**2
     expected /= np.linalg.norm(expected, axis=1, keepdims=True)
     found = model.embed(shown)
     np.testing.assert_allclose(found @ found.T, expected @ expected.T, atol=1e-6)

@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audiorec.recall.federated.ranking import figures_of, ranks_of
-from audiorec.recall.federated.users import Bag
+from audiorec.recall.federated.users import Bag, figures_of, ranks_of
 
 
 @given(st.data())

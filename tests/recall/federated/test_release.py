@@ -1,6 +1,7 @@
 """Releases with a promise: two accountants, one user's reach, the ledger, an audit by canaries."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -30,6 +31,7 @@ from audiorec.recall.federated.release import (
     SENSITIVITY,
     inputs_of,
     released,
+    scale_of,
     weighted,
 )
 
@@ -101,7 +103,8 @@ def test_what_cannot_be_promised_is_refused():
 @settings(max_examples=60, deadline=None)
 def test_one_user_changes_the_moments_by_the_sensitivity_at_most(user, seed):
     vectors, plays = world(seed=seed)
-    inputs = inputs_of(vectors * np.float32(10.0 ** (seed % 7 - 3)))
+    vectors = vectors * np.float32(10.0 ** (seed % 7 - 3))
+    inputs = inputs_of(vectors, scale_of(vectors))
     lists = [[] if n == user else plays[n].tolist() for n in range(len(plays))]
     names = [[plays.song_ids[song] for song in own] for own in lists]
     without = Sequences.from_lists(names, plays.owner_ids).among(plays.song_ids)
@@ -114,7 +117,7 @@ def test_one_user_changes_the_moments_by_the_sensitivity_at_most(user, seed):
 def test_without_noise_a_release_is_the_ridge_regression_of_its_moments():
     vectors, plays = world()
     channel = released(vectors, plays, EIGHT, RECIPE, noises=np.zeros((12, 9)))
-    inputs, known = inputs_of(vectors), weighted(plays)
+    inputs, known = inputs_of(vectors, scale_of(vectors)), weighted(plays)
     expected = known.T @ inputs
     np.testing.assert_allclose(attacks.solved_back(channel, vectors), expected, atol=1e-4)
     asked = inputs[:, 1:].astype(np.float32)
@@ -169,7 +172,7 @@ def audited(noise, members=1_000, seed=3):
     plays = Sequences.from_lists(lists, [f"canary {n}" for n in range(members)]).among(names)
     made = Release(epsilon=8.0, delta=DELTA, noise=noise)
     moments = attacks.solved_back(released(vectors, plays, made, RECIPE), vectors)
-    inputs = inputs_of(vectors)
+    inputs = inputs_of(vectors, scale_of(vectors))
     scores = (moments * inputs).sum(axis=1) / (inputs**2).sum(axis=1)
     sure = np.argsort(-np.abs(scores - 0.5), kind="stable")[: members // 5]
     right = int(((scores > 0.5) == coins)[sure].sum())
@@ -307,10 +310,12 @@ def test_a_release_and_the_partner_s_model_make_a_channel_for_profiles(tmp_path)
     plan = plan_of(tmp_path, "partner")
     complete(plan, tmp_path / "out", tmp_path / "all")
     whole = OneWay.load(tmp_path / "all")
-    expected = channel.similarities(inputs_of(model.embed(people()))[:, 1:].astype(np.float32))
+    scale = np.array(channel.release.scale)
+    inputs = inputs_of(model.embed(people()), scale)[:, 1:].astype(np.float32)
+    expected = channel.similarities(inputs)
     found = whole.similarities(whole.users.embed(people()))
     np.testing.assert_allclose(found, expected, atol=1e-5)
-    assert whole.release == EIGHT
+    assert whole.release == channel.release == replace(EIGHT, scale=channel.release.scale)
     OneWay.of_partner(model, space="cd" * 8).save(tmp_path / "model")
     with pytest.raises(SpecMismatchError, match="was made for the space abab"):
         complete(plan, tmp_path / "out", tmp_path / "all")

@@ -262,11 +262,13 @@ def found_out(draw: Draw, world: World, channel: OneWay) -> tuple[float, float]:
     expected = channel.similarities(users)
     heard = draw.world.data.plays.of_owners(world.learnt)
     is_silent = world.data.plays.of_owners(world.learnt).lengths == 0
-    has = heard.lengths > 0
+    known = users.any(axis=1)
+    has = known & (heard.lengths > 0)
     owner = np.repeat(np.arange(len(heard)), heard.lengths)
-    own = np.bincount(owner, expected[owner, heard.song]) / np.maximum(heard.lengths, 1)
-    mean = expected.mean(axis=1)
-    return auc(mean, ~is_silent), auc((own - mean)[has], ~is_silent[has])
+    expected[~known] = 0
+    sums = np.bincount(owner, expected[owner, heard.song], minlength=len(heard))
+    own, mean = sums / np.maximum(heard.lengths, 1), expected.mean(axis=1)
+    return auc(mean[known], ~is_silent[known]), auc((own - mean)[has], ~is_silent[has])
 
 
 def canaries(draw: Draw, members: int = 2_000) -> None:

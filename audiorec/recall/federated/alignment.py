@@ -192,13 +192,16 @@ class Commitment:
         return hmac.digest(self._key, form.encode(), "sha256")
 
 
-def is_in(root: str, form: str, opening: bytes) -> bool:
-    """Whether an opening shows that an id is in the set of a commitment."""
+def is_in(root: str, ids: int, form: str, opening: bytes) -> bool:
+    """Whether an opening shows that an id is in a committed set of so many ids.
+
+    A path as deep as a larger set has shows nothing: one would choose from that set later.
+    """
     parts = [opening[i : i + TOKEN_BYTES] for i in range(0, len(opening), TOKEN_BYTES)]
     found = _leaf(parts[0], form) if parts else b""
     for part in parts[1:]:
         found = _node(found, part)
-    return found.hex() == root
+    return found.hex() == root and len(parts) <= 1 + max(0, ids - 1).bit_length()
 
 
 def _leaf(secret: bytes, form: str) -> bytes:
@@ -212,8 +215,9 @@ def _node(one: bytes, other: bytes) -> bytes:
 class _Spots:
     """Spot checks of an alignment: rows to ask for, and what the two sides show."""
 
-    def __init__(self, own: Commitment, theirs: str, common: Sequence[str]) -> None:
-        self._own, self._theirs, self._common = own, theirs, common
+    def __init__(self, own: Commitment, said: Message, common: Sequence[str]) -> None:
+        self._own, self._common = own, common
+        self._theirs = said["commitment"], said["ids"]
         drawn = secrets.SystemRandom().sample(range(len(common)), min(MAX_CHECKS, len(common)))
         self.rows = sorted(drawn)
 
@@ -226,7 +230,7 @@ class _Spots:
     def check(self, answer: Message) -> None:
         """Raise ProtocolError if a row that was asked for was not in the other side's set."""
         openings = zip(self.rows, answer.blobs(len(self.rows)), strict=True)
-        if not all(is_in(self._theirs, self._common[row], one) for row, one in openings):
+        if not all(is_in(*self._theirs, self._common[row], one) for row, one in openings):
             what = "a common user that was not in its set before"
             raise ProtocolError(str(answer), "users of the set that it committed to", what)
 
@@ -318,7 +322,7 @@ def align_partner(
         common += [ids.forms[places[i]] for i in inside]
     common.sort(key=salt.token)
     name = _name(caller, salt, common)
-    spots = _Spots(own, said["commitment"], common)
+    spots = _Spots(own, said, common)
     answer = caller.ask(MessageKind.CHECK, {"places": spots.rows}, expect=MessageKind.CHECKED)
     spots.check(answer)
     caller.ask(MessageKind.SHOW, {}, spots.shown(answer))
@@ -420,7 +424,7 @@ class AlignMusic:
     def _show(self, message: Message) -> Reply:
         """Show the users that the partner asks for, and ask for some as well."""
         forms = [self._ids.forms[i] for i in self._common]
-        self._spots = _Spots(self._own, self._said["commitment"], forms)
+        self._spots = _Spots(self._own, self._said, forms)
         self._turn = MessageKind.SHOW
         return MessageKind.CHECKED, {"places": self._spots.rows}, self._spots.shown(message)
 

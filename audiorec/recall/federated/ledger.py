@@ -3,14 +3,14 @@
     plan ──`Ledger`──▶ entries ──`note_release`──▶ one more, if all together stay within the budget
                                ──`note_ids`──▶ ids that a partner tries, within the limit of a day
 
-An entry is written before anything leaves, so a run that is killed in between is counted too. The
-file is one sealed JSON document; one that was changed, or cannot be read, lets nothing through.
-Whoever removes the file removes what it knows: keep it as long as the plays that it protects.
+An entry is written before anything leaves, so a run that is killed in between is counted too. A
+file that was changed, or cannot be read, lets nothing through. Whoever removes it removes what it
+knows: keep it as long as the plays that it protects.
 
-Epsilon is that of Gaussian releases. Noise is a multiple of the sensitivity: what one user can
-change, in Euclidean length. Both directions, `epsilon_of` and `noise_for`, use the exact formula of
-the mechanism, not a bound. Releases compose exactly as well: several with noises s_i tell as much
-as one with 1 / s^2 = sum of 1 / s_i^2, also if each was chosen after the ones before.
+Epsilon is that of Gaussian releases, by the exact formula of the mechanism. Noise is a multiple of
+the sensitivity: what one user can change, in Euclidean length. Releases compose exactly: several
+with noises s_i tell as much as one with 1 / s^2 = sum of 1 / s_i^2, also if each was chosen after
+the ones before.
 
 References
 ----------
@@ -86,13 +86,7 @@ class Ledger:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read a ledger; one that does not exist is empty.
-
-        Raises
-        ------
-        StoreError
-            If it is damaged, or was changed by anything else than audiorec.
-        """
+        """Read a ledger, empty if there is none; `StoreError` if it was damaged or changed."""
         try:
             content = unsealed(parse_json(read_own(path, MAX_BYTES), max_bytes=MAX_BYTES))
         except FileNotFoundError:
@@ -141,12 +135,7 @@ def held(path: Path) -> Iterator[Ledger]:
 def note_release(path: Path, budget: Budget, peer: str, songs: int, noise: float) -> float:
     """Enter a release before it happens; return the epsilon of all releases together.
 
-    Raises
-    ------
-    InputError
-        If they would exceed the budget: nothing is entered.
-    StoreError
-        If the ledger cannot be read or written.
+    `InputError` if they would exceed the budget: nothing is entered.
     """
     entry = LedgerEntry(what="release", at=_now().isoformat(), peer=peer, count=songs, noise=noise)
     with held(path) as ledger:
@@ -197,13 +186,7 @@ def delta_of(noise: float, epsilon: float) -> float:
 
 
 def epsilon_of(noises: Iterable[float], delta: float) -> float:
-    """Return the epsilon of all releases together at a delta; 0 without one.
-
-    Parameters
-    ----------
-    noises : iterable of float
-        Standard deviation of the noise of each release, as a multiple of its sensitivity.
-    delta : float
+    """Return the epsilon of releases with noises (multiples of the sensitivity); 0 without one.
 
     Examples
     --------
@@ -224,11 +207,6 @@ def epsilon_of(noises: Iterable[float], delta: float) -> float:
 
 def noise_for(epsilon: float, delta: float) -> float:
     """Return the least noise of a release that is (epsilon, delta)-private.
-
-    Raises
-    ------
-    InputError
-        If epsilon or delta is out of range.
 
     Examples
     --------

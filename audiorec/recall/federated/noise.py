@@ -9,9 +9,8 @@ at d = 64 and n = 3 that is 0.375 C. It weakens known attacks
 is computed for it.
 
 **Noise is never reused.** Noise that two messages share cancels in their difference. So all noise
-comes from the system's randomness, anew for each message: there is no seed that could be used
-twice. Only `Defence.vectors` takes a seed, for a user who is served repeatedly; it must hold
-everything that the vector depends on.
+comes from the system's randomness, anew for each message. Only `Defence.vectors` takes a seed, for
+a user who is served repeatedly; it must hold everything that the vector depends on.
 """
 
 import hashlib
@@ -90,17 +89,9 @@ NOTHING = Defence(clip=None, noise=0.0)
 def normals(shape: tuple[int, int], seed: bytes | None = None) -> Float64Array:
     """Draw standard normal numbers that nobody else can reproduce.
 
-    Parameters
-    ----------
-    shape : (int, int)
-    seed : bytes, optional
-        Secret seed of as many bytes as a hash has: the same seed gives the same numbers. By
-        default the system's randomness.
-
-    Notes
-    -----
-    Both sources are cryptographic: from the noise of some rows, which a silent user's gradient
-    shows, nobody can compute that of others.
+    They come from the system's randomness, or follow from a secret seed of as many bytes as a hash
+    has. Both are cryptographic: from the noise of some rows, which a silent user's gradient shows,
+    nobody can compute that of others.
     """
     from scipy.special import ndtri
 

@@ -235,17 +235,8 @@ def fit_songs(
 ) -> tuple[FloatArray, FloatArray]:
     """Fit songs to who plays them: ridge regression of each song's plays on the users' vectors.
 
-    Parameters
-    ----------
-    vectors : ndarray, shape (U, d), float32
-        Vectors of the owners of `plays`, 0 for unknown ones: they count for the prior.
-    plays : Sequences
-    recipe : OneWayRecipe
-
-    Returns
-    -------
-    songs : ndarray, shape (S, d), float32
-    prior : ndarray, shape (S,), float32
+    Vectors (U, d) are of the owners of `plays`, 0 for unknown ones, who count for the prior.
+    Returns songs (S, d) and prior (S,), float32.
     """
     listening = plays.lengths > 0
     inputs = with_constant(vectors) * listening[:, None]

@@ -248,15 +248,8 @@ class UserModel:
 def ranks_of(similar: FloatArray, met: Bag, learnt: BoolArray) -> Float64Array:
     """Return the ranks of V users' targets among learnt items: from 1, inf if not learnt.
 
-    Items of equal similarity share their mean rank.
-
-    Parameters
-    ----------
-    similar : ndarray, shape (V, S), float32
-    met : Bag
-        Targets of the V users; repeats count once.
-    learnt : ndarray, shape (S,), bool
-        Items that are ranked.
+    `similar` is (V, S); repeats in `met` count once; items of equal similarity share their mean
+    rank.
 
     Examples
     --------
@@ -299,17 +292,8 @@ def weights_of(state: Mapping[str, Any]) -> dict[str, Any]:
 def user_vectors(features: UserFeatures, weights: Weights, recipe: PartyRecipe) -> FloatArray:
     """Return a vector per user for the music side's task: (n, d) float32; 0 if unknown.
 
-    Parameters
-    ----------
-    features : UserFeatures
-    weights : mapping of str to ndarray
-        State of `audiorec.recall.federated.towers.UserTower`, or of a one-way model.
-    recipe : PartyRecipe
-
-    Raises
-    ------
-    WeightsError
-        If an array is missing or has the wrong shape.
+    `weights` are the state of `audiorec.recall.federated.towers.UserTower`, or of a one-way model;
+    `WeightsError` if an array is missing or has the wrong shape.
     """
     embed = _embedder(weights, [b.size for b in features.bags.values()], features.dense, recipe)
     rows = np.array_split(np.arange(len(features)), 1 + len(features) // ROWS)

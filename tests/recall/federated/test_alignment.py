@@ -250,20 +250,28 @@ def test_both_sides_hear_how_many_ids_the_other_one_tries_and_may_refuse():
 @given(st.sets(st.text(max_size=4), min_size=1, max_size=20), st.data())
 @settings(max_examples=50, deadline=None)
 def test_a_commitment_shows_what_is_in_it_and_nothing_else(ids, data):
-    forms = sorted(ids)
+    forms, n = sorted(ids), len(ids)
     found, other = Commitment(forms), Commitment(forms)
     assert found.root != other.root  # nobody tells by it that two sets are the same
     one = data.draw(st.sampled_from(forms))
     opening = found.opening(one)
-    assert is_in(found.root, one, opening)
-    assert not is_in(found.root, one + "x", opening)
-    assert not is_in(other.root, one, opening)
+    assert is_in(found.root, n, one, opening)
+    assert not is_in(found.root, n, one + "x", opening)
+    assert not is_in(other.root, n, one, opening)
     place = data.draw(st.integers(0, len(opening) - 1))
     changed = bytearray(opening)
     changed[place] ^= 1
-    assert not is_in(found.root, one, bytes(changed))
-    assert not is_in(found.root, one, b"")
-    assert not is_in(found.root, one, opening[:-1])
+    assert not is_in(found.root, n, one, bytes(changed))
+    assert not is_in(found.root, n, one, b"")
+    assert not is_in(found.root, n, one, opening[:-1])
+
+
+def test_a_commitment_to_more_ids_than_said_shows_nothing():
+    """Whoever commits to a dictionary could choose from it as answers come."""
+    forms = people(0, 1_000)
+    found = Commitment(forms)
+    assert is_in(found.root, 1_000, forms[3], found.opening(forms[3]))
+    assert not is_in(found.root, 500, forms[3], found.opening(forms[3]))
 
 
 def committed(forms, hidden):

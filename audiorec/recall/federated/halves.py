@@ -253,7 +253,8 @@ class UserHalf:
         features, target = self._asked(step.rows, rng)
         bags = [_dropped(bag, self.recipe.value_dropout, rng) for bag in features.bags.values()]
         torch.manual_seed(torch_seed(rng))
-        tasks = self.tower(*tensors_of(bags, features.dense)).unbind(1)
+        coded = [(bag.code, bag.starts) for bag in bags]
+        tasks = self.tower(*tensors_of(coded, features.dense)).unbind(1)
         own = None if target is None else self._own_loss(tasks[1], target, rng)
         self._waiting = (step.epoch, step.number), tasks[0], own
         return self.defence.vectors(tasks[0].detach().numpy()).copy()
@@ -276,7 +277,8 @@ class UserHalf:
 
     def embed(self, rows: Int64Array) -> FloatArray:
         """Return the defended vectors of rows (m,): (m, d) float32."""
-        return self.defence.vectors(self.tower.whole(self.features.take(rows))[0])
+        features = self.features.take(rows)
+        return self.defence.vectors(self.tower.whole(features.coded, features.dense)[0])
 
     def figures(self) -> Line:
         """Return the user side's metrics of an epoch; empty for a two-tower.
@@ -290,11 +292,11 @@ class UserHalf:
             return line
         rows = self.judged if len(self.judged) else self.rows
         features, target = self._asked(rows, generator(secret_of(self.model), JUDGE))
-        for task, value in enumerate(self.tower.entropy(features)):
+        for task, value in enumerate(self.tower.entropy(features.coded, features.dense)):
             line[f"gate_entropy_{task}"] = round(value, 4)
         if target is not None:
             items = functional.normalize(self._own_items.weight.detach(), dim=1).numpy()
-            similar = self.tower.whole(features)[1] @ items.T
+            similar = self.tower.whole(features.coded, features.dense)[1] @ items.T
             has = target >= 0
             one = Bag(np.concatenate([[0], np.cumsum(has)]), target[has], len(items))
             ranks = ranks_of(similar, one, np.ones(len(items), np.bool_))

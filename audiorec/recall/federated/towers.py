@@ -37,12 +37,12 @@ from audiorec.learning.machine import generator
 from audiorec.learning.row_optimisers import cosine_decay
 from audiorec.recall.federated.keys import Keys
 from audiorec.recall.federated.recipe import MmoeRecipe, TwoTowerRecipe
-from audiorec.recall.federated.users import Bag, UserFeatures
 from audiorec.types import FloatArray, Int64Array
 
 BITS = 62  # a positive int64
 START_SPREAD = 0.1  # standard deviation of initial embeddings
 JUDGED, ORDER, BEGIN = range(3)  # purposes of the shared seed
+Coded = Iterable[tuple[Int64Array, Int64Array]]  # codes and starts of each `Bag`
 
 
 class Place(NamedTuple):
@@ -146,20 +146,20 @@ class UserTower(nn.Module):
             found = found + sum(means)[:, None]  # type: ignore[index]
         return functional.normalize(found, dim=-1)
 
-    def whole(self, features: UserFeatures) -> list[FloatArray]:
+    def whole(self, bags: Coded, dense: FloatArray) -> list[FloatArray]:
         """Return the vectors of each task without dropout: K arrays (n, d) float32."""
         was, _ = self.training, self.eval()
         with torch.no_grad():
-            found = self(*tensors_of(features.bags.values(), features.dense))
+            found = self(*tensors_of(bags, dense))
         self.train(was)
         return [vectors.numpy() for vectors in found.unbind(1)]
 
-    def entropy(self, features: UserFeatures) -> list[float]:
+    def entropy(self, bags: Coded, dense: FloatArray) -> list[float]:
         """Return the mean entropy of each task's gate, 1 if it uses all experts equally."""
         if self.gate is None:
             return [0.0] * self.tasks
         with torch.no_grad():
-            gates = self._gates(self._read(*tensors_of(features.bags.values(), features.dense))[1])
+            gates = self._gates(self._read(*tensors_of(bags, dense))[1])
             bits: Tensor = torch.special.entr(gates).sum(-1).mean(0)
             return (bits / math.log(self.experts)).tolist()
 
@@ -207,11 +207,9 @@ def tower_of(
     return tower
 
 
-def tensors_of(
-    bags: Iterable[Bag], dense: FloatArray
-) -> tuple[list[tuple[Tensor, Tensor]], Tensor]:
+def tensors_of(bags: Coded, dense: FloatArray) -> tuple[list[tuple[Tensor, Tensor]], Tensor]:
     """Return bags and numbers as `UserTower.forward` takes them."""
-    pairs = [(torch.from_numpy(b.code), torch.from_numpy(b.starts)) for b in bags]
+    pairs = [(torch.from_numpy(code), torch.from_numpy(starts)) for code, starts in bags]
     return pairs, torch.from_numpy(dense)
 
 

@@ -94,6 +94,11 @@ class UserFeatures:
     def __len__(self) -> int:
         return len(self.known)
 
+    @property
+    def coded(self) -> list[tuple[Int64Array, Int64Array]]:
+        """Codes and starts of each bag."""
+        return [(bag.code, bag.starts) for bag in self.bags.values()]
+
     def take(self, rows: Int64Array) -> "UserFeatures":
         """Return the features of the given users."""
         bags = {name: bag.take(rows) for name, bag in self.bags.items()}
@@ -321,7 +326,7 @@ def _embedder(
         from audiorec.recall.federated.towers import tower_of
 
         tower = tower_of(weights, sizes, dense.shape[1], recipe)
-        return lambda part: tower.whole(part)[0]
+        return lambda part: tower.whole(part.coded, part.dense)[0]
     expected = {f"values.{n}": (size, recipe.dimension) for n, size in enumerate(sizes)}
     expected["numbers"] = (dense.shape[1] // 2, recipe.dimension)
     shapes = {name: np.shape(array) for name, array in weights.items()}

@@ -117,7 +117,7 @@ def test_the_music_side_alone_answers_to_vectors_and_says_where_the_tower_is(tmp
     card = (tmp_path / "model" / "MODEL_CARD.md").read_text()
     assert "do not collude" in card
     assert "does not guarantee privacy" in card
-    assert "Gradients were clipped to 1, with noise of norm 3." in card
+    assert "Defence: clip 1.0, noise 3.0, rounding float32, vector_noise 0.0." in card
     assert loaded.defence == Defence()
 
 

@@ -108,12 +108,7 @@ class Normalised:
 
     @classmethod
     def of(cls, ids: Iterable[str]) -> "Normalised":
-        """Normalise ids: Unicode NFC, without white space at the ends.
-
-        Raises
-        ------
-        InputError
-            If a normalised id is empty, or there are more than 200 million.
+        """Normalise ids: Unicode NFC, no white space at the ends; `InputError` if one is empty.
 
         Examples
         --------
@@ -559,13 +554,7 @@ def write_alignment(path: Path, alignment: Alignment) -> None:
 
 
 def read_alignment(path: Path) -> Alignment:
-    """Read what `write_alignment` wrote.
-
-    Raises
-    ------
-    StoreError
-        If it is missing, damaged or not an alignment.
-    """
+    """Read what `write_alignment` wrote; `StoreError` if it is missing, damaged or another file."""
     try:
         with TableFile.open(path) as file:
             text = (file.schema.metadata or {}).get(METADATA_KEY)

@@ -79,14 +79,7 @@ def make_keys(folder: Path) -> Keys:
 
 
 def read_keys(folder: Path) -> Keys:
-    """Read what `make_keys` wrote.
-
-    Raises
-    ------
-    InputError
-        If a file is missing or invalid, the certificate has expired, or the key is readable by
-        others.
-    """
+    """Read what `make_keys` wrote; `InputError` if it is missing, invalid or readable by others."""
     key_path = folder / KEY_FILE
     certificate = read_certificate(folder / CERTIFICATE_FILE)
     key = _read(key_path)
@@ -98,13 +91,7 @@ def read_keys(folder: Path) -> Keys:
 
 
 def read_certificate(path: Path) -> bytes:
-    """Read a certificate in PEM format, this party's or another's.
-
-    Raises
-    ------
-    InputError
-        If the file is missing or is not exactly one certificate, or if it is not valid today.
-    """
+    """Read a certificate in PEM format; `InputError` if it is not exactly one, valid today."""
     pem = _read(path)
     if pem.count(b"-----BEGIN CERTIFICATE-----") != 1 or b"PRIVATE KEY" in pem:
         raise InputError(f"{path}: must contain one certificate in PEM format and no key")

@@ -112,11 +112,6 @@ class OneWay(ByProfile):
         vectors : ndarray, shape (n, d), float32
         space : str
             Id of the embedding space, the same on both sides.
-
-        Raises
-        ------
-        InputError
-            If no user with a vector has a play.
         """
         channel = cls._of_music(recipe, data, space)
         channel._learn(data, rows_of(data.plays.owner_ids, user_ids, vectors))

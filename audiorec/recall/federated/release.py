@@ -110,17 +110,8 @@ def released(
 ) -> OneWay:
     """Return a channel whose songs are learnt from noised moments.
 
-    Parameters
-    ----------
-    vectors : ndarray, shape (n, d), float32
-        Vectors of all aligned users; `NUMBERS` of each are used.
-    plays : Sequences
-        Plays of the same users; the catalogue is `Sequences.song_ids`.
-    made : Release
-    recipe : OneWayRecipe
-    space : str
-    noises : ndarray, shape (S, 1 + d), optional
-        Standard normal numbers, for tests; by default fresh ones from the system.
+    Vectors (n, d) and plays are of all aligned users, the catalogue is `Sequences.song_ids`.
+    `noises` (S, 1 + d) are standard normal numbers, for tests; by default fresh ones.
     """
     scale = scale_of(vectors)
     inputs = inputs_of(vectors, scale)

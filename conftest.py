@@ -36,6 +36,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=before)
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not read a file of which everything has passed; see `once`."""
+    return once.is_done(collection_path, config.rootpath) or None
+
+
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Remember what has passed; see `once`."""
     once.record(report)
@@ -60,6 +65,7 @@ def pytest_make_collect_report(
             for name, module in list(sys.modules.items()):
                 if getattr(module, "__file__", None) == str(collector.path):
                     del sys.modules[name]
+    once.record_file(collector, report)
     return refuse_skips(report)
 
 

@@ -1,6 +1,8 @@
 """The ``audiorec`` command: what it prints where, and what it exits with."""
 
+import contextlib
 import importlib.util
+import io
 import json
 import os
 import re
@@ -9,6 +11,8 @@ import signal
 import subprocess
 import sys
 import time
+from typing import NamedTuple
+from unittest import mock
 
 import av
 import pyarrow.parquet as pq
@@ -17,19 +21,41 @@ from command import run_command
 from made_songs import write_song
 from needs import needs
 
+from audiorec_cli.main import main
+
 COMMAND = [sys.executable, "-m", "audiorec_cli.main"]
 
 
-def audiorec(*arguments, cwd=None, env=None, stdin=None):
-    return subprocess.run(
-        [*COMMAND, *map(str, arguments)],
-        cwd=cwd,
-        env={**os.environ, **(env or {})},
-        input=stdin,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def started(*arguments, **how):
+    """Run the command as a process of its own."""
+    command = [*COMMAND, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, **how)
+
+
+class Done(NamedTuple):
+    """What a command in this process came to."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def audiorec(*arguments, cwd=".", env=None):
+    """Run the command in this process, in a folder."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+    code = 0
+    with (
+        contextlib.chdir(cwd),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        mock.patch.dict(os.environ, env or {}),
+        mock.patch.object(sys, "argv", ["audiorec", *map(str, arguments)]),
+    ):
+        try:
+            main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+    return Done(code, *(stream.buffer.getvalue().decode() for stream in (out, err)))
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +140,7 @@ def test_one_failed_file_is_named_as_well(home, tmp_path):
 
 def test_lists_and_manifests(home, tmp_path):
     arguments = ["extract", "--from", "-", "--dry-run", "--out", tmp_path / "list.parquet"]
-    listed = audiorec(*arguments, cwd=home, stdin="songs/a/one.flac\n")
+    listed = started(*arguments, cwd=home, input="songs/a/one.flac\n")
     assert listed.stdout == "songs/a/one.flac\n"
     manifest = tmp_path / "m.csv"
     manifest.write_text(f"path,song_id\n{home}/songs/a/one.flac,0001\n")
@@ -240,7 +266,7 @@ def test_info_tells_of_the_store_and_of_a_song(home):
 
 
 def test_doctor_is_content_here():
-    result = audiorec("doctor", "--json")
+    result = started("doctor", "--json")
     document = json.loads(result.stdout)
     assert (result.returncode, document["healthy"]) == (0, True), result.stderr
     names = {check["what"] for check in document["checks"]}
@@ -282,12 +308,12 @@ def test_doctor_tells_a_namesake_from_an_earlier_version(
 
 
 def test_debug_shows_the_traceback(home):
-    result = audiorec("--debug", "similar", "nobody", cwd=home)
+    result = started("--debug", "similar", "nobody", "-v", home / "vecs.parquet")
     assert "Traceback" in result.stderr
 
 
 def test_version():
-    assert re.fullmatch(r"audiorec \d+\.\d+\.\d+\n", audiorec("--version").stdout)
+    assert re.fullmatch(r"audiorec \d+\.\d+\.\d+\n", started("--version").stdout)
 
 
 @pytest.mark.parametrize("command", ["extract", "similar", "classify", "info", "doctor"])

@@ -122,15 +122,16 @@ def test_an_example_parses(line):
         assert not context.args  # nothing was left over
 
 
-def write_networks(home, monkeypatch):
+def write_networks(home):
     """Write two networks under the names of the examples, and add a third."""
-    monkeypatch.setenv("AUDIOREC_DATA", str(home / "own"))
     model, spec = write_backbone(home, {"name": "mn04"})
     for name in ("mn04_as.onnx", "model.onnx"):
         shutil.copy(model, home / name)
     shutil.copy(spec, home / "mn04.json")
     stated = read_spec(write_backbone(home, {"name": "jamendo"})[1])
-    write_added(stated, model.read_bytes(), {"scores": 3, "embedding": 40})
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("AUDIOREC_DATA", str(home / "own"))
+        write_added(stated, model.read_bytes(), {"scores": 3, "embedding": 40})
     write_backbone(home)
     shutil.copy(spec, home / "spec.json")
 
@@ -144,16 +145,17 @@ interactions = "plays.csv"
 """
 
 
-@pytest.fixture
-def home(tmp_path, monkeypatch):
-    """A folder in which the examples mean something."""
+@pytest.fixture(scope="module")
+def written_home(tmp_path_factory):
+    """Write a folder in which the examples mean something."""
+    tmp_path = tmp_path_factory.mktemp("home")
     names = sorted(p.name for p in (ROOT / "fixtures" / "audio").iterdir() if p.suffix != ".md")
     (tmp_path / "fixtures").symlink_to(ROOT / "fixtures")
     rows = [
         song(
             name,
             series(seed, genre=((seed % 3) * 1.5, (seed % 5) * 0.8, 0)),
-            uri=str(tmp_path / "fixtures" / "audio" / name),
+            uri=str(ROOT / "fixtures" / "audio" / name),
             duration_s=200.0 + seed,
             artist=f"Artist {seed % 5}",
             title=name,
@@ -169,7 +171,7 @@ def home(tmp_path, monkeypatch):
         shutil.copy(tmp_path / f"{old}.parquet", tmp_path / f"{new}.parquet")
     (tmp_path / "c").mkdir()
     (tmp_path / "Music").mkdir()
-    write_networks(tmp_path, monkeypatch)
+    write_networks(tmp_path)
     shutil.copy(ROOT / "fixtures" / "audio" / "clicks-short.wav", tmp_path / "Music")
     users = [f"u{n}" for n in range(12)]
     lines = [f"{u},{name},2024-05-0{1 + n % 9}T{i:02}:00:00Z,{event}"
@@ -188,6 +190,14 @@ def home(tmp_path, monkeypatch):
     write_spotify(tmp_path / "my_spotify_data.zip")
     write_navidrome(tmp_path / "navidrome.db")
     write_lastfm_csv(tmp_path / "scrobbles.csv")
+    return tmp_path
+
+
+@pytest.fixture
+def home(written_home, tmp_path, monkeypatch):
+    """A copy of that folder, which a command may change."""
+    shutil.copytree(written_home, tmp_path, symlinks=True, dirs_exist_ok=True)
+    monkeypatch.setenv("AUDIOREC_DATA", str(tmp_path / "own"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)

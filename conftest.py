@@ -16,6 +16,7 @@ os.environ["AUDIOREC_DATA"] = os.path.join(os.devnull, "none")  # noqa: PTH118 -
 
 import once
 import pytest
+import slow
 from _pytest.doctest import DoctestItem, DoctestModule
 from hypothesis import settings
 from needs import Report, missing_package, reason, refuse_skips
@@ -24,14 +25,17 @@ from needs import Report, missing_package, reason, refuse_skips
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
+TESTS = Path(__file__).parent / "tests"
+
 # The time that an example takes says how busy the machine is.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what an earlier run has passed; see `once`."""
+    """Leave out what an earlier run has passed, and begin with what is slow; see `once`, `slow`."""
     items[:], before = once.split(items)
+    slow.mark_and_order(items)
     if before:
         config.hook.pytest_deselected(items=before)
 
@@ -50,6 +54,16 @@ def pytest_collection_finish() -> None:
     """Leave what was imported out of every later collection: a walk over it takes a second."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collect_file(
+    file_path: Path,
+) -> Generator[None, list[pytest.Collector], list[pytest.Collector]]:
+    """Look for no doctests in the tests: there are none, and looking for them takes time."""
+    found = yield
+    is_test = file_path.is_relative_to(TESTS)
+    return [one for one in found if not (is_test and isinstance(one, DoctestModule))]
 
 
 @pytest.hookimpl(wrapper=True)

@@ -9,6 +9,7 @@ the addresses on the web, ``--wrap`` breaks lines of pages that are too long.
 """
 
 import argparse
+import ast
 import fnmatch
 import re
 import subprocess
@@ -22,7 +23,7 @@ import prose_blocks
 import prose_figures
 import prose_links
 import prose_names
-from prose import ROOT, Piece, all_pieces, fences, pages, sources
+from prose import ROOT, Piece, all_pieces, fences, nodes, pages, sources
 
 LONGEST = 120  # characters of a line in a page; tables, headings and code are left alone
 GLOSSARY = ROOT / "docs" / "glossary.md"
@@ -116,10 +117,8 @@ def unknown_letters(docstrings: Iterable[tuple[str, int, str]], known: set[str])
 
 def docstrings(paths: Iterable[Path], root: Path = ROOT) -> Iterator[tuple[str, int, str]]:
     """Yield path, line and text of every docstring."""
-    import ast
-
     for path in paths:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in nodes(path):
             if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
                 text = ast.get_docstring(node, clean=False)
                 if text:

@@ -8,6 +8,7 @@ import io
 import re
 import tokenize
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -93,6 +94,12 @@ def docstring_prose(text: str) -> str:
     return blank(text, r"https?://\S+")
 
 
+@cache
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    """Return all nodes of a module: it is read once, whatever is asked of it."""
+    return tuple(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+
+
 def module_pieces(path: Path, root: Path = ROOT) -> Iterator[Piece]:
     """Yield the docstrings, messages and comments of a module.
 
@@ -100,14 +107,14 @@ def module_pieces(path: Path, root: Path = ROOT) -> Iterator[Piece]:
     ``--help``; SQL and JSON are among them, and do no harm.
     """
     name, source = path.relative_to(root).as_posix(), path.read_text(encoding="utf-8")
-    tree, docstrings = ast.parse(source), set[int]()
-    for node in ast.walk(tree):
+    docstrings = set[int]()
+    for node in nodes(path):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             text = ast.get_docstring(node, clean=False)
             if text is not None:
                 docstrings.add(id(node.body[0].value))  # type: ignore[attr-defined]
                 yield Piece(name, node.body[0].lineno, "docstring", docstring_prose(text))
-    for node in ast.walk(tree):
+    for node in nodes(path):
         text = node.value if isinstance(node, ast.Constant) else None
         if isinstance(text, str) and id(node) not in docstrings and " " in text.strip():
             yield Piece(name, node.lineno, "message", docstring_prose(text))  # type: ignore[attr-defined]

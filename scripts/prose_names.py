@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
-from prose import ROOT
+from prose import ROOT, nodes
 
 CODE = ("audiorec/**/*.py", "cli/**/*.py", "scripts/*.py", "benchmarks/**/*.py")
 QUOTED = re.compile(r"(?<!`)`([A-Za-z_][\w.]*)`(?!`)")
@@ -24,21 +24,21 @@ NO_MODULES = (
 )
 
 
-@cache
-def _nodes(root: Path) -> list[tuple[Path, list[ast.AST]]]:
-    """Return the modules of the repository and all nodes of each."""
-    paths = (path for pattern in CODE for path in root.glob(pattern))
-    return [(path, list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))) for path in paths]
+def _nodes(root: Path) -> Iterator[tuple[Path, tuple[ast.AST, ...]]]:
+    """Yield the modules of the repository and all nodes of each."""
+    for pattern in CODE:
+        for path in root.glob(pattern):
+            yield path, nodes(path)
 
 
 @cache
 def names(root: Path = ROOT) -> frozenset[str]:
     """Return all names that modules of the repository define, import, use or write in strings."""
     found = {*dir(builtins), *keyword.kwlist}
-    for path, nodes in _nodes(root):
+    for path, own in _nodes(root):
         found.update(path.relative_to(root).with_suffix("").parts)
-        prose = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
-        for node in nodes:
+        prose = {id(node.value) for node in own if isinstance(node, ast.Expr)}
+        for node in own:
             if id(node) not in prose:
                 found.update(_names_of(node))
     return frozenset(found)
@@ -60,8 +60,8 @@ def _names_of(node: ast.AST) -> Iterator[str]:
 def imported(root: Path = ROOT) -> frozenset[str]:
     """Return the top-level modules that the repository imports, whether or not they are here."""
     found = set[str]()
-    for _, nodes in _nodes(root):
-        for node in nodes:
+    for _, own in _nodes(root):
+        for node in own:
             match node:
                 case ast.Import(names=aliases):
                     found.update(alias.name.partition(".")[0] for alias in aliases)

@@ -1,0 +1,54 @@
+"""The modules that take longest: they begin first, so that no worker waits for another at the end.
+
+pytest-xdist would begin with the modules of most tests; those that train in several processes,
+kill them or drive a browser have few, and would come last. They also have the mark ``slow``:
+``pytest -m "not slow"`` leaves them out.
+"""
+
+from collections import Counter
+
+import pytest
+
+SLOW = (  # 20 s or more, the longest first
+    "tests/search/test_index.py",
+    "tests/extraction/test_run.py",
+    "tests/learning/test_by_ray.py",
+    "tests/web/test_siege.py",
+    "tests/cli/test_user_audio.py",
+    "tests/hostile/test_planted_modules.py",
+    "tests/hostile/test_folders.py",
+    "tests/recall/contract/test_checks.py",
+    "tests/web/test_page.py",
+    "tests/test_tutorials.py",
+    "tests/recall/sequence/sasrec/test_channel.py",
+    "tests/learning/test_by_torchrun.py",
+    "tests/web/test_views.py",
+    "tests/recall/federated/test_rehearsal.py",
+    "tests/recall/sequence/youtube_dnn/test_processes.py",
+    "tests/web/test_tasks.py",
+    "tests/cli/test_cli.py",
+    "tests/audio/test_codecs.py",
+    "tests/extraction/test_reader.py",
+    "tests/hostile/test_streams.py",
+    "tests/web/apis/test_serving.py",
+    "tests/plugins/test_own_channel.py",
+    "tests/fuzz/test_fuzz_stores.py",
+    "tests/engines/test_engines.py",
+    "tests/learning/test_processes.py",
+    "tests/recall/federated/test_party.py",
+)
+
+
+def mark_and_order(items: list[pytest.Item]) -> None:
+    """Mark the slow tests, and sort modules: the slow ones, then those of most tests."""
+    files = [item.nodeid.partition("::")[0] for item in items]
+    rank, tests = {name: n for n, name in enumerate(SLOW)}, Counter(files)
+    for item, file in zip(items, files, strict=True):
+        if file in rank:
+            item.add_marker("slow")
+    first = {file: n for n, file in reversed(list(enumerate(files)))}
+
+    def place(pair: tuple[pytest.Item, str]) -> tuple[int, int, int]:
+        return rank.get(pair[1], len(SLOW)), -tests[pair[1]], first[pair[1]]
+
+    items[:] = [item for item, _ in sorted(zip(items, files, strict=True), key=place)]

@@ -141,8 +141,9 @@ class ByTeacher(WithoutGenre):
         scaled = np.clip((heard - heard.mean(axis=0)) / heard.std(axis=0), -4, 4)
         self._taught = dict(zip(own, scaled.T, strict=True))
 
-    def _raw(self, name: str) -> npt.NDArray[np.floating]:
-        return self._taught[name] if name in self._taught else super()._raw(name)
+    def _raw(self, names: Sequence[str]) -> list[npt.NDArray[np.floating]]:
+        raw = zip(names, super()._raw(names), strict=True)
+        return [self._taught.get(name, own) for name, own in raw]
 
 
 def captions_alone(text: str) -> Sentence:

@@ -19,7 +19,7 @@ import json
 import re
 import zipfile
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -92,9 +92,9 @@ class TagsOnly:
     def __contains__(self, name: str) -> bool:
         return name in self._columns
 
-    def column(self, name: str) -> FloatArray:
-        """Return by how much each song has a tag: (n,)."""
-        return self._columns[name]
+    def columns(self, names: Collection[str]) -> list[FloatArray]:
+        """Return by how much each song has each tag: (n,)."""
+        return [self._columns[name] for name in names]
 
     def of_songs(self, _name: str, songs: tuple[()]) -> FloatArray:
         """Return the same of songs that are not in the store: none."""
@@ -134,7 +134,7 @@ def judge(lists: Mapping[str, Int64Array], scores: Float64Array) -> dict[str, li
     """Return how well each way orders the songs of each list whose title is understood."""
     found = defaultdict(list)
     hears = TagsOnly(scores)
-    heard = np.stack([hears.column(f"{TAG}{tag}") for tag in MSD.tags], axis=1)
+    heard = np.stack(hears.columns([f"{TAG}{tag}" for tag in MSD.tags]), axis=1)
     heard /= np.linalg.norm(heard, axis=1, keepdims=True)
     every = np.arange(len(scores))
     stands = np.stack([np.isin(every, inside) for inside in lists.values()]).astype(np.float64)

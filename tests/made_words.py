@@ -28,7 +28,7 @@ def embedding_of(name, strength=4.0):
     """Return an embedding (624,) of which one label is far above the usual, and others are not."""
     labels = shipped_labels()
     wanted = (np.array(labels.names) == name)[: labels.outer.shape[1]] * strength
-    first = labels.heard(labels.numbers(_made(_centres())), labels.names.index(name)).argmax()
+    first = labels.heard(labels.numbers(_made(_centres())), [labels.names.index(name)]).argmax()
     more = {"jac": True, "method": "L-BFGS-B", "options": {"maxiter": STEPS}}
     exact = minimize(_beside, _centres()[first], wanted, **more).x
     return _made(exact)

@@ -68,8 +68,8 @@ def values(
 ) -> tuple[FloatArray, FloatArray]:
     """Return by how much each song is what a term says, (n,), of deviation 1, and `songs`, (m,)."""
     total, other = np.zeros(len(hearing.known)), np.zeros(len(songs))
-    for name, weight in one.heard.items():
-        total += weight * hearing.column(name).astype(np.float64)
+    for (name, weight), column in zip(one.heard.items(), hearing.columns(one.heard), strict=True):
+        total += weight * column.astype(np.float64)
         other += weight * hearing.of_songs(name, songs)
     scale = scale_of(total, hearing.known)
     found = standardised(total, hearing.known, scale)

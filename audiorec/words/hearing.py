@@ -1,6 +1,6 @@
 """What is heard in each song of a store, standardised over the library.
 
-    store ──Hearing──▶ .column("Piano") (n,)   .column("genre.jazz")   .column("bpm")
+    store ──Hearing──▶ .columns(["Piano", "genre.jazz", "bpm"]): (n,) each
 
 Labels and tags come from the embedding: the few numbers that all of them follow from are computed
 once, and a label when a question names it. Classes of the heads are log-odds: of versions by their
@@ -9,7 +9,7 @@ A value says by how many standard deviations a song lies above the library's mea
 library, mean and deviation lean on those of the audio that the labels were learnt from.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from threading import RLock
 
@@ -77,39 +77,43 @@ class Hearing:
         with self._lock:
             return self._heard[0]
 
-    def column(self, name: str) -> FloatArray:
-        """Return by how much each song has it: (n,), float32; 0 for the library's mean."""
+    def columns(self, names: Collection[str]) -> list[FloatArray]:
+        """Return by how much each song has each of them: (n,), float32; 0 for the usual."""
         with self._lock:
-            if name not in self._columns:
-                self._columns[name] = standardised(self._raw(name), self.known, self._scale(name))
-            return self._columns[name]
+            new = [name for name in names if name not in self._columns]
+            for name, values in zip(new, self._raw(new), strict=True):
+                scale = scale_of(values, self.known, LEAN if name in self._place else 0)
+                self._scales[name] = scale
+                self._columns[name] = standardised(values, self.known, scale)
+            return [self._columns[name] for name in names]
 
     def of_songs(self, name: str, songs: Sequence[OpenedSong]) -> FloatArray:
         """Return by how much songs that are not in the store have it: (m,), float32."""
         with self._lock:
+            self.columns([name])
             found = np.array([self._raw_of(name, song) for song in songs], np.float64)
-            return standardised(found, np.ones(len(found), np.bool_), self._scale(name))
+            return standardised(found, np.ones(len(found), np.bool_), self._scales[name])
 
-    def _raw(self, name: str) -> npt.NDArray[np.floating]:
-        if name in self._place:
-            return self.labels.heard(self._heard[1], self._place[name])
+    def _raw(self, names: Sequence[str]) -> list[npt.NDArray[np.floating]]:
+        """Return what each song has of each name, in its own units; labels are made together."""
+        own = [name for name in names if name in self._place]
+        labels = self.labels.heard(self._heard[1], [self._place[name] for name in own])
+        heard = dict(zip(own, labels, strict=True))
+        return [heard[name] if name in heard else self._raw_one(name) for name in names]
+
+    def _raw_one(self, name: str) -> Float64Array:
         if name in NUMBERS:
             return self._number(name)
         if name in self._genres:
             return log_odds(self._heard[2][self._genres.index(name)])
         return log_odds(self._classes[name])
 
-    def _scale(self, name: str) -> Scale:
-        if name not in self._scales:
-            lean = LEAN if name in self._place else 0
-            self._scales[name] = scale_of(self._raw(name), self.known, lean)
-        return self._scales[name]
-
     def _raw_of(self, name: str, song: OpenedSong) -> float:
         """Return the same of a song that is not in the store as `_raw` of one that is."""
         embedding = np.asarray(song.lists[EMBEDDING])[None]
         if name in self._place:
-            return float(self.labels.heard(self.labels.numbers(embedding), self._place[name])[0])
+            numbers = self.labels.numbers(embedding)
+            return float(self.labels.heard(numbers, [self._place[name]])[0, 0])
         if name in NUMBERS:
             value = song.entry.get(NUMBERS[name])
             return float(_as_heard(name, np.array([np.nan if value is None else value]))[0])

@@ -1,6 +1,6 @@
 """AudioSet's labels and the network's tags, from a song's embedding.
 
-    embedding (n, 624) ──.numbers──▶ (n, 146) ──.heard──▶ (n,): "Speech", ..., or "tag.rock"
+    embedding (n, 624) ──.numbers──▶ (n, 146) ──.heard──▶ (m, n): "Speech", ..., "tag.rock"
 
 Labels depend on how near a song lies to some hundred kinds of sound: the embedding is prepared as
 for the projection of sound (each block standardised and of length 1) and narrowed, a radial kernel
@@ -10,6 +10,7 @@ are left out. Tags are the backbone's own last layer, which reads the penultimat
 begins with.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -95,12 +96,14 @@ class Labels:
         found: FloatArray = np.concatenate([near @ self.inner, penultimate @ self.tags], axis=1)
         return found
 
-    def heard(self, numbers: FloatArray, place: int) -> FloatArray:
-        """Return how far a label of `names` lies above the usual, in deviations: (n,), float32."""
+    def heard(self, numbers: FloatArray, places: Sequence[int]) -> FloatArray:
+        """Return how far some of the labels lie above the usual, in deviations: (m, n), float32."""
         rank, count = self.outer.shape
-        tag = rank + place - count
-        own = numbers[:, :rank] @ self.outer[:, place] if place < count else numbers[:, tag]
-        found: FloatArray = own + self.offset[place]
+        weights = np.zeros((numbers.shape[1], len(self.names)), np.float32)
+        weights[:rank, :count] = self.outer
+        weights[rank:, count:] = np.eye(len(MSD.tags))
+        found: FloatArray = weights[:, places].T @ numbers.T
+        found += self.offset[places, None]
         return found
 
     def save(self, path: Path | str) -> str:

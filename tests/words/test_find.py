@@ -101,16 +101,29 @@ def test_a_label_is_heard_where_it_is_and_tags_are_those_of_the_network(tmp_path
     labels = shipped_labels()
     for name in ("Piano", "Speech", "Rain"):
         numbers = labels.numbers(embedding_of(name)[None])
-        own = [labels.heard(numbers, place)[0] for place in range(labels.outer.shape[1])]
-        assert labels.names[int(np.argmax(own))] == name
+        own = labels.heard(numbers, range(labels.outer.shape[1]))[:, 0]
+        assert labels.names[own.argmax()] == name
     noise = np.random.default_rng(0).random((9, 187, 96), np.float32)
     said = load_backbone("msd").features(noise * np.linspace(0.2, 2, 9)[:, None, None])
     rows = shipped_sound().embedding(said.penultimate, said.mean_pool, said.max_pool)
-    numbers, tags = labels.numbers(rows), logit(said.tags.T.astype(np.float64))
-    for place, other in enumerate(tags, labels.outer.shape[1]):  # in other units
-        assert np.corrcoef(labels.heard(numbers, place), other)[0, 1] > 0.999
+    places = range(labels.outer.shape[1], len(labels.names))
+    heard, tags = labels.heard(labels.numbers(rows), places), logit(said.tags.T.astype(np.float64))
+    for one, other in zip(heard, tags, strict=True):  # in other units
+        assert np.corrcoef(one, other)[0, 1] > 0.999
     with pytest.raises(ShapeError, match="embedding must have shape"):
         labels.numbers(rows[:, :-1])
+
+
+def test_a_question_makes_the_labels_that_it_names_and_once(tmp_path, monkeypatch):
+    made, plain = [], Labels.heard
+    monkeypatch.setattr(Labels, "heard", lambda *given: made.extend(given[2]) or plain(*given))
+    asked = open_store(write_heard(tmp_path))
+    (term,) = asked.find("piano", choice=ALL).terms
+    names = shipped_labels().names
+    assert sorted(names[place] for place in made) == sorted(set(term.heard) & set(names))
+    made.clear()
+    asked.find("piano", 2, choice=ALL)
+    assert made == []
 
 
 def test_labels_come_back_from_their_file_as_they_were(tmp_path):

@@ -77,7 +77,7 @@ def test_a_file_is_heard_as_the_same_song_of_the_store(library):
     for name in ("Piano", "Speech", "tag.rock", "loud", "bpm", "version.vocal", "genre.jazz"):
         if name in library.hearing:
             own = library.hearing.of_songs(name, [opened])
-            assert own == pytest.approx(library.hearing.column(name)[row], abs=2e-2), name
+            assert own == pytest.approx(library.hearing.columns([name])[0][row], abs=2e-2), name
 
 
 def test_several_seeds_and_songs_to_avoid_go_with_words(library):

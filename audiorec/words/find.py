@@ -60,6 +60,7 @@ def understood(sentence: Sentence, hearing: Hearing) -> tuple[Understood, ...]:
     terms = tuple(one for one in found if one.heard)
     if not terms and not sentence.conditions:
         raise InputError(_nothing_understood(sentence))
+    hearing.columns({name for one in terms for name in one.heard})  # of all terms together
     return terms
 
 
@@ -137,11 +138,6 @@ class DescribedSongs(Neighbours, ForPlayers):
             others=lambda: [None] * len(self),
             wished=wished,
         )
-
-    @property
-    def shares(self) -> FloatArray:
-        """What each term adds to the similarity of each song of the list: (terms, k)."""
-        return self.wished.by[:, self.rows]
 
     @cached_property
     def remarks(self) -> list[str]:

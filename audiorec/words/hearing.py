@@ -9,7 +9,7 @@ A value says by how many standard deviations a song lies above the library's mea
 library, mean and deviation lean on those of the audio that the labels were learnt from.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from threading import RLock
 
@@ -24,7 +24,7 @@ from audiorec.store.store import VectorStore
 from audiorec.tagger.reading import VOICED
 from audiorec.tagger.song_labels import SongLabels
 from audiorec.tagger.weights import MSD
-from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array, Numbers
+from audiorec.types import BoolArray, Float64Array, FloatArray, Numbers
 from audiorec.words.labels import Labels, shipped_labels
 
 EMBEDDING = "embedding"
@@ -105,7 +105,7 @@ class Hearing:
         if name in NUMBERS:
             return self._number(name)
         if name in self._genres:
-            return log_odds(self._heard[2][self._genres.index(name)])
+            return log_odds(self._heard[2][:, self._genres.index(name)])
         return log_odds(self._classes[name])
 
     def _raw_of(self, name: str, song: OpenedSong) -> float:
@@ -121,27 +121,27 @@ class Hearing:
         means = song.vector[statistics.index("mean") :: len(statistics)]
         if name in self._genres:
             tags = np.asarray(song.lists["heard_tags"])[None]
-            return float(log_odds(_genres(embedding, tags)[self._genres.index(name)])[0])
+            return float(log_odds(_genres(embedding, tags)[0])[self._genres.index(name)])
         return float(log_odds(self._classes_of(means[None].astype(np.float64))[name])[0])
 
     @cached_property
     def _heard(self) -> tuple[BoolArray, FloatArray, Float64Array]:
-        """Which songs have an embedding (n,), numbers for labels (n, R + 50), genres (G, n).
+        """Which songs have an embedding (n,), numbers for labels (n, R + 50), genres (n, G).
 
         Genres and styles are probabilities, NaN without an embedding.
         """
         n = len(self._store)
         known = np.zeros(n, np.bool_)
         numbers = np.zeros((n, len(self.labels.outer) + len(MSD.tags)), np.float32)
-        genres = np.full((len(self._genres), n), np.nan)
+        genres = np.full((n, len(self._genres)), np.nan)
         columns = (EMBEDDING, "heard_tags") if self._genres else (EMBEDDING,)
         for (rows, embedding), *tags in zip(*map(self._store.list_blocks, columns), strict=True):
             known[rows] = True
-            for part in parts(len(rows)):
-                own = _as_slice(rows[part])
-                numbers[own] = self.labels.numbers(embedding[part])
+            for start in range(0, len(rows), TOGETHER):
+                part = slice(start, start + TOGETHER)
+                numbers[rows[part]] = self.labels.numbers(embedding[part])
                 if tags:
-                    genres[:, own] = _genres(embedding[part], tags[0][1][part])
+                    genres[rows[part]] = _genres(embedding[part], tags[0][1][part])
         return known, numbers, genres
 
     @cached_property
@@ -181,20 +181,9 @@ def _as_heard(name: str, values: Float64Array) -> Float64Array:
 
 
 def _genres(embedding: Numbers, tags: Numbers) -> Float64Array:
-    """Return the probabilities of genres and styles of whole songs: (G, m)."""
+    """Return the probabilities of genres and styles of whole songs: (m, G)."""
     songs = SongLabels.shipped().of(embedding, tags)
-    return np.concatenate([songs.genre, songs.styles], axis=1).T.astype(np.float64)
-
-
-def _as_slice(rows: Int64Array) -> slice | Int64Array:
-    """Return ascending rows as a slice if they have no gap: it is written to much faster."""
-    first, last = int(rows[0]), int(rows[-1])
-    return slice(first, last + 1) if last - first == len(rows) - 1 else rows
-
-
-def parts(count: int) -> Iterator[slice]:
-    """Yield slices over so many songs, `TOGETHER` at a time."""
-    yield from (slice(start, start + TOGETHER) for start in range(0, count, TOGETHER))
+    return np.concatenate([songs.genre, songs.styles], axis=1, dtype=np.float64)
 
 
 def log_odds(scores: Float64Array) -> Float64Array:

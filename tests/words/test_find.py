@@ -46,7 +46,7 @@ def test_what_is_denied_takes_away_and_never_adds(library):
     assert without[0].song_id == "metal.flac"
     place = {"with": list(with_drums.song_ids), "without": list(without.song_ids)}
     assert place["without"].index("drums.flac") >= place["with"].index("drums.flac")
-    assert (without.shares[1] <= 0).all()
+    assert (without.wished.by[1, without.rows] <= 0).all()
 
 
 def test_the_similarity_has_a_bound_and_says_of_how_many_songs_less_is_true(library):
@@ -58,7 +58,7 @@ def test_the_similarity_has_a_bound_and_says_of_how_many_songs_less_is_true(libr
 
 def test_shares_add_up_to_the_similarity(library):
     found = library.find("calm saxophone without drums", 6, choice=ALL)
-    assert np.allclose(found.shares.sum(axis=0), found.similarities, atol=1e-6)
+    assert np.allclose(found.wished.by[:, found.rows].sum(axis=0), found.similarities, atol=1e-6)
     assert "no drums" in found.beside.said[0]
 
 

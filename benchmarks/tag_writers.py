@@ -24,7 +24,7 @@ import mutagen
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 import tagged_files as made
 
-from audiorec.audio.readers import content_hash
+from audiorec.audio.decode import content_hash
 from audiorec.errors import AudiorecError
 from audiorec.retagging.change import Change, prepare_copy, swap_in
 

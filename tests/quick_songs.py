@@ -4,7 +4,7 @@ import zlib
 
 import numpy as np
 
-from audiorec.audio.readers import content_hash
+from audiorec.audio.decode import content_hash
 from audiorec.audio.tags import read_tags
 from audiorec.errors import Failure, SongError
 from audiorec.extraction.pipeline import KnownContent, Song

@@ -7,6 +7,8 @@ from audiorec.audio.attributes import Key as Key
 from audiorec.audio.attributes import KeyMeter as KeyMeter
 from audiorec.audio.attributes import Tempo as Tempo
 from audiorec.audio.attributes import TempoMeter as TempoMeter
+from audiorec.audio.decode import content_hash as content_hash
+from audiorec.audio.decode import content_hash_of as content_hash_of
 from audiorec.audio.decode import envelope as envelope
 from audiorec.audio.decode import waveform as waveform
 from audiorec.audio.mel import log_mel as log_mel
@@ -14,8 +16,6 @@ from audiorec.audio.playable import Playable as Playable
 from audiorec.audio.playable import probe as probe
 from audiorec.audio.playable import write_wav as write_wav
 from audiorec.audio.readers import captured_stderr as captured_stderr
-from audiorec.audio.readers import content_hash as content_hash
-from audiorec.audio.readers import content_hash_of as content_hash_of
 from audiorec.audio.segment import gain as gain
 from audiorec.audio.segment import levelled as levelled
 from audiorec.audio.segment import loudness_lufs as loudness_lufs

@@ -29,6 +29,14 @@ Waveform overview for drawing: blocks to a few thousand pieces, in constant memo
 
 The length of a song is only known at its end. So pieces begin short, and whenever there are twice
 as many as requested, neighbouring pairs are merged.
+
+A hash of a song's audio that retagging does not change.
+
+    path ──content_hash──▶ 32 hex digits
+
+Titles are corrected, covers added, files moved; the audio packets stay the same. The hash covers
+the packets as stored, without decoding, and is used to resume, to follow moved files and to find
+duplicates. Equal hashes mean the same bytes of audio, not a similar sound.
 """
 
 import math
@@ -39,12 +47,14 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
-from audiorec.audio.readers import MAX_CHANNELS, DecoderError, RawBlock
+from audiorec.audio.readers import MAX_CHANNELS, DecoderError, RawBlock, new_hash
 from audiorec.audio.sniff import (
     Container,
     PathLike,
     Sniffed,
+    begin_of_audio,
     display_path,
+    end_of_audio,
     open_regular,
     sniff,
     unreadable,
@@ -53,7 +63,7 @@ from audiorec.errors import Failure, InputError, SongError
 from audiorec.spec import DecodeSpec, FeatureSpec
 from audiorec.types import AudioInfo, Envelope, FloatArray, Status
 
-if TYPE_CHECKING:  # loaded by what decodes, not by what starts it
+if TYPE_CHECKING:
     import soxr
 
 SILENCE = 1e-4  # half the range of a signal at -80 dBFS
@@ -306,7 +316,7 @@ def _readers(sniffed: Sniffed) -> list[_MakeReader]:
     """Return the decoders to try, in order."""
     # Late: a run's parent process decodes nothing, and the imports take 0.06 CPU-seconds.
     from audiorec.audio.pyav_reader import PyavReader
-    from audiorec.audio.readers import SoundfileReader
+    from audiorec.audio.soundfile_reader import SoundfileReader
 
     first = sniffed.container in SOUNDFILE_CONTAINERS and sniffed.header.suits_soundfile
     return [SoundfileReader, PyavReader] if first else [PyavReader]
@@ -561,3 +571,69 @@ class _Pieces:
         low, high, square = self._pieces.reshape(3, -1, 2)
         self._pieces = np.stack([low.min(axis=1), high.max(axis=1), square.mean(axis=1)])
         self._length *= 2
+
+
+_READ_BYTES = 1 << 20
+
+
+def content_hash(path: PathLike) -> str:
+    """Hash the audio packets of a file.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Returns
+    -------
+    digest : str
+        32 hex digits: 128-bit blake2b over the codec, the sample rate, the number of channels
+        and all packets of the first audio stream. If the packets cannot be read, over the bytes
+        of the file, with a prefix so that the two kinds never collide.
+
+    Raises
+    ------
+    SongError
+        ``unreadable``: the file is gone, permission is denied, or it is not a regular file.
+
+    Notes
+    -----
+    FFmpeg splits the container into packets: a new version that splits it differently changes
+    hashes, which costs a re-extraction and nothing else.
+    """
+    with open_regular(path) as file:
+        try:
+            return content_hash_of(file)
+        except OSError as error:  # a failing disk
+            raise unreadable(path, error) from None
+
+
+def content_hash_of(file: BinaryIO) -> str:
+    """Return the `content_hash` of an open file; raise `OSError` if it cannot be read."""
+    from audiorec.audio.pyav_reader import DEMUXER_ERRORS  # late import, as in `decode`
+
+    try:
+        return _hash_packets(file)
+    except (DecoderError, *DEMUXER_ERRORS):
+        return _hash_bytes(file)
+
+
+def _hash_packets(file: BinaryIO) -> str:
+    from audiorec.audio.pyav_reader import audio_stream, open_container, packet_hash
+
+    begin, end = begin_of_audio(file), end_of_audio(file)
+    with open_container(file, begin=begin, end=end) as container:
+        stream = audio_stream(container)
+        found = packet_hash(stream)
+        for packet in container.demux(stream):
+            found.add(packet)
+    if not (digest := found.hexdigest()):
+        raise DecoderError("no packets", "")
+    return digest
+
+
+def _hash_bytes(file: BinaryIO) -> str:
+    digest = new_hash("bytes")
+    file.seek(0)
+    while chunk := file.read(_READ_BYTES):
+        digest.update(chunk)
+    return digest.hexdigest()

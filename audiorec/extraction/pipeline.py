@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 import numpy as np
 
 from audiorec.audio.attributes import METHODS, AttributeMeter
-from audiorec.audio.decode import decode
-from audiorec.audio.readers import captured_stderr, content_hash
+from audiorec.audio.decode import content_hash, decode
+from audiorec.audio.readers import captured_stderr
 from audiorec.audio.segment import Segment, levelled, segments
 from audiorec.audio.tags import SongTags, read_tags
 from audiorec.errors import InputError, SongError, SpecMismatchError

@@ -139,7 +139,7 @@ def taggram_reader(*, limits: Limits | None = None) -> "Reader[ScoreSeries]":
 
 
 def hash_reader(*, limits: Limits | None = None) -> Reader[str]:
-    """Return a reader of content hashes; see `audiorec.audio.readers.content_hash`."""
+    """Return a reader of content hashes; see `audiorec.audio.decode.content_hash`."""
     return Reader(HASH_HANDLER, limits=limits)
 
 
@@ -190,7 +190,7 @@ def tags_of(path: "PathLike") -> "ScoreSeries":
 
 def hash_handler() -> Callable[[str], str]:
     """Return the function that the worker of `hash_reader` runs."""
-    from audiorec.audio.readers import content_hash
+    from audiorec.audio.decode import content_hash
 
     return content_hash
 

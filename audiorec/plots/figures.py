@@ -24,7 +24,7 @@ box.
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -285,15 +285,20 @@ def new_figure(width: float, height: float) -> "Figure":
     require_plots()
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-        from audiorec.plots.notebook_figure import ShownFigure
+        from matplotlib.figure import Figure
     except ImportError as error:
         raise MissingExtraError("a picture", "plot", str(error)) from error
-    figure = ShownFigure(figsize=(width, height), dpi=DPI, layout="constrained")
+    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+    # A notebook displays it without pyplot. A class of our own would import matplotlib here.
+    figure._repr_png_ = partial(_as_png, figure)  # type: ignore[attr-defined]
     FigureCanvasAgg(figure)  # measures texts with the renderer that draws them
     engine: Any = figure.get_layout_engine()
     engine.set(w_pad=PAD_IN, h_pad=PAD_IN)
     return figure
+
+
+def _as_png(figure: "Figure") -> bytes:
+    return saved(figure, "png", dpi=figure.dpi)
 
 
 def finish(figure: "Figure", heading: str) -> None:

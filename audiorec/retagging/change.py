@@ -32,7 +32,7 @@ from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 
-from audiorec.audio.readers import content_hash_of
+from audiorec.audio.decode import content_hash_of
 from audiorec.audio.sniff import sniff_open
 from audiorec.errors import Failure, MissingSongError, SongError, StoreError
 from audiorec.files.user_files import folder_below

@@ -28,7 +28,7 @@ from pathlib import Path
 
 import numpy as np
 
-from audiorec.audio.readers import content_hash_of
+from audiorec.audio.decode import content_hash_of
 from audiorec.audio.sniff import sniff_open
 from audiorec.errors import DamagedFileError, Failure, InputError, MissingFileError, SongError
 from audiorec.files.user_files import folder_below, split_below

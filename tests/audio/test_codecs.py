@@ -16,9 +16,8 @@ import pytest
 import soundfile
 from odd_files import ape_tag, cut, encode, id3v1, id3v2, music, prepend, scratch, sound
 
-from audiorec.audio.decode import waveform
+from audiorec.audio.decode import content_hash, waveform
 from audiorec.audio.headers import ASF
-from audiorec.audio.readers import content_hash
 from audiorec.audio.sniff import sniff
 from audiorec.audio.tags import header_duration_s, read_tag, read_tags
 from audiorec.errors import Failure, SongError

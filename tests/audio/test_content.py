@@ -21,8 +21,7 @@ from odd_files import (
     sound,
 )
 
-from audiorec.audio.decode import decode
-from audiorec.audio.readers import content_hash
+from audiorec.audio.decode import content_hash, decode
 from audiorec.errors import Failure, SongError
 
 MAKERS = {

@@ -10,9 +10,8 @@ import pytest
 import soundfile
 from odd_files import id3v2, mp3, music, prepend, sound
 
-from audiorec.audio.decode import decode
+from audiorec.audio.decode import content_hash, decode
 from audiorec.audio.pyav_reader import MAX_ALLOCATION
-from audiorec.audio.readers import content_hash
 from audiorec.audio.tags import read_tags
 from audiorec.errors import Failure, SongError
 from audiorec.types import Status

@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from audiorec.audio.decode import decode
-from audiorec.audio.readers import content_hash
+from audiorec.audio.decode import content_hash, decode
 from audiorec.audio.tags import read_tags
 from audiorec.errors import SongError
 from audiorec.types import Status

@@ -10,8 +10,7 @@ import pytest
 from odd_files import mp3, music, sound
 
 from audiorec.audio import readers, sniff
-from audiorec.audio.decode import decode
-from audiorec.audio.readers import content_hash
+from audiorec.audio.decode import content_hash, decode
 from audiorec.errors import Failure, InputError, SongError
 from audiorec.extraction.catalogue import find_songs, read_list, read_manifest
 from audiorec.types import Status

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from needs import needs
 
-from audiorec.audio.readers import content_hash
+from audiorec.audio.decode import content_hash
 from audiorec.retagging.change import Change
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from needs import needs
 
-from audiorec.audio.readers import content_hash
+from audiorec.audio.decode import content_hash
 from audiorec.errors import MissingSongError, SongError
 from audiorec.retagging import change as module
 from audiorec.retagging.change import discard, prepare_copy, swap_in

@@ -9,7 +9,7 @@ import pytest
 from needs import needs
 from tinytag import TinyTag, TinyTagException
 
-from audiorec.audio.readers import content_hash
+from audiorec.audio.decode import content_hash
 from audiorec.audio.sniff import begin_of_audio
 from audiorec.audio.tags import all_tags, read_tag
 from audiorec.errors import MissingExtraError, SongError

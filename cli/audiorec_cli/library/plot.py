@@ -247,7 +247,7 @@ def _read(path: Path) -> object:
 
 
 @dataclass(frozen=True, slots=True)
-class _Heard:
+class _DrawnSong:
     """A song to draw; `row` is None if it is not in a store."""
 
     name: str
@@ -285,7 +285,7 @@ class _Listener:
     def __exit__(self, *exc_info: object) -> None:
         self._closing.close()
 
-    def hear(self, name: str) -> _Heard:
+    def hear(self, name: str) -> _DrawnSong:
         """Return a song with its scores."""
         if self.store is None and self._has_store(name):
             self.store = open_vectors(self._vectors, empty=False, by=self._by or "auto")
@@ -296,7 +296,7 @@ class _Listener:
             return self._read(name)
         return self._known(self.store, song_id)
 
-    def envelope(self, heard: _Heard) -> "Envelope | None":
+    def envelope(self, heard: _DrawnSong) -> "Envelope | None":
         """Return the waveform; None for a song of the store whose file cannot be used."""
         from audiorec.extraction.reader import envelope_reader
 
@@ -319,7 +319,7 @@ class _Listener:
             return False
         return True
 
-    def _known(self, store: "Library", song_id: str) -> _Heard:
+    def _known(self, store: "Library", song_id: str) -> _DrawnSong:
         row = store.row(song_id)
         title = _title(row["artist"], row["title"], song_id)
         file = self._series_file(store)
@@ -328,13 +328,13 @@ class _Listener:
         else:
             series = self._reader(as_stored=True).read(row["uri"]).series
         number, vector = store.row_number(song_id), store.vector(song_id)
-        return _Heard(song_id, title, row["uri"], number, series, vector)
+        return _DrawnSong(song_id, title, row["uri"], number, series, vector)
 
-    def _read(self, path: str) -> _Heard:
+    def _read(self, path: str) -> _DrawnSong:
         alike = self._by is not None and self.store is not None
         song = self._reader(as_stored=alike).read(path)
         title = _title(song.tags.artist, song.tags.title, Path(path).name)
-        return _Heard(path, title, path, None, song.series, song.vector, song.lists)
+        return _DrawnSong(path, title, path, None, song.series, song.vector, song.lists)
 
     def _reader(self, *, as_stored: bool) -> "Reader[Song]":
         """Return a reader that scores audio in a worker process."""
@@ -370,7 +370,7 @@ def _means(series: "ScoreSeries") -> dict[str, float]:
     return {name: round(mean, 4) for name, mean in zip(series.classes, means, strict=True)}
 
 
-def _similarity(space: "Space", pair: Sequence[_Heard]) -> float | None:
+def _similarity(space: "Space", pair: Sequence[_DrawnSong]) -> float | None:
     """Return the similarity of two songs; None if the space cannot compare a file."""
     units = []
     for heard in pair:

@@ -101,6 +101,7 @@ def trained(name: str, programs: list[Path], work: Path, epochs: tuple[str, ...]
         trouble = trouble or run(
             [program, "recall", "candidates", model, "-i", log, "-k", "20", "-o", lists]
             + (given[-2:] if "profiles" in CHANNELS[name] else [])
+            + (["--keep-heard"] if name == "replay" else [])
         )
         if trouble:
             return {side: trouble}

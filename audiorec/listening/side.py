@@ -337,8 +337,7 @@ def fill_missing(side: SongSide, heard: SongSide) -> SongSide:
 
     Examples
     --------
-    >>> from audiorec.store.schema import LANGUAGE
-    from audiorec.store.store import VectorStore
+    >>> from audiorec.store.store import VectorStore
     >>> store = side_of_store(VectorStore.open("fixtures/formats/vecs-v1.parquet"))
     >>> full = fill_missing(read_side(Path("fixtures/formats/side-v1.csv")), store)
     >>> genre = full.categories["genre"]

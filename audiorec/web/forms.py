@@ -180,7 +180,7 @@ def fields_for(question: type, *, without: Collection[str] = ()) -> tuple[FormFi
     --------
     >>> from audiorec.search.questions import PathQuestion
     >>> [field.name for field in fields_for(PathQuestion)][:4]
-    ['steps', 'why', 'only', 'exclude']
+    ['steps', 'only', 'exclude', 'per_artist']
     """
     there = [field for field in fields_of(question) if field.is_for_clients]
     return tuple(FormField.of(field) for field in there if field.name not in without)

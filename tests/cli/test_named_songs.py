@@ -6,7 +6,7 @@ from needs import needs
 COMMANDS = {
     "similar": "similar {}",
     "playlist": "playlist {}",
-    "path": "path {} album",
+    "path": "playlist {} --to album",
     "info": "info {}",
     "classify": "classify {}",
     "tags": "classify {} --tags 3",
@@ -24,9 +24,11 @@ def test_a_name_of_several_songs_names_them(in_library, command):
     assert err.endswith(" and 5 more; name one by its id or path\n")
 
 
-@pytest.mark.parametrize("command", ["similar {}", "playlist {}", "path {} album", "info {}"])
-def test_an_unknown_name_says_which_store_and_how_to_list_it(in_library, command):
-    code, out, err = in_library(*command.replace("{}", "nosuchsong").split())
+@pytest.mark.parametrize(
+    "command", ["similar {}", "playlist {}", "playlist {} --to album", "info {}"]
+)
+def test_an_unknown_name_says_which_store_and_how_to_list_it(in_library, name):
+    code, out, err = in_library(*COMMANDS[name].replace("{}", "nosuchsong").split())
     assert (code, out) == (2, "")
     said = "no song with id 'nosuchsong' in vecs.parquet; list its songs: audiorec classify"
     assert err == f"error: {said} --vectors vecs.parquet\n"

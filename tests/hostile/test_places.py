@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from odd_files import mp3, music, sound
 
-from audiorec.audio import readers, sniff
+from audiorec.audio import sniff
 from audiorec.audio.decode import content_hash, decode
 from audiorec.errors import Failure, InputError, SongError
 from audiorec.extraction.catalogue import find_songs, read_list, read_manifest
@@ -207,7 +207,7 @@ def test_a_disk_that_fails_is_a_failure_of_one_song(tmp_path, monkeypatch, good_
             patch.setattr(sniff, "open_regular", failing)
         error = failure_of(path)
         assert (error.failure, error.reason) == (Failure.UNREADABLE, "input/output error")
-    monkeypatch.setattr(readers, "open_regular", failing)
+    monkeypatch.setattr("audiorec.audio.decode.open_regular", failing)
     with pytest.raises(SongError, match="input/output error"):
         content_hash(path)
 

@@ -31,7 +31,7 @@ COMMANDS = [
     "similar one.wav",
     "similar other/new.wav",
     "playlist other/new.wav --minutes 0.1",
-    "path one.wav two.flac --steps 1",
+    "playlist one.wav --to two.flac --steps 1",
     "duplicates",
     "info",
     "store verify vecs.parquet",

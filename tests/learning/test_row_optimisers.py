@@ -3,6 +3,9 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from needs import needs
+
+needs("torch")
 
 from audiorec.errors import InputError
 from audiorec.learning.row_optimisers import cosine_decay

@@ -15,24 +15,18 @@ the channels cancel out                      first channel only, ``phase_cancell
 a peak above ``spec.decode.max_peak``        scaled to peak 1
 ===========================================  ==========================================
 
-Decoded blocks to a mono waveform at 16 kHz, with levels measured on the way.
-
     `RawBlock` (n, channels)  ──Mono.add──▶  blocks (n,) float32 at the spec's rate
 
 The mix is the plain mean of the channels, as in the corpora that the weights were trained on;
 the backbone is sensitive to gain. The measured peak, energies and range decide afterwards whether
 the file must be mixed in another way: see `Mono.better_mix`.
 
-Waveform overview for drawing: blocks to a few thousand pieces, in constant memory.
-
-    blocks (n,)  ──pieces of 2^k samples──▶  `Envelope`: low, high, rms (n,)
+    blocks (n,)  ──pieces of 2^k samples──▶  `Envelope`: low, high, rms (n,), to draw a waveform
 
 The length of a song is only known at its end. So pieces begin short, and whenever there are twice
-as many as requested, neighbouring pairs are merged.
+as many as requested, neighbouring pairs are merged: memory is constant.
 
-A hash of a song's audio that retagging does not change.
-
-    path ──content_hash──▶ 32 hex digits
+    path ──content_hash──▶ 32 hex digits, which retagging does not change
 
 Titles are corrected, covers added, files moved; the audio packets stay the same. The hash covers
 the packets as stored, without decoding, and is used to resume, to follow moved files and to find

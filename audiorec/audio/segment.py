@@ -1,4 +1,4 @@
-"""Log-mel frames to segments of 3 s, the backbone's input.
+"""Log-mel frames to segments of 3 s at one loudness, the backbone's input.
 
     blocks (n,) at 16 kHz  ──segments──▶  `Segment` (187, 96), one every 3.000 s
 
@@ -20,18 +20,9 @@ A song is first brought to the spec's loudness (`LoudnessMeter`), which is only 
 Until then its frames are held as power, for up to two hours: 173 MB. A longer song is read twice,
 so that memory does not grow with its length.
 
-Positions of segments in a song, in samples and frames; and the types of a segmented song.
-
-FeatureSpec ──Grid──▶ hop, length, shortest tail        `Segment`, `PowerSegment`, `LevelledSong`
-
-Segments with a spectrogram computed for each, for networks that were trained on clips.
-
-    blocks (n,) ──clips──▶ `PowerSegment` (frames, bands), one every hop
-
-Segments lie where the rule puts them; only their edges differ: a segment is padded
-with its own reflected samples or with zeros, not with the song's samples around it.
-
-Loudness of a song, and the gain that brings it to the spec's loudness.
+`clips` computes a spectrogram for each segment, for networks that were trained on clips. Its
+segments lie where the rule puts them, but are padded with their own reflected samples or with
+zeros, not with the song's samples around them.
 
     power spectra (f, 257)  ──LoudnessMeter──▶  loudness_lufs  ──gain──▶  factor of the samples
 

@@ -1,15 +1,14 @@
-"""Convert between Python and Arrow without importing pandas.
+"""Convert between Python and Arrow without importing pandas, and to pandas where asked.
 
 If pandas is installed, Arrow imports it at the first `pyarrow.array`, `pyarrow.scalar`,
 `to_numpy` or conversion of a timestamp to a Python object. This takes most of a second, in
 commands that do not need pandas.
 
-Convert tables to pandas and polars, which are imported on first use.
-
     columns, or an Arrow table ──pandas_frame──▶ pandas.DataFrame
     an Arrow table             ──polars_frame──▶ polars.DataFrame
 
-audiorec itself does not use the results.
+Frames are for users: pandas and polars are imported on first use, and audiorec itself does not use
+the results.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Tasks of data-parallel training processes, and the messages to their launcher.
+"""Launch training in several processes: on this machine by torchrun, or on a Ray cluster.
 
     LaunchedCall ──by_torchrun, by_ray──▶ N processes: `run_part` ──▶ target(**arguments)
     metrics, stop requests, the answer: over a `Wire` between the processes and the launcher
@@ -8,22 +8,19 @@ is the return value of the first one. An `AudiorecError` or a bug is an answer a
 retry would fail again: it ends all processes. If a process dies, the others end with a
 `LostProcessError`, and the engine restarts all of them; they resume from the last checkpoint.
 
-Launch training in several processes of this machine, managed by torch's elastic agent.
-
     by_torchrun ──a child──▶ `launch`: the agent ──▶ `work` × N     messages: files in a folder
 
-The agent is a separate process in a separate session: Ctrl-C goes to the launcher only, which does
-not load torch. If a process dies, the agent ends the others and restarts all. If the launcher dies,
-all of them end.
+Torch's elastic agent is a separate process in a separate session: Ctrl-C goes to the launcher only,
+which does not load torch. If a process dies, the agent ends the others and restarts all. If the
+launcher dies, all of them end.
 
 On several machines, start ``torchrun`` itself on each of them (``docs/processes.md``).
 
-Launch training on a Ray cluster, with workers managed by Ray Train (extra ``ray``).
-
     by_ray ──`TorchTrainer`──▶ N workers: `run_part`     messages: via an actor, `_Desk`
 
-Ray Train connects the workers over gloo and restarts all of them if one dies. Checkpoints are those
-of `audiorec.learning.fit`, in a folder shared by all machines; none goes through Ray.
+Ray Train (extra ``ray``) connects the workers over gloo and restarts all of them if one dies.
+Checkpoints are those of `audiorec.learning.fit`, in a folder shared by all machines; none goes
+through Ray.
 """
 
 import importlib

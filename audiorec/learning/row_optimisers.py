@@ -1,7 +1,5 @@
 """Adam and Adagrad for large embedding tables: a step costs as much as the rows it uses.
 
-Adam for large embedding tables: the cost of a step depends only on the rows it uses.
-
     rows that a step will read ──catch_up──▶ values that Adam would have given them
     their sparse gradient      ──step──────▶ updated rows
 
@@ -17,7 +15,7 @@ second order around the mean. The sum of f, the mean and the variance are the sa
 one a and are stored for every a, so a row catches up on all missed steps at once. This equals Adam,
 unlike "lazy" Adam (`torch.optim.SparseAdam`), which omits those moves.
 
-Adagrad with one step size per row, for tables of millions of rows.
+Adagrad, for tables of millions of rows, has one step size per row::
 
     s_i += mean over D of g_i^2        w_i -= rate * g_i / sqrt(s_i)
 
@@ -27,12 +25,11 @@ gradient cost nothing.
 Source: the row-wise Adagrad of FBGEMM and DLRM, after Duchi et al., *Adaptive subgradient methods
 for online learning and stochastic optimization*, 2011.
 
-Learning-rate schedule: linear warm-up, then cosine decay.
-
     done, planned ──cosine_decay──▶ factor of the learning rate, 0 to 1
 
-The factor depends only on the progress of a run, not on its history, so a run that resumes in the
-middle of an epoch continues with the same rate.
+After a linear warm-up the rate falls along a cosine. The factor depends only on the progress of a
+run, not on its history, so a run that resumes in the middle of an epoch continues with the same
+rate.
 """
 
 import math

@@ -1,6 +1,4 @@
-"""Progress and result of a run, and the run as lines of JSON for log collectors.
-
-Log a run as lines of JSON, one per event, for log collectors.
+"""Report a run: its progress and result, lines of JSON for log collectors, and drift.
 
     {"schema": "audiorec/log/1", "event": "run_start", "run_id": ..., "time": ..., ...}
     {"schema": "audiorec/log/1", "event": "song", "song_id": ..., "outcome": "extracted", ...}
@@ -8,12 +6,11 @@ Log a run as lines of JSON, one per event, for log collectors.
 
 Each line is written before the next song is counted; a log is appended to, never rewritten.
 
-Detect drift: whether scores are distributed as in the last run.
-
     scores of a song {"genre/jazz": 0.8, ...} ──add──▶ ScoreDistribution ──drifts──▶ [Drift]
 
-A run keeps, for each class, the mean of its songs' mean scores and the number of songs in each of
-18 bins. Two runs are compared by the population stability index,
+Drift says whether scores are distributed as in the last run. A run keeps, for each class, the mean
+of its songs' mean scores and the number of songs in each of 18 bins. Two runs are compared by the
+population stability index,
 
     PSI = sum over bins of (q - p) ln(q / p),
 

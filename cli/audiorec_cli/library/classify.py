@@ -1,7 +1,5 @@
 """``audiorec classify``: label songs; those of a store without decoding them.
 
-Songs named on the command line: rows of a store, or files to open.
-
     songs, --vectors ──find_known──▶ store, [Named(name, row, source), ...]
 
 A name that exists on disk is a file; if the store has it unchanged, its row is used. Any other

@@ -6,7 +6,7 @@ column, a JSON document or the terminal.
 An error has the same exit code in every command (docs/reference/runs.md): only `exit_code` maps
 errors to codes.
 
-Standard streams whose errors do not end a command: closed, broken pipe, full disk.
+Errors of the standard streams do not end a command:
 
     2>&-        replaced by /dev/null, so that no file of the store gets descriptor 2
     | head -1   output that nobody reads is dropped

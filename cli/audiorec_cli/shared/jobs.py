@@ -9,8 +9,6 @@
 The command gets the option ``--metrics-textfile``. When it ends, with or without an error, the run
 is written to the record beside the output and to the textfile, and deviations from earlier runs are
 printed on stderr. Failures to do so never end the job. `job` does the same for part of a command.
-
-Outputs of a run besides the terminal: log, metrics textfile and record; and its summary.
 """
 
 import os

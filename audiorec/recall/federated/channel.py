@@ -178,6 +178,7 @@ class Towers(ByProfile):
 
     serves = frozenset({"profile", "cold_song"})
     threats = THREATS
+    light = False  # the user tower is computed by torch
     recipe: TwoTowerRecipe
     defence: Defence | None = None
     facts: SideEncoder | None = None

@@ -2,8 +2,8 @@
 
     python benchmarks/bench_commands.py BASE/bin/audiorec NOW/bin/audiorec CLIPS [--rounds 15]
 
-CLIPS is a folder of short clips. Each revision extracts a store of its own and simulates a log;
-then both run each command once per round, in turns. One JSON line per command: CPU seconds of all
+CLIPS is a folder of short clips. Each revision extracts a store of its own; BASE simulates the log
+for both. Then both run each command once per round, in turns. One JSON line per command: CPU seconds of all
 its processes (median), and the ratio of the pairs, NOW to BASE, as median, least and most.
 """
 
@@ -21,8 +21,7 @@ COMMANDS = {
     "similar": "similar {song} -v {work}/vecs.parquet",
     "classify of a clip": "classify {clip}",
     "extract of a clip": "extract {clip} --out {work}/one.parquet -j 1 -q",
-    "recall train vs-knn": "recall train vs-knn -i {work}/world/interactions.parquet"
-    " --out {work}/model -q",
+    "recall train vs-knn": "recall train vs-knn -i {log} --out {work}/model -q",
 }
 
 
@@ -43,21 +42,24 @@ def main() -> None:
     parser.add_argument("now")
     parser.add_argument("clips", type=Path)
     parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--only", choices=COMMANDS)
     args = parser.parse_args()
     clips = sorted(path.resolve() for path in args.clips.glob("*.mp3"))
     programs = {side: os.path.abspath(getattr(args, side)) for side in ("base", "now")}  # noqa: PTH100 - a link is an environment
     with tempfile.TemporaryDirectory() as scratch:
         filled: dict[str, dict[str, str]] = {}
+        log = Path(scratch) / "base/world/interactions.parquet"
         for side, program in programs.items():
             work = Path(scratch) / side
             work.mkdir()
             cpu_s([program, "extract", str(args.clips.resolve()), "--out", "vecs.parquet"], work)
-            cpu_s([program, "listening", "simulate", "--out", "world"], work)
+            if side == "base":
+                cpu_s([program, "listening", "simulate", "--out", "world"], work)
             filled[side] = {
-                name: text.format(song=clips[0].stem, clip=clips[0], work=work)
+                name: text.format(song=clips[0].stem, clip=clips[0], work=work, log=log)
                 for name, text in COMMANDS.items()
             }
-        for name in COMMANDS:
+        for name in [args.only] if args.only else COMMANDS:
             spent: dict[str, list[float]] = {side: [] for side in programs}
             for n in range(args.rounds + 1):
                 for side in list(programs)[:: 1 if n % 2 else -1]:

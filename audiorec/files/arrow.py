@@ -37,6 +37,18 @@ def arrow_array(values: npt.NDArray[Any], kind: Any) -> Any:
     return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(values)])
 
 
+def mask(values: BoolArray) -> Any:
+    """Convert booleans, shape (n,), to a `pyarrow.BooleanArray`.
+
+    Examples
+    --------
+    >>> mask(np.array([True, False])).to_pylist()
+    [True, False]
+    """
+    bits = pa.py_buffer(np.packbits(values, bitorder="little"))
+    return pa.Array.from_buffers(pa.bool_(), len(values), [None, bits])
+
+
 def scalar(value: str | float | np.generic) -> Any:
     """Convert a value to an Arrow scalar: functions of `pyarrow.compute` take it, too.
 

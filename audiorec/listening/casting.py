@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from audiorec.files.arrow import scalar, view
 from audiorec.types import BoolArray, Float64Array
 
 Codes = npt.NDArray[np.int8]
@@ -116,4 +117,4 @@ def _cast(column: Any, kind: Any) -> tuple[Any, BoolArray]:
 
 def _floats(column: Any) -> Float64Array:
     """Convert a float64 Arrow array to a new array; nulls become NaN."""
-    return np.array(column.fill_null(np.nan).to_numpy(zero_copy_only=False), np.float64)
+    return np.array(view(column.fill_null(scalar(np.nan)), np.float64))

@@ -38,6 +38,7 @@ import pyarrow.csv as pa_csv
 
 from audiorec.columns import LogColumns
 from audiorec.errors import DamagedFileError, InputError
+from audiorec.files.arrow import booleans, mask, scalar, string_array, view
 from audiorec.files.parquet_files import open_parquet
 from audiorec.files.user_files import (
     Utf8,
@@ -312,6 +313,7 @@ def _as_texts(batch: Any) -> Any:
 CLAMPED_RATIO = 1.05
 MIN_WEIGHT, MAX_WEIGHT = 1e-6, 1e6
 NO_TIME = len(UNIT_NAMES)  # unit of rows that only have an order in their session or list
+NONE = scalar(np.int32(-1))  # number of a missing text
 _MIX = np.uint64(0x9E3779B97F4A7C15)  # multiplier of Fibonacci hashing
 
 
@@ -453,7 +455,7 @@ def clean_block(block: LogBlock, notes: ReadingNotes) -> tuple[int, dict[str, An
     note(ProblemKind.EVENT, events < 0, block.column(LogColumns.EVENT))
     times, units = to_times(block.column(LogColumns.TIME))
     has_place = ~_empty(labels[PLACES[0]]) | ~_empty(labels[PLACES[1]])
-    has_time = block.column(LogColumns.TIME).is_valid().to_numpy(zero_copy_only=False)
+    has_time = booleans(block.column(LogColumns.TIME).is_valid())
     is_counted = LogColumns.TIME not in block.table.schema.names
     units[~has_time & (has_place | is_counted)] = NO_TIME
     note(ProblemKind.TIMESTAMP, units == UNREADABLE, block.column(LogColumns.TIME))
@@ -467,9 +469,9 @@ def clean_block(block: LogBlock, notes: ReadingNotes) -> tuple[int, dict[str, An
     note(ProblemKind.WEIGHT, wrong, block.column(LogColumns.WEIGHT))
     notes.bad_rows += int(bad.sum())
     bad |= _out_of_days(times, units, block, notes, ~bad)
-    good = pa.array(~bad)
+    good = mask(~bad)
     # Dictionary-encode here, since ids as strings would fill the memory.
-    songs = pc.if_else(pa.array(of_artist), None, songs)
+    songs = pc.if_else(mask(of_artist), pa.nulls(len(songs), songs.type), songs)
     texts: dict[str, Any] = {"user": users, "song": songs, **labels}
     columns = {name: pc.dictionary_encode(_filled(c).filter(good)) for name, c in texts.items()}
     arrays: dict[str, npt.NDArray[Any]] = {"row": numbers, LogColumns.TIME: times, "unit": units}
@@ -515,7 +517,7 @@ def _sameness(columns: dict[str, Any]) -> npt.NDArray[np.uint64]:
         texts = columns[name].dictionary.to_pylist()
         digests = (hashlib.blake2b(t.encode(), digest_size=8).digest() for t in texts)
         of_text = np.frombuffer(b"".join([*digests, bytes(8)]), np.uint64)
-        total = (total ^ of_text[columns[name].indices.fill_null(-1).to_numpy()]) * _MIX
+        total = (total ^ of_text[view(columns[name].indices.fill_null(NONE), np.int32)]) * _MIX
     # Rounded to milliseconds, since files in other time units may differ in the last digits.
     columns = {**columns, LogColumns.TIME: np.rint(columns[LogColumns.TIME] * 1000.0)}
     for name in LogColumns.VALUES:
@@ -557,7 +559,7 @@ def _event_codes(block: LogBlock, no_song: BoolArray) -> npt.NDArray[np.int8]:
         return np.full(len(block), EVENTS.index("play"), np.int8)
     column = without_dictionary(block.column(LogColumns.EVENT))
     of_song, of_artist = (
-        pc.index_in(column, value_set=pa.array(names)).fill_null(-1).to_numpy(zero_copy_only=False)
+        view(pc.index_in(column, value_set=string_array(names)).fill_null(NONE), np.int32)
         for names in (EVENTS, ARTIST_EVENTS)
     )
     is_artist = (of_artist >= 0) & (no_song | (of_song < 0))
@@ -567,7 +569,8 @@ def _event_codes(block: LogBlock, no_song: BoolArray) -> npt.NDArray[np.int8]:
 
 def _filled(texts: Any) -> Any:
     """Replace empty strings by null."""
-    return pc.if_else(pa.array(_empty(texts)), None, without_dictionary(texts))
+    texts = without_dictionary(texts)
+    return pc.if_else(_has_letters(texts), texts, pa.nulls(len(texts), texts.type))
 
 
 def _example(scalar: Any) -> Any:
@@ -578,8 +581,11 @@ def _example(scalar: Any) -> Any:
 
 
 def _empty(ids: Any) -> BoolArray:
-    lengths = pc.binary_length(without_dictionary(ids)).fill_null(0)
-    return np.asarray(lengths.to_numpy(zero_copy_only=False) == 0, np.bool_)
+    return ~booleans(_has_letters(without_dictionary(ids)))
+
+
+def _has_letters(texts: Any) -> Any:
+    return pc.and_kleene(texts.is_valid(), pc.binary_length(texts).cast(pa.bool_()))
 
 
 def _ratios(block: LogBlock) -> tuple[Any, BoolArray]:
@@ -592,7 +598,7 @@ def _ratios(block: LogBlock) -> tuple[Any, BoolArray]:
 def _weights(block: LogBlock) -> tuple[Any, BoolArray]:
     column = block.column(LogColumns.WEIGHT)
     weights, bad = to_floats(column)
-    given = column.is_valid().to_numpy(zero_copy_only=False)
+    given = booleans(column.is_valid())
     bad |= given & ~((weights >= MIN_WEIGHT) & (weights <= MAX_WEIGHT))
     return np.where(given & ~bad, weights, 1.0).astype(np.float32), bad
 
@@ -614,8 +620,8 @@ def _numbered(columns: list[Any]) -> tuple[Any, Any]:
     texts = encoded.chunk(0).dictionary
     order = pc.sort_indices(texts)
     rank = np.empty(len(texts), np.int32)
-    rank[order.to_numpy()] = np.arange(len(texts), dtype=np.int32)
-    chunks = [chunk.indices.fill_null(-1).to_numpy() for chunk in encoded.chunks]
+    rank[view(order, np.uint64)] = np.arange(len(texts), dtype=np.int32)
+    chunks = [view(chunk.indices.fill_null(NONE), np.int32) for chunk in encoded.chunks]
     numbers = np.concatenate(chunks)
     return np.append(rank, np.int32(-1))[numbers], texts.take(order)
 
@@ -647,4 +653,4 @@ def _used(numbers: Any, ids: Any) -> tuple[Any, tuple[str, ...]]:
     used[numbers] = True  # -1 (none) is the last index
     place = np.cumsum(used, dtype=np.int32) - np.int32(1)
     place[-1] = -1
-    return place[numbers], tuple(ids.filter(pa.array(used[:-1])).to_pylist())
+    return place[numbers], tuple(ids.filter(mask(used[:-1])).to_pylist())

@@ -2,6 +2,8 @@
 
 import gzip
 import pickle
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
+from needs import needs
 
 from audiorec.errors import InputError, ShapeError
 from audiorec.listening import interactions as reading
@@ -275,3 +278,18 @@ def test_ids_as_arrow_columns_and_refused_shapes():
     columns = {name: getattr(log, name) for name in Interactions.__slots__}
     with pytest.raises(ShapeError, match=r"one shape \(P,\)"):
         Interactions(**columns | {"event": log.event[:-1]})
+
+
+def test_a_log_is_read_without_pandas(tmp_path):
+    needs("pandas")  # Arrow imports it, where it is there, for a fifth of a second
+    rows = ["user_id,song_id,timestamp,event,played_ratio", "u,a,2026-01-02T03:04:05Z,finish,1"]
+    rows += ["v,b,2026-01-02T03:04:06Z,skip,"]
+    (tmp_path / "log.csv").write_text("\n".join(rows) + "\n")
+    pq.write_table(pa_csv.read_csv(tmp_path / "log.csv"), tmp_path / "log.parquet")
+    script = (
+        "import sys; from audiorec.listening.interactions import read_interactions\n"
+        "plays = read_interactions(sys.argv[1])\n"
+        "print(len(plays), 'pandas' in sys.modules)"
+    )
+    command = [sys.executable, "-c", script, tmp_path / "log.parquet"]
+    assert subprocess.run(command, capture_output=True, text=True).stdout == "2 False\n"

@@ -12,8 +12,6 @@ of each kind; rows are numbered from 1, without the header.
 In a folder of days, times decide the order of rows, not folders. A row that occurs in two folders,
 equal in every column, was delivered twice and counts once.
 
-Read the rows of a log file by file and block by block, checking columns and their types.
-
     one file, or a folder of days  ──interaction_blocks──▶  `LogBlock`, `LogBlock`, ...
 
 The files of a folder may have different schemas: missing optional columns are null, unknown columns
@@ -563,14 +561,13 @@ def _event_codes(block: LogBlock, no_song: BoolArray) -> npt.NDArray[np.int8]:
         for names in (EVENTS, ARTIST_EVENTS)
     )
     is_artist = (of_artist >= 0) & (no_song | (of_song < 0))
-    codes: npt.NDArray[np.int8] = np.where(is_artist, len(EVENTS) + of_artist, of_song)
-    return codes.astype(np.int8)
+    return np.where(is_artist, len(EVENTS) + of_artist, of_song).astype(np.int8)
 
 
 def _filled(texts: Any) -> Any:
     """Replace empty strings by null."""
     texts = without_dictionary(texts)
-    return pc.if_else(_has_letters(texts), texts, pa.nulls(len(texts), texts.type))
+    return pc.if_else(mask(~_empty(texts)), texts, pa.nulls(len(texts), texts.type))
 
 
 def _example(scalar: Any) -> Any:
@@ -581,11 +578,8 @@ def _example(scalar: Any) -> Any:
 
 
 def _empty(ids: Any) -> BoolArray:
-    return ~booleans(_has_letters(without_dictionary(ids)))
-
-
-def _has_letters(texts: Any) -> Any:
-    return pc.and_kleene(texts.is_valid(), pc.binary_length(texts).cast(pa.bool_()))
+    texts = without_dictionary(ids)
+    return ~booleans(pc.and_kleene(texts.is_valid(), pc.binary_length(texts).cast(pa.bool_())))
 
 
 def _ratios(block: LogBlock) -> tuple[Any, BoolArray]:

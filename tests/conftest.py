@@ -9,6 +9,8 @@ from made_songs import write_song
 
 # Ray reads it once per process; without it, Ray writes a token into the home folder.
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+# Started by `uv run`, Ray's workers would run uv too, and point this environment at their own copy.
+os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
 
 
 @pytest.fixture

@@ -3,8 +3,9 @@
     python benchmarks/bench_commands.py BASE/bin/audiorec NOW/bin/audiorec CLIPS [--rounds 15]
 
 CLIPS is a folder of short clips. Each revision extracts a store of its own; BASE simulates the log
-for both. Then both run each command once per round, in turns. One JSON line per command: CPU seconds of all
-its processes (median), and the ratio of the pairs, NOW to BASE, as median, least and most.
+for both. Then both run each command, or one (`--only`), once per round, in turns. One JSON line per
+command: CPU seconds of all its processes (median), and the ratio of the pairs, NOW to BASE, as
+median, least and most.
 """
 
 import argparse

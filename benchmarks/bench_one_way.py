@@ -9,7 +9,6 @@ seconds of both sides together, bytes there and back, of each command.
 """
 
 import argparse
-import importlib.util
 import json
 import os
 import resource
@@ -22,14 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-SPEC = importlib.util.spec_from_file_location(
-    "rehearse", Path(__file__).parents[1] / "examples/federated/rehearse.py"
-)
-assert SPEC is not None
-assert SPEC.loader is not None
-rehearse = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(rehearse)
+from two_parties import rehearse
 
 PIECE = 1 << 16
 WIDTH = 128 * 4  # bytes of a vector

@@ -17,7 +17,6 @@ Prints one JSON line; intervals of 95 % are a bootstrap over users.
 """
 
 import argparse
-import importlib.util
 import json
 import sys
 import tempfile
@@ -35,17 +34,10 @@ from audiorec.recall.federated.recipe import TwoTowerRecipe
 from audiorec.recall.federated.towers import split_rows, steps_of
 from audiorec.recall.federated.users import Bag
 
-SPEC = importlib.util.spec_from_file_location(
-    "rehearse", Path(__file__).parents[1] / "examples/federated/rehearse.py"
-)
-assert SPEC is not None
-assert SPEC.loader is not None
-rehearse = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(rehearse)
-
 sys.path.insert(0, str(Path(__file__).parent))
 
 from federated_attacks import activity
+from two_parties import rehearse
 
 KEPT_FILE = "kept"
 # The partner follows the protocol, and writes down each answer. The first arguments are those of

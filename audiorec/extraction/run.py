@@ -8,14 +8,9 @@
 Every song is written to the journal as soon as it is done; the final files are replaced once, at
 the end. An interrupted run resumes when the same call is repeated.
 
-Output rows of one song: in the store, or in the errors file.
-
-source, `Song`  ──extracted_row──▶ columns of vecs.parquet
-source, `Answer` ──failure_row──▶ columns of the errors file
-
-What a run writes: its extractor, and the metadata of its files.
-
-config, an older store  ──prepare──▶  `Prepared`: Extractor, StoreMetadata
+    config, an older store ──prepare──────▶ `Prepared`: Extractor, StoreMetadata
+    source, `Song`         ──extracted_row▶ columns of vecs.parquet
+    source, `Answer`       ──failure_row──▶ columns of the errors file
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Read files given by users: lists, settings, small tables in CSV and Parquet.
+"""Read what users give: lists, settings, small tables in CSV and Parquet, folders of songs.
 
     songs.txt      ──read_lines──▶    list of strings, one per line
     rule.toml      ──read_text──▶     string
@@ -10,14 +10,11 @@ All input is untrusted: it must be a file or a pipe, since a device may be endle
 have a maximum size; texts must be UTF-8, and column names unique. Every problem raises an
 `InputError` with a one-line message that names the file.
 
-Read settings as typed values, from TOML (``--config``) or ``NAME=VALUE`` arguments.
-
     audiorec.toml ──read_settings──▶ one of its tables ──from_table──▶ a dataclass
     "epochs=5"    ──as_field_type──────────▶ 5
 
-Unknown keys are refused with a list of the known ones, and so are values of the wrong type.
-
-Open files and folders below a folder given by the user, without following links.
+Settings are typed values: unknown keys are refused with a list of the known ones, and so are values
+of the wrong type.
 
     roots, "/music/a/b.mp3"  ──split_below──▶  root, ["a", "b.mp3"]   or None
     root, ["a", "b.mp3"]     ──open_below───▶  a descriptor of the file

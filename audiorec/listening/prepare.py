@@ -29,7 +29,7 @@ from audiorec.columns import LogColumns
 from audiorec.distribution import created_by
 from audiorec.engines.tasks import Engine
 from audiorec.errors import AudiorecError, DamagedFileError, InputError, LostBlocksError, StoreError
-from audiorec.files.arrow import arrow_array
+from audiorec.files.arrow import arrow_array, integers
 from audiorec.files.json_files import parse_json, sealed, unsealed
 from audiorec.files.own_files import RunFolder, check_tree, read_own, remove_tree, replaced
 from audiorec.files.parquet_files import open_parquet
@@ -184,7 +184,7 @@ class Spill:
             stops = np.cumsum(counts)
             for b in there.tolist():
                 rows = order[stops[b] - counts[b] : stops[b]]
-                part = table.take(arrow_array(rows, pa.int64()))
+                part = table.take(integers(rows))
                 writer.write_table(part, row_group_size=len(part))
         self.groups.append(there.tolist())
 
@@ -283,7 +283,7 @@ def _sorted_codes(texts: Any) -> tuple[Int32Array, tuple[str, ...]]:
     order = pc.sort_indices(encoded.dictionary).to_numpy()
     rank = np.empty(len(order), np.int32)
     rank[order] = np.arange(len(order), dtype=np.int32)
-    ids = encoded.dictionary.take(arrow_array(order.astype(np.int64), pa.int64()))
+    ids = encoded.dictionary.take(integers(order))
     codes = encoded.indices.to_numpy()
     return (rank[codes] if len(rank) else np.zeros(0, np.int32)), tuple(ids.to_pylist())
 
@@ -476,7 +476,7 @@ def _spill(
     order = order[used[order]]
     rank = np.full(len(texts), -1, np.int32)
     rank[order] = np.arange(len(order), dtype=np.int32)
-    ids = texts.take(arrow_array(order.astype(np.int64), pa.int64()))
+    ids = texts.take(integers(order))
     write_plain(run.path / SONGS, pa.table({LogColumns.SONG: ids}).cast(SONGS_SCHEMA))
     write_plain(run.path / NUMBERS, pa.table({"rank": arrow_array(rank, pa.int32())}))
     job = {

@@ -28,7 +28,7 @@ import pyarrow.compute as pc
 
 from audiorec.columns import LogColumns
 from audiorec.errors import DamagedFileError, ShapeError
-from audiorec.files.arrow import arrow_array
+from audiorec.files.arrow import integers
 from audiorec.files.languages import language_of
 from audiorec.files.tables import write_plain
 from audiorec.files.user_files import column_names, read_table
@@ -261,7 +261,7 @@ def read_side(path: Path) -> SongSide:
     )
     ids = _texts(path, LogColumns.SONG, without_dictionary(table.column(LogColumns.SONG)))
     order = _order(path, ids)
-    table = table.take(arrow_array(order, pa.int64()))
+    table = table.take(integers(order))
     heard = {n: _flags(table.column(n)) for n in names if n.endswith(FROM_HEADS)}
     categories: dict[str, Category] = {}
     numbers: dict[str, FloatArray] = {}
@@ -277,7 +277,7 @@ def read_side(path: Path) -> SongSide:
         else:
             guessed = heard.get(f"{name}{FROM_HEADS}", np.zeros(len(ids), np.bool_))
             categories[name] = _category(_texts(path, name, column), guessed)
-    song_ids = tuple(ids.take(arrow_array(order, pa.int64())).to_pylist())
+    song_ids = tuple(ids.take(integers(order)).to_pylist())
     return SongSide(song_ids=song_ids, categories=categories, numbers=numbers, released=released)
 
 
@@ -299,7 +299,7 @@ def side_of_store(store: VectorStore) -> SongSide:
             continue
         best = [block[:, list(means.values())].argmax(axis=1) for block in store.blocks()]
         number = np.concatenate([np.empty(0, np.int64), *best])
-        heard = string_array(list(means)).take(arrow_array(number.astype(np.int64), pa.int64()))
+        heard = string_array(list(means)).take(integers(number))
         categories[head] = _category(heard, ~none)
     spoken, guessed = _languages(store, table.column("title").to_pylist())
     if len(set(spoken) - {None}) > 1:
@@ -400,7 +400,7 @@ def _order(path: Path, ids: Any) -> Int64Array:
     if not lengths.all():
         raise DamagedFileError(f"{path}: row {int(np.argmin(lengths)) + 1} has no song_id")
     order: Int64Array = pc.sort_indices(ids).to_numpy().astype(np.int64)
-    ordered = ids.take(arrow_array(order, pa.int64()))
+    ordered = ids.take(integers(order))
     same = pc.equal(ordered[1:], ordered[:-1]).to_numpy(zero_copy_only=False)
     if same.any():
         at = int(np.flatnonzero(same)[0])

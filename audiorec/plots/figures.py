@@ -1,12 +1,10 @@
-r"""Create an empty figure in audiorec's style, and write it to a file.
+r"""Create a figure in audiorec's style, the same on any machine, and write it to a file.
 
     with house_style():
         figure = new_figure(11, 7)  ...  write_picture(figure, Path("song.png"))
 
 Figures belong to their caller only: pyplot, which keeps a reference to every figure and may open a
 window, is never imported.
-
-How figures look on any machine: settings, colours and markers of classes, letters.
 
     with house_style(): ...draw...  saved(figure, "png") -> bytes, the same for the same drawing
     "日本\x1b\u202e 🎵"  ──drawable──▶  "日本\\x1b\\u202e □"

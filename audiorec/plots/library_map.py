@@ -1,4 +1,4 @@
-"""Draw a library as a map on which nearby songs sound alike.
+"""Draw a library as a map on which nearby songs sound alike, and one user's plays on it.
 
     store ──map_library──▶ `LibraryMap`: positions (m, 2), classes, hubs ──draw_map──▶ a figure
 
@@ -6,9 +6,7 @@ The large panel shows all songs, coloured by genre and marked by version, with t
 hubs: songs that are near to many others. Each genre also has a small panel, which serves as
 legend, gives its number of songs, and shows its extent against all songs in grey.
 
-Draw one user: plays on the map of the library, and a portrait beside it.
-
-a `LibraryMap`, plays (m,), shares  ──user_figure──▶  a map, and bars for both horizons
+    a `LibraryMap`, plays (m,), shares  ──user_figure──▶  one user's plays on the map, and bars
 """
 
 from collections.abc import Mapping, Sequence

@@ -9,7 +9,6 @@ Stored by column, 100,000 songs are a few megabytes, which a browser reads in a 
 The map is computed while the page is opening, and kept.
 
     "version/vocal_accompaniment" ──class_words──▶ "singing with instruments"
-
     projected (m, 2)    ──laid_out──▶ `Layout` of n songs, spread over -1 to 1
     layout, more songs  ──`Layout.with_songs`──▶ the same places, and new songs among their nearest
     the same map before a restart ──`MapKeeper`──▶ `Layout`, kept beside the store

@@ -1,27 +1,16 @@
 """Evaluate channels on a split: ranks of the wanted songs, intervals, and cost.
 
-JudgingSplit, channel  ──evaluate──▶ `Judgement`: measures per query, spread of the lists, seconds
-JudgingSplit, channels ──compare──▶ one `Judgement` each, and paired differences to the best
+    JudgingSplit, channels ──compare──▶ one `Judgement` each, and paired differences to the best
+    JudgingSplit, channel  ──evaluate─▶ `Judgement`, of the parts that follow
 
-Cost of a judged channel: CPU seconds and peak memory.
+    channel, queries, wanted songs      ──rank_queries──▶ `Ranked`: places among all songs
+    lists (Q, k), plays, `Sound`, kinds ──spread_of────▶ popularity, Gini, coverage, diversities
+    hits, plays and lists of each song  ──song_strata──▶ recall by the songs' plays in training
+    recall per query, history lengths   ──user_strata──▶ mean recall by length of history
+    CPU seconds and peak memory         ──`Cost`───────▶ of training and of ranking
 
-cost = Cost.started()  ...fit...  cost.lap()  ...rank...  cost.lap(), peak_bytes()
-
-Recall by stratum: wanted songs by their plays in training, users by length of history.
-
-hits, plays and lists of each song  ──song_strata──▶ recall and number of wanted songs
-recall per query, history lengths   ──user_strata──▶ mean recall and number of queries
-
-Popularity, evenness and diversity of the lists of a channel.
-
-lists (Q, k), plays, `Sound`, kinds ──spread_of──▶ popularity, Gini, coverage, diversities
-
-Rank the wanted songs among all songs of a channel, one block of queries at a time.
-
-channel, queries, wanted songs ──rank_queries──▶ `Ranked`
-
-Blocks run in this process or on an engine (`audiorec.engines`). They are cut where `Channel.blocks`
-cuts, so that all matrix products have the same shapes and ranks are bit-identical.
+Blocks of queries run in this process or on an engine (`audiorec.engines`). They are cut where
+`Channel.blocks` cuts, so that all matrix products have the same shapes and ranks are bit-identical.
 """
 
 import sys

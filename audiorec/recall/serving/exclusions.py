@@ -1,8 +1,8 @@
 """Read the excluded songs of users and the traits of songs from logs and tables.
 
-Interactions, exposures        ──excluded_by──▶ `Exclusions`
-side information, store, plays ──traits_of───▶ `SongTraits`
-fused.parquet ──note_shown──▶ exposures.parquet: the first places of every list, night by night
+    Interactions, exposures        ──excluded_by──▶ `Exclusions`
+    side information, store, plays ──traits_of───▶ `SongTraits`
+    fused.parquet ──note_shown──▶ exposures.parquet: the first places of every list, night by night
 
 Nobody knows whether the songs of `note_shown` were displayed. They stay out of the next lists, if
 the plan says so (`NightlyPlan.shown_k`), and are never samples of a ranker.

@@ -3,15 +3,13 @@
     candidates (one file per channel), JudgingSplit ──tune──▶ `Tuned`: settings with intervals
 
 1. On two thirds of the first half, weights and flatness of a reciprocal rank are searched, and
-   points are learnt (`learn_points`); points are chosen if they are better on the
-   remaining third by more than one standard error.
+   points are learnt (`learn_points`); points are chosen if they are better on the remaining third
+   by more than one standard error.
 2. The shares of never-played and of replayed songs are set to maximise accuracy; then shares and
    dials (popularity, diversity) are raised as far as accuracy falls by no more than a given share.
 3. The result is evaluated on the second half, on which nothing was chosen.
 
 Use a split that no channel was trained on, and keep the test set out of it.
-
-Learn the value of each place in the list of a channel from later plays.
 
     `Standings` of validation users ──learn_points──▶ points of each table at the places `KNOTS`
 
@@ -19,8 +17,6 @@ The points of a song are summed over the channels. They maximise the likelihood 
 under a softmax over all candidates of a user, with points that never increase with the place. This
 generalises a weighted reciprocal rank by a learnt curve for each channel: one channel may be
 accurate only at its first place, another down to its last.
-
-Places of candidates in the lists of all channels as arrays, to evaluate many settings quickly.
 
     tables (one per channel), wanted songs ──Standings.of──▶ place (N, C)
     weights of N entries ──ranks──▶ ranks of the wanted songs

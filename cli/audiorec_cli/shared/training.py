@@ -1,7 +1,4 @@
-"""Training of a recall channel: settings from options, and progress lines.
-
-Training in several processes: what starts them, and the task of each.
-"""
+"""Training of a recall channel, in one process or several: settings, tasks, progress lines."""
 
 import json
 import os

@@ -7,10 +7,8 @@ One pass over the users, block by block, writes their candidates, rows and sampl
 written last, when all proposed songs are known. An export of unchanged files and settings is not
 repeated.
 
-Rows of the table of songs: descriptions, counts of plays, and vectors.
-
-past, store, models ──song_rows──▶ tables of `songs`, some rows at a time
-space of the store  ──nearest_agreement──▶ agreement of a raw cosine with ``similar``
+    past, store, models ──song_rows──▶ descriptions, counts and vectors, some rows at a time
+    space of the store  ──nearest_agreement──▶ agreement of a raw cosine with ``similar``
 """
 
 from collections.abc import Iterator, Mapping, Sequence

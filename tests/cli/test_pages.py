@@ -388,6 +388,14 @@ def test_help_has_colours_in_a_terminal_unless_they_are_not_wanted():
     assert max(len(line) for line in bare.splitlines()) <= 80
 
 
+def test_what_a_store_is_fits_a_terminal():
+    store = Path(__file__).parents[2] / "fixtures/formats/vecs-v1.parquet"
+    drawn = in_a_terminal("info", "--vectors", str(store)).splitlines()
+    assert max(map(len, drawn)) <= 80
+    first = next(n for n, line in enumerate(drawn) if line.startswith("classes: "))
+    assert drawn[first + 1].startswith("  ")
+
+
 OLD = [
     ("interactions check plays.csv", "listening check"),
     ("interactions", "listening check"),

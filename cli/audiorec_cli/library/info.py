@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 from audiorec.errors import InputError, MissingStoreError, StoreError
 from audiorec.options import argument
 from audiorec.store.schema import GENRE_TAG
-from audiorec_cli.shared.console import cell, counted, duration, file_size, out, print_json, say
+from audiorec_cli.shared.console import (
+    cell,
+    counted,
+    duration,
+    file_size,
+    out_folded,
+    print_json,
+    say,
+)
 from audiorec_cli.shared.inputs import VectorsOption, open_vectors
 from audiorec_cli.shared.options import JsonOption
 
@@ -56,11 +64,11 @@ def info(
     for name, value in document.items():
         if name in STORED and song is None:
             for line in info_lines(name, value):
-                out(line)
+                out_folded(line)
         elif name != "schema" and value not in (None, {}, []):
             label, shown = SHOWN[name] if name in SHOWN else (name.replace("_", " "), _text)
             shown = _small if name.startswith("tag_") else shown
-            out(f"{label}: {shown(value)}")
+            out_folded(f"{label}: {shown(value)}")
 
 
 def _describe_named(store: "Library", song: str) -> dict[str, Any]:

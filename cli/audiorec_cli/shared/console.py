@@ -130,6 +130,13 @@ def out_lines(lines: str) -> None:
         out(line)
 
 
+def out_folded(line: str) -> None:
+    """Print one line on stdout, folded to the width of a terminal if stdout is one."""
+    width = shutil.get_terminal_size().columns
+    first, *rest = fold(cell(line), width - 2) if sys.stdout.isatty() else [cell(line)]
+    print("\n  ".join([first, *rest]))
+
+
 def print_json(document: Mapping[str, Any]) -> None:
     """Print one JSON document on stdout; its key ``schema`` names its schema and version."""
     print(visible_json(document, indent=2))

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from two_parties import rehearse
+from federated_rehearsal import rehearse
 
 PIECE = 1 << 16
 WIDTH = 128 * 4  # bytes of a vector

@@ -37,7 +37,7 @@ from audiorec.recall.federated.users import Bag
 sys.path.insert(0, str(Path(__file__).parent))
 
 from federated_attacks import activity
-from two_parties import rehearse
+from federated_rehearsal import rehearse
 
 KEPT_FILE = "kept"
 # The partner follows the protocol, and writes down each answer. The first arguments are those of

@@ -44,6 +44,14 @@ for _package in PACKAGES:
         PUBLIC[_home].add(_name)  # a public module has a function of its name
 
 
+def test_a_helper_of_the_tests_has_a_name_of_its_own():
+    """Tests of benchmarks and scripts put those folders first on the path: they must hide nothing."""
+    helpers = {path.stem for path in (REPOSITORY / "tests").rglob("[!_]*.py")}
+    for folder in ("benchmarks", "scripts", "examples"):
+        programs = {path.stem for path in (REPOSITORY / folder).rglob("[!_]*.py")}
+        assert not helpers & programs, folder
+
+
 def test_only_the_base_lies_loose_at_the_top():
     assert {path.stem for path in ROOT.glob("*.py")} - {"__init__"} == LOOSE
 

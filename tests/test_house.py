@@ -45,7 +45,7 @@ for _package in PACKAGES:
 
 
 def test_a_helper_of_the_tests_has_a_name_of_its_own():
-    """Tests of benchmarks and scripts put those folders first on the path: they must hide nothing."""
+    """Tests put benchmarks and scripts first on the path: those must hide no helper."""
     helpers = {path.stem for path in (REPOSITORY / "tests").rglob("[!_]*.py")}
     for folder in ("benchmarks", "scripts", "examples"):
         programs = {path.stem for path in (REPOSITORY / folder).rglob("[!_]*.py")}

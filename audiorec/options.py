@@ -228,7 +228,7 @@ def check_range(option: Option, name: str, value: Any) -> None:
     low, high = option.min, option.max
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return
-    if (low is not None and value < low) or (high is not None and value > high):
+    if not (low is None or value >= low) or not (high is None or value <= high):  # nor nan
         least = "" if low is None else f" from {low:g}"
         raise InputError(
             f"{name} is{least}{'' if high is None else f' to {high:g}'}, got {value!r}"

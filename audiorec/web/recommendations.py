@@ -13,7 +13,7 @@ beside them are queried.
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,6 +46,7 @@ from audiorec.recall.serving.playlists import LISTS
 from audiorec.recall.serving.rules import REPLAY, Exclusions, FusionRecipe, SongTraits
 from audiorec.types import Int64Array
 from audiorec.web.editions import Editions
+from audiorec.web.forms import fields_for, inputs, read_form
 from audiorec.web.song_columns import SongColumns, songs_by_id
 
 if TYPE_CHECKING:
@@ -60,6 +61,9 @@ MAX_RECORD = 1 << 20
 HEAVIEST = 10.0  # largest weight of a channel
 SOMEBODY = "you"
 Document = dict[str, Any]
+DIALS = tuple(  # "Variety: how much ..." is a label, and what it means
+    replace(one, label=one.about.partition(":")[0]) for one in fields_for(FusionRecipe)
+)
 
 
 class UserRows:
@@ -209,6 +213,11 @@ class RecommendationPages:
             ShownColumns.AT: self._record.get(ShownColumns.AT),
             ShownColumns.RUN: self.run_id,
             "fusion": {**self._fusion, "weights": self._weights},
+            "dials": inputs(
+                replace(one, usual=self._fusion.get(one.name, one.usual))
+                for one in DIALS
+                if self._log is not None or one.name != "popularity"  # it counts plays
+            ),
             "has_log": self._log is not None,
         }
 
@@ -407,11 +416,9 @@ class RecommendationPages:
         dials = dials if isinstance(dials, dict) else {}
         weights = dials.get("weights")
         weights = weights if isinstance(weights, dict) else {}
-        numbers = {"popularity": 2.0, "diversity": 1.0, "cold_share": 1.0, "replay_share": 1.0}
-        given: dict[str, Any] = dict(self._fusion)
-        given |= {n: _within(dials.get(n), most) for n, most in numbers.items() if n in dials}
-        if "per_artist" in dials:
-            given["per_artist"] = int(_within(dials["per_artist"], 100))
+        turned = {one.name for one in DIALS if one.name in dials}
+        read = read_form(DIALS, {name: dials[name] for name in turned})
+        given = {**self._fusion, **{name: read[name] for name in turned}}
         given["k"] = int(_within(dials.get("k", 30), DEPTH)) or 30
         usual = self._weights
         given["weights"] = tuple(_within(weights.get(n, usual[n]), HEAVIEST) for n in channels)

@@ -1,4 +1,4 @@
-"""`web.proposals`: the lists of a run, the models beside them, and dials."""
+"""`web.recommendations`: the lists of a run, the models beside them, and dials."""
 
 import shutil
 from datetime import date
@@ -10,7 +10,9 @@ from web_server import write_music, write_recall
 from audiorec.errors import InputError, StoreError
 from audiorec.library.library import open_store
 from audiorec.listening.interactions import read_interactions
+from audiorec.options import fields_of
 from audiorec.recall.serving.nightly.current import Current, promote, write_current
+from audiorec.recall.serving.rules import FusionRecipe
 from audiorec.web.recommendations import RecommendationPages, followed_nights
 from audiorec.web.song_columns import SongColumns
 
@@ -54,6 +56,16 @@ def test_the_usual_dials_give_the_list_of_the_run(proposals, run):
     assert [song["id"] for song in found] == wanted
     assert proposals.about["fusion"]["per_artist"] == 2
     assert proposals.about["fusion"]["weights"]["item-knn"] == 2.0
+
+
+def test_the_dials_are_the_options_that_the_settings_declare(proposals, run):
+    """Label, meaning and bounds come from the class; the first value from the run."""
+    dials = {one["name"]: one for one in proposals.about["dials"]}
+    assert list(dials) == [field.name for field in fields_of(FusionRecipe)]
+    assert dials["per_artist"]["default"] == 2
+    assert (dials["diversity"]["label"], dials["diversity"]["maximum"]) == ("Variety", 1)
+    no_log = RecommendationPages(proposals.folder, proposals._shelf)
+    assert {one["name"] for one in no_log.about["dials"]} == set(dials) - {"popularity"}
 
 
 def test_a_channel_of_weight_0_says_nothing(proposals):

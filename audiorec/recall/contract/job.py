@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 from audiorec.errors import InputError
 from audiorec.files.own_files import RunFolder, run_folder_path
@@ -31,6 +31,7 @@ from audiorec.listening.interactions import read_interactions
 from audiorec.listening.profiles import read_profiles
 from audiorec.listening.sequences import favourites_of
 from audiorec.listening.side import known_side, read_triples
+from audiorec.options import fields_of
 from audiorec.recall.contract.channel import Channel
 from audiorec.recall.contract.data import Context, RecallData, Sound
 from audiorec.recall.contract.validation import validated
@@ -70,13 +71,14 @@ def settings_of(recipe: type | None) -> list[Setting]:
     """
     if recipe is None:
         return []
-    meanings = _meanings(recipe)
+    meanings, hints = _meanings(recipe), get_type_hints(recipe)
+    said = {field.name: field.option.help for field in fields_of(recipe)}
     return [
         Setting(
             field.name,
-            inspect.formatannotation(field.type, base_module="").replace("typing.", ""),
+            inspect.formatannotation(hints[field.name], base_module="").replace("typing.", ""),
             field.default if field.default is not MISSING else None,
-            meanings.get(field.name, ""),
+            said.get(field.name) or meanings.get(field.name, ""),
         )
         for field in fields(recipe)
     ]

@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
 
 from audiorec.errors import InputError, ShapeError
 from audiorec.listening.sequences import Sequences
+from audiorec.options import check_range, chooses, fields_of
 from audiorec.recall.contract.channel import Channel
 from audiorec.types import Float64Array, IdMap, Int64Array, normalised_name, string_array
 
@@ -25,7 +26,7 @@ UNKNOWN = -1  # an unknown artist, album or genre: equal to no other
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FusionRecipe:
-    """The settings of a fusion.
+    """The settings of a fusion; those that are declared as options are the dials of the page.
 
     Attributes
     ----------
@@ -44,17 +45,14 @@ class FusionRecipe:
         For ``points``, one row per table: the points at the places `KNOTS`, never increasing,
         interpolated linearly in the logarithm of the place.
     cold_share : float
-        Share of places for never-played songs, spread evenly over the list. Places that they
-        cannot fill go to other songs, unless both shares add up to 1.
+        Places that never-played songs cannot fill go to other songs, unless both shares add up
+        to 1.
     replay_share : float
         Share of places for heard songs, which only the channel ``replay`` can propose.
     per_artist, per_album : int
         Maximum number of songs of one artist or album; 0: no limit.
-    popularity : float
-        Dial against hits: the weight of a song is divided by (plays + 1) to this power.
-    diversity : float
-        Dial for variety, 0 to 1: how much a song is demoted for earlier songs of its genre (and
-        artist) in the list.
+    popularity, diversity : float
+        Dials against hits and for variety.
     """
 
     k: int = 100
@@ -62,29 +60,50 @@ class FusionRecipe:
     weights: tuple[float, ...] = ()
     flatness: float = 20.0
     points: tuple[tuple[float, ...], ...] = ()
-    cold_share: float = 0.0
+    popularity: Annotated[
+        float,
+        chooses(
+            min=0,
+            max=2,
+            help="Fewer hits: the weight of a song is divided by (plays + 1) to this power.",
+        ),
+    ] = 0.0
+    diversity: Annotated[
+        float,
+        chooses(
+            min=0,
+            max=1,
+            help="Variety: how much a song is demoted for earlier ones of its genre and artist.",
+        ),
+    ] = 0.0
+    cold_share: Annotated[
+        float,
+        chooses(
+            min=0,
+            max=1,
+            help="New songs: share of places for never-played songs, spread over the list.",
+        ),
+    ] = 0.0
     replay_share: float = 0.0
-    per_artist: int = 0
+    per_artist: Annotated[
+        int, chooses(min=0, help="Songs of one artist: at most so many; 0: any number.")
+    ] = 0
     per_album: int = 0
-    popularity: float = 0.0
-    diversity: float = 0.0
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise InputError(f"method must be one of {', '.join(METHODS)}, got {self.method!r}")
         self._check_points()
-        if self.k < 1 or self.per_artist < 0 or self.per_album < 0:
-            raise InputError("k must be at least 1, per_artist and per_album at least 0")
+        for dial in fields_of(FusionRecipe):
+            check_range(dial.option, dial.name, getattr(self, dial.name))
+        if self.k < 1 or self.per_album < 0:
+            raise InputError("k must be at least 1, per_album at least 0")
         if any(not w >= 0 for w in self.weights) or (self.weights and not any(self.weights)):
             raise InputError(f"weights must be at least 0, and not all 0, got {self.weights}")
-        shares = (self.cold_share, self.replay_share, self.diversity)
-        if not all(0 <= share <= 1 for share in shares) or self.cold_share + self.replay_share > 1:
-            raise InputError(
-                "cold_share, replay_share and diversity must be in 0..1, and so must the sum of "
-                "both shares"
-            )
-        if not self.flatness >= 0 or not self.popularity >= 0:
-            raise InputError("flatness and popularity must be at least 0")
+        if not self.replay_share >= 0 or self.cold_share + self.replay_share > 1:
+            raise InputError("replay_share must be in 0..1, and so must its sum with cold_share")
+        if not self.flatness >= 0:
+            raise InputError("flatness must be at least 0")
 
     def _check_points(self) -> None:
         if (self.method == "points") != bool(self.points):

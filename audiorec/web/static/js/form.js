@@ -40,6 +40,9 @@ function Input({ field, value, set }) {
   if (field.type === "string") {
     return html`<input type="text" value=${value} spellcheck=${false} autocomplete="off" placeholder=${field.example} onInput=${(e) => set(e.target.value || undefined)} />`;
   }
+  if (field.type === "number" && field.maximum <= 2) {
+    return html`<input type="range" min=${field.minimum} max=${field.maximum} step="0.05" value=${value} onInput=${(e) => set(Number(e.target.value))} />`;
+  }
   return html`<input type="number" min=${field.minimum} max=${field.maximum} step=${field.type === "integer" ? 1 : "any"} value=${value}
     onInput=${(e) => set(e.target.value === "" ? undefined : Number(e.target.value))} />`;
 }

@@ -2,6 +2,7 @@
 
 import { html, useEffect, useMemo, useRef, useState } from "../vendor/htm-preact.js";
 import { getJson, postJson } from "./api.js";
+import { Form } from "./form.js";
 import { Icon } from "./icons.js";
 import { count, stem } from "./library.js";
 import { change, list } from "./list-state.js";
@@ -10,11 +11,6 @@ import { makeStore, page, use, useAnswer } from "./store.js";
 
 const WAIT = 120; // milliseconds after a setting was changed
 const PLACES = 30; // length of a list without quotas
-const DIALS = [
-  ["popularity", "Fewer hits", 1, "left: hits are kept; right: songs that few users play move up"],
-  ["diversity", "Variety", 1, "right: songs of one genre or artist are spread apart"],
-  ["cold_share", "New songs", 1, "share of places for songs that nobody has played yet"],
-];
 // The current query: kept while another view is shown.
 const asking = makeStore({ user: null, songs: null, left: new Set(), dials: { weights: {}, quotas: null } });
 
@@ -148,12 +144,7 @@ function Answers({ about }) {
 
 function Dials({ about, lists, dials, turnTo }) {
   return html`<div class="dials">
-    ${DIALS.map(([key, words, most, help]) => html`<label title=${help}>${words}
-      <input type="range" min="0" max=${most} step="0.05" value=${dials[key] ?? about.fusion[key] ?? 0}
-        disabled=${key === "popularity" && !about.has_log} onInput=${(e) => turnTo({ [key]: Number(e.target.value) })} />
-      ${key === "popularity" && !about.has_log && html`<span class="quiet">needs --interactions</span>`}</label>`)}
-    <label>Songs of one artist <select value=${dials.per_artist ?? about.fusion.per_artist ?? 0} onChange=${(e) => turnTo({ per_artist: Number(e.target.value) })}>
-      <option value="0">any number</option><option value="1">1</option><option value="2">2</option><option value="3">3</option></select></label>
+    <${Form} fields=${about.dials} values=${dials} change=${(values) => asking.set({ dials: values })} />
     <details><summary>Weight of each channel</summary><div class="weights" role="group" aria-label="Weight of each channel">${lists.channels.map(({ channel }) => html`<label key=${channel}>${channel}
       <input type="range" min="0" max="3" step="0.25" value=${dials.weights[channel] ?? about.fusion.weights[channel] ?? 1}
         disabled=${!!dials.quotas} onInput=${(e) => turnTo({ weights: { ...dials.weights, [channel]: Number(e.target.value) } })} /></label>`)}</div></details>

@@ -6,7 +6,7 @@ BASE and NOW are clean checkouts, each with an environment `.venv` of its own. D
 functions whose source is the same in both, wherever they lie; each gets one change by an operator
 of cosmic-ray (install it beside this script). Run are up to three test files that import the
 function's module, first those that name the function or its class, and the shortest first; a
-function without such a file on a side, or whose tests take longer than a minute, is passed over.
+function without such a file on a side, or whose tests take a minute of CPU time, is passed over.
 One JSON line per mutant: killed on each side or not. The last line has the sums.
 """
 
@@ -14,6 +14,8 @@ import argparse
 import ast
 import json
 import random
+import resource
+import signal
 import subprocess
 import textwrap
 from collections.abc import Iterator
@@ -25,7 +27,7 @@ from pathlib import Path
 from cosmic_ray import plugins
 from cosmic_ray.mutating import mutate_code
 
-LONGEST_S = 60.0
+LONGEST_S = 60  # of CPU time
 OPERATORS = sorted(
     name
     for name in plugins.operator_names()
@@ -122,26 +124,30 @@ def tests_of(function: Function, name: str) -> list[Path]:
     return sorted(texts, key=lambda path: (named not in texts[path], len(texts[path])))[:3]
 
 
-def passes(function: Function, files: list[Path]) -> bool | None:
-    """Run the tests of a checkout; None: longer than `LONGEST_S`."""
-    command = [function.root / ".venv/bin/python", "-m", "pytest", "-x", "-q", "-n", "0", *files]
+def passes(root: Path, files: tuple[Path, ...]) -> bool | None:
+    """Run tests of a checkout; None: longer than `LONGEST_S`."""
+    command = [root / ".venv/bin/python", "-m", "pytest", "-x", "-q", "-n", "0", *files]
     try:
         run = subprocess.run(
             [*command, "-p", "no:cacheprovider"],
-            cwd=function.root,
+            cwd=root,
             capture_output=True,
-            timeout=LONGEST_S,
+            timeout=20 * LONGEST_S,  # by the clock, which a busy machine lets run
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (LONGEST_S, LONGEST_S)),
             check=False,
         )
     except subprocess.TimeoutExpired:
         return None
-    return run.returncode == 0
+    return None if run.returncode in (-signal.SIGXCPU, -signal.SIGKILL) else run.returncode == 0
+
+
+unchanged = cache(passes)
 
 
 def notices(function: Function, name: str, changed: str) -> bool | None:
     """Say whether the tests of a checkout notice a change; None: there are none to ask."""
-    files = tests_of(function, name)
-    if not files or not passes(function, files):
+    files = tuple(tests_of(function, name))
+    if not files or not unchanged(function.root, files):
         return None
     before = function.path.read_text()
     lines = before.splitlines(keepends=True)
@@ -149,7 +155,7 @@ def notices(function: Function, name: str, changed: str) -> bool | None:
     lines[function.first - 1 : function.last] = [textwrap.indent(changed, indent)]
     try:
         function.path.write_text("".join(lines))
-        return not passes(function, files)
+        return not passes(function.root, files)
     finally:
         function.path.write_text(before)
 

@@ -21,8 +21,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from audiorec.listening.feed import read_prepared
 from audiorec.listening.prepare import prepare
+from audiorec.listening.reading import read_prepared
 
 PIECE = 2_000_000
 

@@ -28,10 +28,9 @@ import torch
 from torch import distributed
 
 from audiorec.learning.fit import _before_each_step
-from audiorec.learning.next_plays import NextPlays
+from audiorec.learning.next_plays import NextPlays, no_features
 from audiorec.learning.next_song import NextSongLearner
 from audiorec.learning.processes import ALONE, Processes
-from audiorec.learning.song_features import no_features
 from audiorec.recall.sequence.sasrec.forward import SASRecRecipe
 from audiorec.recall.sequence.sasrec.network import SASRecNetwork
 

@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from audiorec.evaluation.full_rank import clustered_interval
+from audiorec.evaluation.ranking import clustered_interval
 from audiorec.listening.events import EVENTS, Interactions
 from audiorec.listening.interactions import read_interactions
 from audiorec.listening.sequences import FILTERS, Sequences, noise, to_sequences, without_noise

@@ -50,8 +50,7 @@ from audiorec.types import FloatArray
 from audiorec.words.find import find_songs
 from audiorec.words.hearing import Hearing
 from audiorec.words.labels import TAG, Labels
-from audiorec.words.sentence import Sentence, Term, read_sentence
-from audiorec.words.vocabulary import Captions, tokens
+from audiorec.words.sentence import Captions, Sentence, Term, read_sentence, tokens
 
 K, DRAWS = 10, 2_000
 NEAREST = 5  # labels that word vectors name

@@ -30,7 +30,7 @@ from audiorec.playlists.library_lists import (
     update_groups,
 )
 from audiorec.playlists.names import GroupName, ListToName, name_groups
-from audiorec.search.facts import SureFacts, song_facts
+from audiorec.search.explain import SureFacts, song_facts
 
 NEW_SHARE = 0.05
 CURVES = ((), ("rock:rise",), ("jazz:arc",), ("metal:fall",))

@@ -24,10 +24,9 @@ import pyarrow.parquet as pq
 
 from audiorec import open_store
 from audiorec.playlists.library_lists import divide_library
-from audiorec.search.explain import Reason, reasons_for, sentence
-from audiorec.search.facts import MAN, WOMAN, WOMAN_TAG, song_facts
+from audiorec.search.explain import MAN, WOMAN, WOMAN_TAG, Reason, reasons_for, sentence, song_facts
 from audiorec.tagger import SongLabels
-from audiorec.tagger.genre_names import tagged_genre
+from audiorec.tagger.song_labels import tagged_genre
 from audiorec.tagger.weights import MSD
 
 LISTS = ("embedding", "heard_tags")

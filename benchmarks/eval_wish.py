@@ -29,7 +29,7 @@ from train_labels import label_names
 
 from audiorec.library.library import Library, open_store
 from audiorec.search.questions import SimilarQuestion
-from audiorec.words import wish
+from audiorec.words import find
 
 K = 5
 GENRES = {
@@ -96,10 +96,10 @@ def main() -> None:
     said = np.load(args.work / "teacher-gtzan.npy")[:, [names.index(n) for n in COMPARED.values()]]
     report("without words", judged(library, said, words=False))
     report("with words", judged(library, said))
-    with patch.multiple(wish, WANTED=100.0, COMPARED=100.0):
+    with patch.multiple(find, WANTED=100.0, COMPARED=100.0):
         report("words before all", judged(library, said))
     for wanted, compared in ((0.2, 0.5), (0.4, 0.7), (0.5, 2.0)) if args.weights else ():
-        with patch.multiple(wish, WANTED=wanted, COMPARED=compared):
+        with patch.multiple(find, WANTED=wanted, COMPARED=compared):
             report(f"{wanted}, {compared}", judged(library, said))
 
 

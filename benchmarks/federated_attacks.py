@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiorec.evaluation.classification import Interval
-from audiorec.evaluation.full_rank import clustered_interval
+from audiorec.evaluation.ranking import clustered_interval
 from audiorec.recall.federated.audit import INVERSION, by_auc, inversion
 from audiorec.recall.federated.noise import NOTHING, Defence
 from audiorec.recall.federated.one_way import OneWay, ridge_of

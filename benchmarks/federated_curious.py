@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array
 
-from audiorec.evaluation.full_rank import clustered_interval
+from audiorec.evaluation.ranking import clustered_interval
 from audiorec.recall.federated.alignment import read_alignment
 from audiorec.recall.federated.plan import PartyPlan
 from audiorec.recall.federated.protocol import MessageKind, decode

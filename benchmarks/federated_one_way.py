@@ -43,7 +43,7 @@ from federated_tables import (
     with_silent_users,
 )
 
-from audiorec.evaluation.full_rank import clustered_interval
+from audiorec.evaluation.ranking import clustered_interval
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.federated.audit import auc
 from audiorec.recall.federated.ledger import noise_for

@@ -39,7 +39,7 @@ from federated_attacks import (
 )
 
 from audiorec.evaluation.classification import Interval
-from audiorec.evaluation.full_rank import clustered_interval
+from audiorec.evaluation.ranking import clustered_interval
 from audiorec.listening.profiles import Profiles
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.data import RecallData

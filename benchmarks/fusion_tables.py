@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from fusion_sets import DEPTH, SETS, FusionSet, prepare
 
-from audiorec.evaluation.full_rank import clustered_interval, rank_measures
+from audiorec.evaluation.ranking import clustered_interval, rank_measures
 from audiorec.recall.serving.rules import FusionRecipe
 from audiorec.recall.serving.tune import Standings, tune
 from audiorec.recall.serving.tuned import Tuned

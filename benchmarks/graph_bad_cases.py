@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 from graph_world import World, read_world
 from scipy.sparse import csr_array
 
-from audiorec.evaluation.full_rank import clustered_interval
+from audiorec.evaluation.ranking import clustered_interval
 from audiorec.listening.sequences import Sequences
 from audiorec.types import BoolArray, FloatArray, Int64Array, normalised_name
 

@@ -16,7 +16,7 @@ import numpy as np
 from graph_tables import KS, artists_of, by_artist, whole
 
 from audiorec.evaluation.classification import Interval
-from audiorec.evaluation.full_rank import clustered_interval, mean_ranks
+from audiorec.evaluation.ranking import clustered_interval, mean_ranks
 from audiorec.recall.graph.song_vectors import SongVectors
 from audiorec.recall.judging.splits import JudgingSplit, split
 from audiorec.types import Float64Array, FloatArray

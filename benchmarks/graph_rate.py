@@ -58,9 +58,8 @@ def main() -> None:
 
     from audiorec.recall.contract.data import RecallData
     from audiorec.recall.graph.learner import _PairLearner, pair_mask
-    from audiorec.recall.graph.material import material_of
+    from audiorec.recall.graph.material import Song2vecRecipe, material_of
     from audiorec.recall.graph.models import Song2vecModel
-    from audiorec.recall.graph.recipe import Song2vecRecipe
 
     torch.set_num_threads(1)
     learn = playlists(args.data).cut.learn

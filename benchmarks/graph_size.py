@@ -33,9 +33,8 @@ import numpy as np
 
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.graph.learner import _PairLearner, pair_mask
-from audiorec.recall.graph.material import Facts, GraphMaterial
+from audiorec.recall.graph.material import Facts, GraphMaterial, Song2vecRecipe
 from audiorec.recall.graph.models import Song2vecModel
-from audiorec.recall.graph.recipe import Song2vecRecipe
 
 HEADS = ("songs", "entries", "facts", "tables")
 FIGURES = ("begin", "epoch", "places", "wall/CPU", "pairs/s", "GB", "own GB")

@@ -39,7 +39,7 @@ from typing import Any
 import numpy as np
 from recall_tables import playlists
 
-from audiorec.evaluation.full_rank import clustered_interval, mean_ranks
+from audiorec.evaluation.ranking import clustered_interval, mean_ranks
 from audiorec.listening.sequences import Sequences
 from audiorec.listening.side import Triples
 from audiorec.recall.contract.data import Context, Queries, RecallData

@@ -28,7 +28,7 @@ from audiorec.listening.side import Triples
 from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
 from audiorec.recall.graph.channel import GraphChannel, Song2vec
 from audiorec.recall.graph.facts import artist_facts, joined, sound_facts
-from audiorec.recall.graph.recipe import Song2vecRecipe
+from audiorec.recall.graph.material import Song2vecRecipe
 from audiorec.recall.judging.splits import JudgingSplit, split
 from audiorec.recall.registry import channel_class
 from audiorec.types import BoolArray, FloatArray, Int64Array, normalised_name

@@ -13,9 +13,8 @@ import numpy as np
 import torch
 
 from audiorec.learning.machine import one_thread
-from audiorec.learning.next_plays import NextPlays, histories
+from audiorec.learning.next_plays import NextPlays, SongFeatures, histories, no_features
 from audiorec.learning.next_song import NextSongLearner, arrays_of
-from audiorec.learning.song_features import SongFeatures, no_features
 from audiorec.recall.interests.forward import (
     ComiRecSARecipe,
     MINDRecipe,

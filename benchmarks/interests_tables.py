@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 from recall_tables import TASKS, Task
 
-from audiorec.evaluation.full_rank import clustered_interval
+from audiorec.evaluation.ranking import clustered_interval
 from audiorec.learning.machine import one_thread
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.candidates import Lists

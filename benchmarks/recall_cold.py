@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from recall_tables import world_sound
 
-from audiorec.evaluation.full_rank import clustered_interval, mean_ranks, rank_measures
+from audiorec.evaluation.ranking import clustered_interval, mean_ranks, rank_measures
 from audiorec.listening.interactions import read_interactions
 from audiorec.listening.sequences import Sequences, to_sequences
 from audiorec.recall.audio.nearest import (

@@ -31,7 +31,7 @@ from pyarrow import csv
 from recall_nights import plays_of
 from recall_tables import made, nowplaying
 
-from audiorec.evaluation.full_rank import clustered_interval
+from audiorec.evaluation.ranking import clustered_interval
 from audiorec.listening.interactions import read_interactions
 from audiorec.listening.sequences import Sequences, to_sequences
 from audiorec.recall import Queries, RecallData, read_candidates, train_channel, write_candidates

@@ -58,11 +58,11 @@ import pyarrow.parquet as pq
 from pyarrow import csv
 from table import tables
 
-from audiorec.evaluation.full_rank import clustered_interval
+from audiorec.evaluation.ranking import clustered_interval
+from audiorec.recall.serving.nightly.current import STATE, read_json
 from audiorec.recall.serving.nightly.places import open_night
 from audiorec.recall.serving.nightly.promotion import PROMOTION
 from audiorec.recall.serving.nightly.report import BY
-from audiorec.recall.serving.nightly.state import STATE, read_json
 from audiorec.runs.record import run_warnings
 from audiorec_cli.shared.jobs import made_run
 

@@ -34,7 +34,7 @@ import numpy as np
 from bench_serve import write_edition
 from recall_nights import plays_of
 
-from audiorec.evaluation.full_rank import clustered_interval, mean_ranks, rank_measures
+from audiorec.evaluation.ranking import clustered_interval, mean_ranks, rank_measures
 from audiorec.listening.interactions import read_interactions
 from audiorec.listening.sequences import Sequences, to_sequences
 from audiorec.recall import (

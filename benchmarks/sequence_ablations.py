@@ -30,7 +30,7 @@ import numpy as np
 from interests_tables import Row, run
 from recall_tables import Task, s3, s3_lists
 
-from audiorec.evaluation.full_rank import clustered_interval
+from audiorec.evaluation.ranking import clustered_interval
 from audiorec.listening.sequences import Sequences
 from audiorec.listening.side import Category, SongSide
 from audiorec.recall.contract.data import Context

@@ -18,9 +18,8 @@ import numpy as np
 from recall_tables import s3_lists
 
 from audiorec.learning.machine import one_thread
-from audiorec.learning.next_plays import NextPlays
+from audiorec.learning.next_plays import NextPlays, no_features
 from audiorec.learning.next_song import NextSongLearner
-from audiorec.learning.song_features import no_features
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.sequence.sasrec.forward import SASRecRecipe
 from audiorec.recall.sequence.sasrec.network import SASRecNetwork

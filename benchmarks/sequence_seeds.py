@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from recall_tables import TASKS, Task
 
-from audiorec.evaluation.full_rank import clustered_interval
+from audiorec.evaluation.ranking import clustered_interval
 from audiorec.recall.contract.data import RecallData
 from audiorec.recall.judging.judge import Cost, evaluate
 from audiorec.recall.registry import channel_class

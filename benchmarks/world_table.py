@@ -31,7 +31,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 from make_recall_world import letters
 
 from audiorec.errors import AudiorecError
-from audiorec.evaluation.full_rank import clustered_interval
+from audiorec.evaluation.ranking import clustered_interval
 from audiorec.listening.interactions import read_interactions
 from audiorec.listening.sequences import Sequences, to_sequences
 from audiorec.listening.side import read_side

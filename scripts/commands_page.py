@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from audiorec_cli.main import PANELS, app
+from audiorec_cli.shared.options import described as settings_rows
 from audiorec_cli.shared.pages import examples
-from audiorec_cli.shared.settings import described as settings_rows
 
 
 def page() -> str:

@@ -35,7 +35,7 @@ from google.protobuf.message import DecodeError
 from audiorec.errors import WeightsError
 from audiorec.runs.workers import Limits, Workers
 from audiorec.tagger.backbone import onnx_errors, open_session
-from audiorec.tagger.onnx_file import _FIELDS, STANDARD, _fields, rewritten_onnx
+from audiorec.tagger.backbone_spec import _FIELDS, STANDARD, _fields, rewritten_onnx
 
 LIMITS = Limits(timeout_s=30.0, memory_bytes=2 << 30)
 OPENED = 0x20 | 0x01  # inotify's IN_OPEN and IN_ACCESS

@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from audiorec.learning.next_plays import NextPlays
+from audiorec.learning.next_plays import NextPlays, SongFeatures
 from audiorec.learning.processes import ALONE
-from audiorec.learning.song_features import SongFeatures
 
 N_SONGS, N_OWNERS, N_PLAYS = 30, 60, 12
 EPOCHS = 4

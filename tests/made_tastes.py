@@ -7,7 +7,7 @@ import numpy as np
 from audiorec.learning.processes import ALONE
 from audiorec.listening.history import Likes
 from audiorec.listening.profiles import Profiles, no_profiles
-from audiorec.recall.sequence.youtube_dnn.examples import TrainingPlays, YouTubeDNNRecipe, held_out
+from audiorec.recall.sequence.youtube_dnn.model import TrainingPlays, YouTubeDNNRecipe, held_out
 from audiorec.types import Pairs
 
 QUICK = YouTubeDNNRecipe(

@@ -10,11 +10,10 @@ from needs import needs
 
 from audiorec.errors import AudiorecError, WeightsError
 from audiorec.extraction.manifest import Manifest
-from audiorec.listening.feed import read_prepared
 from audiorec.listening.forget import forget
 from audiorec.listening.interactions import read_interactions
 from audiorec.listening.profiles import read_profiles
-from audiorec.listening.reading import likes
+from audiorec.listening.reading import likes, read_prepared
 from audiorec.listening.sequences import to_sequences
 from audiorec.listening.side import read_side, read_triples
 from audiorec.players.push import ListLedger

@@ -31,8 +31,7 @@ from audiorec.tagger.added import (
     backbones_folder,
     write_added,
 )
-from audiorec.tagger.backbone_spec import BackboneSpec, Role, read_spec
-from audiorec.tagger.onnx_file import MAX_MODEL_BYTES
+from audiorec.tagger.backbone_spec import MAX_MODEL_BYTES, BackboneSpec, Role, read_spec
 from audiorec.types import FloatArray
 
 BACKBONES = Registry("audiorec.backbones", "backbone")

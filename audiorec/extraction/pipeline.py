@@ -155,9 +155,8 @@ class Song:
     @property
     def reading(self) -> "Reading":
         """The song's labels; without `lists` its genre is that of its scores, and not clear."""
-        from audiorec.tagger.genre_names import tagged_genre
         from audiorec.tagger.reading import read_scores
-        from audiorec.tagger.song_labels import SongLabels
+        from audiorec.tagger.song_labels import SongLabels, tagged_genre
 
         labels, label = SongLabels.shipped(), None
         if labels.fits(self.series.classes) and "heard_tags" in self.lists:

@@ -3,10 +3,9 @@ from audiorec.files.copies import Delivery as Delivery
 from audiorec.files.copies import Revision as Revision
 from audiorec.files.copies import local_folder as local_folder
 from audiorec.files.copies import with_local as with_local
-from audiorec.files.json_files import parse_json as parse_json
-from audiorec.files.npz import read_npz as read_npz
 from audiorec.files.own_files import NO_ROOM as NO_ROOM
 from audiorec.files.own_files import own_data_folder as own_data_folder
+from audiorec.files.own_files import parse_json as parse_json
 from audiorec.files.own_files import read_own as read_own
 from audiorec.files.own_files import refuse_link as refuse_link
 from audiorec.files.own_files import remove_leftovers as remove_leftovers
@@ -24,6 +23,7 @@ from audiorec.files.own_settings import read_folder_file as read_folder_file
 from audiorec.files.own_settings import revoke as revoke
 from audiorec.files.own_settings import trust as trust
 from audiorec.files.own_settings import user_file as user_file
+from audiorec.files.parquet_files import read_npz as read_npz
 from audiorec.files.storage import is_folder as is_folder
 from audiorec.files.storage import is_uri as is_uri
 from audiorec.files.storage import join as join

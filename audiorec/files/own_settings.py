@@ -20,8 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from audiorec.errors import DamagedFileError, InputError, MissingFileError, StoreError
-from audiorec.files.json_files import parse_json, sealed, unsealed
-from audiorec.files.own_files import read_own, replaced
+from audiorec.files.own_files import parse_json, read_own, replaced, sealed, unsealed
 
 ENVIRONMENT = "AUDIOREC_CONFIG"
 FILE = "audiorec.toml"

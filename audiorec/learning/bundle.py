@@ -36,14 +36,16 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from audiorec.errors import InputError, MissingWeightsError, StoreError, WeightsError
-from audiorec.files.json_files import parse_json, sealed, unsealed
 from audiorec.files.own_files import (
     check_tree,
     leftovers,
+    parse_json,
     read_own,
     refuse_link,
     remove_tree,
+    sealed,
     sync,
+    unsealed,
     write_errors,
 )
 from audiorec.files.visible import visible

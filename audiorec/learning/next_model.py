@@ -14,7 +14,7 @@ suffice; a song without plays, whose id is untrained, is then placed by its arti
 Ids are dropped only for songs with side information, and the kept ones are not scaled up, since the
 embedding is a sum and not a mean of its parts.
 
-`audiorec.learning.song_features.side_embeddings` is the projection in numpy.
+`audiorec.learning.next_plays.side_embeddings` is the projection in numpy.
 """
 
 from abc import abstractmethod
@@ -26,8 +26,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from audiorec.learning.next_plays import NextSongRecipe
-from audiorec.learning.song_features import SongFeatures
+from audiorec.learning.next_plays import NextSongRecipe, SongFeatures
 from audiorec.types import FloatArray
 
 # Standard deviation of initial embeddings. Well above a step of the learning rate: at 0.02, the

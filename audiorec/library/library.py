@@ -262,7 +262,7 @@ class Library(SearchableStore):
         return read_sentence(words, self._artists)
 
     def _wished(self, sentence: "Sentence", seeds: Sequence[SeedSong], *, why: bool) -> "Wished":
-        from audiorec.words.wish import wished_of
+        from audiorec.words.find import wished_of
 
         return wished_of(sentence, self.hearing, seeds, why=why)
 

@@ -9,8 +9,6 @@ from audiorec.listening.check import match_songs as match_songs
 from audiorec.listening.events import EVENTS as EVENTS
 from audiorec.listening.events import Interactions as Interactions
 from audiorec.listening.events import RowsError as RowsError
-from audiorec.listening.feed import is_prepared as is_prepared
-from audiorec.listening.feed import read_prepared as read_prepared
 from audiorec.listening.forget import Forgotten as Forgotten
 from audiorec.listening.forget import KeptKind as KeptKind
 from audiorec.listening.history import Likes as Likes
@@ -40,7 +38,9 @@ from audiorec.listening.profiles import read_profiles as read_profiles
 from audiorec.listening.reading import Liked as Liked
 from audiorec.listening.reading import LogReading as LogReading
 from audiorec.listening.reading import follows as follows
+from audiorec.listening.reading import is_prepared as is_prepared
 from audiorec.listening.reading import likes as likes
+from audiorec.listening.reading import read_prepared as read_prepared
 from audiorec.listening.reading import to_liked as to_liked
 from audiorec.listening.rule import Clause as Clause
 from audiorec.listening.rule import Rule as Rule

@@ -28,8 +28,14 @@ import pyarrow.parquet as pq
 
 from audiorec.columns import ListColumns, LogColumns, ShownColumns
 from audiorec.errors import DamagedFileError, InputError, StoreError
-from audiorec.files.json_files import parse_json
-from audiorec.files.own_files import read_own, refuse_link, replaced, run_folder_path, write_errors
+from audiorec.files.own_files import (
+    parse_json,
+    read_own,
+    refuse_link,
+    replaced,
+    run_folder_path,
+    write_errors,
+)
 from audiorec.files.parquet_files import is_sealed
 from audiorec.files.tables import DIGESTS_KEY, GROUP_ROWS, TableFile, table_writer, write_plain
 from audiorec.files.user_files import (
@@ -43,9 +49,9 @@ from audiorec.files.user_files import (
     refuse_devices,
 )
 from audiorec.listening.events import OLD_NAMES, PLACES
-from audiorec.listening.feed import MANIFEST, bucket_name, buckets_of, read_prepared
 from audiorec.listening.log_files import log_files
 from audiorec.listening.prepare import log_fingerprint, sequences_table, write_manifest
+from audiorec.listening.reading import MANIFEST, bucket_name, buckets_of, read_prepared
 from audiorec.store.schema import METADATA_KEY, metadata_object
 
 FAILURE = "cannot be read"

@@ -42,8 +42,7 @@ from audiorec.files.copies import (
     show_as,
     with_local,
 )
-from audiorec.files.json_files import parse_json
-from audiorec.files.own_files import read_own, replaced
+from audiorec.files.own_files import parse_json, read_own, replaced
 from audiorec.files.storage import files_in, is_folder, is_uri, join
 
 DAY_KEYS = ("dt", "day", "date", "ds")

@@ -30,8 +30,16 @@ from audiorec.distribution import created_by
 from audiorec.engines.tasks import Engine
 from audiorec.errors import AudiorecError, DamagedFileError, InputError, LostBlocksError, StoreError
 from audiorec.files.arrow import arrow_array, integers
-from audiorec.files.json_files import parse_json, sealed, unsealed
-from audiorec.files.own_files import RunFolder, check_tree, read_own, remove_tree, replaced
+from audiorec.files.own_files import (
+    RunFolder,
+    check_tree,
+    parse_json,
+    read_own,
+    remove_tree,
+    replaced,
+    sealed,
+    unsealed,
+)
 from audiorec.files.parquet_files import open_parquet
 from audiorec.files.tables import TableFile, table_writer, write_plain
 from audiorec.files.user_files import input_errors
@@ -47,17 +55,6 @@ from audiorec.listening.events import (
     RowsError,
     TextColumn,
 )
-from audiorec.listening.feed import (
-    BUCKET_SCHEMA,
-    FORMAT_VERSION,
-    KIND,
-    MANIFEST,
-    MAX_BUCKETS,
-    SONGS,
-    SONGS_SCHEMA,
-    bucket_name,
-    buckets_of,
-)
 from audiorec.listening.interactions import (
     FAILURE,
     NO_TIME,
@@ -71,6 +68,17 @@ from audiorec.listening.log_files import (
     is_rereadable,
     log_files,
     log_name,
+)
+from audiorec.listening.reading import (
+    BUCKET_SCHEMA,
+    FORMAT_VERSION,
+    KIND,
+    MANIFEST,
+    MAX_BUCKETS,
+    SONGS,
+    SONGS_SCHEMA,
+    bucket_name,
+    buckets_of,
 )
 from audiorec.listening.sequences import LABEL_OF, PER_USER, Sequences, in_order, without_noise
 from audiorec.spec import fingerprint

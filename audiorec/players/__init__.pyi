@@ -6,7 +6,6 @@ from audiorec.players.contract import PlayerSong as PlayerSong
 from audiorec.players.contract import check_player as check_player
 from audiorec.players.contract import time_of as time_of
 from audiorec.players.contract import verdict_of as verdict_of
-from audiorec.players.http import HttpClient as HttpClient
 from audiorec.players.job import ServerReport as ServerReport
 from audiorec.players.job import sync as sync
 from audiorec.players.job import undo_sync as undo_sync
@@ -18,3 +17,4 @@ from audiorec.players.settings import Server as Server
 from audiorec.players.settings import ServerMember as ServerMember
 from audiorec.players.settings import read_servers as read_servers
 from audiorec.players.settings import server_names as server_names
+from audiorec.players.subsonic import HttpClient as HttpClient

@@ -34,8 +34,7 @@ from audiorec.listening.imports.job import NAMES, NO_SUCH, SEVERAL, KnownSongs
 from audiorec.listening.imports.rows import SongRef, text
 from audiorec.players.contract import Player
 from audiorec.players.push import ListLedger
-from audiorec.store.recordings import ALIKE, SHIFT_S
-from audiorec.store.titles import title_of
+from audiorec.store.recordings import ALIKE, SHIFT_S, title_of
 from audiorec.types import normalised_name
 
 if TYPE_CHECKING:

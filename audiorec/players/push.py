@@ -18,8 +18,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 from audiorec.errors import DamagedFileError, PlayerError, StoreError
-from audiorec.files.json_files import parse_json, sealed, unsealed
-from audiorec.files.own_files import RunFolder, own_data_folder, read_own, replaced, write_errors
+from audiorec.files.own_files import (
+    RunFolder,
+    own_data_folder,
+    parse_json,
+    read_own,
+    replaced,
+    sealed,
+    unsealed,
+    write_errors,
+)
 from audiorec.files.user_files import as_type, from_table
 from audiorec.players.contract import Player, PlayerList
 from audiorec.players.settings import MARK

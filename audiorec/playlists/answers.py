@@ -28,7 +28,7 @@ from audiorec.playlists.m3u8 import PlaylistEntry, write_m3u8
 from audiorec.playlists.path import Path, find_path
 from audiorec.playlists.playlist import Playlist, PlaylistRequest, make_playlist, remarks
 from audiorec.search.choice import Chosen, why_not_music
-from audiorec.search.facts import SureFacts
+from audiorec.search.explain import SureFacts
 from audiorec.search.filters import name_codes
 from audiorec.search.near import near_seeds, together
 from audiorec.search.questions import PathQuestion, PlaylistQuestion, Question, SimilarQuestion

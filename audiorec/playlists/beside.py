@@ -13,8 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from audiorec.search.explain import Reason, percent_words, reasons_for, sentence
-from audiorec.search.facts import SureFacts
+from audiorec.search.explain import Reason, SureFacts, percent_words, reasons_for, sentence
 from audiorec.search.searchable import SearchableStore
 from audiorec.types import Float64Array, FloatArray, Int64Array
 

@@ -26,8 +26,7 @@ import numpy as np
 
 from audiorec.columns import StoreColumns
 from audiorec.errors import InputError, MissingExtraError, StoreError
-from audiorec.files.json_files import parse_json, unsealed
-from audiorec.files.own_files import read_own, refuse_other_than_folder
+from audiorec.files.own_files import parse_json, read_own, refuse_other_than_folder, unsealed
 from audiorec.playlists.answers import SongList
 from audiorec.playlists.names import GroupName, ListToName, Part, name_groups, plain
 from audiorec.search.filters import UNKNOWN, name_codes

@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from audiorec.errors import InputError
-from audiorec.files.json_files import sealed
-from audiorec.files.own_files import replaced, write_errors
+from audiorec.files.own_files import replaced, sealed, write_errors
 from audiorec.playlists.library_lists import INDEX, SCHEMA, EarlierLists, ListFile, read_lists
 from audiorec.playlists.m3u8 import BIDI, PlaylistEntry, render_m3u8
 

@@ -15,8 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from audiorec.playlists.m3u8 import BIDI
-from audiorec.search.explain import word
-from audiorec.search.facts import SureFacts
+from audiorec.search.explain import SureFacts, word
 from audiorec.types import normalised_name
 
 HALF = 0.5  # share of a group's songs that have what its name says, at least

@@ -18,8 +18,16 @@ import numpy as np
 
 from audiorec.errors import InputError, ShapeError, StoreError
 from audiorec.plots import figures
-from audiorec.plots.figures import FAINT, INK, SMALL_PT, drawable, finish, house_style, new_figure
-from audiorec.plots.panels import display_name
+from audiorec.plots.figures import (
+    FAINT,
+    INK,
+    SMALL_PT,
+    display_name,
+    drawable,
+    finish,
+    house_style,
+    new_figure,
+)
 from audiorec.search.atlas import MapKind, project, top_classes
 from audiorec.search.choice import is_music
 from audiorec.search.scaling import By

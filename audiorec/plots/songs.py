@@ -11,25 +11,23 @@ import numpy as np
 from audiorec.errors import InputError, ShapeError
 from audiorec.files.visible import clock
 from audiorec.plots.figures import (
+    MOST_AREAS,
     PAIR,
     SMALL_PT,
     TITLE_PT,
-    drawable,
-    finish,
-    house_style,
-    new_figure,
-)
-from audiorec.plots.panels import (
-    FEW,
     HeadSeries,
     area_legend,
     by_mean,
     display_name,
     draw_head,
     draw_waveform,
+    drawable,
     edges_s,
+    finish,
     heads_of,
     heat_bar,
+    house_style,
+    new_figure,
     strip_means,
     time_axis,
 )
@@ -81,7 +79,7 @@ def song_figure(
     edges = edges_s(series)
     end_s = max(float(edges[-1]) if envelope is None else 0.0, getattr(envelope, "duration_s", 0.0))
     heights = [SHORTEST] if envelope is not None else []
-    heights += [max(SHORTEST, ROW * len(h.classes) * (len(h.classes) > FEW)) for h in heads]
+    heights += [max(SHORTEST, ROW * len(h.classes) * (len(h.classes) > MOST_AREAS)) for h in heads]
     with house_style():
         figure = new_figure(*size)
         grid = figure.subplots(
@@ -156,7 +154,7 @@ def compare_figure(
         raise InputError("cannot draw a series without segments")
     pairs = list(zip(heads_of(first), heads_of(second), strict=True))
     heights = [
-        AREA if len(head.classes) <= FEW else max(AREA, PAIR_ROW * len(head.classes))
+        AREA if len(head.classes) <= MOST_AREAS else max(AREA, PAIR_ROW * len(head.classes))
         for head, _ in pairs
         for _ in NAMES
     ]

@@ -25,9 +25,9 @@ from audiorec.recall.federated.recipe import TwoTowerRecipe as TwoTowerRecipe
 from audiorec.recall.graph.channel import EGES as EGES
 from audiorec.recall.graph.channel import GraphSAGE as GraphSAGE
 from audiorec.recall.graph.channel import Song2vec as Song2vec
-from audiorec.recall.graph.recipe import EGESRecipe as EGESRecipe
-from audiorec.recall.graph.recipe import GraphSAGERecipe as GraphSAGERecipe
-from audiorec.recall.graph.recipe import Song2vecRecipe as Song2vecRecipe
+from audiorec.recall.graph.material import EGESRecipe as EGESRecipe
+from audiorec.recall.graph.material import GraphSAGERecipe as GraphSAGERecipe
+from audiorec.recall.graph.material import Song2vecRecipe as Song2vecRecipe
 from audiorec.recall.interests.channel import MIND as MIND
 from audiorec.recall.interests.channel import ComiRecSA as ComiRecSA
 from audiorec.recall.interests.forward import ComiRecSARecipe as ComiRecSARecipe
@@ -45,7 +45,7 @@ from audiorec.recall.registry import of_the_user as of_the_user
 from audiorec.recall.sequence.sasrec.channel import SASRec as SASRec
 from audiorec.recall.sequence.sasrec.forward import SASRecRecipe as SASRecRecipe
 from audiorec.recall.sequence.youtube_dnn.channel import YouTubeDNN as YouTubeDNN
-from audiorec.recall.sequence.youtube_dnn.examples import YouTubeDNNRecipe as YouTubeDNNRecipe
+from audiorec.recall.sequence.youtube_dnn.model import YouTubeDNNRecipe as YouTubeDNNRecipe
 from audiorec.recall.serving.fuse import fuse as fuse
 from audiorec.recall.serving.job import fuse_files as fuse_files
 from audiorec.recall.serving.rules import FusionRecipe as FusionRecipe

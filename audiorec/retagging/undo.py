@@ -16,8 +16,7 @@ from typing import Any
 
 from audiorec.columns import StoreColumns
 from audiorec.errors import DamagedFileError, InputError, MissingFileError, StoreError
-from audiorec.files.json_files import parse_json, sealed, unsealed
-from audiorec.files.own_files import open_own, refuse_link, sync
+from audiorec.files.own_files import open_own, parse_json, refuse_link, sealed, sync, unsealed
 from audiorec.retagging.change import MOST_BYTES, Delta, FileState
 
 SCHEMA = "audiorec/retag-undo/1"

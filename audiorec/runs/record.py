@@ -54,8 +54,7 @@ from typing import Any
 from audiorec.distribution import own_version
 from audiorec.errors import InputError, MissingFileError, MissingStoreError, StoreError
 from audiorec.files import storage
-from audiorec.files.json_files import parse_json
-from audiorec.files.own_files import read_own
+from audiorec.files.own_files import parse_json, read_own
 from audiorec.files.storage import exists, is_folder, is_uri, join
 from audiorec.runs.report import LEAST_INDEPENDENT, Drift, ScoreDistribution, drifts
 

@@ -17,14 +17,14 @@ from audiorec.search.copies import not_compared as not_compared
 from audiorec.search.copies import quality as quality
 from audiorec.search.copies import recordings_of as recordings_of
 from audiorec.search.explain import Closeness as Closeness
+from audiorec.search.explain import FactReader as FactReader
 from audiorec.search.explain import Reason as Reason
+from audiorec.search.explain import SureFacts as SureFacts
 from audiorec.search.explain import Usual as Usual
 from audiorec.search.explain import percent_words as percent_words
 from audiorec.search.explain import reasons_for as reasons_for
 from audiorec.search.explain import sentence as sentence
-from audiorec.search.facts import FactReader as FactReader
-from audiorec.search.facts import SureFacts as SureFacts
-from audiorec.search.facts import song_facts as song_facts
+from audiorec.search.explain import song_facts as song_facts
 from audiorec.search.filters import UNKNOWN as UNKNOWN
 from audiorec.search.filters import class_number as class_number
 from audiorec.search.filters import excluding as excluding

@@ -22,9 +22,8 @@ from audiorec.columns import StoreColumns
 from audiorec.files.arrow import floats
 from audiorec.search.filters import UNKNOWN, name_codes, text_codes
 from audiorec.store.links import read_links
-from audiorec.store.recordings import ALIKE, Links, find_links
+from audiorec.store.recordings import ALIKE, Links, find_links, read_title, title_of
 from audiorec.store.store import VectorStore
-from audiorec.store.titles import read_title, title_of
 from audiorec.types import BoolArray, Int32Array, Int64Array, Status
 
 LOSSLESS = ("flac", "alac", "pcm", "wavpack", "ape", "tta")

@@ -62,8 +62,7 @@ from audiorec.search.questions import GenreFrom
 from audiorec.search.stored_labels import stored_labels, with_labels
 from audiorec.store.schema import ATTRIBUTE, GENRE_TAG, LANGUAGE, TAGS, TEXT_ATTRIBUTES
 from audiorec.store.store import VectorStore
-from audiorec.tagger.genre_names import STYLES, TaggedGenre, tagged_genre
-from audiorec.tagger.song_labels import SongLabels
+from audiorec.tagger.song_labels import STYLES, SongLabels, TaggedGenre, tagged_genre
 from audiorec.types import (
     SCALES,
     TONICS,

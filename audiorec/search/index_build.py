@@ -22,8 +22,15 @@ import numpy as np
 from audiorec.distribution import created_by
 from audiorec.engines.tasks import Engine
 from audiorec.errors import AudiorecError, InputError, StoreError
-from audiorec.files.json_files import parse_json, sealed, unsealed
-from audiorec.files.own_files import RunFolder, read_own, refuse_irreplaceable, replaced
+from audiorec.files.own_files import (
+    RunFolder,
+    parse_json,
+    read_own,
+    refuse_irreplaceable,
+    replaced,
+    sealed,
+    unsealed,
+)
 from audiorec.search.index import HNSW_EF, PROBES, Index
 from audiorec.search.index_files import (
     ALIGNED,

@@ -27,8 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audiorec.errors import MissingExtraError, MissingStoreError, StoreError
-from audiorec.files.json_files import parse_json, sealed, unsealed
-from audiorec.files.own_files import open_own, read_own, replaced
+from audiorec.files.own_files import open_own, parse_json, read_own, replaced, sealed, unsealed
 from audiorec.runs.workers import Limits, Workers
 from audiorec.search.scaling import INDEXED, By, Scaling
 from audiorec.types import FloatArray, Int64Array

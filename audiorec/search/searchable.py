@@ -33,8 +33,7 @@ from audiorec.errors import (
 from audiorec.files.arrow import string_array
 from audiorec.search.choice import Chooser, Chosen
 from audiorec.search.copies import Group, Recordings, find_duplicates
-from audiorec.search.explain import Closeness, Usual
-from audiorec.search.facts import FactReader
+from audiorec.search.explain import Closeness, FactReader, Usual
 from audiorec.search.index import find_index
 from audiorec.search.near import near_each
 from audiorec.search.questions import MINIMUM, Choice

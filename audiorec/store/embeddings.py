@@ -47,7 +47,7 @@ from audiorec.errors import (
     UnknownSongError,
 )
 from audiorec.files.arrow import floats, integers, matrix, string_array
-from audiorec.files.npz import read_npz
+from audiorec.files.parquet_files import read_npz
 from audiorec.files.tables import TableFile, check_columns, store_errors, write_plain
 from audiorec.files.user_files import column_names, read_table
 from audiorec.store.parquet import MAX_BYTES, check_ids

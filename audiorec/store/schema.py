@@ -26,7 +26,7 @@ import pyarrow as pa
 
 from audiorec.columns import StoreColumns
 from audiorec.errors import InputError, StoreError
-from audiorec.files.json_files import parse_json
+from audiorec.files.own_files import parse_json
 from audiorec.types import STATISTICS
 
 FORMAT_VERSION = 3

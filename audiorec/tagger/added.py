@@ -15,8 +15,8 @@ Run a network that a user added, in ONNX Runtime.
     segments (B, T, M)  ──AddedOnnx.features──▶  scores (B, C), embedding (B, D), if it has them
 
 It is opened in worker processes only, from bytes whose checksum was recorded when it was added.
-ONNX Runtime never gets these, but what `audiorec.tagger.onnx_file` has read in them, written anew,
-and no path, so that the model cannot refer to files.
+ONNX Runtime never gets these, but what `audiorec.tagger.backbone_spec` has read in them, written
+anew, and no path, so that the model cannot refer to files.
 """
 
 import hashlib
@@ -37,13 +37,15 @@ from audiorec.errors import (
     StoreError,
     WeightsError,
 )
-from audiorec.files.json_files import parse_json, sealed, unsealed
 from audiorec.files.own_files import (
     own_data_folder,
+    parse_json,
     read_own,
     refuse_link,
     refuse_other_than_folder,
+    sealed,
     sync,
+    unsealed,
     write_errors,
 )
 from audiorec.files.visible import visible
@@ -52,6 +54,7 @@ from audiorec.tagger.backbone import onnx_errors, open_session
 from audiorec.tagger.backbone_spec import (
     FILTERBANK_ARRAY,
     FILTERBANK_FILE,
+    MAX_MODEL_BYTES,
     MAX_SPEC_BYTES,
     NAME,
     ROLES,
@@ -59,10 +62,10 @@ from audiorec.tagger.backbone_spec import (
     BackboneSpec,
     Role,
     parse_spec,
+    rewritten_onnx,
 )
 from audiorec.tagger.features import check_batch_size
 from audiorec.tagger.heads import Head
-from audiorec.tagger.onnx_file import MAX_MODEL_BYTES, rewritten_onnx
 from audiorec.tagger.weights import WEIGHTS
 from audiorec.types import AddedFeatures, FloatArray
 

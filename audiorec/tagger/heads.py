@@ -35,7 +35,7 @@ from audiorec.errors import (
     SpecMismatchError,
     WeightsError,
 )
-from audiorec.files.json_files import parse_json, sealed, unsealed
+from audiorec.files.own_files import parse_json, sealed, unsealed
 from audiorec.spec import FeatureSpec, fingerprint
 from audiorec.tagger.features import OUTPUT_WIDTHS, assemble, split_input
 from audiorec.tagger.weights import data_folder

@@ -22,8 +22,7 @@ import numpy as np
 
 from audiorec.errors import InputError
 from audiorec.files.visible import visible
-from audiorec.tagger.genre_names import TaggedGenre
-from audiorec.tagger.song_labels import CLEAR_SEGMENTS, SongLabel, SongLabels
+from audiorec.tagger.song_labels import CLEAR_SEGMENTS, SongLabel, SongLabels, TaggedGenre
 from audiorec.tagger.vectors import summarise
 from audiorec.types import STATISTICS, Float64Array, FloatArray, ScoreSeries, Status
 

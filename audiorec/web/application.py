@@ -35,18 +35,16 @@ from audiorec.errors import (
     SongError,
     StoreError,
 )
-from audiorec.files.json_files import parse_json
-from audiorec.files.own_files import read_own, run_folder_path, unfinished_files
+from audiorec.files.own_files import parse_json, read_own, run_folder_path, unfinished_files
 from audiorec.files.visible import visible
 from audiorec.library.library import Library, open_store
 from audiorec.search.questions import PathQuestion, PlaylistQuestion, SimilarQuestion
 from audiorec.store.inventory import inventory, read_failures
 from audiorec.store.records import RECORD_FILES, RecordPart
 from audiorec.web import lists
-from audiorec.web.access import MAX_BODY, AddressKeys, Guard
 from audiorec.web.editions import stamp_of
 from audiorec.web.forms import inputs
-from audiorec.web.gate import INTERNAL, TOLD
+from audiorec.web.gate import INTERNAL, MAX_BODY, TOLD, AddressKeys, Guard
 from audiorec.web.limits import Guesses, Pool, RefusedRequest, RequestLimits, address_of
 from audiorec.web.recommendations import RecommendationPages
 from audiorec.web.song_columns import SongColumns

@@ -24,8 +24,7 @@ import pyarrow.compute as pc
 
 from audiorec.columns import ListColumns, ShownColumns
 from audiorec.errors import AudiorecError, InputError, StoreError
-from audiorec.files.json_files import parse_json
-from audiorec.files.own_files import read_own, refuse_link
+from audiorec.files.own_files import parse_json, read_own, refuse_link
 from audiorec.files.tables import TableFile
 from audiorec.listening.events import Interactions
 from audiorec.listening.profiles import Profiles
@@ -35,12 +34,10 @@ from audiorec.recall.contract.candidates import DEFAULT, SCHEMA
 from audiorec.recall.contract.channel import Channel
 from audiorec.recall.contract.data import Queries
 from audiorec.recall.registry import load_channel
-from audiorec.recall.serving.everybody import DefaultRule, read_default
 from audiorec.recall.serving.exclusions import excluded_by, traits_of
-from audiorec.recall.serving.fuse import fuse
-from audiorec.recall.serving.nightly.current import served_files, served_folder
+from audiorec.recall.serving.fuse import DefaultRule, fuse, read_default
+from audiorec.recall.serving.nightly.current import RANKED, served_files, served_folder
 from audiorec.recall.serving.nightly.plan import file_stem
-from audiorec.recall.serving.nightly.state import RANKED
 from audiorec.recall.serving.one_user.reasons import reason_phrase
 from audiorec.recall.serving.playlists import LISTS
 from audiorec.recall.serving.rules import REPLAY, Exclusions, FusionRecipe, SongTraits

@@ -19,7 +19,7 @@ from audiorec.library.library import Library
 from audiorec.library.readings import each_reading, most_itself, scores_beside
 from audiorec.search.explain import percent_words, reasons_for
 from audiorec.store.features import SeriesFile
-from audiorec.web.access import AddressKeys
+from audiorec.web.gate import AddressKeys
 from audiorec.web.song_columns import STATISTICS, SongColumns, class_words
 from audiorec.web.sound import Roots
 

@@ -1,12 +1,12 @@
 from audiorec.words.find import DescribedSongs as DescribedSongs
 from audiorec.words.find import Understood as Understood
 from audiorec.words.find import find_songs as find_songs
+from audiorec.words.find import wished_of as wished_of
 from audiorec.words.hearing import Hearing as Hearing
 from audiorec.words.labels import Labels as Labels
 from audiorec.words.labels import shipped_labels as shipped_labels
+from audiorec.words.sentence import Captions as Captions
+from audiorec.words.sentence import Concept as Concept
 from audiorec.words.sentence import Sentence as Sentence
 from audiorec.words.sentence import Term as Term
 from audiorec.words.sentence import read_sentence as read_sentence
-from audiorec.words.vocabulary import Captions as Captions
-from audiorec.words.vocabulary import Concept as Concept
-from audiorec.words.wish import wished_of as wished_of

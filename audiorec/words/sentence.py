@@ -6,21 +6,287 @@
 The longest phrase that the table knows is taken first. A denial ("no", "without", "not", 没有)
 reaches to the end of its clause, and over "or" beyond a comma. Words that only captions know count
 less than those of the table. Facts become conditions of `audiorec.search.filters`.
+
+Facts in a sentence: tempo, key, length and artist, as conditions of `audiorec.search.filters`.
+
+"slow songs by Miles Davis, under four minutes"
+    ──facts_of──▶ "slow songs , , " and [artist="Miles Davis", duration<=4:00]
+
+What words mean: a table of concepts, and what captions taught.
+
+    data/words.csv  ──concepts──▶ `Concept`: words, what is heard, what a "no" before it means
+    "Calm piano, 钢琴"  ──tokens──▶ ["calm", "piano", ",", "钢", "琴"]
+
+A row of the table has the words of one concept, separated by semicolons, and what is to be heard in
+a song: labels of `audiorec.words.labels`, tags (``tag.rock``), classes (``genre.jazz``,
+``version.vocal``), ``version.voiced`` (with a voice), ``bpm`` and ``loud``, each with a weight, by
+default 1. The column ``denied`` has what "no" denies if that is something else. The column
+``sounds`` says whether speech, noise and jingles may be what is meant.
 """
 
+import csv
+import json
 import re
-from collections.abc import Collection, Iterator, Mapping
+import unicodedata
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 
-from audiorec.words.facts import facts_of
-from audiorec.words.vocabulary import (
-    Captions,
-    Concept,
-    key,
-    phrases,
-    shipped_captions,
-    tokens,
+import numpy as np
+from safetensors import SafetensorError, safe_open
+
+from audiorec.errors import WeightsError
+from audiorec.tagger.weights import read_checked
+from audiorec.types import FloatArray, Int64Array, normalised_name
+from audiorec.words.labels import words_data
+
+TABLE = "words.csv"
+CAPTIONS = "captions.safetensors"
+CAPTIONS_SHA256 = "b56bbb3e8d1d4415912e68ba246b9a4b625def45f11687892d8ddf865d9c228a"
+CAPTIONS_KEY = "audiorec_captions"
+Phrase = tuple[str, ...]
+
+# Marks that end a clause are tokens; of Han characters each is one.
+_TOKEN = re.compile(r"[^\W_\u3400-\u9fff]+(?:['&][^\W_\u3400-\u9fff]+)*|[\u3400-\u9fff]|[,.;:!?、]")
+_WEIGHT = re.compile(r"(.*\S)\s+(-?\d*\.?\d+)")
+_KEPT = {"news", "keys", "always", "perhaps", "yes", "gas", "bus"}  # not plurals
+
+
+def tokens(text: str) -> list[str]:
+    """Return the words of a text in lower case, without accents; marks are words of their own.
+
+    Examples
+    --------
+    >>> tokens("Hip-Hop, café 钢琴!")
+    ['hip', 'hop', ',', 'cafe', '钢', '琴', '!']
+    """
+    plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text).casefold())
+    bare = "".join(c for c in plain if not unicodedata.combining(c))
+    return _TOKEN.findall(bare.replace("\u2019", "'").replace("。", "."))
+
+
+def stem(word: str) -> str:
+    """Return a word without the ending of its plural.
+
+    Examples
+    --------
+    >>> stem("drums"), stem("melodies"), stem("bass"), stem("news")
+    ('drum', 'melody', 'bass', 'news')
+    """
+    if len(word) < 4 or word in _KEPT or word.endswith(("ss", "us", "is")):
+        return word
+    return f"{word[:-3]}y" if word.endswith("ies") else word.removesuffix("s")
+
+
+def key(words: Iterable[str]) -> Phrase:
+    """Return how a phrase is looked up."""
+    return tuple(map(stem, words))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Concept:
+    """One row of the table.
+
+    Attributes
+    ----------
+    words : tuple of str
+        How it is called; the first is its name.
+    heard : mapping of str to float
+        What a song with it has, and how much each counts.
+    denied : mapping of str to float
+        What a song without it lacks.
+    sounds : bool
+        Whether what is not music may be meant.
+    """
+
+    words: tuple[str, ...]
+    heard: Mapping[str, float]
+    denied: Mapping[str, float]
+    sounds: bool
+
+
+@cache
+def concepts() -> tuple[Concept, ...]:
+    """Return the rows of the shipped table."""
+    text = read_checked(words_data() / TABLE)[0].decode()
+    return tuple(
+        Concept(
+            words=tuple(word.strip() for word in row["words"].split(";")),
+            heard=_weights(row["heard"]),
+            denied=_weights(row["denied"])
+            or {name: weight for name, weight in _weights(row["heard"]).items() if weight > 0},
+            sounds=row["sounds"] == "yes",
+        )
+        for row in csv.DictReader(text.splitlines())
+    )
+
+
+@cache
+def phrases() -> dict[Phrase, Concept]:
+    """Return the concept of each phrase of the table."""
+    return {key(tokens(word)): concept for concept in concepts() for word in concept.words}
+
+
+def _weights(text: str) -> dict[str, float]:
+    found = {}
+    for part in filter(None, (part.strip() for part in text.split(";"))):
+        weighted = _WEIGHT.fullmatch(part)
+        name, weight = weighted.groups() if weighted else (part, "1")
+        found[name] = float(weight)
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Captions:
+    """What captions say of words.
+
+    Attributes
+    ----------
+    places : mapping of tuple of str to int
+        The row of each word or pair of words.
+    labels : tuple of str, length L
+    which : ndarray, shape (n, m), int64
+        For each phrase the places of m labels.
+    weights : ndarray, shape (n, m), float32
+        What each of them counts; 0 for none.
+    """
+
+    places: Mapping[Phrase, int]
+    labels: tuple[str, ...]
+    which: Int64Array
+    weights: FloatArray
+
+    def heard(self, phrase: Phrase) -> dict[str, float]:
+        """Return what a phrase makes one hear; empty if no caption has it."""
+        place = self.places.get(phrase)
+        if place is None:
+            return {}
+        pairs = zip(self.which[place].tolist(), self.weights[place].tolist(), strict=True)
+        return {self.labels[label]: weight for label, weight in pairs if weight}
+
+
+@cache
+def shipped_captions() -> Captions:
+    """Return the shipped weights, their checksum verified.
+
+    Raises
+    ------
+    WeightsError
+        If the file is missing or damaged.
+    """
+    path = words_data() / CAPTIONS
+    read_checked(path, sha256=CAPTIONS_SHA256)
+    try:
+        with safe_open(str(path), framework="numpy") as file:
+            about = json.loads((file.metadata() or {})[CAPTIONS_KEY])
+            weights = file.get_tensor("weights").astype(np.float32)
+            which = file.get_tensor("which").astype(np.int64)
+        rows = {tuple(said.split()): place for place, said in enumerate(about["phrases"])}
+        labels = tuple(about["labels"])
+        return Captions(places=rows, labels=labels, which=which, weights=weights)
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise WeightsError(f"{path}: damaged: {error!r}") from error
+
+
+TOLERANCE = 0.04  # of a tempo
+_NUMBERS = (
+    "one two three four five six seven eight nine ten eleven twelve".split(),
+    "一 二 三 四 五 六 七 八 九 十".split(),
 )
+_COUNT = rf"(?P<n>\d+(?:\.\d+)?|{'|'.join(_NUMBERS[0])}|[{''.join(_NUMBERS[1])}])"
+_LEAST = r"over|above|more than|longer than|faster than|at least|超过|大于|至少"
+_MOST = r"under|below|less than|shorter than|slower than|at most|up to|不到|少于|短于|最多|不超过"
+_BPM = r"(?P<bpm>\d{2,3})\s*(?:bpm|beats per minute)"
+_TONIC = r"(?P<tonic>[a-g](?:[#b♯♭]|[\s-](?:sharp|flat))?)"
+_HAN_SCALES = {"大调": "major", "小调": "minor"}
+_RULES: tuple[tuple[str, Callable[[re.Match[str]], str]], ...] = (
+    (rf"(?:(?P<least>{_LEAST})|(?P<most>{_MOST}))\s*{_BPM}", lambda m: f"bpm{_sign(m)}{m['bpm']}"),
+    (rf"(?:at\s+)?{_BPM}", lambda m: _tempo(int(m["bpm"]))),
+    (
+        rf"(?:(?P<least>{_LEAST})|(?P<most>{_MOST}))\s*(?:a\s+)?{_COUNT}\s*(?:minutes?|mins?|分钟)",
+        lambda m: f"duration{_sign(m)}{_clock(m['n'])}",
+    ),
+    (
+        rf"{_COUNT}\s*分钟以(?:(?P<most>[内下])|(?P<least>上))",
+        lambda m: f"duration{_sign(m)}{_clock(m['n'])}",
+    ),
+    (
+        rf"\bin\s+(?:the\s+key\s+of\s+)?{_TONIC}[\s-](?P<scale>major|minor)\b(?!\s+key)",
+        lambda m: f"key={_tonic(m['tonic'])}, scale={m['scale'].lower()}",
+    ),
+    (
+        rf"{_TONIC}\s*(?P<scale>大调|小调)",
+        lambda m: f"key={_tonic(m['tonic'])}, scale={_HAN_SCALES[m['scale']]}",
+    ),
+    (
+        r"\bin\s+(?:a\s+)?(?P<scale>major|minor)(?:\s+key)?\b",
+        lambda m: f"scale={m['scale'].lower()}",
+    ),
+)
+_BY = re.compile(r"\bby\s+([^,;]+)", re.IGNORECASE)
+
+
+def facts_of(text: str, artists: Collection[str]) -> tuple[str, dict[str, str]]:
+    """Take the facts out of a sentence.
+
+    Parameters
+    ----------
+    text : str
+    artists : collection of str
+        Names that "by ..." may name, as `normalised_name` writes them.
+
+    Returns
+    -------
+    rest : str
+        The sentence without its facts.
+    conditions : dict of str to str
+        For the words of each fact a condition.
+    """
+    found: dict[str, str] = {}
+    rest = text
+    for pattern, condition in _RULES:
+        for match in re.finditer(pattern, rest, re.IGNORECASE):
+            found[match[0].strip()] = condition(match)
+        rest = re.sub(pattern, " , ", rest, flags=re.IGNORECASE)
+    for match in _BY.finditer(rest):
+        name = _artist(match[1], artists)
+        if name:
+            quoted = name.replace('"', '""')
+            found[f"by {name}"] = f'artist="{quoted}"'
+            rest = rest.replace(f"{match[0][: match.start(1) - match.start()]}{name}", " , ")
+    return rest, found
+
+
+def _artist(text: str, artists: Collection[str]) -> str:
+    """Return the longest beginning of a text that is an artist; empty if there is none."""
+    words = text.split()
+    for count in range(len(words), 0, -1):
+        name = " ".join(words[:count])
+        if normalised_name(name) in artists:
+            return name
+    return ""
+
+
+def _sign(match: re.Match[str]) -> str:
+    return ">=" if match.groupdict().get("least") else "<="
+
+
+def _tempo(bpm: int) -> str:
+    return f"bpm>={bpm * (1 - TOLERANCE):g}, bpm<={bpm * (1 + TOLERANCE):g}"
+
+
+def _clock(count: str) -> str:
+    for names in _NUMBERS:
+        if count.lower() in names:
+            return f"{names.index(count.lower()) + 1}:00"
+    minutes, seconds = divmod(round(60 * float(count)), 60)
+    return f"{minutes}:{seconds:02}"
+
+
+def _tonic(said: str) -> str:
+    plain = re.sub(r"[\s-]sharp", "#", re.sub(r"[\s-]flat", "b", said.lower()))
+    return plain[0].upper() + plain[1:]
+
 
 MOST_LETTERS = 1000  # of a sentence; the rest is not read
 LONGEST = 6  # words of a phrase

@@ -10,7 +10,7 @@ import pytest
 from audiorec.errors import InputError
 from audiorec.tagger.heads import Head, shipped_head
 from audiorec.tagger.weights import backbone_weights
-from audiorec_cli.shared.heads import chosen_heads
+from audiorec_cli.shared.options import chosen_heads
 
 CLIPS = Path(__file__).parents[2] / "fixtures" / "audio"
 SONGS = [

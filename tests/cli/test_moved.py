@@ -56,6 +56,6 @@ def test_a_setting_that_replaces_an_option_is_one_of_the_command():
         command, _, setting = new.partition(" --set ")
         words = command.removesuffix(" audience").removesuffix(" songs")  # of cold-start
         page, name = PAGES[f"audiorec {words}"], setting.partition("=")[0]
-        from audiorec_cli.shared.settings import described
+        from audiorec_cli.shared.options import described
 
         assert name in dict(described(page.sets, but=())), old

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from audiorec.errors import InputError
-from audiorec_cli.shared.settings import described, made, values_for
+from audiorec_cli.shared.options import described, made, values_for
 from audiorec_cli.shared.training import variants
 
 

@@ -1,10 +1,10 @@
-"""`audiorec.files.json_files`: limits and digests of JSON."""
+"""`audiorec.files.own_files`: limits and digests of JSON."""
 
 import json
 
 import pytest
 
-from audiorec.files.json_files import DIGEST, parse_json, sealed, unsealed
+from audiorec.files.own_files import DIGEST, parse_json, sealed, unsealed
 
 CONTENT = {"rows": 5, "weights": [0.5, 1e-7], "name": "é"}
 

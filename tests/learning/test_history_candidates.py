@@ -12,9 +12,8 @@ from needs import needs
 torch = needs("torch")
 
 from audiorec.learning.losses import add_history, lag_terms, next_repeat, next_song_loss
-from audiorec.learning.next_plays import NextPlays, training_windows
+from audiorec.learning.next_plays import NextPlays, no_features, training_windows
 from audiorec.learning.next_song import NextSongLearner, _renumbered
-from audiorec.learning.song_features import no_features
 from audiorec.recall.sequence.sasrec.forward import SASRecRecipe
 from audiorec.recall.sequence.sasrec.network import SASRecNetwork
 

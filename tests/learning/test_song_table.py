@@ -8,7 +8,7 @@ torch = needs("torch")
 
 from audiorec.errors import ShapeError
 from audiorec.learning.next_model import SongTable
-from audiorec.learning.song_features import SongFeatures, no_features, side_embeddings
+from audiorec.learning.next_plays import SongFeatures, no_features, side_embeddings
 
 N, D = 7, 4
 

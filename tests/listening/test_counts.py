@@ -7,9 +7,9 @@ import pytest
 
 from audiorec.errors import InputError
 from audiorec.listening.check import describe
-from audiorec.listening.feed import read_prepared
 from audiorec.listening.interactions import read_interactions
 from audiorec.listening.prepare import PrepareSpec, prepare
+from audiorec.listening.reading import read_prepared
 from audiorec.listening.sequences import to_sequences
 
 COUNTS = "user_id,song_id,weight\nana,b,2\nana,a,7\nben,a,1\nana,c,1\nana,c,4\n"

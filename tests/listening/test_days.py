@@ -13,7 +13,6 @@ from made_days import ORDINARY, moment, write_days, write_part
 
 from audiorec.errors import InputError, MissingFileError
 from audiorec.listening.events import RowsError
-from audiorec.listening.feed import read_prepared
 from audiorec.listening.interactions import read_interactions
 from audiorec.listening.log_files import (
     Days,
@@ -25,6 +24,7 @@ from audiorec.listening.log_files import (
     select_days,
 )
 from audiorec.listening.prepare import PrepareSpec, prepare
+from audiorec.listening.reading import read_prepared
 from audiorec.listening.sequences import to_sequences
 
 DAYS = {

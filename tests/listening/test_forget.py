@@ -9,10 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from audiorec.errors import AudiorecError, InputError, StoreError
-from audiorec.listening.feed import read_prepared
 from audiorec.listening.forget import forget
 from audiorec.listening.interactions import read_interactions
 from audiorec.listening.prepare import PrepareSpec, log_fingerprint, prepare
+from audiorec.listening.reading import read_prepared
 from audiorec.recall.contract.candidates import read_candidates
 from audiorec.store.embeddings import EmbeddingTable
 from audiorec.store.verify import verify

@@ -14,9 +14,9 @@ from audiorec.engines.tasks import engine_of
 from audiorec.errors import InputError, LostBlocksError, MissingStoreError, StoreError
 from audiorec.listening import prepare as module
 from audiorec.listening.events import RowsError
-from audiorec.listening.feed import buckets_of, read_prepared
 from audiorec.listening.interactions import read_interactions
 from audiorec.listening.prepare import PrepareSpec, prepare
+from audiorec.listening.reading import buckets_of, read_prepared
 from audiorec.listening.sequences import to_sequences
 
 EVENTS = ["play", "finish", "skip", "like", "playlist"]

@@ -14,9 +14,8 @@ from needs import needs
 
 from audiorec.errors import InputError, LostPlayerError, PlayerError
 from audiorec.players import Account
-from audiorec.players.http import HttpClient
 from audiorec.players.mpd import Mpd
-from audiorec.players.subsonic import Subsonic
+from audiorec.players.subsonic import HttpClient, Subsonic
 
 QUICK = {"WAIT_S": 1.0, "ANSWER_S": 0.5, "MOST_BYTES": 100_000}
 QUICK |= {"PAUSE_S": 0.01, "LONGEST_PAUSE_S": 0.05}
@@ -31,7 +30,7 @@ OPENED = []
 def closed(monkeypatch):
     """Close what a test opened; nothing waits for long."""
     for name, value in QUICK.items():
-        monkeypatch.setattr(f"audiorec.players.http.{name}", value)
+        monkeypatch.setattr(f"audiorec.players.subsonic.{name}", value)
     yield
     while OPENED:
         OPENED.pop().close()

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audiorec.playlists.names import HALF, GroupName, ListToName, name_groups, share_of
-from audiorec.search.facts import SureFacts
+from audiorec.search.explain import SureFacts
 
 JAZZ = SureFacts(genre="jazz", version="instrumental", bpm=120.0)
 ROCK = SureFacts(genre="rock", version="voice", singer="man", bpm=90.0)

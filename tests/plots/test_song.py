@@ -10,8 +10,7 @@ from needs import needs
 from seen_texts import check_texts
 
 from audiorec.errors import InputError
-from audiorec.plots.figures import picture_bytes
-from audiorec.plots.panels import edges_s
+from audiorec.plots.figures import edges_s, picture_bytes
 from audiorec.plots.songs import song_figure
 from audiorec.types import Envelope, ScoreSeries
 

@@ -11,7 +11,7 @@ import pytest
 from made_package import install
 
 from audiorec.errors import InputError, WeightsError
-from audiorec.files.json_files import sealed
+from audiorec.files.own_files import sealed
 from audiorec.recall.contract.checks import check_channel, synthetic_listening
 from audiorec.recall.contract.data import Queries
 from audiorec.recall.registry import (

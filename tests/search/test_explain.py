@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from made_library import series, song, write_library
 
 from audiorec.library.library import Library
-from audiorec.search.explain import COMMON, MOST_PARTS, Usual, reasons_for, sentence
-from audiorec.search.facts import SureFacts
+from audiorec.search.explain import COMMON, MOST_PARTS, SureFacts, Usual, reasons_for, sentence
 from audiorec.search.questions import SimilarQuestion
 from audiorec.types import SCALES, TONICS
 

@@ -1,4 +1,4 @@
-"""`audiorec.search.facts`: what is certain about a song is said, and nothing else."""
+"""`audiorec.search.explain`: what is certain about a song is said, and nothing else."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from made_library import CLASSES, series, song, write_library
 from made_sound import add_lists, random_sound
 
 from audiorec.library.library import Library
-from audiorec.search.facts import MAN, WOMAN, WOMAN_TAG, _labels, song_facts
+from audiorec.search.explain import MAN, WOMAN, WOMAN_TAG, _labels, song_facts
 from audiorec.search.stored_labels import WIDTHS
 from audiorec.tagger.song_labels import FoundLabels, SongLabels
 from audiorec.tagger.vectors import shipped_sound

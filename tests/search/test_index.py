@@ -428,7 +428,7 @@ def test_a_damaged_piece_is_passed_over_with_a_note(path, damage):
     ],
 )
 def test_pieces_that_do_not_go_together_are_refused(path, change):
-    from audiorec.files.json_files import sealed
+    from audiorec.files.own_files import sealed
 
     build_index(Library.open(path), kind="flat", piece_songs=PIECES)
     sidecar = sidecar_path(index_path(path))

@@ -1,8 +1,8 @@
-"""`audiorec.store.titles`: what a title says of its version, and what only looks like it."""
+"""`audiorec.store.recordings`: what a title says of its version, and what only looks like it."""
 
 import pytest
 
-from audiorec.store.titles import read_title, title_of
+from audiorec.store.recordings import read_title, title_of
 
 
 @pytest.mark.parametrize(

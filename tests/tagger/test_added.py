@@ -145,7 +145,7 @@ def resealed(folder, **changes):
     """Put the checksum of backbone.json right after a change, as somebody who means harm would."""
     import hashlib
 
-    from audiorec.files.json_files import sealed, unsealed
+    from audiorec.files.own_files import sealed, unsealed
 
     path = folder / "backbone.json"
     about = {**unsealed(json.loads(path.read_text())), **changes}

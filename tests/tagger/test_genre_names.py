@@ -1,12 +1,18 @@
-"""`audiorec.tagger.genre_names`: what people write as a genre, and what is meant."""
+"""`audiorec.tagger.song_labels`: what people write as a genre, and what is meant."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audiorec.tagger.genre_names import GENRES, STYLES, TaggedGenre, tagged_genre
 from audiorec.tagger.reading import Reading
-from audiorec.tagger.song_labels import SongLabel, SongLabels
+from audiorec.tagger.song_labels import (
+    GENRES,
+    STYLES,
+    SongLabel,
+    SongLabels,
+    TaggedGenre,
+    tagged_genre,
+)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""`audiorec.tagger.onnx_file`: what is a model in one file, and what only looks like one."""
+"""`audiorec.tagger.backbone_spec`: what is a model in one file, and what only looks like one."""
 
 from contextlib import suppress
 
@@ -9,8 +9,8 @@ from made_onnx import varint as written
 from needs import needs
 
 from audiorec.errors import WeightsError
-from audiorec.tagger import onnx_file
-from audiorec.tagger.onnx_file import rewritten_onnx
+from audiorec.tagger import backbone_spec
+from audiorec.tagger.backbone_spec import rewritten_onnx
 from audiorec.tagger.weights import data_folder
 
 IN, OUT = [value_info("mel", ["N", 40])], [value_info("y", ["N", 40])]
@@ -231,11 +231,11 @@ def test_the_table_of_fields_is_that_of_the_package_onnx():
     kinds = {"int": {3}, "int32": {5}, "ints": {3, 4, 5}, "attribute type": {14}}
     kinds |= {"float": {2}, "floats": {2}, "doubles": {1}, "location": {14}}
     kinds |= {"text": {9}, "bytes": {12}, "left out": {9, 11}}
-    assert set(messages) == set(onnx_file._FIELDS)
+    assert set(messages) == set(backbone_spec._FIELDS)
     same = {"Optional": "Sequence", "SparseTensor": "Tensor"}  # of one form
     for name, message in messages.items():
         known = message.DESCRIPTOR.fields_by_number
-        for field, of in onnx_file._FIELDS[name].items():
+        for field, of in backbone_spec._FIELDS[name].items():
             one, kind = known[field], of.removesuffix("*")
             assert of.endswith("*") == (one.label == one.LABEL_REPEATED), (name, field)
             if kind in kinds:
@@ -244,15 +244,15 @@ def test_the_table_of_fields_is_that_of_the_package_onnx():
                 expected = (messages | also)[kind].DESCRIPTOR.name
                 assert same.get(one.message_type.name, one.message_type.name) == expected
     computing = set(proto.TensorProto.DESCRIPTOR.fields_by_number) - {3}
-    assert computing == set(onnx_file._FIELDS["tensor"])
+    assert computing == set(backbone_spec._FIELDS["tensor"])
 
 
 def test_a_file_beyond_the_limits_is_refused(monkeypatch):
-    monkeypatch.setattr(onnx_file, "MAX_MODEL_BYTES", 600)
+    monkeypatch.setattr(backbone_spec, "MAX_MODEL_BYTES", 600)
     with pytest.raises(WeightsError, match=r"\d+ bytes; the limit is 600"):
         rewritten_onnx(made_model())
-    monkeypatch.setattr(onnx_file, "MAX_MODEL_BYTES", 1 << 20)
-    monkeypatch.setattr(onnx_file, "MAX_FIELDS", 5)
+    monkeypatch.setattr(backbone_spec, "MAX_MODEL_BYTES", 1 << 20)
+    monkeypatch.setattr(backbone_spec, "MAX_FIELDS", 5)
     with pytest.raises(WeightsError, match="more than 5 parts"):
         rewritten_onnx(made_model())
 

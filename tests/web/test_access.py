@@ -16,9 +16,8 @@ from audiorec.library.library import open_store
 httpx = needs("httpx")
 needs("starlette")
 
-from audiorec.web.access import HEADERS, AddressKeys
 from audiorec.web.application import BrowsePage
-from audiorec.web.gate import Gate
+from audiorec.web.gate import HEADERS, AddressKeys, Gate
 from audiorec.web.limits import RequestLimits
 from audiorec.web.song_columns import SongColumns
 from audiorec.web.sound import Roots, SoundFiles

@@ -13,7 +13,7 @@ from audiorec.search.questions import SimilarQuestion
 def view(tmp_path):
     """What the page says of the songs of a store, and the number of each."""
     needs("starlette")
-    from audiorec.web.access import AddressKeys
+    from audiorec.web.gate import AddressKeys
     from audiorec.web.song_columns import SongColumns
     from audiorec.web.song_view import SongView
     from audiorec.web.sound import Roots

@@ -104,7 +104,7 @@ ENDLESS = """
 def endless(*_, **__):
     while True:
         pass
-import audiorec.web.apis.searches, audiorec.web.apis.own, audiorec.web.song_columns
+import audiorec.web.apis.messages, audiorec.web.apis.own, audiorec.web.song_columns
 audiorec.web.apis.own.near = endless
 audiorec.web.song_columns.matching = endless
 """

@@ -20,8 +20,8 @@ from audiorec.search.questions import SimilarQuestion
 from audiorec.tagger.song_labels import EMBEDDING
 from audiorec.tagger.vectors import shipped_sound
 from audiorec.tagger.weights import MSD
-from audiorec.web.access import AddressKeys
 from audiorec.web.application import store_state
+from audiorec.web.gate import AddressKeys
 from audiorec.web.lists import similar_to
 from audiorec.web.song_columns import SongColumns, packed, songs_by_id
 from audiorec.web.song_view import SongView

@@ -5,8 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audiorec.words.labels import shipped_labels
-from audiorec.words.sentence import read_sentence
-from audiorec.words.vocabulary import concepts, key, phrases, shipped_captions, stem, tokens
+from audiorec.words.sentence import (
+    concepts,
+    key,
+    phrases,
+    read_sentence,
+    shipped_captions,
+    stem,
+    tokens,
+)
 
 
 def terms(text, **more):

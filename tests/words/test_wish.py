@@ -11,9 +11,8 @@ from audiorec.errors import InputError
 from audiorec.library.library import open_store
 from audiorec.playlists.answers import OpenedSong, SeedSong
 from audiorec.search.questions import Choice, PlaylistQuestion, SimilarQuestion
-from audiorec.words.find import understood, values
+from audiorec.words.find import STEP, understood, values, wished_of
 from audiorec.words.sentence import read_sentence
-from audiorec.words.wish import STEP, wished_of
 
 ALL = Choice(also=("non-music",))
 

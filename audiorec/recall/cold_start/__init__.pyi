@@ -2,6 +2,7 @@ from audiorec.recall.cold_start import assign as assign
 from audiorec.recall.cold_start.assign import LEAST_SIMILARITY as LEAST_SIMILARITY
 from audiorec.recall.cold_start.assign import ColdStartPlan as ColdStartPlan
 from audiorec.recall.cold_start.assign import ListLimits as ListLimits
+from audiorec.recall.cold_start.assign import Tastes as Tastes
 from audiorec.recall.cold_start.job import ColdStart as ColdStart
 from audiorec.recall.cold_start.sides import ColdStartFiles as ColdStartFiles
 from audiorec.recall.cold_start.sides import ColdStartInputs as ColdStartInputs
@@ -17,4 +18,3 @@ from audiorec.recall.cold_start.tables import rank_weights as rank_weights
 from audiorec.recall.cold_start.tables import summarise_lists as summarise_lists
 from audiorec.recall.cold_start.tables import tastes_path as tastes_path
 from audiorec.recall.cold_start.tables import whole_parts as whole_parts
-from audiorec.recall.cold_start.tastes import Tastes as Tastes

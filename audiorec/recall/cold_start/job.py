@@ -28,6 +28,7 @@ from audiorec.files.tables import is_made, run_blocks
 from audiorec.recall.cold_start.assign import (
     ColdStartPlan,
     ListedPairs,
+    Tastes,
     assign,
     pairs_of,
     rank_in_group,
@@ -45,7 +46,6 @@ from audiorec.recall.cold_start.tables import (
     taste_table,
     tastes_path,
 )
-from audiorec.recall.cold_start.tastes import Tastes
 from audiorec.search.topk import ItemLists, TopK, top_k
 from audiorec.spec import fingerprint
 from audiorec.types import FloatArray, Int64Array, Progress, StageProgress

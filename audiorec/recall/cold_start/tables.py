@@ -44,9 +44,8 @@ from audiorec.distribution import created_by
 from audiorec.errors import InputError, StoreError
 from audiorec.files.arrow import floats, integers
 from audiorec.files.tables import TableFile
-from audiorec.recall.cold_start.assign import ListedPairs, ListOf, rank_in_group
+from audiorec.recall.cold_start.assign import ListedPairs, ListOf, Tastes, rank_in_group
 from audiorec.recall.cold_start.sides import Side
-from audiorec.recall.cold_start.tastes import Tastes
 from audiorec.store.schema import METADATA_KEY, metadata_object, vector_type
 from audiorec.types import Float64Array, FloatArray, Int32Array, Int64Array
 

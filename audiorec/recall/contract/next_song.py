@@ -25,14 +25,22 @@ import numpy as np
 
 from audiorec.errors import InputError, WeightsError
 from audiorec.learning.bundle import Bundle, texts_as_arrays, texts_of_arrays
-from audiorec.learning.next_plays import Favourites, NextPlays, NextSongRecipe, PlayBatch, histories
-from audiorec.learning.song_features import SongFeatures, no_features, side_embeddings
+from audiorec.learning.next_plays import (
+    Favourites,
+    NextPlays,
+    NextSongRecipe,
+    PlayBatch,
+    SongFeatures,
+    histories,
+    no_features,
+    side_embeddings,
+)
 from audiorec.listening.profiles import Encoder, no_profiles
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.channel import FitRun, Tensors, Trained
 from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
+from audiorec.recall.contract.job import NEWEST_PART
 from audiorec.recall.contract.space import SharedSpace
-from audiorec.recall.contract.validation import NEWEST_PART
 from audiorec.recall.contract.warm import JUDGED_ON_NEW, Start
 from audiorec.types import BoolArray, Float64Array, FloatArray, IdMap, Int64Array, unit
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from audiorec.errors import InputError, WeightsError
 from audiorec.learning.bundle import Bundle
-from audiorec.learning.song_features import side_embeddings
+from audiorec.learning.next_plays import side_embeddings
 from audiorec.listening.profiles import Profiles
 from audiorec.recall.contract.channel import FitRun, Tensors, Trained
 from audiorec.recall.contract.data import Context, Queries, RecallData, Sound

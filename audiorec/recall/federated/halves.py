@@ -31,7 +31,7 @@ from audiorec.learning.losses import sampled_softmax_loss, shared_hits
 from audiorec.learning.machine import generator, torch_seed
 from audiorec.learning.negatives import SharedSampler
 from audiorec.learning.next_model import SongTable
-from audiorec.learning.song_features import SongFeatures
+from audiorec.learning.next_plays import SongFeatures
 from audiorec.listening.profiles import Profiles
 from audiorec.recall.contract.data import RecallData
 from audiorec.recall.contract.next_song import SideEncoder

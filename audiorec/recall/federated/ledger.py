@@ -29,8 +29,15 @@ from typing import Any, Literal, Self
 import numpy as np
 
 from audiorec.errors import InputError, StoreError
-from audiorec.files.json_files import parse_json, sealed, unsealed
-from audiorec.files.own_files import RunFolder, read_own, replaced, write_errors
+from audiorec.files.own_files import (
+    RunFolder,
+    parse_json,
+    read_own,
+    replaced,
+    sealed,
+    unsealed,
+    write_errors,
+)
 from audiorec.files.user_files import from_table
 
 SCHEMA = "audiorec/federated-ledger/1"

@@ -21,7 +21,7 @@ from typing import Any, Self
 import numpy as np
 
 from audiorec.errors import InputError, ShapeError, WeightsError
-from audiorec.evaluation.full_rank import mean_ranks
+from audiorec.evaluation.ranking import mean_ranks
 from audiorec.learning.bundle import Bundle, texts_as_arrays, texts_of_arrays
 from audiorec.listening.profiles import MAX_DEVIATION, Profiles
 from audiorec.recall.federated.noise import NOTHING, Defence

@@ -12,6 +12,6 @@ from audiorec.recall.graph.facts import refuse_leaks as refuse_leaks
 from audiorec.recall.graph.facts import side_facts as side_facts
 from audiorec.recall.graph.facts import sound_facts as sound_facts
 from audiorec.recall.graph.facts import write_triples as write_triples
-from audiorec.recall.graph.recipe import EGESRecipe as EGESRecipe
-from audiorec.recall.graph.recipe import GraphSAGERecipe as GraphSAGERecipe
-from audiorec.recall.graph.recipe import Song2vecRecipe as Song2vecRecipe
+from audiorec.recall.graph.material import EGESRecipe as EGESRecipe
+from audiorec.recall.graph.material import GraphSAGERecipe as GraphSAGERecipe
+from audiorec.recall.graph.material import Song2vecRecipe as Song2vecRecipe

@@ -56,12 +56,15 @@ from audiorec.recall.contract.channel import FitRun, Tensors, Trained
 from audiorec.recall.contract.data import Queries, RecallData, Sound
 from audiorec.recall.contract.space import SharedSpace
 from audiorec.recall.contract.warm import JUDGED_ON_NEW, Start
-from audiorec.recall.graph.material import PEOPLE, GraphMaterial, list_walks, material_of
-from audiorec.recall.graph.recipe import (
+from audiorec.recall.graph.material import (
+    PEOPLE,
     EGESRecipe,
+    GraphMaterial,
     GraphRecipe,
     GraphSAGERecipe,
     Song2vecRecipe,
+    list_walks,
+    material_of,
     result_settings,
 )
 from audiorec.recall.graph.song_vectors import SongVectors

@@ -53,8 +53,7 @@ from audiorec.learning.next_plays import FEWEST_NEW
 from audiorec.learning.row_optimisers import RowAdagrad
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.warm import Start
-from audiorec.recall.graph.material import GraphMaterial, held_out
-from audiorec.recall.graph.recipe import GraphRecipe, result_settings
+from audiorec.recall.graph.material import GraphMaterial, GraphRecipe, held_out, result_settings
 from audiorec.recall.graph.song_vectors import SongVectors, hidden_recall
 from audiorec.spec import fingerprint
 from audiorec.types import BoolArray, Int32Array, Int64Array, LineProgress, entries, offsets

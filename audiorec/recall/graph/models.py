@@ -45,8 +45,14 @@ from torch.nn import functional
 from audiorec.errors import InputError
 from audiorec.learning.machine import free_memory, generator
 from audiorec.recall.graph.learner import PairModel
-from audiorec.recall.graph.material import Facts, GraphMaterial, list_walks
-from audiorec.recall.graph.recipe import EGESRecipe, GraphSAGERecipe, Song2vecRecipe
+from audiorec.recall.graph.material import (
+    EGESRecipe,
+    Facts,
+    GraphMaterial,
+    GraphSAGERecipe,
+    Song2vecRecipe,
+    list_walks,
+)
 from audiorec.recall.graph.song_vectors import (
     ROWS,
     SongVectors,

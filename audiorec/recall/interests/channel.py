@@ -30,8 +30,7 @@ import numpy as np
 
 from audiorec.errors import InputError, WeightsError
 from audiorec.learning.bundle import Bundle
-from audiorec.learning.next_plays import NextPlays, PlayBatch
-from audiorec.learning.song_features import SongFeatures
+from audiorec.learning.next_plays import NextPlays, PlayBatch, SongFeatures
 from audiorec.recall.contract.channel import CELLS, Tensors
 from audiorec.recall.contract.data import Queries
 from audiorec.recall.contract.next_song import NextSong

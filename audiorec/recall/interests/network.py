@@ -43,8 +43,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from audiorec.learning.next_model import NextSongModel, Tensors
+from audiorec.learning.next_plays import SongFeatures
 from audiorec.learning.processes import dropout
-from audiorec.learning.song_features import SongFeatures
 from audiorec.recall.interests.forward import (
     ComiRecSARecipe,
     InterestsRecipe,

@@ -28,7 +28,7 @@ from audiorec.engines.blocks import map_blocks, one_thread
 from audiorec.engines.tasks import Engine
 from audiorec.errors import InputError
 from audiorec.evaluation.classification import Interval
-from audiorec.evaluation.full_rank import (
+from audiorec.evaluation.ranking import (
     clustered_interval,
     intra_list_diversity,
     list_spread,

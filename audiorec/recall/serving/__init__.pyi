@@ -1,15 +1,14 @@
 from audiorec.recall.serving import fuse as fuse
 from audiorec.recall.serving import tune as tune
-from audiorec.recall.serving.candidate_rows import CandidateRows as CandidateRows
-from audiorec.recall.serving.everybody import DefaultRule as DefaultRule
-from audiorec.recall.serving.everybody import fill_default as fill_default
-from audiorec.recall.serving.everybody import read_default as read_default
 from audiorec.recall.serving.exclusions import best_copies as best_copies
 from audiorec.recall.serving.exclusions import excluded_by as excluded_by
 from audiorec.recall.serving.exclusions import joined_sequences as joined_sequences
 from audiorec.recall.serving.exclusions import read_exposures as read_exposures
 from audiorec.recall.serving.exclusions import traits_of as traits_of
 from audiorec.recall.serving.exclusions import with_copies as with_copies
+from audiorec.recall.serving.fuse import DefaultRule as DefaultRule
+from audiorec.recall.serving.fuse import fill_default as fill_default
+from audiorec.recall.serving.fuse import read_default as read_default
 from audiorec.recall.serving.job import FusedReport as FusedReport
 from audiorec.recall.serving.job import SplitFusion as SplitFusion
 from audiorec.recall.serving.job import fuse_files as fuse_files
@@ -27,6 +26,7 @@ from audiorec.recall.serving.rules import Method as Method
 from audiorec.recall.serving.rules import Product as Product
 from audiorec.recall.serving.rules import SongTraits as SongTraits
 from audiorec.recall.serving.rules import by_horizon as by_horizon
+from audiorec.recall.serving.tables import CandidateRows as CandidateRows
 from audiorec.recall.serving.tables import channels_of as channels_of
 from audiorec.recall.serving.tables import user_blocks as user_blocks
 from audiorec.recall.serving.tables import weights_by_worth as weights_by_worth

@@ -28,8 +28,8 @@ from audiorec.listening.log_files import log_files
 from audiorec.listening.reading import to_liked
 from audiorec.listening.sequences import DAY_S, Sequences
 from audiorec.listening.side import SongSide
-from audiorec.recall.serving.candidate_rows import nth
 from audiorec.recall.serving.rules import UNKNOWN, Exclusions, SongTraits
+from audiorec.recall.serving.tables import nth
 from audiorec.search.copies import recordings_of
 from audiorec.store.store import VectorStore
 from audiorec.types import IdMap, Int64Array, entries, normalised_name, string_array

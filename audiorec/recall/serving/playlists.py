@@ -20,7 +20,7 @@ import pyarrow as pa
 from audiorec.columns import ListColumns
 from audiorec.errors import InputError
 from audiorec.evaluation.classification import Interval
-from audiorec.evaluation.full_rank import clustered_interval, rank_measures
+from audiorec.evaluation.ranking import clustered_interval, rank_measures
 from audiorec.files.arrow import integers
 from audiorec.files.tables import table_writer
 from audiorec.listening.events import Interactions

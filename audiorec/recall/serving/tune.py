@@ -38,12 +38,11 @@ import pyarrow.compute as pc
 from audiorec.columns import ListColumns
 from audiorec.errors import InputError
 from audiorec.evaluation.classification import Interval
-from audiorec.evaluation.full_rank import clustered_interval, rank_measures
+from audiorec.evaluation.ranking import clustered_interval, rank_measures
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.candidates import DEFAULT, Lists
 from audiorec.recall.judging.judge import evaluate
 from audiorec.recall.judging.splits import JudgingSplit
-from audiorec.recall.serving.candidate_rows import CandidateRows
 from audiorec.recall.serving.fuse import NO_FACTS, NOTHING, fuse
 from audiorec.recall.serving.rules import (
     KNOTS,
@@ -53,7 +52,7 @@ from audiorec.recall.serving.rules import (
     Method,
     SongTraits,
 )
-from audiorec.recall.serving.tables import user_blocks
+from audiorec.recall.serving.tables import CandidateRows, user_blocks
 from audiorec.recall.serving.tuned import ALONE, Measure, Tried, Tuned, measure_name
 from audiorec.types import Float64Array, IdMap, Int64Array, string_array
 

@@ -14,8 +14,7 @@ from typing import Any
 
 from audiorec.errors import DamagedFileError, InputError
 from audiorec.evaluation.classification import Interval
-from audiorec.files.json_files import parse_json
-from audiorec.files.own_files import replaced
+from audiorec.files.own_files import parse_json, replaced
 from audiorec.files.user_files import from_table, read_text
 from audiorec.recall.serving.rules import FusionRecipe
 

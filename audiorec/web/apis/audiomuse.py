@@ -16,10 +16,17 @@ from typing import Any
 
 from audiorec.errors import InputError, UnknownSongError
 from audiorec.search.questions import Choice, FindQuestion, SimilarQuestion
-from audiorec.web.apis.messages import ApiReply, ApiRequest, Handler
-from audiorec.web.apis.names import NamedSong
-from audiorec.web.apis.searches import FoundSongs, as_found, described, near, way
-from audiorec.web.apis.snapshot import NearArtist, Snapshot
+from audiorec.web.apis.messages import (
+    ApiReply,
+    ApiRequest,
+    FoundSongs,
+    Handler,
+    as_found,
+    described,
+    near,
+    way,
+)
+from audiorec.web.apis.snapshot import NamedSong, NearArtist, Snapshot
 
 PER_ARTIST = 3  # songs per artist with eliminate_duplicates, as in AudioMuse
 STEPS = 25

@@ -28,10 +28,8 @@ import numpy as np
 from audiorec.errors import InputError
 from audiorec.search.questions import Choice, SimilarQuestion
 from audiorec.types import BoolArray, normalised_name
-from audiorec.web.apis.messages import ApiReply, ApiRequest, Handler
-from audiorec.web.apis.names import NamedSong
-from audiorec.web.apis.searches import near
-from audiorec.web.apis.snapshot import Snapshot
+from audiorec.web.apis.messages import ApiReply, ApiRequest, Handler, near
+from audiorec.web.apis.snapshot import NamedSong, Snapshot
 from audiorec.web.forms import MOST_SONGS
 
 FILE_URL = "file://"

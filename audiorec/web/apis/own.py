@@ -40,18 +40,19 @@ from audiorec.search.questions import (
     SimilarQuestion,
 )
 from audiorec.search.space import mean_direction
-from audiorec.web.apis.messages import NotThereError, Operation, openapi
-from audiorec.web.apis.names import NamedSong
-from audiorec.web.apis.searches import (
+from audiorec.web.apis.messages import (
     FoundSongs,
+    NotThereError,
+    Operation,
     as_found,
     comparable,
     described,
     long_list,
     near,
+    openapi,
     way,
 )
-from audiorec.web.apis.snapshot import Snapshot
+from audiorec.web.apis.snapshot import NamedSong, Snapshot
 from audiorec.web.forms import MOST_SONGS, Document, FormField, Values, fields_for
 from audiorec.web.recommendations import DEPTH
 

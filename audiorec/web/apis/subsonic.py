@@ -24,10 +24,8 @@ from xml.etree import ElementTree
 from audiorec.distribution import own_version
 from audiorec.errors import InputError, UnknownSongError
 from audiorec.search.questions import SimilarQuestion
-from audiorec.web.apis.messages import ApiReply, ApiRequest
-from audiorec.web.apis.names import NamedSong
-from audiorec.web.apis.searches import FoundSongs, near, way
-from audiorec.web.apis.snapshot import Snapshot
+from audiorec.web.apis.messages import ApiReply, ApiRequest, FoundSongs, near, way
+from audiorec.web.apis.snapshot import NamedSong, Snapshot
 
 PREFIX = "/rest/"
 API_VERSION = "1.16.1"

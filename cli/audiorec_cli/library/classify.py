@@ -42,9 +42,15 @@ from audiorec_cli.shared.console import (
     say,
 )
 from audiorec_cli.shared.extraction import limits_of
-from audiorec_cli.shared.heads import BackboneOption, HeadOption, chosen_heads
 from audiorec_cli.shared.inputs import DEFAULT, ENVIRONMENT, VectorsOption, open_vectors
-from audiorec_cli.shared.options import JobsOption, JsonOption, QuietOption
+from audiorec_cli.shared.options import (
+    BackboneOption,
+    HeadOption,
+    JobsOption,
+    JsonOption,
+    QuietOption,
+    chosen_heads,
+)
 from audiorec_cli.shared.progress import song_counter, working
 from audiorec_cli.shared.table import WORD, Column
 

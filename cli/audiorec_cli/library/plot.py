@@ -11,7 +11,6 @@ from audiorec.options import argument, chooses, reads
 from audiorec.search.atlas import MapKind
 from audiorec.search.questions import Compared
 from audiorec_cli.shared.console import out, print_json, say
-from audiorec_cli.shared.heads import StoreHeadOption, chosen_heads
 from audiorec_cli.shared.inputs import (
     InputKind,
     VectorsOption,
@@ -20,7 +19,7 @@ from audiorec_cli.shared.inputs import (
     say_basis,
     vectors_path,
 )
-from audiorec_cli.shared.options import JsonOption
+from audiorec_cli.shared.options import JsonOption, StoreHeadOption, chosen_heads
 from audiorec_cli.shared.pictures import PictureOptions
 
 if TYPE_CHECKING:
@@ -171,7 +170,7 @@ def _draw_user(
     from audiorec.listening.sequences import to_sequences
     from audiorec.listening.side import side_of_store
     from audiorec.plots.library_map import USER_SIZE, map_library, user_figure
-    from audiorec.recall.serving.one_user.portrait import portraits
+    from audiorec.recall.serving.one_user.reasons import portraits
 
     size = picture.check(USER_SIZE)
     check(interactions, InputKind.LOG)
@@ -232,7 +231,7 @@ def _map_document(found: "LibraryMap", store: "Library", path: Path) -> dict[str
 
 def _read(path: Path) -> object:
     """Read a report; raise `DamagedFileError` if it is not JSON."""
-    from audiorec.files.json_files import parse_json
+    from audiorec.files.own_files import parse_json
 
     if not path.is_file():
         raise MissingFileError(

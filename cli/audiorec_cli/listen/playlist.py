@@ -8,8 +8,8 @@ from audiorec.errors import InputError
 from audiorec.options import chooses
 from audiorec.search.questions import STEPS, PathQuestion, PlaylistQuestion
 from audiorec_cli.shared.console import duration
-from audiorec_cli.shared.heads import StoreHeadOption, chosen_heads
 from audiorec_cli.shared.inputs import VectorsOption, open_vectors
+from audiorec_cli.shared.options import StoreHeadOption, chosen_heads
 from audiorec_cli.shared.song_lists import (
     FromOption,
     ListForm,

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 from audiorec.errors import InputError
 from audiorec.search.questions import Choice, SimilarQuestion
 from audiorec_cli.shared.console import counted, duration, print_json, say
-from audiorec_cli.shared.heads import StoreHeadOption, chosen_heads
 from audiorec_cli.shared.inputs import VectorsOption, open_vectors, say_basis, say_non_music
 from audiorec_cli.shared.jobs import JobSummary, recorded
-from audiorec_cli.shared.options import QuietOption, out_file
+from audiorec_cli.shared.options import QuietOption, StoreHeadOption, chosen_heads, out_file
 from audiorec_cli.shared.progress import graceful_stop, progress_lines, stopped
 from audiorec_cli.shared.song_lists import (
     FromOption,

@@ -7,20 +7,21 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from audiorec.options import argument, chooses, reads
 from audiorec_cli.shared.console import print_document, print_table, say
-from audiorec_cli.shared.engines import Engines
 from audiorec_cli.shared.inputs import InputKind, check, usual_vectors
 from audiorec_cli.shared.jobs import JobSummary, recorded
 from audiorec_cli.shared.listening import ReadingOption, reading_of
 from audiorec_cli.shared.options import (
     ADVANCED,
+    Engines,
     JsonOption,
     QuietOption,
+    SettingsOption,
     log_file,
     out_file,
     store_file,
+    values_for,
 )
 from audiorec_cli.shared.progress import graceful_stop, progress_lines, stopped
-from audiorec_cli.shared.settings import SettingsOption, values_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,25 +14,26 @@ from audiorec.errors import InputError
 from audiorec.options import argument, chooses, reads, writes
 from audiorec_cli.recommend import listening_correlate
 from audiorec_cli.shared.console import Exit, out, print_json, print_table, say
-from audiorec_cli.shared.engines import Engines
 from audiorec_cli.shared.inputs import InputKind, VectorsOption, open_vectors, usual_vectors
 from audiorec_cli.shared.inputs import check as check_file
 from audiorec_cli.shared.jobs import JobSummary, recorded
 from audiorec_cli.shared.listening import ReadingOption, SoundOption, reading_of, sound_files
 from audiorec_cli.shared.options import (
     KNOWN,
+    Engines,
     JsonOption,
     LogArgument,
     OutFileOption,
     OutFolderOption,
     QuietOption,
+    SettingsOption,
     log_file,
+    made,
     out_file,
     store_file,
 )
 from audiorec_cli.shared.pages import command, group
 from audiorec_cli.shared.progress import due_lines, progress_lines
-from audiorec_cli.shared.settings import SettingsOption, made
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

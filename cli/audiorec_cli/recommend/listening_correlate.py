@@ -9,9 +9,15 @@ from audiorec_cli.shared.console import FIGURE_DIGITS, print_json, print_table, 
 from audiorec_cli.shared.inputs import InputKind, open_vectors
 from audiorec_cli.shared.inputs import check as check_file
 from audiorec_cli.shared.listening import ReadingOption, reading_of, sound_files
-from audiorec_cli.shared.options import JsonOption, LogOption, QuietOption, out_file
+from audiorec_cli.shared.options import (
+    JsonOption,
+    LogOption,
+    QuietOption,
+    SettingsOption,
+    made,
+    out_file,
+)
 from audiorec_cli.shared.progress import progress_lines
-from audiorec_cli.shared.settings import SettingsOption, made
 
 if TYPE_CHECKING:
     from audiorec.types import FloatArray

@@ -13,15 +13,22 @@ from audiorec.errors import InputError
 from audiorec.options import argument, chooses, loads, reads, writes
 from audiorec_cli.recommend import recall_judge, recall_lists, recall_space
 from audiorec_cli.shared.console import Exit, print_json, print_table, say
-from audiorec_cli.shared.engines import Engines
 from audiorec_cli.shared.inputs import InputKind, check, open_vectors
 from audiorec_cli.shared.jobs import JobSummary, MetricsOption, job, recorded
 from audiorec_cli.shared.listening import HeardOption, ModelArgument, QueryOptions, TrainingOptions
-from audiorec_cli.shared.options import KNOWN, JsonOption, LogOption, OutFileOption, QuietOption
+from audiorec_cli.shared.options import (
+    KNOWN,
+    Engines,
+    JsonOption,
+    LogOption,
+    OutFileOption,
+    QuietOption,
+    SettingsOption,
+    made,
+)
 from audiorec_cli.shared.pages import command, group
 from audiorec_cli.shared.places import outputs, yesterdays_output
 from audiorec_cli.shared.progress import graceful_stop, stopped
-from audiorec_cli.shared.settings import SettingsOption, made
 from audiorec_cli.shared.training import (
     ProcessOptions,
     SetOption,
@@ -37,8 +44,8 @@ if TYPE_CHECKING:
 
     from audiorec.recall.contract.channel import Channel
     from audiorec.recall.serving.export.job import ExportReport
+    from audiorec.recall.serving.nightly.current import Step
     from audiorec.recall.serving.nightly.places import Decision
-    from audiorec.recall.serving.nightly.state import Step
     from audiorec.types import LineProgress
 
 KEPT = r"manifest\.json|served/.*"  # what is read of the export of the day before

@@ -9,10 +9,9 @@ from audiorec.errors import InputError
 from audiorec.options import argument, chooses, reads
 from audiorec_cli.recommend.recall_space import in_one_space
 from audiorec_cli.shared.console import FIGURE_DIGITS, print_json, print_table, say
-from audiorec_cli.shared.engines import Engines
 from audiorec_cli.shared.inputs import InputKind, check
 from audiorec_cli.shared.listening import HeardOption, PlaysOf, TrainingOptions, sound_files
-from audiorec_cli.shared.options import JsonOption, LogOption, SeedOption
+from audiorec_cli.shared.options import Engines, JsonOption, LogOption, SeedOption
 from audiorec_cli.shared.training import SetOption, variants
 
 if TYPE_CHECKING:

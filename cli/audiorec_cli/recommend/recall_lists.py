@@ -7,13 +7,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from audiorec.errors import InputError
 from audiorec.options import argument, chooses, reads, writes
 from audiorec_cli.shared.console import print_json, print_table, say
-from audiorec_cli.shared.engines import Engines
 from audiorec_cli.shared.inputs import InputKind, check, open_vectors
 from audiorec_cli.shared.jobs import JobSummary, recorded
-from audiorec_cli.shared.options import ADVANCED, KNOWN, JsonOption, OutFileOption
+from audiorec_cli.shared.options import (
+    ADVANCED,
+    KNOWN,
+    Engines,
+    JsonOption,
+    OutFileOption,
+    SettingsOption,
+    values_for,
+)
 from audiorec_cli.shared.pictures import check_plot
 from audiorec_cli.shared.progress import stopped
-from audiorec_cli.shared.settings import SettingsOption, values_for
 
 if TYPE_CHECKING:
     from audiorec.listening.side import SongSide

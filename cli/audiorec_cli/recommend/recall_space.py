@@ -24,9 +24,10 @@ from audiorec_cli.shared.options import (
     JsonOption,
     QuietOption,
     RetryFailedOption,
+    SettingsOption,
+    values_for,
 )
 from audiorec_cli.shared.progress import graceful_stop, progress_display
-from audiorec_cli.shared.settings import SettingsOption, values_for
 
 if TYPE_CHECKING:
     from audiorec.extraction.catalogue import Source
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from audiorec.recall.contract.data import Queries
     from audiorec.recall.contract.space import SharedSpace
     from audiorec.recall.graph.channel import NearSong
-    from audiorec.recall.serving.one_user.portrait import PortraitRecipe
+    from audiorec.recall.serving.one_user.reasons import PortraitRecipe
 
 
 def print_near(model: Path, song: str, k: int, interactions: Path | None, *, json: bool) -> None:
@@ -197,7 +198,7 @@ def users(
     audiorec recall users --portrait u1 -i plays.parquet --vectors vecs.parquet
     audiorec recall users --import theirs.npz --set normalise --out users.parquet
     """
-    from audiorec.recall.serving.one_user.portrait import PortraitRecipe
+    from audiorec.recall.serving.one_user.reasons import PortraitRecipe
     from audiorec.store.embeddings import ForeignTable
 
     of_table, of_portrait = values_for(settings, ForeignTable, PortraitRecipe)
@@ -424,7 +425,7 @@ def show_portraits(
     json: bool,
 ) -> None:
     """Print the portrait of one user, or write those of all; `metadata` are a table and a store."""
-    from audiorec.recall.serving.one_user.portrait import portraits, write_portraits
+    from audiorec.recall.serving.one_user.reasons import portraits, write_portraits
 
     if (user == ALL) != (output is not None):
         raise InputError("--portrait USER prints one; --portrait all --out FILE writes all")
@@ -450,7 +451,7 @@ def _of_user(plays: "Sequences", user: str, log: Path) -> "Sequences":
 def _print_portrait(
     plays: "Sequences", known: "SongSide", recipe: "PortraitRecipe", *, json: bool
 ) -> None:
-    from audiorec.recall.serving.one_user.portrait import portraits
+    from audiorec.recall.serving.one_user.reasons import portraits
 
     user = plays.owner_ids[0]
     rows = portraits(plays, known, recipe).to_pylist()

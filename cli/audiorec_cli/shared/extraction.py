@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 from audiorec.errors import InputError
 from audiorec.options import chooses, deletes, unguards, writes
 from audiorec_cli.shared.console import Exit
-from audiorec_cli.shared.heads import BackboneOption, HeadOption, chosen_heads
 from audiorec_cli.shared.jobs import MetricsOption, Observers, observers
 from audiorec_cli.shared.options import (
     ADVANCED,
     AllowFailuresOption,
+    BackboneOption,
+    HeadOption,
     JobsOption,
     JsonOption,
     QuietOption,
+    chosen_heads,
+    made,
 )
-from audiorec_cli.shared.settings import made
 
 if TYPE_CHECKING:
     from audiorec.extraction.pipeline import ExtractorConfig

@@ -8,8 +8,7 @@ from audiorec.errors import InputError
 from audiorec.options import argument, chooses, reads, unguards
 from audiorec_cli.shared.console import say
 from audiorec_cli.shared.inputs import InputKind, check, open_vectors
-from audiorec_cli.shared.options import ADVANCED, KNOWN
-from audiorec_cli.shared.settings import values_for
+from audiorec_cli.shared.options import ADVANCED, KNOWN, values_for
 
 if TYPE_CHECKING:
     from audiorec.listening.events import Interactions
@@ -241,8 +240,8 @@ class TrainingOptions(ListeningOptions):
     def data(self, log: Path) -> "RecallData":
         """Read a log or a folder of ``listening prepare``, and the side information."""
         from audiorec.listening.events import EVENTS
-        from audiorec.listening.feed import is_prepared
         from audiorec.listening.log_files import file_fingerprints
+        from audiorec.listening.reading import is_prepared
         from audiorec.recall.contract.data import RecallData
 
         if is_prepared(log):
@@ -263,7 +262,7 @@ class TrainingOptions(ListeningOptions):
     def _prepared(self, folder: Path) -> "RecallData":
         """Read a folder of ``listening prepare``; its manifest says what forms a sequence."""
         from audiorec.files.user_files import as_type
-        from audiorec.listening.feed import read_prepared
+        from audiorec.listening.reading import read_prepared
         from audiorec.recall.contract.data import RecallData
 
         log = read_prepared(folder)

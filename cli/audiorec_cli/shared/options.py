@@ -2,15 +2,38 @@
 
 Related options are grouped in a class with the functions that use them: `ListForm` in `m3u8`,
 `Extraction` in `extraction`. Those of questions are declared by the library.
+
+Options of the form NAME=VALUE: fields of a dataclass of the library, which declares them once.
+
+    --set per_artist=2 --set method=quotas  ──values_for──▶ {"per_artist": 2, "method": "quotas"}
+    "audiorec.recall.serving:FusionRecipe"  ──described──▶ the rows of a help page
+
+A name without a value switches a field on; a field of several values takes commas.
+
+Engine options of commands that process blocks of users.
+
+Which heads score a song: options of commands that open audio.
 """
 
+import os
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
 from functools import partial
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_origin, get_type_hints
 
+from audiorec.errors import InputError, MissingFileError
 from audiorec.options import ADVANCED as ADVANCED
 from audiorec.options import COMMON as COMMON
-from audiorec.options import argument, chooses, reads, writes
+from audiorec.options import argument, chooses, connects, loads, reads, writes
+from audiorec_cli.shared.progress import graceful_stop, progress_lines
+
+if TYPE_CHECKING:
+    from threading import Event
+
+    from audiorec.engines.tasks import Engine
 
 KNOWN = "What is known of songs and users"
 
@@ -58,3 +81,189 @@ ExcludePathsOption = Annotated[
     list[str] | None,
     chooses("--exclude", metavar="GLOB", help="Skip paths that match this glob."),
 ]
+
+
+T = TypeVar("T")
+SettingsOption = Annotated[
+    list[str] | None,
+    chooses("--set", metavar="NAME=VALUE", help="Change a setting (repeatable)."),
+]
+
+
+def made(
+    kind: Callable[..., T], texts: Sequence[str] | None, *, option: str = "--set", **given: Any
+) -> T:
+    """Return a dataclass from ``NAME=VALUE`` texts and from values that have their own options."""
+    return kind(**given, **values_for(texts, kind, but=given, option=option)[0])
+
+
+def values_for(
+    texts: Sequence[str] | None, *kinds: Any, but: Collection[str] = (), option: str = "--set"
+) -> list[dict[str, Any]]:
+    """Sort ``NAME=VALUE`` texts by the dataclass that has the field; return the values of each.
+
+    Raises
+    ------
+    InputError
+        If no dataclass has a field of this name, or the value has the wrong type.
+    """
+    found: list[dict[str, Any]] = [{} for _ in kinds]
+    owner = {field.name: n for n, kind in enumerate(kinds) for field in fields(kind)}
+    for text in texts or ():
+        name, has_value, value = text.partition("=")
+        name = name.replace("-", "_")
+        try:
+            if name not in owner or name in but:
+                names = ", ".join(sorted(set(owner) - set(but)))
+                raise InputError(f"unknown setting {name!r}; there are: {names}")
+            kind, of_kind = kinds[owner[name]], found[owner[name]]
+            if not has_value and get_type_hints(kind)[name] is not bool:
+                raise InputError(f"expected {name}=VALUE")
+            read = _value(kind, name, value if has_value else "true")
+            of_kind[name] = of_kind.get(name, ()) + read if isinstance(read, tuple) else read
+        except InputError as error:
+            raise InputError(f"{option} {text}: {error}") from error
+    return found
+
+
+def _value(kind: Any, name: str, text: str) -> Any:
+    """Return the value of a field; commas separate the values of one that takes several."""
+    from audiorec.files.user_files import as_field_type, parse_value
+
+    read = parse_value(text)
+    wanted = get_type_hints(kind)[name]
+    if get_origin(wanted) is tuple and not isinstance(read, list):
+        read = [parse_value(part) for part in text.split(",")]
+    elif wanted is str or wanted == str | None:
+        read = text
+    return as_field_type(kind, name, read)
+
+
+def described(places: Sequence[str], but: Collection[str] = ()) -> Iterator[tuple[str, str]]:
+    """Yield name and meaning, with the default, of the fields of dataclasses ``module:Class``."""
+    from audiorec.recall.contract.job import settings_of
+
+    for place in places:
+        module, _, name = place.partition(":")
+        for setting in settings_of(getattr(import_module(module), name)):
+            if setting.meaning and setting.name not in but:
+                usual = f" [default: {setting.default}]"
+                shown = "" if setting.default in (None, (), "") else usual
+                yield setting.name, f"{setting.meaning.rstrip('.')}.{shown}"
+
+
+LOCAL = "local"
+RunnerOption = Annotated[
+    str,
+    connects(
+        "--runner", help="Where they run: local, ray[:ADDRESS] or dask[:ADDRESS].", panel=ADVANCED
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """An engine with its stop event and progress callback; no engine: this process does it all."""
+
+    engine: "Engine | None" = None
+    stop: "Event | None" = None
+    told: Callable[[str, int, int], None] | None = None
+
+    def progress(self, what: str) -> Callable[[int, int], None] | None:
+        """Return the progress callback for one kind of block."""
+        told = self.told
+        return None if told is None else lambda done, total: told(what, done, total)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Engines:
+    """Where blocks of users are processed: this process, local processes, or a cluster."""
+
+    jobs: Annotated[
+        int,
+        chooses(
+            "--jobs",
+            "-j",
+            min=0,
+            help="Processes for blocks of users or songs; 0: all cores.",
+            panel=ADVANCED,
+        ),
+    ] = 1
+    runner: RunnerOption = LOCAL
+
+    @contextmanager
+    def work(self, *, quiet: bool = False, keeps: bool = True) -> Iterator[Work]:
+        """Yield the engine; with `keeps`, Ctrl-C finishes the blocks in progress first."""
+        jobs = self.jobs or os.cpu_count() or 1
+        if self.runner == LOCAL and jobs == 1:
+            yield Work()
+            return
+        from audiorec.engines.tasks import engine_of, parse_runner
+
+        runner, address = parse_runner(self.runner)
+        if not keeps:
+            yield Work(engine_of(runner, address=address, jobs=jobs))
+            return
+        with graceful_stop("the blocks in progress are", quiet=quiet) as stop:
+            engine = engine_of(runner, address=address, jobs=jobs, stop=stop)
+            yield Work(engine, stop, progress_lines(quiet=quiet))
+
+
+HEAD_FILE = "head.safetensors"
+OURS = "ours"
+
+HeadOption = Annotated[
+    list[str] | None,
+    loads(
+        metavar="[TASK=]FILE",
+        help="Use this head instead of the shipped ones (repeatable): a head file, a folder of "
+        "heads, or TASK=ours to keep a shipped head.",
+        panel=ADVANCED,
+    ),
+]
+BackboneOption = Annotated[
+    str | None,
+    loads(
+        metavar="NAME",
+        help="An added backbone, by name or folder (audiorec backbones).",
+        panel=ADVANCED,
+    ),
+]
+StoreHeadOption = Annotated[
+    list[str] | None,
+    loads(
+        metavar="[TASK=]FILE",
+        help="Heads of the store, if not the shipped ones: needed to score a file that is not in "
+        "the store.",
+        panel=ADVANCED,
+    ),
+]
+
+
+def chosen_heads(named: Sequence[str] | None) -> tuple[Path, ...]:
+    """Return the head files that ``FILE``, ``TASK=FILE`` or ``TASK=ours`` name.
+
+    Empty for the shipped pair. An unknown task is refused, and so is a file whose head has another
+    task than the one given.
+    """
+    return tuple(_head(name) for name in named or ())
+
+
+def head_file(path: Path) -> Path:
+    """Return the head file that a path means: itself, or the one in a folder."""
+    return path / HEAD_FILE if path.is_dir() else path
+
+
+def _head(name: str) -> Path:
+    from audiorec.tagger.heads import Head, shipped_head
+
+    task, equals, file = name.partition("=")
+    bare = not equals or Path(name).exists()
+    if file == OURS and not bare:
+        return shipped_head(task)
+    path = head_file(Path(name if bare else file))
+    if not path.is_file():
+        raise MissingFileError(f"{path}: no such head file")
+    if not bare and (found := Head.load(path).task) != task:
+        raise InputError(f"{path}: is a head for {found!r}, not for {task!r}")
+    return path

@@ -18,9 +18,8 @@ from audiorec.options import Field
 from audiorec_cli.shared.console import drawn_on
 from audiorec_cli.shared.declared import Job, fields_of_command, packed, parameter_of
 from audiorec_cli.shared.jobs import METRICS, run_job
-from audiorec_cli.shared.options import ADVANCED, COMMON
+from audiorec_cli.shared.options import ADVANCED, COMMON, described
 from audiorec_cli.shared.places import day_fields, places
-from audiorec_cli.shared.settings import described
 
 OTHERS = "More commands (audiorec help all)"
 SETTINGS = "Settings"  # the panel of what --set changes

@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from audiorec.errors import AudiorecError, InputError
-from audiorec.files.json_files import parse_json
-from audiorec.files.own_files import own_data_folder, read_own, replaced
+from audiorec.files.own_files import own_data_folder, parse_json, read_own, replaced
 from audiorec.files.visible import visible
 from audiorec.options import argument, chooses, reads, writes
 from audiorec_cli.shared.console import cell, counted, out, out_lines, print_json, print_table, say

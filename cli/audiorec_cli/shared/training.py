@@ -16,12 +16,10 @@ import click
 from audiorec.errors import InputError, MissingExtraError
 from audiorec.options import chooses, connects
 from audiorec_cli.shared.console import Exit, say
-from audiorec_cli.shared.engines import LOCAL
 from audiorec_cli.shared.inputs import InputKind, check
 from audiorec_cli.shared.listening import TrainingOptions
-from audiorec_cli.shared.options import ADVANCED
+from audiorec_cli.shared.options import ADVANCED, LOCAL, values_for
 from audiorec_cli.shared.progress import graceful_stop, stopped
-from audiorec_cli.shared.settings import values_for
 
 if TYPE_CHECKING:
     from threading import Event

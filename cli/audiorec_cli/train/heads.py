@@ -9,11 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 from audiorec.errors import InputError
 from audiorec.options import argument, chooses, reads, writes
 from audiorec_cli.shared.console import out_lines, print_json, say
-from audiorec_cli.shared.heads import HEAD_FILE, BackboneOption, head_file
 from audiorec_cli.shared.jobs import JobSummary, recorded
-from audiorec_cli.shared.options import JobsOption, JsonOption, QuietOption, out_file
+from audiorec_cli.shared.options import (
+    HEAD_FILE,
+    BackboneOption,
+    JobsOption,
+    JsonOption,
+    QuietOption,
+    SettingsOption,
+    head_file,
+    made,
+    out_file,
+)
 from audiorec_cli.shared.progress import progress_display
-from audiorec_cli.shared.settings import SettingsOption, made
 
 if TYPE_CHECKING:
     from audiorec.evaluation.classification import Report

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from audiorec.errors import InputError
 from audiorec.options import chooses
 from audiorec_cli.shared.console import file_size, print_facts, print_json
-from audiorec_cli.shared.engines import Engines
 from audiorec_cli.shared.inputs import VectorsOption, open_vectors
 from audiorec_cli.shared.jobs import MetricsOption, job
-from audiorec_cli.shared.options import JsonOption
+from audiorec_cli.shared.options import Engines, JsonOption
 
 if TYPE_CHECKING:
     from audiorec.search.index_files import IndexInfo

@@ -12,11 +12,10 @@ import click
 from audiorec.errors import InputError
 from audiorec.options import argument, writes
 from audiorec_cli.shared.console import Exit, print_json, say
-from audiorec_cli.shared.engines import LOCAL, RunnerOption
 from audiorec_cli.shared.extraction import SETTINGS as SETTINGS
 from audiorec_cli.shared.extraction import Extraction
 from audiorec_cli.shared.jobs import Observers, exit_code_of, print_counts
-from audiorec_cli.shared.options import ADVANCED, out_file
+from audiorec_cli.shared.options import ADVANCED, LOCAL, RunnerOption, out_file
 from audiorec_cli.shared.progress import due_lines, graceful_stop, progress_display
 
 if TYPE_CHECKING:

@@ -16,7 +16,13 @@ from audiorec.files.arrow import string_array
 from audiorec.library.library import Library
 from audiorec.listening.rule import to_preferences
 from audiorec.recall.cold_start import job as cold_start
-from audiorec.recall.cold_start.assign import LEAST_SIMILARITY, ColdStartPlan, ListLimits, assign
+from audiorec.recall.cold_start.assign import (
+    LEAST_SIMILARITY,
+    ColdStartPlan,
+    ListLimits,
+    Tastes,
+    assign,
+)
 from audiorec.recall.cold_start.job import ColdStart
 from audiorec.recall.cold_start.sides import (
     Side,
@@ -25,7 +31,6 @@ from audiorec.recall.cold_start.sides import (
     vector_sides,
 )
 from audiorec.recall.cold_start.tables import tastes_path
-from audiorec.recall.cold_start.tastes import Tastes
 from audiorec.search.topk import top_k
 from audiorec.store.embeddings import EmbeddingTable, write_embeddings
 

@@ -1,4 +1,4 @@
-"""`audiorec.recall.cold_start.tastes`: profiles and features by hand over a real store."""
+"""`audiorec.recall.cold_start.assign`: profiles and features by hand over a real store."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from made_stores import write_store
 
 from audiorec.library.library import Library
 from audiorec.listening.rule import to_preferences
-from audiorec.recall.cold_start.tastes import Tastes
+from audiorec.recall.cold_start.assign import Tastes
 
 DAY = 86_400.0
 

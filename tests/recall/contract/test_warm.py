@@ -293,7 +293,7 @@ def test_a_song2vec_of_an_earlier_version_is_refused(tmp_path):
 
 
 def test_a_damaged_parentage_is_refused(tmp_path):
-    from audiorec.files.json_files import sealed, unsealed
+    from audiorec.files.own_files import sealed, unsealed
 
     older("sasrec").save(tmp_path / "m")
     path = tmp_path / "m" / "model.json"

@@ -16,8 +16,13 @@ from audiorec.recall.contract.data import Context, Queries, RecallData
 from audiorec.recall.contract.job import train_channel
 from audiorec.recall.graph.channel import near_song
 from audiorec.recall.graph.facts import of_rows
-from audiorec.recall.graph.material import held_out, material_of
-from audiorec.recall.graph.recipe import EGESRecipe, GraphSAGERecipe, Song2vecRecipe
+from audiorec.recall.graph.material import (
+    EGESRecipe,
+    GraphSAGERecipe,
+    Song2vecRecipe,
+    held_out,
+    material_of,
+)
 from audiorec.recall.graph.song_vectors import SongVectors, hidden_recall, prior_columns, scaled
 from audiorec.recall.registry import channel_class, load_channel
 

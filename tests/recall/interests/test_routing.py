@@ -11,9 +11,8 @@ needs("torch")
 import torch
 from torch.nn import functional
 
-from audiorec.learning.next_plays import NextPlays, histories, training_windows
+from audiorec.learning.next_plays import NextPlays, histories, no_features, training_windows
 from audiorec.learning.next_song import NextSongLearner, arrays_of
-from audiorec.learning.song_features import no_features
 from audiorec.recall.interests.forward import (
     ComiRecSARecipe,
     MINDRecipe,

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from audiorec.evaluation.full_rank import sound_diversity
+from audiorec.evaluation.ranking import sound_diversity
 from audiorec.listening.sequences import Sequences
 from audiorec.listening.side import Category, SongSide
 from audiorec.recall.contract.candidates import Lists

@@ -1,4 +1,4 @@
-"""`recall.serving.everybody`: default lists by country, written by a night and read by a server."""
+"""`recall.serving.fuse`: default lists by country, written by a night and read by a server."""
 
 import pytest
 from made_candidates import table_of
@@ -9,8 +9,7 @@ from audiorec.listening.profiles import Profiles
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract import candidates
 from audiorec.recall.contract.candidates import DefaultList
-from audiorec.recall.serving.everybody import DefaultRule, read_default, write_default
-from audiorec.recall.serving.fuse import fuse
+from audiorec.recall.serving.fuse import DefaultRule, fuse, read_default, write_default
 from audiorec.recall.serving.rules import FusionRecipe
 
 NOW = 1.7e9

@@ -1,4 +1,4 @@
-"""`recall.serving.export.samples`: labels, by hand and by plain loops."""
+"""`recall.serving.export.folder`: labels, by hand and by plain loops."""
 
 import math
 import shutil
@@ -19,13 +19,13 @@ from made_export import (
 from made_logs import log_of
 
 from audiorec.recall.serving.export.features import EventHistory
-from audiorec.recall.serving.export.job import ExportRecipe, export_recall
-from audiorec.recall.serving.export.samples import (
+from audiorec.recall.serving.export.folder import (
     OUTCOMES,
     SampleCounts,
     ShownSongs,
     exposure_samples,
 )
+from audiorec.recall.serving.export.job import ExportRecipe, export_recall
 from audiorec.recall.serving.export.sources import ExportSources
 
 

@@ -14,8 +14,7 @@ from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.batch_recall import write_candidates
 from audiorec.recall.contract.candidates import FIGURES_KEY
 from audiorec.recall.contract.data import Queries, RecallData
-from audiorec.recall.contract.job import train_channel
-from audiorec.recall.contract.validation import validated
+from audiorec.recall.contract.job import train_channel, validated
 from audiorec.recall.registry import load_channel
 from audiorec.recall.serving.fuse import fuse
 from audiorec.recall.serving.rules import FusionRecipe

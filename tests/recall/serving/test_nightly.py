@@ -21,11 +21,11 @@ from audiorec.listening.log_files import parse_day
 from audiorec.recall.registry import channel_class, load_channel
 from audiorec.recall.serving.exclusions import EXPOSED, EXPOSURES
 from audiorec.recall.serving.nightly import job as nightly
+from audiorec.recall.serving.nightly.current import FUSE, FUSED, LAST, RECORD, STATE
 from audiorec.recall.serving.nightly.job import NightlyJob
 from audiorec.recall.serving.nightly.places import open_night
 from audiorec.recall.serving.nightly.plan import NightlyPlan
 from audiorec.recall.serving.nightly.report import fused_below
-from audiorec.recall.serving.nightly.state import FUSE, FUSED, LAST, RECORD, STATE
 from audiorec.recall.serving.tables import LEAST, worth_of
 
 CHANNELS = ("popular", "rules", "item-knn")

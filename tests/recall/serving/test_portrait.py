@@ -1,4 +1,4 @@
-"""`recall.serving.one_user.portrait`: shares by hand, long and short, with and without times."""
+"""`recall.serving.one_user.reasons`: shares by hand, long and short, with and without times."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ import pytest
 from audiorec.errors import InputError
 from audiorec.listening.sequences import DAY_S, Sequences
 from audiorec.listening.side import Category, SongSide
-from audiorec.recall.serving.one_user.portrait import PORTRAIT, PortraitRecipe, portraits
+from audiorec.recall.serving.one_user.reasons import PORTRAIT, PortraitRecipe, portraits
 
 
 def side_of(**genres):

@@ -17,10 +17,17 @@ from audiorec.listening.interactions import read_interactions
 from audiorec.listening.log_files import parse_day
 from audiorec.listening.sequences import Sequences, to_sequences
 from audiorec.recall.serving.nightly import current as pointer
-from audiorec.recall.serving.nightly.current import CURRENT, promote, read_current, served_folder
+from audiorec.recall.serving.nightly.current import (
+    CURRENT,
+    MAX_STATE_BYTES,
+    RECORD,
+    STATE,
+    promote,
+    read_current,
+    served_folder,
+)
 from audiorec.recall.serving.nightly.places import open_night
 from audiorec.recall.serving.nightly.promotion import PROMOTION, judge_split, nights_of
-from audiorec.recall.serving.nightly.state import MAX_STATE_BYTES, RECORD, STATE
 
 DAYS = [date(2026, 1, n) for n in range(1, 29)]
 USERS = 40

@@ -11,9 +11,8 @@ from needs import needs
 from served_library import BEARER, TOKEN, finished, server_id
 
 from audiorec.errors import InputError
-from audiorec.web.apis.application import ApiServer
 from audiorec.web.apis.messages import ApiReply
-from audiorec.web.apis.routes import APIS, Route, all_routes, bliss_routes
+from audiorec.web.apis.routes import APIS, ApiServer, Route, all_routes, bliss_routes
 from audiorec.web.editions import Editions
 from audiorec.web.gate import Gate
 from audiorec.web.limits import RateLimiter, RequestLimits

@@ -29,7 +29,7 @@ QUIET = settings(
 def schema(tmp_path_factory):
     from schemathesis import checks
 
-    from audiorec.web.apis.application import ApiServer
+    from audiorec.web.apis.routes import ApiServer
     from audiorec.web.editions import Editions
     from audiorec.web.gate import Gate
     from audiorec.web.limits import RequestLimits

@@ -1,4 +1,4 @@
-"""`audiorec.web.apis.searches`: answers by sound, and songs that lack it."""
+"""`audiorec.web.apis.messages`: answers by sound, and songs that lack it."""
 
 import numpy as np
 import pytest
@@ -8,8 +8,8 @@ from served_library import asked, document, server_id, snapshot_of, write_served
 from audiorec.errors import InputError
 from audiorec.search.questions import SimilarQuestion
 from audiorec.web.apis.audiomuse import similar_tracks
+from audiorec.web.apis.messages import near, way
 from audiorec.web.apis.own import user_vector
-from audiorec.web.apis.searches import near, way
 
 LACKING = 3
 NINE = SimilarQuestion(k=9)

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from audiorec.learning.next_plays import NextPlays, PlayBatch
-from audiorec.learning.song_features import SongFeatures
+from audiorec.learning.next_plays import NextPlays, PlayBatch, SongFeatures
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.data import Queries
 from audiorec.recall.contract.next_song import NextSong

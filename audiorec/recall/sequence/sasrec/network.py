@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from audiorec.learning.next_model import NextSongModel, Tensors
+from audiorec.learning.next_plays import SongFeatures
 from audiorec.learning.processes import dropout
-from audiorec.learning.song_features import SongFeatures
 from audiorec.recall.sequence.sasrec.forward import SASRecRecipe, n_gap_bins
 
 EPSILON = 1e-5  # of the norms

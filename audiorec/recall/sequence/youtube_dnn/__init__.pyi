@@ -1,2 +1,2 @@
 from audiorec.recall.sequence.youtube_dnn.channel import YouTubeDNN as YouTubeDNN
-from audiorec.recall.sequence.youtube_dnn.examples import YouTubeDNNRecipe as YouTubeDNNRecipe
+from audiorec.recall.sequence.youtube_dnn.model import YouTubeDNNRecipe as YouTubeDNNRecipe

@@ -30,8 +30,14 @@ from audiorec.recall.contract.channel import FitRun, Tensors, Trained
 from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
 from audiorec.recall.contract.space import SharedSpace
 from audiorec.recall.contract.warm import JUDGED_ON_NEW, Start
-from audiorec.recall.sequence.youtube_dnn.examples import TrainingPlays, YouTubeDNNRecipe, as_likes
-from audiorec.recall.sequence.youtube_dnn.model import UserEmbeddings, UsersModel, of_unit_length
+from audiorec.recall.sequence.youtube_dnn.model import (
+    TrainingPlays,
+    UserEmbeddings,
+    UsersModel,
+    YouTubeDNNRecipe,
+    as_likes,
+    of_unit_length,
+)
 from audiorec.types import BoolArray, Float64Array, FloatArray, IdMap, Int64Array, normalised_name
 
 RIDGE = 0.1  # as a multiple of the mean eigenvalue

@@ -31,24 +31,22 @@ from audiorec.learning.negatives import SharedSampler
 from audiorec.learning.processes import ALONE, Processes, dropout
 from audiorec.listening.history import Histories
 from audiorec.listening.profiles import Encoder
-from audiorec.recall.sequence.youtube_dnn.examples import (
+from audiorec.recall.sequence.youtube_dnn.model import (
     JUDGE,
     STEP,
+    Catalogue,
     Examples,
     LikeBatch,
     TrainingPlays,
+    UsersModel,
     YouTubeDNNRecipe,
     epoch_places,
     epochs_of,
     held_out,
     held_out_new,
-    standardisation,
-)
-from audiorec.recall.sequence.youtube_dnn.model import (
-    Catalogue,
-    UsersModel,
     n_columns,
     of_unit_length,
+    standardisation,
     standardised,
 )
 from audiorec.spec import fingerprint

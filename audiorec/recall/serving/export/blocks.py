@@ -39,7 +39,7 @@ from audiorec.recall.serving.export.features import (
     user_columns,
     vectors,
 )
-from audiorec.recall.serving.export.samples import (
+from audiorec.recall.serving.export.folder import (
     OUTCOMES,
     SampleCounts,
     Samples,

@@ -27,7 +27,7 @@ from audiorec.listening.sequences import DAY_S, Sequences, is_finished
 from audiorec.listening.side import SongSide
 from audiorec.recall.contract.data import Sound
 from audiorec.recall.serving.export.schema import ARROW, HORIZONS, TIME
-from audiorec.recall.serving.one_user.portrait import KINDS, PORTRAIT, PortraitRecipe, portraits
+from audiorec.recall.serving.one_user.reasons import KINDS, PORTRAIT, PortraitRecipe, portraits
 from audiorec.types import (
     BoolArray,
     Float64Array,

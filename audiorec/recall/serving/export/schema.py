@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from audiorec.columns import ListColumns, ShownColumns
 from audiorec.listening.side import RELEASED
-from audiorec.recall.serving.one_user.portrait import KINDS
+from audiorec.recall.serving.one_user.reasons import KINDS
 
 ColumnKind = Literal[
     "text", "int32", "int64", "float32", "bool", "time", "date", "texts", "floats", "vector"

@@ -21,8 +21,7 @@ import pyarrow.compute as pc
 
 from audiorec.columns import ShownColumns
 from audiorec.errors import InputError, MissingFileError
-from audiorec.files.json_files import parse_json
-from audiorec.files.own_files import read_own
+from audiorec.files.own_files import parse_json, read_own
 from audiorec.files.tables import TableFile
 from audiorec.files.user_files import column_names, input_errors, read_table
 from audiorec.learning.bundle import read_kind

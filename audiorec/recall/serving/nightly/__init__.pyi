@@ -1,3 +1,5 @@
+from audiorec.recall.serving.nightly.current import RANKED as RANKED
+from audiorec.recall.serving.nightly.current import Step as Step
 from audiorec.recall.serving.nightly.current import promote as promote
 from audiorec.recall.serving.nightly.current import served_files as served_files
 from audiorec.recall.serving.nightly.current import served_folder as served_folder
@@ -10,5 +12,3 @@ from audiorec.recall.serving.nightly.plan import file_stem as file_stem
 from audiorec.recall.serving.nightly.promotion import nights_of as nights_of
 from audiorec.recall.serving.nightly.report import fused_below as fused_below
 from audiorec.recall.serving.nightly.report import report_of as report_of
-from audiorec.recall.serving.nightly.state import RANKED as RANKED
-from audiorec.recall.serving.nightly.state import Step as Step

@@ -46,7 +46,6 @@ from audiorec.recall.contract.data import Context, Queries, RecallData
 from audiorec.recall.contract.job import read_context
 from audiorec.recall.judging.splits import JudgingSplit
 from audiorec.recall.registry import load_channel
-from audiorec.recall.serving.everybody import NEWCOMERS, DefaultRule, fill_default, write_default
 from audiorec.recall.serving.exclusions import (
     EXPOSURES,
     excluded_by,
@@ -60,25 +59,15 @@ from audiorec.recall.serving.exclusions import (
 )
 from audiorec.recall.serving.export.job import EXPORT, export_recall
 from audiorec.recall.serving.export.sources import ExportSources
-from audiorec.recall.serving.fuse import NOTHING
+from audiorec.recall.serving.fuse import (
+    NEWCOMERS,
+    NOTHING,
+    DefaultRule,
+    fill_default,
+    write_default,
+)
 from audiorec.recall.serving.job import fuse_files
-from audiorec.recall.serving.nightly.current import whole_run
-from audiorec.recall.serving.nightly.plan import (
-    EarlierDays,
-    NightlyPlan,
-    export_recipe,
-    file_stem,
-    train_night,
-)
-from audiorec.recall.serving.nightly.promotion import (
-    PROMOTION,
-    Judge,
-    NightModels,
-    compare,
-    judge_split,
-)
-from audiorec.recall.serving.nightly.report import change_of, judge_last_night, report_of
-from audiorec.recall.serving.nightly.state import (
+from audiorec.recall.serving.nightly.current import (
     ASK,
     DAILY,
     FUSE,
@@ -100,8 +89,24 @@ from audiorec.recall.serving.nightly.state import (
     bytes_of,
     cpu_seconds,
     read_json,
+    whole_run,
     write_json,
 )
+from audiorec.recall.serving.nightly.plan import (
+    EarlierDays,
+    NightlyPlan,
+    export_recipe,
+    file_stem,
+    train_night,
+)
+from audiorec.recall.serving.nightly.promotion import (
+    PROMOTION,
+    Judge,
+    NightModels,
+    compare,
+    judge_split,
+)
+from audiorec.recall.serving.nightly.report import change_of, judge_last_night, report_of
 from audiorec.recall.serving.playlists import ListRanking, write_lists
 from audiorec.recall.serving.rules import REPLAY, Exclusions, FusionRecipe, SongTraits
 from audiorec.recall.serving.tables import weights_by_worth

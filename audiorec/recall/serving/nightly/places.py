@@ -29,18 +29,22 @@ from audiorec.recall.serving.exclusions import EXPOSURES
 from audiorec.recall.serving.export.folder import MANIFEST
 from audiorec.recall.serving.export.job import EXPORT
 from audiorec.recall.serving.nightly.current import (
+    DAILY,
+    FUSED,
     MOST_BEFORE,
+    RECORD,
+    STATE,
     Current,
     promote,
     promoted,
     read_current,
+    read_json,
     whole_run,
     write_current,
 )
 from audiorec.recall.serving.nightly.job import NightlyJob
 from audiorec.recall.serving.nightly.plan import EarlierDays, NightlyPlan
 from audiorec.recall.serving.nightly.promotion import PROMOTION, told
-from audiorec.recall.serving.nightly.state import DAILY, FUSED, RECORD, STATE, read_json
 from audiorec.runs.record import record_of
 
 OUT, SERVED, CANDIDATES = "out", "served/", "candidates/"

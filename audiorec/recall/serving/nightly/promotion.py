@@ -27,9 +27,8 @@ from audiorec.recall.judging.splits import JudgingSplit
 from audiorec.recall.registry import is_external, load_channel
 from audiorec.recall.serving.exclusions import chance_of, with_copies
 from audiorec.recall.serving.fuse import fuse
-from audiorec.recall.serving.nightly.current import read_current, whole_run
+from audiorec.recall.serving.nightly.current import read_current, read_json, whole_run
 from audiorec.recall.serving.nightly.report import BY, FEWEST_USERS, hits_of, means_of
-from audiorec.recall.serving.nightly.state import read_json
 from audiorec.recall.serving.rules import REPLAY, FusionRecipe, SongTraits
 from audiorec.types import Float64Array
 

@@ -22,16 +22,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from audiorec.columns import ListColumns, ShownColumns
-from audiorec.evaluation.full_rank import clustered_interval
+from audiorec.evaluation.ranking import clustered_interval
 from audiorec.files.tables import TableFile
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.candidates import DEFAULT
-from audiorec.recall.serving.candidate_rows import CandidateRows, key_of
-from audiorec.recall.serving.nightly.current import whole_run
+from audiorec.recall.serving.nightly.current import FUSED, whole_run
 from audiorec.recall.serving.nightly.plan import file_stem
-from audiorec.recall.serving.nightly.state import FUSED
 from audiorec.recall.serving.rules import SongTraits
-from audiorec.recall.serving.tables import BATCH_ROWS, candidates_by_user, user_blocks
+from audiorec.recall.serving.tables import (
+    BATCH_ROWS,
+    CandidateRows,
+    candidates_by_user,
+    key_of,
+    user_blocks,
+)
 from audiorec.types import Float64Array, IdMap, string_array
 
 MOST_USERS = 20_000  # judged, drawn by seed

@@ -5,12 +5,12 @@ from audiorec.recall.serving.one_user.answers import RecommendAnswer as Recommen
 from audiorec.recall.serving.one_user.answers import Recommendation as Recommendation
 from audiorec.recall.serving.one_user.answers import RecommendQuestion as RecommendQuestion
 from audiorec.recall.serving.one_user.answers import SongExplanation as SongExplanation
-from audiorec.recall.serving.one_user.portrait import PORTRAIT as PORTRAIT
-from audiorec.recall.serving.one_user.portrait import USUAL as USUAL
-from audiorec.recall.serving.one_user.portrait import PortraitRecipe as PortraitRecipe
-from audiorec.recall.serving.one_user.portrait import portraits as portraits
-from audiorec.recall.serving.one_user.portrait import write_portraits as write_portraits
+from audiorec.recall.serving.one_user.reasons import PORTRAIT as PORTRAIT
+from audiorec.recall.serving.one_user.reasons import USUAL as USUAL
+from audiorec.recall.serving.one_user.reasons import PortraitRecipe as PortraitRecipe
 from audiorec.recall.serving.one_user.reasons import ReasonWriter as ReasonWriter
+from audiorec.recall.serving.one_user.reasons import portraits as portraits
 from audiorec.recall.serving.one_user.reasons import reason_phrase as reason_phrase
+from audiorec.recall.serving.one_user.reasons import write_portraits as write_portraits
 from audiorec.recall.serving.one_user.recommend import Recommender as Recommender
 from audiorec.recall.serving.one_user.recommend import ranked_lists as ranked_lists

@@ -33,9 +33,8 @@ from audiorec.recall.contract.candidates import DefaultList
 from audiorec.recall.contract.channel import Channel
 from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
 from audiorec.recall.registry import channel_class, load_channel
-from audiorec.recall.serving.everybody import DefaultRule
 from audiorec.recall.serving.exclusions import excluded_by, traits_of, with_copies
-from audiorec.recall.serving.fuse import fuse
+from audiorec.recall.serving.fuse import DefaultRule, fuse
 from audiorec.recall.serving.one_user.answers import (
     ListProposal,
     Mix,
@@ -45,8 +44,7 @@ from audiorec.recall.serving.one_user.answers import (
     RecommendQuestion,
     SongExplanation,
 )
-from audiorec.recall.serving.one_user.portrait import portraits
-from audiorec.recall.serving.one_user.reasons import ReasonWriter
+from audiorec.recall.serving.one_user.reasons import ReasonWriter, portraits
 from audiorec.recall.serving.playlists import FLATNESS, ListRanking
 from audiorec.recall.serving.rules import ENTRIES, Exclusions, SongTraits
 from audiorec.recall.serving.tuned import TunedFile
@@ -252,7 +250,7 @@ class Recommender:
         Notes
         -----
         A user without a finished play, in the log or not, gets the default list
-        (`audiorec.recall.serving.everybody`), and so does one to whom no channel proposes a song.
+        (`audiorec.recall.serving.fuse`), and so does one to whom no channel proposes a song.
 
         Raises
         ------

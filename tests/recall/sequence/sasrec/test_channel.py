@@ -267,7 +267,7 @@ with join_processes() as processes:
 def in_float64(processes, out):
     """Take some two hundred steps; write the weights of the first process."""
     from audiorec.learning.fit import fit
-    from audiorec.learning.song_features import no_features
+    from audiorec.learning.next_plays import no_features
     from audiorec.recall.contract.next_song import _next_plays
     from audiorec.recall.sequence.sasrec.network import SASRecNetwork
 

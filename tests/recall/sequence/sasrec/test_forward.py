@@ -9,9 +9,8 @@ from needs import needs
 torch = needs("torch")
 
 from audiorec.errors import InputError
-from audiorec.learning.next_plays import Favourites, NextPlays, histories
+from audiorec.learning.next_plays import Favourites, NextPlays, histories, no_features
 from audiorec.learning.next_song import NextSongLearner, arrays_of
-from audiorec.learning.song_features import no_features
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.sequence.sasrec.forward import (
     SASRecRecipe,

@@ -16,7 +16,7 @@ from audiorec.recall.contract.checks import N_NEW, synthetic_listening
 from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
 from audiorec.recall.registry import load_channel
 from audiorec.recall.sequence.youtube_dnn.channel import YouTubeDNN
-from audiorec.recall.sequence.youtube_dnn.examples import YouTubeDNNRecipe, as_likes
+from audiorec.recall.sequence.youtube_dnn.model import YouTubeDNNRecipe, as_likes
 
 QUICK = {
     "dimension": 8,

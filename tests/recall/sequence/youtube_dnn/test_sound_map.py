@@ -13,7 +13,7 @@ from audiorec.recall.contract.checks import synthetic_listening
 from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
 from audiorec.recall.registry import load_channel
 from audiorec.recall.sequence.youtube_dnn.channel import SHRINK, SoundMap, YouTubeDNN, artists_among
-from audiorec.recall.sequence.youtube_dnn.examples import YouTubeDNNRecipe
+from audiorec.recall.sequence.youtube_dnn.model import YouTubeDNNRecipe
 
 QUICK = YouTubeDNNRecipe(
     dimension=8, hidden=(16,), max_epochs=30, patience=30, learning_rate=0.02, popularity=0.0

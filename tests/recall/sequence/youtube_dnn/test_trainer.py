@@ -17,13 +17,13 @@ from made_tastes import HALF_LIFE, QUICK, planted
 from audiorec.errors import InputError, ShapeError
 from audiorec.listening.history import Likes, histories, history_spans
 from audiorec.listening.profiles import no_profiles
-from audiorec.recall.sequence.youtube_dnn.examples import (
+from audiorec.recall.sequence.youtube_dnn.model import (
+    Catalogue,
     Examples,
     YouTubeDNNRecipe,
     epoch_places,
     held_out,
 )
-from audiorec.recall.sequence.youtube_dnn.model import Catalogue
 from audiorec.recall.sequence.youtube_dnn.trainer import YouTubeDNNLearner, train
 
 

@@ -38,7 +38,12 @@ class Interval:
 
     def __str__(self) -> str:
         """Return ``0.912 [0.874, 0.941]``."""
-        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+        return f"{self:}"
+
+    def __format__(self, sign: str) -> str:
+        """Return the same; with ``+``, as a difference: ``+0.012 [-0.004, +0.028]``."""
+        value, low, high = (f"{one:{sign}z.3f}" for one in (self.value, self.low, self.high))
+        return f"{value} [{low}, {high}]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

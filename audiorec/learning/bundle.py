@@ -64,8 +64,8 @@ class Figure:
     high: float | None = None
 
     def __str__(self) -> str:
-        between = "" if self.low is None else f" [{self.low:.4f}, {self.high:.4f}]"
-        return f"{visible(self.name)}: {self.value:.4f}{between}"
+        between = "" if self.low is None else f" [{self.low:.3f}, {self.high:.3f}]"
+        return f"{visible(self.name)}: {self.value:.3f}{between}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

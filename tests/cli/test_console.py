@@ -56,7 +56,7 @@ def test_a_table_of_no_rows_is_its_head_in_a_pipe_and_nothing_on_a_terminal(monk
 def test_a_document_is_a_table_or_json(capsys):
     document = {"schema": "audiorec/x/1", "songs": 3, "share": 0.25, "out": None}
     print_document(document, json=False, title="x")
-    assert capsys.readouterr().out == "what\tvalue\nsongs\t3\nshare\t0.2500\nout\t\n"
+    assert capsys.readouterr().out == "what\tvalue\nsongs\t3\nshare\t0.250\nout\t\n"
     print_document(document, json=True, title="x")
     assert '"schema": "audiorec/x/1"' in capsys.readouterr().out
 
@@ -82,7 +82,7 @@ def test_numbers_stand_at_the_right_with_two_digits(terminal):
         "   1  a      0.50    1:00",
         "  20  bc     0.12   10:00",
     ]
-    assert terminal(("auc",), [(0.98765,)], digits=4)[1] == "0.9877"
+    assert terminal(("auc",), [(0.98765,)], digits=3)[1] == "0.988"
 
 
 def test_what_is_empty_in_all_rows_is_left_out_for_a_person_only(terminal, monkeypatch, capsys):

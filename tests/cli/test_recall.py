@@ -1,6 +1,7 @@
 """``audiorec recall``: what is printed, written and refused."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -226,6 +227,8 @@ def test_comparison_says_how_far_each_is_behind(mixed, audiorec):
     assert first[-1] == ""
     (second,) = (row for row in rows if row[:2] == ["popular", "kept"])
     assert second[-1].startswith("-")
+    figures = [value for row in rows for value in row[2:-1] if value]
+    assert all(re.fullmatch(r"\d\.\d{3}", value) for value in figures), figures
     assert [row[-1] for row in rows if row[1] == "left out"] == [""] * (len(rows) - 2)
     code, out, _ = audiorec(*words.split(), "--json")
     assert list(json.loads(out)["ahead_of"]) == ["popular"]

@@ -233,7 +233,7 @@ def test_a_fusion_says_what_is_not_known_and_warns_of_what_is(log, audiorec):
     (log / "tuned.json").write_text(json.dumps(learnt))
     code, _, err = audiorec(*fuse.split(), "--tuned", "tuned.json")
     assert code == 0, err
-    why = "were worse than the best channel alone: ndcg@20 -0.0350 [-0.0500, -0.0200]"
+    why = "were worse than the best channel alone: ndcg@20 -0.035 [-0.050, -0.020]"
     assert f"warning: tuned.json: lists by these settings {why}" in err
     learnt["checked"] = {"over best alone: ndcg@20": [0.01, -0.05, 0.02]}
     (log / "tuned.json").write_text(json.dumps(learnt))

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from audiorec.errors import InputError, ShapeError
 from audiorec.evaluation.classification import (
+    Interval,
     accuracy,
     balanced_macro_f1,
     by_song,
@@ -30,6 +31,11 @@ def one_hot(answers, n_classes, confidence=1.0):
     scores = np.full((len(answers), n_classes), rest)
     scores[np.arange(len(answers)), answers] = confidence
     return scores
+
+
+def test_an_interval_has_three_decimals_and_a_difference_its_signs():
+    assert str(Interval(0.91234, 0.5, 1.0)) == "0.912 [0.500, 1.000]"
+    assert f"{Interval(0.0123, -0.0004, -0.028):+}" == "+0.012 [+0.000, -0.028]"
 
 
 def test_confusion_has_the_truth_in_rows():

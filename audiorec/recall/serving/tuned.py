@@ -80,7 +80,7 @@ class Tuned:
         found = {what: self.checked.get((what, at)) for what in kinds}
         return [
             f"{kinds[what]} are worse than {self.alone.get(at)} alone: {at} "
-            f"{gap.value:+.4f} [{gap.low:+.4f}, {gap.high:+.4f}], on the other half"
+            f"{gap:+}, on the other half"
             for what, gap in found.items()
             if gap is not None and gap.value < 0
         ]
@@ -207,13 +207,12 @@ def _below(path: Path, content: Mapping[str, Any]) -> str:
     if not isinstance(found, list) or len(found) != 3:
         return ""
     try:
-        value, low, high = map(float, found)
+        gap = Interval(*map(float, found))
     except (TypeError, ValueError):
         return ""
-    if not value < 0:
+    if not gap.value < 0:
         return ""
-    gap = f"{by} {value:+.4f} [{low:+.4f}, {high:+.4f}]"
-    return f"{path}: lists by these settings were worse than the best channel alone: {gap}"
+    return f"{path}: lists by these settings were worse than the best channel alone: {by} {gap:+}"
 
 
 def settings_of(recipe: FusionRecipe) -> dict[str, Any]:

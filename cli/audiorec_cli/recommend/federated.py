@@ -7,7 +7,14 @@ import click
 
 from audiorec.errors import InputError
 from audiorec.options import connects, reads, unguards, writes
-from audiorec_cli.shared.console import Exit, print_document, print_json, print_table, say
+from audiorec_cli.shared.console import (
+    FIGURE_DIGITS,
+    Exit,
+    print_document,
+    print_json,
+    print_table,
+    say,
+)
 from audiorec_cli.shared.jobs import MetricsOption, job
 from audiorec_cli.shared.options import JsonOption, OutFolderOption, QuietOption
 from audiorec_cli.shared.pages import command, group
@@ -244,12 +251,13 @@ def audit(config: ConfigOption, json: JsonOption = False) -> None:
         for leak in found["leaks"]
     ]
     heads = ("attack", "by", "chance", "undefended", "as configured")
-    print_table(heads, rows, title="what the vectors reveal", digits=4)
+    print_table(heads, rows, title="what the vectors reveal", digits=FIGURE_DIGITS)
     say("a failure shows only that this attack fails; no epsilon is claimed: docs/federated.md")
 
 
 def _defended(leak: dict[str, Any]) -> str:
+    from audiorec.evaluation.classification import Interval
+
     if not leak["counts"]:
         return "does not count"
-    value, low, high = leak["defended"]
-    return f"{value:.4f} [{low:.4f}, {high:.4f}]"
+    return str(Interval(*leak["defended"]))

@@ -28,7 +28,7 @@ SplitName = Literal[
 ]
 OF_ARTISTS = ("artists", "all-artists")
 SHOWN = ("hit_rate", "recall", "ndcg", "mrr")  # columns of the table
-SEEN = 5e-5  # smallest difference visible in four digits
+SEEN = 5e-4  # smallest difference visible in three decimals
 UNHEARD_K = 10  # length of the lists where artists are held out
 WHOLE_LISTS, LISTS_KS = "whole-lists", (1, 10)
 
@@ -270,13 +270,14 @@ def _print_verdict(verdict: "Judgement", split: str) -> None:
     ks = sorted({k for _, k in verdict.means})
     names = sorted({name for name, _ in verdict.means})
     rows = [
-        (name, way, *(f"{found[name, k]:.4f}" for k in ks))
+        (name, way, *(found[name, k] for k in ks))
         for name in names
         for way, found in _ways(verdict, [(name, k) for k in ks])
     ]
     title = f"{verdict.channel}: {_about(verdict, split)}"
     _say_title(title)
-    print_table(("measure", "repeats", *(f"@{k}" for k in ks)), rows, title=title)
+    heads = ("measure", "repeats", *(f"@{k}" for k in ks))
+    print_table(heads, rows, title=title, digits=FIGURE_DIGITS)
     widest = verdict.means["recall", ks[0]]
     say(f"recall@{ks[0]} {widest}: 95 % bootstrap interval over users or sessions")
     spread = ", ".join(
@@ -294,13 +295,13 @@ def _print_comparison(
     cut: "JudgingSplit",
     by: tuple[str, int],
 ) -> None:
+    from audiorec.evaluation.classification import Interval
+
     k = by[1]
     rows = []
     for verdict in found:
         gap = behind.get(verdict.channel)
-        # 0 - gap, since negating a gap of 0 would print -0.000.
-        sides = () if gap is None else (0 - gap.value, 0 - gap.high, 0 - gap.low)
-        lag = "{:+.3f} [{:+.3f}, {:+.3f}]".format(*sides) if sides else ""
+        lag = "" if gap is None else f"{Interval(-gap.value, -gap.high, -gap.low):+}"
         for way, figures in _ways(verdict, [(name, k) for name in SHOWN]):
             row = (figures.get((name, k)) for name in SHOWN)
             rows.append((verdict.channel, way, *row, lag))

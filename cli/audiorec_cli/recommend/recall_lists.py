@@ -1,12 +1,12 @@
 """``audiorec recall fuse`` and ``tune``: fuse the lists of several channels."""
 
-from dataclasses import asdict, astuple, dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from audiorec.errors import InputError
 from audiorec.options import argument, chooses, reads, writes
-from audiorec_cli.shared.console import print_json, print_table, say
+from audiorec_cli.shared.console import FIGURE_DIGITS, print_json, print_table, say
 from audiorec_cli.shared.inputs import InputKind, check, open_vectors
 from audiorec_cli.shared.jobs import JobSummary, recorded
 from audiorec_cli.shared.options import (
@@ -363,24 +363,25 @@ def _say_tuned(found: "Tuned", names: tuple[str, ...], *, json: bool) -> None:
         first = [one for one in found.tried if "popularity" not in one.figures]
         dials = [one for one in found.tried if "popularity" in one.figures]
         shown = list(dict.fromkeys([measure, f"hit_rate@{found.recipe.k}", "mrr@20"]))
-        rows = [(one.name, *(f"{one.figures[n]:.4f}" for n in shown)) for one in first]
-        print_table(("setting", *shown), rows, title="settings tried, on the selecting half")
+        rows = [(one.name, *(one.figures[n] for n in shown)) for one in first]
+        title = "settings tried, on the selecting half"
+        print_table(("setting", *shown), rows, title=title, digits=FIGURE_DIGITS)
         if dials:
             there = [n for n in SHOWN if any(n in one.figures for one in dials)]
             rows = [
                 (
                     one.name,
-                    f"{one.figures[measure]:.4f}",
+                    one.figures[measure],
                     *(_short(n, one.figures.get(n)) for n in there),
                 )
                 for one in dials
             ]
             heads = [n.replace("diversity_", "by ") for n in there]
             title = "dials: their effect on lists, and its cost"
-            print_table(("setting", measure, *heads), rows, title=title)
-    for (what, at), (value, low, high) in ((key, astuple(i)) for key, i in found.checked.items()):
+            print_table(("setting", measure, *heads), rows, title=title, digits=FIGURE_DIGITS)
+    for (what, at), gap in found.checked.items():
         if at in (measure, f"hit_rate@{found.recipe.k}", "mrr@20"):
-            say(f"{what}: {at} {value:+.4f} [{low:+.4f}, {high:+.4f}], on the other half")
+            say(f"{what}: {at} {gap:+}, on the other half")
     for line in found.below():
         say(f"warning: {line}")
 

@@ -64,7 +64,7 @@ NO_USE = (
     *(SongError, StoreError, WeightsError, DamagedFileError),
     *(PeerError, PlayerError, LostProcessError),
 )
-FIGURE_DIGITS = 4  # decimals of a float in a pipe, or of an evaluation figure
+FIGURE_DIGITS = 3  # decimals of a float in a pipe, or of an evaluation figure
 
 
 class Exit(IntEnum):
@@ -213,7 +213,7 @@ def drawn_on(stream: TextIO) -> TextIO:
 
 
 def cell(value: object) -> str:
-    """Return a value as one escaped line; floats have four decimals, None is empty."""
+    """Return a value as one escaped line; floats have three decimals, None is empty."""
     return text(value, FIGURE_DIGITS)
 
 

@@ -15,7 +15,7 @@ import click
 
 from audiorec.errors import InputError, MissingExtraError
 from audiorec.options import chooses, connects
-from audiorec_cli.shared.console import Exit, say
+from audiorec_cli.shared.console import Exit, cell, say
 from audiorec_cli.shared.inputs import InputKind, check
 from audiorec_cli.shared.listening import TrainingOptions
 from audiorec_cli.shared.options import ADVANCED, LOCAL, values_for
@@ -148,7 +148,7 @@ def epoch_line(line: Mapping[str, Any]) -> None:
     for name, value in line.items():
         if isinstance(value, float) and name not in ("seconds", "seconds_left"):
             more_of_it = f"{text}{'' if text.endswith(':') else ','} {name.replace('_', ' ')} "
-            more_of_it += f"{value:.4f}"
+            more_of_it += cell(value)
             if len(more_of_it) + len(behind) > WIDTH:
                 break
             text = more_of_it

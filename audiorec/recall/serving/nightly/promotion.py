@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from audiorec.errors import AudiorecError, MissingFileError, StoreError
+from audiorec.evaluation.classification import Interval
 from audiorec.files.storage import join
 from audiorec.files.user_files import from_table
 from audiorec.listening.log_files import day_folder, days_in
@@ -233,10 +234,10 @@ def told(verdict: Mapping[str, Any]) -> str:
     """Return what a verdict of `compare`, which may come from a file, says in words."""
     said = str(verdict.get("refused") or verdict.get("note") or "")
     with suppress(IndexError, KeyError, TypeError, ValueError):
-        (value, low, high), rates = verdict["difference"], verdict[BY]
+        gap, rates = Interval(*verdict["difference"]), verdict[BY]
         return (
             f"{said or 'not worse than what is served'}: {BY} {rates['new'][0]:.3f}, "
-            f"served {rates['served'][0]:.3f}, difference {value:+.3f} [{low:+.3f}, {high:+.3f}], "
+            f"served {rates['served'][0]:.3f}, difference {gap:+}, "
             f"{verdict['users']:,} users"
         )
     return said or "nothing was compared"

@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from audiorec.columns import ListColumns, ShownColumns
+from audiorec.evaluation.classification import Interval
 from audiorec.evaluation.ranking import clustered_interval
 from audiorec.files.tables import TableFile
 from audiorec.listening.sequences import Sequences
@@ -98,10 +99,10 @@ def fused_below(judged: Mapping[str, Any]) -> list[str]:
     return [
         f"the fused lists of the last night were worse than {name} alone: {BY} "
         f"{judged[BY]['fused'][0]:.3f}, {judged[BY][name][0]:.3f} "
-        f"(difference {value:+.3f} [{low:+.3f}, {high:+.3f}], {judged['users']:,} users); "
+        f"(difference {gap:+}, {judged['users']:,} users); "
         "learn the weights: audiorec recall tune"
-        for name, (value, low, high) in judged["over"].items()
-        if high < 0
+        for name, gap in ((name, Interval(*of)) for name, of in judged["over"].items())
+        if gap.high < 0
     ]
 
 

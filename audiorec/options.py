@@ -197,11 +197,15 @@ def fields_within(kind: Any, of: tuple[str, ...], usual: Any = None) -> Iterator
     hints = get_type_hints(kind, include_extras=True)
     every = {field.name: field for field in fields(kind)}
     for name in dict.fromkeys([*inspect.get_annotations(kind), *every]):
-        default = every[name].default if usual is None else getattr(usual, name)
+        default = _default(every[name]) if usual is None else getattr(usual, name)
         if is_dataclass(hints[name]):
             yield from fields_within(hints[name], (*of, name), default)
         elif (option := declared(hints[name])) is not None:
             yield Field(name, get_args(hints[name])[0], default, option, of)
+
+
+def _default(field: Any) -> Any:
+    return field.default if field.default_factory is MISSING else field.default_factory()
 
 
 def made(kind: Any, values: Mapping[str, Any]) -> Any:

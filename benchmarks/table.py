@@ -1,6 +1,6 @@
 """Turn the JSON lines of a benchmark into a Markdown table for the docs.
 
-    python benchmarks/bench_peers.py ... | python benchmarks/table.py [COLUMN ...]
+    python -m benchmarks bench_peers ... | python -m benchmarks table [COLUMN ...]
 
 One table for all lines with the same keys, in the order of their first lines, of all columns or of
 those named; three numbers in a list are a minimum, a median and a maximum and are written

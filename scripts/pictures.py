@@ -29,7 +29,7 @@ from gallery_page import DRAWN
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from web_server import CHROMIUM, browsing, choose, chromium, until, write_recall  # noqa: E402
+from web_server import CHROMIUM, browsing, choose, chromium, until, write_recall
 
 PICTURES = ROOT / "docs" / "pictures"
 MEASURED = ("interests.png",)  # data that is not here: docs/benchmarks/interests.md

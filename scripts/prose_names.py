@@ -14,7 +14,7 @@ from pathlib import Path
 
 from prose import ROOT, nodes
 
-CODE = ("audiorec/**/*.py", "cli/**/*.py", "scripts/*.py", "benchmarks/**/*.py")
+CODE = ("audiorec/**/*.py", "cli/**/*.py", "scripts/**/*.py", "benchmarks/**/*.py")
 QUOTED = re.compile(r"(?<!`)`([A-Za-z_][\w.]*)`(?!`)")
 DOTTED = re.compile(r"(?<![\w./-])audiorec(?:_cli)?(?:\.[A-Za-z_]\w*)+(?![\w/-]|\.\w)")
 ENDINGS = (".md", ".py", ".sh", ".js", ".toml", ".json", ".parquet")

@@ -7,7 +7,6 @@ they do not run.
 import contextlib
 import re
 import shutil
-import sys
 from pathlib import Path
 
 import pyarrow.csv
@@ -15,10 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 from command import run_command
 from needs import needs
-from test_readme import BUDGET, CLIPS, ROOT, commands, placed
-
-sys.path.insert(0, str(ROOT / "scripts"))
 from prose_blocks import RUN, all_blocks, blocks_of, count, faults
+from test_readme import BUDGET, CLIPS, ROOT, commands, placed
 
 BLOCKS = {
     f"{Path(page).stem}-{block.line}": block

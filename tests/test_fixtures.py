@@ -1,14 +1,14 @@
 """The clips of ``fixtures/audio`` and ``fixtures/demo`` are what is said of them."""
 
 import csv
-import importlib
 import re
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import NamedTuple
 
+import fixture_music as music
+import head_packages
 import numpy as np
 import pytest
 import soundfile
@@ -111,7 +111,7 @@ def test_tags_keep_their_accents():
 @pytest.fixture(scope="module")
 def remade(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("signals")
-    script = ROOT / "scripts" / "make_fixtures.py"
+    script = ROOT / "scripts/samples/make_fixtures.py"
     subprocess.run([sys.executable, script, "signals", "--out", folder], check=True)
     return folder
 
@@ -130,20 +130,14 @@ def test_signal_is_what_the_script_makes(row, remade):
     assert np.abs(kept.astype(np.int64) - made).max() <= 1 << 16
 
 
-@pytest.fixture
-def music(monkeypatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
-    return importlib.import_module("fixture_music")
-
-
 @pytest.mark.parametrize(
     ("note", "key"), [("C4", 60), ("A4", 69), ("F#3", 54), ("Bb2", 46), ("C-1", 0), ("G9", 127)]
 )
-def test_key_counts_from_the_lowest_c(music, note, key):
+def test_key_counts_from_the_lowest_c(note, key):
     assert music.key(note) == key
 
 
-def test_midi_file_of_two_notes(music):
+def test_midi_file_of_two_notes():
     piece = music.Piece(120, (music.Voice(24, 90, "C4:1 -:.5 E4+G4:2"),))
     assert music.midi_file(piece) == bytes.fromhex(
         "4d546864 00000006 0001 0002 01e0"  # format 1, two tracks, 480 ticks a beat
@@ -155,7 +149,7 @@ def test_midi_file_of_two_notes(music):
     )
 
 
-def test_rest_in_a_song_is_written_before_the_next_word(music):
+def test_rest_in_a_song_is_written_before_the_next_word():
     markup = music.singing_markup("C4:1 -:2 D4:.5 E4:1", "one two-fold", tempo=120, octave=-1)
     assert '<PITCH NOTE="C3"><DURATION SECONDS="0.500">one</DURATION></PITCH>' in markup
     assert (
@@ -164,7 +158,7 @@ def test_rest_in_a_song_is_written_before_the_next_word(music):
     ) in markup
 
 
-def test_song_has_a_note_for_each_syllable(music):
+def test_song_has_a_note_for_each_syllable():
     syllables = [s for word in music.SONG_WORDS.split() for s in word.split("-")]
     assert len(syllables) == sum(bool(names) for names, _ in music.beats(music.SONG))
     with pytest.raises(ValueError, match="more syllables than notes"):
@@ -172,7 +166,7 @@ def test_song_has_a_note_for_each_syllable(music):
 
 
 @pytest.mark.parametrize("name", ["BLUES", "CHOIR", "SONG_GUITAR", "FOLK", "COUNTRY"])
-def test_voices_of_a_piece_end_together(music, name):
+def test_voices_of_a_piece_end_together(name):
     lengths = [
         sum(length for _, length in music.beats(voice.notes))
         for voice in getattr(music, name).voices
@@ -216,11 +210,9 @@ def test_a_song_of_the_demonstration_says_whose_it_is(song):
     assert waveform(DEMO / song["file"])[1].status is Status.OK
 
 
-def test_what_the_heads_know_of_the_demonstration_is_told(monkeypatch):
+def test_what_the_heads_know_of_the_demonstration_is_told():
     """By the lists of the packages that they learnt from."""
-    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
-    packages = importlib.import_module("head_packages")
-    learnt = {corpus.folder for corpus in packages.MUSIC} | set(packages.SOUNDTRACKS)
+    learnt = {corpus.folder for corpus in head_packages.MUSIC} | set(head_packages.SOUNDTRACKS)
     told = {song["source"] for song in SONGS if "learnt: " in song["heads"]}
     elsewhere = {"audiotsm-0.1.2", "libsoni-1.1.0"}  # of which genre learns
     speech_and_holds = {"asterisk-core-sounds-en-g722", "asterisk-moh-opsound-g722"}  # as -wav

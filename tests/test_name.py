@@ -4,7 +4,6 @@ The name ``audiorec`` on the package index is another project; ours is not regis
 """
 
 import re
-import sys
 import tomllib
 from importlib.metadata import requires
 from pathlib import Path
@@ -17,7 +16,6 @@ from audiorec.distribution import NAME, install_command, packages
 from audiorec.errors import MissingExtraError
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "scripts"))
 from prose import pages
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())

@@ -14,7 +14,6 @@ from needs import needs
 from served_library import serving, write_served
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "scripts"))
 from check_packages import in_source, in_wheel, source_faults, tracked, wheel_faults
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())

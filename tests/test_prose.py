@@ -1,14 +1,12 @@
 """The words of the repository hold to the glossary; each check finds a fault that is planted."""
 
 import re
-import sys
 from pathlib import Path
 
 import pytest
 from needs import needs
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "scripts"))
 import check_prose
 import prose_figures
 import prose_links

@@ -7,7 +7,6 @@ import pytest
 from needs import needs
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "scripts"))
 import docs_words
 import tutorials
 

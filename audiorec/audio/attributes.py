@@ -113,7 +113,7 @@ _MULTIPLES = np.arange(1, 5)  # of the period and of the rate, weighted by 1 / m
 _PREFERRED, _SPREAD = 100.0, 0.9  # beats per minute, octaves
 _GRID = np.geomspace(SLOWEST, FASTEST, 400)  # steps of 0.46 %
 # Confidence: probability that a tempo is within 4 % of the truth (up to octave errors), from the
-# logarithm of its fit; fitted by `benchmarks/eval_attributes.py --fit` on dev clips.
+# logarithm of its fit; fitted by `benchmarks/sound/eval_attributes.py --fit` on dev clips.
 _OFFSET, _SLOPE = 1.4, 2.23
 
 
@@ -211,7 +211,7 @@ _PROFILES = np.array(
     ]
 )
 # Confidence: probability that tonic and scale are right, from the best key's correlation and its
-# margin over the second; fitted by `benchmarks/eval_attributes.py --fit` on dev clips.
+# margin over the second; fitted by `benchmarks/sound/eval_attributes.py --fit` on dev clips.
 _KEY_OFFSET, _KEY_SLOPE = -9.02, 11.7
 
 

@@ -316,7 +316,7 @@ def _hiding_place(unseen: Sequence[str]) -> Callable[[Path], str | None]:
     return hiding_place
 
 
-# CPU seconds per second of audio; benchmarks/bench_pipeline.py measures them.
+# CPU seconds per second of audio; benchmarks/speed/bench_pipeline.py measures them.
 READING = 0.0012  # decoding an MP3 and its spectrogram
 NETWORK = {"msd": 0.0008}
 OTHER_NETWORK = 0.003  # an added network without measurements

@@ -22,7 +22,7 @@ Kish's effective sample sizes: the square of the number of songs, divided by the
 the numbers of songs per album (the number of albums, if all have the same size). A song without an
 album counts as an album.
 
-`benchmarks/eval_drift.py` prints the false alarm rate and the detection rate.
+`benchmarks/sound/eval_drift.py` prints the false alarm rate and the detection rate.
 """
 
 import json

@@ -49,7 +49,7 @@ def one_thread_each() -> None:
 
     Requests of a server are many and small. With one BLAS thread per core, eight clients took three
     times the CPU time, because the threads spin while they wait for each other
-    (``benchmarks/bench_serve.py``).
+    (``benchmarks/speed/bench_serve.py``).
     """
     for name, value in ONE_THREAD.items():
         os.environ.setdefault(name, value)

@@ -14,7 +14,7 @@ by itself, from a place that seeds near it pull a little towards them, and gives
 r of its ranking a vote of ``1 / (5 + r)``. Songs are drawn one by one: the next is the one with the
 most votes, and the votes of a seed count less the more of the drawn songs it has voted for, as in
 sequential proportional approval voting [1]_. The constants were chosen on GTZAN's clips
-(``benchmarks/eval_seeds.py``; docs/decisions/0056).
+(``benchmarks/sound/eval_seeds.py``; docs/decisions/0056).
 
 References
 ----------

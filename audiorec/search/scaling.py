@@ -17,8 +17,8 @@ Limited bandwidth (a telephone line, an old codec, 8 kHz) shifts a song's scores
 directions; these count less (`BandwidthEffect`).
 
 The file ``bandwidth_effect.safetensors`` beside the heads holds the second moment of these shifts
-(the mean of their outer products), measured by ``scripts/train_heads.py`` on music from packages.
-It is valid for the shipped heads only; a store of other heads is searched without it.
+(the mean of their outer products), measured by ``scripts/heads/train_heads.py`` on music from
+packages. It is valid for the shipped heads only; a store of other heads is searched without it.
 
     store  ──sound_units, vector_units, learnt_units──▶ `LoadedUnits`: rows (m,), units (m, W)
     store, by, scaling  ──units_reader──▶ rows (Q,) ──▶ units (Q, W)

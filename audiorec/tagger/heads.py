@@ -11,8 +11,8 @@ A head standardises its input, applies dense layers with ReLU between them, vect
 calibration) and softmax, all in NumPy float64 with one rounding to float32 at the end, so scores
 do not depend on how the segments were batched.
 
-Inputs are named as in `audiorec.tagger.features`, for example ``msd.penultimate``. Two heads
-are shipped, version and genre; ``scripts/train_heads.py`` trains them, and their model card is
+Inputs are named as in `audiorec.tagger.features`, for example ``msd.penultimate``. Two heads are
+shipped, version and genre; ``scripts/heads/train_heads.py`` trains them, and their model card is
 ``docs/model_cards/heads.md``.
 """
 

@@ -9,9 +9,9 @@ speech, noise and opera. A genre is clear if its probability reaches a limit fro
 makers that the head never heard, at least four of five answers are right
 (``docs/model_cards/song_labels.md``); so is a style. Nothing is clear of less than 20 s.
 
-``scripts/train_song_labels.py`` learns the file. It is no part of `extractor_id`: a better one
-changes what is shown of a store, and nothing in it. ``$AUDIOREC_LABELS=open`` takes a second head,
-which learnt from free audio alone (``scripts/train_open_labels.py``).
+``scripts/heads/train_song_labels.py`` learns the file. It is no part of `extractor_id`: a better
+one changes what is shown of a store, and nothing in it. ``$AUDIOREC_LABELS=open`` takes a second
+head, which learnt from free audio alone (``scripts/heads/train_open_labels.py``).
 
 What a file's own genre tag says: any of the ten genres, and styles, by one table.
 

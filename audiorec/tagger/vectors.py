@@ -18,9 +18,9 @@ A song's sound: 128 numbers by a fixed projection of what the network heard, for
 
 The embedding is the last layer and those channels of both pools that music moves at all. Each of
 these three blocks is standardised by fixed numbers and brought to length 1. A matrix, learnt on
-parts of pieces and changed copies of them (``scripts/train_sound.py``), then brings parts of one
-piece close together. Nothing depends on a store: songs of two stores compare by the cosine, and a
-song that is added moves no neighbours.
+parts of pieces and changed copies of them (``scripts/heads/train_sound.py``), then brings parts of
+one piece close together. Nothing depends on a store: songs of two stores compare by the cosine, and
+a song that is added moves no neighbours.
 
 The projection reads the embedding as it is stored, rounded to float16, so that `project` gives the
 same for a row of a store as it gave when the song was extracted.

@@ -1,8 +1,8 @@
 """The backbone weights shipped with audiorec, their checksums, and the columns of the mood tags.
 
-Each network has two files in ``data/``: the weights as safetensors, and the same network folded
-for inference as ONNX. ``scripts/convert_musicnn.py`` reproduces both byte for byte from the public
-wheel, and this table has their checksums. A network is identified by the checksum of its
+Each network has two files in ``data/``: the weights as safetensors, and the same network folded for
+inference as ONNX. ``scripts/musicnn/convert_musicnn.py`` reproduces both byte for byte from the
+public wheel, and this table has their checksums. A network is identified by the checksum of its
 safetensors file, whichever file is used.
 
 The backbone's mood tags and their columns.

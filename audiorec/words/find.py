@@ -14,7 +14,7 @@ What is compared ("calmer", "more guitar") is measured from the seeds; a song th
 half a deviation gains nothing more, so that the nearest of these come first. All else pulls as it
 does in `audiorec.words.find`. Without seeds nothing is compared: "calmer" means calm.
 
-The weights were chosen on GTZAN's clips (``benchmarks/eval_wish.py``, docs/decisions/0060).
+The weights were chosen on GTZAN's clips (``benchmarks/words/eval_wish.py``, docs/decisions/0060).
 """
 
 from collections.abc import Mapping, Sequence

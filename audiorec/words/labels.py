@@ -5,9 +5,9 @@
 Labels depend on how near a song lies to some hundred kinds of sound: the embedding is prepared as
 for the projection of sound (each block standardised and of length 1) and narrowed, a radial kernel
 compares it to the centres, and two matrices make labels of that. A network that was trained on
-AudioSet taught them (``scripts/train_labels.py``); those that do not carry over to other corpora
-are left out. Tags are the backbone's own last layer, which reads the penultimate that the embedding
-begins with.
+AudioSet taught them (``scripts/heads/train_labels.py``); those that do not carry over to other
+corpora are left out. Tags are the backbone's own last layer, which reads the penultimate that the
+embedding begins with.
 """
 
 from collections.abc import Sequence

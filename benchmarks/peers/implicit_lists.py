@@ -1,4 +1,4 @@
-"""Lists of implicit's models for the sets of ``benchmarks/recall_fused.py``.
+"""Lists of implicit's models for the sets of ``benchmarks/recall/recall_fused.py``.
 
     python benchmarks/peers/implicit_lists.py WORK/NAME [--keep-heard]
 

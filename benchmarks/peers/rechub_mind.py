@@ -1,4 +1,4 @@
-"""Train torch-rechub's MIND on plays and embed histories by it: `benchmarks/interests_tables.py`.
+"""Train torch-rechub's MIND on plays and embed histories by it, for `interests_tables.py`.
 
     PYTHON benchmarks/peers/rechub_mind.py PLAYS.npz OUT.npz [--seed 0] [--epochs 10]
 

@@ -1,4 +1,4 @@
-"""Part of an epoch of RecTools' SASRec, for `benchmarks/sequence_epoch.py`; prints one JSON line.
+"""Part of an epoch of RecTools' SASRec, for `sequence_epoch.py`; prints one JSON line.
 
     PYTHON benchmarks/peers/rectools_epoch.py LISTS.txt [--batches 40]
 

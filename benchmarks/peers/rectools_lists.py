@@ -1,4 +1,4 @@
-"""Lists of RecTools' SASRec for the sets of ``benchmarks/recall_fused.py``.
+"""Lists of RecTools' SASRec for the sets of ``benchmarks/recall/recall_fused.py``.
 
     python benchmarks/peers/rectools_lists.py WORK/NAME [--keep-heard] [--epochs 60] [--fixed]
 

@@ -1,12 +1,6 @@
 """The odd files, made once for all tests of the stage."""
 
-import sys
-from pathlib import Path
-
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1]))  # tests/odd_files.py serves several stages
-
 from odd_files import OddFile, odd_files
 
 

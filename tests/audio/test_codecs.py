@@ -4,13 +4,11 @@
 vector's number, from those of the same samples in FLAC.
 """
 
-import importlib
 import struct
-import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import av
+import dsd_files
 import numpy as np
 import pytest
 import soundfile
@@ -55,27 +53,19 @@ TITLE = id3v2(2_000, title="Tabla")
 
 
 @pytest.fixture(scope="module")
-def dsd() -> SimpleNamespace:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(ROOT / "scripts"))
-        yield importlib.import_module("dsd_files")
-    sys.modules.pop("dsd_files", None)
-
-
-@pytest.fixture(scope="module")
-def bits(dsd):
+def bits():
     samples, rate = soundfile.read(FLAC)
-    return dsd.one_bit(samples, rate)
+    return dsd_files.one_bit(samples, rate)
 
 
 @pytest.fixture(scope="module")
-def songs(dsd, bits, tmp_path_factory) -> dict[str, Path]:
+def songs(bits, tmp_path_factory) -> dict[str, Path]:
     """A file of every format: those of the folder, and one-bit audio, too large to be kept."""
     folder = tmp_path_factory.mktemp("dsd")
     made = {name: folder / name for name in DSD}
-    made["tabla.dsf"].write_bytes(dsd.dsf([bits], tag=TITLE))
-    made["tabla.dff"].write_bytes(dsd.dff([bits], tag=TITLE))
-    made["tabla-dst.dff"].write_bytes(dsd.dff([bits], tag=TITLE, packed=True))
+    made["tabla.dsf"].write_bytes(dsd_files.dsf([bits], tag=TITLE))
+    made["tabla.dff"].write_bytes(dsd_files.dff([bits], tag=TITLE))
+    made["tabla-dst.dff"].write_bytes(dsd_files.dff([bits], tag=TITLE, packed=True))
     return {**{name: FOLDER / name for name in CODECS}, **made}
 
 
@@ -150,13 +140,13 @@ def test_half_of_the_modulation_is_full_scale(name, songs):
 
 
 @pytest.mark.parametrize("name", DSD)
-def test_two_channels_of_one_bit(name, dsd, tmp_path):
+def test_two_channels_of_one_bit(name, tmp_path):
     rate = 44_100
     left = music(seconds=1.2, rate=rate, channels=2)
-    pair = [dsd.one_bit(left[:, i], rate, 32 * rate) for i in range(2)]
+    pair = [dsd_files.one_bit(left[:, i], rate, 32 * rate) for i in range(2)]
     kind = "dsf" if name.endswith("dsf") else "dff"
     options = {"packed": True} if "dst" in name else {}
-    (tmp_path / name).write_bytes(getattr(dsd, kind)(pair, 32 * rate, **options))
+    (tmp_path / name).write_bytes(getattr(dsd_files, kind)(pair, 32 * rate, **options))
     found, info = waveform(tmp_path / name)
     assert (info.channels, info.sample_rate, info.status) == (2, 4 * rate, Status.SHORT)
     sound(tmp_path / "a.wav", left, rate, subtype="FLOAT")
@@ -165,15 +155,17 @@ def test_two_channels_of_one_bit(name, dsd, tmp_path):
     assert np.abs(found[middle] - expected[middle]).max() < 0.005
 
 
-def test_rates_of_dsd_and_no_other_go_beyond_192_khz(dsd, tmp_path):
-    bits = dsd.one_bit(0.3 * np.sin(np.arange(22_050) / 9.0), 22_050, 8 * dsd.DSD64)  # DSD512
-    (tmp_path / "a.dsf").write_bytes(dsd.dsf([bits], 8 * dsd.DSD64))
+def test_rates_of_dsd_and_no_other_go_beyond_192_khz(tmp_path):
+    bits = dsd_files.one_bit(
+        0.3 * np.sin(np.arange(22_050) / 9.0), 22_050, 8 * dsd_files.DSD64
+    )  # DSD512
+    (tmp_path / "a.dsf").write_bytes(dsd_files.dsf([bits], 8 * dsd_files.DSD64))
     assert waveform(tmp_path / "a.dsf")[1].sample_rate == 2_822_400
-    (tmp_path / "b.dsf").write_bytes(dsd.dsf([bits], 16 * dsd.DSD64))
+    (tmp_path / "b.dsf").write_bytes(dsd_files.dsf([bits], 16 * dsd_files.DSD64))
     assert "4000 to 2822400 Hz are supported" in failure_of(tmp_path / "b.dsf").reason
 
 
-def test_an_unpacked_frame_of_dst_is_lost_and_no_noise(dsd, tmp_path, songs):
+def test_an_unpacked_frame_of_dst_is_lost_and_no_noise(tmp_path, songs):
     data = bytearray(songs["tabla-dst.dff"].read_bytes())
     places = [at for at in range(len(data) - 4) if data[at : at + 4] == b"DSTF"]
     for at in places[100:110]:
@@ -261,12 +253,14 @@ def test_one_bit_is_found_by_the_checksum_of_the_format(name, songs, tmp_path):
 
 
 @each
-def test_retagging_keeps_the_hash(name, songs, tmp_path, dsd, bits):
+def test_retagging_keeps_the_hash(name, songs, tmp_path, bits):
     path, before = tmp_path / name, content_hash(songs[name])
     path.write_bytes(songs[name].read_bytes())
     if name in DSD:
         kind, options = ("dsf", {}) if name.endswith("dsf") else ("dff", {"packed": "dst" in name})
-        path.write_bytes(getattr(dsd, kind)([bits], tag=id3v2(90_000, title="Coda"), **options))
+        path.write_bytes(
+            getattr(dsd_files, kind)([bits], tag=id3v2(90_000, title="Coda"), **options)
+        )
         assert read_tags(path).title == "Coda"
     elif name.endswith(("mka", "webm", "wma", "spx")):
         muxer = {"wma": "asf", "spx": "spx", "mka": "matroska", "webm": "webm"}[name.split(".")[1]]

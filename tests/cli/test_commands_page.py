@@ -2,13 +2,11 @@
 
 import re
 import shlex
-import sys
 from pathlib import Path
 
 from help_pages import pages
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "scripts"))
 from commands_page import page
 
 COMMANDS = {" ".join(path): command for path, command in pages()}

@@ -1,11 +1,13 @@
-"""`scripts/fuzz.py`: 300 spoilt files through the real workers, and what counts as a finding."""
+"""`fuzz.py`: 300 spoilt files through the real workers, and what counts as a finding."""
 
-import importlib
-import sys
 from itertools import pairwise
 from pathlib import Path
-from types import SimpleNamespace
 
+import fuzz
+import fuzz_headers
+import fuzz_mutations
+import fuzz_seeds
+import fuzz_tags
 import numpy as np
 import pytest
 
@@ -14,34 +16,19 @@ from audiorec.errors import Failure, SongError
 from audiorec.runs.workers import Answer
 from audiorec.types import Status
 
-SCRIPTS = Path(__file__).parents[2] / "scripts"
 CASES = 300
-
-
-@pytest.fixture(scope="module")
-def scripts() -> SimpleNamespace:
-    names = ["fuzz", "fuzz_mutations", "fuzz_headers", "fuzz_tags", "fuzz_codecs", "fuzz_seeds"]
-    names.append("dsd_files")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(SCRIPTS))
-        patch.setenv("PYTHONPATH", str(SCRIPTS))
-        yield SimpleNamespace(**{name: importlib.import_module(name) for name in names})
-    for name in names:
-        sys.modules.pop(name, None)
 
 
 def count_samples(path):
     return decode(path, lambda blocks: sum(map(len, blocks)))
 
 
-def test_300_spoilt_files_end_in_a_vector_or_a_typed_status(scripts, tmp_path):
+def test_300_spoilt_files_end_in_a_vector_or_a_typed_status(tmp_path):
     cases, keep = tmp_path / "cases", tmp_path / "keep"
     cases.mkdir()
     keep.mkdir()
     before = len(list(Path("/proc/self/fd").iterdir()))
-    result = scripts.fuzz.run_cases(
-        range(CASES), seed=0, jobs=2, folder=cases, minutes=5, keep=keep
-    )
+    result = fuzz.run_cases(range(CASES), seed=0, jobs=2, folder=cases, minutes=5, keep=keep)
     assert result.findings == []
     assert result.counts.total() == CASES
     typed = {*map(str, Status), *map(str, Failure)}
@@ -52,8 +39,8 @@ def test_300_spoilt_files_end_in_a_vector_or_a_typed_status(scripts, tmp_path):
     assert len(list(Path("/proc/self/fd").iterdir())) <= before
 
 
-def test_the_good_files_are_good(scripts, tmp_path):
-    for kind, data in scripts.fuzz_seeds.seeds().items():
+def test_the_good_files_are_good(tmp_path):
+    for kind, data in fuzz_seeds.seeds().items():
         path = tmp_path / kind
         path.write_bytes(data)
         n_samples, info = count_samples(path)
@@ -61,57 +48,57 @@ def test_the_good_files_are_good(scripts, tmp_path):
         assert n_samples >= 3.2 * 16_000, kind
 
 
-def test_a_case_is_always_the_same_file(scripts):
-    first, again = (scripts.fuzz.make_case(3, 17) for _ in range(2))
-    other = scripts.fuzz.make_case(4, 17)
+def test_a_case_is_always_the_same_file():
+    first, again = (fuzz.make_case(3, 17) for _ in range(2))
+    other = fuzz.make_case(4, 17)
     assert first == again
     assert other.data != first.data
     assert other.kind == first.kind
 
 
 @pytest.mark.parametrize("way", ["header", "tags"])
-def test_every_format_has_its_own_lies(scripts, way):
-    mutations = scripts.fuzz_mutations
+def test_every_format_has_its_own_lies(way):
+    mutations = fuzz_mutations
     table = mutations.HEADERS if way == "header" else mutations.TAGS
-    assert set(table) == set(scripts.fuzz_seeds.FORMATS)
+    assert set(table) == set(fuzz_seeds.FORMATS)
     for make, kind in {make: kind for kind, make in table.items()}.items():
-        data = scripts.fuzz_seeds.seeds()[kind]
+        data = fuzz_seeds.seeds()[kind]
         spoilt = {make(np.random.default_rng(i), data) for i in range(6)}
         assert len(spoilt - {data}) >= 4, kind
         assert max(map(len, spoilt)) < 20 << 20, kind
 
 
 @pytest.mark.parametrize("length", [1, 3, 12, 29, 45, 300])
-def test_every_way_copes_with_what_another_way_left(scripts, length):
-    ways = scripts.fuzz_mutations.WAYS
-    for kind, data in scripts.fuzz_seeds.seeds().items():
-        own = scripts.fuzz_mutations.HEADERS[kind], scripts.fuzz_mutations.TAGS[kind]
+def test_every_way_copes_with_what_another_way_left(length):
+    ways = fuzz_mutations.WAYS
+    for kind, data in fuzz_seeds.seeds().items():
+        own = fuzz_mutations.HEADERS[kind], fuzz_mutations.TAGS[kind]
         for i, way in enumerate([*ways.values(), *own, *own[:1] * 20]):
             assert isinstance(way(np.random.default_rng(i), data[:length]), bytes)
 
 
-def test_lies_in_ogg_pages_pass_their_checksum(scripts):
+def test_lies_in_ogg_pages_pass_their_checksum():
     """Without it a decoder would drop the page and never see the lie."""
-    data = scripts.fuzz_seeds.seeds()["vorbis"]
-    pages = [*scripts.fuzz_headers._find_all(data, b"OggS"), len(data)]
+    data = fuzz_seeds.seeds()["vorbis"]
+    pages = [*fuzz_headers._find_all(data, b"OggS"), len(data)]
     again = bytearray(data)
     for at, end in pairwise(pages):
         again[at + 22 : at + 26] = b"\0\0\0\0"
-        scripts.fuzz_headers._fix_page(again, at, end)
+        fuzz_headers._fix_page(again, at, end)
     assert bytes(again) == data
 
 
-def test_lies_in_flac_frames_pass_their_checksum(scripts):
-    data = scripts.fuzz_seeds.seeds()["flac"]
+def test_lies_in_flac_frames_pass_their_checksum():
+    data = fuzz_seeds.seeds()["flac"]
     at = data.index(b"\xff\xf8", 42)
-    length = 4 + scripts.fuzz_headers._utf8_length(data[at + 4])
+    length = 4 + fuzz_headers._utf8_length(data[at + 4])
     length += {6: 1, 7: 2}.get(data[at + 2] >> 4, 0)
-    assert scripts.fuzz_headers._crc8(data[at : at + length]) == data[at + length]
+    assert fuzz_headers._crc8(data[at : at + length]) == data[at + length]
 
 
-def test_a_hostile_comment_stands_in_pages_that_are_whole(scripts, tmp_path):
-    data, path = scripts.fuzz_seeds.seeds()["opus"], tmp_path / "opus"
-    spoilt = [scripts.fuzz_tags.ogg(np.random.default_rng(i), data) for i in range(8)]
+def test_a_hostile_comment_stands_in_pages_that_are_whole(tmp_path):
+    data, path = fuzz_seeds.seeds()["opus"], tmp_path / "opus"
+    spoilt = [fuzz_tags.ogg(np.random.default_rng(i), data) for i in range(8)]
     assert {len(s) > len(data) for s in spoilt} == {True, False}
     for case in spoilt:
         path.write_bytes(case)
@@ -135,18 +122,18 @@ def test_a_hostile_comment_stands_in_pages_that_are_whole(scripts, tmp_path):
         ({"status": "timeout"}, "message"),
     ],
 )
-def test_what_counts_as_a_finding(scripts, answer, problem):
+def test_what_counts_as_a_finding(answer, problem):
     facts = {"message": "", "new_descriptors": 0, "cpu_s": 0.1, "peak_rss_mib": 100.0, **answer}
-    result = scripts.fuzz.Result()
-    case = scripts.fuzz.Case(5, "flac", ("header",), b"")
-    result.add(case, Answer("path", value=scripts.fuzz.Facts(**facts)))
+    result = fuzz.Result()
+    case = fuzz.Case(5, "flac", ("header",), b"")
+    result.add(case, Answer("path", value=fuzz.Facts(**facts)))
     found = [finding["problem"] for finding in result.findings]
     assert found == [] if problem is None else problem in found[0]
     assert result.counts == {("flac", "header", answer["status"]): 1}
 
 
-def test_a_dead_child_is_a_finding(scripts):
-    result = scripts.fuzz.Result()
+def test_a_dead_child_is_a_finding():
+    result = fuzz.Result()
     answer = Answer("path", failure=Failure.CRASHED, message="the worker died of SIGSEGV")
-    result.add(scripts.fuzz.Case(5, "flac", ("splice",), b""), answer)
+    result.add(fuzz.Case(5, "flac", ("splice",), b""), answer)
     assert [f["problem"] for f in result.findings] == ["the worker died of SIGSEGV"]

@@ -1,50 +1,35 @@
-"""`scripts/fuzz_stores.py`: 300 planted things, and what counts as a finding."""
+"""`scripts/fuzz/fuzz_stores.py`: 300 planted things, and what counts as a finding."""
 
 import gc
-import importlib
-import sys
-from pathlib import Path
-from types import SimpleNamespace
 
+import fuzz_library
+import fuzz_readers
+import fuzz_stores
 import numpy as np
 import pytest
 
 from audiorec.errors import StoreError
 
-SCRIPTS = Path(__file__).parents[2] / "scripts"
 CASES = 300
 
 
 @pytest.fixture(scope="module")
-def scripts():
-    names = ["fuzz", "fuzz_library", "fuzz_mutations", "fuzz_plants", "fuzz_readers", "fuzz_stores"]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(SCRIPTS))
-        patch.setenv("PYTHONPATH", str(SCRIPTS))
-        yield SimpleNamespace(**{name: importlib.import_module(name) for name in names})
-    for name in (*names, "fuzz_headers", "fuzz_tags", "fuzz_seeds"):
-        sys.modules.pop(name, None)
-
-
-@pytest.fixture(scope="module")
-def made(scripts, tmp_path_factory):
+def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("made")
-    scripts.fuzz_library.make_library(folder)
+    fuzz_library.make_library(folder)
     return folder
 
 
 @pytest.fixture
-def fuzzer(scripts, made, tmp_path, monkeypatch):
+def fuzzer(made, tmp_path, monkeypatch):
     # This process has run other tests; the children of a real run have not.
-    monkeypatch.setattr(scripts.fuzz_stores, "MAX_RSS_MIB", 1 << 20)
+    monkeypatch.setattr(fuzz_stores, "MAX_RSS_MIB", 1 << 20)
     gc.freeze()  # each case collects garbage, which in a process of many tests takes a second
-    return scripts.fuzz_stores.Fuzzer(str(made), str(tmp_path), 1, False, "")
+    return fuzz_stores.Fuzzer(str(made), str(tmp_path), 1, False, "")
 
 
-def test_300_planted_things_do_no_harm(scripts, made, tmp_path):
-    result = scripts.fuzz_stores.run_cases(
-        range(CASES), seed=1, jobs=2, made=made, scratch=tmp_path
-    )
+def test_300_planted_things_do_no_harm(made, tmp_path):
+    result = fuzz_stores.run_cases(range(CASES), seed=1, jobs=2, made=made, scratch=tmp_path)
     assert result.findings == []
     assert result.counts.total() == CASES
     targets, ways, outcomes = (set(column) for column in zip(*result.counts, strict=True))
@@ -58,18 +43,18 @@ def test_a_case_is_always_the_same(fuzzer):
     assert [fuzzer.run(number) for number in range(12)] == first
 
 
-def plan(monkeypatch, scripts, read):
+def plan(monkeypatch, read):
     """Let every case flip a bit of the vectors, and read them by `read`."""
-    monkeypatch.setattr(scripts.fuzz_stores, "plant", lambda *_: ("vecs.parquet", "flip_bit"))
-    monkeypatch.setitem(scripts.fuzz_readers.READERS, "vecs.parquet", read)
+    monkeypatch.setattr(fuzz_stores, "plant", lambda *_: ("vecs.parquet", "flip_bit"))
+    monkeypatch.setitem(fuzz_readers.READERS, "vecs.parquet", read)
 
 
-def test_good_files_are_good(scripts, fuzzer, monkeypatch):
-    monkeypatch.setattr(scripts.fuzz_stores, "plant", lambda *_: ("none", "nothing"))
-    for target in scripts.fuzz_readers.READERS:
+def test_good_files_are_good(fuzzer, monkeypatch):
+    monkeypatch.setattr(fuzz_stores, "plant", lambda *_: ("none", "nothing"))
+    for target in fuzz_readers.READERS:
         if target == "vecs.faiss" and not (fuzzer.made / "library" / target).exists():
             continue
-        monkeypatch.setattr(scripts.fuzz_stores, "plant", lambda *_, t=target: (t, "nothing"))
+        monkeypatch.setattr(fuzz_stores, "plant", lambda *_, t=target: (t, "nothing"))
         assert fuzzer.run(0).outcome == "ok", target
 
 
@@ -82,20 +67,20 @@ def test_good_files_are_good(scripts, fuzzer, monkeypatch):
     ],
     ids=["a new file outside", "a file outside is gone", "another answer"],
 )
-def test_harm_is_a_finding(scripts, fuzzer, monkeypatch, harm, problem):
-    plan(monkeypatch, scripts, harm)
+def test_harm_is_a_finding(fuzzer, monkeypatch, harm, problem):
+    plan(monkeypatch, harm)
     assert any(problem in text for text in fuzzer.run(0).problems)
 
 
-def test_an_error_of_many_lines_is_a_finding(scripts, fuzzer, monkeypatch):
+def test_an_error_of_many_lines_is_a_finding(fuzzer, monkeypatch):
     def fail(_library):
         raise StoreError("one\ntwo")
 
-    plan(monkeypatch, scripts, fail)
+    plan(monkeypatch, fail)
     assert fuzzer.run(0).problems == ("message: 'one\\ntwo'",)
 
 
-def test_what_no_one_foresaw_ends_the_case(scripts, fuzzer, monkeypatch):
-    plan(monkeypatch, scripts, lambda _library: 1 // 0)
+def test_what_no_one_foresaw_ends_the_case(fuzzer, monkeypatch):
+    plan(monkeypatch, lambda _library: 1 // 0)
     with pytest.raises(ZeroDivisionError):
         fuzzer.run(0)

@@ -1,9 +1,6 @@
 """Files of every format, full of tags, and what is done with them."""
 
-import importlib
 import shutil
-import sys
-from pathlib import Path
 
 import pytest
 from needs import needs
@@ -11,7 +8,6 @@ from needs import needs
 from audiorec.audio.decode import content_hash
 from audiorec.retagging.change import Change
 
-SCRIPTS = Path(__file__).parents[2] / "scripts"
 FIELDS = {"AUDIOREC_GENRE": ("jazz",), "genre": ("Jazz",), "mood": ("sad", "mellow")}
 
 
@@ -19,12 +15,9 @@ FIELDS = {"AUDIOREC_GENRE": ("jazz",), "genre": ("Jazz",), "mood": ("sad", "mell
 def tagged(tmp_path_factory):
     """A folder with all files, and the paths by name."""
     needs("mutagen")
-    sys.path.insert(0, str(SCRIPTS))
-    try:
-        made = importlib.import_module("tagged_files").write_tagged
-    finally:
-        sys.path.remove(str(SCRIPTS))
-    return made(tmp_path_factory.mktemp("tagged"))
+    from tagged_files import write_tagged
+
+    return write_tagged(tmp_path_factory.mktemp("tagged"))
 
 
 @pytest.fixture

@@ -25,19 +25,25 @@ def run(*arguments, told=""):
 
 def test_every_benchmark_is_listed_with_what_it_does():
     done = run()
-    listed = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
-    scripts = {
-        path.stem
-        for path in (ROOT / "benchmarks").glob("*.py")
-        if path.stem != "__main__" and "__main__" in path.read_text()
-    }
-    assert set(listed) == scripts
-    assert all(about[0].isupper() and about[-1] in ".:" for about in listed.values())
+    listed = {tuple(line.split(maxsplit=2)) for line in done.stdout.splitlines()}
+    scripts = [
+        (path.parent.name, path.stem)
+        for path in (ROOT / "benchmarks").rglob("[!_]*.py")
+        if path.parent.name != "peers" and "__main__" in path.read_text()
+    ]
+    assert sorted((folder, name) for folder, name, _ in listed) == sorted(scripts)
+    assert len({name for _, name in scripts}) == len(scripts)
+    assert all(about[0].isupper() and about[-1] in ".:" for _, _, about in listed)
 
 
 def test_a_name_runs_it_with_its_arguments():
     done = run("table", "b", told='{"a": 1, "b": 2}\n')
     assert (done.returncode, done.stdout) == (0, "| b |\n|---|\n| 2 |\n\n")
+
+
+def test_what_lies_in_another_folder_is_imported():
+    done = run("eval_titles", "--help")  # eval_find beside it, label_data with the scripts
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_an_unknown_name_says_what_was_meant():

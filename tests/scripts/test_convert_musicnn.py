@@ -1,17 +1,19 @@
-"""`scripts/convert_musicnn.py` and its parts, on a made-up wheel; no network needed."""
+"""`scripts/musicnn/convert_musicnn.py` and its parts, on a made-up wheel; no network needed."""
 
-import importlib
 import io
 import json
 import struct
 import sys
 import zipfile
 from fractions import Fraction
-from pathlib import Path
-from types import SimpleNamespace
 
+import convert_musicnn
+import musicnn_folding
+import musicnn_graph
 import numpy as np
 import pytest
+import tf_bundle
+import toom_cook
 from hypothesis import given
 from hypothesis import strategies as st
 from needs import needs
@@ -20,18 +22,6 @@ from safetensors.numpy import load, load_file
 from audiorec.tagger.weights import METADATA_KEY, WEIGHTS, read_metadata, weights_path
 
 onnx = needs("onnx")
-
-SCRIPTS = Path(__file__).parents[2] / "scripts"
-
-
-@pytest.fixture(scope="module")
-def scripts() -> SimpleNamespace:
-    names = ["convert_musicnn", "musicnn_folding", "musicnn_graph", "tf_bundle", "toom_cook"]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(SCRIPTS))
-        yield SimpleNamespace(**{name: importlib.import_module(name) for name in names})
-    for name in names:
-        sys.modules.pop(name, None)
 
 
 # A checkpoint as TensorFlow writes it --------------------------------------------------------
@@ -103,7 +93,7 @@ def bundle(tensors: dict[str, np.ndarray]) -> tuple[bytes, bytes]:
     return table([part for part in (items[:half], items[half:]) if part]), data
 
 
-def test_reads_what_was_written(scripts):
+def test_reads_what_was_written():
     rng = np.random.default_rng(1)
     written = {
         "conv2d/kernel": rng.normal(size=(2, 3, 1, 5)),
@@ -113,16 +103,16 @@ def test_reads_what_was_written(scripts):
         "empty": np.empty((0, 4)),
         "z/last": np.array([[1.0, -2.0], [7.0, 4.0]]),
     }
-    found = scripts.tf_bundle.read_bundle(*bundle(written))
+    found = tf_bundle.read_bundle(*bundle(written))
     assert found.keys() == written.keys()
     for name, tensor in written.items():
         assert found[name].shape == tensor.shape
         np.testing.assert_array_equal(found[name], tensor.astype(np.float32))
 
 
-def test_refuses_damaged_tables(scripts):
+def test_refuses_damaged_tables():
     index, data = bundle({"a": np.ones(3), "b": np.ones(2)})
-    read, error = scripts.tf_bundle.read_bundle, scripts.tf_bundle.BundleError
+    read, error = tf_bundle.read_bundle, tf_bundle.BundleError
     with pytest.raises(error, match="magic number"):
         read(index[:-1], data)
     with pytest.raises(error, match="magic number"):
@@ -149,16 +139,16 @@ def test_refuses_damaged_tables(scripts):
         (b"\x08\xff", "end within a number"),
     ],
 )
-def test_refuses_damaged_entries(scripts, message, match):
-    with pytest.raises(scripts.tf_bundle.BundleError, match=match):
-        scripts.tf_bundle.read_bundle(table([[(b"x", message)]]), b"\0" * 8)
+def test_refuses_damaged_entries(message, match):
+    with pytest.raises(tf_bundle.BundleError, match=match):
+        tf_bundle.read_bundle(table([[(b"x", message)]]), b"\0" * 8)
 
 
 # Short convolutions --------------------------------------------------------------------------
 
 
-def test_two_outputs_of_three_taps_worked_by_hand(scripts):
-    matrices = scripts.toom_cook.toom_cook(2, 3, (0, 1, -1))
+def test_two_outputs_of_three_taps_worked_by_hand():
+    matrices = toom_cook.toom_cook(2, 3, (0, 1, -1))
     taps, values = np.array([2.0, -1.0, 5.0]), np.array([3.0, 1.0, -2.0, 4.0])
     found = matrices.output @ ((matrices.taps @ taps) * (matrices.inputs @ values))
     # 2*3 - 1*1 + 5*(-2) = -5 and 2*1 - 1*(-2) + 5*4 = 24
@@ -168,29 +158,29 @@ def test_two_outputs_of_three_taps_worked_by_hand(scripts):
 
 
 @given(m=st.integers(1, 6), r=st.integers(1, 7), seed=st.integers(0, 2**32 - 1))
-def test_gives_the_same_as_sliding(scripts, m, r, seed):
+def test_gives_the_same_as_sliding(m, r, seed):
     points = [
         *(Fraction(p) for p in (0, 1, -1, 2, -2, 3, -3)),
         *(Fraction(1, p) for p in (2, -2, 3, -3)),
     ]
-    matrices = scripts.toom_cook.toom_cook(m, r, points[: m + r - 2])
+    matrices = toom_cook.toom_cook(m, r, points[: m + r - 2])
     rng = np.random.default_rng(seed)
     taps, values = rng.normal(size=r), rng.normal(size=m + r - 1)
     found = matrices.output @ ((matrices.taps @ taps) * (matrices.inputs @ values))
     np.testing.assert_allclose(found, np.correlate(values, taps, "valid"), atol=1e-10)
 
 
-def test_taps_are_transformed_along_the_last_axis(scripts):
-    matrices = scripts.toom_cook.toom_cook(4, 4, scripts.musicnn_graph.TEMPORAL_POINTS)
+def test_taps_are_transformed_along_the_last_axis():
+    matrices = toom_cook.toom_cook(4, 4, musicnn_graph.TEMPORAL_POINTS)
     kernel = np.random.default_rng(2).normal(size=(5, 3, 4))
-    found = scripts.toom_cook.transform_taps(matrices, kernel)
+    found = toom_cook.transform_taps(matrices, kernel)
     np.testing.assert_allclose(found, np.einsum("pj,abj->pab", matrices.taps, kernel), atol=1e-12)
 
 
 @pytest.mark.parametrize("points", [(0, 1), (0, 1, 1), (0, 1, -1, 2)])
-def test_refuses_a_wrong_number_of_points(scripts, points):
+def test_refuses_a_wrong_number_of_points(points):
     with pytest.raises(ValueError, match="need 3 different points for m=2, r=3"):
-        scripts.toom_cook.toom_cook(2, 3, points)
+        toom_cook.toom_cook(2, 3, points)
 
 
 # The whole way -------------------------------------------------------------------------------
@@ -246,12 +236,12 @@ def wheel(checkpoints) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def converted(scripts, wheel) -> dict[str, bytes]:
-    convert = scripts.convert_musicnn
+def converted(wheel) -> dict[str, bytes]:
+    convert = convert_musicnn
     return convert.convert(wheel, expected_sha256=convert.sha256(wheel))
 
 
-def test_writes_four_files_that_say_what_they_are(scripts, wheel, converted, tmp_path):
+def test_writes_four_files_that_say_what_they_are(wheel, converted, tmp_path):
     assert sorted(converted) == [
         f"musicnn_{n}.{f}" for n in ("msd", "mtt") for f in ("onnx", "safetensors")
     ]
@@ -261,10 +251,10 @@ def test_writes_four_files_that_say_what_they_are(scripts, wheel, converted, tmp
     assert about["name"] == "mtt"
     assert about["tags"] == [f"t{i}" for i in range(50)]
     assert about["source"]["checkpoint"] == "MTT_musicnn"
-    assert about["source"]["wheel_sha256"] == scripts.convert_musicnn.sha256(wheel)
+    assert about["source"]["wheel_sha256"] == convert_musicnn.sha256(wheel)
     model = onnx.load_from_string(converted["musicnn_mtt.onnx"])
     props = {p.key: p.value for p in model.metadata_props}
-    weights = scripts.convert_musicnn.sha256(path.read_bytes())
+    weights = convert_musicnn.sha256(path.read_bytes())
     assert json.loads(props[METADATA_KEY]) == {**about, "weights_sha256": weights}
 
 
@@ -307,14 +297,14 @@ def test_the_folded_graph_computes_what_the_layers_say(converted, tmp_path, name
         np.testing.assert_allclose(found, wanted.numpy(), rtol=0, atol=1e-4)
 
 
-def test_constant_channels_are_left_out(scripts, converted):
+def test_constant_channels_are_left_out(converted):
     living = {}
     for name in ("msd", "mtt"):
         weights = {
             k: v.astype(np.float64)
             for k, v in load(converted[f"musicnn_{name}.safetensors"]).items()
         }
-        channels = scripts.musicnn_folding.fold_first(weights)
+        channels = musicnn_folding.fold_first(weights)
         living[name] = int(channels.lives.sum())
         assert sum(map(len, channels.kernels.values())) == living[name]
     assert living["msd"] == 561
@@ -322,13 +312,13 @@ def test_constant_channels_are_left_out(scripts, converted):
     assert len(converted["musicnn_mtt.onnx"]) < 0.7 * len(converted["musicnn_msd.onnx"])
 
 
-def test_no_spectrogram_moves_a_constant_channel_by_more_than_a_millionth(scripts):
+def test_no_spectrogram_moves_a_constant_channel_by_more_than_a_millionth():
     weights = {k: v.astype(np.float64) for k, v in load_file(weights_path("msd")).items()}
-    channels = scripts.musicnn_folding.fold_first(weights)
-    scale, shift = scripts.musicnn_folding.affine(weights, "input_norm")
+    channels = musicnn_folding.fold_first(weights)
+    scale, shift = musicnn_folding.affine(weights, "input_norm")
     start = 0
-    for layer in scripts.musicnn_folding.FIRST:
-        kernel, bias, limits = scripts.musicnn_folding.folded(weights, layer)
+    for layer in musicnn_folding.FIRST:
+        kernel, bias, limits = musicnn_folding.folded(weights, layer)
         lives = channels.lives[start : start + len(kernel)]
         constants = channels.constants[start : start + len(kernel)]
         start += len(kernel)
@@ -341,17 +331,17 @@ def test_no_spectrogram_moves_a_constant_channel_by_more_than_a_millionth(script
             assert moved[lives].max() > 1e-3
 
 
-def test_the_same_wheel_gives_the_same_bytes(scripts, wheel, converted):
-    convert = scripts.convert_musicnn
+def test_the_same_wheel_gives_the_same_bytes(wheel, converted):
+    convert = convert_musicnn
     assert convert.convert(wheel, expected_sha256=convert.sha256(wheel)) == converted
 
 
 @pytest.mark.parametrize("name", ["msd"])
-def test_the_shipped_graph_comes_from_the_shipped_weights(scripts, name):
+def test_the_shipped_graph_comes_from_the_shipped_weights(name):
     path = weights_path(name)
     about = {**read_metadata(path), "weights_sha256": WEIGHTS[name].sha256}
-    metadata = {METADATA_KEY: scripts.convert_musicnn.canonical_json(about)}
-    built = scripts.musicnn_graph.build_model(load_file(path), metadata)
+    metadata = {METADATA_KEY: convert_musicnn.canonical_json(about)}
+    built = musicnn_graph.build_model(load_file(path), metadata)
     assert built == weights_path(name, "onnx").read_bytes()
 
 
@@ -361,32 +351,30 @@ def test_the_shipped_graph_is_for_old_runtimes():
     assert [(o.domain, o.version) for o in model.opset_import] == [("", 17)]
 
 
-def test_refuses_another_wheel(scripts, wheel):
-    with pytest.raises(scripts.convert_musicnn.ConversionError, match="expected f38a4890c648"):
-        scripts.convert_musicnn.convert(wheel)
+def test_refuses_another_wheel(wheel):
+    with pytest.raises(convert_musicnn.ConversionError, match="expected f38a4890c648"):
+        convert_musicnn.convert(wheel)
 
 
-def test_the_command_ends_with_the_reason(scripts, wheel, tmp_path, monkeypatch):
+def test_the_command_ends_with_the_reason(wheel, tmp_path, monkeypatch):
     path = tmp_path / "musicnn.whl"
     path.write_bytes(wheel)
     monkeypatch.setattr(sys, "argv", ["convert", str(path), "--out", str(tmp_path / "out")])
     monkeypatch.setattr(sys, "argv", [*sys.argv, "--network", "mtt"])
     with pytest.raises(SystemExit, match="error: the wheel's sha256 is"):
-        scripts.convert_musicnn.main()
+        convert_musicnn.main()
     assert not (tmp_path / "out").exists()
 
 
-def test_the_command_writes_and_prints_checksums(
-    scripts, wheel, converted, tmp_path, monkeypatch, capsys
-):
+def test_the_command_writes_and_prints_checksums(wheel, converted, tmp_path, monkeypatch, capsys):
     path = tmp_path / "musicnn.whl"
     path.write_bytes(wheel)
-    monkeypatch.setattr(scripts.convert_musicnn, "convert", lambda _wheel: converted)
+    monkeypatch.setattr(convert_musicnn, "convert", lambda _wheel: converted)
     monkeypatch.setattr(sys, "argv", ["convert", str(path), "--out", str(tmp_path / "out")])
     monkeypatch.setattr(sys, "argv", [*sys.argv, "--network", "mtt"])
-    scripts.convert_musicnn.main()
+    convert_musicnn.main()
     lines = dict(reversed(line.split()[::2]) for line in capsys.readouterr().out.splitlines())
     assert lines == {
-        name: scripts.convert_musicnn.sha256((tmp_path / "out" / name).read_bytes())
+        name: convert_musicnn.sha256((tmp_path / "out" / name).read_bytes())
         for name in ("musicnn_mtt.safetensors", "musicnn_mtt.onnx")
     }

@@ -1,13 +1,11 @@
 """The model card of the shipped heads: its figures are those that the recipe left."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "scripts"))
 import genre_outside_page
 import head_card
 

@@ -1,14 +1,10 @@
 """The genre scripts: linear heads, the yardstick, the genre head, its folk, the comparison."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 from needs import needs
 
 needs("torchaudio")
-sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 import compare_genre
 import head_folk
 import head_genre

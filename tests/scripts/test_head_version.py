@@ -1,6 +1,5 @@
 """The version head's recipe: what is left out, what weighs how much, what is made."""
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,8 +9,6 @@ import soundfile
 from needs import needs
 
 needs("torchaudio")
-sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
-
 import head_packages
 import head_voices
 from head_augment import (

@@ -1,13 +1,8 @@
-"""`scripts/lastfm_join.py`: names that meet, and listening that must not know the join."""
+"""`scripts/heads/lastfm_join.py`: names that meet, and listening that must not know the join."""
 
-import sys
-from pathlib import Path
-
+import lastfm_join
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
-import lastfm_join
 
 TITLES = """## a comment ::: of ::: the list
 blues.00000.wav ::: The Earth, Wind and Fire ::: Boogie

@@ -1,13 +1,12 @@
-"""`scripts/make_recall_world.py`: what is real stays real, and what is made up is named."""
+"""`scripts/samples/make_recall_world.py`: what is real stays real, and what is made up is named."""
 
 import csv
 import io
 import json
-import sys
 import zipfile
 from dataclasses import replace
-from pathlib import Path
 
+import make_recall_world as world
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -15,9 +14,6 @@ import pytest
 from audiorec.listening.interactions import read_interactions
 from audiorec.listening.sequences import to_sequences
 from audiorec.store.embeddings import EmbeddingTable
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
-import make_recall_world as world
 
 HEAD = (
     *("track_id", "track_name", "track_artist", "track_popularity", "track_album_name"),

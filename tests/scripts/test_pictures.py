@@ -1,7 +1,6 @@
 """Pictures that are older than the program are found; smoothed edges are no difference."""
 
 import io
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,6 @@ needs("matplotlib")
 from matplotlib.image import imsave
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "scripts"))
 import pictures
 
 

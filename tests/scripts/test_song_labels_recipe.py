@@ -1,7 +1,6 @@
 """The recipe of the head for whole songs: rows, estimates, limits, and the card of its figures."""
 
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +10,6 @@ from needs import needs
 
 needs("torchaudio")
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "scripts"))
 import head_open
 import head_songs
 import song_labels_page

@@ -6,7 +6,7 @@ from needs import needs
 
 torch = needs("torch")
 
-from federated_bench import attacks
+import federated_attacks as attacks
 from two_towers import N_USERS, sides, two_tower
 
 from audiorec.evaluation.classification import Interval

@@ -1,8 +1,6 @@
 """A partner that keeps all it receives: differences of messages tell it nothing more."""
 
-import importlib.util
-from pathlib import Path
-
+import federated_curious as bench
 import numpy as np
 import pytest
 from needs import needs
@@ -23,11 +21,6 @@ from audiorec.recall.federated.recipe import TwoTowerRecipe
 from audiorec.recall.federated.split import ItemHost, train_partner
 from audiorec.recall.federated.towers import split_rows, steps_of
 
-SPEC = importlib.util.spec_from_file_location(
-    "federated_curious", Path(__file__).parents[3] / "benchmarks/federated_curious.py"
-)
-bench = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(bench)
 # Far enough out that chance does not get there in a thousand runs of this test.
 DEVIATIONS = 4
 RECIPE = TwoTowerRecipe(max_epochs=2, passes=10, min_users=1)

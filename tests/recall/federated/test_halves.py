@@ -12,7 +12,7 @@ from needs import needs
 
 needs("torch")
 
-from federated_bench import attacks
+import federated_attacks as attacks
 from two_towers import (
     USERS,
     listening,

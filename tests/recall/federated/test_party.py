@@ -11,8 +11,8 @@ from needs import needs
 
 needs("torch")
 
+import federated_attacks as attacks
 from direct_transport import Direct, Dying, KilledError
-from federated_bench import attacks
 from two_parties import (
     RECIPE,
     STEPS,

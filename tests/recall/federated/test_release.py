@@ -3,9 +3,9 @@
 import json
 from dataclasses import replace
 
+import federated_attacks as attacks
 import numpy as np
 import pytest
-from federated_bench import attacks
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from needs import needs

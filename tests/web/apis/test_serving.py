@@ -248,7 +248,7 @@ def test_an_answer_is_mixed_if_its_edition_had_another_store(bench, answers, mix
 
 
 def test_no_request_is_lost_or_mixed_while_the_store_is_replaced_twice(bench, tmp_path):
-    """A small form of ``benchmarks/bench_serve.py``."""
+    """A small form of ``benchmarks/speed/bench_serve.py``."""
     found = bench.run(tmp_path, songs=500, requests=1000, clients=8)
     assert (found["lost"], found["mixed"]) == (0, 0), found
     assert found["replaced"] == 2

@@ -1,0 +1,88 @@
+"""Print docs/benchmarks/genre_outside.md: every piece of other makers, and what it is called.
+
+    python scripts/heads/genre_outside_page.py docs/model_cards/head_figures.json \
+        > docs/benchmarks/genre_outside.md
+
+The figures are those that `train_heads.py` leaves beside the heads.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from head_card import places_of, row
+from head_outside import MAKERS, shares_of
+
+TOP = """# Genre outside GTZAN, piece by piece
+
+What lies behind the outside figure of the genre head's [model card](../model_cards/heads.md). Each
+piece was judged by a head that heard nothing of its maker: three answers with their mean scores. A
+label is the word of its maker. Where the head fails can be read from it: trap loops, most of
+*Hiphop* below, are called electronic, and so is some orchestral game music.
+
+Written by `python scripts/heads/genre_outside_page.py docs/model_cards/head_figures.json`.
+Intervals are over makers:
+
+| | pieces | makers | right first | in the top three |
+|---|---|---|---|---|
+{all}
+{not_electronic}
+"""
+LISTED = """
+## Songs that nobody labelled
+
+Twelve songs of Jonathan Coulton, by the shipped head, which heard none of them.
+"""
+HEAD = "| piece | first | second | third |\n|---|---|---|---|"
+Answers = dict[str, list[str]]
+
+
+def by_genre(pieces: Answers) -> dict[str, Answers]:
+    """Return the pieces and their answers by the genre that their maker names."""
+    found: dict[str, Answers] = {maker.genre: {} for maker in MAKERS}
+    for name, answers in pieces.items():
+        corpus, stem = name.split("/")[0], name.rsplit("/", 1)[1]
+        for maker in MAKERS:
+            marked = not maker.marks or any(mark in stem for mark in maker.marks)
+            if maker.corpus == corpus and marked:
+                found[maker.genre][name] = answers
+    return found
+
+
+def total(name: str, genres: dict[str, Answers]) -> str:
+    """Return the row of some genres: pieces, makers, and the shares right."""
+    pieces = [(genre, *item) for genre, found in genres.items() for item in found.items()]
+    maker = np.array([piece.split("/")[0] for _, piece, _ in pieces])
+    place = np.array(
+        [[*(a.split()[0] for a in answers), genre].index(genre) for genre, _, answers in pieces]
+    )
+    return row(name, len(pieces), len(set(maker)), *places_of(shares_of(place, maker)))
+
+
+def page(found: dict[str, Any]) -> str:
+    """Return the whole page, of the figures of genre."""
+    genres = by_genre(found["outside, maker left out"]["pieces"])
+    rest = {genre: pieces for genre, pieces in genres.items() if genre != "electronic"}
+    lines = [TOP.format(all=total("all", genres), not_electronic=total("not electronic", rest))]
+    for genre, pieces in genres.items():
+        lines += [f"## {genre.capitalize()}\n\n{HEAD}", *rows(pieces), ""]
+    lines += [f"{LISTED.lstrip()}\n{HEAD}", *rows(found["listed"])]
+    return "\n".join(lines) + "\n"
+
+
+def rows(pieces: Answers) -> list[str]:
+    """Return a row for each piece."""
+    return [row(name, *answers) for name, answers in pieces.items()]
+
+
+def main() -> None:
+    """Print the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("figures", type=Path)
+    print(page(json.loads(parser.parse_args().figures.read_text())["genre"]), end="")
+
+
+if __name__ == "__main__":
+    main()

@@ -158,12 +158,19 @@ def newest_events(parts: Mapping[Kind, Sequence[RowPart]]) -> dict[str, Event]:
     return newest
 
 
-def rows_by_content(parts: Sequence[RowPart]) -> dict[str, tuple[int, int]]:
-    """Return the part and row of the newest row of each ``content_hash``."""
+def rows_by_content(
+    parts: Sequence[RowPart], marks: Sequence[str] = ()
+) -> dict[str, tuple[int, int]]:
+    """Return the part and row of the newest row of each ``content_hash``.
+
+    Rows without a value in one of `marks` are left out.
+    """
     found: dict[str, tuple[int, int]] = {}
     for number, part in enumerate(parts):
         hashes = part.table(["content_hash"]).column("content_hash").to_pylist()
-        found.update((name, (number, row)) for row, name in enumerate(hashes))
+        valid = [part.table([mark]).column(mark).is_valid().to_numpy() for mark in marks]
+        rows = np.flatnonzero(np.logical_and.reduce(valid)) if marks else range(len(hashes))
+        found.update((hashes[row], (number, int(row))) for row in rows)
     return found
 
 

@@ -176,13 +176,11 @@ class Journal:
         """
         if kind == Kind.ERRORS:
             raise InputError("failures have no content hash")
-        places = self._content_places(kind)
         if not whole or kind != Kind.VECTORS:
-            return frozenset(places)
+            return frozenset(self._content_places(kind))
         parts = self._parts[kind]
-        for mark in self._metadata[kind].marks:
-            heard = [part.table([mark]).column(mark).is_valid().to_pylist() for part in parts]
-            places = {name: at for name, at in places.items() if heard[at[0]][at[1]]}
+        places = rows_by_content(parts, self._metadata[kind].marks)
+        self._places[kind] = self._content_places(kind) | places  # copies have all columns
         lacks = [isinstance(part, ParquetPart) and bool(part.lacks - TAGS.keys()) for part in parts]
         return frozenset(name for name, (part, _row) in places.items() if not lacks[part])
 

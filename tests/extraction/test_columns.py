@@ -1,5 +1,6 @@
 """Columns beside the vector in whole runs: written, kept, added later, and never in a vector."""
 
+import shutil
 import threading
 from dataclasses import replace
 
@@ -156,6 +157,14 @@ def test_an_upgrade_that_was_cut_off_opens_no_song_twice(library, out):
     assert len(opened) == len(set(opened)) == 3
     assert None not in open_store(out).column("bpm_confidence").to_pylist()
     assert len(open_store(out).read_list("sound")[0]) == 3
+
+
+def test_a_copy_that_is_gone_makes_no_song_open_at_every_upgrade(library, out):
+    shutil.copy(library / "other.wav", library / "z.wav")
+    extract(library, out, BARE)
+    (library / "z.wav").unlink()
+    assert upgrade(library, out).extracted == 3
+    assert upgrade(library, out).extracted == 0
 
 
 def test_a_song_that_cannot_be_read_again_keeps_its_vector_without_them(library, out):

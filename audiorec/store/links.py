@@ -40,7 +40,7 @@ from audiorec.files.arrow import arrow_array, booleans, floats, integers, one_ch
 from audiorec.files.own_files import refuse_link, write_errors
 from audiorec.files.tables import TableFile, write_plain
 from audiorec.store import recordings
-from audiorec.store.parquet import write_batches
+from audiorec.store.parquet import checked_lists, write_batches
 from audiorec.store.recordings import (
     NAMED_ALIKE,
     NAMED_SOUND,
@@ -51,7 +51,7 @@ from audiorec.store.recordings import (
     is_comparable,
     with_sound,
 )
-from audiorec.store.schema import LISTS, METADATA_KEY, StoreMetadata, metadata_object
+from audiorec.store.schema import METADATA_KEY, StoreMetadata, metadata_object
 from audiorec.store.store import VectorStore
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array
 
@@ -450,13 +450,8 @@ def _seconds(rows: Any) -> Float64Array:
 
 def _lists(rows: Any, numbers: Int64Array, name: str, width: int, path: Path) -> FloatArray:
     """Return a list beside the vector of some rows, (m, width), NaN for a row without."""
-    column = one_chunk(rows.column(name))
-    there = booleans(pc.is_valid(column))[numbers]
-    starts, ends = (view(column.offsets, np.int32)[numbers[there] + at] for at in (0, 1))
-    if (ends - starts != width).any():
-        raise StoreError(f"{path}: a {name} is not of {width} numbers")
+    column = one_chunk(rows.column(name)).take(integers(numbers))
+    there, lists = checked_lists(column, width, name, path)
     found = np.full((len(numbers), width), np.nan, np.float32)
-    found[there] = view(column.values, LISTS[name])[starts[:, None] + np.arange(width)]
-    if not np.isfinite(found[there]).all():
-        raise StoreError(f"{path}: a {name} is not finite")
+    found[there] = lists
     return found

@@ -199,7 +199,9 @@ def fields_within(kind: Any, of: tuple[str, ...], usual: Any = None) -> Iterator
     for name in dict.fromkeys([*inspect.get_annotations(kind), *every]):
         default = _default(every[name]) if usual is None else getattr(usual, name)
         if is_dataclass(hints[name]):
-            yield from fields_within(hints[name], (*of, name), default)
+            yield from fields_within(
+                hints[name], (*of, name), None if default is MISSING else default
+            )
         elif (option := declared(hints[name])) is not None:
             yield Field(name, get_args(hints[name])[0], default, option, of)
 

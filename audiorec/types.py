@@ -275,8 +275,7 @@ class Ragged:
         """Return rows with other `starts`, of the entries `chosen` (numbers or a mask)."""
         columns: dict[str, Any] = {name: getattr(self, name) for name in self.COLUMNS}
         columns = {name: None if a is None else a[chosen] for name, a in columns.items()}
-        changed: Self = replace(cast(Any, self), starts=starts, **columns, **others)
-        return changed
+        return replace(cast(Any, self), starts=starts, **columns, **others)
 
 
 def unit(rows: npt.NDArray[Any]) -> FloatArray:
@@ -287,8 +286,7 @@ def unit(rows: npt.NDArray[Any]) -> FloatArray:
     >>> unit(np.array([[3.0, -4.0], [0.0, 0.0]])).tolist()
     [[0.6000000238418579, -0.800000011920929], [0.0, 0.0]]
     """
-    found: FloatArray = (rows / lengths_of(rows)).astype(np.float32)
-    return found
+    return (rows / lengths_of(rows)).astype(np.float32)
 
 
 def lengths_of(rows: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -164,8 +164,7 @@ class TempoMeter:
         lines = np.interp(rates, np.arange(_PADDED // 2 + 1), self._spectrum / n)
         weights = 1.0 / _MULTIPLES
         prior = np.exp(-0.5 * (np.log2(_GRID / _PREFERRED) / _SPREAD) ** 2)
-        score: Float64Array = np.maximum(weights @ likeness, 0.0) * (weights @ lines) * prior
-        return score
+        return np.maximum(weights @ likeness, 0.0) * (weights @ lines) * prior
 
     def _window(self, power: FloatArray) -> None:
         """Add a window of mel power (750, 40) to the running sums."""
@@ -311,8 +310,7 @@ def key_fits(chroma: Float64Array) -> Float64Array:
     profiles = _PROFILES - _PROFILES.mean(axis=1, keepdims=True)
     profiles /= profiles.std(axis=1, keepdims=True)
     turned = np.stack([np.roll(p, tonic) for p in profiles for tonic in range(12)])
-    fits: Float64Array = turned @ standard / 12.0
-    return fits
+    return turned @ standard / 12.0
 
 
 def _chroma(notes: Float64Array) -> Float64Array:
@@ -325,8 +323,7 @@ def _chroma(notes: Float64Array) -> Float64Array:
     middles = np.arange(12)[:, None] * _PARTS + centre + off
     around = 12 * _PARTS
     apart = (places - middles + around / 2) % around - around / 2
-    chroma: Float64Array = np.exp(-0.5 * (apart / _PARTS / _WIDTH) ** 2) @ by_note.ravel()
-    return chroma
+    return np.exp(-0.5 * (apart / _PARTS / _WIDTH) ** 2) @ by_note.ravel()
 
 
 def _bin(note: int) -> int:

@@ -93,16 +93,14 @@ def mel_filterbank(spec: MelSpec) -> FloatArray:
 
 def _hz_to_mel(hz: Float64Array, scale: str) -> Float64Array:
     if scale != "slaney":
-        mel: Float64Array = _HTK_MEL * np.log1p(hz / _HTK_HZ)
-        return mel
+        return _HTK_MEL * np.log1p(hz / _HTK_HZ)
     above = _KNEE_MEL + np.log(np.maximum(hz, _KNEE_HZ) / _KNEE_HZ) / _LOG_STEP
     return np.where(hz < _KNEE_HZ, hz / _LINEAR_HZ, above)
 
 
 def _mel_to_hz(mel: Float64Array, scale: str) -> Float64Array:
     if scale != "slaney":
-        hz: Float64Array = _HTK_HZ * np.expm1(mel / _HTK_MEL)
-        return hz
+        return _HTK_HZ * np.expm1(mel / _HTK_MEL)
     above = _KNEE_HZ * np.exp(_LOG_STEP * (mel - _KNEE_MEL))
     return np.where(mel < _KNEE_MEL, mel * _LINEAR_HZ, above)
 
@@ -169,8 +167,7 @@ def mel_power(
     if spec.power == 1.0:
         spectra = np.sqrt(spectra)
     triangles = mel_filterbank(spec) if filterbank is None else filterbank
-    power: FloatArray = spectra @ triangles.T
-    return power
+    return spectra @ triangles.T
 
 
 def compressed(
@@ -196,8 +193,7 @@ def compressed(
     if (spec.shift, spec.divide_by) != (0.0, 1.0):
         frames += np.float32(spec.shift)
         frames /= np.float32(spec.divide_by)
-    log_frames: FloatArray = frames
-    return log_frames
+    return frames
 
 
 def log_mel(
@@ -252,8 +248,7 @@ def _chunk(samples: FloatArray, n_frames: int, spec: MelSpec) -> FloatArray:
     spectra = np.fft.rfft(windowed, axis=-1).astype(np.complex64, copy=False)
     parts = spectra.view(np.float32)  # real and imaginary alternate
     parts *= parts
-    power: FloatArray = parts[:, 0::2] + parts[:, 1::2]
-    return power
+    return parts[:, 0::2] + parts[:, 1::2]
 
 
 class _Counted:

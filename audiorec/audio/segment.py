@@ -211,8 +211,7 @@ def _weights(spec: MelSpec) -> FloatArray:
     twice[-1] = 1.0
     twice[:2] = 0.0  # a DC offset, which is inaudible, would leak into bin 1
     energy = spec.n_fft * np.square(window(spec).astype(np.float32), dtype=np.float64).sum()
-    weights: FloatArray = (np.abs(response) ** 2 * twice / energy).astype(np.float32)
-    return weights
+    return (np.abs(response) ** 2 * twice / energy).astype(np.float32)
 
 
 class Segment(NamedTuple):

@@ -379,8 +379,7 @@ def artist_likes(
     """
     size = int(max(song_groups.max(initial=0), wanted.max(initial=0))) + 1
     counts = np.bincount(song_groups[liked.song], minlength=size)
-    found: Float64Array = counts[wanted].astype(np.float64)
-    return found
+    return counts[wanted].astype(np.float64)
 
 
 RANK_MEASURES = ("recall", "capped_recall", "hit_rate", "precision", "ndcg", "mrr")

@@ -77,8 +77,7 @@ class Reader(Generic[T]):
         AudiorecError
             For errors that are not the file's fault, such as missing weights.
         """
-        value: T = _value(path, self._workers.ask(_absolute(path)))
-        return value
+        return _value(path, self._workers.ask(_absolute(path)))
 
     def read_each(self, paths: "Iterable[PathLike]") -> Iterator[T | SongError]:
         """Yield the result for each file, in order; a file's `SongError` is yielded, not raised.
@@ -178,14 +177,12 @@ def vector(path: "PathLike") -> "FloatArray":
 
 def song_of(path: "PathLike") -> "Song":
     """Return everything about one audio file, read as by `vector`."""
-    song: Song = _shared_reader(SONG_HANDLER, None, frozenset(), ()).read(path)
-    return song
+    return _shared_reader(SONG_HANDLER, None, frozenset(), ()).read(path)
 
 
 def tags_of(path: "PathLike") -> "ScoreSeries":
     """Return a backbone's own tags for one audio file, read as by `vector`."""
-    series: ScoreSeries = _shared_reader(TAGGRAM_HANDLER).read(path)
-    return series
+    return _shared_reader(TAGGRAM_HANDLER).read(path)
 
 
 def hash_handler() -> Callable[[str], str]:

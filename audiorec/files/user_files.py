@@ -240,8 +240,7 @@ def column_names(path: Path, failure: str) -> list[str]:
         return check_csv_header(path, failure)
     with input_errors(path, failure):
         refuse_devices(path)
-        found: list[str] = read_schema(path).names
-        return found
+        return read_schema(path).names
 
 
 def refuse_devices(path: Path) -> None:

@@ -338,8 +338,7 @@ class _Network:
         for before, after in itertools.pairwise(self.sizes[:-1]):
             parts += [nn.Linear(before, after), nn.ReLU(), nn.Dropout(self.recipe.dropout)]
         parts.append(nn.Linear(self.sizes[-2], self.sizes[-1]))
-        model: torch.nn.Sequential = nn.Sequential(*parts).double()
-        return model
+        return nn.Sequential(*parts).double()
 
     def _epoch(
         self,

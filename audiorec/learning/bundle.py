@@ -323,8 +323,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
             f"{path}: model format {version!r}, this audiorec reads {FORMAT_VERSION}; "
             "a newer audiorec may read it"
         )
-    checked: dict[str, Any] = config
-    return checked
+    return config
 
 
 def _read_bytes(path: Path, limit: int) -> bytes:

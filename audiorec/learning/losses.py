@@ -174,8 +174,7 @@ class _Shared(torch.autograd.Function):
         if further is not None:
             total = total + further.sum(dim=1)
         ctx.save_for_backward(queries, songs, parts, own, further, total)
-        loss: Tensor = total.log() + top - positive
-        return loss
+        return total.log() + top - positive
 
     @staticmethod
     @once_differentiable

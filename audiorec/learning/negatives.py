@@ -104,8 +104,7 @@ class NegativeSampler:
         if not len(self._heard):
             return np.zeros(keys.shape, np.bool_)
         at = np.minimum(np.searchsorted(self._heard, keys), len(self._heard) - 1)
-        found: BoolArray = self._heard[at] == keys
-        return found
+        return self._heard[at] == keys
 
     def _put_disliked(
         self, users: Int64Array, songs: Int64Array, is_disliked: BoolArray, rng: np.random.Generator
@@ -172,10 +171,8 @@ class SharedSampler:
         """Return `n` songs: shape (n,), int64."""
         places = np.searchsorted(self._until, rng.random(n) * self._until[-1], side="right")
         # A product rounded up to the last sum would give a song beyond the end.
-        songs: Int64Array = np.minimum(places, self._last).astype(np.int64)
-        return songs
+        return np.minimum(places, self._last).astype(np.int64)
 
     def log_expected(self, songs: Int64Array, n: int) -> FloatArray:
         """Return ``log(n Q(j))`` of songs in a draw of `n`: shape (n,), float32."""
-        expected: FloatArray = np.log(n * self.probability[songs]).astype(np.float32)
-        return expected
+        return np.log(n * self.probability[songs]).astype(np.float32)

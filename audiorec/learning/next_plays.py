@@ -529,8 +529,7 @@ class SongFeatures:
     @property
     def known(self) -> BoolArray:
         """Whether each song has any side information: shape (S,), bool."""
-        any_known: BoolArray = (self.codes > 0).any(axis=1) | (self.dense != 0).any(axis=1)
-        return any_known
+        return (self.codes > 0).any(axis=1) | (self.dense != 0).any(axis=1)
 
     @property
     def rows(self) -> Int64Array:

@@ -188,8 +188,7 @@ class _Opened:
         if segments == "mean":
             if self._means is None:
                 self._means = self._open.means()
-            means: FloatArray = self._means[row].copy()
-            return means
+            return self._means[row].copy()
         rows, songs = self._group(row, 0 if segments == "all" else int(segments))
         place = int(np.searchsorted(rows, row))
         start, stop = songs.offsets[place : place + 2]

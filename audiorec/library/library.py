@@ -93,8 +93,7 @@ class SongRow(dict[str, Any]):
     @property
     def vector(self) -> FloatArray:
         """The vector: shape (V,), float32."""
-        vector: FloatArray = self["vector"]
-        return vector
+        return self["vector"]
 
     @property
     def numbers(self) -> dict[str, float]:

@@ -196,10 +196,7 @@ class SongOpener:
         near = self._space.search(unit[None], NEAREST)[0].rows
         seconds, embedding = float(song.info.duration_s), np.asarray(song.lists["embedding"])
         near, store = near[near >= 0], self._space.store
-        found: list[int] = copies_of_song(
-            store, near, embedding, song.vector, seconds, limit
-        ).tolist()
-        return found
+        return copies_of_song(store, near, embedding, song.vector, seconds, limit).tolist()
 
     @cached_property
     def _reader(self) -> "Reader[Song]":

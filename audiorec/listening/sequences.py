@@ -138,8 +138,7 @@ def _skip_chain(log: Interactions, rows: Int64Array) -> BoolArray:
     joined[1:] = skip[1:] & skip[:-1] & (np.diff(user) == 0) & (np.diff(time) <= CHAIN_GAP_S)
     chain = np.cumsum(~joined) - 1
     long = np.bincount(chain, minlength=1) >= CHAIN
-    taken: BoolArray = skip & long[chain] if len(rows) else skip
-    return taken
+    return skip & long[chain] if len(rows) else skip
 
 
 def _shared_device(log: Interactions, rows: Int64Array) -> BoolArray:
@@ -153,8 +152,7 @@ def _shared_device(log: Interactions, rows: Int64Array) -> BoolArray:
     songs = _a_day(user, day, None, len(log.user_ids))
     kinds = _a_day(user, day, kind, len(log.user_ids))
     odd = (songs >= LEAST_A_DAY) & _far_above(songs) & _far_above(kinds)
-    taken: BoolArray = odd[log.user[rows]]
-    return taken
+    return odd[log.user[rows]]
 
 
 def _a_day(

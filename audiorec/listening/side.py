@@ -436,8 +436,7 @@ def _category(texts: Any, is_heard: BoolArray) -> Category:
 
 def _flags(column: Any) -> BoolArray:
     texts = without_dictionary(column).cast(pa.string())
-    found: BoolArray = pc.equal(texts, "true").fill_null(False).to_numpy(zero_copy_only=False)
-    return found
+    return pc.equal(texts, "true").fill_null(False).to_numpy(zero_copy_only=False)
 
 
 def _finite(path: Path, name: str, column: Any) -> FloatArray:
@@ -462,8 +461,7 @@ def _released(path: Path, column: Any) -> FloatArray:
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         days = column.cast(pa.timestamp("s"), safe=False).cast(pa.int64())
         seconds = days.cast(pa.float64()).fill_null(np.nan).to_numpy(zero_copy_only=False)
-        floored: FloatArray = np.floor(seconds / 86_400.0).astype(np.float32)
-        return floored
+        return np.floor(seconds / 86_400.0).astype(np.float32)
     texts = _texts(path, RELEASED, column).to_pylist()
     found = np.full(len(texts), np.nan, np.float32)
     for row, text in enumerate(texts):

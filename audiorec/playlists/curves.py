@@ -133,8 +133,7 @@ def _measured(store: VectorStore, name: str) -> tuple[npt.NDArray[np.floating], 
 
 def midpoints(lengths: Float64Array) -> Float64Array:
     """Return the midpoint of each song, as a fraction of the total length: shape (m,)."""
-    parts: Float64Array = (np.cumsum(lengths) - lengths / 2) / max(float(lengths.sum()), 1e-9)
-    return parts
+    return (np.cumsum(lengths) - lengths / 2) / max(float(lengths.sum()), 1e-9)
 
 
 def deviations(rows: Int64Array, lengths: Float64Array, curves: Sequence[Curve]) -> Float64Array:

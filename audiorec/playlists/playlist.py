@@ -320,8 +320,7 @@ class Draft:
         part = (before + self._durations[with_own] / 2) / self._wish.seconds
         values = self._values(with_own, np.minimum(part, 1.0), beside)
         there = values[-1] if place < len(self.rows) else values.max()
-        losses: Float64Array = there - values[: len(rows)]
-        return losses
+        return there - values[: len(rows)]
 
     def _may_replace(self, place: int, row: int) -> bool:
         if not self._may_stand(row, place):

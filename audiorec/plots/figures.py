@@ -371,8 +371,7 @@ class HeadSeries:
     @property
     def means(self) -> Float64Array:
         """Mean score of each class: shape (C,)."""
-        means: Float64Array = self.scores.mean(axis=0, dtype=np.float64)
-        return means
+        return self.scores.mean(axis=0, dtype=np.float64)
 
 
 def heads_of(series: ScoreSeries) -> list[HeadSeries]:

@@ -298,8 +298,7 @@ def _read(place: str, *, otherwise: str = "") -> dict[str, Any] | None:
             return None
         content = parse_json(text, max_bytes=MAX_RECORD_BYTES)
         if str(content["schema"]).startswith(RECORD_FORM):
-            found: dict[str, Any] = content
-            return found
+            return content
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError):

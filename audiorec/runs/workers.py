@@ -384,5 +384,4 @@ def main() -> None:
 def _make_handler(setup: bytes) -> Callable[[Any], Any]:
     factory, arguments = pickle.loads(setup)  # noqa: S301 - our own parent
     module, function = factory.split(":")
-    handler: Callable[[Any], Any] = getattr(importlib.import_module(module), function)(*arguments)
-    return handler
+    return getattr(importlib.import_module(module), function)(*arguments)

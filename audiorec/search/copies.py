@@ -80,8 +80,7 @@ def same_audio(store: VectorStore) -> Int64Array:
     hashes, _ = text_codes(store, "content_hash")
     _, first, number = np.unique(hashes, return_index=True, return_inverse=True)
     pairs = np.column_stack([first[number], np.arange(len(hashes))])
-    further: Int64Array = pairs[pairs[:, 0] != pairs[:, 1]].astype(np.int64)
-    return further
+    return pairs[pairs[:, 0] != pairs[:, 1]].astype(np.int64)
 
 
 def agreeing(store: VectorStore, links: Links) -> BoolArray:

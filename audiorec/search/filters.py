@@ -510,8 +510,7 @@ def _number(
         return _signed(condition, np.isin(np.rint(numbers), np.rint(values)))
     if len(values) > 1:
         raise InputError(f"{condition}: {condition.operator} takes one value")
-    result: BoolArray = _COMPARE[condition.operator](numbers, values[0])
-    return result
+    return _COMPARE[condition.operator](numbers, values[0])
 
 
 def _seconds(text: str, condition: Condition) -> float:

@@ -276,8 +276,7 @@ def _in_own_process(
             raise answer.error
         if answer.failure is not None:
             raise StoreError(f"damaged: {answer.message}")
-        found: list[Candidates] = answer.value
-        return found
+        return answer.value
 
     return ask, workers.close
 

@@ -54,10 +54,7 @@ def together(units: FloatArray) -> FloatArray:
     pulled = np.exp((exact @ exact.T - 1) / PULL) @ exact
     length = np.sqrt(np.einsum("ij,ij->i", pulled, pulled))[:, None]
     # Of length 0 only where a seed has no direction of its own, and no other pulls it.
-    directions: FloatArray = np.where(length > 0, pulled / np.maximum(length, 1e-12), exact).astype(
-        np.float32
-    )
-    return directions
+    return np.where(length > 0, pulled / np.maximum(length, 1e-12), exact).astype(np.float32)
 
 
 def draw(rankings: Sequence[Ranking], most: int) -> Ranking:
@@ -136,8 +133,7 @@ def away_from(unit: FloatArray, other: FloatArray) -> FloatArray:
     length = float(np.sqrt(direction @ direction))
     if float(unit @ other) > SAME or length == 0.0:
         raise InputError("cannot search for more like and less like the same song; name two songs")
-    found: FloatArray = (direction / length).astype(np.float32)
-    return found
+    return (direction / length).astype(np.float32)
 
 
 def near_one(

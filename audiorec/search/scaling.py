@@ -142,8 +142,7 @@ def second_moment(as_it_is: FloatArray, narrowed: Sequence[FloatArray]) -> Float
            [-5.,  5.]])
     """
     moved = np.concatenate([one.astype(np.float64) - as_it_is for one in narrowed])
-    moment: Float64Array = moved.T @ moved / len(moved)
-    return moment
+    return moved.T @ moved / len(moved)
 
 
 @cache
@@ -368,8 +367,7 @@ def _turned(moment: Float64Array, scale: Float64Array) -> Float64Array:
     """
     metric = np.eye(len(scale)) + LOOKED_PAST * moment * np.outer(scale, scale)
     values, directions = np.linalg.eigh(metric)
-    turned: Float64Array = directions / np.sqrt(values) @ directions.T
-    return turned
+    return directions / np.sqrt(values) @ directions.T
 
 
 class _Moments:

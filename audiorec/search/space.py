@@ -258,8 +258,7 @@ class Space:
         if self.by == LEARNT or (self.by == SOUND and SOUND not in lists):
             raise InputError(f"a song that is not in the store has no {self.by} to compare")
         values = lists[SOUND] if self.by == SOUND else vector
-        unit: FloatArray = self.prepare(np.asarray(values, np.float32)[None])[0]
-        return unit
+        return self.prepare(np.asarray(values, np.float32)[None])[0]
 
     def units(self, numbers: Sequence[int] | Int64Array) -> FloatArray:
         """Return the units of songs, given by their rows in the store: shape (Q, W).
@@ -408,14 +407,12 @@ def mean_direction(units: FloatArray) -> FloatArray:
     if len(units) == 0:
         raise InputError("no seed: name at least one song")
     if len(units) == 1:
-        alone: FloatArray = units[0]
-        return alone
+        return units[0]
     mean = units.astype(np.float64).mean(axis=0)
     length = float(np.sqrt((mean * mean).sum()))
     if length < OPPOSED:
         raise InputError("the seeds are opposites and cancel out: no song is near all of them")
-    direction: FloatArray = (mean / length).astype(np.float32)
-    return direction
+    return (mean / length).astype(np.float32)
 
 
 def _others(found: Found, own: Int64Array) -> Found:

@@ -50,8 +50,7 @@ class TopK:
     @property
     def counts(self) -> Int64Array:
         """How many items each query has: shape (Q,), int64."""
-        counts: Int64Array = (self.indices >= 0).sum(axis=1)
-        return counts
+        return (self.indices >= 0).sum(axis=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,8 +367,7 @@ def _just_below(minimum: float) -> np.float32:
     lowest = np.float32(minimum)
     if float(lowest) < minimum:  # rounded down: already below the minimum
         return lowest
-    below: np.float32 = np.nextafter(lowest, np.float32(-np.inf))
-    return below
+    return np.nextafter(lowest, np.float32(-np.inf))
 
 
 def _finite(block: FloatArray, what: str) -> FloatArray:

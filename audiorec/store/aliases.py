@@ -171,8 +171,7 @@ def _songs_of(store: VectorStore, query: str, kind: AliasKind) -> list[str]:
         aliases, ids = _stems(uris.filter(near)), ids.filter(near)
     else:
         aliases = _aliases(store, kind)
-    found: list[str] = ids.filter(pc.equal(aliases, string_array([text])[0])).to_pylist()
-    return found
+    return ids.filter(pc.equal(aliases, string_array([text])[0])).to_pylist()
 
 
 def _aliases(store: VectorStore, kind: AliasKind) -> Any:

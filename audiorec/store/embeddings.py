@@ -431,8 +431,7 @@ def to_unit(path: str | Path, ids: Sequence[str], embeddings: FloatArray) -> Flo
         raise DamagedFileError(
             f"{path}: row {row + 1} ({ids[row]!r}) has length 0 and cannot be normalised"
         )
-    unit: FloatArray = (embeddings / length).astype(np.float32)
-    return unit
+    return (embeddings / length).astype(np.float32)
 
 
 def content_id(ids: Sequence[str], embeddings: FloatArray) -> str:

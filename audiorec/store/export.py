@@ -326,8 +326,7 @@ def _numbers(store: Checked, table: Any) -> FloatArray:
 
 
 def _ids(store: Checked) -> list[str]:
-    found: list[str] = store.read([StoreColumns.ID]).column(StoreColumns.ID).to_pylist()
-    return found
+    return store.read([StoreColumns.ID]).column(StoreColumns.ID).to_pylist()
 
 
 def _about(store: Checked) -> dict[str, Any]:

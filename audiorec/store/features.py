@@ -54,8 +54,7 @@ class SongSegments:
         """Return each song's mean over its segments: shape (S, D), float32."""
         sums = np.add.reduceat(self.values.astype(np.float64), self.offsets[:-1], axis=0)
         counts = np.diff(self.offsets).reshape(-1, *(1,) * (self.values.ndim - 1))
-        means: FloatArray = (sums / counts).astype(np.float32)
-        return means
+        return (sums / counts).astype(np.float32)
 
     def rows(
         self, songs: Int64Array, *, limit: int = 0, rng: "np.random.Generator | None" = None
@@ -94,13 +93,11 @@ def _chosen(
     if rng is None:  # keep row i of T where i * limit / T passes a whole number
         total = counts[owner]
         step = within * limit // total
-        spread: BoolArray = (total <= limit) | (step != (within - 1) * limit // total)
-        return spread
+        return (total <= limit) | (step != (within - 1) * limit // total)
     order = np.lexsort((rng.random(len(owner)), owner))
     place = np.empty(len(owner), np.int64)
     place[order] = within  # rows of a song are contiguous, so its places are 0 to T - 1
-    chosen: BoolArray = place < limit
-    return chosen
+    return place < limit
 
 
 # The last hidden layers: the outputs that retrieve the most songs of the same music
@@ -204,8 +201,7 @@ class FeatureFile:
     @property
     def hashes(self) -> list[str]:
         """The content hash of each song."""
-        found: list[str] = self._file.read(["content_hash"]).column("content_hash").to_pylist()
-        return found
+        return self._file.read(["content_hash"]).column("content_hash").to_pylist()
 
     @property
     def counts(self) -> Int64Array:

@@ -204,8 +204,7 @@ def _low_rate_alike(store: VectorStore, rows: Int64Array, comparable: BoolArray)
     bpm = floats(pc.fill_null(store.column("bpm"), scalar(np.float32("nan"))).combine_chunks())
     one, other = bpm[pairs.T]
     pairs = pairs[np.maximum(one, other) <= ONE_TEMPO * np.minimum(one, other)]
-    alike: Int64Array = pairs[embedding_distances(store, pairs) <= NAMED_ALIKE]
-    return alike
+    return pairs[embedding_distances(store, pairs) <= NAMED_ALIKE]
 
 
 def near_pairs(
@@ -338,8 +337,7 @@ def _similarities(store: VectorStore, pairs: Int64Array) -> FloatArray:
     """Return the similarity by sound of pairs of rows that have it: shape (m,)."""
     rows, places = np.unique(pairs, return_inverse=True)
     one, other = store.list_rows("sound", rows)[1][places.reshape(-1, 2).T]
-    found: FloatArray = np.einsum("ij,ij->i", one, other)
-    return found
+    return np.einsum("ij,ij->i", one, other)
 
 
 def embedding_distances(store: VectorStore, pairs: Int64Array) -> FloatArray:
@@ -400,13 +398,11 @@ def copies_of_song(
 
 def _versions(store: VectorStore, vectors: FloatArray) -> FloatArray:
     """Return the mean scores of the version head of vectors: (m, 4); no column without it."""
-    means: FloatArray = vectors[:, list(store.metadata.mean_columns("version").values())]
-    return means
+    return vectors[:, list(store.metadata.mean_columns("version").values())]
 
 
 def _same_version(one: FloatArray, other: FloatArray) -> BoolArray:
-    same: BoolArray = np.abs(one - other).sum(axis=1) / 2 <= OTHER_VERSION
-    return same
+    return np.abs(one - other).sum(axis=1) / 2 <= OTHER_VERSION
 
 
 def _pairs(rows: Sequence[tuple[int, int]]) -> Int64Array:

@@ -241,8 +241,7 @@ def metadata_object(text: str | bytes) -> dict[str, Any]:
     except ValueError as error:
         raise StoreError(f"the audiorec metadata is not JSON: {error}") from error
     _check(isinstance(content, dict), "content", "an object", content)
-    found: dict[str, Any] = content
-    return found
+    return content
 
 
 def feature_column(output: str) -> str:

@@ -342,8 +342,7 @@ class VectorStore:
 
     def vector(self, song_id: str) -> FloatArray:
         """Return one song's vector: shape (V,), float32; the id must match exactly."""
-        vector: FloatArray = self.read_rows([self.row_number(song_id)])[0]
-        return vector
+        return self.read_rows([self.row_number(song_id)])[0]
 
     def find_uri(self, uri: str) -> str | None:
         """Return the id of the song whose file has this path, None if there is none."""

@@ -509,8 +509,7 @@ def apply_activation(values: FloatArray, activation: Activation) -> FloatArray:
             f"scores from {wide.min():.3g} to {wide.max():.3g} are not probabilities: set the "
             "spec's activation to sigmoid or softmax"
         )
-    scores: FloatArray = wide.astype(np.float32)
-    return scores
+    return wide.astype(np.float32)
 
 
 def _reason(error: Exception) -> str:

@@ -65,8 +65,7 @@ class TimeBlock(nn.Module):
 
     def forward(self, series: Tensor) -> Tensor:
         """Return the block's output."""
-        mapped: Tensor = self.norm(self.conv(series).relu())
-        return mapped
+        return self.norm(self.conv(series).relu())
 
 
 class Musicnn(nn.Module):

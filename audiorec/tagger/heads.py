@@ -54,8 +54,7 @@ MAX_FILE_BYTES = 256 << 20  # a head is a few hundred kB
 def softmax(logits: Float64Array) -> Float64Array:
     """Return the softmax over the last axis, without overflow for large logits."""
     exp = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    probabilities: Float64Array = exp / exp.sum(axis=-1, keepdims=True)
-    return probabilities
+    return exp / exp.sum(axis=-1, keepdims=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

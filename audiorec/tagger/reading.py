@@ -323,5 +323,4 @@ def _worth(series: ScoreSeries) -> Float64Array:
     """Return how typical and alive each segment is: (T,)."""
     roots = np.sqrt(series.scores.astype(np.float64).clip(0))
     noise = [i for i, name in enumerate(series.classes) if name.endswith(f"/{NOT_MUSIC}")]
-    found: Float64Array = roots @ roots.mean(axis=0) - ALIVE * series.scores[:, noise].sum(axis=1)
-    return found
+    return roots @ roots.mean(axis=0) - ALIVE * series.scores[:, noise].sum(axis=1)

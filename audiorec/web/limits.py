@@ -188,8 +188,7 @@ class Pool:
         self._start()
         try:
             async with asyncio.timeout(self._seconds) as limit:
-                found: T = await job.answer
-                return found
+                return await job.answer
         except (OverdueError, TimeoutError) as error:
             if isinstance(error, TimeoutError) and not limit.expired():
                 raise

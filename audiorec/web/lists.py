@@ -78,8 +78,7 @@ def question_of(
 
     Raises `InputError` for a value that the question's declaration does not allow.
     """
-    found: Q = made(kind, {**read_form(FORMS[kind], given, is_query=is_query), **own})
-    return found
+    return made(kind, {**read_form(FORMS[kind], given, is_query=is_query), **own})
 
 
 def similar_to(shelf: SongColumns, question: SimilarQuestion) -> Document:

@@ -507,5 +507,4 @@ def songs_by_id(library: Library, song_ids: list[str]) -> list[int | None]:
     import pyarrow.compute as pc
 
     found = pc.index_in(string_array(song_ids), value_set=library.id_array)
-    rows: list[int | None] = found.to_pylist()
-    return rows
+    return found.to_pylist()

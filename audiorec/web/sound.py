@@ -265,8 +265,7 @@ class SoundFiles:
     def wave(self, uri: str) -> Envelope:
         """Return the waveform of a song for drawing."""
         with self.roots.open(uri) as file:
-            found: Envelope = self._ask(uri, file, WAVE)
-            return found
+            return self._ask(uri, file, WAVE)
 
     def cover(self, uri: str) -> CoverImage | None:
         """Return the picture in a song's tags, or else in its folder; None without JPEG or PNG."""

@@ -189,8 +189,7 @@ def _genres(embedding: Numbers, tags: Numbers) -> Float64Array:
 def log_odds(scores: Float64Array) -> Float64Array:
     """Return the log-odds of mean scores, bounded."""
     inside = np.clip(scores, FLOOR, 1 - FLOOR)
-    found: Float64Array = np.log(inside / (1 - inside))
-    return found
+    return np.log(inside / (1 - inside))
 
 
 def scale_of(values: npt.NDArray[np.floating], among: BoolArray, lean: int = 0) -> Scale:

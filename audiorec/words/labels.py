@@ -93,8 +93,7 @@ class Labels:
             raise ShapeError(f"embedding must have shape (n, {sound.size}), got {embedding.shape}")
         near = nearness(sound.prepared(embedding, np.float32) @ self.narrow, self.centres)
         penultimate = np.asarray(embedding)[:, : len(self.tags)].astype(np.float32)
-        found: FloatArray = np.concatenate([near @ self.inner, penultimate @ self.tags], axis=1)
-        return found
+        return np.concatenate([near @ self.inner, penultimate @ self.tags], axis=1)
 
     def heard(self, numbers: FloatArray, places: Sequence[int]) -> FloatArray:
         """Return how far some of the labels lie above the usual, in deviations: (m, n), float32."""
@@ -147,8 +146,7 @@ def nearness(places: FloatArray, centres: FloatArray) -> FloatArray:
     found = places @ centres.T
     found -= np.square(places).sum(axis=1)[:, None] / 2
     found -= np.square(centres).sum(axis=1) / 2
-    near: FloatArray = np.exp(np.minimum(found, 0))
-    return near
+    return np.exp(np.minimum(found, 0))
 
 
 def packed(matrix: Numbers) -> tuple[npt.NDArray[np.int8], FloatArray]:

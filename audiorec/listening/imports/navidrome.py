@@ -110,7 +110,7 @@ class _Rows:
     ) -> ImportedEvent | RejectedRow:
         self.number += 1
         try:
-            return make(row, _song(row, roots), self._user(row))  # type: ignore[no-any-return]
+            return make(row, _song(row, roots), self._user(row))
         except UnusableRowError as error:
             return error.at(self.file, self.number, row_text(row), self._user(row))
 

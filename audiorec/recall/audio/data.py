@@ -105,8 +105,7 @@ def _pair_weights(data: TrainingData, balance: float) -> Float64Array:
     artist = data.groups[data.liked.song]
     pairs_of = np.bincount(artist)
     weights = pairs_of[artist].astype(np.float64) ** -balance
-    scaled: Float64Array = weights / weights.sum()
-    return scaled
+    return weights / weights.sum()
 
 
 JUDGED_USERS = 2_000  # users of the panel, at most

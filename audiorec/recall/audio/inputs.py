@@ -116,8 +116,7 @@ def _kept(path: Path) -> HalfArray | None:
         if hashlib.sha256(content).digest() == digest:
             found = np.load(io.BytesIO(content), allow_pickle=False)
             if found.dtype == np.float16 and found.ndim == 3:
-                kept: HalfArray = found
-                return kept
+                return found
     return None
 
 

@@ -301,8 +301,7 @@ def turned(users: FloatArray, pairs: Pairs, start: Start) -> FloatArray:
     both = start.learnt & today.any(axis=1)
     older = start.rows(start.channel.tastes)[both]
     left, _, right = np.linalg.svd(today[both].T.astype(np.float64) @ older)
-    found: FloatArray = (users @ (left @ right)).astype(np.float32)
-    return found
+    return (users @ (left @ right)).astype(np.float32)
 
 
 def tastes(pairs: Pairs, users: FloatArray, songs: FloatArray) -> FloatArray:

@@ -116,8 +116,7 @@ class Embedder:
         sums = np.add.reduceat(mapped * weight, offsets[:-1], axis=0)
         pooled = sums / np.add.reduceat(weight, offsets[:-1], axis=0)
         lengths = np.linalg.norm(pooled, axis=1, keepdims=True)
-        embedded: FloatArray = pooled / np.maximum(lengths, 1e-9)
-        return embedded
+        return pooled / np.maximum(lengths, 1e-9)
 
 
 def expected_shapes(spec: TowerSpec) -> dict[str, tuple[int, ...]]:
@@ -248,8 +247,7 @@ def fit_map(
 
 def _damped(gram: Float64Array, ridge: float) -> Float64Array:
     mean = max(np.trace(gram) / len(gram), 1e-12)
-    damped: Float64Array = gram + ridge * mean * np.eye(len(gram))
-    return damped
+    return gram + ridge * mean * np.eye(len(gram))
 
 
 Loss = Literal["softmax", "hinge"]

@@ -136,8 +136,7 @@ class EndToEndTower(nn.Module):
 
     def forward(self, log_mel: Tensor, owner: Tensor, n_songs: int) -> Tensor:
         """Embed songs: (N, T, M) to (n_songs, E); see `Tower.forward`."""
-        embedded: Tensor = self.tower(self.penultimate(log_mel), owner, n_songs)
-        return embedded
+        return self.tower(self.penultimate(log_mel), owner, n_songs)
 
     def penultimate(self, log_mel: Tensor) -> Tensor:
         """Return the tower's input for N segments: (N, D)."""
@@ -147,8 +146,7 @@ class EndToEndTower(nn.Module):
                 image = mask(image)
             log_mel = image.squeeze(1).transpose(1, 2)
         _, penultimate, _, _ = self.backbone(log_mel)
-        hidden: Tensor = penultimate
-        return hidden
+        return penultimate
 
     def start_from(self, mean: Tensor, scale: Tensor, weights: Tensor | None) -> None:
         """See `Tower.start_from`; the statistics are of the backbone's penultimate layer."""
@@ -442,5 +440,4 @@ def _embed(
     """Return the embeddings of some songs from at most `limit` segments each."""
     rows, owner = songs.rows(numbers, limit=limit, rng=rng)
     values = torch.from_numpy(np.asarray(songs.values[rows], np.float32)).to(device)
-    embedded: Tensor = tower(values, torch.from_numpy(owner).to(device), len(numbers))
-    return embedded
+    return tower(values, torch.from_numpy(owner).to(device), len(numbers))

@@ -239,8 +239,7 @@ class Side:
     @property
     def ids(self) -> list[str]:
         """Ids, one per row."""
-        ids: list[str] = self.id_array.to_pylist()
-        return ids
+        return self.id_array.to_pylist()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

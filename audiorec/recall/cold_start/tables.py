@@ -251,8 +251,7 @@ def rank_weights(rank: Int64Array) -> Float64Array:
     >>> rank_weights(np.arange(4)).round(3).tolist()
     [1.0, 0.631, 0.5, 0.431]
     """
-    weights: Float64Array = 1.0 / np.log2(2.0 + rank)
-    return weights
+    return 1.0 / np.log2(2.0 + rank)
 
 
 def whole_parts(shares: Float64Array, total: int) -> Int64Array:

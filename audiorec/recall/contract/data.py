@@ -236,8 +236,7 @@ class RecallData:
     @property
     def is_cold(self) -> BoolArray:
         """Which songs were never played: shape (S,), bool."""
-        cold: BoolArray = self.counts == 0
-        return cold
+        return self.counts == 0
 
     @property
     def newest_play(self) -> float:

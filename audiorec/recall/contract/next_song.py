@@ -333,8 +333,7 @@ class NextSong(SharedSpace, Generic[R]):
             return SideEncoder.fit(data.context, data.song_ids, played)
         if not self.recipe.shared_table:
             raise InputError(f"{self.name}: has no warm start with shared_table = false")
-        facts: SideEncoder = start.channel.facts.grown(data.context, data.song_ids, played)
-        return facts
+        return start.channel.facts.grown(data.context, data.song_ids, played)
 
     def _plays_learnt(self, data: RecallData, start: Start | None = None) -> NextPlays:
         profiles = data.context.profiles

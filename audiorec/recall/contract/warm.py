@@ -113,8 +113,7 @@ class Start:
         of: Any = recipe
         epochs = ceil((self._full_epochs or of.max_epochs) * WARM_EPOCHS)
         rate = of.learning_rate * WARM_RATE
-        found: R = replace(of, max_epochs=min(epochs, of.max_epochs), learning_rate=rate)
-        return found
+        return replace(of, max_epochs=min(epochs, of.max_epochs), learning_rate=rate)
 
     @property
     def _full_epochs(self) -> int:

@@ -149,8 +149,7 @@ def pair_mask(there: BoolArray, window: int | None = None) -> BoolArray:
     """
     apart = np.abs(np.subtract.outer(np.arange(there.shape[1]), np.arange(there.shape[1])))
     near = (apart > 0) if window is None else (apart > 0) & (apart <= window)
-    mask: BoolArray = there[:, :, None] & there[:, None, :] & near
-    return mask
+    return there[:, :, None] & there[:, None, :] & near
 
 
 def skip_gram_loss(

@@ -249,8 +249,7 @@ def list_walks(lists: Sequences, rng: np.random.Generator, *, walks: int, length
 
 def _any(sizes: Int64Array, rng: np.random.Generator) -> Int64Array:
     """Draw a random index below each size."""
-    found: Int64Array = (rng.random(len(sizes)) * sizes).astype(np.int64)
-    return found
+    return (rng.random(len(sizes)) * sizes).astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

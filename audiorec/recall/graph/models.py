@@ -109,8 +109,7 @@ def zero_rows(room: Path | None, rows: int, width: int) -> Tensor:
 
 def zero_array(room: Path | None, rows: int, width: int) -> FloatArray:
     """Return the same as a numpy array."""
-    found: FloatArray = zero_rows(room, rows, width).numpy()
-    return found
+    return zero_rows(room, rows, width).numpy()
 
 
 def trainable(rows: Tensor, *, sparse: bool = True) -> nn.Embedding:
@@ -163,8 +162,7 @@ class Corruption:
     def _other(self, end: int, relation: Int64Array, rng: np.random.Generator) -> Int64Array:
         size: Float64Array = self._sizes[end][relation].astype(np.float64)
         place = (rng.random(len(relation)) * size).astype(np.int64)
-        found: Int64Array = self._pools[end][self._first[end][relation] + place]
-        return found
+        return self._pools[end][self._first[end][relation] + place]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -338,8 +336,7 @@ class EGESModel(PairModel):
         own = self.vectors(songs)[:, None]
         known = self.vectors(self._facts[songs])
         weight = self.weights(songs).masked_fill(~self._is_there[songs], OFF).softmax(-1)
-        hidden: Tensor = (weight[..., None] * torch.cat([own, known], 1)).sum(1)
-        return hidden
+        return (weight[..., None] * torch.cat([own, known], 1)).sum(1)
 
     def song_vectors(self, material: GraphMaterial, *, cold: bool = True) -> SongVectors:  # noqa: ARG002
         """Place songs in lists by H and their context, all others by the mean of their facts."""

@@ -149,8 +149,7 @@ def _mixed(
     number[pool[chosen]] = np.arange(len(pool)) + 0.5
     behind = np.empty(len(best))
     behind[order] = np.arange(len(order))
-    found: Int64Array = np.lexsort((behind, number))
-    return found
+    return np.lexsort((behind, number))
 
 
 def merged_interests(
@@ -256,8 +255,7 @@ class SeveralInterests(NextSong[R], InterestSpace):
     def embed_users(self, queries: Queries) -> FloatArray:
         """Embed histories by their heaviest interest only; `user_interests` returns all."""
         found, weights = self.interests_at(queries)
-        heaviest: FloatArray = found[np.arange(len(found)), weights.argmax(axis=1)]
-        return heaviest
+        return found[np.arange(len(found)), weights.argmax(axis=1)]
 
     def user_interests(self, queries: Queries) -> UserInterests:
         """Return the interests of users, one row each; duplicates are merged."""
@@ -318,8 +316,7 @@ class SeveralInterests(NextSong[R], InterestSpace):
         """Return each interest's share of the history's weight: (B, K)."""
         mass = np.einsum("bl,blk->bk", self._recency(batch), shares)
         mass = np.where(interests.any(axis=2), np.maximum(mass, 1e-6), 0)
-        found: FloatArray = (mass / mass.sum(axis=1, keepdims=True)).astype(np.float32)
-        return found
+        return (mass / mass.sum(axis=1, keepdims=True)).astype(np.float32)
 
     @property
     def _is_merged(self) -> bool:

@@ -83,8 +83,7 @@ def place_seeds(seeds: Int64Array, places: int) -> Int64Array:
 def _mixed(x: Hashes) -> Hashes:
     x = (x ^ (x >> np.uint64(30))) * FIRST
     x = (x ^ (x >> np.uint64(27))) * SECOND
-    found: Hashes = x ^ (x >> np.uint64(31))
-    return found
+    return x ^ (x >> np.uint64(31))
 
 
 Rule = Literal["merged", "equal", "weighted"]
@@ -265,13 +264,11 @@ def pooled_interests(
 
 def _unit(rows: FloatArray) -> FloatArray:
     lengths = np.linalg.norm(rows, axis=-1, keepdims=True)
-    found: FloatArray = rows / np.maximum(lengths, np.float32(1e-12))
-    return found
+    return rows / np.maximum(lengths, np.float32(1e-12))
 
 
 def _there(batch: PlayBatch) -> BoolArray:
-    there: BoolArray = np.arange(batch.songs.shape[1]) < batch.lengths[:, None]
-    return there
+    return np.arange(batch.songs.shape[1]) < batch.lengths[:, None]
 
 
 def _routed_once(
@@ -287,8 +284,7 @@ def _routed_once(
 
 def _squashed(rows: FloatArray) -> FloatArray:
     squared = (rows * rows).sum(axis=-1, keepdims=True)
-    found: FloatArray = (rows * np.sqrt(squared + EPSILON) / (1 + squared)).astype(np.float32)
-    return found
+    return (rows * np.sqrt(squared + EPSILON) / (1 + squared)).astype(np.float32)
 
 
 def _joined(found: FloatArray, there: BoolArray, batch: PlayBatch, weights: Weights) -> FloatArray:

@@ -121,8 +121,7 @@ class InterestsNetwork(NextSongModel):
             return found
         known = batch.profile[:, None, None].expand(*found.shape[:3], batch.profile.shape[1])
         more = self.narrow(functional.relu(self.widen(torch.cat([found, known], dim=3))))
-        joined: Tensor = (found + more) * there[..., None]
-        return joined
+        return (found + more) * there[..., None]
 
 
 def target_cosines(queries: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:

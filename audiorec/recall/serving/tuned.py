@@ -217,8 +217,7 @@ def _below(path: Path, content: Mapping[str, Any]) -> str:
 
 def settings_of(recipe: FusionRecipe) -> dict[str, Any]:
     """Return a recipe as JSON values."""
-    found: dict[str, Any] = json.loads(json.dumps(asdict(recipe)))
-    return found
+    return json.loads(json.dumps(asdict(recipe)))
 
 
 def measure_name(measure: Measure) -> str:

@@ -90,5 +90,4 @@ class External(Channel):
 def _again(name: str, table: str) -> External:
     """Recreate the class that the registry generates for a table, and return an instance."""
     own = {"name": name, "TABLE": table, "__doc__": External.__doc__}
-    made: External = type(External.__name__, (External,), own)()
-    return made
+    return type(External.__name__, (External,), own)()

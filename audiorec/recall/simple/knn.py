@@ -542,8 +542,7 @@ def _largest(values: Float64Array, most: int) -> Int64Array:
     place = np.arange(len(values))
     if len(values) > most:
         place = np.flatnonzero(values >= np.partition(values, -most)[-most])
-    order: Int64Array = place[np.argsort(-values[place], kind="stable")[:most]]
-    return order
+    return place[np.argsort(-values[place], kind="stable")[:most]]
 
 
 def _lateness(histories: Sequences) -> Any:

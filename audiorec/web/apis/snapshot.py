@@ -314,8 +314,7 @@ class ArtistMap:
         """Return the songs of one artist that are nearest to the mean of another."""
         rows = self._rows[of]
         alike = self._units[rows] @ self._means[to]
-        best: list[int] = rows[np.argsort(-alike, kind="stable")[:REPRESENTATIVE]].tolist()
-        return best
+        return rows[np.argsort(-alike, kind="stable")[:REPRESENTATIVE]].tolist()
 
 
 def read_artist_ids(path: Path) -> dict[str, str]:
@@ -449,8 +448,7 @@ class Snapshot:
 
     def songs(self, rows: Sequence[int]) -> list[dict[str, Any]]:
         """Return the tags of some songs (`TAGS`), in the order requested."""
-        found: list[dict[str, Any]] = self._tags.take(np.asarray(rows, np.int64)).to_pylist()
-        return found
+        return self._tags.take(np.asarray(rows, np.int64)).to_pylist()
 
     def channel(self, name: str) -> Channel:
         """Return a trained channel of the recall folder; loaded once.

@@ -233,8 +233,7 @@ def _child(name: str, song: Mapping[str, Any]) -> dict[str, Any]:
 def _xml(document: Mapping[str, Any]) -> bytes:
     root = ElementTree.Element("subsonic-response", {"xmlns": NAMESPACE})
     _fill(root, document)
-    text: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
-    return text
+    return ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
 
 
 def _fill(element: ElementTree.Element, content: Mapping[str, Any]) -> None:

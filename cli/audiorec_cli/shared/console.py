@@ -208,8 +208,7 @@ def stderr_console() -> "Console":
 
 def drawn_on(stream: TextIO) -> TextIO:
     """Return the unescaped stream, for output that contains its own escape sequences."""
-    plain: TextIO = getattr(stream, "unguarded", stream)
-    return plain
+    return getattr(stream, "unguarded", stream)
 
 
 def cell(value: object) -> str:

@@ -114,8 +114,7 @@ class OpenOutputs:
 
 def outputs() -> OpenOutputs:
     """Return the open outputs of the command that runs."""
-    found: OpenOutputs = click.get_current_context().meta.setdefault(__name__, OpenOutputs())
-    return found
+    return click.get_current_context().meta.setdefault(__name__, OpenOutputs())
 
 
 def day_fields(declared: Sequence[Field], *, by_day: bool) -> list[Field]:

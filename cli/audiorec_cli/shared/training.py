@@ -66,8 +66,7 @@ def with_recipe(
         made: Channel = make(replace(theirs, **chosen)) if goes_on else kind()
         check_start(made, start)
         return made
-    channel: Channel = make(recipe(**chosen)) if chosen else kind()
-    return channel
+    return make(recipe(**chosen)) if chosen else kind()
 
 
 def variants(kind: "type[Channel]", settings: Sequence[str]) -> "list[Channel]":

@@ -209,8 +209,7 @@ def _block(
     here = np.take_along_axis(x, at[:, :, None], axis=1)
     x_here = here + _attended(x, here, at, batch, weights, recipe)
     between = np.maximum(_linear(_norm(x_here, weights, "between"), weights, "widen"), 0)
-    found: FloatArray = x_here + _linear(between, weights, "narrow")
-    return found
+    return x_here + _linear(between, weights, "narrow")
 
 
 def _attended(
@@ -268,8 +267,7 @@ def _linear(x: FloatArray, weights: Weights, name: str) -> FloatArray:
 def _norm(x: FloatArray, weights: Weights, name: str) -> FloatArray:
     centred = x - x.mean(axis=-1, keepdims=True)
     spread = np.sqrt((centred * centred).mean(axis=-1, keepdims=True) + EPSILON)
-    found: FloatArray = centred / spread * weights[f"{name}.weight"] + weights[f"{name}.bias"]
-    return found
+    return centred / spread * weights[f"{name}.weight"] + weights[f"{name}.bias"]
 
 
 def _below(weights: Weights, prefix: str) -> dict[str, Any]:

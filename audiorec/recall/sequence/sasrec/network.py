@@ -75,8 +75,7 @@ class SASRecNetwork(NextSongModel):
         """Return the query of a profile without a history; see `NextSongModel`."""
         if not batch.profile.shape[1]:
             return None
-        found: Tensor = self.norm(self.nobody + self.profile(batch.profile))
-        return found
+        return self.norm(self.nobody + self.profile(batch.profile))
 
     def history_terms(self, queries: Tensor) -> Tensor | None:
         """Return the logit terms of songs in the history, by lag; see `NextSongModel`."""
@@ -101,16 +100,14 @@ class SASRecNetwork(NextSongModel):
         x = dropout(x, self.recipe.dropout, self.training)
         for block in self.blocks:
             x = block(x, batch.time)
-        found: Tensor = self.norm(x)
-        return found
+        return self.norm(x)
 
     def _of_favourites(self, songs: Tensor) -> Tensor:
         """Return the term of the mean of the favourites (B, F): (B, d), zeros if none."""
         there = (songs >= 0)[..., None]
         summed = (self.table(songs.clamp_min(0)) * there).sum(1)
         count = there.sum(1)
-        found: Tensor = self.liked(summed / count.clamp_min(1)) * (count > 0)
-        return found
+        return self.liked(summed / count.clamp_min(1)) * (count > 0)
 
 
 class _Block(nn.Module):
@@ -151,8 +148,7 @@ class _Block(nn.Module):
             seen = functional.scaled_dot_product_attention(query, key, value, attn_mask=looks)
         else:
             seen = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
-        written: Tensor = self.write(seen.transpose(1, 2).reshape(n, length, d))
-        return written
+        return self.write(seen.transpose(1, 2).reshape(n, length, d))
 
     def _of_gaps(self, time: Tensor) -> Tensor:
         """Return the bias of the logits by time gap, -inf for the future: (B, heads, L, L)."""

@@ -218,8 +218,7 @@ class NightlyPlan:
         made = kind(*recipe)
         if name in self.tables:
             made.recipe = replace(made.recipe, table=str(self.tables[name]))
-        channel: Channel = made
-        return channel
+        return made
 
     @property
     def is_unweighed(self) -> bool:

@@ -57,7 +57,9 @@ unpickling calls ``cls(*args)``.
 
 from enum import StrEnum
 from errno import EEXIST, ENOENT
+from importlib import import_module
 from shlex import quote
+from typing import Any
 
 from audiorec.distribution import install_command
 
@@ -389,3 +391,11 @@ class MissingExtraError(AudiorecError):
             f'{self.feature} needs the extra "{self.extra}": '
             f"{install_command(self.extra)} ({' '.join(self.cause.split())})"
         )
+
+
+def import_extra(module: str, feature: str, extra: str) -> Any:
+    """Import a module of an extra; raise `MissingExtraError` if it does not load."""
+    try:
+        return import_module(module)
+    except (ImportError, OSError, RuntimeError) as error:  # the last two: built for another system
+        raise MissingExtraError(feature, extra, str(error)) from error

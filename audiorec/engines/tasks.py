@@ -33,7 +33,6 @@ Choice of an engine by command-line options.
 runner, address, jobs ──engine_of──▶ an `Engine`
 """
 
-import importlib
 import os
 import threading
 import time
@@ -42,7 +41,7 @@ from contextlib import contextmanager, suppress
 from threading import Event
 from typing import Any, Literal, Protocol, get_args
 
-from audiorec.errors import InputError, MissingExtraError
+from audiorec.errors import InputError, import_extra
 from audiorec.runs.imports import clean_start
 from audiorec.runs.ray_cluster import ray_cluster
 from audiorec.runs.workers import MAX_TIMER_S, Limits, Workers
@@ -287,10 +286,7 @@ def _dask_outcome(future: Any, task: Task) -> Any:
 @contextmanager
 def _client(address: str | None, workers: int) -> Iterator[tuple[Any, Any]]:
     """Yield the existing client, or a new one that is closed on exit."""
-    try:
-        distributed = importlib.import_module("distributed")
-    except ImportError as error:
-        raise MissingExtraError("the runner dask", "dask", str(error)) from error
+    distributed = import_extra("distributed", "the runner dask", "dask")
     client = None
     with suppress(ValueError):  # raised if there is no client
         client = distributed.get_client()

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from audiorec.errors import MissingExtraError
+from audiorec.errors import import_extra
 from audiorec.evaluation.classification import Report
 from audiorec.files.visible import visible
 
@@ -48,11 +48,7 @@ def require_figure() -> Any:
     MissingExtraError
         Without matplotlib.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtraError("a picture", "plot", str(error)) from error
-    return Figure
+    return import_extra("matplotlib.figure", "a picture", "plot").Figure
 
 
 def _draw_confusion(axes: Any, report: Report) -> None:

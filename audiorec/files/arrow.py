@@ -20,7 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from audiorec.errors import MissingExtraError
+from audiorec.errors import import_extra
 from audiorec.types import BoolArray, FloatArray, Int64Array
 from audiorec.types import string_array as string_array
 
@@ -143,7 +143,7 @@ def pandas_frame(columns: Mapping[str, Any], *, index: tuple[str, Any] | None = 
     MissingExtraError
         If pandas is not installed.
     """
-    pandas = import_pandas()
+    pandas = import_extra("pandas", "a DataFrame", "pandas")
     if index is None:
         return pandas.DataFrame(dict(columns))
     return pandas.DataFrame(dict(columns), index=pandas.Index(index[1], name=index[0]))
@@ -151,23 +151,11 @@ def pandas_frame(columns: Mapping[str, Any], *, index: tuple[str, Any] | None = 
 
 def arrow_to_pandas(table: Any) -> Any:
     """Convert an Arrow table to a `pandas.DataFrame`; `MissingExtraError` without pandas."""
-    import_pandas()
+    import_extra("pandas", "a DataFrame", "pandas")
     return table.to_pandas()
 
 
 def arrow_to_polars(table: Any) -> Any:
     """Convert an Arrow table to a `polars.DataFrame`; `MissingExtraError` without polars."""
-    try:
-        import polars
-    except ImportError as error:
-        raise MissingExtraError("to_polars()", "polars", str(error)) from error
+    polars = import_extra("polars", "to_polars()", "polars")
     return polars.from_arrow(table)
-
-
-def import_pandas() -> Any:
-    """Import and return pandas; raise `MissingExtraError` if it is not installed."""
-    try:
-        import pandas
-    except ImportError as error:
-        raise MissingExtraError("a DataFrame", "pandas", str(error)) from error
-    return pandas

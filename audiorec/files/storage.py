@@ -45,6 +45,7 @@ from audiorec.errors import (
     MissingStoreError,
     SongError,
     StoreError,
+    import_extra,
 )
 from audiorec.files.own_files import replaced, sync
 
@@ -312,8 +313,8 @@ def _file_system(place: str) -> tuple[Any, str]:
     if protocol not in PROTOCOLS:
         known = ", ".join(f"{name}://" for name in PROTOCOLS)
         raise InputError(f"{place}: unsupported protocol; give a path, or a URI of {known}")
+    fsspec = import_extra("fsspec", f"{protocol}://", "cloud")
     try:
-        fsspec = importlib.import_module("fsspec")
         # A cached listing would hide files that other machines have written since.
         files = fsspec.filesystem(protocol, use_listings_cache=False)
     except ImportError as error:

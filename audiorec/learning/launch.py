@@ -44,7 +44,12 @@ from typing import Any, Protocol
 from uuid import uuid4
 
 from audiorec import errors
-from audiorec.errors import AudiorecError, InputError, LostProcessError, MissingExtraError
+from audiorec.errors import (
+    AudiorecError,
+    InputError,
+    LostProcessError,
+    import_extra,
+)
 from audiorec.runs.imports import clean_environment, trusted_path
 from audiorec.runs.ray_cluster import ray_cluster
 from audiorec.runs.workers import ONE_THREAD
@@ -417,7 +422,7 @@ def by_ray(
         ray_cluster(address, processes=processes) as ray,
         tempfile.TemporaryDirectory(dir=storage) as kept,
     ):
-        train_torch = _train_torch()
+        train_torch = import_extra("ray.train.torch", "the engine ray", "ray")
         there = int(ray.cluster_resources().get("CPU", 0))
         if there < processes:
             raise InputError(f"the Ray cluster has {there} CPUs for {processes} processes")
@@ -446,13 +451,6 @@ def by_ray(
         if heard.answer is None and failures and heard.starts == 0:
             raise failures[0]  # an error of Ray itself: no worker has started
     return heard.result()
-
-
-def _train_torch() -> Any:
-    try:
-        return importlib.import_module("ray.train.torch")
-    except ImportError as error:
-        raise MissingExtraError("the engine ray", "ray", str(error)) from error
 
 
 class _Desk:

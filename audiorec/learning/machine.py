@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from audiorec.errors import MissingExtraError
+from audiorec.errors import import_extra
 
 MEMORY = Path("/proc/meminfo")
 
@@ -34,11 +34,7 @@ def free_memory() -> int | None:
 
 def import_torch(purpose: str) -> Any:
     """Return torch; raise `MissingExtraError`, which names the `purpose`, if it does not load."""
-    try:
-        import torch
-    except (ImportError, OSError) as error:
-        raise MissingExtraError(purpose, "train", str(error)) from error
-    return torch
+    return import_extra("torch", purpose, "train")
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from audiorec.columns import StoreColumns
-from audiorec.errors import InputError, MissingExtraError, StoreError
+from audiorec.errors import InputError, StoreError, import_extra
 from audiorec.files.own_files import parse_json, read_own, refuse_other_than_folder, unsealed
 from audiorec.playlists.answers import SongList
 from audiorec.playlists.names import GroupName, ListToName, Part, name_groups, plain
@@ -540,18 +540,10 @@ def _dissolve(units: FloatArray, groups: Int64Array, group: int, sizes: Sizes) -
 def _means(units: FloatArray, count: int, seed: int) -> Int64Array:
     if count < 2:
         return np.zeros(len(units), np.int64)
-    k_means = _k_means()
+    k_means = import_extra("sklearn.cluster", "dividing a library", "sklearn").KMeans
     distinct = len(np.unique(units, axis=0))
     found = k_means(n_clusters=min(count, distinct), n_init=STARTS, random_state=seed).fit(units)
     return np.asarray(found.labels_, np.int64)
-
-
-def _k_means() -> Any:
-    try:
-        from sklearn.cluster import KMeans
-    except ImportError as error:
-        raise MissingExtraError("dividing a library", "sklearn", str(error)) from error
-    return KMeans
 
 
 def _centres(units: FloatArray, groups: Int64Array) -> FloatArray:

@@ -39,7 +39,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from audiorec.errors import InputError, MissingExtraError
+from audiorec.errors import InputError, import_extra
 from audiorec.evaluation.pictures import require_figure
 from audiorec.files.own_files import replaced, write_errors
 from audiorec.files.visible import clock, visible
@@ -293,16 +293,11 @@ def new_figure(width: float, height: float) -> "Figure":
         If matplotlib is not installed.
     """
     check_size(width, height)
-    require_plots()
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtraError("a picture", "plot", str(error)) from error
-    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+    figure: Figure = require_figure()(figsize=(width, height), dpi=DPI, layout="constrained")
     # A notebook displays it without pyplot. A class of our own would import matplotlib here.
     figure._repr_png_ = partial(_as_png, figure)  # type: ignore[attr-defined]
-    FigureCanvasAgg(figure)  # measures texts with the renderer that draws them
+    canvas = import_extra("matplotlib.backends.backend_agg", "a picture", "plot").FigureCanvasAgg
+    canvas(figure)  # measures texts with the renderer that draws them
     engine: Any = figure.get_layout_engine()
     engine.set(w_pad=PAD_IN, h_pad=PAD_IN)
     return figure

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 from audiorec.audio.sniff import Container
 from audiorec.audio.tags import all_tags
-from audiorec.errors import Failure, MissingExtraError, SongError
+from audiorec.errors import Failure, SongError, import_extra
 
 GENRE, MOOD = "genre", "mood"  # standard fields; all others are audiorec's own
 WRITABLE = frozenset(Container) - {
@@ -73,10 +73,7 @@ def open_tags(file: BinaryIO, container: Container, path: str) -> Tags:
     MissingExtraError
         Without mutagen.
     """
-    try:
-        import mutagen
-    except ImportError as error:
-        raise MissingExtraError("writing tags", "retag", str(error)) from error
+    mutagen = import_extra("mutagen", "writing tags", "retag")
     if container not in WRITABLE:
         reason = f"its tags cannot be written: {_WHY_NOT[container]}"
         raise SongError(path, Failure.UNSUPPORTED, reason, "tag")

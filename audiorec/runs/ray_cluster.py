@@ -4,14 +4,13 @@ One module for every use of Ray, because Ray reads some settings once per proces
 with different settings would disagree with the cluster that one of them started.
 """
 
-import importlib
 import logging
 import os
 from collections.abc import Iterator
 from contextlib import chdir, contextmanager
 from typing import Any
 
-from audiorec.errors import MissingExtraError
+from audiorec.errors import import_extra
 from audiorec.runs.imports import OWN_FOLDER, clean_start
 
 PRIVATE = {"RAY_USAGE_STATS_ENABLED": "0"}  # no telemetry
@@ -49,7 +48,7 @@ def ray_cluster(address: str | None = None, *, processes: int = 1) -> Iterator[A
         If Ray cannot be imported.
     """
     with _variables(TEMPORARY if address is None else PRIVATE):
-        ray = _imported()
+        ray = import_extra("ray", "Ray", "ray")
         if ray.is_initialized():
             yield ray
             return
@@ -66,13 +65,6 @@ def ray_cluster(address: str | None = None, *, processes: int = 1) -> Iterator[A
             yield ray
         finally:
             ray.shutdown()
-
-
-def _imported() -> Any:
-    try:
-        return importlib.import_module("ray")
-    except ImportError as error:
-        raise MissingExtraError("Ray", "ray", str(error)) from error
 
 
 @contextmanager

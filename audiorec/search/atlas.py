@@ -16,7 +16,6 @@ as far as two dimensions allow. Each head adds a column of its name: the class w
 mean score.
 """
 
-import importlib
 import warnings
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -25,7 +24,7 @@ import numpy as np
 import pyarrow as pa
 
 from audiorec.columns import StoreColumns
-from audiorec.errors import InputError, MissingExtraError, StoreError
+from audiorec.errors import InputError, StoreError, import_extra
 from audiorec.files.arrow import integers, string_array
 from audiorec.files.tables import write_plain
 from audiorec.search.filters import mean_scores
@@ -108,7 +107,7 @@ def project(units: FloatArray, kind: MapKind = "pca", *, seed: int = 0) -> Float
         return _pca(units)
     module, extra = _LIBRARIES[kind]
     feature = f"the projection {kind}"
-    library: Any = _library(module, feature, extra)
+    library: Any = import_extra(module, feature, extra)
     if len(units) < MIN_POINTS:
         return _pca(units)
     if kind == "tsne":
@@ -118,7 +117,10 @@ def project(units: FloatArray, kind: MapKind = "pca", *, seed: int = 0) -> Float
         neighbours = min(UMAP_NEIGHBOURS, len(units) - 1)
         model = library.UMAP(n_components=2, n_neighbors=neighbours, random_state=seed)
     # One thread: the order of float sums, and so the map, would depend on the number of cores.
-    with warnings.catch_warnings(), _library("threadpoolctl", feature, extra).threadpool_limits(1):
+    with (
+        warnings.catch_warnings(),
+        import_extra("threadpoolctl", feature, extra).threadpool_limits(1),
+    ):
         warnings.simplefilter("ignore")  # both warn about defaults that they picked
         places = model.fit_transform(units)
     return np.asarray(places - places.mean(axis=0), np.float32)
@@ -172,10 +174,3 @@ def _pca(units: FloatArray) -> FloatArray:
     for start in range(0, n, BLOCK_ROWS):
         places[start : start + BLOCK_ROWS] = (units[start : start + BLOCK_ROWS] - mean) @ axes
     return places
-
-
-def _library(name: str, feature: str, extra: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except (ImportError, OSError) as error:
-        raise MissingExtraError(feature, extra, str(error).splitlines()[0]) from error

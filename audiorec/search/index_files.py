@@ -18,7 +18,6 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
-from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -26,7 +25,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from audiorec.errors import MissingExtraError, MissingStoreError, StoreError
+from audiorec.errors import MissingStoreError, StoreError, import_extra
 from audiorec.files.own_files import open_own, parse_json, read_own, replaced, sealed, unsealed
 from audiorec.runs.workers import Limits, Workers
 from audiorec.search.scaling import INDEXED, By, Scaling
@@ -372,10 +371,7 @@ def handler(path: str, sha256: str, shape: tuple[int, int], kind: str) -> Callab
 
 def import_faiss() -> Any:
     """Import faiss, or raise `MissingExtraError`, which names the extra."""
-    try:
-        return import_module("faiss")
-    except (ImportError, OSError) as error:
-        raise MissingExtraError("an index", "faiss", str(error)) from error
+    return import_extra("faiss", "an index", "faiss")
 
 
 def has_faiss() -> bool:

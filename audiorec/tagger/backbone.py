@@ -11,7 +11,7 @@ that agree to 1e-5 in the tags: ONNX Runtime, the default, and torch
 import os
 from typing import Any, Literal
 
-from audiorec.errors import InputError, MissingExtraError
+from audiorec.errors import InputError, import_extra
 from audiorec.spec import MelSpec
 from audiorec.tagger.features import OUTPUT_WIDTHS, ShippedBackbone, check_batch_size, in_batches
 from audiorec.tagger.weights import BackboneName, backbone_weights, check_mel, weights_path
@@ -76,10 +76,7 @@ def load_backbone(
     """
     check_mel(name, mel or MelSpec())
     if engine == "torch":
-        try:
-            import torch  # noqa: F401
-        except (ImportError, OSError) as error:  # a torch built for another system: OSError
-            raise MissingExtraError("the torch engine", "train", str(error)) from error
+        import_extra("torch", "the torch engine", "train")
         from audiorec.tagger.backbone_torch import TorchBackbone
 
         return TorchBackbone(name, device=device)

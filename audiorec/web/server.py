@@ -42,7 +42,7 @@ import h11
 import numpy as np
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from audiorec.errors import InputError, MissingExtraError
+from audiorec.errors import InputError, import_extra
 from audiorec.library.library import Library, open_store
 from audiorec.search.atlas import MapKind, project
 from audiorec.web.apis.snapshot import Snapshot, SnapshotSources, check_sources
@@ -558,12 +558,8 @@ def _page(
 
 def _check_installed(what: str) -> None:
     """Raise `MissingExtraError` now if what serves is missing."""
-    try:
-        import h11  # noqa: F401
-        import starlette.applications  # noqa: F401
-        import uvicorn  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(what, "web", str(error)) from error
+    for module in ("h11", "starlette.applications", "uvicorn"):
+        import_extra(module, what, "web")
 
 
 def read_token(path: Path) -> str:

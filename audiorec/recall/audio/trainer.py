@@ -37,7 +37,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from audiorec.errors import InputError, MissingExtraError, WeightsError
+from audiorec.errors import InputError, WeightsError, import_extra
 from audiorec.learning.checkpoint import EVERY_S
 from audiorec.learning.fit import Line, Phase, fit, fit_refit
 from audiorec.learning.losses import hinge_loss, softmax_loss
@@ -155,14 +155,11 @@ class EndToEndTower(nn.Module):
 
 def _masks() -> list[Any]:
     """Return torchaudio's two masks, which differ for each segment."""
-    try:
-        from torchaudio.transforms import FrequencyMasking, TimeMasking
-    except (ImportError, OSError, RuntimeError) as error:
-        raise MissingExtraError("training end to end", "train", str(error)) from error
+    of = import_extra("torchaudio.transforms", "training end to end", "train")
     # `iid_masks` draws one mask per example, from torch's generator.
     return [
-        TimeMasking(TIME_MASK, iid_masks=True),
-        FrequencyMasking(FREQUENCY_MASK, iid_masks=True),
+        of.TimeMasking(TIME_MASK, iid_masks=True),
+        of.FrequencyMasking(FREQUENCY_MASK, iid_masks=True),
     ]
 
 

@@ -37,7 +37,7 @@ from audiorec.files.own_files import (
     write_errors,
 )
 from audiorec.files.parquet_files import is_sealed
-from audiorec.files.tables import DIGESTS_KEY, GROUP_ROWS, TableFile, table_writer, write_plain
+from audiorec.files.tables import GROUP_ROWS, TableFile, table_writer, write_plain
 from audiorec.files.user_files import (
     CSV_ENDS,
     LARGEST_CSV,
@@ -248,7 +248,7 @@ def _alignments(path: Path) -> set[str]:
 def _from_alignment(path: Path, user_id: str) -> tuple[int, int]:
     """Replace the user's id in an alignment by an empty one, so that row numbers do not change."""
     with TableFile.open(path) as file:
-        schema, table = _bare(file.schema), file.read([LogColumns.USER])
+        schema, table = file.schema, file.read([LogColumns.USER])
     ids = table.column(LogColumns.USER)
     gone = pc.equal(ids, user_id)
     removed, named = (int(pc.sum(one).as_py() or 0) for one in (gone, pc.not_equal(ids, "")))
@@ -291,8 +291,8 @@ def _from_parquet(path: Path, user_id: str) -> tuple[int, int]:
 
 
 def _write_kept(path: Path, file: TableFile, keep: list[Any]) -> None:
-    """Rewrite a file with the rows of `keep`; with digests and a seal if the old one had them."""
-    schema = _bare(file.schema)
+    """Rewrite a file with the rows of `keep`; with a seal if the old one had one."""
+    schema = file.schema
     batches = zip(file.batches(BATCH_ROWS), keep, strict=True)
     kept = (batch.filter(pa.array(mask)) for batch, mask in batches)
     if is_sealed(path):
@@ -303,12 +303,6 @@ def _write_kept(path: Path, file: TableFile, keep: list[Any]) -> None:
     with replaced(path) as temporary, pq.ParquetWriter(temporary, schema) as plain:
         for table in kept:
             plain.write_table(table.cast(schema))
-
-
-def _bare(schema: Any) -> Any:
-    """Return a schema without the digests, which are outdated."""
-    metadata = {k: v for k, v in (schema.metadata or {}).items() if k != DIGESTS_KEY}
-    return schema.with_metadata(metadata or None)
 
 
 def _id_columns(names: Sequence[str]) -> list[str]:

@@ -3,7 +3,7 @@
 Floats are byte-stream-split and compressed with zstd, without dictionaries: a million
 vectors of 84 numbers take 286 MB and are read in a third of a second. Row groups are small
 enough to read the rows of a few neighbours without the rest of the file. Pages have checksums,
-the footer a seal, and each column a digest (`audiorec.files.tables`).
+and the footer a seal (`audiorec.files.parquet_files`).
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,7 +20,7 @@ from audiorec.columns import StoreColumns
 from audiorec.errors import SpecMismatchError, StoreError
 from audiorec.files.arrow import booleans, one_chunk, view
 from audiorec.files.own_files import replaced
-from audiorec.files.tables import GROUP_ROWS, TableFile, check_columns, digest_writer, store_errors
+from audiorec.files.tables import GROUP_ROWS, TableFile, check_columns, sealed_writer, store_errors
 from audiorec.store.schema import LISTS, METADATA_KEY, Kind, StoreMetadata, schema_of
 from audiorec.types import Int64Array
 
@@ -130,7 +130,7 @@ def write_batches(path: Path, batches: Iterable[Any], metadata: StoreMetadata) -
     schema = schema_of(metadata)
     written = 0
     texts = [name for name in DICTIONARY_COLUMNS if name in schema.names]
-    with store_errors(path), digest_writer(path, schema, texts=texts) as writer:
+    with store_errors(path), sealed_writer(path, schema, texts=texts) as writer:
         for table in _groups(batches, schema):
             writer.write_table(table, row_group_size=max(1, table.num_rows))
             written += table.num_rows

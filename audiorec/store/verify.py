@@ -4,7 +4,7 @@
 
 Checks: the numbers (finite, possible as statistics of scores), the ids (present, unique, in
 order), the extractor and the content hash of each row; whether every column still holds what
-was written, by checksums and digest; whether scores, features and failures agree with the
+was written, by checksums; whether scores, features and failures agree with the
 vectors, down to the statistics of the score series; whether copies and maps hold what was written;
 and, on request, whether the songs' files still exist unchanged. Rows are read a block at a time.
 
@@ -31,9 +31,8 @@ import pyarrow.compute as pc
 from audiorec.columns import StoreColumns
 from audiorec.errors import Failure, StoreError
 from audiorec.files.arrow import booleans, floats, matrix, view
-from audiorec.files.parquet_files import is_sealed
 from audiorec.files.storage import within_int64
-from audiorec.files.tables import DIGESTS_KEY, Digests, TableFile, store_errors
+from audiorec.files.tables import TableFile
 from audiorec.store.embeddings import ID_COLUMNS
 from audiorec.store.inventory import files_beside, own_failures
 from audiorec.store.links import links_path
@@ -356,7 +355,7 @@ def verify(
     ----------
     vectors : Path
         A ``vecs.parquet``, or any other table written by audiorec (embeddings, users,
-        neighbours), of which only the digests are checked.
+        neighbours), of which only the damage is checked.
     beside : mapping of Kind to Path, optional
         Paths of scores, features and errors that do not have their usual names.
     files : bool
@@ -405,7 +404,7 @@ def verify(
 
 
 def _changes_of_table(path: Path, result: Verification) -> Iterator[StoreProblem]:
-    """Yield the columns of any table whose digest does not match."""
+    """Read any table, whose damage is then detected."""
     with TableFile.open(path) as file:
         result.rows[str(path)] = len(file)
         yield from _each_block(file, BLOCK_ROWS, lambda _: (), result)
@@ -414,12 +413,12 @@ def _changes_of_table(path: Path, result: Verification) -> Iterator[StoreProblem
 def _is_other_table(path: Path) -> bool:
     """Whether a file is a table of audiorec other than the four of a store."""
     with TableFile.open(path) as file:
-        metadata = file.footer
+        metadata, sealed = file.footer, file.is_sealed
     try:
         kind = json.loads(metadata.get(METADATA_KEY, b"{}"))["kind"]
     except (ValueError, RecursionError, KeyError, TypeError):
         kind = None
-    return kind not in tuple(Kind) if DIGESTS_KEY in metadata else kind in tuple(ID_COLUMNS)
+    return kind not in tuple(Kind) if sealed else kind in tuple(ID_COLUMNS)
 
 
 def _each_block(
@@ -428,29 +427,14 @@ def _each_block(
     check: Callable[[RowBlock], Iterable[StoreProblem]],
     result: Verification,
 ) -> Iterator[StoreProblem]:
-    """Yield what a check finds in each block, then the columns whose digest does not match."""
-    digests = Digests(file.schema)
-    for block in _blocks(file, rows):
-        digests.update(block.table)
-        yield from check(block)
-    yield from _changes(file, digests, result)
-
-
-def _changes(file: TableFile, digests: Digests, result: Verification) -> Iterator[StoreProblem]:
-    """Yield the columns whose digest does not match."""
-    path, stored = file.path, file.digests
-    with store_errors(path):
-        whole = is_sealed(path)
-    if stored is None:
+    """Yield what a check finds in each block; note a file whose damage may go unnoticed."""
+    if not file.is_sealed:
         result.notes.append(
-            f"{path}: unverifiable: it has no digests, so a changed number may go unnoticed; "
-            "files that audiorec writes now have them"
+            f"{file.path}: unverifiable: it has no seal, since it is old, or rewritten by another "
+            "program; a changed number may go unnoticed"
         )
-        return
-    if not whole:
-        result.notes.append(f"{path}: rewritten by another program; its values were checked")
-    for reason in digests.differences(stored):
-        yield StoreProblem(str(path), None, "", "digest", reason)
+    for block in _blocks(file, rows):
+        yield from check(block)
 
 
 def _problems_beside(

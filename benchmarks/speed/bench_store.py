@@ -29,7 +29,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from audiorec.files.parquet_files import float_leaves, is_sealed, open_parquet
-from audiorec.files.tables import Digests, digest_writer
+from audiorec.files.tables import sealed_writer
 from audiorec.library.library import Library
 from audiorec.store.inventory import inventory
 from audiorec.store.parquet import DICTIONARY_COLUMNS, write_batches
@@ -125,7 +125,7 @@ def measures(library: MadeLibrary) -> Iterator[tuple[str, dict[str, float]]]:
 
 
 def damage(library: MadeLibrary) -> Iterator[tuple[str, dict[str, float]]]:
-    """Yield what checksums, digests and the seal cost where they are written and read."""
+    """Yield what checksums and the seal cost where they are written and read."""
     whole, out = library.whole, library.folder / "written.parquet"
     schema = schema_of(METADATA)
     texts = [name for name in DICTIONARY_COLUMNS if name in schema.names]
@@ -142,7 +142,7 @@ def damage(library: MadeLibrary) -> Iterator[tuple[str, dict[str, float]]]:
                 writer.write_table(table)
 
     def write_whole() -> None:
-        with digest_writer(out, schema, texts=texts) as writer:
+        with sealed_writer(out, schema, texts=texts) as writer:
             for table in groups():
                 writer.write_table(table)
 
@@ -151,19 +151,13 @@ def damage(library: MadeLibrary) -> Iterator[tuple[str, dict[str, float]]]:
             for group in range(file.num_row_groups):
                 file.read_row_group(group, columns=["vector"])
 
-    def digest() -> None:
-        digests = Digests(schema)
-        for table in groups():
-            digests.update(table)
-
     ways: dict[str, Callable[[], object]] = {
         "read all columns": lambda: [None for _ in groups()],
         "read and write without checksums": write,
         "read and write with checksums": lambda: write(write_page_checksum=True),
-        "read and write with checksums, digests, seal": write_whole,
+        "read and write with checksums and seal": write_whole,
         "read vectors without checksums": lambda: read(checked=False),
         "read vectors with checksums": lambda: read(checked=True),
-        "read all columns and digest them": digest,
         "look at the seal": lambda: is_sealed(whole),
         "open": lambda: Library.open(whole),
         "verify": lambda: verify(whole),

@@ -349,7 +349,7 @@ def test_a_manifest_takes_ids_too(home, audiorec):
 
 def test_verify_and_info_say_what_cannot_be_verified(home, audiorec):
     code, _, err = audiorec("store", "verify", FORMATS / "users-v1.parquet")
-    assert (code, "unverifiable: it has no digests" in err) == (0, True)
+    assert (code, "unverifiable: it has no seal" in err) == (0, True)
     code, _, err = audiorec("store", "verify", FORMATS / "users-v1-digests.parquet")
     assert (code, "unverifiable" in err) == (0, False)
     assert "damage: cannot be verified" in audiorec("info", "-v", FORMATS / "vecs-v1.parquet")[1]

@@ -42,7 +42,7 @@ from audiorec.distribution import created_by
 from audiorec.errors import DamagedFileError, InputError
 from audiorec.files.arrow import arrow_array, string_array
 from audiorec.files.own_files import replaced
-from audiorec.files.tables import DigestWriter, table_writer, write_plain
+from audiorec.files.tables import table_writer, write_plain
 from audiorec.listening.events import MICROSECONDS, SCHEMA
 from audiorec.listening.imports.rows import (
     ImportedBlock,
@@ -396,9 +396,9 @@ class _Import:
         known: KnownSongs | None,
         user: str,
         keep_unmatched: bool,
-        plays: DigestWriter,
-        unmatched: DigestWriter,
-        rejected: DigestWriter,
+        plays: Any,
+        unmatched: Any,
+        rejected: Any,
     ) -> None:
         self.known, self.user, self.keep_unmatched = known, user, keep_unmatched
         self.writers = {"plays": plays, "unmatched": unmatched, "rejected": rejected}

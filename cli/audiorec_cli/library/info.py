@@ -33,7 +33,7 @@ STORED = (
     DIFFERING,
 )
 MOST_DIFFERING = 20  # songs named whose genre tag is not what is heard
-UNVERIFIABLE = "damage: cannot be verified, as the file was written without digests"
+UNVERIFIABLE = "damage: cannot be verified, as the file has no seal"
 
 
 def info(

@@ -29,11 +29,17 @@ import numpy as np
 
 from audiorec.evaluation.classification import Interval
 from audiorec.evaluation.ranking import clustered_interval
+from audiorec.listening.sequences import Sequences
 from audiorec.recall.federated.audit import INVERSION, by_auc, inversion
 from audiorec.recall.federated.noise import NOTHING, Defence
-from audiorec.recall.federated.one_way import OneWay, ridge_of
 from audiorec.recall.federated.recipe import TwoTowerRecipe
-from audiorec.recall.federated.release import CONSTANT, inputs_of
+from audiorec.recall.federated.release import (
+    COUNTS,
+    inputs_of,
+    noised,
+    numbers_of,
+    scale_of,
+)
 from audiorec.recall.federated.users import Bag
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array, LineProgress, unit
 
@@ -45,6 +51,7 @@ if TYPE_CHECKING:  # so that audits of a release need no torch
 KEPT = 20  # steps that are attacked one by one: the first ones of each phase, and the last ones
 MUST_FIND = 0.99  # success of the nearest gradient, undefended
 MOST_EPSILON = 1_000.0
+HIDING = 8  # users who play the song of a canary in any case
 NEAREST = "same song, by the nearest gradient of one step"
 DIFFERENCE = "same song, by the nearest difference of two steps"
 SUMMED = "shares a song, by the nearest sum of gradients"
@@ -392,25 +399,43 @@ def watched(half: Any, note: Note) -> None:
     half.defence, half.gradient = SimpleNamespace(gradients=gradients), seen
 
 
-def solved_back(channel: OneWay, vectors: FloatArray) -> Float64Array:
-    """Return the noised moments (S, 1 + d) that a release was solved from: all that it tells."""
-    assert channel.release is not None
-    inputs = inputs_of(vectors, np.array(channel.release.scale))
-    ridge = ridge_of(len(inputs.T), channel.recipe.regularisation)
-    weights = [channel.prior[:, None] / CONSTANT, channel.songs]
-    found: Float64Array = np.concatenate(weights, axis=1, dtype=np.float64) @ (
-        inputs.T @ inputs + ridge
-    )
-    return found
+def audited(
+    vectors: FloatArray,
+    plays: Sequences,
+    noise: float,
+    *,
+    members: int = 2_000,
+    guesses: int = 200,
+    seed: int = 7,
+) -> tuple[int, int]:
+    """Return how many coins of canaries are guessed, and rightly, from what a release tells.
 
-
-def canary_scores(channel: OneWay, vectors: FloatArray, members: int) -> Float64Array:
-    """Return how much of each canary's play is in a release: 0 or 1, and noise."""
-    moments = solved_back(channel, vectors)[-members:]
-    assert channel.release is not None
-    inputs = inputs_of(vectors[-members:], np.array(channel.release.scale))
-    found: Float64Array = (moments * inputs).sum(axis=1) / (inputs**2).sum(axis=1)
-    return found
+    Each canary has a song of its own, which it plays if its coin says so, and `HIDING` users
+    certainly, whom the auditor knows: so the song stands out, and moments tell of it as well.
+    """
+    rng = np.random.default_rng(seed)
+    coins = rng.random(members) < 0.5
+    own = rng.standard_normal((members * (1 + HIDING), vectors.shape[1])).astype(np.float32)
+    songs = (*plays.song_ids, *(f"~canary-{n:04d}" for n in range(members)))
+    lists = [[plays.song_ids[song] for song in plays[row]] for row in range(len(plays))]
+    theirs = [[f"~canary-{n:04d}"] for n in range(members)]
+    lists += [one if coin else [] for one, coin in zip(theirs, coins, strict=True)]
+    lists += theirs * HIDING
+    ids = [f"{n:06d}" for n in range(len(lists))]
+    everybody = np.concatenate([vectors, own])
+    inputs = inputs_of(numbers_of(everybody, scale_of(everybody))[0])
+    found = noised(inputs, Sequences.from_lists(lists, ids).among(songs), noise)
+    # The log likelihood of a play, but for a factor and what is the same without one.
+    hidden = inputs[-members * HIDING :].reshape(HIDING, members, -1).sum(axis=0)
+    own_inputs = inputs[len(vectors) : len(vectors) + members]
+    first = found.noise * ((1 - COUNTS) / COUNTS) ** 0.5
+    scores = (found.counts[-members:] * first - HIDING - 0.5) / first**2
+    canary = found.chosen - len(plays.song_ids)
+    canary, moments = canary[canary >= 0], found.moments[canary >= 0]
+    told = ((moments - hidden[canary]) * own_inputs[canary]).sum(axis=1)
+    scores[canary] += (told - 0.5) / found.noise**2
+    sure = np.argsort(-np.abs(scores), kind="stable")[:guesses]
+    return len(sure), int(((scores > 0) == coins)[sure].sum())
 
 
 def lower_bound(

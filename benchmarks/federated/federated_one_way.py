@@ -18,11 +18,11 @@ figures are means over the draws; intervals are a bootstrap over users.
   chance, and whose plays were learnt from, with the plays at hand. Means over the draws, with a
   bootstrap over them.
 * canaries: users whose coin decides whether their one play is in the data; the auditor guesses the
-  coins from the released bundle. The lower bound on epsilon must stay below the claim.
+  coins from the noised numbers that the released bundle is made of. The lower bound on epsilon
+  must stay below the claim.
 """
 
 import argparse
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +31,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from federated_attacks import canary_scores, lower_bound
+from federated_attacks import audited, lower_bound
 from federated_tables import (
     World,
     cached,
@@ -44,7 +44,6 @@ from federated_tables import (
 )
 
 from audiorec.evaluation.ranking import clustered_interval
-from audiorec.listening.sequences import Sequences
 from audiorec.recall.federated.audit import auc
 from audiorec.recall.federated.ledger import noise_for
 from audiorec.recall.federated.noise import Defence
@@ -58,6 +57,7 @@ PAIRS = "phone_sport,cloth_sport,sport_phone,sport_cloth"
 PARTS = "rates,releases,attacks,told,canaries"
 EPSILONS = (1.0, 2.0, 4.0, 8.0, 16.0)
 DELTA = 1e-5
+CANARIES = 2_000
 RECIPE = OneWayRecipe()
 DEFENCES = {
     "as sent": Defence(),
@@ -271,31 +271,14 @@ def found_out(draw: Draw, world: World, channel: OneWay) -> tuple[float, float]:
     return auc(mean[known], ~is_silent[known]), auc((own - mean)[has], ~is_silent[has])
 
 
-def canaries(draw: Draw, members: int = 2_000) -> None:
+def canaries(draw: Draw) -> None:
     """Print what an audit in one run can say against the claims."""
     table("claimed epsilon", "guesses", "right", "lower bound")
-    world, rng = draw.world, np.random.default_rng(7)
-    vectors = draw.of_users(world.learnt)
-    own = rng.standard_normal((members, vectors.shape[1])).astype(np.float32)
-    plays = world.data.plays
-    songs = (*plays.song_ids, *(f"~canary-{n:04d}" for n in range(members)))
-    lists = [[plays.song_ids[s] for s in plays[row]] for row in range(len(plays))]
+    vectors, plays = draw.of_users(draw.world.learnt), draw.world.data.plays
     for epsilon in EPSILONS:
-        coins = rng.random(members) < 0.5
-        theirs = [[songs[len(plays.song_ids) + n]] if coin else [] for n, coin in enumerate(coins)]
-        ids = (*plays.owner_ids, *(f"canary {n}" for n in range(members)))
-        both = Sequences.from_lists([*lists, *theirs], ids).among(songs)
-        made = Release(epsilon=epsilon, delta=DELTA, noise=noise_for(epsilon, DELTA))
-        everybody = np.concatenate([vectors, own])
-        channel = released(everybody, both, made, RECIPE)
-        with tempfile.TemporaryDirectory() as folder:
-            channel.save(Path(folder) / "released")
-            seen = OneWay.load(Path(folder) / "released")
-        scores = canary_scores(seen, everybody, members)
-        sure = np.argsort(-np.abs(scores - 0.5), kind="stable")[: members // 10]
-        right = int(((scores > 0.5) == coins)[sure].sum())
-        bound = lower_bound(members, len(sure), right, DELTA)
-        print(row(f"{epsilon:g}", str(len(sure)), str(right), f"{bound:.2f}"), flush=True)
+        guesses, right = audited(vectors, plays, noise_for(epsilon, DELTA), members=CANARIES)
+        bound = lower_bound(CANARIES, guesses, right, DELTA)
+        print(row(f"{epsilon:g}", str(guesses), str(right), f"{bound:.2f}"), flush=True)
 
 
 def main() -> None:

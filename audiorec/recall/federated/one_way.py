@@ -5,7 +5,7 @@
 
 Two businesses need one message for it: the partner fits its side alone and sends the vectors of the
 shared users once, the music side fits at home, and nothing goes back. Similarities are
-``users @ songs + prior``, the expected play of a song.
+``users @ songs + prior``, the expected play of a song; of a release, its logarithm.
 """
 
 from collections.abc import Sequence
@@ -235,7 +235,11 @@ def fit_songs(
     """
     listening = plays.lengths > 0
     inputs = with_constant(vectors) * listening[:, None]
-    return solved(inputs.T @ inputs, who_plays(plays).T @ inputs, recipe.regularisation)
+    ridge = np.full(inputs.shape[1], recipe.regularisation)
+    ridge[0] *= PRIOR_SHARE
+    moments = who_plays(plays).T @ inputs
+    found = np.linalg.solve(inputs.T @ inputs + np.diag(ridge), moments.T).T.astype(np.float32)
+    return np.ascontiguousarray(found[:, 1:]), np.ascontiguousarray(found[:, 0])
 
 
 def with_constant(vectors: FloatArray | Float64Array) -> Float64Array:
@@ -254,22 +258,6 @@ def who_plays(plays: Sequences) -> Any:
     found.sum_duplicates()
     found.data[:] = 1
     return found
-
-
-def solved(
-    gram: Float64Array, moments: Float64Array, regularisation: float
-) -> tuple[FloatArray, FloatArray]:
-    """Solve a ridge regression from its statistics, (1 + d, 1 + d) and (S, 1 + d)."""
-    ridge = ridge_of(len(gram), regularisation)
-    found = np.linalg.solve(gram + ridge, moments.T).T.astype(np.float32)
-    return np.ascontiguousarray(found[:, 1:]), np.ascontiguousarray(found[:, 0])
-
-
-def ridge_of(n: int, regularisation: float) -> Float64Array:
-    """Return the matrix that is added to a Gram matrix of n columns, the prior's first."""
-    ridge = np.full(n, regularisation)
-    ridge[0] *= PRIOR_SHARE
-    return np.diag(ridge)
 
 
 def rows_of(owners: Sequence[str], user_ids: Sequence[str], vectors: FloatArray) -> FloatArray:

@@ -7,14 +7,16 @@ One number is promised, and nowhere else: with or without all plays of one user,
 likely up to a factor of exp(epsilon), but for a probability of delta. Public, and not covered: the
 catalogue, who is aligned, and the vectors, all of which the partner has already.
 
-What is noised is the matrix of moments, plays (S, n) times inputs (n, 1 + d): a constant and some
-numbers of each vector. A user's plays count with length 1 at most, and so do the numbers, so that
-one user changes the matrix by `SENSITIVITY` at most. All else, from the Gram matrix of the aligned
-vectors to the ridge regression, is computed from public numbers. The settings are constants, set on
-other pairs of domains (docs/benchmarks/federated.md).
+Plays are noised twice. First, how often each song is played: songs that stand out of the noise are
+chosen. Then, for these alone, the matrix of moments, plays (C, n) times inputs (n, 1 + d): a
+constant and some numbers of each vector, less their mean. In both, a user's plays count with length
+1 at most, and so do the inputs; a user spends no length on songs that noise would bury. All else is
+computed from the noised and from public numbers: the moments are shrunk by what of them is noise.
+The settings are constants, set on other pairs of domains (docs/benchmarks/federated.md).
 """
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,24 +30,30 @@ from audiorec.recall.federated.jobs import users_path
 from audiorec.recall.federated.keys import fingerprint_of, read_certificate
 from audiorec.recall.federated.ledger import noise_for, note_release
 from audiorec.recall.federated.noise import normals
-from audiorec.recall.federated.one_way import (
-    OneWay,
-    Release,
-    rows_of,
-    solved,
-    who_plays,
-    with_constant,
-)
+from audiorec.recall.federated.one_way import OneWay, Release, rows_of, who_plays, with_constant
 from audiorec.recall.federated.plan import PartyPlan, music_data
 from audiorec.recall.federated.recipe import OneWayRecipe
 from audiorec.store.embeddings import EmbeddingTable
-from audiorec.types import Float64Array, FloatArray, lengths_of
+from audiorec.types import Float64Array, FloatArray, Int64Array, lengths_of
 
 # Chosen on phone <- electronic and electronic <- phone of DisenCDR, and the same for all data.
 NUMBERS = 8  # of each vector: those of the largest singular values
-CONSTANT = 1.0  # beside numbers of length 1
-REGULARISATION = 2000.0  # times the squared noise
-SENSITIVITY = (1 + CONSTANT**2) ** 0.5 * (1 + 1e-6)  # with room for rounding
+CONSTANT = 0.7  # beside numbers of length 1
+COUNTS = 0.25  # share of the counts in what is told, 1 / noise^2
+STANDS_OUT = 2.0  # deviations of the noise, above which a song's count is
+SAMPLING = 0.3  # variance of a song's moments by who happens to play it, per play and input
+SENSITIVITY = 1 + 1e-6  # with room for rounding
+Draw = Callable[[tuple[int, int]], Float64Array]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Noised:
+    """All that a release tells of plays."""
+
+    counts: Float64Array  # (S,) in deviations of the noise
+    chosen: Int64Array  # (C,) songs whose counts stand out
+    moments: Float64Array  # (C, 1 + d)
+    noise: float  # standard deviation of the noise in the moments
 
 
 def release(plan: PartyPlan, epsilon: float, out: Path) -> dict[str, Any]:
@@ -106,50 +114,91 @@ def released(
     recipe: OneWayRecipe,
     *,
     space: str = "",
-    noises: Float64Array | None = None,
+    draw: Draw = normals,
 ) -> OneWay:
-    """Return a channel whose songs are learnt from noised moments.
+    """Return a channel whose songs are learnt from noised counts and moments.
 
-    Vectors (n, d) and plays are of all aligned users, the catalogue is `Sequences.song_ids`.
-    `noises` (S, 1 + d) are standard normal numbers, for tests; by default fresh ones.
+    Vectors (n, d) and plays are of all aligned users, the catalogue is `Sequences.song_ids`. `draw`
+    returns standard normal numbers of a shape.
     """
     scale = scale_of(vectors)
-    inputs = inputs_of(vectors, scale)
-    moments = weighted(plays).T @ inputs
-    drawn = normals(moments.shape) if noises is None else noises
-    gram, ridge = inputs.T @ inputs, REGULARISATION * made.noise**2
-    channel = OneWay(replace(recipe, dimension=inputs.shape[1] - 1, regularisation=ridge))
-    noised = moments + made.noise * SENSITIVITY * drawn
-    channel.songs, prior = solved(gram, noised, ridge)
-    channel.prior = (CONSTANT * prior).astype(np.float32)
+    numbers, mean = numbers_of(vectors, scale)
+    found = noised(inputs_of(numbers), plays, made.noise, draw=draw)
+    channel = OneWay(replace(recipe, dimension=len(mean)))
+    channel.songs, channel.prior = songs_of(found, numbers, mean)
     channel.song_ids, channel.space, channel.users = plays.song_ids, space, None
     channel.is_cold = np.zeros(len(plays.song_ids), np.bool_)  # who was played is not told
     channel.release = replace(made, scale=tuple(scale.tolist()))
     return channel
 
 
+def noised(inputs: Float64Array, plays: Sequences, noise: float, *, draw: Draw = normals) -> Noised:
+    """Return noised counts of all songs, and moments of those that stand out."""
+    played = who_plays(plays).tocsc()
+    first, second = (noise * SENSITIVITY / share**0.5 for share in (COUNTS, 1 - COUNTS))
+    counts = weighted(played).sum(axis=0) / first + draw((played.shape[1], 1))[:, 0]
+    chosen = np.flatnonzero(counts > STANDS_OUT)
+    moments = weighted(played[:, chosen]).T @ inputs
+    return Noised(counts, chosen, moments + second * draw(moments.shape), second)
+
+
+def songs_of(
+    found: Noised, numbers: Float64Array, mean: Float64Array
+) -> tuple[FloatArray, FloatArray]:
+    """Return songs (S, d) and prior (S,): the logarithm of how likely a user plays a song.
+
+    The players of a song are taken for a normal distribution of numbers, moved from that of all
+    users; how far is the posterior mean, given how far songs move in general.
+    """
+    floor, variance = found.noise / CONSTANT, found.noise**2
+    plays = np.maximum(found.moments[:, :1] / CONSTANT, floor)
+    moments, spread = found.moments[:, 1:], numbers.var(axis=0)
+    spread[spread < 1e-9] = np.inf  # of a number that all have alike, nothing is learnt
+    by_chance = SAMPLING * plays * spread + variance
+    moved = np.maximum(0, (moments**2 - by_chance).sum(axis=0)) / max(1e-9, float((plays**2).sum()))
+    shifts = moments * plays * moved / (plays**2 * moved + by_chance)
+    songs = np.zeros((len(found.counts), len(mean)))
+    songs[found.chosen] = shifts / spread
+    prior = np.log(floor) + np.minimum(0, found.counts - STANDS_OUT)
+    prior[found.chosen] = np.log(plays[:, 0]) - (songs[found.chosen] * shifts).sum(axis=1) / 2
+    prior -= songs @ mean
+    return songs.astype(np.float32), prior.astype(np.float32)
+
+
 def scale_of(vectors: FloatArray) -> Float64Array:
-    """Return factors of the numbers that are used: they bring them nearer to one mean square."""
+    """Return factors of the numbers that are used: they bring them to one mean square."""
     squares = np.mean(vectors[:, :NUMBERS].astype(np.float64) ** 2, axis=0)
-    found: Float64Array = np.where(squares > 0, squares, 1) ** -0.25
+    found: Float64Array = np.where(squares > 0, squares, 1) ** -0.5
     return found
 
 
-def inputs_of(vectors: FloatArray, scale: Float64Array) -> Float64Array:
-    """Return a constant and the numbers that are used, times factors, of length 1: (n, 1 + d)."""
+def numbers_of(vectors: FloatArray, scale: Float64Array) -> tuple[Float64Array, Float64Array]:
+    """Return the numbers that are used, times factors, of length 1, less their mean; the mean.
+
+    Unknown users, whose vectors are 0, have the mean.
+    """
+    known = np.flatnonzero(vectors.any(axis=1))
     few = vectors[:, : len(scale)] * scale
-    found = with_constant(few / lengths_of(few))
+    few = few / lengths_of(few)
+    mean = few[known].mean(axis=0)
+    found = np.zeros_like(few)
+    found[known] = few[known] - mean
+    return found, mean
+
+
+def inputs_of(numbers: Float64Array) -> Float64Array:
+    """Return a constant and numbers, together of length 1: (n, 1 + d)."""
+    found = with_constant(numbers)
     found[:, 0] = CONSTANT
+    found /= lengths_of(found)
     return found
 
 
-def weighted(plays: Sequences) -> Any:
+def weighted(played: Any) -> Any:
     """Return who plays what, sparse (n, S), each user's row of length 1 or 0."""
     from scipy.sparse import diags_array
 
-    found = who_plays(plays)
-    counts = np.diff(found.indptr)
-    return diags_array(1 / np.sqrt(np.maximum(1, counts))) @ found
+    return diags_array(1 / np.sqrt(np.maximum(1, played.sum(axis=1)))) @ played
 
 
 def complete(plan: PartyPlan, bundle: Path, out: Path) -> dict[str, Any]:

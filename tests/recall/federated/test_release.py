@@ -28,11 +28,15 @@ from audiorec.recall.federated.ledger import (
 from audiorec.recall.federated.one_way import OneWay, Release
 from audiorec.recall.federated.recipe import OneWayRecipe
 from audiorec.recall.federated.release import (
+    COUNTS,
+    NUMBERS,
     SENSITIVITY,
     inputs_of,
+    noised,
+    numbers_of,
     released,
     scale_of,
-    weighted,
+    songs_of,
 )
 
 DELTA = 1e-5
@@ -99,42 +103,83 @@ def test_what_cannot_be_promised_is_refused():
     assert epsilon_of([1e-3], DELTA) == float("inf")
 
 
+def inputs_and_numbers(vectors):
+    numbers, mean = numbers_of(vectors, scale_of(vectors))
+    return inputs_of(numbers), numbers, mean
+
+
 @given(st.integers(0, 29), st.integers(0, 1000))
 @settings(max_examples=60, deadline=None)
-def test_one_user_changes_the_moments_by_the_sensitivity_at_most(user, seed):
+def test_one_user_changes_counts_and_moments_by_the_sensitivity_at_most(user, seed):
+    """In deviations of the noise, both together: a Gaussian release of the noise that is claimed.
+
+    Songs are chosen alike with and without the user, as they are after any outcome of the counts.
+    """
     vectors, plays = world(seed=seed)
-    vectors = vectors * np.float32(10.0 ** (seed % 7 - 3))
-    inputs = inputs_of(vectors, scale_of(vectors))
+    inputs, *_ = inputs_and_numbers(vectors * np.float32(10.0 ** (seed % 7 - 3)))
     lists = [[] if n == user else plays[n].tolist() for n in range(len(plays))]
     names = [[plays.song_ids[song] for song in own] for own in lists]
     without = Sequences.from_lists(names, plays.owner_ids).among(plays.song_ids)
-    change = weighted(plays).T @ inputs - weighted(without).T @ inputs
-    reach = np.linalg.norm(change)
-    assert reach <= SENSITIVITY
-    assert not len(plays[user]) or reach == pytest.approx(SENSITIVITY, rel=1e-5)  # it is reached
+    high = 100.0 * np.random.default_rng(seed).choice([-1, 1], (len(plays.song_ids), 1))
+
+    def draw(shape):
+        return high if shape == high.shape else np.zeros(shape)
+
+    one, other = (noised(inputs, each, EIGHT.noise, draw=draw) for each in (plays, without))
+    np.testing.assert_array_equal(one.chosen, np.flatnonzero(high > 0))
+    counts = np.linalg.norm(one.counts - other.counts)
+    moments = np.linalg.norm(one.moments - other.moments) / one.noise
+    assert one.noise == other.noise
+    assert np.hypot(counts, moments) <= 1 / EIGHT.noise
+    if len(plays[user]):  # it is reached
+        assert counts == pytest.approx(COUNTS**0.5 / EIGHT.noise, rel=1e-5)
+    if np.isin(plays[user], one.chosen).any():
+        assert np.hypot(counts, moments) == pytest.approx(1 / EIGHT.noise, rel=1e-5)
 
 
-def test_without_noise_a_release_is_the_ridge_regression_of_its_moments():
-    vectors, plays = world()
-    channel = released(vectors, plays, EIGHT, RECIPE, noises=np.zeros((12, 9)))
-    inputs, known = inputs_of(vectors, scale_of(vectors)), weighted(plays)
-    expected = known.T @ inputs
-    np.testing.assert_allclose(attacks.solved_back(channel, vectors), expected, atol=1e-4)
-    asked = inputs[:, 1:].astype(np.float32)
-    ridge = np.diag([1e-3, *[1.0] * 8]) * channel.recipe.regularisation
-    fitted = inputs @ np.linalg.solve(inputs.T @ inputs + ridge, expected.T)
-    np.testing.assert_allclose(channel.similarities(asked), fitted, atol=1e-5)
+def test_little_noise_brings_back_what_songs_were_made_from():
+    """Songs of planted plays, exp(a + x · b): their order for each user is that of the truth."""
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(20_000, RECIPE.dimension)).astype(np.float32)
+    _, numbers, mean = inputs_and_numbers(vectors)
+    likely = np.exp(np.linspace(-5, -3, 12) + numbers @ rng.normal(size=(NUMBERS, 12)))
+    played = rng.random(likely.shape) < likely
+    names = tuple(f"song-{s:02}" for s in range(12))
+    lists = [[names[s] for s in np.flatnonzero(row)] for row in played]
+    plays = Sequences.from_lists(lists, [f"{n:05}" for n in range(len(lists))]).among(names)
+    channel = released(vectors, plays, replace(EIGHT, noise=0.01), RECIPE)
+    found = channel.similarities((numbers + mean).astype(np.float32))
+    right = [np.corrcoef(f, t)[0, 1] for f, t in zip(found, np.log(likely), strict=True)]
+    assert np.mean(right) > 0.95
+
+
+def test_a_song_that_does_not_stand_out_has_no_vector_and_a_low_prior():
+    vectors, _ = world()
+    inputs, numbers, mean = inputs_and_numbers(vectors)
+    names = ("loud", "quiet", "silent")
+    plays = Sequences.from_lists([["loud"]] * 29 + [["quiet"]], map(str, range(30))).among(names)
+    found = noised(inputs, plays, EIGHT.noise, draw=np.zeros)
+    songs, prior = songs_of(found, numbers, mean)
+    assert found.chosen.tolist() == [0]
+    assert not songs[1:].any()
+    assert prior[0] > prior[1] > prior[2]
+    nothing = noised(inputs, plays, 1_000.0, draw=np.zeros)
+    songs, prior = songs_of(nothing, numbers, mean)
+    assert not songs.any()
+    assert np.isfinite(prior).all()
 
 
 def test_noise_is_drawn_anew_and_has_the_deviation_that_is_claimed():
-    vectors, plays = world(songs=4_000)
+    vectors, plays = world(songs=40_000)
     silent = plays.take(np.arange(len(plays))).keep(np.zeros(len(plays.song), np.bool_))
-    first, second = (released(vectors, silent, EIGHT, RECIPE) for _ in range(2))
-    found = [attacks.solved_back(one, vectors) for one in (first, second)]
-    assert not np.allclose(*found)
-    for moments in found:  # 36,000 numbers: the deviation is known to 0.4 %
-        assert moments.std() == pytest.approx(EIGHT.noise * SENSITIVITY, rel=0.02)
-    assert abs(np.corrcoef(found[0].ravel(), found[1].ravel())[0, 1]) < 0.03
+    inputs, *_ = inputs_and_numbers(vectors)
+    first, second = (noised(inputs, silent, EIGHT.noise) for _ in range(2))
+    assert abs(np.corrcoef(first.counts, second.counts)[0, 1]) < 0.03
+    assert not np.array_equal(first.chosen, second.chosen)
+    for one in (first, second):  # 40,000 and some 8,000 numbers: known to 0.4 and 0.8 %
+        assert one.counts.std() == pytest.approx(1, rel=0.02)
+        assert one.moments.std() == pytest.approx(one.noise, rel=0.03)
+        assert one.noise == pytest.approx(EIGHT.noise * SENSITIVITY / (1 - COUNTS) ** 0.5)
 
 
 def test_a_bundle_tells_nothing_but_its_noised_songs(tmp_path):
@@ -162,32 +207,22 @@ def test_a_bundle_tells_nothing_but_its_noised_songs(tmp_path):
     assert hidden[0] == hidden[1]
 
 
-def audited(noise, members=1_000, seed=3):
+def shown_by(noise):
     """Return the lower bound that an audit of one run gets on a release with some noise."""
-    rng = np.random.default_rng(seed)
-    vectors = rng.normal(size=(members, RECIPE.dimension)).astype(np.float32)
-    names = tuple(f"song-{n:04}" for n in range(members))
-    coins = rng.random(members) < 0.5
-    lists = [[name] if coin else [] for name, coin in zip(names, coins, strict=True)]
-    plays = Sequences.from_lists(lists, [f"canary {n}" for n in range(members)]).among(names)
-    made = Release(epsilon=8.0, delta=DELTA, noise=noise)
-    moments = attacks.solved_back(released(vectors, plays, made, RECIPE), vectors)
-    inputs = inputs_of(vectors, scale_of(vectors))
-    scores = (moments * inputs).sum(axis=1) / (inputs**2).sum(axis=1)
-    sure = np.argsort(-np.abs(scores - 0.5), kind="stable")[: members // 5]
-    right = int(((scores > 0.5) == coins)[sure].sum())
-    return attacks.lower_bound(members, len(sure), right, DELTA, error=1e-3)
+    vectors, plays = world()
+    guesses, right = attacks.audited(vectors, plays, noise, members=1_000, seed=3)
+    return attacks.lower_bound(1_000, guesses, right, DELTA, error=1e-3)
 
 
 @pytest.mark.parametrize("epsilon", [1.0, 4.0, 8.0])
 def test_canaries_show_less_than_what_is_claimed(epsilon):
-    shown = audited(noise_for(epsilon, DELTA))
+    shown = shown_by(noise_for(epsilon, DELTA))
     assert shown < epsilon
     assert epsilon < 4 or shown > 0.5  # the audit sees something
 
 
 def test_canaries_show_more_than_what_is_claimed_if_the_noise_is_too_small():
-    assert audited(noise_for(1.0, DELTA) / 8) > 1.0
+    assert shown_by(noise_for(1.0, DELTA) / 8) > 1.0
 
 
 def test_the_bound_of_an_audit_worked_by_hand():
@@ -303,16 +338,14 @@ def test_a_release_and_the_partner_s_model_make_a_channel_for_profiles(tmp_path)
     model = fit_users(people(), RECIPE)
     data = plays()
     heard = data.plays.of_owners(USERS)
-    quiet = np.zeros((len(data.song_ids), 9))
-    channel = released(model.embed(people()), heard, EIGHT, RECIPE, space="ab" * 8, noises=quiet)
+    channel = released(model.embed(people()), heard, EIGHT, RECIPE, space="ab" * 8, draw=np.zeros)
     channel.save(tmp_path / "out")
     OneWay.of_partner(model, space="ab" * 8).save(tmp_path / "model")
     plan = plan_of(tmp_path, "partner")
     complete(plan, tmp_path / "out", tmp_path / "all")
     whole = OneWay.load(tmp_path / "all")
     scale = np.array(channel.release.scale)
-    inputs = inputs_of(model.embed(people()), scale)[:, 1:].astype(np.float32)
-    expected = channel.similarities(inputs)
+    expected = channel.similarities(sum(numbers_of(model.embed(people()), scale)))
     found = whole.similarities(whole.users.embed(people()))
     np.testing.assert_allclose(found, expected, atol=1e-5)
     assert whole.release == channel.release == replace(EIGHT, scale=channel.release.scale)

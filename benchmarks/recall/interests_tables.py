@@ -153,7 +153,7 @@ def rechub(python: Path, seed: int, task: Task, ks: tuple[int, ...], kept: Path)
     plays, out = kept / "rechub-plays.npz", kept / f"rechub-{seed}.npz"
     given = {"starts": learn.starts, "song": learn.song, "n_songs": len(learn.song_ids)}
     np.savez(plays, asked_starts=asked.starts, asked_song=asked.song, **given)
-    script = Path(__file__).parent / "peers" / "rechub_mind.py"
+    script = Path(__file__).parents[1] / "peers" / "rechub_mind.py"
     command = [python, script, plays, out, "--seed", str(seed)]
     subprocess.run(command, check=True, capture_output=True)
     made = np.load(out)

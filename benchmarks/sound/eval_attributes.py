@@ -45,7 +45,7 @@ from audiorec.audio.mel import power_spectra
 from audiorec.errors import SongError
 from audiorec.types import FloatArray
 
-PEERS = Path(__file__).with_name("peers")
+PEERS = Path(__file__).parents[1] / "peers"
 TOLERANCE = 0.04
 SHARPS = {"Eb": "D#", "Ab": "G#", "Bb": "A#"}
 NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")

@@ -22,7 +22,7 @@ from statistics import median
 import soundfile
 from bench_pipeline import make_song
 
-PEER = Path(__file__).with_name("peers") / "librosa_attributes.py"
+PEER = Path(__file__).parents[1] / "peers" / "librosa_attributes.py"
 SONG_S, LONG_S = 180.0, 3600.0
 ONE_THREAD = {f"{n}_NUM_THREADS": "1" for n in ("OMP", "OPENBLAS", "MKL", "NUMBA")}
 EXTRACT = """

@@ -31,7 +31,7 @@ from bench_pipeline import make_song, report
 
 from audiorec.audio.decode import decode
 
-RUNNER = Path(__file__).with_name("peers") / "run_peer.py"
+RUNNER = Path(__file__).parents[1] / "peers" / "run_peer.py"
 OURS = ("audiorec", "audiorec-vector", "audiorec-tags", "audiorec-hop6")
 TENSORFLOW = ("musicnn",)
 THEIRS = ("essentia-musicnn", "bliss", "librosa", "opensmile-egemaps", "opensmile-compare")

@@ -24,7 +24,7 @@ from audiorec.listening.sequences import Sequences
 from audiorec.recall.sequence.sasrec.forward import SASRecRecipe
 from audiorec.recall.sequence.sasrec.network import SASRecNetwork
 
-PEER = Path(__file__).parent / "peers" / "rectools_epoch.py"
+PEER = Path(__file__).parents[1] / "peers" / "rectools_epoch.py"
 RECIPE = SASRecRecipe(dimension=64, negatives=256, dropout=0.2)
 LEFT_OUT = 2
 

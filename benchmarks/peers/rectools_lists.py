@@ -1,12 +1,11 @@
 """Lists of RecTools' SASRec for the sets of ``benchmarks/recall/recall_fused.py``.
 
-    python benchmarks/peers/rectools_lists.py WORK/NAME [--keep-heard] [--epochs 60] [--fixed]
+    python benchmarks/peers/rectools_lists.py WORK/NAME [--keep-heard] [--set NAME=VALUE]
 
 Needs ``pip install "rectools[torch]"``. Reads ``learn-order.parquet`` and ``known-order.parquet``,
-and writes ``peer-rectools-sasrec.parquet`` with 200 songs for each query. One thread, 64 factors,
-two blocks of two heads, the newest 50 songs. The last song of each user validates: the epoch with
-the lowest loss there decides for how long the model is trained on everything. With ``--fixed``
-nothing validates: everything is trained for all of ``--epochs``.
+and writes ``peer-rectools-sasrec.parquet`` with 200 songs for each query. One thread, and the
+library's own settings but those of ``--set``. The last song of each user validates: the epoch with
+the lowest loss there decides for how long the model is trained on everything.
 """
 
 import argparse
@@ -21,14 +20,14 @@ warnings.filterwarnings("ignore")
 import numpy as np
 import pandas as pd
 import torch
+import yaml
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import EarlyStopping
 from rectools.dataset import Dataset
 from rectools.models import SASRecModel
 
 DEPTH = 200
-PATIENCE = 8
-SETTINGS = {"n_factors": 64, "n_blocks": 2, "n_heads": 2, "session_max_len": 50, "lr": 1e-3}
+PATIENCE = 5
 
 
 class Losses(Callback):
@@ -38,8 +37,8 @@ class Losses(Callback):
 
     def on_validation_epoch_end(self, trainer: Trainer, *_given: object) -> None:
         """Note the loss."""
-        if not trainer.sanity_checking:
-            self.seen.append(float(trainer.callback_metrics["val_loss"]))
+        self.seen.append(float(trainer.callback_metrics["val_loss"]))
+        print(f"epoch {len(self.seen)}: {self.seen[-1]:.3f}", flush=True)
 
 
 def last_of_each(table: pd.DataFrame) -> np.ndarray:
@@ -48,7 +47,7 @@ def last_of_each(table: pd.DataFrame) -> np.ndarray:
     return (table["datetime"] == newest).to_numpy()
 
 
-def trained(data: Dataset, epochs: int, *, validates: bool) -> SASRecModel:
+def trained(data: Dataset, epochs: int, settings: dict, *, validates: bool) -> SASRecModel:
     """Train a model for some epochs."""
     stops = [Losses(), EarlyStopping("val_loss", patience=PATIENCE)] if validates else []
 
@@ -65,8 +64,7 @@ def trained(data: Dataset, epochs: int, *, validates: bool) -> SASRecModel:
         )
 
     model = SASRecModel(
-        **SETTINGS,
-        epochs=epochs,
+        **settings,
         get_trainer_func=trainer,
         get_val_mask_func=last_of_each if validates else None,
         recommend_torch_device="cpu",
@@ -87,17 +85,17 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--keep-heard", action="store_true")
     parser.add_argument("--epochs", type=int, default=60)
-    parser.add_argument("--fixed", action="store_true")
+    parser.add_argument("--set", action="append", default=[])
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
     learn, known = (read(arguments.folder / f"{n}-order.parquet") for n in ("learn", "known"))
     began = time.process_time()
-    epochs = arguments.epochs
-    if not arguments.fixed:
-        trained(learn, epochs, validates=True)
-        epochs = int(np.argmin(Losses.seen)) + 1
-    model = trained(learn, epochs, validates=False)
+    pairs = (one.split("=") for one in arguments.set)
+    settings = {name: yaml.safe_load(value) for name, value in pairs}
+    trained(learn, arguments.epochs, settings, validates=True)
+    epochs = int(np.argmin(Losses.seen)) + 1
+    model = trained(learn, epochs, settings, validates=False)
     spent = time.process_time() - began
     found = model.recommend(
         known.user_id_map.external_ids, known, k=DEPTH, filter_viewed=not arguments.keep_heard

@@ -7,7 +7,8 @@
 
 ==========  ==================================================================================
 ml100k      the last film of each of 943 users is wanted (``ml100k/``)
-nowplaying  8,000 of the given prefixes, repeats kept (``nowplaying_gcegnn/``)
+nowplaying  8,000 of the given prefixes after the newest 8,000 sessions, repeats kept
+            (``nowplaying_gcegnn/``)
 hetrec      play counts of Last.fm, a fifth of each user's artists is hidden (``lastfm2k/``)
 ==========  ==================================================================================
 
@@ -40,7 +41,7 @@ from audiorec.recall.judging.splits import JudgingSplit, split
 from audiorec.recall.serving import FusionRecipe, fuse_files, weights_by_worth
 
 DEPTH, K = 200, 100
-PREFIXES = 8_000
+PREFIXES, NEWEST = 8_000, 8_000
 EASE = "ease:dropout=0.67:regularisation=50"  # chosen on a fifth of what hetrec learns from
 KNN = ("item-knn", 'item-knn:weighting="tf-idf"', 'item-knn:weighting="bm25"')
 SHOWN = (("hit_rate", 10), ("recall", 20), ("recall", 100), ("mrr", 20))
@@ -53,8 +54,8 @@ def ml100k(data: Path, work: Path) -> JudgingSplit:  # noqa: ARG001 - as the oth
 
 
 def prefixes(data: Path, work: Path) -> JudgingSplit:  # noqa: ARG001
-    """Read sessions and some of the test prefixes."""
-    return nowplaying(data, PREFIXES).cut
+    """Read the newest sessions and some of the test prefixes."""
+    return nowplaying(data, PREFIXES, NEWEST).cut
 
 
 def hetrec(data: Path, work: Path) -> JudgingSplit:
@@ -68,8 +69,8 @@ def hetrec(data: Path, work: Path) -> JudgingSplit:
 
 
 SETS: dict[str, tuple[Callable[[Path, Path], JudgingSplit], bool, tuple[str, ...]]] = {
-    "ml100k": (ml100k, False, ("popular", "rules", "vs-knn", *KNN, "ease", EASE, "als")),
-    "nowplaying": (prefixes, True, ("popular", "rules", "vs-knn", *KNN, "als")),
+    "ml100k": (ml100k, False, ("popular", "rules", "vs-knn", *KNN, "ease", EASE, "sasrec", "als")),
+    "nowplaying": (prefixes, True, ("popular", "rules", "vs-knn", *KNN, "sasrec", "als")),
     "hetrec": (hetrec, False, ("popular", "rules", *KNN, "ease", EASE, "als")),
 }
 

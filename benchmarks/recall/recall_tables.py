@@ -135,10 +135,10 @@ def artists_of(data: Path) -> dict[str, str]:
     return {row[0]: row[1].partition(" - ")[0].casefold() for row in named if len(row) > 1}
 
 
-def nowplaying(data: Path, drawn: int = 0) -> Task:
-    """Read sessions and the test prefixes; some are drawn, since their order matters."""
+def nowplaying(data: Path, drawn: int = 0, newest: int = 0) -> Task:
+    """Read (the newest) sessions and the test prefixes; some are drawn: their order matters."""
     folder = data / "nowplaying_gcegnn"
-    sessions = [line.split() for line in (folder / "train_sessions.txt").open()]
+    sessions = [line.split() for line in (folder / "train_sessions.txt").open()][-newest:]
     known, wanted, group = [], [], []
     for line in (folder / "test_prefix_label.txt").open():
         prefix, _, label = line.rstrip("\n").partition("\t")

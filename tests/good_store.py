@@ -7,9 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from audiorec.store.parquet import write_table
 from audiorec.store.records import feature_values, row_batch, score_values
-from audiorec.store.schema import Kind, StoreMetadata, schema_of
+from audiorec.store.schema import Kind, StoreMetadata, schema_of, write_table
 from audiorec.tagger.vectors import summarise
 from audiorec.types import ScoreSeries
 

@@ -7,9 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from made_sound import add_lists
 
-from audiorec.store.parquet import write_table
 from audiorec.store.schema import TAGS as TAG_COLUMNS
-from audiorec.store.schema import StoreMetadata
+from audiorec.store.schema import StoreMetadata, write_table
 from audiorec.tagger.song_labels import EMBEDDING, TAGS, WIDTH, SongLabels
 from audiorec.tagger.vectors import shipped_sound
 from audiorec.tagger.weights import MSD

@@ -6,9 +6,8 @@ from datetime import UTC, datetime
 import numpy as np
 import pyarrow as pa
 
-from audiorec.store.parquet import write_table
 from audiorec.store.records import feature_values, row_batch, score_values
-from audiorec.store.schema import ATTRIBUTE, Kind, StoreMetadata, schema_of
+from audiorec.store.schema import ATTRIBUTE, Kind, StoreMetadata, schema_of, write_table
 from audiorec.tagger.vectors import summarise
 from audiorec.types import ScoreSeries
 

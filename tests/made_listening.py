@@ -10,9 +10,8 @@ from made_stores import CLASSES, write_store
 
 from audiorec.spec import FeatureSpec
 from audiorec.store.embeddings import write_embeddings
-from audiorec.store.parquet import open_checked, write_table
 from audiorec.store.records import feature_values, row_batch
-from audiorec.store.schema import Kind, StoreMetadata, schema_of
+from audiorec.store.schema import Kind, StoreMetadata, open_checked, schema_of, write_table
 
 EXTRACTOR = "0123456789abcdef"
 WIDTHS = {"msd_penultimate": 4, "msd_tags": 2}

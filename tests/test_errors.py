@@ -233,7 +233,7 @@ def test_a_shipped_file_that_is_gone_is_a_file_not_found_error(tmp_path, monkeyp
 
 def test_what_is_written_keeps_errors_of_a_missing_file(tmp_path):
     from audiorec.files.own_files import write_errors
-    from audiorec.store.parquet import store_errors
+    from audiorec.store.schema import store_errors
 
     for wrapper in (write_errors, store_errors):
         with pytest.raises(errors.MissingFileError), wrapper(tmp_path):

@@ -23,8 +23,8 @@ from audiorec.recall.contract.candidates import read_candidates, read_targets
 from audiorec.recall.contract.data import Queries
 from audiorec.recall.registry import load_channel
 from audiorec.recall.serving.exclusions import read_exposures
+from audiorec.recall.serving.fuse import read_tuned
 from audiorec.recall.serving.nightly.current import read_current
-from audiorec.recall.serving.tuned import read_tuned
 from audiorec.retagging.undo import read_records
 from audiorec.runs.record import read_runs
 from audiorec.search.index import check_index
@@ -34,8 +34,7 @@ from audiorec.store.aliases import read_aliases
 from audiorec.store.embeddings import EmbeddingTable
 from audiorec.store.links import LinksFile
 from audiorec.store.map_file import read_map
-from audiorec.store.parquet import open_checked
-from audiorec.store.schema import Kind
+from audiorec.store.schema import Kind, open_checked
 from audiorec.store.store import VectorStore
 from audiorec.tagger.heads import Head
 

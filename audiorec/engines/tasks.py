@@ -43,8 +43,7 @@ from typing import Any, Literal, Protocol, get_args
 
 from audiorec.errors import InputError, import_extra
 from audiorec.runs.imports import clean_start
-from audiorec.runs.ray_cluster import ray_cluster
-from audiorec.runs.workers import MAX_TIMER_S, Limits, Workers
+from audiorec.runs.workers import MAX_TIMER_S, Limits, Workers, ray_cluster
 
 MAX_TRIES = 3  # attempts of a task whose process dies
 

@@ -444,8 +444,10 @@ def known_names(vectors: Path, tag: str) -> dict[Place, str | None]:
     """Return a store's values of a tag by place; empty if the store cannot be read."""
     if tag not in STORED_TAGS:
         return {}
-    from audiorec.store.parquet import open_checked  # needs Arrow; files alone do not
-    from audiorec.store.schema import Kind
+    from audiorec.store.schema import (
+        Kind,
+        open_checked,  # needs Arrow; files alone do not
+    )
 
     try:
         file = open_checked(vectors, Kind.VECTORS)

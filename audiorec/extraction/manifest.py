@@ -45,7 +45,7 @@ from audiorec.extraction.catalogue import (
     unique,
     uri_of,
 )
-from audiorec.files.parquet_files import WRITING, open_parquet, refuse_bomb
+from audiorec.files.arrow import WRITING, open_parquet, refuse_bomb
 from audiorec.files.storage import files_in, find, is_uri, join, opened, parent, put, within_int64
 from audiorec.files.user_files import csv_table, input_errors, refuse_devices
 

@@ -47,8 +47,7 @@ from audiorec.runs.workers import Answer, Workers
 from audiorec.store.inventory import errors_path
 from audiorec.store.journal import Journal, Outputs
 from audiorec.store.links import Newcomers, update_links
-from audiorec.store.parquet import open_checked
-from audiorec.store.schema import GENRE_TAG, TAGS, Kind, StoreMetadata, feature_column
+from audiorec.store.schema import GENRE_TAG, TAGS, Kind, StoreMetadata, feature_column, open_checked
 
 
 def place_columns(source: Source) -> dict[str, Any]:

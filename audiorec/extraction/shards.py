@@ -62,8 +62,7 @@ from audiorec.files.storage import (
 from audiorec.runs.report import RunProgress, RunReport, Stopped
 from audiorec.spec import fingerprint
 from audiorec.store.journal import RUN_FILES, Outputs
-from audiorec.store.parquet import write_batches
-from audiorec.store.schema import Kind
+from audiorec.store.schema import Kind, write_batches
 
 ENDINGS = {
     Kind.VECTORS: "vecs.parquet",

@@ -1,4 +1,5 @@
 from audiorec.files import visible as visible
+from audiorec.files.arrow import read_npz as read_npz
 from audiorec.files.copies import Delivery as Delivery
 from audiorec.files.copies import Revision as Revision
 from audiorec.files.copies import local_folder as local_folder
@@ -23,7 +24,6 @@ from audiorec.files.own_settings import read_folder_file as read_folder_file
 from audiorec.files.own_settings import revoke as revoke
 from audiorec.files.own_settings import trust as trust
 from audiorec.files.own_settings import user_file as user_file
-from audiorec.files.parquet_files import read_npz as read_npz
 from audiorec.files.storage import is_folder as is_folder
 from audiorec.files.storage import is_uri as is_uri
 from audiorec.files.storage import join as join

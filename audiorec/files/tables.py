@@ -4,7 +4,7 @@
     with TableFile.open(path) as file: ...               .read() .read_group() .batches()
 
 Floats are byte-stream-split, strings dictionary-encoded, and everything is compressed with zstd.
-Damage is detected: pages have checksums, the footer a seal (`audiorec.files.parquet_files`). A read
+Damage is detected: pages have checksums, the footer a seal (`audiorec.files.arrow`). A read
 that would take far more memory than the size of the file is refused before it begins.
 
 Write one large table in blocks, so that an interrupted job can resume. Each block is a small
@@ -34,17 +34,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from audiorec.errors import AudiorecError, LostBlocksError, MissingStoreError, StoreError
-from audiorec.files.arrow import integers
-from audiorec.files.own_files import RunFolder, read_own, refuse_link, replaced
-from audiorec.files.parquet_files import (
+from audiorec.files.arrow import (
     WRITING,
     float_leaves,
+    integers,
     is_sealed,
     open_parquet,
     read_schema,
     refuse_bomb,
     seal,
 )
+from audiorec.files.own_files import RunFolder, read_own, refuse_link, replaced
 from audiorec.types import Int64Array, Progress
 
 GROUP_ROWS = 16_384

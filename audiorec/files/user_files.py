@@ -43,7 +43,7 @@ from types import UnionType
 from typing import IO, Any, Literal, TextIO, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from audiorec.errors import DamagedFileError, InputError, MissingFileError, StoreError
-from audiorec.files.parquet_files import (
+from audiorec.files.arrow import (
     open_parquet,
     read_schema,
     refuse_bomb,

@@ -51,8 +51,7 @@ from audiorec.errors import (
     import_extra,
 )
 from audiorec.runs.imports import clean_environment, trusted_path
-from audiorec.runs.ray_cluster import ray_cluster
-from audiorec.runs.workers import ONE_THREAD
+from audiorec.runs.workers import ONE_THREAD, ray_cluster
 from audiorec.types import LineProgress
 
 RESTARTS = 3  # maximum number of restarts of all processes

@@ -21,8 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from audiorec.learning.checkpoint import EVERY_S
-from audiorec.learning.fit import Line, Phase, Refitted, fit_refit
+from audiorec.learning.fit import EVERY_S, Line, Phase, Refitted, fit_refit
 from audiorec.learning.losses import (
     add_history,
     lag_terms,

@@ -33,8 +33,7 @@ from audiorec.files.visible import ShownAsTable, TableView, clock
 from audiorec.search.stored_labels import stored_labels
 from audiorec.store.features import SeriesFile, open_series
 from audiorec.store.inventory import USUAL_NAMES
-from audiorec.store.parquet import open_checked
-from audiorec.store.schema import GENRE_TAG, Kind
+from audiorec.store.schema import GENRE_TAG, Kind, open_checked
 from audiorec.store.store import VectorStore
 from audiorec.tagger.reading import (
     GENRE,

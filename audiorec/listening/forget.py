@@ -28,6 +28,7 @@ import pyarrow.parquet as pq
 
 from audiorec.columns import ListColumns, LogColumns, ShownColumns
 from audiorec.errors import DamagedFileError, InputError, StoreError
+from audiorec.files.arrow import is_sealed
 from audiorec.files.own_files import (
     parse_json,
     read_own,
@@ -36,7 +37,6 @@ from audiorec.files.own_files import (
     run_folder_path,
     write_errors,
 )
-from audiorec.files.parquet_files import is_sealed
 from audiorec.files.tables import GROUP_ROWS, TableFile, table_writer, write_plain
 from audiorec.files.user_files import (
     CSV_ENDS,

@@ -36,8 +36,7 @@ import pyarrow.csv as pa_csv
 
 from audiorec.columns import LogColumns
 from audiorec.errors import DamagedFileError, InputError
-from audiorec.files.arrow import booleans, mask, scalar, string_array, view
-from audiorec.files.parquet_files import open_parquet
+from audiorec.files.arrow import booleans, mask, open_parquet, scalar, string_array, view
 from audiorec.files.user_files import (
     Utf8,
     check_csv_header,
@@ -45,23 +44,18 @@ from audiorec.files.user_files import (
     input_errors,
     open_unpacked,
 )
-from audiorec.listening.casting import (
-    DATE,
-    OUT_OF_RANGE,
-    UNIT_NAMES,
-    UNREADABLE,
-    to_floats,
-    to_times,
-    without_dictionary,
-)
 from audiorec.listening.events import (
     ARTIST_EVENTS,
     COLUMNS,
+    DATE,
     EVENTS,
     LABELS,
     OLD_NAMES,
     OPTIONAL_COLUMNS,
+    OUT_OF_RANGE,
     PLACES,
+    UNIT_NAMES,
+    UNREADABLE,
     ArtistEvents,
     Interactions,
     ProblemKind,
@@ -69,6 +63,9 @@ from audiorec.listening.events import (
     RowProblem,
     RowsError,
     TextColumn,
+    to_floats,
+    to_times,
+    without_dictionary,
 )
 from audiorec.listening.log_files import (
     DAY_SECONDS,

@@ -29,7 +29,7 @@ from audiorec.columns import LogColumns
 from audiorec.distribution import created_by
 from audiorec.engines.tasks import Engine
 from audiorec.errors import AudiorecError, DamagedFileError, InputError, LostBlocksError, StoreError
-from audiorec.files.arrow import arrow_array, integers
+from audiorec.files.arrow import arrow_array, integers, open_parquet
 from audiorec.files.own_files import (
     RunFolder,
     check_tree,
@@ -40,15 +40,15 @@ from audiorec.files.own_files import (
     sealed,
     unsealed,
 )
-from audiorec.files.parquet_files import open_parquet
 from audiorec.files.tables import TableFile, table_writer, write_plain
 from audiorec.files.user_files import input_errors
-from audiorec.listening.casting import DATE, UNIT_NAMES
 from audiorec.listening.events import (
+    DATE,
     EVENTS,
     NAMED_ROWS,
     OLD_NAMES,
     PLACES,
+    UNIT_NAMES,
     Interactions,
     ProblemKind,
     ReadingNotes,

@@ -32,7 +32,7 @@ from audiorec.files.arrow import integers
 from audiorec.files.languages import language_of
 from audiorec.files.tables import write_plain
 from audiorec.files.user_files import column_names, read_table
-from audiorec.listening.casting import to_floats, without_dictionary
+from audiorec.listening.events import to_floats, without_dictionary
 from audiorec.store.schema import LANGUAGE
 from audiorec.store.store import VectorStore
 from audiorec.types import BoolArray, FloatArray, Int32Array, Int64Array, string_array

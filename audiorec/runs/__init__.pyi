@@ -1,4 +1,3 @@
-from audiorec.runs import ray_cluster as ray_cluster
 from audiorec.runs.entry_points import Registry as Registry
 from audiorec.runs.entry_points import maker as maker
 from audiorec.runs.imports import collect_garbage_rarely as collect_garbage_rarely
@@ -36,3 +35,4 @@ from audiorec.runs.workers import Answer as Answer
 from audiorec.runs.workers import Limits as Limits
 from audiorec.runs.workers import Workers as Workers
 from audiorec.runs.workers import one_thread_each as one_thread_each
+from audiorec.runs.workers import ray_cluster as ray_cluster

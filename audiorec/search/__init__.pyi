@@ -1,4 +1,3 @@
-from audiorec.search import all_pairs as all_pairs
 from audiorec.search import stored_labels as stored_labels
 from audiorec.search.atlas import MapKind as MapKind
 from audiorec.search.atlas import project as project
@@ -40,6 +39,7 @@ from audiorec.search.index_build import build_index as build_index
 from audiorec.search.index_files import IndexInfo as IndexInfo
 from audiorec.search.index_files import index_path as index_path
 from audiorec.search.index_files import read_info as read_info
+from audiorec.search.near import all_pairs as all_pairs
 from audiorec.search.near import away_from as away_from
 from audiorec.search.near import near_one as near_one
 from audiorec.search.near import near_seeds as near_seeds

@@ -41,8 +41,7 @@ from audiorec.search.scaling import INDEXED
 from audiorec.search.space import Neighbours, Space, SpaceChoice, choose_space, open_space
 from audiorec.store.aliases import resolve
 from audiorec.store.inventory import files_beside
-from audiorec.store.parquet import Checked, open_checked
-from audiorec.store.schema import Kind
+from audiorec.store.schema import Checked, Kind, open_checked
 from audiorec.store.store import VectorStore, unique_match
 from audiorec.types import BoolArray, Float64Array, FloatArray, IdMap, Int64Array
 

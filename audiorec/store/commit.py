@@ -34,8 +34,7 @@ from audiorec.errors import InputError, StoreError
 from audiorec.files.arrow import integers, string_array
 from audiorec.files.own_files import RunFolder, read_own, refuse_foreign, replaced, sync
 from audiorec.files.tables import with_nulls
-from audiorec.store.parquet import Checked, open_checked
-from audiorec.store.schema import Kind
+from audiorec.store.schema import Checked, Kind, open_checked
 
 SEQUENCE = "sequence"  # column of the records: counts the events of a run over all its starts
 BEFORE = -1  # sequence of every row of the previous output

@@ -41,9 +41,8 @@ import pyarrow.parquet as pq
 
 from audiorec.columns import StoreColumns
 from audiorec.errors import InputError, MissingFileError, SpecMismatchError, StoreError
-from audiorec.files.arrow import booleans, integers
+from audiorec.files.arrow import WRITING, booleans, integers
 from audiorec.files.own_files import RunFolder, run_folder_path
-from audiorec.files.parquet_files import WRITING
 from audiorec.files.tables import TableFile, with_nulls
 from audiorec.store.commit import (
     MARKER,
@@ -55,9 +54,16 @@ from audiorec.store.commit import (
     tidy,
 )
 from audiorec.store.links import update_links
-from audiorec.store.parquet import Checked, open_checked, write_batches
 from audiorec.store.records import RECORD_FILES
-from audiorec.store.schema import MARKS, Kind, StoreMetadata, schema_of
+from audiorec.store.schema import (
+    MARKS,
+    Checked,
+    Kind,
+    StoreMetadata,
+    open_checked,
+    schema_of,
+    write_batches,
+)
 
 PART = "part"  # additional column: the number of the part that a row is from
 TIMES = ("extracted_at", "failed_at")  # columns that say when a row was made

@@ -46,12 +46,17 @@ from audiorec.errors import (
     StoreError,
     UnknownSongError,
 )
-from audiorec.files.arrow import floats, integers, matrix, string_array
-from audiorec.files.parquet_files import read_npz
+from audiorec.files.arrow import floats, integers, matrix, read_npz, string_array
 from audiorec.files.tables import TableFile, check_columns, store_errors, write_plain
 from audiorec.files.user_files import column_names, read_table
-from audiorec.store.parquet import MAX_BYTES, check_ids
-from audiorec.store.schema import MAX_WIDTH, METADATA_KEY, metadata_object, vector_type
+from audiorec.store.schema import (
+    MAX_BYTES,
+    MAX_WIDTH,
+    METADATA_KEY,
+    check_ids,
+    metadata_object,
+    vector_type,
+)
 from audiorec.store.store import near_names
 from audiorec.types import FloatArray, IdMap, Int64Array
 

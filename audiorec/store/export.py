@@ -62,8 +62,16 @@ from audiorec.files.arrow import rows as arrow_rows
 from audiorec.files.own_files import replaced
 from audiorec.files.tables import GROUP_ROWS
 from audiorec.files.visible import visible, visible_json
-from audiorec.store.parquet import DICTIONARY_COLUMNS, Checked, checked_lists, open_checked
-from audiorec.store.schema import LISTS, Kind, number_names, series_type
+from audiorec.store.schema import (
+    DICTIONARY_COLUMNS,
+    LISTS,
+    Checked,
+    Kind,
+    checked_lists,
+    number_names,
+    open_checked,
+    series_type,
+)
 from audiorec.types import FloatArray
 
 Format = Literal["npz", "npy", "csv", "jsonl", "parquet"]

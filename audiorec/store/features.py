@@ -24,8 +24,7 @@ import pyarrow.compute as pc
 from audiorec.columns import StoreColumns
 from audiorec.errors import InputError, ShapeError, SpecMismatchError, StoreError
 from audiorec.files.arrow import integers, matrix
-from audiorec.store.parquet import Checked, check_ids, open_checked
-from audiorec.store.schema import Kind
+from audiorec.store.schema import Checked, Kind, check_ids, open_checked
 from audiorec.store.store import VectorStore
 from audiorec.types import BoolArray, FloatArray, Int64Array, ScoreSeries, entries, offsets
 

@@ -30,13 +30,14 @@ from audiorec.errors import StoreError
 from audiorec.files.arrow import booleans, integers
 from audiorec.files.own_files import run_folder_path
 from audiorec.files.tables import TableFile
-from audiorec.store.parquet import Checked, open_checked
 from audiorec.store.schema import (
     MARKS,
     METADATA_KEY,
+    Checked,
     Kind,
     StoreMetadata,
     metadata_object,
+    open_checked,
     schema_of,
 )
 from audiorec.types import BoolArray

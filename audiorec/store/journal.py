@@ -52,7 +52,6 @@ from audiorec.store.commit import (
 )
 from audiorec.store.inventory import errors_path, read_failures
 from audiorec.store.links import MOST, Newcomers
-from audiorec.store.parquet import open_checked, write_batches
 from audiorec.store.records import (
     RECORD_FILES,
     RecordPart,
@@ -62,7 +61,15 @@ from audiorec.store.records import (
     row_batch,
     score_values,
 )
-from audiorec.store.schema import LISTS, TAGS, Kind, StoreMetadata, schema_of
+from audiorec.store.schema import (
+    LISTS,
+    TAGS,
+    Kind,
+    StoreMetadata,
+    open_checked,
+    schema_of,
+    write_batches,
+)
 from audiorec.types import FloatArray, ScoreSeries
 
 T = TypeVar("T")

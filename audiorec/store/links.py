@@ -40,7 +40,6 @@ from audiorec.files.arrow import arrow_array, booleans, floats, integers, one_ch
 from audiorec.files.own_files import refuse_link, write_errors
 from audiorec.files.tables import TableFile, write_plain
 from audiorec.store import recordings
-from audiorec.store.parquet import checked_lists, write_batches
 from audiorec.store.recordings import (
     NAMED_ALIKE,
     NAMED_SOUND,
@@ -51,7 +50,13 @@ from audiorec.store.recordings import (
     is_comparable,
     with_sound,
 )
-from audiorec.store.schema import METADATA_KEY, StoreMetadata, metadata_object
+from audiorec.store.schema import (
+    METADATA_KEY,
+    StoreMetadata,
+    checked_lists,
+    metadata_object,
+    write_batches,
+)
 from audiorec.store.store import VectorStore
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array
 

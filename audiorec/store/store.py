@@ -26,20 +26,21 @@ import pyarrow.compute as pc
 
 from audiorec.columns import StoreColumns
 from audiorec.errors import InputError, SeveralSongsError, StoreError, UnknownSongError
-from audiorec.files.arrow import booleans, integers, matrix, string_array
+from audiorec.files.arrow import booleans, integers, matrix, open_parquet, string_array
 from audiorec.files.arrow import rows as arrow_rows
-from audiorec.files.parquet_files import open_parquet
 from audiorec.files.tables import store_errors
 from audiorec.files.visible import visible
-from audiorec.store.parquet import (
+from audiorec.store.schema import (
+    LISTS,
     MAX_BYTES,
     Checked,
+    Kind,
+    StoreMetadata,
     check_ids,
     checked_lists,
     open_checked,
     write_table,
 )
-from audiorec.store.schema import LISTS, Kind, StoreMetadata
 from audiorec.types import BoolArray, FloatArray, Int64Array
 
 NEAR_MATCHES = 5

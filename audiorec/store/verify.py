@@ -37,8 +37,7 @@ from audiorec.store.embeddings import ID_COLUMNS
 from audiorec.store.inventory import files_beside, own_failures
 from audiorec.store.links import links_path
 from audiorec.store.map_file import map_paths
-from audiorec.store.parquet import Checked, open_checked
-from audiorec.store.schema import LISTS, METADATA_KEY, Kind, StoreMetadata
+from audiorec.store.schema import LISTS, METADATA_KEY, Checked, Kind, StoreMetadata, open_checked
 from audiorec.tagger.vectors import summarise
 from audiorec.types import STATISTICS, BoolArray, FloatArray, Int64Array, Status
 

@@ -29,8 +29,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from audiorec.errors import DamagedFileError, InputError, WeightsError
+from audiorec.files.arrow import read_npz
 from audiorec.files.own_files import parse_json
-from audiorec.files.parquet_files import read_npz
 from audiorec.files.user_files import csv_rows, read_lines, read_text
 from audiorec.spec import (
     CURVES,

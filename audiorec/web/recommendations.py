@@ -36,8 +36,7 @@ from audiorec.recall.contract.data import Queries
 from audiorec.recall.registry import load_channel
 from audiorec.recall.serving.exclusions import excluded_by, traits_of
 from audiorec.recall.serving.fuse import DefaultRule, fuse, read_default
-from audiorec.recall.serving.nightly.current import RANKED, served_files, served_folder
-from audiorec.recall.serving.nightly.plan import file_stem
+from audiorec.recall.serving.nightly.current import RANKED, file_stem, served_files, served_folder
 from audiorec.recall.serving.one_user.reasons import reason_phrase
 from audiorec.recall.serving.playlists import LISTS
 from audiorec.recall.serving.rules import REPLAY, Exclusions, FusionRecipe, SongTraits

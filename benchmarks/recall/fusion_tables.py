@@ -21,9 +21,9 @@ import pyarrow.parquet as pq
 from fusion_sets import DEPTH, SETS, FusionSet, prepare
 
 from audiorec.evaluation.ranking import clustered_interval, rank_measures
+from audiorec.recall.serving.fuse import Tuned
 from audiorec.recall.serving.rules import FusionRecipe
 from audiorec.recall.serving.tune import Standings, tune
-from audiorec.recall.serving.tuned import Tuned
 
 EVERYONE = 10**9
 

@@ -61,8 +61,7 @@ from table import tables
 from audiorec.evaluation.ranking import clustered_interval
 from audiorec.recall.serving.nightly.current import STATE, read_json
 from audiorec.recall.serving.nightly.places import open_night
-from audiorec.recall.serving.nightly.promotion import PROMOTION
-from audiorec.recall.serving.nightly.report import BY
+from audiorec.recall.serving.nightly.promotion import BY, PROMOTION
 from audiorec.runs.record import run_warnings
 from audiorec_cli.shared.jobs import made_run
 

@@ -64,8 +64,7 @@ from audiorec.recall.judging.judge import Cost, peak_bytes
 from audiorec.search.copies import find_duplicates
 from audiorec.store.journal import Journal, Outputs
 from audiorec.store.links import Newcomers, links_path, numbers_of, read_links, update_links
-from audiorec.store.parquet import write_table
-from audiorec.store.schema import METADATA_KEY, StoreMetadata, list_type
+from audiorec.store.schema import METADATA_KEY, StoreMetadata, list_type, write_table
 from audiorec.tagger.vectors import shipped_sound
 
 T = TypeVar("T")

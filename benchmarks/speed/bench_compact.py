@@ -27,8 +27,7 @@ import pyarrow as pa
 from audiorec.extraction.shards import MARK, local_parts, part_name
 from audiorec.library.library import Library
 from audiorec.store.compact import combine
-from audiorec.store.parquet import write_table
-from audiorec.store.schema import Kind, StoreMetadata, schema_of
+from audiorec.store.schema import Kind, StoreMetadata, schema_of, write_table
 
 CLASSES = tuple(f"head/{i:02d}" for i in range(14))
 AT = datetime(2024, 1, 1, tzinfo=UTC)

@@ -28,8 +28,7 @@ from audiorec.recall.serving.export.job import ExportRecipe, export_recall
 from audiorec.recall.serving.export.sources import ExportSources, OpenSources
 from audiorec.recall.serving.job import fuse_files
 from audiorec.recall.serving.rules import FusionRecipe
-from audiorec.store.parquet import write_batches
-from audiorec.store.schema import Kind, StoreMetadata, schema_of
+from audiorec.store.schema import Kind, StoreMetadata, schema_of, write_batches
 
 PLAYS = 50  # of a user
 DAYS = 60

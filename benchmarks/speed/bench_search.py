@@ -26,8 +26,7 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np
 import pyarrow as pa
 
-from audiorec.store.parquet import write_batches
-from audiorec.store.schema import Kind, StoreMetadata, schema_of
+from audiorec.store.schema import Kind, StoreMetadata, schema_of, write_batches
 from audiorec.store.store import VectorStore
 from audiorec.types import STATISTICS
 
@@ -117,7 +116,7 @@ line['parameters'] = info.parameters
 """
 PAIRS = """
 from audiorec.library.library import Library
-from audiorec.search.all_pairs import all_pairs
+from audiorec.search.near import all_pairs
 store = Library.open(path)
 out = path.with_name('neighbours.parquet')
 _, line['all_pairs_cpu_s'] = cpu(lambda: all_pairs(store, out, by=by))

@@ -47,8 +47,7 @@ import numpy as np
 import pyarrow as pa
 
 from audiorec.store.aliases import add_own_aliases
-from audiorec.store.parquet import write_table
-from audiorec.store.schema import Kind, StoreMetadata, schema_of
+from audiorec.store.schema import Kind, StoreMetadata, schema_of, write_table
 from audiorec.types import STATISTICS
 
 TOKEN = "0123456789abcdef0123456789abcdef"  # noqa: S105 - of the benchmark alone

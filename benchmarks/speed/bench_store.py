@@ -28,12 +28,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from audiorec.files.parquet_files import float_leaves, is_sealed, open_parquet
+from audiorec.files.arrow import float_leaves, is_sealed, open_parquet
 from audiorec.files.tables import sealed_writer
 from audiorec.library.library import Library
 from audiorec.store.inventory import inventory
-from audiorec.store.parquet import DICTIONARY_COLUMNS, write_batches
-from audiorec.store.schema import Kind, StoreMetadata, schema_of
+from audiorec.store.schema import DICTIONARY_COLUMNS, Kind, StoreMetadata, schema_of, write_batches
 from audiorec.store.verify import verify
 from audiorec.types import STATISTICS
 

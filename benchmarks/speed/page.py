@@ -28,8 +28,7 @@ from web_server import ROWS, browsing, chromium, until
 from audiorec.library.library import open_store
 from audiorec.search.atlas import project
 from audiorec.store.map_file import write_map
-from audiorec.store.parquet import write_table
-from audiorec.store.schema import Kind, StoreMetadata, schema_of
+from audiorec.store.schema import Kind, StoreMetadata, schema_of, write_table
 from audiorec.web.song_columns import SongColumns, audio_of, laid_out
 
 HEADS = {

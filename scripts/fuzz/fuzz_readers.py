@@ -33,8 +33,7 @@ from audiorec.store.embeddings import EmbeddingTable, read_foreign
 from audiorec.store.features import open_series
 from audiorec.store.inventory import default_path, inventory
 from audiorec.store.journal import Journal
-from audiorec.store.parquet import open_checked
-from audiorec.store.schema import Kind
+from audiorec.store.schema import Kind, open_checked
 from audiorec.store.verify import verify
 from audiorec.tagger.heads import Head
 

@@ -40,9 +40,8 @@ from scipy.stats import t as student
 from audiorec.recall.audio.held_out import Parts, Split, SplitPart, artist_groups, assign_parts
 from audiorec.recall.audio.model import factorise
 from audiorec.store.embeddings import write_embeddings
-from audiorec.store.parquet import write_table
 from audiorec.store.records import feature_values, row_batch
-from audiorec.store.schema import Kind, StoreMetadata, schema_of
+from audiorec.store.schema import Kind, StoreMetadata, schema_of, write_table
 from audiorec.types import FloatArray
 
 EXTRACTOR = "lastfm-gtzan-join"

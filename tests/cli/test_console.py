@@ -7,8 +7,14 @@ from rich.cells import cell_len
 
 from audiorec import errors
 from audiorec.listening.events import RowsError
-from audiorec_cli.shared.console import Exit, counted, exit_code, print_document, print_table
-from audiorec_cli.shared.table import Column
+from audiorec_cli.shared.console import (
+    Column,
+    Exit,
+    counted,
+    exit_code,
+    print_document,
+    print_table,
+)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 from library_commands import files_in
 
-from audiorec.search import all_pairs as all_pairs_module
+from audiorec.search import near
 
 
 def test_all_pairs_are_those_of_similar(in_library, music, tmp_path):
@@ -25,7 +25,7 @@ def test_all_pairs_are_those_of_similar(in_library, music, tmp_path):
 
 
 def test_all_pairs_can_be_stopped_and_go_on(in_library, music, tmp_path, monkeypatch):
-    monkeypatch.setattr(all_pairs_module, "BLOCK_SONGS", 10)
+    monkeypatch.setattr(near, "BLOCK_SONGS", 10)
     whole = threading.Event.is_set
     asked = []
 

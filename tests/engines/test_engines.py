@@ -36,7 +36,7 @@ from audiorec.recall.judging.splits import split
 from audiorec.recall.serving.job import fuse_files
 from audiorec.recall.serving.rules import FusionRecipe
 from audiorec.recall.simple.knn import ItemKnn
-from audiorec.runs.ray_cluster import ray_cluster as started_ray
+from audiorec.runs.workers import ray_cluster as started_ray
 
 
 @pytest.fixture(scope="module")

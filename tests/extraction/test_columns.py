@@ -23,8 +23,7 @@ from audiorec.extraction.run import Policy, RunOptions, make_outputs, preview, r
 from audiorec.extraction.shards import ShardConfig, process_shard, read_shard
 from audiorec.library.library import open_store
 from audiorec.store.compact import compact
-from audiorec.store.parquet import write_table
-from audiorec.store.schema import LISTS, TAGS, StoreMetadata
+from audiorec.store.schema import LISTS, TAGS, StoreMetadata, write_table
 from audiorec.store.verify import verify
 from audiorec.tagger.vectors import shipped_sound
 

@@ -26,7 +26,7 @@ from audiorec.extraction.watch import (
 )
 from audiorec.store.store import VectorStore
 from audiorec_cli.shared.console import Exit
-from audiorec_cli.shared.watching import keep_watching
+from audiorec_cli.shared.extraction import keep_watching
 
 SETTLE = 10.0
 START = 1_700_000_000  # of the clock that files' times are compared with

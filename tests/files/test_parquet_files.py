@@ -1,4 +1,4 @@
-"""`audiorec.files.parquet_files`: pages and footers that are not what was written are refused."""
+"""`audiorec.files.arrow`: pages and footers that are not what was written are refused."""
 
 import io
 
@@ -9,8 +9,8 @@ import pytest
 from needs import needs
 
 from audiorec.errors import StoreError
-from audiorec.files import parquet_files
-from audiorec.files.parquet_files import (
+from audiorec.files import arrow
+from audiorec.files.arrow import (
     SEAL,
     WRITING,
     float_leaves,
@@ -83,8 +83,8 @@ def test_floats_are_found_in_lists():
 @pytest.fixture(autouse=True)
 def _small_limits(monkeypatch):
     """A megabyte for a gigabyte, so that the tests need no gigabytes either."""
-    monkeypatch.setattr(parquet_files, "LEAST_BYTES", 1 << 20)
-    monkeypatch.setattr(parquet_files, "LEAST_ROWS", 10_000)
+    monkeypatch.setattr(arrow, "LEAST_BYTES", 1 << 20)
+    monkeypatch.setattr(arrow, "LEAST_ROWS", 10_000)
 
 
 def repeated(text, count):
@@ -150,7 +150,7 @@ def test_honest_tables_pass_even_where_the_footer_alone_would_not_do(
 
 def test_halves_are_not_read_to_know_their_size(tmp_path, monkeypatch):
     """Lists of float16 are stored as bytes of a fixed width: the footer says how many there are."""
-    monkeypatch.setattr(parquet_files, "_text_bytes", None)
+    monkeypatch.setattr(arrow, "_text_bytes", None)
     noise = np.random.default_rng(0).normal(size=(200, 624)).astype(np.float16)
     halves = pa.FixedSizeListArray.from_arrays(pa.array(noise.ravel()), 624)
     table = pa.table({"h": halves})

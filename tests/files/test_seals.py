@@ -8,7 +8,7 @@ from flips import flip, some_bits
 from good_store import write_good_store
 
 from audiorec.errors import StoreError
-from audiorec.files.parquet_files import is_sealed
+from audiorec.files.arrow import is_sealed
 from audiorec.files.tables import OLD_DIGESTS, TableFile, sealed_writer, write_plain
 from audiorec.store.verify import verify
 

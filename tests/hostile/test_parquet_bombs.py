@@ -11,13 +11,12 @@ import audiorec
 from audiorec.errors import InputError, StoreError
 from audiorec.extraction.catalogue import read_manifest
 from audiorec.extraction.manifest import Manifest
-from audiorec.files import parquet_files
+from audiorec.files import arrow
 from audiorec.labelling.songs import read_labels
 from audiorec.listening.profiles import read_profiles
 from audiorec.store.aliases import read_aliases
 from audiorec.store.embeddings import read_foreign
-from audiorec.store.parquet import open_checked
-from audiorec.store.schema import Kind
+from audiorec.store.schema import Kind, open_checked
 
 FORMATS = Path(__file__).parents[2] / "fixtures" / "formats"
 MIB_ALLOWED = 60
@@ -26,8 +25,8 @@ MIB_ALLOWED = 60
 @pytest.fixture
 def _small_limits(monkeypatch):
     """A hundredth of the limits: bombs of gigabytes take half a minute to make."""
-    monkeypatch.setattr(parquet_files, "LEAST_BYTES", 10 << 20)
-    monkeypatch.setattr(parquet_files, "LEAST_ROWS", 10_000)
+    monkeypatch.setattr(arrow, "LEAST_BYTES", 10 << 20)
+    monkeypatch.setattr(arrow, "LEAST_ROWS", 10_000)
 
 
 def stored(name):

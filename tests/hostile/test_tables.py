@@ -24,7 +24,7 @@ from audiorec.errors import AudiorecError, InputError, StoreError
 from audiorec.evaluation.pictures import draw
 from audiorec.extraction.catalogue import parse_naming, read_manifest
 from audiorec.extraction.manifest import Manifest
-from audiorec.files.parquet_files import seal
+from audiorec.files.arrow import seal
 from audiorec.files.user_files import csv_rows, read_lines, read_table
 from audiorec.labelling.songs import read_labels
 from audiorec.library.library import Library

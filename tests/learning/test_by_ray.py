@@ -15,7 +15,7 @@ from safetensors.numpy import load_file
 from audiorec.errors import InputError
 from audiorec.learning.launch import LaunchedCall, by_ray
 from audiorec.recall.contract.job import train_channel
-from audiorec.runs.ray_cluster import _variables, ray_cluster
+from audiorec.runs.workers import _variables, ray_cluster
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Ray Train warns of its own parts
 

@@ -1,4 +1,4 @@
-"""`audiorec.learning.checkpoint`: a state that was changed is no state, and no link is followed."""
+"""`audiorec.learning.fit`: a state that was changed is no state, and no link is followed."""
 
 import json
 import signal
@@ -16,8 +16,8 @@ from safetensors.torch import load_file, save_file
 
 from audiorec.errors import StoreError
 from audiorec.files.own_files import RunFolder
-from audiorec.learning import checkpoint
-from audiorec.learning.checkpoint import (
+from audiorec.learning import fit
+from audiorec.learning.fit import (
     METADATA_KEY,
     TrainingState,
     load_checkpoint,
@@ -89,7 +89,7 @@ def test_a_full_disk_is_one_clear_error(path, monkeypatch, said, wanted, match):
     def fails(*_, **__):
         raise SafetensorError(f"Error while serializing: {said}")
 
-    monkeypatch.setattr(checkpoint, "save_file", fails)
+    monkeypatch.setattr(fit, "save_file", fails)
     with pytest.raises(wanted, match=match):
         save_checkpoint(path, TENSORS, AT)
     assert load_checkpoint(path, "f")[1] == AT
@@ -100,7 +100,7 @@ def test_a_run_that_was_killed_while_it_saved_goes_on(tmp_path):
     """The system ends the process in the middle of the file; what it leaves blocks nothing."""
     script = (
         "import resource, signal, sys, torch; from pathlib import Path\n"
-        "from audiorec.learning.checkpoint import TrainingState, save_checkpoint\n"
+        "from audiorec.learning.fit import TrainingState, save_checkpoint\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_DFL)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
         "state = TrainingState(fingerprint='f')\n"

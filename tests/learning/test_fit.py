@@ -12,8 +12,7 @@ torch = needs("torch")
 from made_learner import MadeLearner, largest_difference
 
 from audiorec.errors import InputError
-from audiorec.learning.checkpoint import load_checkpoint
-from audiorec.learning.fit import JsonLines, clip_gradients, fit, log_epochs
+from audiorec.learning.fit import JsonLines, clip_gradients, fit, load_checkpoint, log_epochs
 
 
 class Kept:

@@ -1,4 +1,4 @@
-"""`audiorec.listening.casting`: times in any form, numbers in any form, and what is neither."""
+"""`audiorec.listening.events`: times in any form, numbers in any form, and what is neither."""
 
 from datetime import UTC, date, datetime
 
@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from audiorec.listening.casting import (
+from audiorec.listening.events import (
     DATE,
     OUT_OF_RANGE,
     UNIT_NAMES,

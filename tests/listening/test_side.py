@@ -15,7 +15,7 @@ from audiorec.listening.side import (
     side_of_store,
 )
 from audiorec.recall.contract.job import read_context
-from audiorec.store.parquet import write_table
+from audiorec.store.schema import write_table
 from audiorec.store.store import VectorStore
 
 FORMATS = Path("fixtures/formats")

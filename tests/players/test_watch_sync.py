@@ -15,7 +15,7 @@ from web_server import AUDIO, SONGS, write_music
 
 from audiorec.errors import InputError
 from audiorec_cli.shared.console import Exit
-from audiorec_cli.shared.watching import with_sync
+from audiorec_cli.shared.extraction import with_sync
 
 SETTINGS = """
 [players.kitchen]

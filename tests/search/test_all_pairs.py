@@ -1,4 +1,4 @@
-"""`audiorec.search.all_pairs`: the table of `similar`, ties, resuming, refusals."""
+"""`audiorec.search.near`: the table of `similar`, ties, resuming, refusals."""
 
 import json
 import threading
@@ -9,8 +9,8 @@ import pytest
 
 from audiorec.errors import InputError
 from audiorec.library.library import Library
-from audiorec.search import all_pairs as module
-from audiorec.search.all_pairs import all_pairs
+from audiorec.search import near as module
+from audiorec.search.near import all_pairs
 from audiorec.store.embeddings import write_embeddings
 from audiorec.store.schema import METADATA_KEY, schema_of
 from audiorec.store.store import write_table

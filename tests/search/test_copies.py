@@ -10,7 +10,6 @@ from needs import needs
 from audiorec.errors import InputError
 from audiorec.library.library import Library
 from audiorec.playlists.library_lists import divide_library
-from audiorec.search.all_pairs import all_pairs
 from audiorec.search.copies import (
     SameAudio,
     find_duplicates,
@@ -19,6 +18,7 @@ from audiorec.search.copies import (
     recordings_of,
     why_kept,
 )
+from audiorec.search.near import all_pairs
 from audiorec.search.questions import Choice, PathQuestion, PlaylistQuestion, SimilarQuestion
 from audiorec.store.links import update_links
 

@@ -12,9 +12,8 @@ from made_songs import write_song
 from audiorec.errors import InputError, SeveralSongsError, UnknownFileError, UnknownSongError
 from audiorec.library.library import Library
 from audiorec.search.searchable import song_of_file
-from audiorec.store.parquet import write_table
 from audiorec.store.records import row_batch
-from audiorec.store.schema import Kind, schema_of
+from audiorec.store.schema import Kind, schema_of, write_table
 
 
 @pytest.fixture

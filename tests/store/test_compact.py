@@ -13,12 +13,11 @@ from hypothesis import strategies as st
 from audiorec.errors import InputError, SpecMismatchError, StoreError
 from audiorec.store import compact as module
 from audiorec.store import compact as sorted_rows
-from audiorec.store import parquet
+from audiorec.store import schema as files_of
 from audiorec.store.commit import MARKER
 from audiorec.store.compact import combine, compact
-from audiorec.store.parquet import open_checked, write_table
 from audiorec.store.records import row_batch, score_values
-from audiorec.store.schema import Kind, schema_of
+from audiorec.store.schema import Kind, open_checked, schema_of, write_table
 from audiorec.store.store import VectorStore
 
 IDS = [f"{i:03}" for i in range(100)]
@@ -77,7 +76,7 @@ def names(folder):
 
 
 def test_parts_become_the_file_that_one_run_would_have_written(tmp_path, write, monkeypatch):
-    monkeypatch.setattr(parquet, "GROUP_ROWS", 30)
+    monkeypatch.setattr(files_of, "GROUP_ROWS", 30)
     whole = write("whole", IDS)
     parts = [write(f"p{k}", IDS[k::3]) for k in range(3)]
     assert compact(parts, tmp_path / "out.parquet") == 100

@@ -8,7 +8,8 @@ from made_library import series, song, write_library
 from made_listening import WIDTHS, write_features
 
 from audiorec.errors import InputError, SpecMismatchError, StoreError
-from audiorec.store import features, parquet
+from audiorec.store import features
+from audiorec.store import schema as files_of
 from audiorec.store.features import FeatureFile, open_series
 from audiorec.store.schema import Kind
 from audiorec.store.store import VectorStore
@@ -19,7 +20,7 @@ SOUNDS = np.random.default_rng(5).standard_normal((9, 6)).astype(np.float32)
 
 @pytest.fixture
 def path(tmp_path, monkeypatch):
-    monkeypatch.setattr(parquet, "GROUP_ROWS", 4)  # three row groups
+    monkeypatch.setattr(files_of, "GROUP_ROWS", 4)  # three row groups
     write_features(tmp_path / "features.parquet", IDS, SOUNDS)
     return tmp_path / "features.parquet"
 
@@ -92,7 +93,7 @@ def songs():
 
 
 def test_series_come_back_whole_and_by_id(tmp_path, songs, monkeypatch):
-    monkeypatch.setattr(parquet, "GROUP_ROWS", 2)  # three row groups
+    monkeypatch.setattr(files_of, "GROUP_ROWS", 2)  # three row groups
     store = VectorStore.open(write_library(tmp_path, songs, scores=True, features=True))
     scores = open_series(store, tmp_path / "scores.parquet", Kind.SCORES)
     assert scores.segment_bytes == 20

@@ -163,7 +163,7 @@ def npy(array, shape=None):
 
 
 def test_an_npz_that_would_fill_the_memory_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
-    monkeypatch.setattr("audiorec.files.parquet_files.LEAST_BYTES", 1 << 20)
+    monkeypatch.setattr("audiorec.files.arrow.LEAST_BYTES", 1 << 20)
     path = npz_of(
         tmp_path / "e.npz", ids=npy(np.array(["a"])), embeddings=npy(np.zeros((1, 2 << 20), "f4"))
     )

@@ -11,13 +11,12 @@ from needs import needs
 
 from audiorec.errors import SpecMismatchError
 from audiorec.extraction.pipeline import Extractor
-from audiorec.files.parquet_files import is_sealed
+from audiorec.files.arrow import is_sealed
 from audiorec.learning.bundle import read_bundle
 from audiorec.spec import FeatureSpec
 from audiorec.store.compact import compact
 from audiorec.store.features import open_series
-from audiorec.store.parquet import open_checked
-from audiorec.store.schema import Kind, schema_of
+from audiorec.store.schema import Kind, open_checked, schema_of
 from audiorec.store.store import VectorStore
 from audiorec.store.verify import verify
 from audiorec.tagger.vectors import summarise

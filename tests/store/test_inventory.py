@@ -8,15 +8,14 @@ import pytest
 from good_store import METADATA, change, write_good_store
 
 from audiorec.errors import StoreError
-from audiorec.store import parquet
+from audiorec.store import schema as files_of
 from audiorec.store.inventory import files_beside, inventory, kind_of
-from audiorec.store.parquet import Checked
-from audiorec.store.schema import Kind
+from audiorec.store.schema import Checked, Kind
 
 
 @pytest.fixture
 def store(tmp_path, monkeypatch):
-    monkeypatch.setattr(parquet, "GROUP_ROWS", 3)
+    monkeypatch.setattr(files_of, "GROUP_ROWS", 3)
     return write_good_store(tmp_path)
 
 

@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from audiorec.errors import InputError, ShapeError, SpecMismatchError, StoreError
-from audiorec.store import commit, journal, parquet
+from audiorec.store import commit, journal
+from audiorec.store import schema as files_of
 from audiorec.store.journal import Journal, Outputs
 from audiorec.store.schema import Kind
 from audiorec.store.store import VectorStore
@@ -411,7 +412,7 @@ def test_output_that_is_a_link(tmp_path, run, song):
 
 
 def test_many_row_groups_and_streams(all_outputs, run, song, metadata, monkeypatch):
-    monkeypatch.setattr(parquet, "GROUP_ROWS", 3)
+    monkeypatch.setattr(files_of, "GROUP_ROWS", 3)
     monkeypatch.setattr(commit, "GROUPS_HELD", 1)
     names = [f"{i:03}" for i in range(40)]
     run(all_outputs, *(song(n, first=i / 64) for i, n in enumerate(names[::2])))

@@ -1,4 +1,4 @@
-"""`audiorec.store.parquet`: what is written comes back, what is odd is refused."""
+"""`audiorec.store.schema`: what is written comes back, what is odd is refused."""
 
 import json
 from dataclasses import asdict, replace
@@ -9,10 +9,16 @@ import pyarrow.parquet as pq
 import pytest
 
 from audiorec.errors import SpecMismatchError, StoreError
-from audiorec.store import parquet
-from audiorec.store.parquet import check_ids, open_checked, write_batches, write_table
+from audiorec.store import schema as files_of
 from audiorec.store.records import row_batch, score_values
-from audiorec.store.schema import Kind, schema_of
+from audiorec.store.schema import (
+    Kind,
+    check_ids,
+    open_checked,
+    schema_of,
+    write_batches,
+    write_table,
+)
 
 
 @pytest.fixture
@@ -53,13 +59,13 @@ def test_layout_on_disk(stored):
 def test_row_groups_are_bounded_by_rows_and_bytes(tmp_path, make_table, metadata, monkeypatch):
     ids = [f"{i:03}" for i in range(100)]
     table = make_table(ids)
-    monkeypatch.setattr(parquet, "GROUP_ROWS", 30)
+    monkeypatch.setattr(files_of, "GROUP_ROWS", 30)
     write_table(tmp_path / "rows.parquet", table, metadata)
     assert open_checked(tmp_path / "rows.parquet", Kind.VECTORS).group_starts() == [
         *range(0, 100, 30),
         100,
     ]
-    monkeypatch.setattr(parquet, "GROUP_BYTES", table.nbytes // 5)
+    monkeypatch.setattr(files_of, "GROUP_BYTES", table.nbytes // 5)
     write_batches(tmp_path / "bytes.parquet", table.to_batches(max_chunksize=7), metadata)
     file = open_checked(tmp_path / "bytes.parquet", Kind.VECTORS)
     assert max(np.diff(file.group_starts())) < 25
@@ -79,7 +85,7 @@ def test_the_file_does_not_depend_on_how_the_rows_come(
         for i in range(100)
     ]
     table = pa.Table.from_batches(rows, schema).combine_chunks()
-    monkeypatch.setattr(parquet, "GROUP_BYTES", 4_000)
+    monkeypatch.setattr(files_of, "GROUP_BYTES", 4_000)
     write_batches(tmp_path / "whole.parquet", table.to_batches(), scores)
     pieces = table.to_batches(max_chunksize=rows_in_a_batch)
     write_batches(tmp_path / "pieces.parquet", pieces, scores)
@@ -88,7 +94,7 @@ def test_the_file_does_not_depend_on_how_the_rows_come(
     groups = np.diff(open_checked(tmp_path / "whole.parquet", Kind.SCORES).group_starts())
     assert len(groups) > 4
     assert len(set(groups)) > 1  # by bytes, not by rows
-    monkeypatch.setattr(parquet, "GROUP_BYTES", 1)
+    monkeypatch.setattr(files_of, "GROUP_BYTES", 1)
     write_batches(tmp_path / "single.parquet", pieces, scores)
     single = open_checked(tmp_path / "single.parquet", Kind.SCORES)
     assert single.group_starts() == list(range(101))
@@ -115,7 +121,7 @@ def test_failure_in_the_middle_leaves_the_old_file(stored, make_table, metadata,
         yield pa.Table.from_batches(list(batches), schema)
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(parquet, "_groups", torn)
+    monkeypatch.setattr(files_of, "_groups", torn)
     with pytest.raises(StoreError, match="cannot be written: no space left on device"):
         write_table(stored, make_table(["z"]), metadata)
     assert stored.read_bytes() == before

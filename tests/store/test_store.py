@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from audiorec.errors import InputError, StoreError, UnknownSongError
-from audiorec.store import parquet
+from audiorec.store import schema as files_of
 from audiorec.store.schema import schema_of
 from audiorec.store.store import VectorStore, write_table
 
@@ -20,7 +20,7 @@ IDS = ["jazz/blue train.flac", "rock/live/etude.mp3", "rock/metude.mp3", "rock/Ã
 @pytest.fixture
 def path(tmp_path, make_table, metadata, monkeypatch):
     """Five songs in three row groups."""
-    monkeypatch.setattr(parquet, "GROUP_ROWS", 2)
+    monkeypatch.setattr(files_of, "GROUP_ROWS", 2)
     write_table(tmp_path / "vecs.parquet", make_table(IDS[::-1]), metadata)
     return tmp_path / "vecs.parquet"
 
@@ -172,7 +172,7 @@ def test_unknown_id_with_near_matches(store):
 
 
 def test_footer_that_promises_other_rows(store, monkeypatch):
-    monkeypatch.setattr(parquet.Checked, "group_starts", lambda _self: [0, 3, 4, 5])
+    monkeypatch.setattr(files_of.Checked, "group_starts", lambda _self: [0, 3, 4, 5])
     with pytest.raises(
         StoreError, match=r"vecs\.parquet: row group 0 has fewer rows than it claims"
     ):

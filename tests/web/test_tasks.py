@@ -9,9 +9,8 @@ import pytest
 from made_library import metadata
 from web_server import ROWS, browsing, until, write_music, write_recall
 
-from audiorec.store.parquet import write_table
 from audiorec.store.records import row_batch
-from audiorec.store.schema import Kind, schema_of
+from audiorec.store.schema import Kind, schema_of, write_table
 
 PAGE = Path(__file__).parents[2] / "docs" / "benchmarks" / "page.md"
 GRID = "[role=grid]"

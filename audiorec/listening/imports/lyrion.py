@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from audiorec.listening.imports.databases import open_database, row_text, select_columns
+from audiorec.listening.imports.archives import open_database, row_text, select_columns
 from audiorec.listening.imports.rows import (
     ImportedEvent,
     RejectedRow,

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from audiorec.listening.imports.databases import (
+from audiorec.listening.imports.archives import (
     ServerDatabase,
     open_database,
     row_text,

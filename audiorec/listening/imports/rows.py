@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from audiorec.listening.casting import FIRST_S, LAST_S
+from audiorec.listening.events import FIRST_S, LAST_S
 from audiorec.listening.interactions import MAX_WEIGHT
 from audiorec.types import Float64Array, FloatArray
 

@@ -22,9 +22,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from audiorec.errors import DamagedFileError, MissingFileError
-from audiorec.files.parquet_files import open_parquet
+from audiorec.files.arrow import open_parquet
 from audiorec.files.user_files import column_list, input_errors
-from audiorec.listening.casting import FIRST_S, LAST_S, to_floats
+from audiorec.listening.events import FIRST_S, LAST_S, to_floats
 from audiorec.listening.imports.rows import ImportedBlock, RejectedRow, SourceRow, stored_text
 
 FAILURE = "cannot be read"

@@ -36,8 +36,7 @@ from audiorec.spec import FeatureSpec
 from audiorec.store.embeddings import write_embeddings
 from audiorec.store.features import FeatureFile, join_songs
 from audiorec.store.inventory import errors_path, kind_of
-from audiorec.store.parquet import write_table
-from audiorec.store.schema import Kind, schema_of
+from audiorec.store.schema import Kind, schema_of, write_table
 from audiorec.store.store import VectorStore
 from audiorec.types import BoolArray, FloatArray
 

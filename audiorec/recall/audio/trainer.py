@@ -38,8 +38,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from audiorec.errors import InputError, WeightsError, import_extra
-from audiorec.learning.checkpoint import EVERY_S
-from audiorec.learning.fit import Line, Phase, fit, fit_refit
+from audiorec.learning.fit import EVERY_S, Line, Phase, fit, fit_refit
 from audiorec.learning.losses import hinge_loss, softmax_loss
 from audiorec.learning.machine import generator, one_thread, torch_seed
 from audiorec.learning.negatives import semi_hard

@@ -25,16 +25,21 @@ import torch
 from torch import nn
 
 from audiorec.errors import PeerError, ProtocolError
-from audiorec.learning.checkpoint import (
+from audiorec.learning.fit import (
     EVERY_S,
+    Fitted,
+    Line,
+    Phase,
+    Refitted,
     TrainingState,
+    fit,
+    fit_refit,
     load_checkpoint,
     optimiser_state,
     optimiser_tensors,
     restoring,
     save_checkpoint,
 )
-from audiorec.learning.fit import Fitted, Line, Phase, Refitted, fit, fit_refit
 from audiorec.learning.machine import one_thread
 from audiorec.recall.federated.exchange import Shared, VectorsHost
 from audiorec.recall.federated.halves import ItemHalf, ItemSide, UserHalf, UserSide, adam

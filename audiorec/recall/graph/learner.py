@@ -45,8 +45,7 @@ from torch import Tensor, nn, optim
 from torch.nn import functional
 
 from audiorec.errors import InputError
-from audiorec.learning.checkpoint import EVERY_S
-from audiorec.learning.fit import Line, Phase, fit_refit, log_epochs
+from audiorec.learning.fit import EVERY_S, Line, Phase, fit_refit, log_epochs
 from audiorec.learning.machine import generator, import_torch, one_thread, torch_seed
 from audiorec.learning.negatives import SharedSampler
 from audiorec.learning.next_plays import FEWEST_NEW

@@ -7,8 +7,14 @@ from audiorec.recall.serving.exclusions import read_exposures as read_exposures
 from audiorec.recall.serving.exclusions import traits_of as traits_of
 from audiorec.recall.serving.exclusions import with_copies as with_copies
 from audiorec.recall.serving.fuse import DefaultRule as DefaultRule
+from audiorec.recall.serving.fuse import Tried as Tried
+from audiorec.recall.serving.fuse import Tuned as Tuned
+from audiorec.recall.serving.fuse import TunedFile as TunedFile
 from audiorec.recall.serving.fuse import fill_default as fill_default
 from audiorec.recall.serving.fuse import read_default as read_default
+from audiorec.recall.serving.fuse import read_tuned as read_tuned
+from audiorec.recall.serving.fuse import settings_of as settings_of
+from audiorec.recall.serving.fuse import write_tuned as write_tuned
 from audiorec.recall.serving.job import FusedReport as FusedReport
 from audiorec.recall.serving.job import SplitFusion as SplitFusion
 from audiorec.recall.serving.job import fuse_files as fuse_files
@@ -33,9 +39,3 @@ from audiorec.recall.serving.tables import weights_by_worth as weights_by_worth
 from audiorec.recall.serving.tune import Standings as Standings
 from audiorec.recall.serving.tune import TuneSettings as TuneSettings
 from audiorec.recall.serving.tune import learn_points as learn_points
-from audiorec.recall.serving.tuned import Tried as Tried
-from audiorec.recall.serving.tuned import Tuned as Tuned
-from audiorec.recall.serving.tuned import TunedFile as TunedFile
-from audiorec.recall.serving.tuned import read_tuned as read_tuned
-from audiorec.recall.serving.tuned import settings_of as settings_of
-from audiorec.recall.serving.tuned import write_tuned as write_tuned

@@ -22,8 +22,14 @@ from audiorec.errors import InputError
 from audiorec.files.arrow import encoded
 from audiorec.files.tables import TableFile, table_writer
 from audiorec.files.user_files import read_table
-from audiorec.listening.casting import UNITS, to_times
-from audiorec.listening.events import ARTIST_EVENTS, EVENTS, Interactions, is_listening
+from audiorec.listening.events import (
+    ARTIST_EVENTS,
+    EVENTS,
+    UNITS,
+    Interactions,
+    is_listening,
+    to_times,
+)
 from audiorec.listening.log_files import log_files
 from audiorec.listening.reading import to_liked
 from audiorec.listening.sequences import DAY_S, Sequences

@@ -43,7 +43,16 @@ from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.candidates import DEFAULT, Lists
 from audiorec.recall.judging.judge import evaluate
 from audiorec.recall.judging.splits import JudgingSplit
-from audiorec.recall.serving.fuse import NO_FACTS, NOTHING, fuse
+from audiorec.recall.serving.fuse import (
+    ALONE,
+    NO_FACTS,
+    NOTHING,
+    Measure,
+    Tried,
+    Tuned,
+    fuse,
+    measure_name,
+)
 from audiorec.recall.serving.rules import (
     KNOTS,
     REPLAY,
@@ -53,7 +62,6 @@ from audiorec.recall.serving.rules import (
     SongTraits,
 )
 from audiorec.recall.serving.tables import CandidateRows, user_blocks
-from audiorec.recall.serving.tuned import ALONE, Measure, Tried, Tuned, measure_name
 from audiorec.types import Float64Array, IdMap, Int64Array, string_array
 
 ABSENT = -1

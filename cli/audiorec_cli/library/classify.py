@@ -32,6 +32,8 @@ from audiorec.errors import (
 from audiorec.files.visible import visible
 from audiorec.options import argument, chooses
 from audiorec_cli.shared.console import (
+    WORD,
+    Column,
     Exit,
     duration,
     flush,
@@ -52,7 +54,6 @@ from audiorec_cli.shared.options import (
     chosen_heads,
 )
 from audiorec_cli.shared.progress import song_counter, working
-from audiorec_cli.shared.table import WORD, Column
 
 if TYPE_CHECKING:
     from audiorec.extraction.pipeline import ExtractorConfig, Song

@@ -23,7 +23,14 @@ from audiorec_cli.shared.console import (
     say,
 )
 from audiorec_cli.shared.extraction import SETTINGS as SETTINGS
-from audiorec_cli.shared.extraction import Extraction
+from audiorec_cli.shared.extraction import (
+    Extraction,
+    SyncOption,
+    WatchOption,
+    check_watch,
+    keep_watching,
+    with_sync,
+)
 from audiorec_cli.shared.jobs import exit_code_of, print_summary
 from audiorec_cli.shared.options import (
     ADVANCED,
@@ -34,13 +41,6 @@ from audiorec_cli.shared.options import (
     out_file,
 )
 from audiorec_cli.shared.progress import graceful_stop, progress_display
-from audiorec_cli.shared.watching import (
-    SyncOption,
-    WatchOption,
-    check_watch,
-    keep_watching,
-    with_sync,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -24,10 +24,9 @@ from audiorec.options import argument, chooses, connects
 from audiorec_cli.library.extract import print_plan, say_unseen
 from audiorec_cli.listen.browse import player_of, show
 from audiorec_cli.shared.console import Exit, counted, file_size, no_songs, say
-from audiorec_cli.shared.extraction import Extraction
+from audiorec_cli.shared.extraction import NEVER_TOO_MANY, Extraction
 from audiorec_cli.shared.options import JobsOption, out_file
 from audiorec_cli.shared.progress import graceful_stop, progress_display, stopped
-from audiorec_cli.shared.watching import NEVER_TOO_MANY
 
 if TYPE_CHECKING:
     from audiorec.extraction.catalogue import Source

@@ -90,7 +90,7 @@ def _write_all(
     quiet: bool,
 ) -> None:
     """Write the nearest songs of every song, and say how many have some."""
-    from audiorec.search.all_pairs import all_pairs
+    from audiorec.search.near import all_pairs
 
     by, k, also = asked.by, asked.k, asked.choice.also
     space = store.space(by, use_index=False)

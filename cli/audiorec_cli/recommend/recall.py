@@ -608,7 +608,7 @@ def promote(
 
 def _say_judged(judged: "Mapping[str, Any]", learnt: str) -> None:
     """Warn if fused lists are worse than those of one channel, as far as that is known."""
-    from audiorec.recall.serving.nightly.report import fused_below
+    from audiorec.recall.serving.nightly.promotion import fused_below
 
     for line in (*fused_below(judged), *([learnt] if learnt else [])):
         say(f"warning: {line}")

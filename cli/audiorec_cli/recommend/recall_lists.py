@@ -23,8 +23,8 @@ from audiorec_cli.shared.progress import stopped
 
 if TYPE_CHECKING:
     from audiorec.listening.side import SongSide
+    from audiorec.recall.serving.fuse import Tuned
     from audiorec.recall.serving.rules import Exclusions, FusionRecipe, SongTraits
-    from audiorec.recall.serving.tuned import Tuned
 
 
 RECIPE = "audiorec.recall.serving:FusionRecipe"
@@ -203,8 +203,8 @@ def _recipe(
         recipe = FusionRecipe(k=k, weights=weights, **settings)
         recipe.weights_of(len(tables))
         return recipe, note and f"note: {note}"
+    from audiorec.recall.serving.fuse import read_tuned
     from audiorec.recall.serving.tables import channels_of
-    from audiorec.recall.serving.tuned import read_tuned
 
     if weights or settings:
         raise InputError(
@@ -278,11 +278,11 @@ def tune(
     from audiorec.recall.contract.candidates import read_targets
     from audiorec.recall.judging.splits import given_split
     from audiorec.recall.serving.exclusions import traits_of
+    from audiorec.recall.serving.fuse import write_tuned
     from audiorec.recall.serving.rules import FusionRecipe
     from audiorec.recall.serving.tables import channels_of
     from audiorec.recall.serving.tune import TuneSettings
     from audiorec.recall.serving.tune import tune as search
-    from audiorec.recall.serving.tuned import write_tuned
 
     check(interactions, InputKind.LOG)
     check(histories, InputKind.LOG)
@@ -340,7 +340,7 @@ def _say_tuned(found: "Tuned", names: tuple[str, ...], *, json: bool) -> None:
     """Print the settings tried and their results."""
     measure = f"{found.by[0]}@{found.by[1]}"
     if json:
-        from audiorec.recall.serving.tuned import settings_of
+        from audiorec.recall.serving.fuse import settings_of
 
         tried = [
             {"name": one.name, "settings": settings_of(one.recipe), **one.figures}

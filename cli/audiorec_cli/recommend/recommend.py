@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 from audiorec.errors import InputError
 from audiorec.options import argument, chooses, loads, reads
 from audiorec.recall.serving.one_user.answers import RecommendQuestion
-from audiorec_cli.shared.console import print_json, print_json_lines, print_table, say
+from audiorec_cli.shared.console import Column, print_json, print_json_lines, print_table, say
 from audiorec_cli.shared.inputs import InputKind, check, usual_vectors
 from audiorec_cli.shared.listening import sound_files
 from audiorec_cli.shared.options import ADVANCED, KNOWN, LogOption
 from audiorec_cli.shared.song_lists import ListForm
-from audiorec_cli.shared.table import Column
 
 if TYPE_CHECKING:
     from audiorec.recall.serving.one_user.answers import (
@@ -67,8 +66,8 @@ class RecommenderOptions:
         from audiorec.listening.sequences import to_sequences
         from audiorec.listening.side import read_side
         from audiorec.recall.contract.job import read_context
+        from audiorec.recall.serving.fuse import read_tuned
         from audiorec.recall.serving.one_user.recommend import Recommender
-        from audiorec.recall.serving.tuned import read_tuned
 
         check(interactions, InputKind.LOG)
         check(self.lists, InputKind.LOG)

@@ -7,18 +7,13 @@
 ``moved``         old commands and options, and what replaces them
 ``places``        paths, URIs and days: where commands read and write
 ``inputs``        which store a command reads, and whether a file is of the right kind
-``options``       single options
-``settings``      options of the form NAME=VALUE
+``options``       options that several commands share: single ones, NAME=VALUE, heads, engines
 ``jobs``          jobs and their records, logs, metrics and summaries
 ``progress``      progress display, and Ctrl-C
-``console``       data on stdout, messages on stderr, exit codes, broken streams
-``table``         tables that fit the terminal
+``console``       data and tables on stdout, messages on stderr, exit codes
 ``song_lists``    a list of songs as a table, JSON or a playlist
-``heads``         which heads score a song
-``extraction``    options of extract and shards
-``watching``      extract --watch: one batch after another until stopped
+``extraction``    options of extract and shards, and --watch
 ``listening``     logs, side information and sound as training data
-``engines``       where blocks of users are processed
 ``training``      settings and training of a channel, in one process or several
 ``pictures``      file, size and resolution of a picture
 ================  ==================================================================

@@ -18,9 +18,17 @@ from audiorec.errors import AudiorecError, InputError
 from audiorec.files.own_files import own_data_folder, parse_json, read_own, replaced
 from audiorec.files.visible import visible
 from audiorec.options import argument, chooses, reads, writes
-from audiorec_cli.shared.console import cell, counted, out, out_lines, print_json, print_table, say
+from audiorec_cli.shared.console import (
+    cell,
+    counted,
+    fold,
+    out,
+    out_lines,
+    print_json,
+    print_table,
+    say,
+)
 from audiorec_cli.shared.options import ADVANCED, JsonOption
-from audiorec_cli.shared.table import fold
 
 if TYPE_CHECKING:
     from audiorec.library.library import Library

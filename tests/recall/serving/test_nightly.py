@@ -21,11 +21,10 @@ from audiorec.listening.log_files import parse_day
 from audiorec.recall.registry import channel_class, load_channel
 from audiorec.recall.serving.exclusions import EXPOSED, EXPOSURES
 from audiorec.recall.serving.nightly import job as nightly
-from audiorec.recall.serving.nightly.current import FUSE, FUSED, LAST, RECORD, STATE
+from audiorec.recall.serving.nightly.current import FUSE, FUSED, LAST, RECORD, STATE, NightlyPlan
 from audiorec.recall.serving.nightly.job import NightlyJob
 from audiorec.recall.serving.nightly.places import open_night
-from audiorec.recall.serving.nightly.plan import NightlyPlan
-from audiorec.recall.serving.nightly.report import fused_below
+from audiorec.recall.serving.nightly.promotion import fused_below
 from audiorec.recall.serving.tables import LEAST, worth_of
 
 CHANNELS = ("popular", "rules", "item-knn")
@@ -485,7 +484,7 @@ def test_killed_at_random_it_goes_on(home, tmp_path_factory):
     code = (
         "from pathlib import Path; import sys;"
         "from audiorec.recall.serving.nightly.job import NightlyJob;"
-        "from audiorec.recall.serving.nightly.plan import NightlyPlan;"
+        "from audiorec.recall.serving.nightly.current import NightlyPlan;"
         "NightlyJob(NightlyPlan.read(Path(sys.argv[1]))).run()"
     )
     command = [sys.executable, "-c", code, str(home / "recall.toml")]

@@ -13,11 +13,11 @@ from audiorec.listening.events import TextColumn
 from audiorec.listening.sequences import Sequences
 from audiorec.listening.side import read_side
 from audiorec.recall.contract.data import RecallData
+from audiorec.recall.serving.fuse import TunedFile
 from audiorec.recall.serving.one_user.answers import RecommendQuestion
 from audiorec.recall.serving.one_user.reasons import reason_phrase
 from audiorec.recall.serving.one_user.recommend import Recommender
 from audiorec.recall.serving.rules import ENTRIES, FusionRecipe
-from audiorec.recall.serving.tuned import TunedFile
 from audiorec.recall.simple.counts import Rules
 
 HOUR = 3_600.0

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from made_candidates import table_of
 
-from audiorec.recall.serving.nightly.report import report_of
+from audiorec.recall.serving.nightly.promotion import report_of
 from audiorec.recall.serving.playlists import LISTS
 from audiorec.recall.serving.rules import SongTraits
 

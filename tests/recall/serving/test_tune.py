@@ -12,10 +12,9 @@ from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.candidates import Lists
 from audiorec.recall.judging.judge import evaluate
 from audiorec.recall.judging.splits import given_split
-from audiorec.recall.serving.fuse import fuse
+from audiorec.recall.serving.fuse import fuse, read_tuned, write_tuned
 from audiorec.recall.serving.rules import FusionRecipe, SongTraits
 from audiorec.recall.serving.tune import Standings, _halves, tune
-from audiorec.recall.serving.tuned import read_tuned, write_tuned
 
 USERS = [f"u{n:02}" for n in range(60)]
 SONGS = [f"s{n:02}" for n in range(40)]

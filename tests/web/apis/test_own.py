@@ -14,7 +14,7 @@ from web_server import write_recall
 from audiorec.recall.serving.nightly.job import NightlyJob, NightlyPlan
 from audiorec.search.explain import sentence
 from audiorec.search.questions import PathQuestion, SimilarQuestion
-from audiorec.store.parquet import write_table
+from audiorec.store.schema import write_table
 from audiorec.store.store import VectorStore
 from audiorec.web.apis.own import OPERATIONS
 from audiorec.web.apis.own import document as openapi

@@ -23,8 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from audiorec.errors import InputError
-from audiorec.learning.checkpoint import EVERY_S
-from audiorec.learning.fit import Line, Phase, Refitted, fit_refit, log_epochs
+from audiorec.learning.fit import EVERY_S, Line, Phase, Refitted, fit_refit, log_epochs
 from audiorec.learning.losses import sampled_softmax_loss
 from audiorec.learning.machine import generator, one_thread, torch_seed
 from audiorec.learning.negatives import SharedSampler

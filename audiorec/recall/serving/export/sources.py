@@ -25,8 +25,7 @@ from audiorec.files.own_files import parse_json, read_own
 from audiorec.files.tables import TableFile
 from audiorec.files.user_files import column_names, input_errors, read_table
 from audiorec.learning.bundle import read_kind
-from audiorec.listening.casting import UNITS, to_times
-from audiorec.listening.events import Interactions
+from audiorec.listening.events import UNITS, Interactions, to_times
 from audiorec.listening.interactions import read_interactions
 from audiorec.listening.log_files import is_rereadable, log_files
 from audiorec.listening.prepare import log_fingerprint

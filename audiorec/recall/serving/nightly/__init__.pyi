@@ -1,5 +1,7 @@
 from audiorec.recall.serving.nightly.current import RANKED as RANKED
+from audiorec.recall.serving.nightly.current import NightlyPlan as NightlyPlan
 from audiorec.recall.serving.nightly.current import Step as Step
+from audiorec.recall.serving.nightly.current import file_stem as file_stem
 from audiorec.recall.serving.nightly.current import promote as promote
 from audiorec.recall.serving.nightly.current import served_files as served_files
 from audiorec.recall.serving.nightly.current import served_folder as served_folder
@@ -7,8 +9,6 @@ from audiorec.recall.serving.nightly.job import NightlyJob as NightlyJob
 from audiorec.recall.serving.nightly.places import Decision as Decision
 from audiorec.recall.serving.nightly.places import Night as Night
 from audiorec.recall.serving.nightly.places import open_night as open_night
-from audiorec.recall.serving.nightly.plan import NightlyPlan as NightlyPlan
-from audiorec.recall.serving.nightly.plan import file_stem as file_stem
+from audiorec.recall.serving.nightly.promotion import fused_below as fused_below
 from audiorec.recall.serving.nightly.promotion import nights_of as nights_of
-from audiorec.recall.serving.nightly.report import fused_below as fused_below
-from audiorec.recall.serving.nightly.report import report_of as report_of
+from audiorec.recall.serving.nightly.promotion import report_of as report_of

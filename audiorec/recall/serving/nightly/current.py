@@ -1,4 +1,4 @@
-"""Which day is served: a small file names it, and is replaced in one step.
+"""What a nightly run is to do, what it has done, and which day is served.
 
     OUT/current.json ──read_current──▶ `Current` ──promoted──▶ another day, newer or older
     OUT ──served_folder──▶ OUT/dt=DAY/; OUT itself, if no run of a day was ever promoted there
@@ -8,13 +8,19 @@ Only days are read from the file, so it cannot lead out of the folder; links are
 The steps of a nightly job and the files that say what is done.
 
 state.json: fingerprint and cost of each finished step   run.json: the record of a finished run
+
+Settings of the nightly job: the table ``[recall]`` of a settings file.
+
+recall.toml ──NightlyPlan.read──▶ `NightlyPlan`
+channel, data, the day before ──train_night──▶ a model; every so many of a channel are full
 """
 
 import json
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -25,7 +31,9 @@ from audiorec.errors import (
     DamagedFileError,
     InputError,
     MissingFileError,
+    SpecMismatchError,
     StoreError,
+    WeightsError,
 )
 from audiorec.files.own_files import (
     parse_json,
@@ -35,8 +43,278 @@ from audiorec.files.own_files import (
     replaced,
 )
 from audiorec.files.storage import exists, is_uri, join, read, write
-from audiorec.listening.log_files import day_folder, days_in, parse_day
-from audiorec.recall.serving.nightly.plan import file_stem
+from audiorec.files.user_files import from_table, read_settings
+from audiorec.listening.log_files import day_folder, days_in, offset_s, parse_day
+from audiorec.recall.contract.channel import Channel
+from audiorec.recall.contract.data import RecallData
+from audiorec.recall.contract.job import train_channel
+from audiorec.recall.contract.warm import check_start
+from audiorec.recall.registry import EXTERNAL, channel_class, is_external, load_channel
+from audiorec.recall.serving.export.job import ExportRecipe
+from audiorec.recall.serving.fuse import read_tuned
+from audiorec.recall.serving.rules import REPLAY, FusionRecipe, by_horizon
+
+NAME = re.compile(r"[^A-Za-z0-9._-]+")  # what a file name does not hold
+Resolve = Callable[[str, str], Path]  # (name of a setting, its text) → local path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EarlierDays:
+    """Output of earlier days, for a run of one day.
+
+    Attributes
+    ----------
+    ends_s : float
+        End of the day, in seconds since 1970.
+    exposures : tuple of Path
+        What counts as shown of the lists of earlier days that are recent enough.
+    export : Path, optional
+        The export of the newest earlier day.
+    lists : Path, optional
+        The folder of that day, with its lists.
+    served : Path, optional
+        The folder of the newest earlier day that was promoted, with its models.
+    """
+
+    ends_s: float
+    exposures: tuple[Path, ...] = ()
+    export: Path | None = None
+    lists: Path | None = None
+    served: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NightlyPlan:
+    """The table ``[recall]`` of a settings file.
+
+    Attributes
+    ----------
+    interactions, out : Path
+        The listening log, and the output folder. Paths are relative to the settings file.
+    channels : tuple of str
+        Channels to train on the log, by name or as ``module:Class``; kept as names.
+    vectors, features, songs, side, profiles, triples : Path, optional
+        Information on songs and users; see `read_context`.
+    exposures : Path, optional
+        Impressions: `user_id`, `song_id`, `shown_at`, of every list that was displayed; a table, or
+        a folder of tables by day. Only these count as shown.
+    lists : Path, optional
+        Playlists that people made: a log with ``playlist`` events. Every user gets the best ones.
+    k : int
+        Songs per user.
+    depth : int
+        Candidates per channel and user.
+    keep_heard : bool
+        Allow songs that the user has played.
+    entry : str
+        The product that the lists are for.
+    exposure_days : float
+        Days during which a shown song is excluded; 0: shown songs are not excluded.
+    shown_k : int
+        Without `exposures`: the first places of a written list that count as shown; 0: none.
+    shown_chance : float
+        That a list counts as shown at all: drawn by user and night.
+    settings : mapping of str to mapping
+        Recipe settings, by channel.
+    full_every : int
+        For runs of one day: every so many trainings of a channel are full, and the others go on
+        from the model of the day before, where the channel can; 1: all are full.
+    weights : mapping of str to float
+        By channel; 1 for channels that are not named. By default, and without `short_share` and
+        `tuned`, channels weigh by their validation figures.
+    short_share : float, optional
+        Share of the total weight for channels of short horizon.
+    fusion : mapping
+        Settings of `FusionRecipe`, except ``k`` and ``weights``.
+    tuned : Path, optional
+        Output of ``recall tune --out``; replaces weights, short_share and fusion.
+    export : mapping, optional
+        Settings of `audiorec.recall.serving.export.job.ExportRecipe`; None: no export.
+    judge_share : float
+        For a run of one day: the share of users whose newest song no night trains on; the lists of
+        a day are judged by it before they are served. 0: nothing is judged.
+    margin : float
+        For a run of one day: the share of the served lists' hit rate that new lists may lose.
+    utc_offset : str
+        Offset of local midnight for a run of one day, such as ``+08:00``; empty for UTC.
+    tables : mapping of str to Path
+        The local table of each channel ``external:FILE``. Set by `read`, not in the file.
+    """
+
+    interactions: Path
+    out: Path
+    channels: tuple[str, ...]
+    vectors: Path | None = None
+    features: Path | None = None
+    songs: Path | None = None
+    side: Path | None = None
+    profiles: Path | None = None
+    triples: Path | None = None
+    exposures: Path | None = None
+    lists: Path | None = None
+    k: int = 100
+    depth: int = 200
+    keep_heard: bool = False
+    entry: str = "daily"
+    exposure_days: float = 7.0
+    shown_k: int = 0
+    shown_chance: float = 1.0
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    full_every: int = 1
+    weights: Mapping[str, Any] = field(default_factory=dict)
+    short_share: float | None = None
+    fusion: Mapping[str, Any] = field(default_factory=dict)
+    tuned: Path | None = None
+    export: Mapping[str, Any] | None = None
+    judge_share: float = 0.2
+    margin: float = 0.05
+    utc_offset: str = ""
+    tables: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        names = tuple(channel_class(named).name for named in self.channels)
+        object.__setattr__(self, "channels", names)
+        if not self.channels or len(set(map(file_stem, self.channels))) < len(self.channels):
+            raise InputError("channels must name at least one channel, and none twice")
+        for name in (*self.settings, *self.weights):
+            if name not in self.channels:
+                raise InputError(
+                    f"{name!r} has settings or a weight, but is not listed in channels"
+                )
+        if self.full_every < 1:
+            raise InputError(f"full_every must be at least 1, got {self.full_every}")
+        if self.depth < self.k:
+            raise InputError(f"depth must be at least k, got {self.depth} and {self.k}")
+        if self.shown_k < 0 or (self.shown_k and self.exposures is not None):
+            raise InputError(
+                "shown_k must be at least 0; with exposures leave it out: only they count as shown"
+            )
+        if not all(0 <= of <= 1 for of in (self.judge_share, self.margin, self.shown_chance)):
+            raise InputError("judge_share, margin and shown_chance must be between 0 and 1")
+        for name in self.channels:
+            self.channel(name)
+        if self.tuned is not None and (self.weights or self.fusion or self.short_share is not None):
+            raise InputError("give either tuned, or weights, short_share and fusion")
+        if self.tuned is None:
+            self.recipe()
+        export_recipe(self.export)
+        offset_s(self.utc_offset)
+
+    @classmethod
+    def read(cls, path: Path, resolved: Resolve | None = None) -> "NightlyPlan":
+        """Read a settings file.
+
+        `resolved` maps the name of a setting and its text, which may be a URI, to a local path; by
+        default texts are paths relative to the file.
+
+        Raises
+        ------
+        InputError
+            If the file is missing or damaged, or has an unknown key or an invalid value.
+        """
+        given = read_settings(path, "recall")
+        if "tables" in given:
+            raise InputError(f"{path}: [recall]: name a table in channels, as external:FILE")
+
+        def local(name: str, text: str) -> Path:
+            if resolved is None and is_uri(text):
+                raise InputError(f"{path}: {name} is a URI; read the file with open_night")
+            return path.parent / text if resolved is None else resolved(name, text)
+
+        # Check the settings before fetching anything.
+        plan = from_table(cls, given, f"{path}: [recall]")
+        places: dict[str, Any] = {
+            name: local(name, str(given[name])) for name in (*plan.files(), "out")
+        }
+        named = [name for name in plan.channels if is_external(name)]
+        tables = {name: local(name, name.removeprefix(EXTERNAL)) for name in named}
+        return replace(plan, **places, tables=tables)
+
+    def files(self) -> dict[str, Path]:
+        """Return the input files, by setting; tables by the name of their channel."""
+        sound = ("vectors", "features", "songs")
+        known = ("side", "profiles", "triples", "exposures", "lists", "tuned")
+        names = ("interactions", *sound, *known)
+        found = {name: place for name in names if (place := getattr(self, name)) is not None}
+        return found | dict(self.tables)
+
+    def channel(self, name: str) -> Channel:
+        """Return an unfitted channel of the plan, with its settings."""
+        kind: Any = channel_class(name)
+        settings = self.settings.get(name)
+        if settings and getattr(kind, "Recipe", None) is None:
+            raise InputError(f"{name} has no settings")
+        recipe = [from_table(kind.Recipe, settings, f"settings of {name}")] if settings else []
+        made = kind(*recipe)
+        if name in self.tables:
+            made.recipe = replace(made.recipe, table=str(self.tables[name]))
+        return made
+
+    @property
+    def is_unweighed(self) -> bool:
+        """Whether the weights of channels are left to their validation figures."""
+        return not self.weights and self.short_share is None and self.tuned is None
+
+    def recipe(self) -> FusionRecipe:
+        """Return the settings of the fusion."""
+        if self.tuned is not None:
+            return read_tuned(self.tuned).for_channels(self.channels, k=self.k)
+        weights = tuple(float(self.weights.get(name, 1.0)) for name in self.channels)
+        if self.short_share is not None:
+            horizons = [channel_class(name).horizon for name in self.channels]
+            if not self.fusion.get("replay_share"):  # it contributes no song, so it takes no weight
+                pairs = zip(weights, self.channels, strict=True)
+                weights = tuple(0.0 if name == REPLAY else weight for weight, name in pairs)
+            weights = by_horizon(weights, horizons, self.short_share)
+        given = {**self.fusion, "k": self.k, "weights": list(weights)}
+        return from_table(FusionRecipe, given, "fusion")
+
+
+def export_recipe(settings: Mapping[str, Any] | None) -> ExportRecipe:
+    """Check the settings of an export and return them."""
+    return from_table(ExportRecipe, settings or {}, "export")
+
+
+def file_stem(channel: str) -> str:
+    """Return the name of a channel's files, without a suffix.
+
+    Examples
+    --------
+    >>> file_stem("vs-knn"), file_stem("external:theirs/lists.parquet")
+    ('vs-knn', 'external-theirs-lists')
+    """
+    return NAME.sub("-", channel.removesuffix(".parquet").removesuffix(".csv"))
+
+
+def train_night(
+    channel: Channel,
+    data: RecallData,
+    out: Path,
+    older: Path | None,
+    full_every: int,
+    **run: Any,
+) -> str | None:
+    """Train a channel; return the id of its model, None if stopped.
+
+    It goes on from the model `older`, unless that is missing, does not fit, or `full_every` asks
+    for a full training. `run` are options of `train_channel`.
+    """
+    start = None if older is None else _start(channel, older, full_every)
+    if start is not None:
+        with suppress(InputError, SpecMismatchError):  # such as sound of another extractor
+            return train_channel(channel, data, out, start=start, **run)
+    return train_channel(channel, data, out, **run)
+
+
+def _start(channel: Channel, older: Path, full_every: int) -> Channel | None:
+    """Return the model to go on from, None for a full training."""
+    with suppress(InputError, WeightsError):
+        found = load_channel(older)
+        check_start(channel, found)
+        warm_starts = 0 if found.parent is None else found.parent.generation
+        return found if warm_starts + 1 < full_every else None
+    return None
+
 
 RECORD = "run.json"
 STATE = "state.json"  # fingerprint and cost of each finished step

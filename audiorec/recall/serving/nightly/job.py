@@ -64,6 +64,7 @@ from audiorec.recall.serving.fuse import (
     NOTHING,
     DefaultRule,
     fill_default,
+    read_tuned,
     write_default,
 )
 from audiorec.recall.serving.job import fuse_files
@@ -85,32 +86,31 @@ from audiorec.recall.serving.nightly.current import (
     STATE,
     TELL,
     TRAIN,
+    EarlierDays,
+    NightlyPlan,
     Step,
     bytes_of,
     cpu_seconds,
-    read_json,
-    whole_run,
-    write_json,
-)
-from audiorec.recall.serving.nightly.plan import (
-    EarlierDays,
-    NightlyPlan,
     export_recipe,
     file_stem,
+    read_json,
     train_night,
+    whole_run,
+    write_json,
 )
 from audiorec.recall.serving.nightly.promotion import (
     PROMOTION,
     Judge,
     NightModels,
+    change_of,
     compare,
+    judge_last_night,
     judge_split,
+    report_of,
 )
-from audiorec.recall.serving.nightly.report import change_of, judge_last_night, report_of
 from audiorec.recall.serving.playlists import ListRanking, write_lists
 from audiorec.recall.serving.rules import REPLAY, Exclusions, FusionRecipe, SongTraits
 from audiorec.recall.serving.tables import weights_by_worth
-from audiorec.recall.serving.tuned import read_tuned
 from audiorec.search.searchable import SearchableStore
 from audiorec.spec import fingerprint
 from audiorec.types import LineProgress

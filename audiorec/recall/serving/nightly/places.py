@@ -35,6 +35,8 @@ from audiorec.recall.serving.nightly.current import (
     RECORD,
     STATE,
     Current,
+    EarlierDays,
+    NightlyPlan,
     promote,
     promoted,
     read_current,
@@ -43,7 +45,6 @@ from audiorec.recall.serving.nightly.current import (
     write_current,
 )
 from audiorec.recall.serving.nightly.job import NightlyJob
-from audiorec.recall.serving.nightly.plan import EarlierDays, NightlyPlan
 from audiorec.recall.serving.nightly.promotion import PROMOTION, told
 from audiorec.runs.record import record_of
 

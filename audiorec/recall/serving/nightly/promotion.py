@@ -1,37 +1,308 @@
-"""Whether the lists of a night are worse than those that are served.
+"""The figures of a night, and whether its lists are worse than those that are served.
 
     plays ──judge_split──▶ what a night trains on; of some users, the newest song is kept back
     two nights, asked for the same users ──compare──▶ hit rates on these songs, paired by user
 
 The users are drawn by their id, so they are the same every night. Neither night was trained on the
 song that is wanted of a user: it was kept back, or had not been played when the served night ran.
+
+What a night says of its lists: ``report.md``, and figures of the last ones.
+
+    candidates of every channel, fused.parquet, plays ──report_of──▶ contributions of each channel
+    candidates, fused.parquet, the fused lists before ──change_of──▶ counts that runs compare
+    lists of the last night, plays since ──judge_lists──▶ hit rates, fused minus each channel
+
+The page holds no times, so the same files give the same page. `audiorec.runs.record.run_warnings`
+compares the counts with those of the last run. Users decide what they play among the lists too, so
+hit rates are figures of a working product, not of a test set; all lists are judged on the same
+users.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from datetime import datetime
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
+from audiorec.columns import ListColumns, ShownColumns
 from audiorec.errors import AudiorecError, MissingFileError, StoreError
 from audiorec.evaluation.classification import Interval
+from audiorec.evaluation.ranking import clustered_interval
 from audiorec.files.storage import join
+from audiorec.files.tables import TableFile
 from audiorec.files.user_files import from_table
 from audiorec.listening.log_files import day_folder, days_in
 from audiorec.listening.sequences import Sequences
+from audiorec.recall.contract.candidates import DEFAULT
 from audiorec.recall.contract.channel import Channel
 from audiorec.recall.contract.data import Context
 from audiorec.recall.judging.splits import JudgingSplit
 from audiorec.recall.registry import is_external, load_channel
 from audiorec.recall.serving.exclusions import chance_of, with_copies
 from audiorec.recall.serving.fuse import fuse
-from audiorec.recall.serving.nightly.current import read_current, read_json, whole_run
-from audiorec.recall.serving.nightly.report import BY, FEWEST_USERS, hits_of, means_of
+from audiorec.recall.serving.nightly.current import (
+    FUSED,
+    file_stem,
+    read_current,
+    read_json,
+    whole_run,
+)
 from audiorec.recall.serving.rules import REPLAY, FusionRecipe, SongTraits
-from audiorec.types import Float64Array
+from audiorec.recall.serving.tables import (
+    BATCH_ROWS,
+    CandidateRows,
+    candidates_by_user,
+    key_of,
+    user_blocks,
+)
+from audiorec.types import Float64Array, IdMap, string_array
+
+MOST_USERS = 20_000  # judged, drawn by seed
+FEWEST_USERS = 20  # with fewer, no warning
+FIRST = 10  # places of a list
+BY = f"hit_rate@{FIRST}"
+UNKNOWN = {"users": 0, BY: {}, "over": {}}
+
+
+def judge_last_night(folder: Path | None, plays: Sequences) -> dict[str, Any]:
+    """Judge the lists in a folder by finished plays after they were made; see `judge_lists`.
+
+    ``since`` is their time; None if the folder has no whole set of lists of one run.
+    """
+    record = {} if folder is None else whole_run(str(folder))
+    if folder is None or not record:
+        return {"since": None, **UNKNOWN}
+    lists = {n: folder / "candidates" / f"{file_stem(str(n))}.parquet" for n in record["order"]}
+    since = str(record[ShownColumns.AT])
+    at = datetime.fromisoformat(since).timestamp()
+    return {"since": since, **judge_lists(folder / FUSED, lists, plays, at)}
+
+
+def judge_lists(
+    fused: Path, channels: Mapping[str, Path], plays: Sequences, since: float
+) -> dict[str, Any]:
+    """Return the hit rates of lists that were made at `since` (seconds since 1970).
+
+    Parameters
+    ----------
+    fused : path
+    channels : mapping of str to path
+        The candidates of each channel.
+    plays : Sequences
+        Finished plays, the later ones included. A song that a user plays for the first time after
+        `since` is wanted; users without one are not judged.
+    since : float
+
+    Returns
+    -------
+    found : dict
+        ``users``; ``hit_rate@10`` by list; ``over``: the difference between the fused lists and
+        those of each channel, paired by user; each as [value, low, high], with intervals of 95 %.
+    """
+    wanted = _wanted(plays, since)
+    if not len(wanted):
+        return UNKNOWN
+    hits = {
+        name: hits_of(candidates_by_user(path, BATCH_ROWS), wanted)
+        for name, path in {"fused": fused, **channels}.items()
+    }
+    over = {name: hits["fused"] - of for name, of in hits.items() if name != "fused"}
+    return {"users": len(wanted), BY: means_of(hits), "over": means_of(over)}
+
+
+def fused_below(judged: Mapping[str, Any]) -> list[str]:
+    """Return a line for each channel whose lists were surely better than the fused ones."""
+    if judged["users"] < FEWEST_USERS:
+        return []
+    return [
+        f"the fused lists of the last night were worse than {name} alone: {BY} "
+        f"{judged[BY]['fused'][0]:.3f}, {judged[BY][name][0]:.3f} "
+        f"(difference {gap:+}, {judged['users']:,} users); "
+        "learn the weights: audiorec recall tune"
+        for name, gap in ((name, Interval(*of)) for name, of in judged["over"].items())
+        if gap.high < 0
+    ]
+
+
+def _wanted(plays: Sequences, since: float) -> Sequences:
+    """Return the songs that each user first played after `since`, for users who have some."""
+    new = plays.time > since
+    n = max(1, len(plays.song_ids))
+    pair = plays.owner * n + plays.song
+    found = plays.keep(new & ~np.isin(pair, pair[~new]))
+    rows = np.flatnonzero(found.lengths)
+    drawn = np.random.default_rng(0).permutation(rows)[:MOST_USERS]
+    return found.take(np.sort(drawn))
+
+
+def hits_of(tables: Iterable[Any], wanted: Sequences) -> Float64Array:
+    """Return whether a wanted song is in the first places of each user's list: 1 or 0.
+
+    `tables` are candidates, by any number of users each.
+    """
+    users, songs = (IdMap(string_array(ids)) for ids in (wanted.owner_ids, wanted.song_ids))
+    width = max(1, len(wanted.song_ids))
+    sought = wanted.owner * width + wanted.song
+    found = np.zeros(len(wanted))
+    for table in tables:
+        first = pc.and_(pc.less_equal(table.column("rank"), FIRST), pc.invert(table.column("cold")))
+        top = table.filter(first)
+        user, song = (
+            ids.rows(top.column(name).combine_chunks())
+            for ids, name in ((users, ListColumns.USER), (songs, ListColumns.SONG))
+        )
+        known = (user >= 0) & (song >= 0)
+        found[user[known][np.isin(user[known] * width + song[known], sought)]] = 1
+    return found
+
+
+def means_of(values: Mapping[str, Float64Array]) -> dict[str, list[float]]:
+    """Return the mean of each array over users, with its interval."""
+    return {
+        name: [
+            round(v, 6)
+            for v in astuple(clustered_interval(of, np.arange(len(of)), np.random.default_rng(0)))
+        ]
+        for name, of in values.items()
+    }
+
+
+def report_of(
+    candidates: Mapping[str, Path],
+    fused: Path,
+    facts: SongTraits,
+    about: Mapping[str, Any],
+    ranked: Path | None = None,
+) -> str:
+    """Return the report of a run, in Markdown.
+
+    Parameters
+    ----------
+    candidates : mapping of str to path
+        By channel, in the order of the report.
+    fused : path
+    facts : SongTraits
+    about : mapping of str to value
+        ``run_id`` and ``entry``, for the heading.
+    ranked : path, optional
+        Playlists that people made, ranked for every user.
+
+    Notes
+    -----
+    Users are read block by block. *Alone* counts songs in the lists that no other channel proposed
+    to that user.
+    """
+    counts: Counter[str] = Counter()
+    users, rows, cold, plays, artists, default = 0, 0, 0, 0, 0, 0
+    songs: set[str] = set()
+    for *tables, lists in user_blocks([*candidates.values(), fused]):
+        if not len(lists):
+            continue
+        found = CandidateRows.of([*tables, lists])
+        key = key_of(found.user, found.song)
+        served = found.source == len(tables)
+        entry = np.unique(key[served])
+        other = ~served & np.isin(key, entry)
+        by_entry = np.searchsorted(entry, key[other])
+        channels_of = np.bincount(by_entry, minlength=len(entry))
+        for number, name in enumerate(candidates):
+            own = found.source[other] == number
+            counts[f"in {name}"] += int((found.source == number).sum())
+            counts[f"served {name}"] += int(own.sum())
+            counts[f"alone {name}"] += int((channels_of[by_entry[own]] == 1).sum())
+        groups, played = facts.columns(found.song_ids)
+        of = found.song[served]
+        users += len(np.unique(found.user[served]))
+        default += len(np.unique(found.user[served & found.are_of(DEFAULT)]))
+        rows += int(served.sum())
+        cold += int((found.numbers("cold")[served] > 0).sum())
+        plays += int(played[of].sum())
+        songs.update(found.song_ids.take(pa.array(np.unique(of))).to_pylist())
+        if "artist" in groups:
+            pairs = key_of(found.user[served], groups["artist"][of])
+            artists += len(np.unique(pairs[groups["artist"][of] >= 0]))
+    lines = [f"# {about.get('entry', '')} lists, run {about.get('run_id', '')}".replace("  ", " ")]
+    lines += ["", f"{rows:,} songs for {users:,} users, {len(songs):,} different ones."]
+    if users:
+        lines += ["", *([f"- users with the default list: {default:,}"] if default else [])]
+        lines += [f"- songs that nobody has played: {cold / rows:.1%}"]
+        lines += [f"- plays of a song: {plays / rows:,.1f}"]
+        lines += [f"- artists in a list: {artists / users:.1f}"] if artists else []
+    lines += ["", "| channel | proposed | in the lists | alone |", "|---|---|---|---|"]
+    lines += [
+        f"| `{n}` | {counts[f'in {n}']:,} | {counts[f'served {n}']:,} | {counts[f'alone {n}']:,} |"
+        for n in candidates
+    ]
+    lines += ["", "*Alone*: no other channel proposed that song to that user.", ""]
+    lines += [] if ranked is None else _ranked_lists(ranked)
+    return "\n".join(lines)
+
+
+def _ranked_lists(path: Path) -> list[str]:
+    """Return the lines on playlists that people made."""
+    with TableFile.open(path) as file:
+        table = file.read(["rank", "list_id", "songs", "known", "proposed"])
+    first = table.filter(pc.equal(table.column("rank"), 1))
+    different = len(table.column("list_id").unique())
+    lines = ["## Playlists that people made", "", f"{different:,} for {len(first):,} users."]
+    if len(first):
+        songs, known, new = (np.asarray(first.column(n)) for n in ("songs", "known", "proposed"))
+        lines += ["", "Of the songs of a user's first playlist:", ""]
+        lines += [f"- known to the user: {(known / songs).mean():.1%}"]
+        lines += [f"- proposed to the user: {(new / songs).mean():.1%}"]
+    return [*lines, ""]
+
+
+def change_of(
+    candidates: Mapping[str, Path], fused: Path, before: Path | None, facts: SongTraits
+) -> dict[str, float]:
+    """Return the counts of a night's lists, default lists left out.
+
+    Parameters
+    ----------
+    candidates : mapping of str to path
+        By channel.
+    fused : path
+    before : path, optional
+        The fused lists of the night before.
+    facts : SongTraits
+        Plays of songs.
+
+    Returns
+    -------
+    counts : dict of str to float
+        ``answered/CHANNEL``: users to whom it proposes songs. ``lists/songs``: different songs.
+        ``lists/popularity``: mean plays of a song. ``lists/kept``: of the pairs of a user and a
+        song that were in the lists before, the share that still is, over users with a list in both
+        nights; absent if there are none.
+    """
+    counts: Counter[str] = Counter(dict.fromkeys(map("answered/{}".format, candidates), 0))
+    songs: set[str] = set()
+    rows = plays = old = kept = 0
+    more = [] if before is None else [before]
+    for block in user_blocks([*candidates.values(), fused, *more]):
+        personal = [t.filter(pc.not_equal(t.column("channel"), DEFAULT)) for t in block]
+        for name, table in zip(candidates, personal, strict=False):
+            counts[f"answered/{name}"] += len(table.column(ListColumns.USER).unique())
+        lists = CandidateRows.of(personal[len(candidates) :])
+        mine = lists.source == 0
+        of = lists.song[mine]
+        rows, plays = rows + len(of), plays + int(facts.columns(lists.song_ids)[1][of].sum())
+        songs.update(lists.song_ids.take(pa.array(np.unique(of))).to_pylist())
+        both = np.intersect1d(lists.user[mine], lists.user[~mine])
+        known, key = np.isin(lists.user, both), key_of(lists.user, lists.song)
+        old += int((known & ~mine).sum())
+        kept += int(np.isin(key[known & ~mine], key[known & mine]).sum())
+    found = {**counts, "lists/songs": len(songs), "lists/popularity": plays / max(1, rows)}
+    return found | ({"lists/kept": kept / old} if old else {})
+
 
 PROMOTION = "promotion.json"
 LEAST_SONGS = 5  # of a user whose newest song is kept back

@@ -34,7 +34,7 @@ from audiorec.recall.contract.channel import Channel
 from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
 from audiorec.recall.registry import channel_class, load_channel
 from audiorec.recall.serving.exclusions import excluded_by, traits_of, with_copies
-from audiorec.recall.serving.fuse import DefaultRule, fuse
+from audiorec.recall.serving.fuse import DefaultRule, TunedFile, fuse
 from audiorec.recall.serving.one_user.answers import (
     ListProposal,
     Mix,
@@ -47,7 +47,6 @@ from audiorec.recall.serving.one_user.answers import (
 from audiorec.recall.serving.one_user.reasons import ReasonWriter, portraits
 from audiorec.recall.serving.playlists import FLATNESS, ListRanking
 from audiorec.recall.serving.rules import ENTRIES, Exclusions, SongTraits
-from audiorec.recall.serving.tuned import TunedFile
 from audiorec.search.searchable import SearchableStore
 from audiorec.store.store import near_names
 from audiorec.types import normalised_name, string_array

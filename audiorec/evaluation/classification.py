@@ -205,21 +205,6 @@ def by_song(
     return sums / counts[:, None], labels[first].astype(np.int64), names
 
 
-def confusion_matrix(
-    labels: npt.NDArray[np.integer], answers: npt.NDArray[np.integer], n_classes: int
-) -> Int64Array:
-    """Count predicted classes by true class, (C, C) int64.
-
-    Examples
-    --------
-    >>> confusion_matrix(np.array([0, 0, 1]), np.array([0, 1, 1]), 2)
-    array([[1, 1],
-           [0, 1]])
-    """
-    cells = np.bincount(labels * n_classes + answers, minlength=n_classes**2)
-    return cells.reshape(n_classes, n_classes).astype(np.int64)
-
-
 def accuracy(confusion: npt.NDArray[np.integer]) -> float:
     """Return the accuracy of a confusion matrix."""
     return float(np.trace(confusion) / confusion.sum())

@@ -382,7 +382,6 @@ def artist_likes(
     return counts[wanted].astype(np.float64)
 
 
-RANK_MEASURES = ("recall", "capped_recall", "hit_rate", "precision", "ndcg", "mrr")
 FEW = 4  # targets per query up to which comparing is faster than sorting
 
 

@@ -41,7 +41,6 @@ from audiorec.search.index_files import index_path as index_path
 from audiorec.search.index_files import read_info as read_info
 from audiorec.search.near import all_pairs as all_pairs
 from audiorec.search.near import away_from as away_from
-from audiorec.search.near import near_one as near_one
 from audiorec.search.near import near_seeds as near_seeds
 from audiorec.search.questions import MINIMUM as MINIMUM
 from audiorec.search.questions import SPREAD as SPREAD
@@ -62,7 +61,6 @@ from audiorec.search.questions import SimilarQuestion as SimilarQuestion
 from audiorec.search.scaling import DEFAULT_WEIGHTS as DEFAULT_WEIGHTS
 from audiorec.search.scaling import BandwidthEffect as BandwidthEffect
 from audiorec.search.scaling import By as By
-from audiorec.search.scaling import second_moment as second_moment
 from audiorec.search.searchable import SearchableStore as SearchableStore
 from audiorec.search.searchable import song_named as song_named
 from audiorec.search.searchable import song_of_file as song_of_file

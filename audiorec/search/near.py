@@ -1,8 +1,7 @@
 """Find the nearest eligible songs of one query or several, or of every song.
 
-    space, unit (W,), Chosen  ──near_one───▶ `Neighbours` of one query
-    space, seeds (Q, W), ...  ──near_seeds─▶ `Neighbours` of several seeds as one query
-    space, units (Q, W), ...  ──near_each──▶ `Neighbours` of each of several
+    space, seeds (Q, W), Chosen ──near_seeds─▶ `Neighbours` of one or several seeds as one query
+    space, units (Q, W), ...    ──near_each──▶ `Neighbours` of each of several
 
     seeds (Q, W) ──together──▶ Q directions ──search──▶ Q rankings ──draw──▶ one ranking
 
@@ -159,42 +158,6 @@ def away_from(unit: FloatArray, other: FloatArray) -> FloatArray:
     return (direction / length).astype(np.float32)
 
 
-def near_one(
-    space: Space,
-    unit: FloatArray,
-    k: int,
-    chosen: Chosen,
-    *,
-    taken: Sequence[int] = (),
-    diversity: float = 0.0,
-    minimum: float = MINIMUM,
-) -> Neighbours:
-    """Return up to `k` eligible songs near one query.
-
-    Parameters
-    ----------
-    space : Space
-    unit : ndarray, shape (W,)
-        Of length 1; for several seeds see `mean_direction`.
-    k : int
-    chosen : Chosen
-        The eligible songs and the limits.
-    taken : sequence of int
-        Rows of the query's own songs: they are not returned, but count against the limits.
-    diversity : float
-        From 0, the nearest songs, to 1; see `select`.
-    minimum : float
-        Minimum similarity; -1 admits all songs.
-
-    Returns
-    -------
-    found : Neighbours
-        In the order of picking, which without `diversity` is by similarity.
-    """
-    options = _Options(k, chosen, diversity, minimum)
-    return Neighbours(space.store, *_chosen(space, unit[None], options, taken), by=space.by)
-
-
 def near_seeds(
     space: Space,
     units: FloatArray,
@@ -213,7 +176,7 @@ def near_seeds(
     Parameters
     ----------
     space, k, chosen, taken, diversity, minimum
-        As for `near_one`.
+        As for `near_seeds`.
     units : ndarray, shape (Q, W)
         The seeds, each of length 1.
     away : ndarray, shape (W,), optional
@@ -252,7 +215,7 @@ def near_each(
     diversity: float = 0.0,
     minimum: float = MINIMUM,
 ) -> Neighbours:
-    """Return up to `k` eligible songs near each of several queries (Q, W), like `near_one`.
+    """Return up to `k` eligible songs near each of several queries (Q, W), like `near_seeds`.
 
     `own` (Q,) is the store row of the song behind each query; it is not its own neighbour, but
     counts against the limits.

@@ -125,26 +125,6 @@ class BandwidthEffect:
             raise WeightsError(f"{path}: damaged: {error!r}") from error
 
 
-def second_moment(as_it_is: FloatArray, narrowed: Sequence[FloatArray]) -> Float64Array:
-    """Return the second moment of the changes, over all songs and bands: shape (V, V), float64.
-
-    Parameters
-    ----------
-    as_it_is : ndarray, shape (n, V)
-        Full-band vectors, columns in the form in which they are compared.
-    narrowed : sequence of ndarray, shape (n, V)
-        The same songs through each band, in the same form.
-
-    Examples
-    --------
-    >>> second_moment(np.zeros((2, 2)), [np.float64([[1, -1], [3, -3]])])
-    array([[ 5., -5.],
-           [-5.,  5.]])
-    """
-    moved = np.concatenate([one.astype(np.float64) - as_it_is for one in narrowed])
-    return moved.T @ moved / len(moved)
-
-
 @cache
 def _shipped() -> BandwidthEffect:
     return BandwidthEffect.load(data_folder() / FILE)

@@ -323,11 +323,6 @@ class SeriesFile:
     def __contains__(self, song_id: object) -> bool:
         return song_id in self.rows
 
-    @property
-    def segment_bytes(self) -> int:
-        """Bytes that one segment of a series takes in memory."""
-        return 4 * self.file.width
-
     def read(self, song_ids: Collection[str]) -> dict[str, FloatArray]:
         """Return the series of songs in `rows`, shape (T, D), float32: scores or features."""
         rows = np.asarray(sorted(self.rows[song_id] for song_id in song_ids), np.int64)

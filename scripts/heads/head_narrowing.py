@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from head_features import Table
 
-from audiorec.search.scaling import FILE, LOG_ODDS_FLOOR, BandwidthEffect, second_moment
+from audiorec.search.scaling import FILE, LOG_ODDS_FLOOR, BandwidthEffect
 from audiorec.tagger.heads import Head, Heads
 from audiorec.tagger.vectors import summarise
 from audiorec.types import STATISTICS, Float64Array
@@ -18,11 +18,12 @@ def save_narrowing(out: Path, heads: Sequence[Head], copied: Mapping[str, Table]
     """Measure it on copies of music, of which the first is as it was, and write the file."""
     both = Heads(heads)
     first, *others = (columns(both, table) for table in copied.values())
+    moved = np.concatenate([one - first for one in others])  # the changes, over all songs and bands
     BandwidthEffect(
         heads=tuple(head.sha256 for head in heads),
         statistics=STATISTICS,
         log_odds=LOG_ODDS,
-        moment=second_moment(first, others),
+        moment=moved.T @ moved / len(moved),
     ).save(out / FILE)
 
 

@@ -14,7 +14,6 @@ from audiorec.evaluation.classification import (
     accuracy,
     balanced_macro_f1,
     by_song,
-    confusion_matrix,
     expected_calibration_error,
     macro_f1,
     per_class,
@@ -36,12 +35,6 @@ def one_hot(answers, n_classes, confidence=1.0):
 def test_an_interval_has_three_decimals_and_a_difference_its_signs():
     assert str(Interval(0.91234, 0.5, 1.0)) == "0.912 [0.500, 1.000]"
     assert f"{Interval(0.0123, -0.0004, -0.028):+}" == "+0.012 [+0.000, -0.028]"
-
-
-def test_confusion_has_the_truth_in_rows():
-    labels, answers = np.array([0, 0, 0, 2, 1]), np.array([0, 2, 2, 1, 1])
-    expected = [[1, 0, 2], [0, 1, 0], [0, 1, 0]]
-    np.testing.assert_array_equal(confusion_matrix(labels, answers, 3), expected)
 
 
 def test_figures_worked_by_hand():

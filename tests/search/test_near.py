@@ -6,7 +6,7 @@ import pytest
 
 from audiorec.errors import InputError
 from audiorec.search.choice import Chooser, Chosen, Limit
-from audiorec.search.near import near_each, near_one
+from audiorec.search.near import near_each, near_seeds
 from audiorec.search.questions import Choice
 from audiorec.search.searchable import SearchableStore
 from audiorec.store.store import write_table
@@ -44,12 +44,12 @@ def test_limits_are_kept_and_the_query_counts(store):
     first, *others = plain.rows.tolist()
     kinds = np.where(np.isin(np.arange(6), others[1:]), -1, 0).astype(np.int32)
     limited = every(store, Limit(kinds, 1))
-    found = near_one(space, unit, 6, limited, minimum=-1)
+    found = near_seeds(space, unit[None], 6, limited, minimum=-1)
     assert found.rows.tolist() == [first, *others[1:]]
-    assert near_one(space, unit, 6, every(store), minimum=-1) == plain
-    found = near_one(space, unit, 6, limited, taken=[first], minimum=-1)
+    assert near_seeds(space, unit[None], 6, every(store), minimum=-1) == plain
+    found = near_seeds(space, unit[None], 6, limited, taken=[first], minimum=-1)
     assert found.rows.tolist() == others[1:]  # it counts, and does not come
-    spread = near_one(space, unit, 6, every(store), diversity=0.9, minimum=-1)
+    spread = near_seeds(space, unit[None], 6, every(store), diversity=0.9, minimum=-1)
     assert sorted(spread.rows) == sorted(plain.rows)
     assert spread != plain
 
@@ -129,7 +129,7 @@ def test_what_may_come_and_what_fits_nothing(library):
 def test_none_and_nothing_to_choose_from(library):
     empty = Chosen(allowed=np.zeros(60, np.bool_), limits=(), not_music=0, idle=())
     space = library.space()
-    assert len(near_one(space, space.units([0])[0], 3, empty)) == 0
+    assert len(near_seeds(space, space.units([0])[0][None], 3, empty)) == 0
     limited = Chosen(
         allowed=empty.allowed,
         limits=(Limit(np.zeros(60, np.int32), 1),),

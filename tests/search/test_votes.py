@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from audiorec.errors import InputError
 from audiorec.library.library import Library
 from audiorec.search.choice import Chosen, Limit
-from audiorec.search.near import draw, near_one, near_seeds, together
+from audiorec.search.near import draw, near_seeds, together
 from audiorec.search.questions import SimilarQuestion
 from audiorec.search.space import mean_direction
 from audiorec.store.store import write_table
@@ -90,10 +90,10 @@ def test_one_seed_is_asked_as_ever_and_so_is_the_mean(store):
     space = store.space()
     units = space.units([0, 3])
     alone = near_seeds(space, units[:1], 5, every(store), taken=[0], minimum=-1)
-    assert alone == near_one(space, units[0], 5, every(store), taken=[0], minimum=-1)
+    assert alone == near_seeds(space, units[0][None], 5, every(store), taken=[0], minimum=-1)
     mean = near_seeds(space, units, 4, every(store), taken=[0, 3], mean=True, minimum=-1)
     direction = mean_direction(units)
-    assert mean == near_one(space, direction, 4, every(store), taken=[0, 3], minimum=-1)
+    assert mean == near_seeds(space, direction[None], 4, every(store), taken=[0, 3], minimum=-1)
 
 
 def test_similarities_are_to_the_nearest_seed_and_seeds_are_not_listed(store):

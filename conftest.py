@@ -24,6 +24,8 @@ from needs import Report, missing_package, reason, refuse_skips
 # Hundreds of tests start a command: without kept bytecode, each compiles all its imports anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+# Almost all that is imported and collected stays: `pytest_collection_finish`.
+gc.disable()
 
 TESTS = Path(__file__).parent / "tests"
 
@@ -52,8 +54,8 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 def pytest_collection_finish() -> None:
     """Leave what was imported out of every later collection: a walk over it takes a second."""
-    gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(wrapper=True)

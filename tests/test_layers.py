@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -60,11 +61,15 @@ MAY_IMPORT = {
 COMMANDS = ROOT.parent / "cli" / "audiorec_cli"
 MODULES = [p for p in sorted(ROOT.rglob("*.py")) if p != ROOT / "__init__.py"]
 WRITTEN = [p for p in [*MODULES, *sorted(COMMANDS.rglob("*.py"))] if p.name != "__init__.py"]
-TREES = {path: ast.parse(path.read_text()) for path in {*MODULES, *WRITTEN}}
 MOST_LINES, MOST_LINES_OF_A_BODY = 650, 60
 HEAVY = (
     "torch scipy librosa onnxruntime numpy pyarrow av soundfile starlette rich click joblib"
 ).split()
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
 
 
 def dotted(path: Path) -> str:
@@ -84,7 +89,7 @@ def part(name: str) -> str:
 def imports(path: Path) -> list[tuple[int, str]]:
     """Return line and module of all imports of our own, those for type checkers included."""
     found = []
-    for node in ast.walk(TREES[path]):
+    for node in ast.walk(tree(path)):
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}:{node.lineno}: write absolute imports"
             of = node.module or ""
@@ -115,7 +120,7 @@ def test_nothing_is_loaded_by_name_against_the_direction_of_imports():
     found = set()
     for path in MODULES:
         here = package_of(path)
-        for node in ast.walk(TREES[path]):
+        for node in ast.walk(tree(path)):
             text = node.value if isinstance(node, ast.Constant) else None
             name = text.partition(":")[0] if isinstance(text, str) else ""
             if name in NAMES and part(name) not in MAY_IMPORT[here] | {here}:
@@ -143,7 +148,7 @@ def test_files_and_functions_stay_readable():
     assert {name: n for name, n in lines.items() if n > MOST_LINES} == {}
     long = []
     for path in WRITTEN:
-        for node in ast.walk(TREES[path]):
+        for node in ast.walk(tree(path)):
             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
                 body = node.body[1:] if ast.get_docstring(node) else node.body
                 length = body[-1].end_lineno - body[0].lineno + 1 if body else 0

@@ -9,8 +9,8 @@ from audiorec.library.library import path as path
 from audiorec.library.library import playlist as playlist
 from audiorec.library.library import similar as similar
 from audiorec.library.readings import classify as classify
-from audiorec.library.readings import scores as scores
-from audiorec.library.readings import taggram as taggram
+from audiorec.library.score_views import scores as scores
+from audiorec.library.score_views import taggram as taggram
 from audiorec.library.vectorizer import AudioVectorizer as AudioVectorizer
 
 __version__: str

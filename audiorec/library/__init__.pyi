@@ -9,14 +9,14 @@ from audiorec.library.library import path as path
 from audiorec.library.library import playlist as playlist
 from audiorec.library.library import similar as similar
 from audiorec.library.readings import Readings as Readings
-from audiorec.library.readings import SongScores as SongScores
 from audiorec.library.readings import classify as classify
 from audiorec.library.readings import each_reading as each_reading
 from audiorec.library.readings import most_itself as most_itself
-from audiorec.library.readings import scores as scores
 from audiorec.library.readings import scores_beside as scores_beside
 from audiorec.library.readings import stored_tags as stored_tags
-from audiorec.library.readings import taggram as taggram
 from audiorec.library.readings import unchanged_rows as unchanged_rows
+from audiorec.library.score_views import SongScores as SongScores
+from audiorec.library.score_views import scores as scores
+from audiorec.library.score_views import taggram as taggram
 from audiorec.library.seeds import find_id as find_id
 from audiorec.library.vectorizer import AudioVectorizer as AudioVectorizer

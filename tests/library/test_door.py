@@ -24,7 +24,8 @@ from audiorec.errors import (
     StoreError,
     UnknownSongError,
 )
-from audiorec.library.readings import Readings, SongScores
+from audiorec.library.readings import Readings
+from audiorec.library.score_views import SongScores
 from audiorec.search.questions import Choice
 from audiorec.store.schema import number_names
 from audiorec.store.store import write_table

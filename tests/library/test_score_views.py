@@ -1,4 +1,4 @@
-"""`audiorec.library.readings`: a score series as text, HTML and a DataFrame."""
+"""`audiorec.library.score_views`: a score series as text, HTML and a DataFrame."""
 
 import pickle
 import re
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from needs import needs
 
-from audiorec.library.readings import BARS, MOST_CLASSES, SongScores, bar_chart
+from audiorec.library.score_views import BARS, MOST_CLASSES, SongScores, bar_chart
 
 CLASSES = ("version/vocal", "version/other", "genre/jazz", "genre/pop")
 
@@ -77,7 +77,7 @@ def test_showing_a_series_loads_neither_pandas_nor_matplotlib(series):
     import sys
 
     script = (
-        "import numpy as np, sys; from audiorec.library.readings import SongScores\n"
+        "import numpy as np, sys; from audiorec.library.score_views import SongScores\n"
         "one = np.ones((1, 1), np.float32)\n"
         "print(SongScores(one, one[0], ('a/b',)))\n"
         "print([m for m in ('pandas', 'matplotlib', 'torch', 'pyarrow') if m in sys.modules])"

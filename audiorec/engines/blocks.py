@@ -406,8 +406,8 @@ def map_blocks(
             if progress is not None:
                 progress(len(found), n_blocks)
     if lost:
-        told = tuple((named(i), why) for i, why in sorted(lost.items()))
-        raise LostBlocksError(what, told, n_blocks)
+        reasons = tuple((named(i), why) for i, why in sorted(lost.items()))
+        raise LostBlocksError(what, reasons, n_blocks)
     if len(found) < n_blocks:
         raise KeyboardInterrupt  # the engine was stopped
     return [found[i] for i in range(n_blocks)]

@@ -464,26 +464,26 @@ class _Extraction:
 
     def _record(self, source: Source, answer: Answer) -> SongOutcome:
         """Write an answer to the journal and count it."""
-        told = partial(SongOutcome, source.song_id, source.uri, wall_s=answer.wall_s)
+        outcome = partial(SongOutcome, source.song_id, source.uri, wall_s=answer.wall_s)
         if isinstance(answer.value, KnownContent):  # its vector is copied
             columns = {**place_columns(source), **self._tags(answer.value.tags)}
             self.journal.append_copy(answer.value.content_hash, columns)
             if self._is_copy(source, answer.value.content_hash):
                 self.report.copies += 1
-                return told("copied")
+                return outcome("copied")
             self.report.reused += 1
-            return told("reused")
+            return outcome("reused")
         if isinstance(answer.value, Song):
-            return self._record_song(source, answer.value, told)
+            return self._record_song(source, answer.value, outcome)
         row = failure_row(source, answer, self.attempts.get(source.song_id, 0) + 1)
         with self._writing():
             self.journal.append_failure(row | self._at("failed_at"))
-        failed = told("failed", row["status"], row["message"])
+        failed = outcome("failed", row["status"], row["message"])
         self.report.fail(failed)
         return failed
 
     def _record_song(
-        self, source: Source, song: Song, told: Callable[..., SongOutcome]
+        self, source: Source, song: Song, outcome: Callable[..., SongOutcome]
     ) -> SongOutcome:
         scores, features, tags = song.series, song.features, self._tags(song.tags)
         with self._writing():
@@ -501,7 +501,7 @@ class _Extraction:
         means = song.series.scores.mean(axis=0, dtype=float).tolist()
         by_class = dict(zip(song.series.classes, means, strict=True))
         self.report.scores.add(by_class, album=song.tags.album or "")
-        return told("extracted", status, audio_s=audio_s, cpu_s=song.cpu_s)
+        return outcome("extracted", status, audio_s=audio_s, cpu_s=song.cpu_s)
 
     def _tags(self, tags: SongTags) -> dict[str, Any]:
         return tag_columns(tags, self.journal.metadata.tags)

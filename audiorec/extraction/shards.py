@@ -549,9 +549,9 @@ def gather(
     outcomes: Iterable[ShardOutcome],
     total: int,
     *,
-    told: Callable[[ShardOutcome, ShardsReport], None] | None = None,
+    after_each: Callable[[ShardOutcome, ShardsReport], None] | None = None,
 ) -> ShardsReport:
-    """Count outcomes as they come; `told` is called after every shard.
+    """Count outcomes as they come; `after_each` is called after every shard.
 
     Raises
     ------
@@ -564,8 +564,8 @@ def gather(
         if outcome.error is not None and not isinstance(outcome.error, StoreError):
             raise outcome.error
         _count(report, outcome)
-        if told is not None:
-            told(outcome, report)
+        if after_each is not None:
+            after_each(outcome, report)
     if not report.is_whole and report.run.stopped is None and not report.lost:
         report.run.stopped = Stopped.INTERRUPTED
     return report

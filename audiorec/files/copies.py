@@ -320,8 +320,8 @@ def _fetch_same(entry: Entry, path: Path) -> None:
 
 def listing_digest(entries: Sequence[Entry]) -> str:
     """Return a digest of a listing, which changes whenever one of its files does."""
-    told = [[entry.name, entry.size, entry.mtime_ns, entry.tag] for entry in entries]
-    return cache_name(json.dumps(told))
+    rows = [[entry.name, entry.size, entry.mtime_ns, entry.tag] for entry in entries]
+    return cache_name(json.dumps(rows))
 
 
 def cache_name(text: str) -> str:

@@ -308,8 +308,8 @@ def run_blocks(
         if not all(is_made(block, schema) or i in lost for i, block in enumerate(blocks)):
             return False
         if lost:
-            told = tuple((named(i), why) for i, why in sorted(lost.items()))
-            raise LostBlocksError(str(out), told, n_blocks)
+            reasons = tuple((named(i), why) for i, why in sorted(lost.items()))
+            raise LostBlocksError(str(out), reasons, n_blocks)
         if check is not None:
             check(blocks)
         _join(out, blocks, schema)

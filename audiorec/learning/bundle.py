@@ -115,11 +115,11 @@ class Card:
         Nothing.
         <BLANKLINE>
         """
-        told = [f"- {visible(name)}: {_shown(value)}" for name, value in self.learnt_from.items()]
+        facts = [f"- {visible(name)}: {_shown(value)}" for name, value in self.learnt_from.items()]
         judged = f"Measured on {visible(self.judged_on)}.\n\n" if self.judged_on else ""
         figures = "\n".join(f"- {figure}" for figure in self.figures)
         parts = {
-            "Learnt from": "\n".join(told),
+            "Learnt from": "\n".join(facts),
             "Figures": judged + figures if figures else "",
             "People": visible(self.people),
             "Sources and licences": "\n".join(f"- {visible(text)}" for text in self.sources),

@@ -289,8 +289,8 @@ def fit(
     """
     if clip is not None and not clip > 0:
         raise InputError(f"clip must be above 0, got {clip}")
-    told = [tell] if tell is not None else []
-    ears = [*told, *(logger.log for logger in loggers)] if processes.is_first else []
+    own_ear = [tell] if tell is not None else []
+    ears = [*own_ear, *(logger.log for logger in loggers)] if processes.is_first else []
     path = checkpoint if processes.is_first else None
     training = _Training(learner, path, every_s, before_save, stop, processes, keep_best)
     training.begin(checkpoint, fingerprint)

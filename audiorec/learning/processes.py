@@ -220,11 +220,11 @@ class Processes:
             distributed.broadcast(sent, 0)
         if failure is not None:
             raise failure
-        told: Line | None
-        told, said = json.loads(sent.numpy().tobytes())
+        answer: Line | None
+        answer, said = json.loads(sent.numpy().tobytes())
         if said is not None:
             raise error_from_json(*said)
-        return told
+        return answer
 
     def spread(self, model: nn.Module) -> None:
         """Broadcast the weights of the first process."""

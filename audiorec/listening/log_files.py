@@ -333,12 +333,12 @@ def files_fingerprint(path: Path) -> str:
     if not path.is_dir() and not path.name.endswith(CHOSEN_END):
         return _print(path)
     log = log_files(path)
-    told: list[Any] = [[one.name, _print(one.path)] for one in log.files]
+    printed: list[Any] = [[one.name, _print(one.path)] for one in log.files]
     if not log.is_folder and log.days.until is None:
-        return str(told[0][1])
+        return str(printed[0][1])
     until = log.days.until and log.days.until.isoformat()
-    told.append([until, log.days.utc_offset if until else ""])
-    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
+    printed.append([until, log.days.utc_offset if until else ""])
+    return hashlib.sha256(json.dumps(printed).encode()).hexdigest()[:16]
 
 
 def _print(path: Path) -> str:

@@ -544,8 +544,8 @@ def _send_buckets(
             made += 1
             tell("buckets", made, spec.buckets)
     if lost:
-        told = tuple((f"bucket {n}", why) for n, why in sorted(lost.items()))
-        raise LostBlocksError(str(run.path).removesuffix(".run"), told, spec.buckets)
+        reasons = tuple((f"bucket {n}", why) for n, why in sorted(lost.items()))
+        raise LostBlocksError(str(run.path).removesuffix(".run"), reasons, spec.buckets)
     if made < spec.buckets:
         raise KeyboardInterrupt  # the engine was stopped, so stop this job too
 

@@ -96,9 +96,9 @@ class Mpd(Player):
 
         MPD tells its folder over a socket alone.
         """
-        told = dict(self._ask("config")) if isinstance(self._place, str) else {}
-        name, place = PurePosixPath(song_id), Path(told.get("music_directory", ""), song_id)
-        is_below = "music_directory" in told and ".." not in name.parts and not name.is_absolute()
+        config = dict(self._ask("config")) if isinstance(self._place, str) else {}
+        name, place = PurePosixPath(song_id), Path(config.get("music_directory", ""), song_id)
+        is_below = "music_directory" in config and ".." not in name.parts and not name.is_absolute()
         with suppress(OSError):
             if is_below and place.is_file() and place.stat().st_size <= MOST_BYTES:
                 return place.read_bytes()

@@ -169,13 +169,13 @@ class NamedPlaylist(SongList):
     name : str
     went_on : str or None
         Name of the earlier list that this one continues; None for a new list.
-    told : GroupName
+    naming : GroupName
         What the name says, and which share of the songs have it.
     """
 
     name: str
     went_on: str | None = None
-    told: GroupName
+    naming: GroupName
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -300,7 +300,7 @@ def divide_library(
     before_of = {g: earlier.lists[old] for g, old in goes_on.items()} if earlier else {}
     names = _named(store, rows, orders, before_of)
     lists = []
-    for group, (told, order) in enumerate(zip(names, orders, strict=True)):
+    for group, (naming, order) in enumerate(zip(names, orders, strict=True)):
         old = before_of.get(group)
         kept = order if old is None else _as_before(store, rows, order, old.songs)
         lists.append(
@@ -308,9 +308,9 @@ def divide_library(
                 store=store,
                 rows=rows[kept],
                 by=space.by,
-                name=told.text,
+                name=naming.text,
                 went_on=None if old is None else old.name,
-                told=told,
+                naming=naming,
             )
         )
     known = before != NEW

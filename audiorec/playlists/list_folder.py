@@ -98,8 +98,8 @@ def _written(
             file=files[one.name],
             songs=tuple(one.song_ids.tolist()),
             digests=(hashlib.sha256(texts[one.name]).hexdigest(),),
-            says=one.told.says,
-            around=one.told.around,
+            says=one.naming.says,
+            around=one.naming.around,
         )
         for one in divided.lists
     ]

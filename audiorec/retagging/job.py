@@ -152,7 +152,7 @@ def in_words(fields: Mapping[str, Sequence[str]]) -> str:
 WRITTEN, WOULD_WRITE, UNCHANGED, REFUSED = "written", "would write", "unchanged", "refused"
 RESTORED, AS_IT_WAS = "restored", "as it was"
 LIMITS = Limits(timeout_s=600.0, memory_bytes=4 << 30)
-Told = Callable[["Retagged"], None]
+AfterEach = Callable[["Retagged"], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,7 +223,7 @@ def retag(
     undo_file: str | Path | None = None,
     jobs: int = 1,
     limits: Limits = LIMITS,
-    told: Told | None = None,
+    after_each: AfterEach | None = None,
 ) -> Retagging:
     """Write fields into the tags of a store's songs; by default only report what would be written.
 
@@ -250,7 +250,7 @@ def retag(
         Number of worker processes.
     limits : Limits
         Time and memory limits for one song.
-    told : callable, optional
+    after_each : callable, optional
         Called with each `Retagged` as soon as it is done.
 
     Returns
@@ -291,8 +291,8 @@ def retag(
         ids = [store.ids[row] for row in rows]
         for song in _carried_out(ids, changes, undo, jobs, limits):
             songs.append(song)
-            if told is not None:
-                told(song)
+            if after_each is not None:
+                after_each(song)
     if undo_path is not None and not any(song.state == WRITTEN for song in songs):
         if undo_path.stat().st_size == 0:
             undo_path.unlink()
@@ -436,7 +436,7 @@ def restore(
     *,
     write: bool = False,
     limits: Limits = LIMITS,
-    told: Told | None = None,
+    after_each: AfterEach | None = None,
 ) -> Retagging:
     """Restore files to their state before `retag`; by default only report which.
 
@@ -449,7 +449,7 @@ def restore(
         Restore the files. A killed run can be repeated.
     limits : Limits
         Time and memory limits for reading the audio of one song.
-    told : callable, optional
+    after_each : callable, optional
         Called with each `Retagged` as soon as it is done.
 
     Returns
@@ -476,8 +476,8 @@ def restore(
             else:
                 song = _undone(record, places, workers, write=write)
             songs.append(song)
-            if told is not None:
-                told(song)
+            if after_each is not None:
+                after_each(song)
     return Retagging(songs=tuple(songs))
 
 

@@ -86,8 +86,8 @@ def write_metrics(
 
 def write_job_metrics(path: Path, run: JobRun, *, now: float) -> None:
     """Write the textfile of any other job; see `write_metrics`."""
-    told = {} if run.error else run.counts
-    counts: Samples = {(("count", name),): n for name, n in told.items()}
+    counted = {} if run.error else run.counts
+    counts: Samples = {(("count", name),): n for name, n in counted.items()}
     spent: Samples = {(("stage", run.job),): run.cpu_s}
     metrics = (
         Metric("audiorec_cpu_seconds_total", spent),

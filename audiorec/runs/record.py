@@ -142,8 +142,8 @@ class JobRun:
         if not isinstance(content, Mapping):
             raise ValueError("a run is not an object")
         report = content.get("report")
-        told = dict(report) if isinstance(report, Mapping) else {}
-        cpu_s = told.get("cpu_s")
+        older = dict(report) if isinstance(report, Mapping) else {}
+        cpu_s = older.get("cpu_s")
         spent = sum(map(_number, cpu_s.values())) if isinstance(cpu_s, Mapping) else 0.0
         scores = content.get("scores")
         return cls(
@@ -155,9 +155,9 @@ class JobRun:
             exit_code=_code(content.get("exit_code")),
             arguments=tuple(_texts(content, "arguments")[:MAX_WORDS]),
             versions=_versions(content.get("versions", {})),
-            wall_s=_number(content.get("wall_s", told.get("wall_s", 0.0))),
+            wall_s=_number(content.get("wall_s", older.get("wall_s", 0.0))),
             cpu_s=_number(content.get("cpu_s", spent)),
-            counts=_counts(content.get("counts", told if told else {}), strict="counts" in content),
+            counts=_counts(content.get("counts", older or {}), strict="counts" in content),
             scores=ScoreDistribution() if scores is None else ScoreDistribution.from_dict(scores),
             extractor_id=_text(content, "extractor_id"),
             warnings=tuple(_texts(content, "warnings")[:MAX_WORDS]),
@@ -617,8 +617,8 @@ def _channels(run: JobRun, last: JobRun | None) -> list[str]:
             usual = last.counts.get(name, 0) if last is not None else 0
             if n == 0 or (usual >= ENOUGH and n < usual / 10):
                 was = f", {usual:,.0f} {_when(last)}" if usual and last is not None else ""
-                told = says.format(n=f"{n:,.0f}" if n else "no")
-                found.append(f"channel {name.removeprefix(beginning)} {told}{was}")
+                text = says.format(n=f"{n:,.0f}" if n else "no")
+                found.append(f"channel {name.removeprefix(beginning)} {text}{was}")
     return found
 
 

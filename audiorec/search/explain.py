@@ -178,8 +178,8 @@ class FactReader:
                 continue
             version = _version({name: float(vectors[n, at]) for name, at in means.items()})
             singer = _singer(version, float(heard.women[place]))
-            told = {**_labels(song, heard.labels_of(int(place))), **_measured(song)}
-            found.append(replace(tags, version=version, singer=singer, **told))
+            parts = {**_labels(song, heard.labels_of(int(place))), **_measured(song)}
+            found.append(replace(tags, version=version, singer=singer, **parts))
         return found
 
 
@@ -375,12 +375,12 @@ def sentence(reasons: Sequence[Reason]) -> str:
     shared = [reason.words for reason in reasons if reason.in_common]
     if not shared:
         return ""
-    told = list(shared[:1])
+    parts = list(shared[:1])
     for words in shared[1:]:
-        again = any(one.startswith("both ") for one in told)
-        told.append(words.removeprefix("both ") if again else words)
+        again = any(one.startswith("both ") for one in parts)
+        parts.append(words.removeprefix("both ") if again else words)
     apart = [reason.words for reason in reasons if not reason.in_common]
-    return "; but ".join([", ".join(told), *apart])
+    return "; but ".join([", ".join(parts), *apart])
 
 
 def _rarity(reason: Reason) -> float:

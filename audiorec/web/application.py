@@ -44,7 +44,7 @@ from audiorec.store.records import RECORD_FILES, RecordPart
 from audiorec.web import lists
 from audiorec.web.editions import stamp_of
 from audiorec.web.forms import inputs
-from audiorec.web.gate import INTERNAL, MAX_BODY, TOLD, AddressKeys, Guard
+from audiorec.web.gate import INTERNAL, MAX_BODY, NOTES, AddressKeys, Guard
 from audiorec.web.limits import Guesses, Pool, RefusedRequest, RequestLimits, address_of
 from audiorec.web.recommendations import RecommendationPages
 from audiorec.web.song_columns import SongColumns
@@ -476,7 +476,7 @@ def _route(path: str, endpoint: Endpoint, method: str = "GET") -> Route:
 async def _refused(request: Request, refusal: Exception) -> Response:
     """Answer a refused request here, since the gate would find it answered with status 500."""
     assert isinstance(refusal, RefusedRequest)  # noqa: S101 - that is all it is called with
-    request.scope[TOLD].refused = refusal.why
+    request.scope[NOTES].refused = refusal.why
     found = _json({"error": refusal.reason}, refusal.status)
     found.headers.update(refusal.headers)
     return found

@@ -362,7 +362,7 @@ def resident_bytes() -> int:
 
 
 LOG_SCHEMA = "audiorec/serve-log/1"
-TOLD = "audiorec.told"  # key of a scope: what an application says for the log
+NOTES = "audiorec.notes"  # key of a scope: what an application says for the log
 PAGE = "page"
 INTERNAL = "internal error; see the log of the server"
 LOG = logging.getLogger("audiorec.web")
@@ -379,7 +379,7 @@ WHY = {  # by status of an answer: why it is a refusal
 
 
 @dataclass(slots=True)
-class Told:
+class Notes:
     """Fields of a request's log line; filled while it is answered."""
 
     api: str
@@ -431,7 +431,7 @@ class Gate:
 
         async def answered(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] == "http":
-                scope[TOLD] = Told(api_of(scope["path"]))
+                scope[NOTES] = Notes(api_of(scope["path"]))
                 await self._answered(application, scope, receive, send)
 
         return answered
@@ -445,27 +445,32 @@ class Gate:
     async def _answered(
         self, application: Application, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        told, started = scope[TOLD], time.perf_counter()
+        notes, started = scope[NOTES], time.perf_counter()
         self.counts.in_flight += 1
 
         async def noted(message: Message) -> None:
             if message["type"] == "http.response.start":
-                told.status = message["status"]
+                notes.status = message["status"]
             elif message["type"] == "http.response.body":
-                told.size += len(message.get("body", b""))
+                notes.size += len(message.get("body", b""))
             await send(message)
 
         try:
-            await self._let_through(application, scope, self._timed(receive), noted, told)
+            await self._let_through(application, scope, self._timed(receive), noted, notes)
         finally:
             self.counts.in_flight -= 1
             seconds = time.perf_counter() - started
-            told.refused = told.refused or WHY.get(told.status, "")
-            self.counts.count(told.api, told.status, seconds, told.refused)
-            self._log_request(scope, told, seconds)
+            notes.refused = notes.refused or WHY.get(notes.status, "")
+            self.counts.count(notes.api, notes.status, seconds, notes.refused)
+            self._log_request(scope, notes, seconds)
 
     async def _let_through(
-        self, application: Application, scope: Scope, receive: Receive, send: Send, told: Told
+        self,
+        application: Application,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        notes: Notes,
     ) -> None:
         try:
             wait = self._rates.wait(address_of(scope.get("client")))
@@ -473,18 +478,18 @@ class Gate:
                 raise too_often("too many requests", "rate", wait)
             await application(scope, receive, send)
         except RefusedRequest as refusal:
-            if told.status:  # too late for an answer: the connection is closed
+            if notes.status:  # too late for an answer: the connection is closed
                 raise
-            told.refused = refusal.why
+            notes.refused = refusal.why
             await send_refusal(send, refusal)
         except asyncio.CancelledError:  # the server ends, and has waited for a second
-            if not told.status:
-                told.refused = "ending"
+            if not notes.status:
+                notes.refused = "ending"
                 await send_refusal(send, RefusedRequest(503, "the server is ending", "ending"))
             raise
         except Exception:  # last resort of the server: one request fails, the others go on
-            LOG.exception("a request to %s failed", told.api)
-            if not told.status:
+            LOG.exception("a request to %s failed", notes.api)
+            if not notes.status:
                 await send_refusal(send, RefusedRequest(500, INTERNAL, ""))
 
     def _timed(self, receive: Receive) -> Receive:
@@ -507,21 +512,21 @@ class Gate:
 
         return timed
 
-    def _log_request(self, scope: Scope, told: Told, seconds: float) -> None:
+    def _log_request(self, scope: Scope, notes: Notes, seconds: float) -> None:
         client = scope.get("client")
-        if self._only_refused and (not told.refused or self._lines.wait(address_of(client))):
+        if self._only_refused and (not notes.refused or self._lines.wait(address_of(client))):
             return
         line = {
-            "api": told.api,
+            "api": notes.api,
             "method": scope["method"][:16],
             "path": visible(scope["path"][:200]),
-            "status": told.status,
-            "bytes": told.size,
+            "status": notes.status,
+            "bytes": notes.size,
             "ms": round(1000 * seconds, 2),
-            "edition": told.edition,
+            "edition": notes.edition,
         }
-        if told.refused:
-            line["refused"] = told.refused
+        if notes.refused:
+            line["refused"] = notes.refused
         self._log(str(client[0]) if client else "", line)
 
     def _log(self, client: str, fields: dict[str, Any]) -> None:

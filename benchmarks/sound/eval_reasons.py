@@ -231,10 +231,10 @@ def lists(path: Path, size: int) -> None:
     """Print the names of playlists with the share of songs that have it, and the songs."""
     divided = divide_library(open_store(path), size=size)
     for one in divided:
-        share = "" if one.told.share is None else f" ({one.told.share:.0%} of {len(one)})"
+        share = "" if one.naming.share is None else f" ({one.naming.share:.0%} of {len(one)})"
         print(f"{one.name}{share}\n    {', '.join(i[-28:] for i in one.song_ids[:12])}")
-    shares = [one.told.share for one in divided if one.told.share is not None]
-    around = sum(bool(one.told.around) for one in divided)
+    shares = [one.naming.share for one in divided if one.naming.share is not None]
+    around = sum(bool(one.naming.around) for one in divided)
     print(f"\n{len(divided)} lists, {around} named after a song; least share {min(shares):.2f}")
 
 

@@ -231,8 +231,8 @@ def main() -> None:
     except click.exceptions.Exit as end:
         code = end.exit_code
     except click.ClickException as error:
-        told = visible(error.format_message())  # which repeats an argument: a name from a folder
-        error.format_message = lambda: told  # type: ignore[method-assign]
+        shown = visible(error.format_message())  # which repeats an argument: a name from a folder
+        error.format_message = lambda: shown  # type: ignore[method-assign]
         error.show()
         code = error.exit_code
     except KeyboardInterrupt:

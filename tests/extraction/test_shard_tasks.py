@@ -37,7 +37,7 @@ def test_songs_and_seconds_are_summed_and_time_is_the_longest():
     )
     seen = []
     report = gather(
-        [made, kept, other], 4, told=lambda o, r: seen.append((o.index, r.made, r.kept))
+        [made, kept, other], 4, after_each=lambda o, r: seen.append((o.index, r.made, r.kept))
     )
     assert seen == [(0, 1, 0), (1, 1, 1), (2, 2, 1)]
     assert (report.made, report.kept, report.lost, report.is_whole) == (2, 1, {}, False)

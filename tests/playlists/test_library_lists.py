@@ -92,8 +92,8 @@ def test_no_two_lists_have_one_name(library):
 
 def test_a_name_says_what_most_songs_have_and_the_share_is_told(library):
     divided = divide_library(library(), size=10)
-    assert {one.told.share for one in divided} == {1.0}
-    assert ("version", "instrumental") in divided["Pop, instrumental"].told.says
+    assert {one.naming.share for one in divided} == {1.0}
+    assert ("version", "instrumental") in divided["Pop, instrumental"].naming.says
 
 
 def test_an_earlier_name_that_is_no_longer_true_goes_and_its_file_too(library, tmp_path):

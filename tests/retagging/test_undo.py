@@ -43,7 +43,10 @@ def test_by_default_nothing_is_restored(written, tmp_path):
     assert states(restore(undo_file, [tmp_path])) == ["would write"] * 2
     assert [path.read_bytes() for path in paths] == new
     told = []
-    assert states(restore(undo_file, [tmp_path], write=True, told=told.append)) == ["restored"] * 2
+    assert (
+        states(restore(undo_file, [tmp_path], write=True, after_each=told.append))
+        == ["restored"] * 2
+    )
     assert [song.song_id for song in told] == ["song.2.3.mp3", "song.flac"]  # the newest first
     assert [path.read_bytes() for path in paths] == old
     assert states(restore(undo_file, [tmp_path], write=True)) == ["as it was"] * 2

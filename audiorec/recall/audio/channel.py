@@ -247,7 +247,7 @@ class UserAudio(SharedSpace):
                 **{name.replace("_", " "): n for name, n in counts.items() if name != "simulated"},
                 "epochs": figures["best_epoch"],
                 "seed": recipe.seed,
-                **({} if self.parent is None else self.parent.told()),
+                **({} if self.parent is None else self.parent.facts()),
             },
             figures=shown,
             judged_on=("" if self.parent is None else "the last full training: ")

@@ -206,7 +206,7 @@ def assign(
     room: ListLimits,
     artist: Int64Array | None = None,
     first: ListedPairs | None = None,
-    told: Progress | None = None,
+    progress: Progress | None = None,
 ) -> ListedPairs:
     """Assign songs to users by the rule in the module docstring.
 
@@ -219,7 +219,7 @@ def assign(
         Number of each song's artist, -1 if unknown: such a song counts as a separate artist.
     first : ListedPairs, optional
         Initial candidates: each song's nearest users, as `next_best` would return them.
-    told : callable of (songs settled, n_songs), optional
+    progress : callable of (songs settled, n_songs), optional
 
     Returns
     -------
@@ -230,7 +230,7 @@ def assign(
     proposals = _Proposals(next_best, n_songs, first or ListedPairs.empty())
     kept = _Kept(n_users, room, artists)
     for capacity in sorted({room.quota, room.per_song} - {0}):
-        _settle(proposals, kept, capacity, told)
+        _settle(proposals, kept, capacity, progress)
         kept.fix()
     return kept.pairs.sorted_by(kept.pairs.song, kept.pairs.user)
 
@@ -239,14 +239,14 @@ def _settle(
     proposals: "_Proposals",
     kept: "_Kept",
     capacity: int,
-    told: Progress | None,
+    progress: Progress | None,
 ) -> None:
     """Let songs propose until each has `capacity` users or no user left to ask."""
     while True:
         need = capacity - np.bincount(kept.pairs.song, minlength=proposals.n_songs)
         need[proposals.exhausted] = 0
-        if told is not None:
-            told(int((need <= 0).sum()), proposals.n_songs)
+        if progress is not None:
+            progress(int((need <= 0).sum()), proposals.n_songs)
         if not (need > 0).any():
             return
         kept.offer(proposals.next(np.maximum(need, 0), kept.floor))

@@ -153,7 +153,7 @@ class ColdStart:
                 room=plan.limits,
                 artist=self.songs.artist,
                 first=candidates,
-                told=_named("songs settled", progress),
+                progress=_named("songs settled", progress),
             )
             lists = _Lists(self, chosen, is_all=plan.choice_is_all)
         totals = None

@@ -455,7 +455,7 @@ class Channel(ABC):
     def _card(self) -> str:
         about = (type(self).__doc__ or self.name).strip().splitlines()[0]
         learnt_from = {"songs": len(self.song_ids), "never played": int(self.is_cold.sum())}
-        told = {} if self.parent is None else self.parent.told()
+        since = {} if self.parent is None else self.parent.facts()
         recipe = getattr(self, "recipe", None)
         settings = asdict(recipe) if is_dataclass(recipe) else {}  # type: ignore[arg-type]
         sections = {
@@ -468,7 +468,7 @@ class Channel(ABC):
         return Card(
             title=self.name,
             about=about,
-            learnt_from={**learnt_from, **told},
+            learnt_from={**learnt_from, **since},
             figures=tuple(Figure(name, value) for name, value in self.trained.figures.items()),
             judged_on=self.trained.judged_on,
             people=self.people,

@@ -132,8 +132,8 @@ def _same(one: Candidates, other: Candidates) -> bool:
 def _says_what_it_is(trial: Trial) -> bool:
     channel = trial.make()
     serves = channel.serves and channel.serves <= set(get_args(Serves))
-    told = channel.name and channel.people and (type(channel).__doc__ or "").strip()
-    return bool(serves and told) and channel.horizon in get_args(Horizon)
+    described = channel.name and channel.people and (type(channel).__doc__ or "").strip()
+    return bool(serves and described) and channel.horizon in get_args(Horizon)
 
 
 def _recipe_is_left_alone(trial: Trial) -> bool:

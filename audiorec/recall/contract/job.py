@@ -278,8 +278,8 @@ def train_channel(
         if processes is not None and not processes.is_first:
             work = run_folder_path(out)
             channel.fit(data, start=start, work=work, progress=progress, stop=stop)
-            told = processes.from_first(lambda: None) or {}
-            return told.get("model_id")
+            answer = processes.from_first(lambda: None) or {}
+            return answer.get("model_id")
         folder = RunFolder(out, RUN_FILES)
         try:
             channel.fit(data, start=start, work=folder.path, progress=progress, stop=stop)

@@ -51,7 +51,7 @@ class Parent:
     generation: int = 1  # warm starts since a training from scratch
     epochs: int = 0  # of that training; 0: unknown
 
-    def told(self) -> dict[str, str | int]:
+    def facts(self) -> dict[str, str | int]:
         """Return the lines of a model card."""
         plays = "unknown: no times" if self.later_plays is None else self.later_plays
         of = self.model_id or "a model that was not saved"

@@ -122,8 +122,8 @@ class GraphChannel(SharedSpace, Generic[R]):
         """Keep the facts of songs for `why`, leaving out users and lists."""
         song, relation, entity, _ = material.links
         names = [*(f"song:{s}" for s in material.song_ids), *material.entities]
-        told = np.array([type_of(name) not in PEOPLE for name in names], np.bool_)
-        song, relation, entity = (a[told[entity]] for a in (song, relation, entity))
+        is_fact = np.array([type_of(name) not in PEOPLE for name in names], np.bool_)
+        song, relation, entity = (a[is_fact[entity]] for a in (song, relation, entity))
         entities, number = np.unique(entity, return_inverse=True)
         self.entities = tuple(names[n] for n in entities.tolist())
         relations = material.facts.relations

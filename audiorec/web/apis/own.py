@@ -494,8 +494,8 @@ def _found(snapshot: Snapshot, found: FoundSongs, *, why: bool = False) -> list[
             said = found.beside.said
     with snapshot.lock:
         copies = [snapshot.library.copies_of(row) for row in found.rows.tolist()]
-    told = zip(shares, said, copies, strict=True)
-    beside = [dict(zip(_BESIDE, values, strict=True)) for values in told]
+    rows_beside = zip(shares, said, copies, strict=True)
+    beside = [dict(zip(_BESIDE, values, strict=True)) for values in rows_beside]
     near_by = zip(songs, found.similarities.tolist(), beside, strict=True)
     return [{**one, "similarity": round(near, 6), **more} for one, near, more in near_by]
 

@@ -42,15 +42,15 @@ from audiorec.web.editions import Editions
 from audiorec.web.gate import (
     API_HEADERS,
     MEDIA_TYPE,
+    NOTES,
     PAGE,
-    TOLD,
     AddressKeys,
     Application,
     Gate,
+    Notes,
     Receive,
     Scope,
     Send,
-    Told,
     check_token,
     headers_of,
     host_name,
@@ -179,12 +179,12 @@ class ApiServer:
         await self._gated(scope, receive, send)
 
     async def _answered(self, scope: Scope, receive: Receive, send: Send) -> None:
-        told: Told = scope[TOLD]
+        notes: Notes = scope[NOTES]
         self._check_site(scope)
         route = self._route(scope["path"])
         if route is not None:
-            reply = await self._reply(scope, receive, route, told)
-            await _send(send, scope, reply, told.edition)
+            reply = await self._reply(scope, receive, route, notes)
+            await _send(send, scope, reply, notes.edition)
             return
         page = await self._page_application()
         if page is None:
@@ -216,7 +216,7 @@ class ApiServer:
                 self._made_page = await asyncio.to_thread(self._page)
         return self._made_page
 
-    async def _reply(self, scope: Scope, receive: Receive, route: Route, told: Told) -> ApiReply:
+    async def _reply(self, scope: Scope, receive: Receive, route: Route, notes: Notes) -> ApiReply:
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         handler = route.handlers.get(method)
         if handler is None:
@@ -230,14 +230,14 @@ class ApiServer:
         if route.api == "opensubsonic":
             refusal = self._check_subsonic(scope, asked)
             if refusal is not None:
-                told.refused = "token"
+                notes.refused = "token"
                 return refusal
         if route.api == "health":
             songs, stale = len(self.editions.current.value.library), bool(self.editions.problem)
             return ApiReply.json({"status": "ok", "songs": songs, "stale": stale})
         if route.api == "metrics":
             return ApiReply(self.gate.counts.text(self._gauges()).encode(), media_type=MEDIA_TYPE)
-        return await self._worked(handler, asked, told, address_of(scope.get("client")))
+        return await self._worked(handler, asked, notes, address_of(scope.get("client")))
 
     def _check_subsonic(self, scope: Scope, asked: ApiRequest) -> ApiReply | None:
         if subsonic.endpoint(asked.path) in subsonic.OPEN:
@@ -269,12 +269,12 @@ class ApiServer:
                 return body
 
     async def _worked(
-        self, handler: Handler, asked: ApiRequest, told: Told, address: str
+        self, handler: Handler, asked: ApiRequest, notes: Notes, address: str
     ) -> ApiReply:
         def work() -> ApiReply:
             for _ in range(TRIES):
                 edition = self.editions.current
-                told.edition = edition.number
+                notes.edition = edition.number
                 try:
                     return handler(edition.value, asked)
                 except StaleSnapshotError:

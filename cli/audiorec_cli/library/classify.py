@@ -270,8 +270,8 @@ def classify(
     failed: list[str] = []
     processes = max(1, min(jobs or os.cpu_count() or 1, opened))
     with song_reader(config, jobs=processes, limits=limits_of()) as reader:
-        told = ClassifyOutput(quiet, prints_rows=form != "json")
-        _print(_read(found, store, reader, failed, told), form, widths=opened > 0)
+        output = ClassifyOutput(quiet, prints_rows=form != "json")
+        _print(_read(found, store, reader, failed, output), form, widths=opened > 0)
     if failed:
         some = len(failed) < len(found)
         raise click.exceptions.Exit(Exit.SOME_FAILED if some else Exit.NOTHING_USABLE)
@@ -305,7 +305,7 @@ def _read(
     store: "Library | None",
     reader: "Reader[Song]",
     failed: list[str],
-    told: ClassifyOutput,
+    output: ClassifyOutput,
 ) -> "Iterator[Line]":
     """Yield each song's reading in order; report unusable songs, and add them to `failed`."""
     from audiorec.errors import SongError
@@ -313,7 +313,7 @@ def _read(
     known = _known_readings(store, [one.row for one in found if one.row is not None])
     opened = [one.source.path for one in found if one.source is not None and one.is_opened]
     songs = reader.read_each(opened)
-    with song_counter(len(opened), quiet=told.quiet, prints_rows=told.prints_rows) as count:
+    with song_counter(len(opened), quiet=output.quiet, prints_rows=output.prints_rows) as count:
         for one in found:
             if one.row is not None:
                 yield one.name, "store", next(known)

@@ -207,13 +207,13 @@ def _run(
 ) -> "tuple[RunReport, Exit]":
     """Run with a progress display and observers (log, record, metrics)."""
     out = str(ready.outputs.vectors)
-    with work.observers(out, record=f"{out}.run.json") as told:
-        told.start(songs=len(sources))
+    with work.observers(out, record=f"{out}.run.json") as watching:
+        watching.start(songs=len(sources))
         with progress_display(quiet=work.quiet) as shown:
-            progress = told.songs(shown)
+            progress = watching.songs(shown)
             report = ready.run(sources, progress=progress, stop=stop)
         code = work.forgive(exit_code_of(report))
-        told.end(report, ready.metadata, exit_code=code)
+        watching.end(report, ready.metadata, exit_code=code)
     return report, code
 
 

@@ -90,11 +90,11 @@ def retag(
         try:
             with song_counter(0, quiet=quiet, prints_rows=False) as count:
 
-                def told(song: "Retagged") -> None:
+                def after_each(song: "Retagged") -> None:
                     count(song.song_id, song.state == "refused")
 
                 if undo is not None:
-                    done = restore(undo, roots, write=write, told=told)
+                    done = restore(undo, roots, write=write, after_each=after_each)
                 else:
                     done = retag_songs(
                         store,
@@ -106,7 +106,7 @@ def retag(
                         keep_mtime=keep_mtime,
                         jobs=jobs,
                         limits=limits_of(TIMEOUT_S),
-                        told=told,
+                        after_each=after_each,
                     )
         except KeyboardInterrupt:
             raise stopped() from None

@@ -192,7 +192,7 @@ class Grower:
             for part in growing_parts(sources, todo):
                 before = self.done
 
-                def told(at: "RunProgress", before: int = before) -> None:
+                def report_song(at: "RunProgress", before: int = before) -> None:
                     self.done = before + at.done
                     if shown is not None:
                         shown(replace(at, done=self.done, total=self.total))
@@ -203,7 +203,7 @@ class Grower:
                         self.outputs,
                         config=self.config,
                         options=self.options,
-                        progress=told,
+                        progress=report_song,
                         stop=stop,
                     )
                 except BusyStoreError as error:

@@ -95,8 +95,8 @@ def _print(found: "PlaylistOfSongs") -> None:
         at += length
     near = " + ".join(seed.name for seed in found.asked.seeds)
     asked = found.asked.sentence.get("words")
-    told = ", ".join(filter(None, (near and f"near {near}", asked)))
-    title = f"{duration(found.playlist.seconds)} {told}, by {found.by}"
+    about = ", ".join(filter(None, (near and f"near {near}", asked)))
+    title = f"{duration(found.playlist.seconds)} {about}, by {found.by}"
     columns = (*COLUMNS, *found.curve_scores)
     why = found.asked.question.why
     print_songs(columns, rows, found.beside, why=why, title=title)

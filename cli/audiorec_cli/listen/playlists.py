@@ -95,7 +95,7 @@ def playlists(
     else:
         rows = [
             (
-                *(one.name, _share(one.told.share), len(one)),
+                *(one.name, _share(one.naming.share), len(one)),
                 *(duration(sum(s["duration_s"] for s in one.songs)), one.song_ids[0]),
             )
             for one in divided
@@ -138,7 +138,7 @@ def _document(divided: "DividedLibrary", written: "WrittenLists | None") -> dict
                 "name": one.name,
                 "file": files.get(one.name),
                 "went_on": one.went_on,
-                "share": None if one.told.share is None else round(one.told.share, 4),
+                "share": None if one.naming.share is None else round(one.naming.share, 4),
                 "seconds": round(sum(float(s["duration_s"]) for s in one.songs), 3),
                 "songs": one.song_ids.tolist(),
             }

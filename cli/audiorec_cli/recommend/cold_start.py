@@ -75,7 +75,7 @@ class ColdStartOptions:
         lists: Literal["audience", "songs"],
         k: int,
         output: Path,
-        told: JobSummary,
+        summary: JobSummary,
         engines: Engines,
     ) -> None:
         """Build the lists and print a summary."""
@@ -110,7 +110,7 @@ class ColdStartOptions:
             done = job.run(output, progress=progress_lines(quiet=quiet), **by)
         if not done:
             raise stopped()
-        told.count(**_report(plan, files.compares, inputs, output, json=self.json))
+        summary.count(**_report(plan, files.compares, inputs, output, json=self.json))
 
 
 def usual_output(values: Mapping[str, Any]) -> Path:

@@ -454,11 +454,11 @@ def observers(
         )
     check_metrics(metrics)
     with ExitStack() as files:
-        told = Observers(job, output, _open_log(log_json, files), metrics, record)
+        watching = Observers(job, output, _open_log(log_json, files), metrics, record)
         try:
-            yield told
+            yield watching
         except AudiorecError as error:
-            told.failed(error)
+            watching.failed(error)
             raise
 
 

@@ -167,12 +167,12 @@ class Work:
 
     engine: "Engine | None" = None
     stop: "Event | None" = None
-    told: Callable[[str, int, int], None] | None = None
+    after_block: Callable[[str, int, int], None] | None = None
 
     def progress(self, what: str) -> Callable[[int, int], None] | None:
         """Return the progress callback for one kind of block."""
-        told = self.told
-        return None if told is None else lambda done, total: told(what, done, total)
+        after_block = self.after_block
+        return None if after_block is None else lambda done, total: after_block(what, done, total)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

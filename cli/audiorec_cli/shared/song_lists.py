@@ -175,13 +175,13 @@ def hint_once(store: "Library", by: str | Path, *, silent: bool = False) -> None
     if silent or not (sys.stdout.isatty() and sys.stderr.isatty()):
         return
     place = str(store.path.resolve())
-    told = _told()
-    new = {kind: line for kind, line in _hints(store, by) if kind not in told.get(place, ())}
+    seen = _seen()
+    new = {kind: line for kind, line in _hints(store, by) if kind not in seen.get(place, ())}
     for line in new.values():
         say(f"hint: {line}")
     if new:
-        kept = {name: kinds for name, kinds in told.items() if name != place}
-        _keep({**kept, place: sorted({*told.get(place, ()), *new})})
+        kept = {name: kinds for name, kinds in seen.items() if name != place}
+        _keep({**kept, place: sorted({*seen.get(place, ()), *new})})
 
 
 def _hints(store: "Library", by: str | Path) -> Iterator[tuple[str, str]]:
@@ -198,7 +198,7 @@ def _hints(store: "Library", by: str | Path) -> Iterator[tuple[str, str]]:
         yield "tags", line
 
 
-def _told() -> dict[str, list[str]]:
+def _seen() -> dict[str, list[str]]:
     """Return the kinds of hints that were told, by store; nothing if they cannot be read."""
     try:
         text = read_own(own_data_folder() / FILE, MOST_BYTES)
@@ -214,8 +214,8 @@ def _told() -> dict[str, list[str]]:
     }
 
 
-def _keep(told: Mapping[str, list[str]]) -> None:
-    newest = dict(list(told.items())[-MOST_STORES:])
+def _keep(seen: Mapping[str, list[str]]) -> None:
+    newest = dict(list(seen.items())[-MOST_STORES:])
     try:
         folder = own_data_folder()
         folder.mkdir(parents=True, exist_ok=True)

@@ -265,16 +265,20 @@ class ProcessOptions:
         from audiorec.engines.tasks import parse_runner
 
         runner, address = parse_runner(self.runner)
-        told: dict[str, Any] = {"stop": stop, "tell": None if quiet else epoch_line, "remark": say}
+        hooks: dict[str, Any] = {
+            "stop": stop,
+            "tell": None if quiet else epoch_line,
+            "remark": say,
+        }
         if runner == "ray":
             from audiorec.learning.launch import by_ray
 
             storage = out.absolute().parent
             with redirect_stdout(sys.stderr):  # where Ray reports a dead worker
-                return by_ray(task, self.processes, address=address, storage=storage, **told)
+                return by_ray(task, self.processes, address=address, storage=storage, **hooks)
         from audiorec.learning.launch import by_torchrun
 
-        return by_torchrun(task, self.processes, **told)
+        return by_torchrun(task, self.processes, **hooks)
 
 
 def train_part(

@@ -99,16 +99,16 @@ def _one(manifest: str, index: int, count: int, parts: ShardOptions, work: Extra
     config = parts.config(work)
     found = read_shard(manifest, index, count)
     part = join(parts.out, part_name(index, count, "parquet"))
-    with work.observers(part, record=None, job="shards") as told:
-        told.start(songs=len(found.sources), shard=index, shards=count)
+    with work.observers(part, record=None, job="shards") as watching:
+        watching.start(songs=len(found.sources), shard=index, shards=count)
         with (
             graceful_stop("the songs in flight are", quiet=work.quiet) as stop,
             progress_display(quiet=work.quiet) as shown,
         ):
-            progress = told.songs(shown)
+            progress = watching.songs(shown)
             report = process_shard(found, parts.out, config, progress=progress, stop=stop)
         code = _code_of_part(report.run)
-        told.end(report.run, _metadata(config), exit_code=code)
+        watching.end(report.run, _metadata(config), exit_code=code)
     if work.json:
         head = {"schema": "audiorec/shard/1", "shard": index, "shards": count}
         print_json({**head, "kept": report.kept, **report.run.to_dict()})
@@ -127,16 +127,16 @@ def _all(manifest: str, count: int, parts: ShardOptions, work: Extraction) -> Ex
     config = parts.config(work, jobs=1)
     tasks = shard_tasks(manifest, count, parts.out, config)
     record = join(parts.out, "run.json")
-    with work.observers(parts.out, record=record, job="shards") as told:
-        told.start(shards=len(tasks), runner=parts.runner)
+    with work.observers(parts.out, record=record, job="shards") as watching:
+        watching.start(shards=len(tasks), runner=parts.runner)
         started = time.monotonic()
         with graceful_stop("the songs in flight are", quiet=work.quiet) as stop:
             runner, address = parse_runner(parts.runner)
             run = engine_of(runner, address=address, jobs=work.jobs, stop=stop, threads=True)
-            report = gather(run(tasks), len(tasks), told=_teller(told, work.quiet))
+            report = gather(run(tasks), len(tasks), after_each=_teller(watching, work.quiet))
         report.run.wall_s = time.monotonic() - started
         code = _code(report)
-        told.end(report.run, _metadata(config), exit_code=code, content=report.to_dict())
+        watching.end(report.run, _metadata(config), exit_code=code, content=report.to_dict())
     if work.json:
         print_json({"schema": "audiorec/shards/1", **report.to_dict()})
     _print_shards(report, parts.out)
@@ -158,7 +158,7 @@ def _metadata(config: "ShardConfig") -> "StoreMetadata":
     return run_metadata(Extractor(config.extractor), make_outputs("vecs.parquet"))
 
 
-def _teller(told: Observers, quiet: bool) -> "Callable[[ShardOutcome, ShardsReport], None]":
+def _teller(watching: Observers, quiet: bool) -> "Callable[[ShardOutcome, ShardsReport], None]":
     """Return a callback for each finished shard: it logs, and reports progress now and then."""
     is_due = due_lines(quiet=quiet)
 
@@ -166,7 +166,7 @@ def _teller(told: Observers, quiet: bool) -> "Callable[[ShardOutcome, ShardsRepo
         lost = report.lost.get(outcome.index)
         shard = outcome.report
         songs = {} if shard is None else shard.run.to_dict()
-        told.event(
+        watching.event(
             "shard", shard=outcome.index, lost=lost, kept=shard is not None and shard.kept, **songs
         )
         if lost is not None:

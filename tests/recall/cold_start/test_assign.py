@@ -171,7 +171,7 @@ def test_progress_reaches_the_end():
         6,
         5,
         room=ListLimits(per_song=2, per_user=1),
-        told=lambda *at: told.append(at),
+        progress=lambda *at: told.append(at),
     )
     assert told[-1] == (6, 6)
 

@@ -45,7 +45,7 @@ from audiorec.recall.serving.nightly.current import (
     write_current,
 )
 from audiorec.recall.serving.nightly.job import NightlyJob
-from audiorec.recall.serving.nightly.promotion import PROMOTION, told
+from audiorec.recall.serving.nightly.promotion import PROMOTION, reason_of
 from audiorec.runs.record import record_of
 
 OUT, SERVED, CANDIDATES = "out", "served/", "candidates/"
@@ -87,7 +87,7 @@ class Night:
             return None
         plan = self.job.plan
         verdict = read_json(plan.out / PROMOTION) if plan.judge_share else {}
-        current, day, why = read_current(self.root), self.day, told(verdict)
+        current, day, why = read_current(self.root), self.day, reason_of(verdict)
         if current is not None and day in current.withdrawn:
             return Decision(is_served=False, why="it was taken back by hand")
         if current is not None and day < current.day:

@@ -497,11 +497,11 @@ def nights_of(root: str | PathLike[str]) -> list[dict[str, str]]:
             known["served"] = (current.day,)
             state = next((name for name, those in known.items() if day in those), state)
         verdict = read_json(join(folder, PROMOTION))
-        found.append({"day": day.isoformat(), "state": state, "why": told(verdict)})
+        found.append({"day": day.isoformat(), "state": state, "why": reason_of(verdict)})
     return found
 
 
-def told(verdict: Mapping[str, Any]) -> str:
+def reason_of(verdict: Mapping[str, Any]) -> str:
     """Return what a verdict of `compare`, which may come from a file, says in words."""
     said = str(verdict.get("refused") or verdict.get("note") or "")
     with suppress(IndexError, KeyError, TypeError, ValueError):

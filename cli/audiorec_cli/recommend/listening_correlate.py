@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from audiorec.errors import InputError
-from audiorec.options import chooses, reads, writes
+from audiorec.options import chooses, writes
 from audiorec_cli.shared.console import FIGURE_DIGITS, print_json, print_table, say
 from audiorec_cli.shared.inputs import InputKind, open_vectors
 from audiorec_cli.shared.inputs import check as check_file
@@ -16,6 +16,7 @@ from audiorec_cli.shared.options import (
     SettingsOption,
     made,
     out_file,
+    store_file,
 )
 from audiorec_cli.shared.progress import progress_lines
 
@@ -29,9 +30,7 @@ def correlate(
     interactions: LogOption,
     vectors: Annotated[
         Path | None,
-        reads(
-            "--vectors",
-            "-v",
+        store_file(
             metavar="FILE",
             help="Sound of songs: a store [default: as in similar], or embeddings.parquet.",
         ),

@@ -24,7 +24,10 @@ from audiorec_cli.shared.options import (
     OutFileOption,
     QuietOption,
     SettingsOption,
+    log_file,
     made,
+    out_file,
+    store_file,
 )
 from audiorec_cli.shared.pages import command, group
 from audiorec_cli.shared.places import outputs, yesterdays_output
@@ -56,7 +59,7 @@ SETTINGS = ("audiorec.recall.serving.export:ExportRecipe",)
 def export(
     interactions: LogOption,
     output: Annotated[
-        Path, writes("--out", "-o", metavar="FOLDER", remote="goes on", help="The folder to write.")
+        Path, out_file(metavar="FOLDER", remote="goes on", help="The folder to write.")
     ],
     candidates: Annotated[
         list[Path] | None,
@@ -84,7 +87,7 @@ def export(
     ] = None,
     vectors: Annotated[
         Path | None,
-        reads("--vectors", "-v", metavar="STORE", help="Sound and tags of the songs.", panel=KNOWN),
+        store_file(help="Sound and tags of the songs.", panel=KNOWN),
     ] = None,
     side: Annotated[
         Path | None,
@@ -268,12 +271,8 @@ def train(
     channel: Annotated[
         str | None, argument(metavar="CHANNEL", help="A channel that it lists, or module:Class.")
     ] = None,
-    interactions: Annotated[
-        Path | None, reads("--interactions", "-i", log=True, help="The listening log.")
-    ] = None,
-    output: Annotated[
-        Path | None, writes("--out", "-o", metavar="FOLDER", help="The folder to write.")
-    ] = None,
+    interactions: Annotated[Path | None, log_file(help="The listening log.")] = None,
+    output: Annotated[Path | None, out_file(metavar="FOLDER", help="The folder to write.")] = None,
     users: Annotated[
         Path | None,
         chooses("--users", "-u", metavar="FILE", help="user-audio: embeddings of the users."),
@@ -359,7 +358,7 @@ def candidates(
     output: OutFileOption,
     interactions: Annotated[
         Path | None,
-        reads("--interactions", "-i", log=True, help="Listening histories of the users."),
+        log_file(help="Listening histories of the users."),
     ] = None,
     users: Annotated[
         Path | None,
@@ -372,9 +371,7 @@ def candidates(
     keep_heard: HeardOption = False,
     vectors: Annotated[
         Path | None,
-        reads(
-            "--vectors", "-v", metavar="STORE", help="Store: a copy of a heard song is heard too."
-        ),
+        store_file(help="Store: a copy of a heard song is heard too."),
     ] = None,
     allowed: Annotated[
         Path | None, reads(help="Only propose these songs: a file with one id per line.")

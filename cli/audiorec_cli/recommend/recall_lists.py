@@ -16,6 +16,9 @@ from audiorec_cli.shared.options import (
     JsonOption,
     OutFileOption,
     SettingsOption,
+    log_file,
+    out_file,
+    store_file,
     values_for,
 )
 from audiorec_cli.shared.pictures import check_plot
@@ -30,6 +33,12 @@ if TYPE_CHECKING:
 RECIPE = "audiorec.recall.serving:FusionRecipe"
 FUSE_SETTINGS = (RECIPE, "audiorec.recall.serving:FuseSettings")
 TUNE_SETTINGS = ("audiorec.recall.serving:TuneSettings", RECIPE)
+SideOption = Annotated[
+    Path | None, reads(metavar="FILE", help="Song metadata: artist, album, genre.", panel=KNOWN)
+]
+SongStoreOption = Annotated[
+    Path | None, store_file(help="Tags, genres and copies of songs.", panel=KNOWN)
+]
 WeightsOption = Annotated[
     str,
     chooses(
@@ -52,31 +61,14 @@ class ExclusionOptions:
 
     interactions: Annotated[
         Path | None,
-        reads(
-            "--interactions",
-            "-i",
-            log=True,
-            help="Exclude heard, disliked and blocked songs.",
-            panel=KNOWN,
-        ),
+        log_file(help="Exclude heard, disliked and blocked songs.", panel=KNOWN),
     ] = None
     exposures: Annotated[
         Path | None,
         reads(metavar="FILE", help="Recently shown: user_id, song_id, shown_at.", panel=KNOWN),
     ] = None
-    side: Annotated[
-        Path | None, reads(metavar="FILE", help="Song metadata: artist, album, genre.", panel=KNOWN)
-    ] = None
-    vectors: Annotated[
-        Path | None,
-        reads(
-            "--vectors",
-            "-v",
-            metavar="STORE",
-            help="Tags, genres and copies of songs.",
-            panel=KNOWN,
-        ),
-    ] = None
+    side: SideOption = None
+    vectors: SongStoreOption = None
     keep_heard: Annotated[
         bool, chooses("--keep-heard", help="Allow songs that the user has heard.", panel=KNOWN)
     ] = False
@@ -222,7 +214,7 @@ def tune(
     ],
     interactions: Annotated[
         Path,
-        reads("--interactions", "-i", log=True, help="The log that the channels were trained on."),
+        log_file(help="The log that the channels were trained on."),
     ],
     histories: Annotated[Path, reads(log=True, help="Known histories of the users in the tables.")],
     targets: Annotated[Path, reads(help="Their next plays: user_id, song_id. Not the test set.")],
@@ -233,27 +225,11 @@ def tune(
     ] = None,
     out: Annotated[
         Path | None,
-        writes(
-            "--out",
-            "-o",
-            metavar="JSON",
-            help="Write the settings, for --tuned of fuse, run, recommend.",
-        ),
+        out_file(metavar="JSON", help="Write the settings, for --tuned of fuse, run, recommend."),
     ] = None,
     settings: SettingsOption = None,
-    side: Annotated[
-        Path | None, reads(metavar="FILE", help="Song metadata: artist, album, genre.", panel=KNOWN)
-    ] = None,
-    vectors: Annotated[
-        Path | None,
-        reads(
-            "--vectors",
-            "-v",
-            metavar="STORE",
-            help="Tags, genres and copies of songs.",
-            panel=KNOWN,
-        ),
-    ] = None,
+    side: SideOption = None,
+    vectors: SongStoreOption = None,
     plot: Annotated[
         Path | None,
         writes("--plot", metavar="PNG", help="Plot the trade-off (extra plot).", panel=ADVANCED),

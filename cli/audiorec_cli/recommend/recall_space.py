@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import click
 
 from audiorec.errors import InputError, SpecMismatchError
-from audiorec.options import argument, chooses, reads, writes
+from audiorec.options import argument, chooses, reads
 from audiorec_cli.shared.console import Exit, no_songs, print_document, print_json, print_table, say
 from audiorec_cli.shared.inputs import InputKind, check, open_vectors
 from audiorec_cli.shared.jobs import JobSummary, recorded
@@ -25,6 +25,9 @@ from audiorec_cli.shared.options import (
     QuietOption,
     RetryFailedOption,
     SettingsOption,
+    log_file,
+    out_file,
+    store_file,
     values_for,
 )
 from audiorec_cli.shared.progress import graceful_stop, progress_display
@@ -137,7 +140,7 @@ def users(
     ] = None,
     interactions: Annotated[
         Path | None,
-        reads("--interactions", "-i", log=True, help="The listening log."),
+        log_file(help="The listening log."),
     ] = None,
     table: Annotated[
         Path | None,
@@ -147,9 +150,7 @@ def users(
             help="Embeddings from another program: .parquet, .csv or .npz.",
         ),
     ] = None,
-    output: Annotated[
-        Path | None, writes("--out", "-o", metavar="FILE", help="The table of users.")
-    ] = None,
+    output: Annotated[Path | None, out_file(metavar="FILE", help="The table of users.")] = None,
     explain: Annotated[
         bool,
         chooses("--explain", help="Describe each interest (column about)."),
@@ -172,13 +173,7 @@ def users(
     ] = None,
     vectors: Annotated[
         Path | None,
-        reads(
-            "--vectors",
-            "-v",
-            metavar="STORE",
-            help="For --portrait: tags of the songs.",
-            panel=KNOWN,
-        ),
+        store_file(help="For --portrait: tags of the songs.", panel=KNOWN),
     ] = None,
     settings: SettingsOption = None,
     json: JsonOption = False,
@@ -260,9 +255,7 @@ def _written(
 @recorded("recall songs", "output")
 def songs(
     model: ModelArgument,
-    output: Annotated[
-        Path | None, writes("--out", "-o", metavar="FILE", help="The table of songs.")
-    ] = None,
+    output: Annotated[Path | None, out_file(metavar="FILE", help="The table of songs.")] = None,
     audio: Annotated[
         list[Path] | None,
         argument(metavar="SONGS", help="Folders and files [default: the songs of the model]."),
@@ -274,7 +267,7 @@ def songs(
     k: Annotated[int, chooses("--k", "-k", min=1, help="For --near: number of songs.")] = 10,
     interactions: Annotated[
         Path | None,
-        reads("--interactions", "-i", log=True, help="For --near: finds lists with both songs."),
+        log_file(help="For --near: finds lists with both songs."),
     ] = None,
     vectors: SoundOption = None,
     device: DeviceOption = "cpu",

@@ -11,7 +11,7 @@ from audiorec.recall.serving.one_user.answers import RecommendQuestion
 from audiorec_cli.shared.console import Column, print_json, print_json_lines, print_table, say
 from audiorec_cli.shared.inputs import InputKind, check, usual_vectors
 from audiorec_cli.shared.listening import sound_files
-from audiorec_cli.shared.options import ADVANCED, KNOWN, LogOption
+from audiorec_cli.shared.options import ADVANCED, KNOWN, LogOption, store_file
 from audiorec_cli.shared.song_lists import ListForm
 
 if TYPE_CHECKING:
@@ -31,9 +31,7 @@ class RecommenderOptions:
 
     vectors: Annotated[
         Path | None,
-        reads(
-            "--vectors",
-            "-v",
+        store_file(
             metavar="FILE",
             help="Sound of songs: a store, with their titles, or embeddings.parquet.",
             panel=KNOWN,

@@ -8,7 +8,7 @@ from audiorec.errors import InputError
 from audiorec.options import argument, chooses, reads, unguards
 from audiorec_cli.shared.console import say
 from audiorec_cli.shared.inputs import InputKind, check, open_vectors
-from audiorec_cli.shared.options import ADVANCED, KNOWN, values_for
+from audiorec_cli.shared.options import ADVANCED, KNOWN, store_file, values_for
 
 if TYPE_CHECKING:
     from audiorec.listening.events import Interactions
@@ -25,9 +25,7 @@ OTHER_SOUND = {"features": "features", "song_embeddings": "songs"}  # kinds of f
 PlaysOf = Literal["user", "session", "list"]
 SoundOption = Annotated[
     Path | None,
-    reads(
-        "--vectors",
-        "-v",
+    store_file(
         metavar="FILE",
         help="Sound of songs: a store, its features.parquet by segment, or embeddings.parquet.",
         panel=KNOWN,

@@ -20,12 +20,12 @@ import click
 
 from audiorec.distribution import install_command
 from audiorec.errors import AudiorecError, BusyStoreError, InputError, MissingFileError
-from audiorec.options import argument, chooses, connects
+from audiorec.options import argument, chooses
 from audiorec_cli.library.extract import print_plan, say_unseen
 from audiorec_cli.listen.browse import player_of, show
 from audiorec_cli.shared.console import Exit, counted, file_size, no_songs, say
 from audiorec_cli.shared.extraction import NEVER_TOO_MANY, Extraction
-from audiorec_cli.shared.options import JobsOption, out_file
+from audiorec_cli.shared.options import JobsOption, NoOpenOption, PortOption, out_file
 from audiorec_cli.shared.progress import graceful_stop, progress_display, stopped
 
 if TYPE_CHECKING:
@@ -55,12 +55,8 @@ def start(
     once: Annotated[
         bool, chooses("--once", help="Do not watch the folder for new songs afterwards.")
     ] = False,
-    port: Annotated[
-        int, connects("--port", "-p", min=0, max=65_535, help="Port; 0 for any free one.")
-    ] = 0,
-    no_open: Annotated[
-        bool, connects("--no-open", help="Print the address without opening a browser.")
-    ] = False,
+    port: PortOption = 0,
+    no_open: NoOpenOption = False,
 ) -> None:
     """Listen to a folder of songs, and open a page to browse, play and make lists while it runs.
 
@@ -275,9 +271,7 @@ SONGS = Path("fixtures", "demo")
 
 
 def demo(
-    no_open: Annotated[
-        bool, connects("--no-open", help="Print the address without opening a browser.")
-    ] = False,
+    no_open: NoOpenOption = False,
 ) -> None:
     """Open the page over 36 pieces of free music, to look and listen before you use your own.
 

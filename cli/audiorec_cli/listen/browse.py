@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from audiorec.options import chooses, connects, loads, reads
 from audiorec_cli.shared.console import flush, out, say
 from audiorec_cli.shared.inputs import InputKind, VectorsOption, check, open_vectors
-from audiorec_cli.shared.options import ADVANCED
+from audiorec_cli.shared.options import ADVANCED, NoOpenOption, PortOption
 
 if TYPE_CHECKING:
     from audiorec.library.library import Library
@@ -33,12 +33,8 @@ def browse(
             help="Folder whose songs may be played; may be repeated [default: the store's folder].",
         ),
     ] = None,
-    port: Annotated[
-        int, connects("--port", "-p", min=0, max=65_535, help="Port; 0 for any free one.")
-    ] = 0,
-    no_open: Annotated[
-        bool, connects("--no-open", help="Print the address without opening a browser.")
-    ] = False,
+    port: PortOption = 0,
+    no_open: NoOpenOption = False,
     projection: Annotated[
         Literal["pca", "tsne", "umap"], chooses(help="Projection of the map.", panel=ADVANCED)
     ] = "pca",

@@ -8,7 +8,7 @@ from audiorec.errors import MissingFileError
 from audiorec.options import connects, loads, reads, unguards
 from audiorec_cli.shared.console import flush, out, say
 from audiorec_cli.shared.inputs import VectorsOption, vectors_path
-from audiorec_cli.shared.options import ADVANCED
+from audiorec_cli.shared.options import ADVANCED, PortOption
 
 TOKEN_BYTES = 24
 
@@ -19,9 +19,7 @@ def serve(
         Path | None,
         loads(metavar="DIR", help="Folder that recall run wrote: serves recommendations."),
     ] = None,
-    port: Annotated[
-        int, connects("--port", "-p", min=0, max=65_535, help="Port; 0 for any free one.")
-    ] = 0,
+    port: PortOption = 0,
     host: Annotated[
         str | None, connects(help="Address to listen on; by default only this machine.")
     ] = None,

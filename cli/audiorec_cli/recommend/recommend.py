@@ -11,7 +11,7 @@ from audiorec.recall.serving.one_user.answers import RecommendQuestion
 from audiorec_cli.shared.console import Column, print_json, print_json_lines, print_table, say
 from audiorec_cli.shared.inputs import InputKind, check, usual_vectors
 from audiorec_cli.shared.listening import sound_files
-from audiorec_cli.shared.options import ADVANCED, KNOWN, LogOption, store_file
+from audiorec_cli.shared.options import ADVANCED, KNOWN, LogOption, ProfilesOption, store_file
 from audiorec_cli.shared.song_lists import ListForm
 
 if TYPE_CHECKING:
@@ -41,10 +41,7 @@ class RecommenderOptions:
         Path | None,
         reads(metavar="FILE", help="Song metadata: title, artist, album, genre.", panel=KNOWN),
     ] = None
-    profiles: Annotated[
-        Path | None,
-        reads(metavar="FILE", help="User profiles: user_id and attributes.", panel=KNOWN),
-    ] = None
+    profiles: ProfilesOption = None
     lists: Annotated[
         Path | None,
         reads(log=True, help="Playlists made by users [default: those in LOG].", panel=KNOWN),

@@ -8,7 +8,7 @@ from audiorec.errors import InputError
 from audiorec.options import argument, chooses, reads, unguards
 from audiorec_cli.shared.console import say
 from audiorec_cli.shared.inputs import InputKind, check, open_vectors
-from audiorec_cli.shared.options import ADVANCED, KNOWN, store_file, values_for
+from audiorec_cli.shared.options import ADVANCED, KNOWN, ProfilesOption, store_file, values_for
 
 if TYPE_CHECKING:
     from audiorec.listening.events import Interactions
@@ -139,10 +139,7 @@ class ListeningOptions:
 class QueryOptions(ListeningOptions):
     """Users to query a trained model for: from a log, from profiles, or both."""
 
-    profiles: Annotated[
-        Path | None,
-        reads(metavar="FILE", help="User profiles: user_id and attributes.", panel=KNOWN),
-    ] = None
+    profiles: ProfilesOption = None
     favourites: FavouritesOption = None
 
     def queries(self, log: Path | None, channel: "Channel", users: Path | None = None) -> "Queries":
@@ -206,10 +203,7 @@ class TrainingOptions(ListeningOptions):
         Path | None,
         reads(metavar="FILE", help="Song metadata: artist, genre, language, numbers.", panel=KNOWN),
     ] = None
-    profiles: Annotated[
-        Path | None,
-        reads(metavar="FILE", help="User profiles: user_id and attributes.", panel=KNOWN),
-    ] = None
+    profiles: ProfilesOption = None
     favourites: FavouritesOption = None
     triples: Annotated[
         Path | None,

@@ -61,6 +61,16 @@ store_file = partial(reads, "--vectors", "-v", metavar="STORE")
 log_file = partial(reads, "--interactions", "-i", log=True)
 out_file = partial(writes, "--out", "-o")
 
+PortOption = Annotated[
+    int, connects("--port", "-p", min=0, max=65535, help="Port; 0 for any free one.")
+]
+NoOpenOption = Annotated[
+    bool, connects("--no-open", help="Print the address without opening a browser.")
+]
+ProfilesOption = Annotated[
+    Path | None,
+    reads(metavar="FILE", help="User profiles: user_id and attributes.", panel=KNOWN),
+]
 OutFileOption = Annotated[Path, out_file(help="The file to write.")]
 OutFolderOption = Annotated[Path, out_file(metavar="FOLDER", help="The folder to write.")]
 

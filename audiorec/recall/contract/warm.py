@@ -18,7 +18,7 @@ from audiorec.errors import InputError
 from audiorec.recall.contract.data import RecallData
 from audiorec.types import BoolArray, FloatArray, IdMap, Int64Array
 
-WARM_EPOCHS = 0.5  # of those that the last full training took
+WARM_EPOCHS = 0.25  # of all that the last full training ran: to choose their number, and after
 WARM_RATE = 0.4  # of the learning rate: at the whole rate a model forgets what it knows
 R = TypeVar("R")
 Channel = Any  # `audiorec.recall.contract.channel.Channel`, which imports this module
@@ -111,7 +111,9 @@ class Start:
     def recipe(self, recipe: R) -> R:
         """Return the recipe of a shorter and gentler training, if it has epochs and a rate."""
         of: Any = recipe
-        epochs = ceil((self._full_epochs or of.max_epochs) * WARM_EPOCHS)
+        best = self._full_epochs or of.max_epochs
+        ran = min(best + of.patience, of.max_epochs) + best
+        epochs = ceil(ran * WARM_EPOCHS)
         rate = of.learning_rate * WARM_RATE
         return replace(of, max_epochs=min(epochs, of.max_epochs), learning_rate=rate)
 

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from math import ceil
 from threading import Event
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -75,6 +76,12 @@ def older(name):
     return trained[name]
 
 
+def quarter(channel):
+    """Return a quarter of the epochs that a training ran, to choose their number and after."""
+    best, recipe = channel.trained.epochs, channel.recipe
+    return ceil((min(best + recipe.patience, recipe.max_epochs) + best) / 4)
+
+
 def similarities(channel, songs=YESTERDAY.song_ids):
     """Return what the users of the first day are proposed among its songs."""
     found = np.concatenate(list(channel.blocks(Queries(YESTERDAY.sequences))))
@@ -131,7 +138,7 @@ def test_it_is_judged_on_later_plays_before_it_learns_from_them(name):
     lines = []
     found = made(name).fit(TODAY, start=older(name), progress=lines.append)
     assert [(line["phase"], line["epoch"]) for line in lines][:2] == [("choose", 0), ("refit", 1)]
-    assert found.trained.epochs == len(lines) - 1 == ceil(older(name).trained.epochs / 2)
+    assert found.trained.epochs == len(lines) - 1 == quarter(older(name))
     assert found.trained.judged_on == JUDGED_ON_NEW
     # What it learns now is not in the figure: at another rate the figure is the same.
     again = made(name, learning_rate=1e-9).fit(TODAY, start=older(name))
@@ -143,7 +150,7 @@ def test_it_is_judged_on_later_plays_before_it_learns_from_them(name):
 def test_without_later_plays_nothing_is_judged(name):
     lines = []
     found = made(name).fit(YESTERDAY, start=older(name), progress=lines.append)
-    assert [line["phase"] for line in lines] == ["refit"] * ceil(older(name).trained.epochs / 2)
+    assert [line["phase"] for line in lines] == ["refit"] * quarter(older(name))
     assert found.trained.figures == older(name).trained.figures  # the weight in a fusion stays
     assert found.trained.judged_on.startswith("the model that this one goes on from: ")
 
@@ -154,9 +161,12 @@ def test_a_warm_start_is_shorter_and_gentler_than_the_last_full_training():
     once = made("sasrec").fit(TODAY, start=first)
     for channel in (first, once):  # of which the second took fewer epochs
         found = Start.of(channel, channel, TODAY).recipe(recipe)
-        assert found.max_epochs == ceil(first.trained.epochs / 2)
+        assert found.max_epochs == quarter(first)
         assert found.learning_rate == pytest.approx(recipe.learning_rate * WARM_RATE)
     assert (once.parent.epochs, once.parent.generation) == (first.trained.epochs, 1)
+    early = SimpleNamespace(parent=None, trained=SimpleNamespace(epochs=1), name="sasrec")
+    stopped = replace(Start.of(first, first, TODAY), channel=early)  # it ran 1 + 3 + 1 epochs
+    assert stopped.recipe(replace(recipe, max_epochs=12, patience=3)).max_epochs == 2
     short = Start.of(first, first, TODAY).recipe(replace(recipe, max_epochs=1))
     assert short.max_epochs == 1
 
@@ -281,7 +291,7 @@ def test_other_users_than_those_of_the_model_are_refused():
 
 def test_settings_that_shape_no_weight_may_differ():
     found = made("sasrec", max_epochs=12, patience=1, seed=3).fit(TODAY, start=older("sasrec"))
-    assert found.trained.epochs == ceil(older("sasrec").trained.epochs / 2)
+    assert found.trained.epochs == quarter(older("sasrec"))
 
 
 def test_a_song2vec_of_an_earlier_version_is_refused(tmp_path):

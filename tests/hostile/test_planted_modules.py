@@ -19,14 +19,13 @@ COMMAND = Path(sys.executable).with_name("audiorec")
 LIBRARIES = "av numpy onnxruntime pandas psutil pyarrow scipy soundfile soxr tinytag".split()
 STANDARD = "csv json pickle queue statistics struct subprocess".split()
 OURS = ["audiorec/__init__", "audiorec_cli/__init__", "sitecustomize", "usercustomize"]
+EXTRACT = "extract . --out new/vecs.parquet"
 COMMANDS = [
-    "extract . --out new/vecs.parquet",
     "extract . --out new/vecs.parquet --jobs 2 --features new/features.parquet",
     "extract . --out new/vecs.parquet --dry-run",
     "extract . --out new/vecs.parquet --id-from tag:isrc",
     "shards m.parquet 2 --out new",
     "manifest . --out new/m.parquet",
-    "classify one.wav",
     "classify one.wav --tags 3",
     "similar one.wav",
     "similar other/new.wav",
@@ -99,13 +98,10 @@ def test_a_command_runs_nothing_that_lies_beside_the_music(music, command):
 
 
 @pytest.mark.parametrize("value", [".", "", ":/nowhere", "/nowhere:", "other"])
-@pytest.mark.parametrize(
-    "command", ["extract . --out new/vecs.parquet", "classify one.wav --tags 3"]
-)
-def test_a_relative_python_path_is_not_followed(music, command, value):
+def test_a_relative_python_path_is_not_followed(music, value):
     """But for what Python imports before the command's first line."""
     with planted(LIBRARIES, music, music / "other") as marks:
-        done = run(COMMAND, *command.split(), folder=music, PYTHONPATH=value)
+        done = run(COMMAND, *EXTRACT.split(), folder=music, PYTHONPATH=value)
         assert marks.read_text() == ""
     assert done.returncode == 0, done.stderr
 
@@ -121,8 +117,8 @@ assert len(store.similar("one.wav", k=1, minimum=-1, choice=Choice(also=("non-mu
 """
 
 
-@pytest.mark.parametrize("variables", [{}, {"PYTHONUSERBASE": ".", "PYTHONSTARTUP": "csv.py"}])
-def test_a_program_elsewhere_runs_nothing_that_lies_beside_the_music(music, tmp_path, variables):
+def test_a_program_elsewhere_runs_nothing_that_lies_beside_the_music(music, tmp_path):
+    variables = {"PYTHONUSERBASE": ".", "PYTHONSTARTUP": "csv.py"}
     (tmp_path / "program.py").write_text(PROGRAM)
     with planted([*LIBRARIES, *STANDARD, *OURS], music) as marks:
         done = run(sys.executable, tmp_path / "program.py", folder=music, **variables)

@@ -7,8 +7,9 @@ import sys
 from collections.abc import Generator
 from pathlib import Path
 
-# Before numpy: threads that wait for each other over small products cost more than they do.
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# Before numpy and torch: threads that wait for each other over small products cost more than they
+# do, a sum on one thread always comes in one order, and forks find no threads to miss.
+os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"} | os.environ
 
 # The tests' own settings: none, whatever the developer's are.
 os.environ["AUDIOREC_CONFIG"] = ""

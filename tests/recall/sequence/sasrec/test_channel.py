@@ -265,20 +265,20 @@ with join_processes() as processes:
 
 
 def in_float64(processes, out):
-    """Take some two hundred steps; write the weights of the first process."""
+    """Take sixty steps; write the weights of the first process."""
     from audiorec.learning.fit import fit
     from audiorec.learning.next_plays import no_features
     from audiorec.recall.contract.next_song import _next_plays
     from audiorec.recall.sequence.sasrec.network import SASRecNetwork
 
-    recipe = replace(SMALL, dropout=0.0, max_epochs=10, negatives=12)
+    recipe = replace(SMALL, dropout=0.0, max_epochs=3, negatives=12)
     walked = walks()
     plays = _next_plays(walked, np.zeros((len(walked), 0), np.float32))
     network = SASRecNetwork(no_features(plays.n_songs), recipe, is_timed=False, profile=0).double()
     held = hold_out(plays, recipe.valid)
     learner = NextSongLearner(network, plays, recipe, held, processes=processes)
-    done = fit(learner, max_epochs=10, patience=99, clip=1.0, processes=processes)
-    assert done.steps >= 200
+    done = fit(learner, max_epochs=3, patience=99, clip=1.0, processes=processes)
+    assert done.steps >= 60
     if processes.is_first and out:
         np.savez(out, **{n: p.numpy() for n, p in network.state_dict().items()})
     return network

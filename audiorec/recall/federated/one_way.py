@@ -234,17 +234,12 @@ def fit_songs(
     Returns songs (S, d) and prior (S,), float32.
     """
     listening = plays.lengths > 0
-    inputs = with_constant(vectors) * listening[:, None]
+    inputs = np.column_stack([listening, vectors * listening[:, None]]).astype(np.float64)
     ridge = np.full(inputs.shape[1], recipe.regularisation)
     ridge[0] *= PRIOR_SHARE
     moments = who_plays(plays).T @ inputs
     found = np.linalg.solve(inputs.T @ inputs + np.diag(ridge), moments.T).T.astype(np.float32)
     return np.ascontiguousarray(found[:, 1:]), np.ascontiguousarray(found[:, 0])
-
-
-def with_constant(vectors: FloatArray | Float64Array) -> Float64Array:
-    """Return vectors with a leading 1: (n, 1 + d), float64."""
-    return np.concatenate([np.ones((len(vectors), 1)), vectors], axis=1, dtype=np.float64)
 
 
 def who_plays(plays: Sequences) -> Any:

@@ -30,7 +30,7 @@ from audiorec.recall.federated.jobs import users_path
 from audiorec.recall.federated.keys import fingerprint_of, read_certificate
 from audiorec.recall.federated.ledger import noise_for, note_release
 from audiorec.recall.federated.noise import normals
-from audiorec.recall.federated.one_way import OneWay, Release, rows_of, who_plays, with_constant
+from audiorec.recall.federated.one_way import OneWay, Release, rows_of, who_plays
 from audiorec.recall.federated.plan import PartyPlan, music_data
 from audiorec.recall.federated.recipe import OneWayRecipe
 from audiorec.store.embeddings import EmbeddingTable
@@ -188,8 +188,7 @@ def numbers_of(vectors: FloatArray, scale: Float64Array) -> tuple[Float64Array, 
 
 def inputs_of(numbers: Float64Array) -> Float64Array:
     """Return a constant and numbers, together of length 1: (n, 1 + d)."""
-    found = with_constant(numbers)
-    found[:, 0] = CONSTANT
+    found = np.column_stack([np.full(len(numbers), CONSTANT), numbers])
     found /= lengths_of(found)
     return found
 

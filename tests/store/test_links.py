@@ -159,3 +159,14 @@ def test_the_number_of_a_hash_does_not_depend_on_the_others(texts, start):
     alone = [numbers_of(string_array([text]))[0] for text in texts]
     assert numbers_of(hashes).tolist() == alone
     assert numbers_of(hashes[start:]).tolist() == alone[start:]
+
+
+def test_audio_whose_numbers_begin_alike_stays_apart(tmp_path):
+    hashes = [f"{number:032x}" for number in (12, 10, 11)]
+    named = zip("abc", hashes, strict=True)
+    rows = [song(name, series(0), content_hash=audio) for name, audio in named]
+    made = [(*one, recording(0, off=0.01, of=n)) for n, one in enumerate(rows)]
+    path = write(tmp_path, made)
+    assert update_links(path) == 3
+    assert known(path)[0].keys() == {("a", "b"), ("a", "c"), ("b", "c")}
+    assert known(path)[1] == 0

@@ -20,6 +20,9 @@ figures are means over the draws; intervals are a bootstrap over users.
 * canaries: users whose coin decides whether their one play is in the data; the auditor guesses the
   coins from the noised numbers that the released bundle is made of. The lower bound on epsilon
   must stay below the claim.
+* heads, if named in --parts: networks at home in place of the ridge regression, a softmax over the
+  songs of no or some hidden units, for as many epochs as are best for a tenth of the users learnt
+  from. For pairs that settings are chosen on: phone_electronic.
 """
 
 import argparse
@@ -42,15 +45,16 @@ from federated_tables import (
     row,
     with_silent_users,
 )
+from torch import nn
 
 from audiorec.evaluation.ranking import clustered_interval
 from audiorec.recall.federated.audit import auc
 from audiorec.recall.federated.ledger import noise_for
 from audiorec.recall.federated.noise import Defence
-from audiorec.recall.federated.one_way import OneWay, Release, fit_users, rows_of
+from audiorec.recall.federated.one_way import OneWay, Release, fit_users, rows_of, who_plays
 from audiorec.recall.federated.recipe import OneWayRecipe
 from audiorec.recall.federated.release import released
-from audiorec.recall.federated.users import UserFeatures, UserModel, ranks_of
+from audiorec.recall.federated.users import Bag, UserFeatures, UserModel, ranks_of
 from audiorec.types import BoolArray, FloatArray
 
 PAIRS = "phone_sport,cloth_sport,sport_phone,sport_cloth"
@@ -58,6 +62,7 @@ PARTS = "rates,releases,attacks,told,canaries"
 EPSILONS = (1.0, 2.0, 4.0, 8.0, 16.0)
 DELTA = 1e-5
 CANARIES = 2_000
+HIDDEN, EPOCHS = (0, 256), 25  # of heads
 RECIPE = OneWayRecipe()
 DEFENCES = {
     "as sent": Defence(),
@@ -281,6 +286,52 @@ def canaries(draw: Draw) -> None:
         print(row(f"{epsilon:g}", str(guesses), str(right), f"{bound:.2f}"), flush=True)
 
 
+def heads(draws: list[Draw]) -> None:
+    """Print what networks in place of the regression find, paired with it."""
+    table("head", "HR@10 %", "HR@100 %", "above ridge, HR@10", "above ridge, HR@100")
+    ridge = [draw.one_way() for draw in draws]
+    print(row("ridge", *(rate(draws, ridge, k) for k in (10, 100)), "", ""), flush=True)
+    for hidden in HIDDEN:
+        found = [learnt_head(draw, hidden) for draw in draws]
+        cells = [rate(draws, found, k, less) for less in (None, ridge) for k in (10, 100)]
+        print(row(f"{hidden} hidden units" if hidden else "softmax", *cells), flush=True)
+
+
+def learnt_head(draw: Draw, hidden: int) -> dict[str, Any]:
+    """Return the ranks of a network from vectors to songs, of the epoch best for held-out users."""
+    plays, vectors = who_plays(draw.world.data.plays), torch.from_numpy(4 * draw.own)
+    asked = torch.from_numpy(4 * draw.of_users(draw.world.test))
+    learnt = draw.world.data.counts > 0
+    rng, best = np.random.default_rng(0), -1.0
+    torch.manual_seed(0)
+    order = rng.permutation(len(vectors))
+    held, rest = order[: len(order) // 10], order[len(order) // 10 :]
+    judged = draw.world.data.plays.take(held)
+    targets = Bag(judged.starts, judged.song, len(learnt))
+    last = nn.Linear(hidden or vectors.shape[1], len(learnt))
+    with torch.no_grad():
+        last.weight.mul_(0.1)
+        last.bias.copy_(torch.log(torch.from_numpy(plays[rest].sum(axis=0) + 1e-3)))
+    first = [nn.Linear(vectors.shape[1], hidden), nn.ReLU()] if hidden else []
+    net = nn.Sequential(*first, nn.Dropout(0.3), last)
+    optimiser = torch.optim.AdamW(net.parameters(), lr=3e-3, weight_decay=1e-4)
+    for _ in range(EPOCHS):
+        net.train()
+        for rows in np.array_split(rng.permutation(rest), len(rest) // 256):
+            met = torch.from_numpy(plays[rows].toarray().astype(np.float32))
+            met /= met.sum(1, keepdim=True).clamp(min=1).sqrt()
+            optimiser.zero_grad()
+            (-(net(vectors[rows]).log_softmax(1) * met).sum(1).mean()).backward()
+            optimiser.step()
+        net.eval()
+        with torch.no_grad():
+            score = float((ranks_of(net(vectors[held]).numpy(), targets, learnt) <= 100).mean())
+            if score > best:
+                best, similar = score, net(asked).numpy()
+    ranks = np.ceil(ranks_of(similar, draw.world.targets, learnt))
+    return {"ranks": [int(r) if np.isfinite(r) else -1 for r in ranks]}
+
+
 def main() -> None:
     """Print the tables of each pair."""
     parser = argparse.ArgumentParser(
@@ -306,11 +357,8 @@ def main() -> None:
             if part == "rates":
                 rates(draws, pair, given.cache, min(given.towers, given.draws))
             else:
-                {"releases": releases, "attacks": attacks, "told": told}.get(part, _audit)(draws)
-
-
-def _audit(draws: list[Draw]) -> None:
-    canaries(draws[0])
+                known = {"releases": releases, "attacks": attacks, "told": told, "heads": heads}
+                known.get(part, lambda draws: canaries(draws[0]))(draws)
 
 
 if __name__ == "__main__":

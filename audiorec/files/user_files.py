@@ -43,11 +43,6 @@ from types import UnionType
 from typing import IO, Any, Literal, TextIO, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from audiorec.errors import DamagedFileError, InputError, MissingFileError, StoreError
-from audiorec.files.arrow import (
-    open_parquet,
-    read_schema,
-    refuse_bomb,
-)
 from audiorec.files.visible import visible
 
 CSV_ENDS = (".csv", ".csv.gz")
@@ -209,6 +204,8 @@ def read_table(
     import pyarrow as pa
     import pyarrow.csv
 
+    from audiorec.files.arrow import open_parquet, refuse_bomb
+
     is_csv = path.name.lower().endswith(CSV_ENDS)
     names = column_names(path, failure)
     columns = [n for n in names if wanted is None or n in wanted or n in needed]
@@ -238,6 +235,8 @@ def column_names(path: Path, failure: str) -> list[str]:
     """Return the column names of a CSV or Parquet table without reading its rows."""
     if path.name.lower().endswith(CSV_ENDS):
         return check_csv_header(path, failure)
+    from audiorec.files.arrow import read_schema
+
     with input_errors(path, failure):
         refuse_devices(path)
         return read_schema(path).names

@@ -29,7 +29,6 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from audiorec.errors import DamagedFileError, InputError, WeightsError
-from audiorec.files.arrow import read_npz
 from audiorec.files.own_files import parse_json
 from audiorec.files.user_files import csv_rows, read_lines, read_text
 from audiorec.spec import (
@@ -254,6 +253,8 @@ def _filterbank(named: Any, folder: Path, mel: Mapping[str, Any]) -> FloatArray:
     """Read a filterbank from an npz file as (bands, bins), transposing if needed."""
     place = _object(named, "mel.filterbank", _FILTERBANK)
     path, bands, bins = folder / place["file"], mel["n_mels"], 1 + mel["n_fft"] // 2
+    from audiorec.files.arrow import read_npz  # loads Arrow
+
     (found,) = read_npz(path, [place["array"]])
     if found.dtype.kind != "f" or found.shape not in ((bands, bins), (bins, bands)):
         raise InputError(

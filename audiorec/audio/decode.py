@@ -310,7 +310,7 @@ def _readers(sniffed: Sniffed) -> list[_MakeReader]:
     """Return the decoders to try, in order."""
     # Late: a run's parent process decodes nothing, and the imports take 0.06 CPU-seconds.
     from audiorec.audio.pyav_reader import PyavReader
-    from audiorec.audio.readers import SoundfileReader
+    from audiorec.audio.soundfile_reader import SoundfileReader
 
     first = sniffed.container in SOUNDFILE_CONTAINERS and sniffed.header.suits_soundfile
     return [SoundfileReader, PyavReader] if first else [PyavReader]

@@ -132,7 +132,7 @@ def write_wav(
 def _readers(sniffed: Sniffed) -> list[Callable[..., Any]]:
     """Return the decoders to try, in order, as `audiorec.audio.decode` does."""
     from audiorec.audio.pyav_reader import PyavReader
-    from audiorec.audio.readers import SoundfileReader
+    from audiorec.audio.soundfile_reader import SoundfileReader
 
     first = sniffed.container in SOUNDFILE_CONTAINERS and sniffed.header.suits_soundfile
     return [SoundfileReader, PyavReader] if first else [PyavReader]

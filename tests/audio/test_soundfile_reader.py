@@ -1,12 +1,13 @@
-"""`audiorec.audio.readers`: sequential reading, full scale, giving up."""
+"""`audiorec.audio.soundfile_reader`: sequential reading, full scale, giving up."""
 
 import numpy as np
 import pytest
 import soundfile
 from odd_files import mp3, sound
 
-from audiorec.audio.readers import BLOCK_FRAMES, DecoderError, SoundfileReader
+from audiorec.audio.readers import BLOCK_FRAMES, DecoderError
 from audiorec.audio.sniff import open_regular, sniff
+from audiorec.audio.soundfile_reader import SoundfileReader
 from audiorec.errors import Failure
 
 

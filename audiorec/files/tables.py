@@ -49,6 +49,7 @@ from audiorec.types import Int64Array, Progress
 
 GROUP_ROWS = 16_384
 OLD_DIGESTS = b"audiorec.digests"  # metadata of older files, outdated once they are written anew
+DAMAGED = "damaged: its footer claims {rows} rows, its pages hold another number"
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,9 +152,13 @@ class TableFile:
         """Yield tables of at most `rows` rows; none if the file is empty."""
         if self.file.num_row_groups == 0:
             return
+        seen = 0
         with store_errors(self.path):
             for batch in self.file.iter_batches(batch_size=rows, columns=columns):
                 yield pa.Table.from_batches([batch])
+                seen += len(batch)
+            if seen != len(self):  # a damaged header of a page can leave a column shorter
+                raise StoreError(DAMAGED.format(rows=len(self)))
 
     def group_starts(self) -> list[int]:
         """Return the first row number of each row group, followed by the total number of rows."""
@@ -246,7 +251,7 @@ def _with_rows(table: Any, rows: int) -> Any:
     """Return a table if it has as many rows as the footer claims, which Arrow does not check."""
     lengths = {table.num_rows, *map(len, table.columns)}
     if lengths != {rows}:
-        raise StoreError(f"damaged: its footer claims {rows} rows, its pages hold another number")
+        raise StoreError(DAMAGED.format(rows=rows))
     return table
 
 

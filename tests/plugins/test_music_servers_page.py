@@ -18,7 +18,7 @@ needs("h11")
 from served_library import document, snapshot_of
 from web_server import SONGS, write_music
 
-from audiorec.web.server import GRACE_S
+from audiorec.web.listener import GRACE_S
 from audiorec_cli.main import app
 
 ROOT = Path(__file__).parents[2]

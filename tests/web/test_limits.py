@@ -13,7 +13,7 @@ from audiorec.runs.timing import OverdueError, check_deadline, ending_in, punctu
 needs("starlette")
 
 from audiorec.web.limits import Guesses, Pool, RefusedRequest, RequestLimits, address_of
-from audiorec.web.server import Crowd
+from audiorec.web.listener import Crowd
 
 
 def run(coroutine):

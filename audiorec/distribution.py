@@ -57,7 +57,7 @@ def install_command(extra: str) -> str:
     >>> install_command("watch")
     'pip install "watchfiles>=1.0"'
     """
-    found = packages(extra)
-    if not found:
+    result = packages(extra)
+    if not result:
         return f'pip install ".[{extra}]" in the source folder of {IMPORTED_AS}'
-    return " ".join(["pip install", *(f'"{package}"' for package in found)])
+    return " ".join(["pip install", *(f'"{package}"' for package in result)])

@@ -190,10 +190,10 @@ class FeatureSpec:
                 f"mel.sample_rate={self.mel.sample_rate} Hz"
             )
         if self.segment.length_s is not None:
-            found = self.mel.n_frames(self.segment_samples)
-            if found != self.segment.n_frames or not found:
+            frames = self.mel.n_frames(self.segment_samples)
+            if frames != self.segment.n_frames or not frames:
                 raise InputError(
-                    f"{self.segment.length_s:g} s has {found} frames, got {self.segment.n_frames}"
+                    f"{self.segment.length_s:g} s has {frames} frames, got {self.segment.n_frames}"
                 )
 
     def to_dict(self) -> dict[str, Any]:

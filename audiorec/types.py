@@ -107,13 +107,13 @@ class AddedFeatures:
     embedding: FloatArray | None = None  # (T, D)
 
     def __len__(self) -> int:
-        found = self.embedding if self.scores is None else self.scores
-        return 0 if found is None else len(found)
+        result = self.embedding if self.scores is None else self.scores
+        return 0 if result is None else len(result)
 
     def rows(self, which: slice) -> "AddedFeatures":
         """Return some of the segments, as views."""
         some = (self.scores, self.embedding)
-        return AddedFeatures(*(None if found is None else found[which] for found in some))
+        return AddedFeatures(*(None if result is None else result[which] for result in some))
 
 
 AnyFeatures = Features | AddedFeatures
@@ -207,10 +207,10 @@ class IdMap:
         """
         from pyarrow import compute
 
-        found = compute.index_in(string_array(names), value_set=string_array(self.ids))
-        rows = np.frombuffer(found.buffers()[1], np.int32, len(found), 4 * found.offset)
+        index = compute.index_in(string_array(names), value_set=string_array(self.ids))
+        rows = np.frombuffer(index.buffers()[1], np.int32, len(index), 4 * index.offset)
         # Not `fill_null`, which imports pandas if it is installed.
-        known = found.is_valid().cast("uint8")
+        known = index.is_valid().cast("uint8")
         there = np.frombuffer(known.buffers()[1], np.uint8, len(known), known.offset)
         return np.where(there, rows, -1).astype(np.int64)
 

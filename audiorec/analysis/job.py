@@ -95,10 +95,10 @@ def favourites(
     keys = (liked.user * n_songs + liked.song)[liked.sign > 0]
     rows = np.flatnonzero(sign > 0)
     row_keys = log.user[rows].astype(np.int64) * n_songs + log.song[rows]
-    place, found = _places(row_keys, keys)
+    place, result = _places(row_keys, keys)
     faded = np.exp2(-(since - log.timestamp[rows]) / (half_life_days * DAY_S))
     weights = points[rows] / MILLION * np.maximum(faded, LEAST_FADED)
-    value = np.bincount(place[found], weights[found], minlength=len(keys)).astype(np.float64)
+    value = np.bincount(place[result], weights[result], minlength=len(keys)).astype(np.float64)
     return SongsOfUsers(keys // n_songs, keys % n_songs, value)
 
 
@@ -149,8 +149,8 @@ def _places(values: Int64Array, table: Int64Array) -> tuple[Int64Array, npt.NDAr
     """Return the position of each value in a sorted table, and whether it is in the table."""
     place = np.searchsorted(table, values)
     inside = np.minimum(place, max(0, len(table) - 1))
-    found = table[inside] == values if len(table) else np.zeros(len(values), np.bool_)
-    return inside, found
+    places = table[inside] == values if len(table) else np.zeros(len(values), np.bool_)
+    return inside, places
 
 
 @dataclass(frozen=True, slots=True)
@@ -406,18 +406,20 @@ def correlate(
     )
     new = new_songs(interactions, since=since, until=spec.until, song_ids=catalogue)
     rows = IdMap(song_ids).rows(interactions.song_ids)
-    found = pair_completions(
+    result = pair_completions(
         known, new, units, rows=rows, min_songs=spec.min_songs, users=len(interactions.user_ids)
     )
-    if len(found.user_number) == 0:
-        raise InputError(_nobody(found.left_out, spec))
-    r, n = pearson_by_user(found.user, found.similarity, found.completion)
+    if len(result.user_number) == 0:
+        raise InputError(_nobody(result.left_out, spec))
+    r, n = pearson_by_user(result.user, result.similarity, result.completion)
     z = fisher_z(r, n)
     rng = np.random.default_rng([spec.seed, 0])
     if progress is not None:
         progress("shuffled completions", 0, spec.draws)
-    null = shuffled_null(found.user, found.similarity, found.completion, draws=spec.draws, rng=rng)
-    control = _shuffled_songs(found, float(z.mean()), known, new, units, rows, spec, progress)
+    null = shuffled_null(
+        result.user, result.similarity, result.completion, draws=spec.draws, rng=rng
+    )
+    control = _shuffled_songs(result, float(z.mean()), known, new, units, rows, spec, progress)
     sensitive = sensitive_share(
         z, n, chance_spread=control.chance_spread, shift_spread=control.shift_spread
     )
@@ -426,12 +428,12 @@ def correlate(
     return Correlations(
         spec=spec,
         since=since,
-        user_ids=tuple(interactions.user_ids[u] for u in found.user_number),
+        user_ids=tuple(interactions.user_ids[u] for u in result.user_number),
         r=r,
         z=z,
         n=n,
-        favourites=found.favourites,
-        left_out=found.left_out,
+        favourites=result.favourites,
+        left_out=result.left_out,
         null=null,
         control=control,
         sensitive=sensitive,

@@ -270,13 +270,13 @@ def _by_share(z: Float64Array, root: Float64Array, count: Float64Array) -> Any:
     """Return log likelihood ratios against chance: shape (shares, effects, spreads)."""
     exponent = TRUE * root[:, None] * z[:, None] - (TRUE * root[:, None]) ** 2 / 2.0
     each = np.exp(np.minimum(exponent, 600.0))  # (cells, true): likelihood ratio against chance
-    found = np.empty((len(SHARES), len(EFFECTS), len(SPREADS)))
+    result = np.empty((len(SHARES), len(EFFECTS), len(SPREADS)))
     for row, effect in enumerate(EFFECTS):
         ratios = each @ np.stack([_normal(effect, spread) for spread in SPREADS], axis=1)
         for column, ratio in enumerate(ratios.T):
             mixed = 1.0 + SHARES[:, None] * (ratio - 1.0)
-            found[:, row, column] = np.log(np.maximum(mixed, 1e-300)) @ count
-    return found
+            result[:, row, column] = np.log(np.maximum(mixed, 1e-300)) @ count
+    return result
 
 
 def _normal(mean: float, spread: float) -> Float64Array:

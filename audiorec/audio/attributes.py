@@ -400,5 +400,5 @@ class AttributeMeter(Iterable[FloatArray]):
 
     def attributes(self) -> Attributes:
         """Return the attributes; call it after the last block and its spectra."""
-        found, key = self._tempo.tempo(), self._key.key()
-        return Attributes(found.bpm, found.confidence, key.tonic, key.scale, key.confidence)
+        result, key = self._tempo.tempo(), self._key.key()
+        return Attributes(result.bpm, result.confidence, key.tonic, key.scale, key.confidence)

@@ -144,16 +144,16 @@ def matroska_tags(file: BinaryIO, begin: int, size: int) -> Mapping[str, str]:
 
     The title at album level becomes ``album``.
     """
-    found: dict[str, str] = {}
+    tags: dict[str, str] = {}
     segment = _segment(file, begin, size) or Element(_SEGMENT, size, size)
     for part in _elements(file, segment.begin, _within(segment, size)):
         if part.kind == _INFO:
             for value in _children(file, part, size, _TITLE):
-                found.setdefault("title", _text(file, value, size))
+                tags.setdefault("title", _text(file, value, size))
         elif part.kind == _TAGS:
             for tag in _children(file, part, size, _TAG):
-                _read_tag(file, tag, size, found)
-    return found
+                _read_tag(file, tag, size, tags)
+    return tags
 
 
 def _read_tag(file: BinaryIO, tag: Element, size: int, found: dict[str, str]) -> None:

@@ -558,8 +558,8 @@ class _Pieces:
 
     def _append(self, pieces: FloatArray) -> None:
         square = np.square(pieces, dtype=np.float64).mean(axis=1)
-        found = np.stack([pieces.min(axis=1), pieces.max(axis=1), square])
-        self._pieces = np.hstack([self._pieces, found])
+        result = np.stack([pieces.min(axis=1), pieces.max(axis=1), square])
+        self._pieces = np.hstack([self._pieces, result])
 
     def _halve(self) -> None:
         low, high, square = self._pieces.reshape(3, -1, 2)
@@ -617,10 +617,10 @@ def _hash_packets(file: BinaryIO) -> str:
     begin, end = begin_of_audio(file), end_of_audio(file)
     with open_container(file, begin=begin, end=end) as container:
         stream = audio_stream(container)
-        found = packet_hash(stream)
+        result = packet_hash(stream)
         for packet in container.demux(stream):
-            found.add(packet)
-    if not (digest := found.hexdigest()):
+            result.add(packet)
+    if not (digest := result.hexdigest()):
         raise DecoderError("no packets", "")
     return digest
 

@@ -229,17 +229,17 @@ def read_wavpack(file: BinaryIO, begin: int, _size: int) -> Header:
 
 def _sub_blocks(data: bytes) -> list[tuple[int, bytes]]:
     """Return the kind (without its flags) and content of each sub-block of a WavPack block."""
-    found: list[tuple[int, bytes]] = []
+    blocks: list[tuple[int, bytes]] = []
     at = 0
-    while at + 2 <= len(data) and len(found) < _MAX_SUB_BLOCKS:
+    while at + 2 <= len(data) and len(blocks) < _MAX_SUB_BLOCKS:
         kind, words, head = data[at], data[at + 1], 2
         if kind & 0x80:  # a length of three bytes
             words |= int.from_bytes(data[at + 2 : at + 4], "little") << 8
             head = 4
         begin, end = at + head, at + head + 2 * words
-        found.append((kind & 0x3F, data[begin : end - bool(kind & 0x40)]))  # 0x40: an odd length
+        blocks.append((kind & 0x3F, data[begin : end - bool(kind & 0x40)]))  # 0x40: an odd length
         at = end
-    return found
+    return blocks
 
 
 def read_ape(file: BinaryIO, begin: int, _size: int) -> Header:

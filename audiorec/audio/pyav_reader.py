@@ -185,16 +185,16 @@ class PyavReader:
 
     def _packets(self, container: Any, stream: Any) -> Iterator[Any]:
         """Yield packets; after a demuxer error, continue with the next packet."""
-        found = packet_hash(stream)
+        result = packet_hash(stream)
         stalls = errors = 0
         while stalls < _MAX_STALLS and errors < _MAX_ERRORS:
             try:
                 for packet in container.demux(stream):
                     stalls = 0
-                    found.add(packet)
+                    result.add(packet)
                     yield packet
                 if not errors and self._blank_at is None:
-                    self.content_hash = found.hexdigest()
+                    self.content_hash = result.hexdigest()
                 return
             except DEMUXER_ERRORS:
                 stalls, errors = stalls + 1, errors + 1
@@ -360,11 +360,11 @@ def _join(frames: Iterator[Any]) -> Iterator[RawBlock]:
     kind: tuple[int, int, str] | None = None
     queue, size = av.AudioFifo(), 0
     for frame in frames:
-        found = (frame.sample_rate, frame.layout.nb_channels, frame.format.name)
-        if found != kind:
+        result = (frame.sample_rate, frame.layout.nb_channels, frame.format.name)
+        if result != kind:
             if kind is not None and (rest := queue.read()) is not None:
                 yield _block(rest)
-            kind, queue = found, av.AudioFifo()
+            kind, queue = result, av.AudioFifo()
             size = min(BLOCK_FRAMES, MAX_BLOCK_S * max(frame.sample_rate, 1))
         frame.pts = None  # the queue would refuse a gap
         queue.write(frame)

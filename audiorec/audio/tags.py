@@ -58,7 +58,7 @@ def ape_tags(file: BinaryIO) -> Mapping[str, str]:
     file.seek(at)
     if file.read(len(APE_MARK)) == APE_MARK:  # an optional header, laid out like the footer
         at += APE_FOOTER_BYTES
-    found: dict[str, str] = {}
+    tags: dict[str, str] = {}
     for _ in range(MAX_ITEMS):
         file.seek(at)
         item = file.read(8 + MAX_NAME)
@@ -72,9 +72,9 @@ def ape_tags(file: BinaryIO) -> Mapping[str, str]:
         if not flags & _KIND:
             file.seek(begin)
             value = read_exactly(file, min(length, MAX_TEXT)).partition(b"\0")[0]
-            found.setdefault(name.decode("latin-1").lower(), value.decode("utf-8", "replace"))
+            tags.setdefault(name.decode("latin-1").lower(), value.decode("utf-8", "replace"))
         at = begin + length
-    return found
+    return tags
 
 
 MAX_CHARACTERS = 500  # of a field; some tools store lyrics as a title
@@ -137,17 +137,17 @@ def read_tags(path: PathLike) -> SongTags:
         missing, broken or of a format without tags; `decode` reports whether it is audio.
         Pictures are not read.
     """
-    found = _fields(path)
-    track_ids = (found.get(name) for name in _TRACK_ID_FIELDS)
+    fields = _fields(path)
+    track_ids = (fields.get(name) for name in _TRACK_ID_FIELDS)
     return SongTags(
-        title=_clean(found.get("title")),
-        artist=_clean(found.get("artist")),
-        album=_clean(found.get("album")),
-        genre=_joined(found.get("genre")),
-        year=_year(found),
-        isrc=_clean(found.get("isrc")),
+        title=_clean(fields.get("title")),
+        artist=_clean(fields.get("artist")),
+        album=_clean(fields.get("album")),
+        genre=_joined(fields.get("genre")),
+        year=_year(fields),
+        isrc=_clean(fields.get("isrc")),
         musicbrainz_trackid=_clean(next(filter(None, track_ids), None)),
-        language=_language(found),
+        language=_language(fields),
     )
 
 
@@ -170,8 +170,8 @@ def read_tag(path: PathLike, name: str) -> str | None:
     if name in SongTags.__slots__:
         value = getattr(read_tags(path), name)
         return None if value is None else str(value)
-    found = _fields(path)
-    return _clean(found.get(name) or found.get(name.replace("_", " ")))
+    fields = _fields(path)
+    return _clean(fields.get(name) or fields.get(name.replace("_", " ")))
 
 
 def header_duration_s(path: PathLike) -> float | None:
@@ -203,7 +203,7 @@ def _fields(path: PathLike) -> Mapping[str, object]:
 
 def all_tags(file: BinaryIO) -> Mapping[str, object]:
     """Return every tag of an open file, keyed by lower-case name, with its value unchanged."""
-    return _ape_or_matroska(file) if (found := _by_tinytag(file)) is None else found
+    return _ape_or_matroska(file) if (tags := _by_tinytag(file)) is None else tags
 
 
 def _by_tinytag(file: BinaryIO) -> Mapping[str, object] | None:
@@ -220,12 +220,12 @@ def _by_tinytag(file: BinaryIO) -> Mapping[str, object] | None:
         tag = TinyTag.get(file_obj=source, tags=True, duration=False, image=False)
     except TinyTagException:
         return None
-    found: dict[str, object] = {**tag.other, **tag.as_dict()}
-    if not any(found.get(name) for name in _TRACK_ID_FIELDS):
-        found[_TRACK_ID_FIELDS[0]] = musicbrainz_ufid(source)
-    if any(found.get(name) for name in _LYRICS):
-        found[_SUNG_IN] = lyrics_language(source)
-    return found if any(found.get(name) for name in (*SongTags.__slots__, *tag.other)) else None
+    result: dict[str, object] = {**tag.other, **tag.as_dict()}
+    if not any(result.get(name) for name in _TRACK_ID_FIELDS):
+        result[_TRACK_ID_FIELDS[0]] = musicbrainz_ufid(source)
+    if any(result.get(name) for name in _LYRICS):
+        result[_SUNG_IN] = lyrics_language(source)
+    return result if any(result.get(name) for name in (*SongTags.__slots__, *tag.other)) else None
 
 
 def _ape_or_matroska(file: BinaryIO) -> Mapping[str, object]:
@@ -247,8 +247,8 @@ def _clean(value: object) -> str | None:
 
 def _joined(value: object) -> str | None:
     """Return all values of a field as one line of text, each once."""
-    found = map(_clean, value if isinstance(value, list) else [value])
-    return "; ".join(dict.fromkeys(filter(None, found)))[:MAX_CHARACTERS] or None
+    result = map(_clean, value if isinstance(value, list) else [value])
+    return "; ".join(dict.fromkeys(filter(None, result)))[:MAX_CHARACTERS] or None
 
 
 def _year(found: Mapping[str, object]) -> int | None:

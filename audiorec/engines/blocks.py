@@ -66,11 +66,11 @@ Threads = tuple[Callable[[], int], Callable[[int], None]]  # getter and setter o
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Limit numpy's matrix products to one thread, in the whole process."""
-    found = _openblas()
-    if found is None:
+    result = _openblas()
+    if result is None:
         yield
         return
-    get, put = found
+    get, put = result
     before = get()
     put(1)
     try:
@@ -282,12 +282,12 @@ def _mapped(path: Path, sha256: str) -> Any:
     try:
         with open_own(path) as file:
             size = os.fstat(file.fileno()).st_size
-            found = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size else b""
+            result = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size else b""
     except FileNotFoundError as error:
         raise StoreError(f"{path}: not found; all workers need access to this disk") from error
-    if hashlib.sha256(found).hexdigest() != sha256:
+    if hashlib.sha256(result).hexdigest() != sha256:
         raise StoreError(f"{path}: checksum differs from the file written for this run")
-    return found
+    return result
 
 
 Make = Callable[[Any], Any]
@@ -337,10 +337,10 @@ class BlockTask:
         """Compute the block; expected errors are returned as an outcome, not raised."""
         try:
             make, schema = self.shared.load()
-            found = make(self.own.load())
+            result = make(self.own.load())
             if not self.folder:
-                return BlockOutcome(self.index, found)
-            write_block(Path(self.folder), self.index, found, schema)
+                return BlockOutcome(self.index, result)
+            write_block(Path(self.folder), self.index, result, schema)
         except (AudiorecError, OSError) as error:
             return self.lost(f"{type(error).__name__}: {error}")
         except MemoryError:
@@ -394,7 +394,7 @@ def map_blocks(
     LostBlocksError
         If some blocks failed; raised after all others are done.
     """
-    found: dict[int, Any] = {}
+    result: dict[int, Any] = {}
     lost: dict[int, str] = {}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="audiorec-", dir=work)))
@@ -402,15 +402,15 @@ def map_blocks(
             if outcome.message:
                 lost[outcome.index] = outcome.message
             else:
-                found[outcome.index] = outcome.value
+                result[outcome.index] = outcome.value
             if progress is not None:
-                progress(len(found), n_blocks)
+                progress(len(result), n_blocks)
     if lost:
         reasons = tuple((named(i), why) for i, why in sorted(lost.items()))
         raise LostBlocksError(what, reasons, n_blocks)
-    if len(found) < n_blocks:
+    if len(result) < n_blocks:
         raise KeyboardInterrupt  # the engine was stopped
-    return [found[i] for i in range(n_blocks)]
+    return [result[i] for i in range(n_blocks)]
 
 
 def _outcomes(

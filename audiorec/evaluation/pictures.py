@@ -139,11 +139,11 @@ def _by_dial(
     settings: Mapping[str, Mapping[str, float]],
 ) -> dict[str, list[tuple[str, Mapping[str, float]]]]:
     """Group settings by dial: ``popularity 0.1`` and ``popularity 0.2`` together."""
-    found: dict[str, list[tuple[str, Mapping[str, float]]]] = {}
+    result: dict[str, list[tuple[str, Mapping[str, float]]]] = {}
     for name, of in settings.items():
         dial, _, value = name.rpartition(" ")
         is_number = value.replace(".", "", 1).isdigit()
         key, text = (dial, value) if dial and is_number else (name, "")
         if any(figure in of for figure in TRADED):
-            found.setdefault(key, []).append((text, of))
-    return found
+            result.setdefault(key, []).append((text, of))
+    return result

@@ -82,7 +82,7 @@ def auc_per_user(
     [0.875]
     """
     _check(similarities, liked, candidates)
-    found = np.full(len(similarities), np.nan)
+    result = np.full(len(similarities), np.nan)
     weights = np.ones(similarities.shape[1]) if weights is None else weights
     for row, values in enumerate(similarities):
         good = values[liked[row] & candidates[row]]
@@ -92,8 +92,8 @@ def auc_per_user(
             passed = np.concatenate([[0.0], np.cumsum(weights[other])])
             below = passed[np.searchsorted(values[other], good, side="left")]
             not_above = passed[np.searchsorted(values[other], good, side="right")]
-            found[row] = (below + not_above).mean() / (2 * passed[-1])
-    return found
+            result[row] = (below + not_above).mean() / (2 * passed[-1])
+    return result
 
 
 def top_measures(
@@ -299,10 +299,10 @@ def _judge(panel: Panel, method: Method, k: int) -> tuple[dict[str, Float64Array
         block = slice(start, start + USERS_AT_ONCE)
         similarities = method(panel.users[block])
         liked, candidates = panel.liked[block], panel.candidates[block]
-        found = top_measures(similarities, liked, candidates, k)
+        measures = top_measures(similarities, liked, candidates, k)
         auc = auc_per_user(similarities, liked, candidates)
         names = ("precision", "recall", "ndcg", "top")
-        parts.append({"auc": auc, **{name: getattr(found, name) for name in names}})
+        parts.append({"auc": auc, **{name: getattr(measures, name) for name in names}})
     joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     return joined, joined.pop("top")
 
@@ -440,7 +440,7 @@ def rank_measures(
         raise InputError(f"k must be at least 1, got {min(ks)}")
     wanted = np.bincount(query, minlength=n_queries).astype(np.float64)
     wanted[wanted == 0] = np.nan
-    found: dict[tuple[str, int], Float64Array] = {}
+    measures: dict[tuple[str, int], Float64Array] = {}
     ideal = np.concatenate([[0.0], np.cumsum(1 / np.log2(np.arange(2, max(ks, default=1) + 2)))])
     first = np.full(n_queries, np.inf)
     np.minimum.at(first, query, ranks)
@@ -460,8 +460,8 @@ def rank_measures(
             "ndcg": np.minimum(gain / np.where(best > 0, best, np.nan), 1.0),
             "mrr": np.where(first <= k, 1 / first, 0.0) + no_wanted,
         }
-        found |= {(name, k): value for name, value in values.items()}
-    return found
+        measures |= {(name, k): value for name, value in values.items()}
+    return measures
 
 
 def clustered_interval(
@@ -528,14 +528,14 @@ def intra_list_diversity(lists: Int64Array, kinds: npt.NDArray[np.integer]) -> F
     >>> intra_list_diversity(np.array([[0, 1, 2], [0, -1, -1]]), np.array([5, 5, 7]))
     array([0.66666667,        nan])
     """
-    found = np.full(len(lists), np.nan)
+    result = np.full(len(lists), np.nan)
     for row, songs in enumerate(lists):
         own = kinds[songs[songs >= 0]]
         n = len(own)
         if n > 1:
             _, counts = np.unique(own[own >= 0], return_counts=True)
-            found[row] = 1 - (counts * (counts - 1)).sum() / (n * (n - 1))
-    return found
+            result[row] = 1 - (counts * (counts - 1)).sum() / (n * (n - 1))
+    return result
 
 
 def sound_diversity(lists: Int64Array, units: FloatArray) -> Float64Array:
@@ -551,7 +551,7 @@ def sound_diversity(lists: Int64Array, units: FloatArray) -> Float64Array:
     array([ 1.,  0., nan])
     """
     known = np.asarray(units.any(axis=1), np.bool_)
-    found = np.full(len(lists), np.nan)
+    result = np.full(len(lists), np.nan)
     for row, songs in enumerate(lists):
         own = songs[songs >= 0]
         own = own[known[own]]
@@ -560,8 +560,8 @@ def sound_diversity(lists: Int64Array, units: FloatArray) -> Float64Array:
             # All pairs at once: |sum of units|^2 is n + twice the sum of all cosines.
             total = units[own].astype(np.float64).sum(axis=0)
             lengths = np.square(units[own].astype(np.float64)).sum()
-            found[row] = 1 - (total @ total - lengths) / (n * (n - 1))
-    return found
+            result[row] = 1 - (total @ total - lengths) / (n * (n - 1))
+    return result
 
 
 def list_spread(lists: Int64Array, plays: npt.NDArray[np.integer]) -> Mapping[str, float]:

@@ -128,12 +128,12 @@ def find_songs(
     rename = song_id or (lambda _path, default: default)
     sources: list[Source] = []
     for given in expanded:
-        found, prefix, whole = [given], "", ""
+        result, prefix, whole = [given], "", ""
         if given[0] in folders:
             whole = f"{Path(given[0]).resolve().name}/"
             prefix = whole if len(folders) > 1 else ""
-            found = list(_walk(given[0], include, exclude, follow_links=follow_links))
-        for path, relative, problem in found:
+            result = list(_walk(given[0], include, exclude, follow_links=follow_links))
+        for path, relative, problem in result:
             name = printable(prefix + relative or whole)
             if problem:
                 sources.append(_unseen(path, name, problem))
@@ -226,11 +226,11 @@ def _expand(paths: Sequence[str | os.PathLike[str]]) -> Iterator[Found]:
         if _is_there(path):
             yield path, os.path.basename(path), ""
         elif glob.has_magic(path):
-            found = [(p, os.path.basename(p), "") for p in sorted(glob.glob(path, recursive=True))]
-            found += _closed_to(path)
-            if not found:
+            result = [(p, os.path.basename(p), "") for p in sorted(glob.glob(path, recursive=True))]
+            result += _closed_to(path)
+            if not result:
                 raise MissingFileError(f"{path}: no file matches")
-            yield from found
+            yield from result
         else:
             raise MissingFileError(f"{path}: no such file or folder")
 
@@ -404,10 +404,10 @@ class Naming:
 
     def __call__(self, path: str, default: str) -> str:
         """Return the id of a file."""
-        found = self.name(path, default)
-        if found is None:
+        name = self.name(path, default)
+        if name is None:
             self.unnamed.append(default)
-        return found or default
+        return name or default
 
 
 def parse_naming(text: str, *, vectors: Path | None = None) -> Naming:

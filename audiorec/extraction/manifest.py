@@ -83,14 +83,14 @@ def find_sources(
     cannot be listed.
     """
     local = [place for place in places if not is_uri(place)]
-    found = find_songs(local, include=include, exclude=exclude, song_id=song_id) if local else []
+    sources = find_songs(local, include=include, exclude=exclude, song_id=song_id) if local else []
     rename = song_id or (lambda _path, default: default)
     for place in filter(is_uri, places):
         objects = _objects(place, include, exclude)
-        found += [
+        sources += [
             replace(source, song_id=rename(source.path, source.song_id)) for source in objects
         ]
-    return unique(found)
+    return unique(sources)
 
 
 def _objects(place: str, include: Sequence[str], exclude: Sequence[str]) -> Iterator[Source]:
@@ -174,16 +174,16 @@ class Manifest:
         Size and modification time are the manifest's, or -1. Raises `InputError` if a row has no
         path (the message gives its number, from 1), or two rows have the same id.
         """
-        found: dict[str, Source] = {}
+        result: dict[str, Source] = {}
         for number, row in enumerate(self._rows.read(start, stop), start=start + 1):
             source = self._source(row, number)
-            other = found.setdefault(source.song_id, source)
+            other = result.setdefault(source.song_id, source)
             if other is not source:
                 raise InputError(
                     f"{self.place}: two rows have the song_id {source.song_id!r}: "
                     f"{other.uri} and {source.uri}"
                 )
-        return list(found.values())
+        return list(result.values())
 
     def _source(self, row: Mapping[str, Any], number: int) -> Source:
         written = row.get("path") or row.get("uri")

@@ -160,8 +160,8 @@ class Song:
 
         labels, label = SongLabels.shipped(), None
         if labels.fits(self.series.classes) and "heard_tags" in self.lists:
-            found = labels.of(self.lists["embedding"][None], self.lists["heard_tags"][None])
-            label = labels.label(found.heard_long(np.array([len(self.series)])), 0)
+            result = labels.of(self.lists["embedding"][None], self.lists["heard_tags"][None])
+            label = labels.label(result.heard_long(np.array([len(self.series)])), 0)
         tagged = tagged_genre(self.tags.genre)
         return read_scores(self.series, self.info.status, label=label, tagged=tagged)
 
@@ -367,14 +367,14 @@ class Extractor:
             starts.extend(segment.start_s for segment in batch)
             stacked = np.stack([segment.log_mel for segment in batch])
             with watch.stage("backbone"):
-                found: dict[str, AnyFeatures] = {b.name: b.features(stacked) for b in backbones}
+                result: dict[str, AnyFeatures] = {b.name: b.features(stacked) for b in backbones}
             with watch.stage("heads"):
-                scores.append(self.heads.scores(found))
-                means.add(found)
+                scores.append(self.heads.scores(result))
+                means.add(result)
             for name, parts in kept.items():
                 backbone, output = split_input(name)
                 # A copy: a view would keep the whole batch in memory.
-                parts.append(np.array(getattr(found[backbone], output), np.float32))
+                parts.append(np.array(getattr(result[backbone], output), np.float32))
         heard = means.result(len(starts))
         attributes: dict[str, Any] = {}
         if listened is not None:

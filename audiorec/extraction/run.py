@@ -57,9 +57,9 @@ def place_columns(source: Source) -> dict[str, Any]:
 
 def tag_columns(tags: SongTags, also: Collection[str]) -> dict[str, Any]:
     """Return the columns of a file's tags, with those of `TAGS` that the store has."""
-    found = asdict(tags)
-    found[GENRE_TAG] = found.pop("genre")
-    return {name: value for name, value in found.items() if name not in TAGS or name in also}
+    result = asdict(tags)
+    result[GENRE_TAG] = result.pop("genre")
+    return {name: value for name, value in result.items() if name not in TAGS or name in also}
 
 
 def heard_columns(song: Song) -> dict[str, Any]:

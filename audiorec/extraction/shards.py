@@ -383,17 +383,17 @@ def finished_parts(folder: str, *, whole: bool = True) -> dict[Kind, list[Entry]
     parts = [part for name in named if (part := part_of(name)) is not None]
     numbers = sorted((index, count) for index, count, ending in parts if ending == MARK)
     _check_numbers(folder, numbers, whole)
-    found: dict[Kind, list[Entry]] = {kind: [] for kind in ENDINGS}
+    result: dict[Kind, list[Entry]] = {kind: [] for kind in ENDINGS}
     for index, count in numbers:
         for kind in ENDINGS:
             name = part_name(index, count, kind)
             if name in named:
-                found[kind].append(named[name])
+                result[kind].append(named[name])
             elif kind in (Kind.VECTORS, Kind.ERRORS):
                 raise StoreError(
                     f"{folder}: {name} is missing; run the same audiorec shards again to restore it"
                 )
-    return found
+    return result
 
 
 def _check_numbers(folder: str, numbers: Sequence[tuple[int, int]], whole: bool) -> None:
@@ -429,8 +429,8 @@ def local_parts(
     InputError, StoreError
         As for `finished_parts`, or if a part cannot be read.
     """
-    found = finished_parts(folder, whole=whole)
-    parts = {kind: entries for kind, entries in found.items() if entries}
+    result = finished_parts(folder, whole=whole)
+    parts = {kind: entries for kind, entries in result.items() if entries}
     if not is_uri(folder):
         yield {kind: [Path(e.place) for e in entries] for kind, entries in parts.items()}
         return

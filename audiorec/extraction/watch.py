@@ -245,7 +245,7 @@ class SystemChanges:
 
     def _listen(self, folders: Sequence[Path]) -> None:
         try:
-            found = self._watch(
+            result = self._watch(
                 *folders,
                 watch_filter=None,
                 step=_NOTICE_MS // 4,
@@ -255,7 +255,7 @@ class SystemChanges:
                 ignore_permission_denied=True,
             )
             roots = {os.fspath(folder) for folder in folders}
-            for changes in found:
+            for changes in result:
                 # A removed folder is no longer watched, even if it was recreated.
                 is_gone = not all(folder.exists() for folder in folders)
                 is_gone |= any(kind.name == "deleted" and path in roots for kind, path in changes)

@@ -139,8 +139,8 @@ def matrix(column: Any, width: int) -> FloatArray:
 def booleans(array: Any) -> BoolArray:
     """Convert a bool Arrow array without nulls to a new array, shape (n,)."""
     numbers = array.cast(pa.uint8())
-    found = np.frombuffer(numbers.buffers()[1], np.uint8, len(numbers), numbers.offset)
-    return found.astype(np.bool_)
+    result = np.frombuffer(numbers.buffers()[1], np.uint8, len(numbers), numbers.offset)
+    return result.astype(np.bool_)
 
 
 def rows(table: Any) -> list[dict[str, Any]]:
@@ -150,12 +150,12 @@ def rows(table: Any) -> list[dict[str, Any]]:
     for name in stamps:
         at = table.schema.get_field_index(name)
         table = table.set_column(at, name, table.column(name).cast(pa.int64()))
-    found: list[dict[str, Any]] = table.to_pylist()
-    for row in found:
+    result: list[dict[str, Any]] = table.to_pylist()
+    for row in result:
         for name in stamps:
             if row[name] is not None:
                 row[name] = _EPOCH + timedelta(microseconds=row[name])
-    return found
+    return result
 
 
 def pandas_frame(columns: Mapping[str, Any], *, index: tuple[str, Any] | None = None) -> Any:
@@ -238,13 +238,13 @@ def is_sealed(source: Any) -> bool:
         at = file.tell()
         start = _footer_start(file)
         sealed_at = start - len(SEAL) - hashlib.sha256().digest_size
-        found = _read(file, sealed_at, start) if sealed_at >= len(_MAGIC) else b""
-        is_good = not found.startswith(SEAL) or found == _seal_of(file, start)
+        result = _read(file, sealed_at, start) if sealed_at >= len(_MAGIC) else b""
+        is_good = not result.startswith(SEAL) or result == _seal_of(file, start)
         file.seek(at)
     if not is_good:
         name = f"{os.fspath(source)}: " if is_path else ""
         raise StoreError(f"{name}damaged: the footer does not match its seal")
-    return found.startswith(SEAL)
+    return result.startswith(SEAL)
 
 
 def seal(path: Path) -> None:

@@ -141,12 +141,12 @@ def listed(uri: str) -> list[Entry]:
     wanted = delivered_names(uri)
     if wanted is None:
         return entries
-    found = [entry for entry in entries if wanted.get(entry.name) == entry.size]
-    if len(found) < len(wanted):
+    result = [entry for entry in entries if wanted.get(entry.name) == entry.size]
+    if len(result) < len(wanted):
         raise StoreError(
             f"{uri}: is being written, or its run was interrupted; run that command again"
         )
-    return found
+    return result
 
 
 def delivered_names(uri: str) -> dict[str, int] | None:
@@ -521,8 +521,8 @@ def _ours(place: str) -> set[str]:
     """Return the names of the files in a folder that audiorec has written."""
     content = read(join(place, LISTING), max_bytes=MAX_LISTING_BYTES)
     try:
-        found: Any = json.loads(content or b"{}")
-        names = found.get("files") or found.get("were") or ()
+        result: Any = json.loads(content or b"{}")
+        names = result.get("files") or result.get("were") or ()
         kept = set(names) if isinstance(names, (list, dict)) else set()
         for name in kept:
             check_name(name, place)
@@ -556,17 +556,17 @@ class Revision:
     def __init__(self, uri: str) -> None:
         self.uri = uri.rstrip("/")
         check_writable(parent(self.uri))
-        found = with_local(self.uri)
+        result = with_local(self.uri)
         folder = cache_folder() / REVISED / cache_name(self.uri)
         folder.parent.mkdir(mode=0o700, exist_ok=True)
         self._lock: RunFolder | None = RunFolder(folder, "")
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(mode=0o700)
-        self._folder, self.path = folder, folder / found.name
-        if found.is_dir():
-            shutil.copytree(found, self.path)
+        self._folder, self.path = folder, folder / result.name
+        if result.is_dir():
+            shutil.copytree(result, self.path)
         else:
-            shutil.copyfile(found, self.path)
+            shutil.copyfile(result, self.path)
         self._before = self._digests()
         show_as(self.path, self.uri)
 
@@ -601,10 +601,10 @@ class Revision:
 
     def _digests(self) -> dict[str, str]:
         files = [self.path] if self.path.is_file() else sorted(self.path.rglob("*"))
-        found = {}
+        digests = {}
         for path in files:
             if path.is_file():
                 name = "" if path == self.path else path.relative_to(self.path).as_posix()
                 with path.open("rb") as file:
-                    found[name] = hashlib.file_digest(file, "sha256").hexdigest()
-        return found
+                    digests[name] = hashlib.file_digest(file, "sha256").hexdigest()
+        return digests

@@ -79,9 +79,9 @@ def language_of(text: str | None) -> str | None:
     ['Japanese', 'Cyrillic script', None]
     """
     letters = unicodedata.normalize("NFKC", text or "")
-    found = Counter(filter(None, map(_script, letters)))
-    others = {name: count for name, count in found.items() if name != LATIN}
-    if sum(others.values()) < min(2, found.total()):
+    result = Counter(filter(None, map(_script, letters)))
+    others = {name: count for name, count in result.items() if name != LATIN}
+    if sum(others.values()) < min(2, result.total()):
         return LATIN
     if "Japanese" in others:  # which is written with Chinese characters, too
         return "Japanese"

@@ -179,8 +179,8 @@ def _paths_below(folder: Path) -> Iterator[Path]:
     """Yield files and folders recursively, each folder before its content."""
     refuse_other_than_folder(folder)
     with os.scandir(folder) as entries:
-        found = sorted(entries, key=lambda entry: entry.name)
-    for entry in found:
+        result = sorted(entries, key=lambda entry: entry.name)
+    for entry in result:
         path = folder / entry.name
         refuse_link(path)
         yield path
@@ -269,7 +269,7 @@ def leftovers(folder: Path, name: str = "") -> list[Path]:
     With `name`, only those of the output with this name. Nothing that has changed within the last
     hour is returned, since its job may still be running.
     """
-    found, now = [], time.time()
+    result, now = [], time.time()
     with suppress(OSError), os.scandir(folder) as entries:  # a URI, or a folder yet to be made
         for entry in entries:
             if re.fullmatch(TEMPORARY, entry.name, re.DOTALL) and (
@@ -277,8 +277,8 @@ def leftovers(folder: Path, name: str = "") -> list[Path]:
             ):
                 changed = entry.stat(follow_symlinks=False).st_mtime
                 if now - changed > LEFT_S:
-                    found.append(Path(entry.path))
-    return sorted(found)
+                    result.append(Path(entry.path))
+    return sorted(result)
 
 
 def remove_leftovers(folder: Path, name: str = "") -> None:
@@ -475,13 +475,13 @@ def unsealed(content: Any) -> dict[str, Any]:
     """
     if not isinstance(content, dict):
         raise ValueError("not a JSON object")
-    found = {key: value for key, value in content.items() if key != DIGEST}
-    if DIGEST in content and content[DIGEST] != _digest(found):
+    result = {key: value for key, value in content.items() if key != DIGEST}
+    if DIGEST in content and content[DIGEST] != _digest(result):
         raise ValueError(f"damaged or changed: its content does not match {DIGEST}")
     # A key one character away from the digest's name is that name, damaged.
-    if any(map(_is_nearly_digest, found)):
+    if any(map(_is_nearly_digest, result)):
         raise ValueError(f"damaged: the name of its {DIGEST} is misspelt")
-    return found
+    return result
 
 
 def _digest(content: Mapping[str, Any]) -> str:

@@ -86,11 +86,11 @@ def layers(folder: Path | None = None) -> tuple[list[SettingsLayer], TrustStatus
     InputError
         If the file named by ``$AUDIOREC_CONFIG`` is missing, or a file in use is not TOML.
     """
-    found = []
+    result = []
     own = user_file()
     if own is not None:
         if own.is_file():
-            found.append(
+            result.append(
                 SettingsLayer(SettingsOwner.USER, own, parsed_settings(own, _read_followed(own)))
             )
         elif ENVIRONMENT in os.environ:
@@ -98,8 +98,8 @@ def layers(folder: Path | None = None) -> tuple[list[SettingsLayer], TrustStatus
     path = (folder or Path()) / FILE
     standing, data = _look(path, own)
     if standing is TrustStatus.TRUSTED:
-        found.append(SettingsLayer(SettingsOwner.FOLDER, path, parsed_settings(path, data)))
-    return found, standing
+        result.append(SettingsLayer(SettingsOwner.FOLDER, path, parsed_settings(path, data)))
+    return result, standing
 
 
 def parsed_settings(path: Path, data: bytes) -> Mapping[str, Any]:

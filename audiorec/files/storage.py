@@ -145,12 +145,12 @@ def files_in(folder: str) -> list[Entry]:
     """List the files of a folder recursively, sorted by name; empty if it does not exist."""
     if not is_uri(folder):
         root = Path(_local(folder))
-        found = [
+        result = [
             replace(entry, name=path.relative_to(root).as_posix())
             for path in root.rglob("*")
             if path.is_file() and (entry := find(str(path))) is not None
         ]
-        return sorted(found, key=lambda entry: entry.name)
+        return sorted(result, key=lambda entry: entry.name)
     with _remote(folder, "listed") as (files, path):
         infos = files.find(path, detail=True)
     entries = []

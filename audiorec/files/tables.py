@@ -129,13 +129,13 @@ class TableFile:
             return pa.Table.from_batches([], self.schema).select(list(columns))
         starts = np.asarray(self.group_starts())
         groups = np.searchsorted(starts, wanted, side="right") - 1
-        found, places = [], []
+        result, places = [], []
         for group in sorted(set(groups.tolist())):  # np.unique loads numpy.ma
             here = np.flatnonzero(groups == group)
             table = self.read_group(group, columns).select(list(columns))
-            found.append(table.take(integers(wanted[here] - starts[group])))
+            result.append(table.take(integers(wanted[here] - starts[group])))
             places.append(here)
-        return pa.concat_tables(found).take(integers(np.argsort(np.concatenate(places))))
+        return pa.concat_tables(result).take(integers(np.argsort(np.concatenate(places))))
 
     def read_as(self, schema: Any) -> Any:
         """Read a small table as `schema`; refuse missing columns, wrong types and nulls."""
@@ -371,10 +371,10 @@ def is_made(path: Path, schema: Any) -> bool:
     """Return whether a valid Parquet file of exactly this schema and metadata exists."""
     refuse_link(path)
     try:
-        found: bool = read_schema(path).equals(schema, check_metadata=True)
+        result: bool = read_schema(path).equals(schema, check_metadata=True)
     except (pa.ArrowException, OSError, StoreError, UnicodeDecodeError):
         return False
-    return found
+    return result
 
 
 def _claim(folder: RunFolder, job: dict[str, Any]) -> None:

@@ -349,10 +349,10 @@ def read_settings(path: Path, table: str) -> Mapping[str, Any]:
     unknown = [name for name in content if name not in TABLES]
     if unknown:
         raise InputError(f"{path}: unknown table {unknown[0]!r}; there are: {', '.join(TABLES)}")
-    found = content.get(table)
-    if not isinstance(found, Mapping):
+    settings = content.get(table)
+    if not isinstance(settings, Mapping):
         raise InputError(f"{path}: has no table [{table}]")
-    return found
+    return settings
 
 
 def from_table(kind: type[T], content: Mapping[str, Any], where: str) -> T:

@@ -249,7 +249,7 @@ def _check_classes(songs: Sequence[LabelledSong], labels: Path) -> None:
         raise InputError(
             f"{labels}: expected two or more classes, found {sorted(groups) or 'none'}"
         )
-    few = sorted(name for name, found in groups.items() if len(found) < MIN_GROUPS)
+    few = sorted(name for name, result in groups.items() if len(result) < MIN_GROUPS)
     if few:
         raise InputError(f"{labels}: classes with fewer than {MIN_GROUPS} groups: {', '.join(few)}")
 

@@ -328,20 +328,20 @@ class _Training:
 
     def begin(self, checkpoint: Path | None, fingerprint: str) -> None:
         """Restore a checkpoint, or evaluate the untrained model."""
-        found = None if checkpoint is None else load_checkpoint(checkpoint, fingerprint)
-        place = (-1, 0) if found is None else (found[1].epoch, found[1].batch)
+        result = None if checkpoint is None else load_checkpoint(checkpoint, fingerprint)
+        place = (-1, 0) if result is None else (result[1].epoch, result[1].batch)
         if not self.processes.agree(*place):
             raise StoreError(
                 f"{checkpoint}: the processes found different checkpoints; "
                 "give a folder that all of them can read"
             )
-        if found is None or checkpoint is None:
+        if result is None or checkpoint is None:
             self.processes.spread(self.learner.model)
             first = self.processes.from_first(self.learner.start)
             self.at = _between_epochs(self.learner, fingerprint, [] if first is None else [first])
             self.best = _copied(self.learner.model) if self.keep_best else {}
             return
-        tensors, self.at = found
+        tensors, self.at = result
         with restoring(checkpoint):
             # Older checkpoints of user models name the current state "now".
             now = _below(tensors, "model.") or _below(tensors, "now.")

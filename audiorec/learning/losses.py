@@ -154,8 +154,8 @@ def next_song_loss(
     >>> round(loss.item(), 4)  # ln 2: itself, and the one that is not hit
     0.6931
     """
-    found: Tensor = _Shared.apply(queries, songs, positive, log_expected, hits, more)  # type: ignore[no-untyped-call]
-    return found
+    loss: Tensor = _Shared.apply(queries, songs, positive, log_expected, hits, more)  # type: ignore[no-untyped-call]
+    return loss
 
 
 class _Shared(torch.autograd.Function):

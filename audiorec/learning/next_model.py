@@ -127,8 +127,8 @@ class SongTable(nn.Module):
     def side(self, songs: Tensor) -> Tensor:
         """Return embeddings from side information alone: (..., d); 0 for songs without any."""
         values = self.values[self._rows[songs]].flatten(-2)
-        found: Tensor = self.project(torch.cat([values, self._dense[songs]], dim=-1))
-        return found * self._known[songs][..., None]
+        result: Tensor = self.project(torch.cat([values, self._dense[songs]], dim=-1))
+        return result * self._known[songs][..., None]
 
     def value_tables(self) -> list[nn.Parameter]:
         """Return the embedding tables, ids and categories, of which a step updates few rows."""

@@ -167,12 +167,12 @@ class NextPlays(Ragged):
     @property
     def digest(self) -> str:
         """Hash of all plays, profiles and favourites, sixteen hex digits."""
-        found = hashlib.sha256(str(self.n_songs).encode())
+        result = hashlib.sha256(str(self.n_songs).encode())
         liked = self.favourites
         more = () if liked is None else (liked.starts, liked.song, liked.time)
         for array in (self.starts, self.song, self.time, self.profile, *more):
-            found.update(np.ascontiguousarray(array).tobytes())
-        return found.hexdigest()[:16]
+            result.update(np.ascontiguousarray(array).tobytes())
+        return result.hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -207,8 +207,8 @@ class Favourites(Ragged):
         at = np.minimum(at, len(self.song) - 1)  # for a last owner without favourites
         liked = there & (self.time[at] < time[:, None])  # False if a time is NaN
         order = np.argsort(~liked, axis=1, kind="stable")[:, :MOST_FAVOURITES]
-        found = np.where(liked, self.song[at], -1)
-        return np.take_along_axis(found, order, axis=1)[:, : int(liked.sum(axis=1).max(initial=0))]
+        result = np.where(liked, self.song[at], -1)
+        return np.take_along_axis(result, order, axis=1)[:, : int(liked.sum(axis=1).max(initial=0))]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -567,5 +567,5 @@ def side_embeddings(features: SongFeatures, weights: Mapping[str, Any]) -> Float
         values = weights["values"][features.rows]
         parts.insert(0, values.reshape(len(features), -1))
     joined = np.concatenate(parts, axis=1).astype(np.float32)
-    found = joined @ weights["project.weight"].T
-    return np.where(features.known[:, None], found, 0).astype(np.float32)
+    result = joined @ weights["project.weight"].T
+    return np.where(features.known[:, None], result, 0).astype(np.float32)

@@ -117,8 +117,8 @@ class NextSongLearner:
             rows = cut[number]
             done = (epoch - 1 + number / len(cut)) / self.recipe.max_epochs
             seeds = generator(self.recipe.seed, ROWS, epoch, number)
-            found = training_windows(self.learnt, begin[rows], stop[rows], owner[rows], seeds)
-            yield _Step(found, generator(self.recipe.seed, STEP, epoch, number), done)
+            result = training_windows(self.learnt, begin[rows], stop[rows], owner[rows], seeds)
+            yield _Step(result, generator(self.recipe.seed, STEP, epoch, number), done)
         if isinstance(self.optimiser, RowAdam):
             self.optimiser.catch_up_all()  # before evaluation and export of the weights
 
@@ -171,7 +171,7 @@ class NextSongLearner:
         """
         was_training = self.model.training
         self.model.eval()
-        found = np.full(len(place), np.inf)
+        result = np.full(len(place), np.inf)
         with torch.no_grad():
             # Songs that are not learnt have length 0 and cosine 0; they are set to -inf below.
             unit = functional.normalize(self.model.output.all_embeddings(), dim=1)
@@ -199,12 +199,12 @@ class NextSongLearner:
                 above = (similar > own).sum(1)
                 equal = (similar == own).sum(1)
                 rank = (1 + above + (equal - 1) / 2).cpu().numpy()
-                found[rows] = np.where((own > -torch.inf)[:, 0].cpu().numpy(), rank, np.inf)
+                result[rows] = np.where((own > -torch.inf)[:, 0].cpu().numpy(), rank, np.inf)
                 if heard is not None:
                     again_rows = heard.gather(1, target[:, None])[:, 0].cpu().numpy()
-                    found[rows][again_rows] = np.nan
+                    result[rows][again_rows] = np.nan
         self.model.train(was_training)
-        return found.astype(np.float32)
+        return result.astype(np.float32)
 
     def _heard(self, similar: Tensor, batch: Tensors) -> Tensor:
         """Return which songs are in the history of each row: bool, like `similar`."""

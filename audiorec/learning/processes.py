@@ -177,10 +177,10 @@ class Processes:
         """Return the sum of a number over all processes."""
         if self.size == 1:
             return value
-        found = torch.tensor([value], dtype=torch.float64)
+        result = torch.tensor([value], dtype=torch.float64)
         with _others():
-            distributed.all_reduce(found)
-        return float(found)
+            distributed.all_reduce(result)
+        return float(result)
 
     def any(self, flag: bool) -> bool:
         """Return whether the flag is true in any process."""
@@ -191,10 +191,10 @@ class Processes:
         if self.size == 1:
             return True
         mine = torch.tensor(numbers, dtype=torch.int64)
-        found = [torch.empty_like(mine) for _ in range(self.size)]
+        result = [torch.empty_like(mine) for _ in range(self.size)]
         with _others():
-            distributed.all_gather(found, mine)
-        return all(bool((other == mine).all()) for other in found)
+            distributed.all_gather(result, mine)
+        return all(bool((other == mine).all()) for other in result)
 
     def from_first(self, make: Callable[[], Line | None]) -> Line | None:
         """Call `make` in the first process, and return its result in all of them.
@@ -274,10 +274,10 @@ class _Gather(torch.autograd.Function):
         ctx.own = slice(sum(sizes[:rank]), sum(sizes[: rank + 1]))
         padded = rows.new_zeros((max(sizes), *rows.shape[1:]))
         padded[: len(rows)] = rows
-        found = [torch.empty_like(padded) for _ in sizes]
+        result = [torch.empty_like(padded) for _ in sizes]
         with _others():
-            distributed.all_gather(found, padded)
-        return torch.cat([part[:n] for part, n in zip(found, sizes, strict=True)])
+            distributed.all_gather(result, padded)
+        return torch.cat([part[:n] for part, n in zip(result, sizes, strict=True)])
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:

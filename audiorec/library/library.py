@@ -376,8 +376,8 @@ class Library(SearchableStore):
         """
         named = list(self.ids) if songs is None else [songs] if isinstance(songs, str) else songs
         ids = named if songs is None else [self.resolve(name) for name in named]
-        found = readings(self, None if songs is None else [self.row_number(name) for name in ids])
-        return found[0] if isinstance(songs, str) else Readings(zip(ids, found, strict=True))
+        result = readings(self, None if songs is None else [self.row_number(name) for name in ids])
+        return result[0] if isinstance(songs, str) else Readings(zip(ids, result, strict=True))
 
     def map(
         self,
@@ -443,9 +443,9 @@ class Library(SearchableStore):
         yield "status", _counted(self.column("status").to_pylist())
         if not 0 < len(self) <= MOST_COUNTED or "mean" not in self.metadata.statistics:
             return
-        found = readings(self)
-        for head in found[0].best:
-            yield head, _counted([reading.best[head] for reading in found])
+        result = readings(self)
+        for head in result[0].best:
+            yield head, _counted([reading.best[head] for reading in result])
 
 
 def _with_words(choice: Choice, sentence: "Sentence | None") -> Choice:

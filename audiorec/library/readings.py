@@ -93,13 +93,13 @@ def each_reading(
         scores = series.read(known) if series is not None and known else {}
         labels = stored_labels(store, block)
         for n, (song, mean) in enumerate(zip(songs, means, strict=True)):
-            found = scores.get(song[StoreColumns.ID])
+            result = scores.get(song[StoreColumns.ID])
             yield read_means(
                 store.metadata.classes,
                 mean,
                 segments=song["segments"],
                 status=Status(song["status"]),
-                voiced=None if found is None else voiced_share(store.metadata.classes, found),
+                voiced=None if result is None else voiced_share(store.metadata.classes, result),
                 label=None if labels is None else SongLabels.shipped().label(labels, n),
                 tagged=tagged_genre(song.get(GENRE_TAG)),
             )
@@ -118,13 +118,13 @@ def unchanged_rows(store: VectorStore, files: "Sequence[Source]") -> list[int | 
     if not len(store) or not files:
         return [None] * len(files)
     uris = store.column("uri").combine_chunks()
-    found = pc.index_in(string_array([file.uri for file in files]), value_set=uris).to_pylist()
-    rows = sorted({row for row in found if row is not None})
+    result = pc.index_in(string_array([file.uri for file in files]), value_set=uris).to_pylist()
+    rows = sorted({row for row in result if row is not None})
     stored = zip(rows, store.rows(rows), strict=True) if rows else ()
     stamps = {row: (song["size"], song["mtime_ns"]) for row, song in stored}
     return [
         row if row is not None and stamps[row] == (file.size, file.mtime_ns) else None
-        for row, file in zip(found, files, strict=True)
+        for row, file in zip(result, files, strict=True)
     ]
 
 
@@ -171,19 +171,19 @@ def stored_tags(store: VectorStore, song_id: str) -> tuple[ScoreSeries | None, s
     try:
         with open_checked(path, Kind.FEATURES) as file:
             about = file.metadata
-            networks = {found.get("sha256") for found in about.weights}
+            networks = {result.get("sha256") for result in about.weights}
             if about.extractor_id != store.metadata.extractor_id or (
                 weights.sha256 not in networks or column not in about.features
             ):
                 return None, f"{path}: has no {column} of this extractor"
             row = pc.index(file.read([StoreColumns.ID]).column(StoreColumns.ID), song_id).as_py()
-            found = file.take([row], ["content_hash", "start_s", column]) if row >= 0 else None
-            if found is None or (
-                found.column("content_hash")[0].as_py() != store.row(song_id)["content_hash"]
+            result = file.take([row], ["content_hash", "start_s", column]) if row >= 0 else None
+            if result is None or (
+                result.column("content_hash")[0].as_py() != store.row(song_id)["content_hash"]
             ):
                 return None, f"{path}: does not contain this song"
-            tags = matrix(found.column(column).combine_chunks().flatten(), len(weights.tags))
-            start_s = floats(found.column("start_s").combine_chunks().flatten())
+            tags = matrix(result.column(column).combine_chunks().flatten(), len(weights.tags))
+            start_s = floats(result.column("start_s").combine_chunks().flatten())
     except AudiorecError as error:
         return None, str(error)
     return ScoreSeries(tags, start_s, weights.tags), ""
@@ -290,7 +290,7 @@ def classify(
     store = vectors if isinstance(vectors, VectorStore) else None
     if vectors is not None and not isinstance(vectors, VectorStore):
         store = VectorStore.open(os.fspath(vectors))
-    found: list[tuple[str, Reading]] = []
+    result: list[tuple[str, Reading]] = []
     failed: list[SongError] = []
     for source, song in zip(
         sources, _read(sources, store, tuple(map(Path, heads)), jobs), strict=True
@@ -298,10 +298,10 @@ def classify(
         if isinstance(song, SongError):
             failed.append(song)
         else:
-            found.append((source.song_id, song))
-    if failed and not found:
+            result.append((source.song_id, song))
+    if failed and not result:
         raise failed[0]
-    return Readings(found, failed)
+    return Readings(result, failed)
 
 
 def _read(

@@ -67,8 +67,8 @@ def read_seeds(
         If a name matches no song, or several; if a file cannot be read.
     """
     with SongOpener(space, heads, words=words) as opener:
-        found = [_row(store, name) for name in names]
-        opened = [opener.seed(one) if isinstance(one, str) else one for one in found]
+        result = [_row(store, name) for name in names]
+        opened = [opener.seed(one) if isinstance(one, str) else one for one in result]
     if not opened:
         raise InputError("name a song: an id of the store, a part of one, or an audio file")
     rows = [one[0] for one in opened if not isinstance(one, SeedSong)]
@@ -105,8 +105,8 @@ def seeds_of_store(
     InputError
         If a file is not a song of the store, or not two songs are named.
     """
-    found = [_row(store, name) for name in names]
-    known = [_copy(store, one) if isinstance(one, str) else one for one in found]
+    result = [_row(store, name) for name in names]
+    known = [_copy(store, one) if isinstance(one, str) else one for one in result]
     if len(known) != 2:
         raise InputError(f"a path has two ends: name two songs, got {len(known)}")
     units = space.units([row for row, _ in known])

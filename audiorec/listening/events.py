@@ -105,9 +105,9 @@ class RowsError(DamagedFileError):
 
     def __str__(self) -> str:
         """Return file, number of rows and problems in one line."""
-        found = "; ".join(map(str, self.problems))
+        result = "; ".join(map(str, self.problems))
         return (
-            f"{self.path}: {self.bad_rows} of {self.rows} rows cannot be used: {found}. "
+            f"{self.path}: {self.bad_rows} of {self.rows} rows cannot be used: {result}. "
             "Correct them, or leave them out (--reading skip_bad_rows)"
         )
 

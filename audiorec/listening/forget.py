@@ -138,7 +138,7 @@ def forget(user_id: str, paths: Sequence[Path]) -> list[Forgotten]:
         raise InputError("the user id is empty")
     parts = [_parts(path) for path in paths]
     of_parts = [[_kind(part) for part in files] for files in parts]
-    kinds = [found[0] for found in of_parts]
+    kinds = [result[0] for result in of_parts]
     logs = {
         log_fingerprint(part)
         for files, kind in zip(parts, kinds, strict=True)
@@ -149,15 +149,15 @@ def forget(user_id: str, paths: Sequence[Path]) -> list[Forgotten]:
             logs.add(str(read_prepared(path).about.get("log_fingerprint", "")))
         if kind == KeptKind.ALIGNED:
             logs.update(_alignments(path))
-    found = []
+    result = []
     for path, files, kind in zip(paths, parts, kinds, strict=True):
         if kind == KeptKind.MODEL:
-            found.append(_model(path, logs))
+            result.append(_model(path, logs))
             continue
         counts = [_removed(part, kind, user_id) for part in files]
         removed, left = (sum(column) for column in zip(*counts, strict=True))
-        found.append(Forgotten(path, kind, removed, left))
-    return found
+        result.append(Forgotten(path, kind, removed, left))
+    return result
 
 
 def _removed(path: Path, kind: KeptKind, user_id: str) -> tuple[int, int]:
@@ -367,13 +367,13 @@ def _from_prepared(path: Path, user_id: str) -> tuple[int, int]:
     """Rewrite one bucket without the user's sequence, then update the manifest's counts."""
     log = read_prepared(path)
     bucket = int(buckets_of([user_id], log.n_buckets)[0])
-    found = log.sequences(bucket)
-    keep = np.array([owner != user_id for owner in found.owner_ids], np.bool_)
+    sequences = log.sequences(bucket)
+    keep = np.array([owner != user_id for owner in sequences.owner_ids], np.bool_)
     plays = int(log.about["plays"])
     if keep.all():
         return 0, plays
-    removed = int(found.lengths[~keep].sum())
-    write_plain(path / bucket_name(bucket), sequences_table(found.take(keep)))
+    removed = int(sequences.lengths[~keep].sum())
+    write_plain(path / bucket_name(bucket), sequences_table(sequences.take(keep)))
     about = {**log.about, "owners": int(log.about["owners"]) - 1, "plays": plays - removed}
     write_manifest(path, about)
     return removed, plays - removed

@@ -137,8 +137,8 @@ def histories(likes: Likes, spans: Spans, *, half_life_days: float | None) -> Hi
         newest = likes.time[np.maximum(spans.stop - 1, 0)][row]
         age = np.nan_to_num(newest - likes.time[place], nan=0.0)
         weight *= np.exp2(-age / (half_life_days * DAY_S))
-    found = Histories(offsets(lengths), likes.song[place], weight)
-    return found.keep(place != spans.without[row])
+    result = Histories(offsets(lengths), likes.song[place], weight)
+    return result.keep(place != spans.without[row])
 
 
 def mean_inputs(rows: Histories, inputs: FloatArray) -> FloatArray:

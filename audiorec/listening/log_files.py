@@ -99,10 +99,10 @@ def parse_day(text: str, what: str = "a day") -> date:
     >>> parse_day("2026-11-25"), parse_day("20261125")
     (datetime.date(2026, 11, 25), datetime.date(2026, 11, 25))
     """
-    found = _DAY.fullmatch(text.strip())
+    result = _DAY.fullmatch(text.strip())
     try:
-        if found:
-            return date(*map(int, found.groups()))
+        if result:
+            return date(*map(int, result.groups()))
     except ValueError:
         pass
     raise InputError(f"{what} must be written as 2026-11-25, got {text[:40]!r}")
@@ -138,17 +138,17 @@ def with_offset(text: str) -> tuple[str, str]:
     >>> with_offset("2026-11-25-08:00"), with_offset("2026-11-25")
     (('2026-11-25', '-08:00'), ('2026-11-25', ''))
     """
-    found = _WITH_OFFSET.fullmatch(text.strip())
-    return (found[1], found[2] or "") if found else (text, "")
+    offset = _WITH_OFFSET.fullmatch(text.strip())
+    return (offset[1], offset[2] or "") if offset else (text, "")
 
 
 def offset_s(text: str) -> float:
     """Parse a UTC offset as seconds: ``+08:00`` gives 28,800, an empty text 0."""
-    found = _OFFSET.fullmatch(text)
+    result = _OFFSET.fullmatch(text)
     if not text:
         return 0.0
-    if found is not None:
-        sign, hours, minutes = found.groups()
+    if result is not None:
+        sign, hours, minutes = result.groups()
         offset = timedelta(hours=int(hours), minutes=int(minutes))
         if int(minutes) < 60 and offset <= _MOST_OFFSET:
             return offset.total_seconds() * (-1 if sign == "-" else 1)
@@ -254,8 +254,8 @@ def log_files(path: Path) -> LogFiles:
         names += [(Path(above) / name).relative_to(path).as_posix() for name in files]
         if len(names) > MOST_FILES:
             raise InputError(f"{path}: has more than {MOST_FILES} files")
-    found = [_log_file(path / name, name, str(path)) for name in names if not _is_no_data(name)]
-    return _ordered(str(path), found, Days())
+    result = [_log_file(path / name, name, str(path)) for name in names if not _is_no_data(name)]
+    return _ordered(str(path), result, Days())
 
 
 def select_days(place: str | os.PathLike[str], days: Days) -> Path:
@@ -275,8 +275,8 @@ def select_days(place: str | os.PathLike[str], days: Days) -> Path:
     text = os.fspath(place)
     if is_uri(text) and is_folder(text):
         entries = {entry.name: entry for entry in listed(text)}
-        found = [_log_file(Path(), n, text) for n in entries if not _is_no_data(n)]
-        log = _chosen(_ordered(text, found, days))
+        result = [_log_file(Path(), n, text) for n in entries if not _is_no_data(n)]
+        log = _chosen(_ordered(text, result, days))
         paths = local_files([entries[one.name] for one in log.files])
         log = replace(log, files=tuple(map(_at, log.files, paths)))
     else:

@@ -199,9 +199,9 @@ class Spill:
     def _numbered(self, songs: Any, unit: npt.NDArray[Any]) -> Int32Array:
         # A lookup in Arrow is three times as fast as one lookup per string in a Python dict.
         texts = string_array(songs.dictionary)
-        found = pc.index_in(texts, value_set=self.songs)
-        is_new = found.is_null().to_numpy(zero_copy_only=False)
-        of_text = found.fill_null(0).to_numpy().astype(np.int32)
+        index = pc.index_in(texts, value_set=self.songs)
+        is_new = index.is_null().to_numpy(zero_copy_only=False)
+        of_text = index.fill_null(0).to_numpy().astype(np.int32)
         of_text[is_new] = len(self.songs) + np.arange(is_new.sum())
         if is_new.any():
             self.songs = pa.concat_arrays([self.songs, texts.filter(pa.array(is_new))])
@@ -560,9 +560,9 @@ def _write_bucket(
 ) -> Sequences:
     """Write the sequences of one bucket, given its row groups in log order."""
     rows = rows_of_pieces(parts)
-    found = bucket_sequences(rows, rank, unit=unit, spec=spec)
-    write_plain(folder / bucket_name(bucket), sequences_table(found))
-    return found
+    sequences = bucket_sequences(rows, rank, unit=unit, spec=spec)
+    write_plain(folder / bucket_name(bucket), sequences_table(sequences))
+    return sequences
 
 
 def _make_buckets(
@@ -583,8 +583,8 @@ def _make_buckets(
                     for piece, place in zip(pieces, places, strict=True)
                     if bucket in place
                 ]
-                found = _write_bucket(run.path, bucket, parts, rank, job["unit"], spec)
-                owners, plays = owners + len(found), plays + len(found.song)
+                result = _write_bucket(run.path, bucket, parts, rank, job["unit"], spec)
+                owners, plays = owners + len(result), plays + len(result.song)
             else:
                 with TableFile.open(target) as file:
                     owners += len(file)

@@ -97,11 +97,11 @@ def to_liked(log: Interactions, rule: Rule | None = None) -> Liked:
     [('ana', ['piano/etude.flac', 'rock/live.mp3']), ('ben', ['rock/live.mp3']),
      ('eva', ['piano/prelude.flac', 'lost/gone.mp3'])]
     """
-    found = to_preferences(log, rule)
+    preferences = to_preferences(log, rule)
     return Liked(
-        liked=_in_order(found, found.liked),
-        disliked=_in_order(found, found.disliked),
-        heard=_in_order(found, found.heard),
+        liked=_in_order(preferences, preferences.liked),
+        disliked=_in_order(preferences, preferences.disliked),
+        heard=_in_order(preferences, preferences.heard),
     )
 
 
@@ -210,13 +210,13 @@ def buckets_of(ids: Any, n_buckets: int) -> Int32Array:
     offsets = np.frombuffer(texts.buffers()[1], np.int32, len(texts) + 1, 4 * texts.offset)
     content = np.frombuffer(texts.buffers()[2] or b"", np.uint8)
     start, length = offsets[:-1].astype(np.int64), np.diff(offsets)
-    found = np.full(len(texts), _FNV_START)
+    result = np.full(len(texts), _FNV_START)
     left = np.arange(len(texts))
     place = 0
     while len(left := left[length[left] > place]):
-        found[left] = (found[left] ^ content[start[left] + place]) * _FNV_PRIME
+        result[left] = (result[left] ^ content[start[left] + place]) * _FNV_PRIME
         place += 1
-    mixed = found ^ (found >> np.uint64(32))
+    mixed = result ^ (result >> np.uint64(32))
     return (mixed % np.uint64(n_buckets)).astype(np.int32)
 
 
@@ -238,10 +238,10 @@ class PreparedLog:
     def song_ids(self) -> tuple[str, ...]:
         """Sorted song ids, indexed by song number."""
         with TableFile.open(self.path / SONGS) as file:
-            found = tuple(file.read_as(SONGS_SCHEMA).column(LogColumns.SONG).to_pylist())
-        if len(found) != self.about["songs"]:
+            result = tuple(file.read_as(SONGS_SCHEMA).column(LogColumns.SONG).to_pylist())
+        if len(result) != self.about["songs"]:
             raise StoreError(f"{self.path / SONGS}: number of songs differs from {MANIFEST}")
-        return found
+        return result
 
     def table(self, bucket: int, columns: list[str] | None = None) -> Any:
         """Read a bucket as a `pyarrow.Table` with one row per owner."""

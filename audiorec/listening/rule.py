@@ -376,9 +376,9 @@ def duplicates(interactions: Interactions) -> BoolArray:
     same = np.diff(key[order]) == 0
     for column in columns:
         same &= np.diff(column[order].astype(np.float64)) == 0
-    found = np.zeros(len(log), np.bool_)
-    found[order[1:][same]] = True  # lexsort is stable: the first of equal rows is kept
-    return found
+    result = np.zeros(len(log), np.bool_)
+    result[order[1:][same]] = True  # lexsort is stable: the first of equal rows is kept
+    return result
 
 
 def row_verdicts(log: Interactions, rule: Rule) -> tuple[Signs, BoolArray, Int64Array]:

@@ -103,12 +103,12 @@ def without_noise(log: Interactions, names: Collection[str]) -> Interactions:
 
 def count_noise(log: Interactions) -> dict[str, dict[str, int]]:
     """Return for each filter the number of rows it removes, and of users affected."""
-    found: dict[str, dict[str, int]] = {}
+    result: dict[str, dict[str, int]] = {}
     for name in FILTERS:
         mask = noise(log, name)
         users = int(np.count_nonzero(np.bincount(log.user[mask], minlength=1)))
-        found[name] = {"rows": int(mask.sum()), "users": users}
-    return found
+        result[name] = {"rows": int(mask.sum()), "users": users}
+    return result
 
 
 def _looped(log: Interactions, rows: Int64Array) -> BoolArray:
@@ -275,7 +275,7 @@ class Sequences(Ragged):
         """
         ids = owner_ids or [str(number) for number in range(len(lists))]
         song_ids = tuple(sorted({song for songs in lists for song in songs}))
-        number = {song_id: place for place, song_id in enumerate(song_ids)}
+        number = {song_id: index for index, song_id in enumerate(song_ids)}
         starts = offsets(list(map(len, lists)))
         song = np.fromiter((number[s] for songs in lists for s in songs), np.int32, starts[-1])
         return cls(tuple(ids), song_ids, starts, song, np.full(len(song), np.nan))
@@ -518,12 +518,12 @@ def co_occurring(baskets: Baskets, n_songs: int, *, window: int = WINDOW) -> Pai
         a, b = song[:-apart][together], song[apart:][together]
         different = a != b
         keys += [(a * n_songs + b)[different], (b * n_songs + a)[different]]
-    found, counts = np.unique(np.concatenate([np.zeros(0, np.int64), *keys]), return_counts=True)
+    result, counts = np.unique(np.concatenate([np.zeros(0, np.int64), *keys]), return_counts=True)
     return Pairs(
-        (found // max(1, n_songs)).astype(np.int32),
-        (found % max(1, n_songs)).astype(np.int32),
+        (result // max(1, n_songs)).astype(np.int32),
+        (result % max(1, n_songs)).astype(np.int32),
         counts.astype(np.float32),
-        np.full(len(found), np.nan),
+        np.full(len(result), np.nan),
     )
 
 

@@ -84,8 +84,8 @@ def type_of(entity_id: str) -> str:
     >>> type_of("song:rock/live: 1.mp3")
     'song'
     """
-    found = _TYPE.match(entity_id)
-    return found.group(1) if found else ""
+    result = _TYPE.match(entity_id)
+    return result.group(1) if result else ""
 
 
 def entities_of_type(kind: str, triples: Triples) -> tuple[str, ...]:
@@ -150,8 +150,8 @@ def _distinct(*columns: Any) -> tuple[str, ...]:
 
 
 def _numbers(column: Any, ids: tuple[str, ...]) -> Int32Array:
-    found: Int32Array = pc.index_in(column, value_set=string_array(ids)).to_numpy()
-    return found.astype(np.int32)
+    numbers: Int32Array = pc.index_in(column, value_set=string_array(ids)).to_numpy()
+    return numbers.astype(np.int32)
 
 
 def _refuse(path: Path, bad: Any, column: Any, what: str) -> None:
@@ -463,11 +463,11 @@ def _released(path: Path, column: Any) -> FloatArray:
         seconds = days.cast(pa.float64()).fill_null(np.nan).to_numpy(zero_copy_only=False)
         return np.floor(seconds / 86_400.0).astype(np.float32)
     texts = _texts(path, RELEASED, column).to_pylist()
-    found = np.full(len(texts), np.nan, np.float32)
+    result = np.full(len(texts), np.nan, np.float32)
     for row, text in enumerate(texts):
         if text:
-            found[row] = _days(path, text.strip())
-    return found
+            result[row] = _days(path, text.strip())
+    return result
 
 
 def _days(path: Path, text: str) -> float:

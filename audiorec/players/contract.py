@@ -174,14 +174,14 @@ def check_player(player: Player) -> tuple[str, ...]:
         If the server fails, or has fewer than three songs.
     """
     broken: list[str] = []
-    found = [one.song.id for one in player.songs()]
-    if len(found) < 3:
+    result = [one.song.id for one in player.songs()]
+    if len(result) < 3:
         raise PlayerError("the checks of a player need a server with at least three songs")
     before = {one: player.songs_of(one.id) for one in player.lists()}
-    _expect(broken, all(found) and len(set(found)) == len(found), "each song has one id")
+    _expect(broken, all(result) and len(set(result)) == len(result), "each song has one id")
     again = sorted(one.song.id for one in player.songs())
-    _expect(broken, again == sorted(found), "ids stay the same")
-    first, second = [*found[:3], found[0]], found[2:0:-1]
+    _expect(broken, again == sorted(result), "ids stay the same")
+    first, second = [*result[:3], result[0]], result[2:0:-1]
     player.create(CHECK, first)
     made = [one for one in player.lists() if one not in before]
     _expect(broken, [one.name for one in made] == [CHECK], "create adds one list of that name")
@@ -192,8 +192,8 @@ def check_player(player: Player) -> tuple[str, ...]:
     _expect(broken, after == before, "the other lists stay as they are, and remove removes")
     refused = _refuses(player.songs_of, "no-such-list")
     _expect(broken, refused, "a list of an unknown id cannot be read")
-    if not _refuses(player.audio, found[0]):
-        same = player.audio(found[0]) == player.audio(found[0])
+    if not _refuses(player.audio, result[0]):
+        same = player.audio(result[0]) == player.audio(result[0])
         refused = _refuses(player.audio, "no-such-song")
         _expect(broken, same and refused, "audio is that of a song, and the same at every call")
     return tuple(broken)

@@ -63,12 +63,12 @@ def read_log(path: Path) -> Any:
         about = {"kind": "interactions", "format_version": FORMAT_VERSION, "source": "sync"}
         content = json.dumps({**about, "created_by": created_by()}, sort_keys=True)
         return PLAYS.with_metadata({METADATA_KEY: content.encode()}).empty_table()
-    found = read_table(path, "cannot be continued", needed=PLAYS.names, wanted=None)
-    if found.column_names != PLAYS.names:
+    table = read_table(path, "cannot be continued", needed=PLAYS.names, wanted=None)
+    if table.column_names != PLAYS.names:
         raise InputError(
             f"{path}: is not a log of audiorec sync or listening import; choose another with --out"
         )
-    return found.cast(PLAYS.with_metadata(found.schema.metadata))
+    return table.cast(PLAYS.with_metadata(table.schema.metadata))
 
 
 def continued(
@@ -120,21 +120,21 @@ def _known(log: Any) -> Known:
     times = log.column(LogColumns.TIME).cast(pa.int64())
     log = log.set_column(log.column_names.index(LogColumns.TIME), LogColumns.TIME, times)
     of = [(LogColumns.WEIGHT, "sum"), (LogColumns.TIME, "max")]
-    found = log.group_by(list(KEY)).aggregate(of).select([*KEY, *(f"{c}_{how}" for c, how in of)])
+    result = log.group_by(list(KEY)).aggregate(of).select([*KEY, *(f"{c}_{how}" for c, how in of)])
     return {
         (user, song, event): (round(weight or 0), last / MICROSECONDS)
         for user, song, event, weight, last in zip(
-            *(column.to_pylist() for column in found.columns), strict=True
+            *(column.to_pylist() for column in result.columns), strict=True
         )
     }
 
 
 def _states(songs: Iterable[tuple[str, PlayerSong]]) -> Iterable[tuple[str, PlayerSong]]:
     """Return what an account did with each song of the store, over all its copies on the server."""
-    found: dict[str, PlayerSong] = {}
+    states: dict[str, PlayerSong] = {}
     for name, one in songs:
-        found[name] = _joined(found[name], one) if name in found else one
-    return found.items()
+        states[name] = _joined(states[name], one) if name in states else one
+    return states.items()
 
 
 def _joined(one: PlayerSong, other: PlayerSong) -> PlayerSong:
@@ -358,11 +358,11 @@ class _Sync:
             wanted: dict[str, tuple[str, ...]] = {}
             for recipe in own:
                 try:
-                    found = made.songs(recipe, name, self.server.models)
+                    result = made.songs(recipe, name, self.server.models)
                 except InputError as error:
                     failed[f"{name}: {recipe.name}"] = str(error)
                     continue
-                wanted[recipe.name] = tuple(ids[song] for song in found if ids.get(song) in there)
+                wanted[recipe.name] = tuple(ids[song] for song in result if ids.get(song) in there)
             changes, configured = self.report.lists.setdefault(name, []), [one.name for one in own]
             try:
                 with ledger_of(self.server.url, member.user, looks=self.looks) as ledger:
@@ -390,10 +390,10 @@ class _ListMaker:
         if not self.log.exists():  # nobody has played anything yet
             return []
         question = replace(question, user_id=user)
-        found = self._recommended(question, models)
-        if len(found) < question.k:  # in a household, most songs are still unheard
-            found = [*found, *self._recommended(replace(question, entry=FILLED_BY), models)]
-        return list(dict.fromkeys(found))[: question.k]
+        result = self._recommended(question, models)
+        if len(result) < question.k:  # in a household, most songs are still unheard
+            result = [*result, *self._recommended(replace(question, entry=FILLED_BY), models)]
+        return list(dict.fromkeys(result))[: question.k]
 
     def _recommended(self, question: RecommendQuestion, models: Path | None) -> list[str]:
         if models not in self._recommenders:
@@ -414,9 +414,9 @@ class _ListMaker:
             return
         for line in read_lines(str(recipe.file), "cannot be read"):
             if line and not line.startswith("#"):
-                found = self.known.find(SongRef(path=str(recipe.file.parent / line)))
-                if found.row >= 0:
-                    yield self.known.ids[found.row]
+                result = self.known.find(SongRef(path=str(recipe.file.parent / line)))
+                if result.row >= 0:
+                    yield self.known.ids[result.row]
 
 
 def _refuse_if_all_failed(reports: list[ServerReport]) -> list[ServerReport]:

@@ -89,13 +89,13 @@ def match(known: KnownSongs, songs: Iterable[SongRef]) -> Matched:
     folders: set[str] = set()
     for song in songs:
         # A server's id may happen to be an id of the store, which names another song.
-        found = known.find(song._replace(id=""))
-        why = found.way if found.row < 0 else _contradiction(known, song, found.row, found.way)
+        result = known.find(song._replace(id=""))
+        why = result.way if result.row < 0 else _contradiction(known, song, result.row, result.way)
         if why:
             lost.append((song, why))
             continue
-        rows[song.id] = found.row
-        ways[found.way] += 1
+        rows[song.id] = result.row
+        ways[result.way] += 1
         folders.add(_folder(song.path))
     titles = known.of_title(song for song, why in lost if why == NO_SUCH)
     unmatched = tuple(UnmatchedSong(s, _reason(s, why, titles, folders)) for s, why in lost)
@@ -138,10 +138,10 @@ def _folder(path: str) -> str:
 
 def server_ids(matched: Matched, ids: Sequence[str]) -> dict[str, str]:
     """Return the server's id of each song of the store; the first in order where it has copies."""
-    found: dict[str, str] = {}
+    result: dict[str, str] = {}
     for name in sorted(matched.rows):
-        found.setdefault(ids[matched.rows[name]], name)
-    return found
+        result.setdefault(ids[matched.rows[name]], name)
+    return result
 
 
 MOST = 200  # songs fetched in one sync

@@ -62,7 +62,9 @@ class Mpd(Player):
             window = f"{start}:{start + PAGE}"
             rows = _songs(self._ask(f"find \"(base '')\" window {window}"))
             for row in rows:
-                yield _song(row, {name: found.get(row["file"]) for name, found in stickers.items()})
+                yield _song(
+                    row, {name: result.get(row["file"]) for name, result in stickers.items()}
+                )
             if len(rows) < PAGE:
                 return
             start += PAGE
@@ -74,8 +76,8 @@ class Mpd(Player):
 
     def songs_of(self, list_id: str) -> tuple[str, ...]:
         """Return the paths of a playlist's songs."""
-        found = self._ask(f"listplaylist {_quoted(list_id)}")
-        return tuple(path for key, path in found if key == "file")
+        result = self._ask(f"listplaylist {_quoted(list_id)}")
+        return tuple(path for key, path in result if key == "file")
 
     def create(self, name: str, songs: Sequence[str]) -> None:
         """Add a playlist."""
@@ -127,11 +129,11 @@ class Mpd(Player):
     def _stickers(self, name: str) -> Mapping[str, str]:
         """Return the value of a sticker by song; nothing where MPD stores none."""
         try:
-            found = self._ask(f'sticker find song "" {name}')
+            result = self._ask(f'sticker find song "" {name}')
         except _AckError:
             return {}
-        songs = [value for key, value in found if key == "file"]
-        values = [value.partition("=")[2] for key, value in found if key == "sticker"]
+        songs = [value for key, value in result if key == "file"]
+        values = [value.partition("=")[2] for key, value in result if key == "sticker"]
         return dict(zip(songs, values, strict=False))
 
     def _all(self, commands: Sequence[str]) -> None:
@@ -176,16 +178,16 @@ class Mpd(Player):
         self._line.sendall(f"{command}\n".encode("utf-8", "surrogateescape"))
 
     def _answer(self) -> list[tuple[str, str]]:
-        found: list[tuple[str, str]] = []
+        result: list[tuple[str, str]] = []
         while (line := self._next()) != "OK":
             if line.startswith("ACK "):
                 raise _AckError(f"{self.account.url}: {visible(line[4:204])}")
             key, _, value = line.partition(": ")
-            found.append((key, value))
-            if len(found) > MOST_LINES:
+            result.append((key, value))
+            if len(result) > MOST_LINES:
                 raise PlayerError(f"{self.account.url}: an answer has over {MOST_LINES} lines")
         self._used = time.monotonic()
-        return found
+        return result
 
     def _next(self) -> str:
         """Return the next line, within the time of an answer."""
@@ -214,13 +216,13 @@ def _quoted(value: str) -> str:
 
 def _songs(lines: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
     """Return the songs of an answer; the first value of each tag counts."""
-    found: list[dict[str, str]] = []
+    songs: list[dict[str, str]] = []
     for key, value in lines:
         if key == "file":
-            found.append({})
-        if found:
-            found[-1].setdefault(key, value)
-    return found
+            songs.append({})
+        if songs:
+            songs[-1].setdefault(key, value)
+    return songs
 
 
 def _song(row: Mapping[str, str], stickers: Mapping[str, str | None]) -> PlayerSong:

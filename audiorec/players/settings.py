@@ -118,7 +118,7 @@ def read_servers(names: Sequence[str], config: Path | None = None) -> list[Serve
         If a server is not there, its table is wrong, or another table is for the same server.
     """
     where, tables = _tables(config)
-    found = []
+    servers = []
     for name in names:
         if not isinstance(tables.get(name), Mapping):
             there = ", ".join(sorted(tables)) or "none"
@@ -126,11 +126,11 @@ def read_servers(names: Sequence[str], config: Path | None = None) -> list[Serve
                 f"{where}: has no table [{TABLE}.{name}]; servers there: {there}; docs/players.md "
                 "shows how to add one"
             )
-        found.append(_server(name, tables[name], f"{where}: [{TABLE}.{name}]"))
+        servers.append(_server(name, tables[name], f"{where}: [{TABLE}.{name}]"))
         for other, table in tables.items():  # each would remove the lists of the other
-            if other != name and isinstance(table, Mapping) and table.get("url") == found[-1].url:
+            if other != name and isinstance(table, Mapping) and table.get("url") == servers[-1].url:
                 raise InputError(f"{where}: [{TABLE}.{name}] and [{TABLE}.{other}] have one url")
-    return found
+    return servers
 
 
 def server_names() -> list[str]:
@@ -143,8 +143,8 @@ def _tables(config: Path | None) -> tuple[str, Mapping[str, Any]]:
         return str(config), read_settings(config, TABLE)
     for layer in layers()[0]:
         if layer.whose is SettingsOwner.USER:
-            found = layer.content.get(TABLE, {})
-            return str(layer.path), found if isinstance(found, Mapping) else {}
+            tables = layer.content.get(TABLE, {})
+            return str(layer.path), tables if isinstance(tables, Mapping) else {}
     return "your own settings", {}
 
 
@@ -155,18 +155,18 @@ def _server(name: str, content: Mapping[str, Any], where: str) -> Server:
             raise InputError(f"lacks {' and '.join(sorted(missing))}")
         if "name" in given:
             raise InputError("unknown setting 'name': a server is called as its table")
-        found: dict[str, Any] = {"name": name}
+        result: dict[str, Any] = {"name": name}
         if "lists" in given:
             lists = _table(given.pop("lists"))
-            found["lists"] = tuple(_recipe(title, one) for title, one in lists.items())
+            result["lists"] = tuple(_recipe(title, one) for title, one in lists.items())
         if "members" in given:
             if not isinstance(members := given.pop("members"), list):
                 raise InputError("members must be a list of tables")
-            found["members"] = tuple(
+            result["members"] = tuple(
                 from_table(ServerMember, _table(m), "members") for m in members
             )
-        found |= {key: as_field_type(Server, key, value) for key, value in given.items()}
-        return Server(**found)
+        result |= {key: as_field_type(Server, key, value) for key, value in given.items()}
+        return Server(**result)
     except InputError as error:
         raise InputError(f"{where}: {error}") from error
 
@@ -221,9 +221,9 @@ def _value(field: Field, value: Any) -> Any:
     """Return a value that an option takes."""
     if field.is_several:
         return _texts(field.name, value)
-    found = as_type(field.kind, field.name, value)
-    check_range(field.option, field.name, found)
-    return found
+    result = as_type(field.kind, field.name, value)
+    check_range(field.option, field.name, result)
+    return result
 
 
 def _texts(name: str, value: Any) -> tuple[str, ...]:
@@ -246,8 +246,8 @@ def read_secret(place: str) -> str:
         return ""
     kind, _, name = place.partition(":")
     if kind == "env" and name:
-        if found := os.environ.get(name):
-            return found
+        if result := os.environ.get(name):
+            return result
         raise InputError(f"secret: the variable {name} is not set")
     if kind == "file" and name:
         return _of_file(Path(name).expanduser())
@@ -262,11 +262,11 @@ def _of_file(path: Path) -> str:
                 raise InputError(f"{path}: is not a file")
             if os.name == "posix" and about.st_mode & OTHERS:
                 raise InputError(f"{path}: others can read it; run: chmod 600 {path}")
-            found = file.read(MOST_SECRET).decode().strip()
+            result = file.read(MOST_SECRET).decode().strip()
     except FileNotFoundError as error:
         raise MissingFileError(f"{path}: no such file") from error
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read") from error
-    if not found:
+    if not result:
         raise InputError(f"{path}: is empty")
-    return found
+    return result

@@ -219,18 +219,18 @@ class Subsonic(Player):
 
     def lists(self) -> list[PlayerList]:
         """Return the playlists that the account owns."""
-        found = self._rows(self._ask("getPlaylists"), "playlists", "playlist")
+        rows = self._rows(self._ask("getPlaylists"), "playlists", "playlist")
         user = self.account.user.casefold()  # as some servers take it
         return [
             PlayerList(text(one.get("id")), text(one.get("name")))
-            for one in found
+            for one in rows
             if not user or text(one.get("owner")).casefold() in ("", user)
         ]
 
     def songs_of(self, list_id: str) -> tuple[str, ...]:
         """Return the ids of a playlist's songs."""
-        found = self._rows(self._ask("getPlaylist", id=list_id), "playlist", "entry")
-        return tuple(text(one.get("id")) for one in found)
+        rows = self._rows(self._ask("getPlaylist", id=list_id), "playlist", "entry")
+        return tuple(text(one.get("id")) for one in rows)
 
     def create(self, name: str, songs: Sequence[str]) -> None:
         """Add a playlist, with a comment that says whose it is."""
@@ -254,10 +254,10 @@ class Subsonic(Player):
 
     def audio(self, song_id: str) -> bytes:
         """Return the file of a song; ``stream`` would count as a play on some servers."""
-        found = self._sent("download", id=song_id)
-        if found.startswith(b"{"):  # as no audio file does
-            self._answer("download", found)
-        return found
+        result = self._sent("download", id=song_id)
+        if result.startswith(b"{"):  # as no audio file does
+            self._answer("download", result)
+        return result
 
     def _playing(self) -> dict[str, float | None]:
         """Return when the account began to play what it plays now, by song."""
@@ -347,8 +347,8 @@ class Subsonic(Player):
     @staticmethod
     def _rows(answer: Mapping[str, Any], outer: str, inner: str) -> list[Mapping[str, Any]]:
         """Return a list of an answer; empty lists are left out by some servers."""
-        found = mapping(answer.get(outer)).get(inner)
-        return [mapping(one) for one in found] if isinstance(found, list) else []
+        result = mapping(answer.get(outer)).get(inner)
+        return [mapping(one) for one in result] if isinstance(result, list) else []
 
 
 def _song(child: Mapping[str, Any], now_s: float | None = None) -> PlayerSong:

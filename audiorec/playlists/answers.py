@@ -412,15 +412,15 @@ class PathOfSongs(SongList):
         path = self.path
         songs = [
             {
-                "place": place,
+                "place": index,
                 **song,
-                "step": round(float(path.steps[place - 1]), 6) if place else None,
-                **self.beside.fields(place, why=self.asked.question.why),
-                "to_start": round(float(path.to_start[place]), 6),
-                "to_end": round(float(path.to_end[place]), 6),
-                "position": round(float(path.position[place]), 6),
+                "step": round(float(path.steps[index - 1]), 6) if index else None,
+                **self.beside.fields(index, why=self.asked.question.why),
+                "to_start": round(float(path.to_start[index]), 6),
+                "to_end": round(float(path.to_end[index]), 6),
+                "position": round(float(path.position[index]), 6),
             }
-            for place, song in enumerate(self._documents())
+            for index, song in enumerate(self._documents())
         ]
         source = _source(self.store)
         return {
@@ -469,14 +469,14 @@ class PlaylistOfSongs(SongList):
     @cached_property
     def beside(self) -> Beside:
         """Each song beside its nearest seed; a seed has none."""
-        found = self.asked.beside_seeds(self.rows)
+        seeds = self.asked.beside_seeds(self.rows)
         own = np.isin(self.rows, self.asked.rows)
 
         def others() -> list[SureFacts | None]:
-            return [None if is_seed else s for is_seed, s in zip(own, found.others(), strict=True)]
+            return [None if is_seed else s for is_seed, s in zip(own, seeds.others(), strict=True)]
 
-        share = np.where(own, np.nan, found.closer_than)
-        return replace(found, closer_than=share, others=others)
+        share = np.where(own, np.nan, seeds.closer_than)
+        return replace(seeds, closer_than=share, others=others)
 
     @property
     def remarks(self) -> list[str]:
@@ -486,13 +486,13 @@ class PlaylistOfSongs(SongList):
     def to_dict(self) -> dict[str, Any]:
         """Return the answer as a document of JSON values."""
         songs = []
-        for place, song in enumerate(self._documents()):
-            scores = [round(float(scores[place]), 6) for scores in self.curve_scores.values()]
-            near = float(self.similarities[place])
+        for index, song in enumerate(self._documents()):
+            scores = [round(float(scores[index]), 6) for scores in self.curve_scores.values()]
+            near = float(self.similarities[index])
             similarity = None if np.isnan(near) else round(near, 6)
-            beside = self.beside.fields(place, why=self.asked.question.why)
+            beside = self.beside.fields(index, why=self.asked.question.why)
             row = {**song, "similarity": similarity, **beside, "curve_scores": scores}
-            songs.append({"place": place + 1, **row})
+            songs.append({"place": index + 1, **row})
         source, distance = _source(self.store), self.curve_distance
         return {
             "schema": "audiorec/playlist/1",
@@ -542,11 +542,11 @@ def path_between(asked: Asked) -> PathOfSongs:
     first, last = asked.rows
     if first == last and (copies := [seed.note for seed in asked.seeds if seed.note]):
         raise InputError(f"a path needs two different songs; {copies[0]}")
-    found = find_path(units, first, last, steps, allowed=allowed, limits=limits)
-    between = len(found.rows) - 2
+    path = find_path(units, first, last, steps, allowed=allowed, limits=limits)
+    between = len(path.rows) - 2
     note = f"{between} songs between instead of {steps}: a smooth path between the two has no more"
     notes = (note,) if between < steps else ()
-    return PathOfSongs(**_list(asked, found.rows, notes), path=found)
+    return PathOfSongs(**_list(asked, path.rows, notes), path=path)
 
 
 def playlist_near(asked: Asked) -> PlaylistOfSongs:
@@ -582,16 +582,18 @@ def playlist_near(asked: Asked) -> PlaylistOfSongs:
             song = store.ids[first[int(unknown[first].argmax())]]
             raise InputError(f"{song}: has no {curve.name}, so it cannot be placed on that curve")
         allowed &= ~unknown
-    found = make_playlist(units, directions, lengths, wish, seeds=first, allowed=allowed)
-    off = deviations(found.rows, lengths[found.rows], wish.curves)
+    playlist = make_playlist(units, directions, lengths, wish, seeds=first, allowed=allowed)
+    off = deviations(playlist.rows, lengths[playlist.rows], wish.curves)
     return PlaylistOfSongs(
-        **_list(asked, found.rows, remarks(store.ids, found, lengths, wish, allowed=allowed)),
-        playlist=found,
+        **_list(asked, playlist.rows, remarks(store.ids, playlist, lengths, wish, allowed=allowed)),
+        playlist=playlist,
         wish=wish,
-        similarities=(units[found.rows] @ (directions if mean else own).T).max(axis=1)
+        similarities=(units[playlist.rows] @ (directions if mean else own).T).max(axis=1)
         if len(own)
-        else np.full(len(found.rows), np.nan, np.float32),
-        curve_scores={curve.name: curve.unit * curve.scores[found.rows] for curve in wish.curves},
+        else np.full(len(playlist.rows), np.nan, np.float32),
+        curve_scores={
+            curve.name: curve.unit * curve.scores[playlist.rows] for curve in wish.curves
+        },
         curve_distance=float(np.abs(off).mean()) if off.size else None,
     )
 

@@ -377,9 +377,9 @@ def _as_before(
     store: SearchableStore, rows: Int64Array, order: Int64Array, before: Sequence[str]
 ) -> Int64Array:
     """Return songs in their earlier order; new ones follow in the given order."""
-    places = {song_id: place for place, song_id in enumerate(before)}
-    found = [places.get(store.ids[rows[n]], len(before)) for n in order]
-    return order[np.argsort(found, kind="stable")]
+    places = {song_id: index for index, song_id in enumerate(before)}
+    result = [places.get(store.ids[rows[n]], len(before)) for n in order]
+    return order[np.argsort(result, kind="stable")]
 
 
 NEW = -1  # earlier group of a song that had none
@@ -542,8 +542,8 @@ def _means(units: FloatArray, count: int, seed: int) -> Int64Array:
         return np.zeros(len(units), np.int64)
     k_means = import_extra("sklearn.cluster", "dividing a library", "sklearn").KMeans
     distinct = len(np.unique(units, axis=0))
-    found = k_means(n_clusters=min(count, distinct), n_init=STARTS, random_state=seed).fit(units)
-    return np.asarray(found.labels_, np.int64)
+    fit = k_means(n_clusters=min(count, distinct), n_init=STARTS, random_state=seed).fit(units)
+    return np.asarray(fit.labels_, np.int64)
 
 
 def _centres(units: FloatArray, groups: Int64Array) -> FloatArray:

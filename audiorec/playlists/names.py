@@ -156,10 +156,10 @@ def _parts(songs: Sequence[SureFacts]) -> Iterator[Part]:
 
 
 def _by_artist(songs: Sequence[SureFacts]) -> Iterator[tuple[str, list[str]]]:
-    found: dict[str, list[str]] = {}
+    result: dict[str, list[str]] = {}
     for song in songs:
-        found.setdefault(normalised_name(song.artist), []).append(song.artist)
-    yield from found.items()
+        result.setdefault(normalised_name(song.artist), []).append(song.artist)
+    yield from result.items()
 
 
 def _genres(songs: Sequence[SureFacts]) -> Iterator[Part]:

@@ -128,10 +128,10 @@ class Draft:
             missing = self._wish.seconds - self.seconds
             if abs(missing) <= self._wish.tolerance_s:
                 return
-            found = self._best_exchange(missing, fixed)
-            if found is None:
+            result = self._best_exchange(missing, fixed)
+            if result is None:
                 return
-            self._replace(*found)
+            self._replace(*result)
 
     def improve(self) -> None:
         """Exchange and swap songs as long as that follows the curves better.
@@ -234,10 +234,10 @@ class Draft:
         if artists is None or not gap:
             return True
         last: dict[int, int] = {}
-        for place, artist in enumerate(artists[rows].tolist()):
-            if artist != UNKNOWN and place - last.get(artist, -gap - 1) <= gap:
+        for index, artist in enumerate(artists[rows].tolist()):
+            if artist != UNKNOWN and index - last.get(artist, -gap - 1) <= gap:
                 return False
-            last[artist] = place
+            last[artist] = index
         return True
 
     def _take(self, rows: list[int]) -> None:
@@ -296,19 +296,19 @@ class Draft:
         free = self.pool[~np.isin(self.pool, self.rows)]
         tolerance = self._wish.tolerance_s
         offers: list[tuple[bool, float, int, int]] = []
-        for place, row in enumerate([*self.rows, None]):
+        for index, row in enumerate([*self.rows, None]):
             if row in fixed or not len(free):
                 continue
             own = 0.0 if row is None else self._durations[row]
             off = np.abs(missing + own - self._durations[free])
             better = off < abs(missing) - 1.0  # at least one second, so that the loop terminates
             right = off <= tolerance
-            cost = np.where(right, self._losses(place, free), off)
+            cost = np.where(right, self._losses(index, free), off)
             for i in np.lexsort((cost, ~right, ~better)):
                 if not better[i]:
                     break
-                if self._may_replace(place, int(free[i])):
-                    offers.append((not right[i], float(cost[i]), place, int(free[i])))
+                if self._may_replace(index, int(free[i])):
+                    offers.append((not right[i], float(cost[i]), index, int(free[i])))
                     break
         return min(offers)[2:] if offers else None
 

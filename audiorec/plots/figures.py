@@ -375,9 +375,9 @@ def heads_of(series: ScoreSeries) -> list[HeadSeries]:
     for number, name in enumerate(series.classes):
         columns.setdefault(name.partition("/")[0], []).append(number)
     return [
-        HeadSeries(head, tuple(class_label(series.classes[n]) for n in numbers), found)
+        HeadSeries(head, tuple(class_label(series.classes[n]) for n in numbers), result)
         for head, numbers in columns.items()
-        for found in [series.scores[:, numbers]]
+        for result in [series.scores[:, numbers]]
     ]
 
 
@@ -475,8 +475,8 @@ def strip_means(axes: Any, head: HeadSeries, order: Sequence[int]) -> None:
     """Write the mean score of each heat map row into empty axes beside it."""
     rows = list(order)[::-1]
     axes.set_ylim(0, len(rows))
-    for place, n in enumerate(rows):
-        axes.text(0, place + 0.5, f"{head.means[n]:.2f}", va="center", fontsize=SMALL_PT)
+    for index, n in enumerate(rows):
+        axes.text(0, index + 0.5, f"{head.means[n]:.2f}", va="center", fontsize=SMALL_PT)
     axes.text(0, len(rows) * 1.01, "mean score", va="bottom", fontsize=SMALL_PT)
 
 

@@ -57,8 +57,8 @@ def hub_counts(units: FloatArray) -> Int64Array:
     if n < 2:
         return np.zeros(n, np.int64)
     asked = np.unique(np.linspace(0, n - 1, min(n, MOST_QUERIES)).round().astype(np.int64))
-    found = top_k(units[asked], units, min(NEAREST + 1, n)).indices
-    others = found[(found >= 0) & (found != asked[:, None])]
+    result = top_k(units[asked], units, min(NEAREST + 1, n)).indices
+    others = result[(result >= 0) & (result != asked[:, None])]
     return np.bincount(others, minlength=n)
 
 
@@ -220,8 +220,8 @@ def library_figure(
         If matplotlib, or a library that the projection needs, is not installed.
     """
     space = store.space(by, use_index=False)
-    found = map_library(space, projection=projection, seed=seed)
-    return draw_map(found, title=title or store.path.name, size=size)
+    result = map_library(space, projection=projection, seed=seed)
+    return draw_map(result, title=title or store.path.name, size=size)
 
 
 def map_library(space: Space, *, projection: MapKind = "pca", seed: int = 0) -> LibraryMap:

@@ -47,18 +47,18 @@ def report_rows(reports: Sequence[tuple[str, Any]]) -> tuple[Figures, int]:
     InputError
         If the reports have no list length in common.
     """
-    found: dict[str, Mapping[str, Any]] = {}
+    result: dict[str, Mapping[str, Any]] = {}
     for name, document in reports:
         for channel in _channels(name, document):
             own = str(channel["channel"])
-            found[f"{own} ({name})" if len(reports) > 1 else own] = channel
+            result[f"{own} ({name})" if len(reports) > 1 else own] = channel
     sizes = (
-        set.intersection(*({*_sizes(channel)} for channel in found.values())) if found else set()
+        set.intersection(*({*_sizes(channel)} for channel in result.values())) if result else set()
     )
     if not sizes:
         raise InputError("lists of one length are not in all reports")
     size = max(sizes)
-    return {name: _figures(channel, size) for name, channel in found.items()}, size
+    return {name: _figures(channel, size) for name, channel in result.items()}, size
 
 
 def report_figure(figures: Figures, *, title: str) -> "Figure":
@@ -110,20 +110,20 @@ def _channels(name: str, document: Any) -> list[Mapping[str, Any]]:
 
 
 def _sizes(channel: Mapping[str, Any]) -> list[int]:
-    found = channel["measures"].get("recall")
-    keys = found if isinstance(found, dict) else {}
+    result = channel["measures"].get("recall")
+    keys = result if isinstance(result, dict) else {}
     return [int(key) for key in keys if key.isascii() and key.isdigit() and len(key) < 9]
 
 
 def _figures(channel: Mapping[str, Any], k: int) -> dict[str, Interval | float]:
-    found: dict[str, Interval | float] = {}
+    figures: dict[str, Interval | float] = {}
     for name in MEASURES:
         by_size = channel["measures"].get(name)
         values = by_size.get(str(k)) if isinstance(by_size, dict) else None
         if isinstance(values, list) and len(values) == 3 and all(map(_is_number, values)):
-            found[f"{name}@{k}"] = Interval(*map(float, values))
-    found |= {n: float(channel[n]) for n in SPREAD if _is_number(channel.get(n))}
-    return found
+            figures[f"{name}@{k}"] = Interval(*map(float, values))
+    figures |= {n: float(channel[n]) for n in SPREAD if _is_number(channel.get(n))}
+    return figures
 
 
 def _is_number(value: object) -> bool:

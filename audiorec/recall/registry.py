@@ -140,8 +140,8 @@ def _checked(found: object, named: str) -> type[Channel]:
 def _imported(name: str) -> type[Channel] | None:
     """Return the class of this name that the program has defined or imported, the newest one."""
     base: Any = Channel  # abstract
-    found = [kind for kind in _below(base) if kind.__dict__.get("name") == name]
-    return found[-1] if found else None
+    result = [kind for kind in _below(base) if kind.__dict__.get("name") == name]
+    return result[-1] if result else None
 
 
 def _below(kind: type[Channel]) -> Iterator[type[Channel]]:

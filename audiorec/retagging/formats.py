@@ -310,12 +310,12 @@ class _Mp4(Tags):
 
     def _keys(self, field: str) -> list[str]:
         name = "\xa9gen" if field == GENRE else f"{_FREEFORM}{field.upper()}".lower()
-        found = [key for key in self._opened.tags if key.lower() == name]
-        return found or [name if field == GENRE else f"{_FREEFORM}{field.upper()}"]
+        result = [key for key in self._opened.tags if key.lower() == name]
+        return result or [name if field == GENRE else f"{_FREEFORM}{field.upper()}"]
 
     def values(self, field: str) -> list[str]:
-        found = [v for key in self._keys(field) for v in self._opened.tags.get(key, [])]
-        return [v if isinstance(v, str) else bytes(v).decode("utf-8", "replace") for v in found]
+        result = [v for key in self._keys(field) for v in self._opened.tags.get(key, [])]
+        return [v if isinstance(v, str) else bytes(v).decode("utf-8", "replace") for v in result]
 
     def put(self, field: str, values: Sequence[str]) -> None:
         from mutagen.mp4 import MP4FreeForm

@@ -98,7 +98,7 @@ def wanted_fields(
     rows : ndarray, shape (m,), int64
     """
     moods = _mood_means(store) if any(MOOD in field.lower() for field in fields) else None
-    found, left_out = [], 0
+    result, left_out = [], 0
     for row, reading in zip(rows.tolist(), each_reading(store, rows, None), strict=True):
         is_unclear = reading.genre_clear is False and not unclear
         left_out += is_unclear and any(GENRE in field.lower() for field in fields)
@@ -114,8 +114,8 @@ def wanted_fields(
                 words = _moods(moods[row]) if moods is not None and is_music else ()
             if words:
                 values[wanted] = words
-        found.append(values)
-    return found, left_out
+        result.append(values)
+    return result, left_out
 
 
 def _plain(text: str) -> str:
@@ -129,12 +129,12 @@ def _spelled(label: str) -> str:
 
 def _mood_means(store: VectorStore) -> FloatArray:
     """Return the means of the network's mood tags, (n, M); 0 for a song without."""
-    rows, found = store.read_list("heard_tags")
-    width = found.shape[1]
+    rows, result = store.read_list("heard_tags")
+    width = result.shape[1]
     if width != len(MSD.tags):
         raise InputError(f"{store.path}: its heard_tags have {width} numbers, not {len(MSD.tags)}")
     values = np.zeros((len(store), len(MOODS)), np.float32)
-    values[rows] = found[:, [MSD.tags.index(mood) for mood in MOODS]]
+    values[rows] = result[:, [MSD.tags.index(mood) for mood in MOODS]]
     return values
 
 
@@ -305,12 +305,12 @@ def checked_roots(roots: Sequence[str | Path]) -> tuple[str, ...]:
 
     A root itself may be a link, since the user named it. A single song may be a root.
     """
-    found: list[str] = []
+    result: list[str] = []
     for root in roots:
         if not Path(root).exists():
             raise MissingFileError(f"{root}: no such folder")
-        found += [os.path.abspath(root), os.path.realpath(root)]  # noqa: PTH100
-    return tuple(dict.fromkeys(found))
+        result += [os.path.abspath(root), os.path.realpath(root)]  # noqa: PTH100
+    return tuple(dict.fromkeys(result))
 
 
 def below_roots(roots: Sequence[str], path: str) -> tuple[str, list[str]] | None:
@@ -318,24 +318,24 @@ def below_roots(roots: Sequence[str], path: str) -> tuple[str, list[str]] | None
 
     A root that is a file contains just itself. None if the path lies below no root.
     """
-    found = split_below(roots, path)
-    if found is None and path in roots and not Path(path).is_dir():
+    result = split_below(roots, path)
+    if result is None and path in roots and not Path(path).is_dir():
         parent, name = os.path.split(path)
         return parent, [name]
-    return found
+    return result
 
 
 def _below(
     store: VectorStore, roots: Sequence[str]
 ) -> tuple[list[tuple[int, str, list[str]]], int]:
-    found, elsewhere = [], 0
+    result, elsewhere = [], 0
     for row, uri in enumerate(store.column("uri").to_pylist()):
         place = below_roots(roots, uri)
         if place is None:
             elsewhere += 1
         else:
-            found.append((row, *place))
-    return found, elsewhere
+            result.append((row, *place))
+    return result, elsewhere
 
 
 def _usual_undo(store: VectorStore) -> Path:
@@ -499,12 +499,12 @@ def comparer() -> Callable[[tuple[FilePlace, bool]], bool]:
 
 
 def _undone(record: Record, roots: Sequence[str], workers: Workers, *, write: bool) -> Retagged:
-    found = below_roots(roots, record.path)
+    result = below_roots(roots, record.path)
     put = {name: tuple(values) for name, values in record.put.items()}
-    if found is None:
+    if result is None:
         reason = "lies outside the given folders"
         return Retagged(song_id=record.song_id, path=record.path, state=REFUSED, reason=reason)
-    place = FilePlace(root=found[0], parts=tuple(found[1]), path=record.path)
+    place = FilePlace(root=result[0], parts=tuple(result[1]), path=record.path)
     try:
         state = _restored(record, place, workers, write=write)
     except SongError as error:

@@ -57,12 +57,12 @@ class Registry(Mapping[str, Any]):
 
     def others(self) -> list[EntryPoint]:
         """Return the entries of other distributions, sorted by name."""
-        found: list[EntryPoint] = []
+        result: list[EntryPoint] = []
         for distribution in distributions(path=trusted_path()):
             entries = distribution.entry_points.select(group=self.group)
             if entries and distribution.name != NAME:
-                found += entries
-        return sorted(found, key=lambda entry: entry.name)
+                result += entries
+        return sorted(result, key=lambda entry: entry.name)
 
     def __getitem__(self, name: str) -> Any:
         """Import and return what a name stands for.
@@ -110,14 +110,14 @@ class Registry(Mapping[str, Any]):
         """Return the entry of a name, our own first."""
         if name in _own(self.group):
             return _own(self.group)[name]
-        found = [entry for entry in self.others() if entry.name == name]
-        makers = sorted({maker(entry) for entry in found})
+        result = [entry for entry in self.others() if entry.name == name]
+        makers = sorted({maker(entry) for entry in result})
         if len(makers) > 1:
             raise InputError(
                 f"the {self.what} {visible(name)!r} is registered by {' and '.join(makers)}; "
                 "uninstall all but one"
             )
-        return found[0] if found else None
+        return result[0] if result else None
 
     def _loaded(self, entry: EntryPoint) -> Any:
         """Import the object of an entry."""

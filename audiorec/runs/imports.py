@@ -117,11 +117,11 @@ class _Guard:
         trusted = [entry for entry in sys.path if _is_trusted(entry, refused)]
         if len(trusted) == len(sys.path) or not _is_for_audiorec(refused):
             return None
-        found = PathFinder.find_spec(name, trusted, target)
-        if found is None and PathFinder.find_spec(name, None, target) is not None:
+        result = PathFinder.find_spec(name, trusted, target)
+        if result is None and PathFinder.find_spec(name, None, target) is not None:
             reason = f"No module named {name!r} (the one in the current folder is not trusted)"
             raise ModuleNotFoundError(reason, name=name)
-        return found
+        return result
 
 
 def _is_for_audiorec(refused: frozenset[str]) -> bool:

@@ -122,7 +122,7 @@ def read_metrics(path: Path) -> dict[str, dict[Labels, float]]:
         return {}
     except (OSError, StoreError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read as a metrics textfile: {error}") from error
-    found: dict[str, dict[Labels, float]] = {}
+    metrics: dict[str, dict[Labels, float]] = {}
     # Not splitlines: a path in a label may contain other line separators.
     for line in text.removesuffix("\n").split("\n") if text else ():
         if line.startswith(("# HELP audiorec_", "# TYPE audiorec_")):
@@ -133,8 +133,8 @@ def read_metrics(path: Path) -> dict[str, dict[Labels, float]]:
                 f"{path}: not a metrics textfile of audiorec: {line[:60]!r}; name another"
             )
         labels = tuple((name, _unescaped(value)) for name, value in _LABEL.findall(match[2]))
-        found.setdefault(match[1], {})[labels] = float(match[3])
-    return found
+        metrics.setdefault(match[1], {})[labels] = float(match[3])
+    return metrics
 
 
 def _counters(report: RunReport, exit_code: int) -> Iterator[Metric]:

@@ -529,10 +529,10 @@ def run_warnings(run: JobRun, before: Sequence[JobRun]) -> list[str]:
         return []
     earlier = [r for r in before if r.job == run.job and r.exit_code in WENT_THROUGH]
     last = earlier[-1] if earlier else None
-    found = _failures(run, _last(earlier, lambda r: r.counts.get("opened", 0) >= LEAST_SONGS))
-    found += _scores(run, _last(earlier, lambda r: r.scores.independent >= LEAST_INDEPENDENT))
-    found += _less(run, last)
-    return found + _channels(run, last) + _lists(run, last)
+    warnings = _failures(run, _last(earlier, lambda r: r.counts.get("opened", 0) >= LEAST_SONGS))
+    warnings += _scores(run, _last(earlier, lambda r: r.scores.independent >= LEAST_INDEPENDENT))
+    warnings += _less(run, last)
+    return warnings + _channels(run, last) + _lists(run, last)
 
 
 def _last(runs: Sequence[JobRun], fits: Callable[[JobRun], bool]) -> JobRun | None:
@@ -609,7 +609,7 @@ def _less(run: JobRun, last: JobRun | None) -> list[str]:
 
 
 def _channels(run: JobRun, last: JobRun | None) -> list[str]:
-    found = []
+    channels = []
     for name, n in run.counts.items():
         for beginning, says in CHANNELS.items():
             if not name.startswith(beginning):
@@ -618,26 +618,26 @@ def _channels(run: JobRun, last: JobRun | None) -> list[str]:
             if n == 0 or (usual >= ENOUGH and n < usual / 10):
                 was = f", {usual:,.0f} {_when(last)}" if usual and last is not None else ""
                 text = says.format(n=f"{n:,.0f}" if n else "no")
-                found.append(f"channel {name.removeprefix(beginning)} {text}{was}")
-    return found
+                channels.append(f"channel {name.removeprefix(beginning)} {text}{was}")
+    return channels
 
 
 def _lists(run: JobRun, last: JobRun | None) -> list[str]:
     """Return how lists of recall, and the users whom channels answer, differ from the last run."""
     if last is None or last.counts.get("users", 0) < ENOUGH:
         return []
-    now, then, found = run.counts, last.counts, []
+    now, then, lists = run.counts, last.counts, []
     if (kept := now.get("lists/kept", 1.0)) < FEWEST_KEPT:
-        found.append(f"{kept:.1%} of the songs in the lists are those {_when(last)}")
+        lists.append(f"{kept:.1%} of the songs in the lists are those {_when(last)}")
     for name, factor in FACTORS.items():
         if (usual := then.get(name, 0)) and not 1 / factor <= now.get(
             name, usual
         ) / usual <= factor:
-            found.append(f"{now[name]:,.0f} {WORDS[name]}, {usual:,.0f} {_when(last)}")
+            lists.append(f"{now[name]:,.0f} {WORDS[name]}, {usual:,.0f} {_when(last)}")
     for name, n in now.items():
         kind, _, channel = name.partition("/")
         share, usual = n / max(1, now.get("users", 0)), then.get(name, 0) / then["users"]
         if kind == "answered" and share < FEWER_ANSWERED * usual:
             was = f"{usual:.1%} {_when(last)}"
-            found.append(f"channel {channel} has songs for {share:.1%} of the users, {was}")
-    return found
+            lists.append(f"channel {channel} has songs for {share:.1%} of the users, {was}")
+    return lists

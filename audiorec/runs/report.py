@@ -124,15 +124,15 @@ class ScoreDistribution:
             or means.keys() != bins.keys()
         ):
             raise ValueError("means and bins of scores do not match")
-        found = cls(songs, squares)
+        result = cls(songs, squares)
         for name, mean in means.items():
             counts = bins[name]
             if not (isinstance(mean, (int, float)) and 0 <= mean <= 1 and _is_row(counts)):
                 raise ValueError("means or bins of scores are out of range")
             if len(name) > LONGEST_NAME or sum(counts) != songs:
                 raise ValueError("bins of scores do not add up to the songs")
-            found.sums[name], found.bins[name] = float(mean) * songs, list(counts)
-        return found
+            result.sums[name], result.bins[name] = float(mean) * songs, list(counts)
+        return result
 
 
 def drifts(before: ScoreDistribution, now: ScoreDistribution) -> list[Drift]:
@@ -140,13 +140,13 @@ def drifts(before: ScoreDistribution, now: ScoreDistribution) -> list[Drift]:
     if min(before.independent, now.independent) < LEAST_INDEPENDENT:
         return []
     names = sorted(before.bins.keys() & now.bins.keys())
-    found = []
+    result = []
     for name in names:
         psi, n_bins = stability(before.bins[name], now.bins[name])
         by_chance = (1 / before.independent + 1 / now.independent) * _chi_squared(
             n_bins - 1, len(names)
         )
-        found.append(
+        result.append(
             Drift(
                 name=name,
                 before=before.mean(name),
@@ -155,7 +155,7 @@ def drifts(before: ScoreDistribution, now: ScoreDistribution) -> list[Drift]:
                 is_drift=psi >= max(LARGE, by_chance),
             )
         )
-    return sorted(found, key=lambda one: -one.psi)
+    return sorted(result, key=lambda one: -one.psi)
 
 
 def stability(before: Sequence[int], now: Sequence[int]) -> tuple[float, int]:

@@ -69,9 +69,9 @@ def atlas_table(store: VectorStore, *, projection: MapKind = "pca", seed: int = 
         columns[head] = labels
     columns |= {"duration_s": store.column("duration_s"), "audio": store.column("uri")}
     table = pa.table(columns).take(integers(space.rows))
-    for place, name in enumerate("xy"):
-        values = pa.array(np.ascontiguousarray(places[:, place]))
-        table = table.add_column(1 + place, name, values)
+    for index, name in enumerate("xy"):
+        values = pa.array(np.ascontiguousarray(places[:, index]))
+        table = table.add_column(1 + index, name, values)
     return table
 
 

@@ -199,12 +199,12 @@ def select(
 
 def _in_order(pool: Ranking, k: int, tally: Tally) -> list[int]:
     chosen: list[int] = []
-    for place, row in enumerate(pool[0].tolist()):
+    for index, row in enumerate(pool[0].tolist()):
         if len(chosen) == k:
             break
         if tally.fits(row):
             tally.add(row)
-            chosen.append(place)
+            chosen.append(index)
     return chosen
 
 

@@ -107,9 +107,9 @@ class _Heard(NamedTuple):
         """Return the clear genre and styles of one song."""
         if self.labels is None:
             return {}
-        names, found = SongLabels.shipped(), self.labels
-        genre = names.genres[found.genre[place].argmax()] if found.genre_clear[place] else ""
-        styles = tuple(names.styles[n] for n in np.flatnonzero(found.style_clear[place]))
+        names, result = SongLabels.shipped(), self.labels
+        genre = names.genres[result.genre[place].argmax()] if result.genre_clear[place] else ""
+        styles = tuple(names.styles[n] for n in np.flatnonzero(result.style_clear[place]))
         return {"genre": genre, "styles": styles} if genre or styles else {}
 
 
@@ -169,18 +169,18 @@ class FactReader:
         places: Int64Array,
     ) -> list[SureFacts]:
         means = self._store.metadata.mean_columns(HEAD)
-        found = []
+        facts = []
         for n, (song, place) in enumerate(zip(songs, places, strict=True)):
             status, segments = str(song.get("status") or "ok"), int(song.get("segments") or 0)
             tags = _of_tags(song)
             if why_vector_not_music(self._store, vectors[n], status, segments):
-                found.append(tags)
+                facts.append(tags)
                 continue
             version = _version({name: float(vectors[n, at]) for name, at in means.items()})
             singer = _singer(version, float(heard.women[place]))
             parts = {**_labels(song, heard.labels_of(int(place))), **_measured(song)}
-            found.append(replace(tags, version=version, singer=singer, **parts))
-        return found
+            facts.append(replace(tags, version=version, singer=singer, **parts))
+        return facts
 
 
 def song_facts(store: VectorStore, rows: Sequence[int] | Int64Array) -> list[SureFacts]:
@@ -344,7 +344,7 @@ def reasons_for(first: SureFacts, second: SureFacts, usual: Usual) -> tuple[Reas
     >>> sentence(reasons_for(one, other, library))
     'both jazz, 120 and 122 BPM; but with a voice'
     """
-    found = [
+    result = [
         Reason(
             kind=one.kind,
             words=one.words,
@@ -353,7 +353,7 @@ def reasons_for(first: SureFacts, second: SureFacts, usual: Usual) -> tuple[Reas
         )
         for one in _in_common(first, second)
     ]
-    rare = sorted((r for r in found if r.share is not None and r.share <= COMMON), key=_rarity)
+    rare = sorted((r for r in result if r.share is not None and r.share <= COMMON), key=_rarity)
     apart = next(_apart(first, second), None)
     if apart is None:
         return tuple(rare[:MOST_PARTS])

@@ -118,12 +118,12 @@ def tonic_of(text: str) -> str:
     ('F#', 'Bb', 'B', 'Eb')
     """
     plain = text.strip().replace("♯", "#").replace("♭", "b")
-    found = re.fullmatch(r"([A-Ga-g])([#b]?)", plain)
-    if found is None:
+    result = re.fullmatch(r"([A-Ga-g])([#b]?)", plain)
+    if result is None:
         raise InputError(
             f"unknown key {text!r}; there are: {', '.join(TONICS)}; major and minor go into scale"
         )
-    step = _STEPS[found[1].upper()] + {"": 0, "#": 1, "b": -1}[found[2]]
+    step = _STEPS[result[1].upper()] + {"": 0, "#": 1, "b": -1}[result[2]]
     return TONICS[step % 12]
 
 
@@ -174,12 +174,12 @@ def parse_conditions(text: str) -> tuple[Condition, ...]:
     """
     if len(text) > MAX_LETTERS:
         raise InputError(f"conditions of {len(text):,} letters; at most {MAX_LETTERS:,} are read")
-    found: list[Condition] = []
+    conditions: list[Condition] = []
     at = 0
-    while not found or at < len(text):
+    while not conditions or at < len(text):
         condition, at = _condition(text, at)
-        found.append(condition)
-        if sum(len(one.values) for one in found) > MAX_VALUES:
+        conditions.append(condition)
+        if sum(len(one.values) for one in conditions) > MAX_VALUES:
             raise InputError(f"conditions with more than {MAX_VALUES} values")
         if at < len(text):
             if text[at] != ",":
@@ -187,7 +187,7 @@ def parse_conditions(text: str) -> tuple[Condition, ...]:
             at += 1
             if at == len(text):
                 raise _syntax(text, at, "a condition after the comma")
-    return tuple(found)
+    return tuple(conditions)
 
 
 def matching(
@@ -261,16 +261,16 @@ def class_number(store: VectorStore, name: str) -> int:
     """
     dotted = [name.replace("/", ".", 1) for name in store.metadata.classes]
     wanted = name.replace("/", ".", 1)
-    found = [i for i, whole in enumerate(dotted) if wanted in (whole, whole.partition(".")[2])]
+    number = [i for i, whole in enumerate(dotted) if wanted in (whole, whole.partition(".")[2])]
     if wanted in dotted:
         return dotted.index(wanted)
-    if len(found) != 1:
+    if len(number) != 1:
         labels = [part for whole in dotted for part in (whole, whole.partition(".")[2])]
-        near = () if found else get_close_matches(wanted, labels, n=1)
+        near = () if number else get_close_matches(wanted, labels, n=1)
         hint = f"did you mean {near[0]}? " if near else ""
-        which = "ambiguous class" if found else "unknown class"
+        which = "ambiguous class" if number else "unknown class"
         raise InputError(f"{which} {name!r}; {hint}there are: {', '.join(dotted)}")
-    return found[0]
+    return number[0]
 
 
 def text_codes(store: VectorStore, column: str) -> tuple[Int32Array, list[str]]:
@@ -312,11 +312,11 @@ def _condition(text: str, at: int) -> tuple[Condition, int]:
 
 
 def _token(text: str, at: int, pattern: re.Pattern[str], what: str) -> tuple[str, int]:
-    found = pattern.match(text, at)
-    if found is None:
+    result = pattern.match(text, at)
+    if result is None:
         raise _syntax(text, at, what)
-    quoted, bare = found.groups()
-    return (bare.strip() if quoted is None else quoted.replace('""', '"')), found.end()
+    quoted, bare = result.groups()
+    return (bare.strip() if quoted is None else quoted.replace('""', '"')), result.end()
 
 
 def _syntax(text: str, at: int, expected: str) -> InputError:
@@ -395,8 +395,8 @@ class _Tests:
     def _style(self, condition: Condition) -> BoolArray:
         """Compare the styles of tags, and those that are clear, if the store has labels."""
         _check_operator(condition)
-        names, found = SongLabels.shipped().styles, stored_labels(self.store)
-        clear = np.zeros((len(self.store), len(names))) if found is None else found.style_clear
+        names, result = SongLabels.shipped().styles, stored_labels(self.store)
+        clear = np.zeros((len(self.store), len(names))) if result is None else result.style_clear
         known = {*names, *(STYLES if self._tagged[1] else ())}
         fits = np.zeros(len(self.store), np.bool_)
         for value in condition.values:
@@ -423,7 +423,7 @@ class _Tests:
         named = [one.styles if condition.name == STYLE else one.genres for one in tagged]
         fits = [not set(condition.values).isdisjoint(names) for names in named]
         said, by_tag = (
-            np.asarray([*found, False], np.bool_)[codes] for found in (map(bool, named), fits)
+            np.asarray([*result, False], np.bool_)[codes] for result in (map(bool, named), fits)
         )
         return heard | by_tag if self.genre_from == "both" else np.where(said, by_tag, heard)
 
@@ -541,5 +541,5 @@ def _fits(lowered: list[str], pattern: str) -> BoolArray:
         return np.fromiter((test(text) is not None for text in lowered), np.bool_, len(lowered))
     if pattern.endswith("/"):
         return np.fromiter((t.startswith(pattern) for t in lowered), np.bool_, len(lowered))
-    found = (bool(pattern) and pattern in text for text in lowered)
-    return np.fromiter(found, np.bool_, len(lowered))
+    result = (bool(pattern) and pattern in text for text in lowered)
+    return np.fromiter(result, np.bool_, len(lowered))

@@ -90,17 +90,17 @@ class Index:
             return None
         bits = None if allowed is None else np.packbits(allowed, bitorder="little")
         k = min(k, n_allowed)
-        found = [(np.empty((0, k), np.int64), np.empty((0, k)))]
+        result = [(np.empty((0, k), np.int64), np.empty((0, k)))]
         try:
             for start in range(0, len(units), QUERIES):
                 part = units[start : start + QUERIES]
-                found.append(self._nearest(part, k, bits, share, ranks))
+                result.append(self._nearest(part, k, bits, share, ranks))
         except _TooFewError:
             return None
         except StoreError as error:
             self.failure = str(error)
             return None
-        rows, similarities = zip(*found, strict=True)
+        rows, similarities = zip(*result, strict=True)
         return np.concatenate(rows), np.concatenate(similarities)
 
     def check(self, rows: Int64Array) -> None:

@@ -342,13 +342,13 @@ def _recall(store: VectorStore, out: Path, info: IndexInfo, scaling: Scaling) ->
     try:
         index = Index(info, ask)
         for query, least in zip(queries, best[:, -1], strict=True):
-            found = index.search(query[None], best.shape[1])
+            result = index.search(query[None], best.shape[1])
             # Compare similarities, not rows: tied songs are interchangeable. Where the index
             # returns None, a search compares all songs, so all are found.
-            if found is None:
+            if result is None:
                 hits += best.shape[1]
             else:
-                hits += int(np.count_nonzero(found[1] >= least - ROUNDING))
+                hits += int(np.count_nonzero(result[1] >= least - ROUNDING))
     finally:
         close()
     return hits / best.size

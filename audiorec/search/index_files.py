@@ -222,13 +222,13 @@ class Searcher:
         selector = None
         if query.allowed is not None:
             selector = self._faiss.IDSelectorBitmap(query.allowed)
-        found = []
+        result = []
         for unit in query.units:
             parameters = self._parameters(selector, query.effort)
             values, rows = self._index.search(unit[None], query.fetch, params=parameters)
             values, rows = values[0][rows[0] >= 0], rows[0][rows[0] >= 0]
-            found.append((rows, values, self._index.reconstruct_batch(rows)))
-        return found
+            result.append((rows, values, self._index.reconstruct_batch(rows)))
+        return result
 
     def _parameters(self, selector: Any, effort: Mapping[str, int]) -> Any:
         given = dict(effort) if selector is None else {"sel": selector, **effort}

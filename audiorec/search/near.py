@@ -226,15 +226,15 @@ def near_each(
         rows, similarities = np.where(good, nearest.rows, -1), nearest.similarities
         return Neighbours(space.store, rows, np.where(good, similarities, np.nan), by=space.by)
     options = _Options(k, chosen, diversity, minimum)
-    found: Neighbours | None = None
+    result: Neighbours | None = None
     if len(units) > 1:
-        found = space.search(units, FIRST * k, allowed=chosen.allowed, own=own)
+        result = space.search(units, FIRST * k, allowed=chosen.allowed, own=own)
     rows, similarities = np.full((len(units), k), -1, np.int64), np.full((len(units), k), np.nan)
-    for place, unit in enumerate(units):
-        taken = () if own is None else (int(own[place]),)
-        first = None if found is None else (found[place].rows, found[place].similarities)
+    for index, unit in enumerate(units):
+        taken = () if own is None else (int(own[index]),)
+        first = None if result is None else (result[index].rows, result[index].similarities)
         one = _chosen(space, unit[None], options, taken, first)
-        rows[place, : len(one[0])], similarities[place, : len(one[0])] = one
+        rows[index, : len(one[0])], similarities[index, : len(one[0])] = one
     return Neighbours(space.store, rows, similarities, by=space.by)
 
 
@@ -282,8 +282,8 @@ def _ranked(
         if pull is not None:
             rankings = list(_pulled(space, units, asked, allowed & (pull > -np.inf), minimum, pull))
         else:
-            found = space.search(units, asked, allowed=allowed)
-            near = [(one, one.similarities >= minimum) for one in found]
+            result = space.search(units, asked, allowed=allowed)
+            near = [(one, one.similarities >= minimum) for one in result]
             rankings = [(one.rows[good], one.similarities[good]) for one, good in near]
         if len(units) == 1:
             return rankings[0]
@@ -399,16 +399,16 @@ def _block(space: Space, places: Int64Array, k: int, allowed: BoolArray, codes: 
     """Return the table rows of the songs at `places` in the space, up to `k` per song."""
     own, store = space.rows[places], space.store
     # One more, as the best copy of the song itself may be among them.
-    found = space.search(space.matrix[places], k + 1, allowed=allowed, own=own)
-    kept = found.rows >= 0
-    kept &= (codes[own] == UNKNOWN)[:, None] | (codes[found.rows] != codes[own][:, None])
+    result = space.search(space.matrix[places], k + 1, allowed=allowed, own=own)
+    kept = result.rows >= 0
+    kept &= (codes[own] == UNKNOWN)[:, None] | (codes[result.rows] != codes[own][:, None])
     rank = np.cumsum(kept, axis=1)
     kept &= rank <= k
     columns = [
         store.id_array.take(integers(np.repeat(own, kept.sum(axis=1)))),
         arrow_array(rank[kept].astype(np.int32), pa.int32()),
-        store.id_array.take(integers(found.rows[kept])),
-        arrow_array(found.similarities[kept].astype(np.float32), pa.float32()),
+        store.id_array.take(integers(result.rows[kept])),
+        arrow_array(result.similarities[kept].astype(np.float32), pa.float32()),
     ]
     return pa.Table.from_arrays(columns, schema=_schema(store, space.by, k))
 

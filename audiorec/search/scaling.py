@@ -132,8 +132,8 @@ def _shipped() -> BandwidthEffect:
 
 def bandwidth_effect(metadata: StoreMetadata) -> BandwidthEffect | None:
     """Return the shipped `BandwidthEffect` if it fits the heads of a store, else None."""
-    found = _shipped()
-    return found if found.fits(metadata) else None
+    result = _shipped()
+    return result if result.fits(metadata) else None
 
 
 By = Literal["sound", "vector", "mean", "learnt"]

@@ -101,8 +101,8 @@ def song_of_file(store: VectorStore, path: str) -> str | None:
     names = {os.path.basename(stored_spelling(name)) for name in full}  # noqa: PTH119
     for name in names:
         near = pc.ends_with(uris, f"/{name}")
-        found = zip(uris.filter(near).to_pylist(), ids.filter(near).to_pylist(), strict=True)
-        for uri, song_id in found:
+        result = zip(uris.filter(near).to_pylist(), ids.filter(near).to_pylist(), strict=True)
+        for uri, song_id in result:
             with suppress(OSError):
                 if os.path.samefile(uri, file):  # noqa: PTH121
                     return str(song_id)
@@ -132,12 +132,12 @@ def _failure(store: VectorStore, text: str, *, part: bool) -> str:
     row = pc.index(table.column("uri"), string_array([full])[0]).as_py()
     if row < 0:
         try:
-            found = unique_match(ids, text)
+            result = unique_match(ids, text)
         except UnknownSongError:
             return ""
-        if not (part or f"/{found}".casefold().endswith(f"/{text}".casefold())):
+        if not (part or f"/{result}".casefold().endswith(f"/{text}".casefold())):
             return ""
-        row = pc.index(ids, string_array([found])[0]).as_py()
+        row = pc.index(ids, string_array([result])[0]).as_py()
     status, message = (table.column(name)[row].as_py() for name in ("status", "message"))
     return f"{ids[row].as_py()} failed during extraction: {status}: {message}"
 
@@ -312,9 +312,9 @@ class SearchableStore(VectorStore):
                 own[place] = self.row_number(self.resolve(names[place]))
             units = space.units(own)
         chosen = self.chosen(choice)
-        found = near_each(space, units, k, chosen, own=own, diversity=diversity, minimum=minimum)
+        result = near_each(space, units, k, chosen, own=own, diversity=diversity, minimum=minimum)
         single = isinstance(query, str) or (own is None and np.ndim(query) == 1)
-        return found[0] if single else found
+        return result[0] if single else result
 
     def default_space(self, by: str | Path = "auto") -> SpaceChoice:
         """Return the space that is used by default; see `choose_space`."""

@@ -152,8 +152,8 @@ class Neighbours(ShownAsTable):
         there = self.rows >= 0
         query, rank = np.nonzero(there)
         ids, similarities = self.song_ids[there], self.similarities[there]
-        found = {"query": query, "rank": rank + 1, StoreColumns.ID: ids}
-        return pandas_frame({**found, "similarity": similarities})
+        result = {"query": query, "rank": rank + 1, StoreColumns.ID: ids}
+        return pandas_frame({**result, "similarity": similarities})
 
     def _view(self) -> TableView:
         """Return the songs of one query, or the nearest song of each of several."""
@@ -224,9 +224,9 @@ class Space:
 
     def through(self, index: Index | None, note: str) -> "Space":
         """Return the same space searched through an index; `note` is a remark for the user."""
-        found = Space(self.store, self.by, self._load, count=self._count, weighting=self.weighting)
-        found.index, found.note, found._plain = index, note, self
-        return found
+        result = Space(self.store, self.by, self._load, count=self._count, weighting=self.weighting)
+        result.index, result.note, result._plain = index, note, self
+        return result
 
     @property
     def exact(self) -> bool:
@@ -301,9 +301,9 @@ class Space:
     @cached_property
     def there(self) -> BoolArray:
         """Which songs of the store are in the space: shape (n,), bool."""
-        found: BoolArray = self._places >= 0
-        found.flags.writeable = False
-        return found
+        result: BoolArray = self._places >= 0
+        result.flags.writeable = False
+        return result
 
     def search(
         self,
@@ -351,9 +351,9 @@ class Space:
             more = k if own is None else k + 1
             if not whole:  # an index has a row for every song
                 allowed = self.there if allowed is None else allowed & self.there
-            found = self.index.search(units, more, allowed=allowed, ranks=self.store.ranks)
-            if found is not None:
-                rows, similarities = found if own is None else _others(found, own)
+            result = self.index.search(units, more, allowed=allowed, ranks=self.store.ranks)
+            if result is not None:
+                rows, similarities = result if own is None else _others(result, own)
                 return Neighbours(self.store, rows[:, :k], similarities[:, :k], by=self.by)
             if self.index.failure:
                 self.note = f"{self.index.failure}; all songs were compared instead"
@@ -373,12 +373,12 @@ class Space:
     def _loaded(self) -> LoadedUnits:
         if self._plain is not None:
             return self._plain._loaded
-        found = self._load()
-        if len(found.rows) != self._count:
+        result = self._load()
+        if len(result.rows) != self._count:
             raise StoreError(
                 f"{self.store.path}: has another number of sounds than its footer says"
             )
-        return found
+        return result
 
     @cached_property
     def _places(self) -> Int64Array:

@@ -48,7 +48,7 @@ def stored_labels(
     bounds = zip(store.group_starts[:-1], store.group_starts[1:], strict=True)
     parts = []
     for (start, stop), lists in zip(bounds, blocks, strict=True):
-        own = ((rows - start, found) for rows, found in lists)
+        own = ((rows - start, result) for rows, result in lists)
         parts.append(_labelled(segments[start:stop], *own))
     if not parts:
         return _labelled(
@@ -72,11 +72,11 @@ def with_labels(store: VectorStore, head: str, best: Int64Array) -> Int64Array:
 
     `best` (n,) are the numbers by mean scores, for songs and heads without labels.
     """
-    found = stored_labels(store) if f"{head}/" == HEAD else None
-    if found is None:
+    result = stored_labels(store) if f"{head}/" == HEAD else None
+    if result is None:
         return best
-    likeliest = np.nan_to_num(found.genre).argmax(axis=1)
-    return np.where(np.isfinite(found.genre[:, 0]), likeliest, best)
+    likeliest = np.nan_to_num(result.genre).argmax(axis=1)
+    return np.where(np.isfinite(result.genre[:, 0]), likeliest, best)
 
 
 def _labelled(
@@ -84,8 +84,8 @@ def _labelled(
 ) -> FoundLabels:
     """Label songs of so many segments by their lists; NaN where a song has none."""
     columns = []
-    for (there, found), width in zip(lists, WIDTHS.values(), strict=True):
+    for (there, result), width in zip(lists, WIDTHS.values(), strict=True):
         values = np.full((len(segments), width), np.nan, np.float32)
-        values[there] = found
+        values[there] = result
         columns.append(values)
     return SongLabels.shipped().of(*columns).heard_long(segments)

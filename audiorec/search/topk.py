@@ -173,9 +173,9 @@ def top_k(
                 bound = item_minimum[first : first + similar.shape[1]]
                 np.copyto(similar, NOTHING, where=similar < bound)
             best.offer(similar, first)
-        found, values = best.finish()
-        width = found.shape[1]
-        indices[start : start + len(block), :width] = found
+        result, values = best.finish()
+        width = result.shape[1]
+        indices[start : start + len(block), :width] = result
         similarities[start : start + len(block), :width] = values
     return TopK(indices, similarities)
 
@@ -241,12 +241,12 @@ def exact_order(
         step = max(1, CELLS // fetch)
         for start in range(0, len(waiting), step):
             places = waiting[start : start + step]
-            found = propose(places, fetch)
+            result = propose(places, fetch)
             # If the list ends within a tie, which of the tied rows it holds is arbitrary.
-            last, kth = found.similarities[:, -1], found.similarities[:, k - 1]
+            last, kth = result.similarities[:, -1], result.similarities[:, k - 1]
             again = (last >= kth - ROUNDING) & (fetch < n)
             undecided.append(places[again])
-            places, indices = places[~again], found.indices[~again]
+            places, indices = places[~again], result.indices[~again]
             exact = _exact(units_of, indices, queries[places])
             order = np.lexsort((indices if ranks is None else ranks[indices], -exact), axis=1)
             order = order[:, :k]

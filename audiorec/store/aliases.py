@@ -84,11 +84,11 @@ def find_by_alias(store: VectorStore, query: str) -> str | None:
     if not query or not len(store):
         return None
     for kind in AliasKind:
-        found = _songs_of(store, query, kind)
-        if len(found) > 1:
-            raise SeveralSongsError(query, tuple(sorted(found)[:CANDIDATES]), len(found))
-        if found:
-            return found[0]
+        songs = _songs_of(store, query, kind)
+        if len(songs) > 1:
+            raise SeveralSongsError(query, tuple(sorted(songs)[:CANDIDATES]), len(songs))
+        if songs:
+            return songs[0]
     return None
 
 

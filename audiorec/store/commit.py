@@ -164,13 +164,13 @@ def rows_by_content(
 
     Rows without a value in one of `marks` are left out.
     """
-    found: dict[str, tuple[int, int]] = {}
+    result: dict[str, tuple[int, int]] = {}
     for number, part in enumerate(parts):
         hashes = part.table(["content_hash"]).column("content_hash").to_pylist()
         valid = [part.table([mark]).column(mark).is_valid().to_numpy() for mark in marks]
         rows = np.flatnonzero(np.logical_and.reduce(valid)) if marks else range(len(hashes))
-        found.update((hashes[row], (number, int(row))) for row in rows)
-    return found
+        result.update((hashes[row], (number, int(row))) for row in rows)
+    return result
 
 
 def event_picks(events: Mapping[str, Event], kind: Kind, keep: Keep | None = None) -> list[Pick]:

@@ -458,11 +458,11 @@ def _joint_metadata(opened: Mapping[Kind, Sequence[Checked]]) -> dict[Kind, Stor
     for kind, files in opened.items():
         for file in files if kind != Kind.ERRORS or kind == first.metadata.kind else ():
             _check_same(first, file)
-    found = {kind: _joint(files) for kind, files in opened.items()}
-    if Kind.ERRORS in found:
+    metadata = {kind: _joint(files) for kind, files in opened.items()}
+    if Kind.ERRORS in metadata:
         of = _joint(opened[first.metadata.kind])
-        found[Kind.ERRORS] = replace(of, kind=Kind.ERRORS)
-    return found
+        metadata[Kind.ERRORS] = replace(of, kind=Kind.ERRORS)
+    return metadata
 
 
 def _check_same(first: Checked, other: Checked) -> None:

@@ -339,13 +339,13 @@ def _fields(metadata: EmbeddingMetadata) -> list[Any]:
 
 
 def _read_metadata(file: TableFile, kind: Of | None) -> EmbeddingMetadata:
-    found = (file.schema.metadata or {}).get(METADATA_KEY)
-    if found is None:
+    result = (file.schema.metadata or {}).get(METADATA_KEY)
+    if result is None:
         raise StoreError(
             "a Parquet file without audiorec's metadata; to import a table of your own: "
             "audiorec recall users --import"
         )
-    metadata = EmbeddingMetadata.from_json(found)
+    metadata = EmbeddingMetadata.from_json(result)
     if kind is not None and metadata.kind != KINDS[kind]:
         raise StoreError(f"holds {metadata.kind}, not {KINDS[kind]}")
     return metadata

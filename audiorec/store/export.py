@@ -217,10 +217,10 @@ def _write_csv(store: Checked, path: Path, names: Sequence[str], guard: bool) ->
                         f"{store.path}: a csv cannot hold the column {nested[0]!r}; use --columns"
                     )
                 header = sum(bool(_FORMULA.match(name)) for name in flat.column_names)
-            flat, found = _guarded(flat) if guard else (flat, _formulas(flat))
+            flat, result = _guarded(flat) if guard else (flat, _formulas(flat))
             writer = writer or stack.enter_context(pa.csv.CSVWriter(path, flat.schema))
             writer.write_table(flat)
-            formulas += header + found
+            formulas += header + result
     return formulas
 
 
@@ -472,13 +472,13 @@ def _type(file: Checked, field: Any, dialect: Dialect) -> str:
         digits = f"6, '{zone}'" if zone else "6"
         of = {"duckdb": with_zone, "clickhouse": f"DateTime64({digits})", "hive": "TIMESTAMP"}
         return _nullable(of[dialect], field.nullable, dialect)
-    found = _PLAIN_TYPES.get(str(field.type))
-    if found is None:
+    result = _PLAIN_TYPES.get(str(field.type))
+    if result is None:
         raise InputError(
             f"{file.path}: {dialect} has no type for the column {field.name!r} ({field.type}); "
             "list the other columns with --columns"
         )
-    kind = _nullable(found[DIALECTS.index(dialect)], field.nullable, dialect)
+    kind = _nullable(result[DIALECTS.index(dialect)], field.nullable, dialect)
     few = dialect == "clickhouse" and field.name in DICTIONARY_COLUMNS
     return f"LowCardinality({kind})" if few else kind
 

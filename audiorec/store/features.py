@@ -303,10 +303,10 @@ def last_layers(features: Collection[str]) -> tuple[str, ...]:
     >>> last_layers(["msd_penultimate", "msd_tags"]), last_layers(["mn04_embedding", "mn04_scores"])
     (('msd_penultimate',), ('mn04_embedding',))
     """
-    found = tuple(name for name in LAST_LAYERS if name in features)
+    layers = tuple(name for name in LAST_LAYERS if name in features)
     for kind in ADDED_LAYERS:
-        found = found or tuple(sorted(name for name in features if name.endswith(kind)))
-    return found
+        layers = layers or tuple(sorted(name for name in features if name.endswith(kind)))
+    return layers
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,8 +349,8 @@ def open_series(store: VectorStore, path: Path, kind: Kind) -> SeriesFile:
             f"(audiorec extract FOLDER --out {store.path} --{kind} {path} --overwrite)"
         )
     known = dict(zip(store.ids, store.column("content_hash").to_pylist(), strict=True))
-    found = enumerate(zip(file.ids, file.hashes, strict=True))
-    rows = {song_id: row for row, (song_id, content) in found if known.get(song_id) == content}
+    result = enumerate(zip(file.ids, file.hashes, strict=True))
+    rows = {song_id: row for row, (song_id, content) in result if known.get(song_id) == content}
     return SeriesFile(kind, rows, file)
 
 

@@ -226,18 +226,18 @@ def _moment(microseconds: int) -> str:
 
 def _beside(kind: Kind, path: Path, store: Checked) -> dict[str, Any]:
     """Describe a file beside the store; if it is invalid, say why under ``problem``."""
-    found: dict[str, Any] = {"kind": kind.value, "path": str(path)}
+    result: dict[str, Any] = {"kind": kind.value, "path": str(path)}
     try:
         file = open_checked(path, kind)
     except StoreError as error:
-        return {**found, "problem": str(error).removeprefix(f"{path}: ")}
+        return {**result, "problem": str(error).removeprefix(f"{path}: ")}
     with file:
         rows = int(own_failures(file, store).sum()) if kind == Kind.ERRORS else len(file)
-        found |= {"rows": rows, "bytes": path.stat().st_size}
-        found["verifiable"] = file.is_sealed
+        result |= {"rows": rows, "bytes": path.stat().st_size}
+        result["verifiable"] = file.is_sealed
         if file.metadata.extractor_id != store.metadata.extractor_id and kind != Kind.ERRORS:
-            found["problem"] = f"made by another extractor: {file.metadata.extractor_id}"
-    return found
+            result["problem"] = f"made by another extractor: {file.metadata.extractor_id}"
+    return result
 
 
 def files_beside(
@@ -248,17 +248,17 @@ def files_beside(
     Paths in `given` are returned even if they do not exist, so that a wrong name is noticed; the
     others only if they exist under their usual names. Several stores may share an errors file.
     """
-    found = {}
+    result = {}
     for kind in (*USUAL_NAMES, Kind.ERRORS):
         path = (given or {}).get(kind)
         if path is not None:
-            found[kind] = path
+            result[kind] = path
         elif kind == Kind.ERRORS:
             if (errors := errors_beside(vectors)) is not None:
-                found[kind] = errors
+                result[kind] = errors
         elif (usual := default_path(vectors, kind)) != vectors and usual.exists():
-            found[kind] = usual
-    return found
+            result[kind] = usual
+    return result
 
 
 def default_path(vectors: Path, kind: Kind) -> Path:

@@ -394,7 +394,7 @@ class Journal:
 
     def _read_start(self, number: int) -> list[RecordPart]:
         """Load the usable records of one start."""
-        found = []
+        result = []
         for kind in self._paths:
             path = self.outputs.run_dir / f"{kind}-{number:04d}.rows"
             if not os.path.lexists(path):
@@ -405,10 +405,10 @@ class Journal:
                 if self._is_of_use(part, kind):
                     part.use(self._schemas[kind])
                     self._parts[kind].append(part)
-                    found.append(part)
+                    result.append(part)
                     unused.pop_all()
             self.damaged += part.damaged
-        return found
+        return result
 
     def _is_of_use(self, part: RecordPart, kind: Kind) -> bool:
         if part.header is None:  # killed while writing the first bytes, or damaged

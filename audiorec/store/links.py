@@ -122,9 +122,9 @@ def update_links(vectors: Path, passed: "Newcomers | None" = None) -> int:
     known = audio.compared_in(before)
     if before is not None and known.all() and len(before.audio) == len(known):
         return 0
-    found = find_links(store, audio.rows[~known])
-    numbers = numbers_of(store.column("content_hash").take(integers(found.pairs.ravel())))
-    links = _Linked(numbers.reshape(-1, 2), found.distance)
+    result = find_links(store, audio.rows[~known])
+    numbers = numbers_of(store.column("content_hash").take(integers(result.pairs.ravel())))
+    links = _Linked(numbers.reshape(-1, 2), result.distance)
     _write(vectors, store.metadata, audio, links.joined(before, audio.numbers[known]))
     return int((~known).sum())
 
@@ -298,10 +298,10 @@ def _usable(vectors: Path, metadata: StoreMetadata) -> LinksFile | None:
             path = copies.beside(vectors, path.name)
     refuse_link(path)  # the user did not name this file
     try:
-        found = LinksFile.read(path)
+        result = LinksFile.read(path)
     except StoreError:
         return None
-    return found if _about(metadata).items() <= found.about.items() else None
+    return result if _about(metadata).items() <= result.about.items() else None
 
 
 def _about(metadata: StoreMetadata) -> dict[str, Any]:
@@ -398,9 +398,9 @@ class Newcomers:
             write_batches(path, self._kept, self._metadata)
             store = VectorStore.open(path)
             audio = _audio_of(store)
-            found = find_links(store, audio.rows[np.isin(audio.numbers, new)])
+            links = find_links(store, audio.rows[np.isin(audio.numbers, new)])
             numbers = numbers_of(store.column("content_hash"))
-        return _Linked(numbers[found.pairs], found.distance)
+        return _Linked(numbers[links.pairs], links.distance)
 
 
 class _Compared(NamedTuple):
@@ -457,6 +457,6 @@ def _lists(rows: Any, numbers: Int64Array, name: str, width: int, path: Path) ->
     """Return a list beside the vector of some rows, (m, width), NaN for a row without."""
     column = one_chunk(rows.column(name)).take(integers(numbers))
     there, lists = checked_lists(column, width, name, path)
-    found = np.full((len(numbers), width), np.nan, np.float32)
-    found[there] = lists
-    return found
+    result = np.full((len(numbers), width), np.nan, np.float32)
+    result[there] = lists
+    return result

@@ -149,17 +149,17 @@ def is_comparable(rows: Any) -> BoolArray:
     """
     segments, status = (rows.column(name) for name in ("segments", "status"))
     long = pc.greater_equal(segments, scalar(MIN_SEGMENTS))
-    found = pc.and_(long, pc.not_equal(status, scalar(str(Status.SILENT))))
-    return booleans(one_chunk(found))
+    result = pc.and_(long, pc.not_equal(status, scalar(str(Status.SILENT))))
+    return booleans(one_chunk(result))
 
 
 def with_sound(store: VectorStore) -> BoolArray:
     """Return which songs have a sound: shape (n,), bool."""
     count = store.songs_with("sound")
-    found = np.full(len(store), count == len(store) > 0)
+    result = np.full(len(store), count == len(store) > 0)
     if 0 < count < len(store):
-        found[store.read_list("sound")[0]] = True
-    return found
+        result[store.read_list("sound")[0]] = True
+    return result
 
 
 def find_links(store: VectorStore, rows: Int64Array) -> Links:
@@ -218,8 +218,8 @@ def near_pairs(
     seconds = floats(store.column("duration_s").combine_chunks()).astype(np.float64)
     rows = rows[np.argsort(seconds[rows], kind="stable")]
     blocks = (rows[start : start + BLOCK_SONGS] for start in range(0, len(rows), BLOCK_SONGS))
-    found = [_near_block(store, apart, block, seconds, comparable) for block in blocks]
-    pairs = np.concatenate([_pairs([]), *found])
+    result = [_near_block(store, apart, block, seconds, comparable) for block in blocks]
+    pairs = np.concatenate([_pairs([]), *result])
     hashes = store.column("content_hash").combine_chunks()
     one, other = (hashes.take(integers(pairs[:, n])) for n in (0, 1))
     pairs = pairs[booleans(pc.not_equal(one, other))]
@@ -329,8 +329,8 @@ def _songs_of(store: VectorStore, rows: Int64Array) -> Iterator[tuple[int, dict[
 
 def _next_to(rows: list[int]) -> Iterator[tuple[int, int]]:
     """Yield pairs of rows that stand at most `PARTNERS` places apart."""
-    for place, row in enumerate(rows):
-        yield from ((row, other) for other in rows[place + 1 : place + 1 + PARTNERS])
+    for index, row in enumerate(rows):
+        yield from ((row, other) for other in rows[index + 1 : index + 1 + PARTNERS])
 
 
 def _similarities(store: VectorStore, pairs: Int64Array) -> FloatArray:
@@ -346,7 +346,7 @@ def embedding_distances(store: VectorStore, pairs: Int64Array) -> FloatArray:
     The sum of the differences relative to the sum of both: 0 if they are equal; NaN where a song
     was extracted without an embedding, or nothing sounds.
     """
-    found = np.full(len(pairs), np.nan, np.float32)
+    distances = np.full(len(pairs), np.nan, np.float32)
     for start in range(0, len(pairs), PAIRS):
         block = pairs[start : start + PAIRS]
         rows, places = np.unique(block, return_inverse=True)
@@ -354,16 +354,16 @@ def embedding_distances(store: VectorStore, pairs: Int64Array) -> FloatArray:
         whole = np.full((len(rows), values.shape[1]), np.nan, np.float32)
         whole[there] = values
         one, other = whole[places.reshape(-1, 2).T]
-        found[start : start + PAIRS] = apart(one, other)
-    return found
+        distances[start : start + PAIRS] = apart(one, other)
+    return distances
 
 
 def apart(one: FloatArray, other: FloatArray) -> FloatArray:
     """Return the distances of embeddings (m, E), NaN where both are 0; `other` may be one."""
     total = np.abs(one).sum(axis=1) + np.abs(other).sum(axis=1)
-    found = np.full(len(total), np.nan, np.float32)
-    np.divide(np.abs(one - other).sum(axis=1), total, out=found, where=total > 0)
-    return found
+    result = np.full(len(total), np.nan, np.float32)
+    np.divide(np.abs(one - other).sum(axis=1), total, out=result, where=total > 0)
+    return result
 
 
 def of_one_version(store: VectorStore, pairs: Int64Array) -> BoolArray:

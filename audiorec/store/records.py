@@ -172,9 +172,9 @@ class RecordPart:
         """Return the offset of the next possible record, or the file's size if there is none."""
         overlap = len(RECORDS_MAGIC) - 1
         while at < self._size:
-            found = self._read(at, SCAN_BYTES + overlap).find(RECORDS_MAGIC)
-            if found >= 0:
-                return at + found
+            result = self._read(at, SCAN_BYTES + overlap).find(RECORDS_MAGIC)
+            if result >= 0:
+                return at + result
             at += SCAN_BYTES
         return self._size
 

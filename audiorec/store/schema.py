@@ -204,21 +204,21 @@ class StoreMetadata:
         'hop_s is 6.0 there and 3.0 here'
         """
         parts = self.spec.keys() & other.spec.keys()
-        found = [
+        result = [
             f"{name} is missing {'there' if name in self.spec else 'here'}"
             for name in sorted(self.spec.keys() ^ other.spec.keys())
         ]
         here, there = (_flat({n: of.spec[n] for n in parts}) for of in (self, other))
-        found += [
+        result += [
             f"{name} is {there.get(name)} there and {here.get(name)} here"
             for name in sorted(here.keys() | there.keys())
             if here.get(name) != there.get(name)
         ]
         if self.classes != other.classes:
-            found.append("the classes differ")
+            result.append("the classes differ")
         elif [dict(w) for w in self.weights] != [dict(w) for w in other.weights]:
-            found.append("the weights differ")
-        return ", ".join(found) or "made by another version"
+            result.append("the weights differ")
+        return ", ".join(result) or "made by another version"
 
     def to_json(self) -> str:
         """Return the metadata as one line of JSON, keys sorted, without what a store lacks."""
@@ -438,12 +438,12 @@ def open_checked(
     opened = TableFile.open(path)
     try:
         with store_errors(path):
-            found = (opened.schema.metadata or {}).get(METADATA_KEY)
-            if found is None:
+            result = (opened.schema.metadata or {}).get(METADATA_KEY)
+            if result is None:
                 raise StoreError(
                     "a Parquet file without audiorec's metadata: not written by audiorec"
                 )
-            metadata = StoreMetadata.from_json(found)
+            metadata = StoreMetadata.from_json(result)
             _check_schema(opened.schema, metadata, kind, extra_columns)
             rows = len(opened)
             needed = rows * metadata.dimension * 4 if kind == Kind.VECTORS else rows

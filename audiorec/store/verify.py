@@ -151,9 +151,9 @@ def check_extractor(block: RowBlock, extractor_id: str) -> Iterator[StoreProblem
     column = block.column("extractor_id")
     if pc.all(pc.equal(column, extractor_id)).as_py() is not False:
         return
-    for row, found in enumerate(column.to_pylist()):
-        if found != extractor_id:
-            reason = f"the row is from extractor {found}, the file from {extractor_id}"
+    for row, result in enumerate(column.to_pylist()):
+        if result != extractor_id:
+            reason = f"the row is from extractor {result}, the file from {extractor_id}"
             yield block.problem(row, "extractor_id", reason)
 
 

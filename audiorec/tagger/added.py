@@ -381,9 +381,9 @@ class AddedOnnx:
             raise ShapeError(
                 f"segments must have shape (B, {frames}, {bands}), got {segments.shape}"
             )
-        found = self._graph.run(segments) if len(segments) else {}
+        result = self._graph.run(segments) if len(segments) else {}
         empty = {role: np.empty((0, width), np.float32) for role, width in self.widths.items()}
-        return AddedFeatures(**{**empty, **found})
+        return AddedFeatures(**{**empty, **result})
 
 
 class Graph:
@@ -423,7 +423,7 @@ class Graph:
             raise WeightsError(
                 f"{self._stated.name}: ONNX Runtime failed: {_reason(error)}"
             ) from error
-        found: dict[Role, FloatArray] = {}
+        result: dict[Role, FloatArray] = {}
         for role, value in zip(self._stated.outputs, values, strict=True):
             if value.ndim != 2 or len(value) != len(segments) or value.dtype != np.float32:
                 raise WeightsError(
@@ -434,10 +434,10 @@ class Graph:
                 raise WeightsError(
                     f"output {self._stated.outputs[role]!r} contains NaN or infinity"
                 )
-            found[role] = value[:count]
-        if "scores" in found:
-            found["scores"] = apply_activation(found["scores"], self._stated.activation)
-        return found
+            result[role] = value[:count]
+        if "scores" in result:
+            result["scores"] = apply_activation(result["scores"], self._stated.activation)
+        return result
 
     def _check_input(self) -> int:
         """Check the graph's single input against the spec; return its fixed batch size, or 0."""

@@ -114,5 +114,5 @@ def onnx_errors() -> tuple[type[Exception], ...]:
 
     names = "EPFail EngineError Fail InvalidArgument InvalidGraph InvalidProtobuf ModelLoaded"
     names += " ModelRequiresCompilation NoModel NoSuchFile NotFound NotImplemented RuntimeException"
-    found = [getattr(state, name) for name in names.split() if hasattr(state, name)]
-    return (*found, RuntimeError, ValueError)
+    result = [getattr(state, name) for name in names.split() if hasattr(state, name)]
+    return (*result, RuntimeError, ValueError)

@@ -192,13 +192,13 @@ def _stated(content: Any, folder: Path) -> BackboneSpec:
 
 def _inlined(content: Mapping[str, Any], classes: tuple[str, ...]) -> dict[str, Any]:
     """Return a self-contained copy of a spec: classes inlined, the filterbank's file renamed."""
-    found = {name: dict(v) if isinstance(v, dict) else v for name, v in content.items()}
+    result = {name: dict(v) if isinstance(v, dict) else v for name, v in content.items()}
     if classes:
-        kept = {k: v for k, v in found["outputs"]["scores"].items() if k != "column"}
-        found["outputs"]["scores"] = {**kept, "classes": list(classes)}
-    if "filterbank" in found["mel"]:
-        found["mel"]["filterbank"] = {"file": FILTERBANK_FILE, "array": FILTERBANK_ARRAY}
-    return found
+        kept = {k: v for k, v in result["outputs"]["scores"].items() if k != "column"}
+        result["outputs"]["scores"] = {**kept, "classes": list(classes)}
+    if "filterbank" in result["mel"]:
+        result["mel"]["filterbank"] = {"file": FILTERBANK_FILE, "array": FILTERBANK_ARRAY}
+    return result
 
 
 def _segment(segment: dict[str, Any], mel: MelSpec) -> SegmentSpec:
@@ -217,16 +217,16 @@ def _segment(segment: dict[str, Any], mel: MelSpec) -> SegmentSpec:
 
 
 def _outputs(content: Any, folder: Path) -> dict[str, Any]:
-    found = _object(content, "outputs", _OUTPUTS)
+    result = _object(content, "outputs", _OUTPUTS)
     names: dict[Role, str] = {}
     classes: tuple[str, ...] = ()
     activation = "none"
-    if "scores" in found:
-        scores = _object(found["scores"], "outputs.scores", _SCORES)
+    if "scores" in result:
+        scores = _object(result["scores"], "outputs.scores", _SCORES)
         names["scores"], activation = scores["name"], scores.get("activation", "none")
         classes = _classes(scores["classes"], scores.get("column"), folder)
-    if "embedding" in found:
-        names["embedding"] = _object(found["embedding"], "outputs.embedding", _EMBEDDING)["name"]
+    if "embedding" in result:
+        names["embedding"] = _object(result["embedding"], "outputs.embedding", _EMBEDDING)["name"]
     return {"outputs": names, "activation": activation, "classes": classes}
 
 
@@ -255,13 +255,13 @@ def _filterbank(named: Any, folder: Path, mel: Mapping[str, Any]) -> FloatArray:
     path, bands, bins = folder / place["file"], mel["n_mels"], 1 + mel["n_fft"] // 2
     from audiorec.files.arrow import read_npz  # loads Arrow
 
-    (found,) = read_npz(path, [place["array"]])
-    if found.dtype.kind != "f" or found.shape not in ((bands, bins), (bins, bands)):
+    (result,) = read_npz(path, [place["array"]])
+    if result.dtype.kind != "f" or result.shape not in ((bands, bins), (bins, bands)):
         raise InputError(
             f"mel.filterbank: expected floats of shape ({bands}, {bins}) or ({bins}, {bands}), "
-            f"but {path} has {found.dtype} of {found.shape}"
+            f"but {path} has {result.dtype} of {result.shape}"
         )
-    matrix: FloatArray = found if found.shape == (bands, bins) else found.T
+    matrix: FloatArray = result if result.shape == (bands, bins) else result.T
     matrix = np.ascontiguousarray(matrix, np.float32)
     if not np.isfinite(matrix).all() or (matrix < 0).any():
         raise InputError(f"mel.filterbank: {path} contains negative or non-finite numbers")
@@ -581,22 +581,22 @@ def _fields(message: memoryview) -> Iterator[tuple[int, int, int | memoryview]]:
 def _read_varint(message: memoryview, at: int) -> tuple[int, int]:
     """Return a number of up to 64 bits in its shortest form, and the position after it."""
     value = 0
-    for place, byte in enumerate(message[at : at + MAX_VARINT_BYTES]):
-        value |= (byte & 0x7F) << (7 * place)
+    for index, byte in enumerate(message[at : at + MAX_VARINT_BYTES]):
+        value |= (byte & 0x7F) << (7 * index)
         if byte < 0x80:
-            if (byte == 0 and place) or value >> 64:
+            if (byte == 0 and index) or value >> 64:
                 raise _broken("a number is longer than it has to be")
-            return value, at + place + 1
+            return value, at + index + 1
     raise _broken("it is truncated within a number")
 
 
 def _varint(value: int) -> bytes:
-    found = bytearray()
+    result = bytearray()
     while value > 0x7F:
-        found.append(value & 0x7F | 0x80)
+        result.append(value & 0x7F | 0x80)
         value >>= 7
-    found.append(value)
-    return bytes(found)
+    result.append(value)
+    return bytes(result)
 
 
 def _broken(reason: str) -> WeightsError:

@@ -217,7 +217,7 @@ class Head:
         ShapeError
             If the backbones differ in T, or an output in its width.
         """
-        longest = max((len(found) for found in features.values()), default=0)
+        longest = max((len(result) for result in features.values()), default=0)
         blocks = [  # in blocks: two hours in float64 would take 20 MB
             self.scores_of_columns(assemble(_segments(features, start), self.inputs))
             for start in range(0, max(longest, 1), BLOCK_SEGMENTS)
@@ -307,7 +307,7 @@ def _read(path: Path | str) -> tuple[dict[str, Any], dict[str, FloatArray]]:
 def _segments(features: Mapping[str, AnyFeatures], start: int) -> dict[str, AnyFeatures]:
     """Return one block of segments from every backbone, as views."""
     block = slice(start, start + BLOCK_SEGMENTS)
-    return {name: found.rows(block) for name, found in features.items()}
+    return {name: result.rows(block) for name, result in features.items()}
 
 
 def _layers(tensors: Mapping[str, FloatArray]) -> tuple[tuple[FloatArray, FloatArray], ...]:

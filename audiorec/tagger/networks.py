@@ -262,7 +262,7 @@ class OwnScores:
 
     def scores(self, features: Mapping[str, AnyFeatures]) -> FloatArray:
         """Return the network's output (T, H), float32."""
-        found: FloatArray = getattr(features[self.backbones[0]], self._role)
-        if found.ndim != 2 or found.shape[1] != len(self.classes):
-            raise ShapeError(f"scores must have {len(self.classes)} columns, got {found.shape}")
-        return np.array(found, np.float32)
+        result: FloatArray = getattr(features[self.backbones[0]], self._role)
+        if result.ndim != 2 or result.shape[1] != len(self.classes):
+            raise ShapeError(f"scores must have {len(self.classes)} columns, got {result.shape}")
+        return np.array(result, np.float32)

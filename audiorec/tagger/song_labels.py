@@ -241,7 +241,7 @@ class SongLabels:
             If the file is missing (a `MissingWeightsError`), damaged, another one than `sha256`
             says, or of another format.
         """
-        about, tensors, found = read_shipped(
+        about, tensors, result = read_shipped(
             Path(path), METADATA_KEY, FORMAT_VERSION, what="the labels of songs", sha256=sha256
         )
         try:
@@ -251,7 +251,7 @@ class SongLabels:
                 backbone_sha256=str(about["backbone_sha256"]),
                 front_end=str(about["front_end"]),
                 genre_limit=float(about["genre_limit"]),
-                sha256=found,
+                sha256=result,
                 **tensors,
             )
         except (KeyError, TypeError, ValueError, ShapeError) as error:
@@ -274,10 +274,10 @@ def columns(embedding: Numbers, heard_tags: Numbers) -> Float64Array:
         raise ShapeError(
             f"heard_tags must have shape ({len(embedding)}, {TAGS}), got {heard_tags.shape}"
         )
-    found = np.empty((len(embedding), WIDTH))
-    found[:, :EMBEDDING] = embedding
-    found[:, EMBEDDING:] = np.sqrt(np.maximum(heard_tags.astype(np.float64), 0.0))
-    return found
+    result = np.empty((len(embedding), WIDTH))
+    result[:, :EMBEDDING] = embedding
+    result[:, EMBEDDING:] = np.sqrt(np.maximum(heard_tags.astype(np.float64), 0.0))
+    return result
 
 
 def _shipped() -> SongLabels:
@@ -383,22 +383,22 @@ def tagged_genre(text: str | None) -> TaggedGenre | None:
     """
     if not text:
         return None
-    found = [name for part in _BETWEEN.split(text) for name in _named(part)]
-    genres = [name for name in found if name in GENRES]
-    genres += [STYLES[name][0] for name in found if name in STYLES and STYLES[name][0]]
-    styles = [name for name in found if name in STYLES]
+    result = [name for part in _BETWEEN.split(text) for name in _named(part)]
+    genres = [name for name in result if name in GENRES]
+    genres += [STYLES[name][0] for name in result if name in STYLES and STYLES[name][0]]
+    styles = [name for name in result if name in STYLES]
     return TaggedGenre(text, tuple(dict.fromkeys(genres)), tuple(dict.fromkeys(styles)))
 
 
 def _named(part: str) -> list[str]:
     """Return the genres and styles of one name: by its last words, or by its first ones."""
     words = left = _words(part)
-    found: list[str] = []
+    result: list[str] = []
     while (start := next((n for n in range(len(left)) if "".join(left[n:]) in _TABLE), -1)) >= 0:
-        found.insert(0, _TABLE["".join(left[start:])])
+        result.insert(0, _TABLE["".join(left[start:])])
         left = left[: start - 1] if start and left[start - 1] == "n" else []
     firsts = ("".join(words[:stop]) for stop in range(len(words) - 1, 0, -1))
-    return found or [_TABLE[name] for name in firsts if name in _TABLE][:1]
+    return result or [_TABLE[name] for name in firsts if name in _TABLE][:1]
 
 
 def _words(name: str) -> list[str]:

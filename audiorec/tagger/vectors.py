@@ -270,18 +270,18 @@ class SoundProjection:
         if embedding.shape[-1:] != (self.size,):
             raise ShapeError(f"embedding must have shape (..., {self.size}), got {embedding.shape}")
         matrix, bias = self.matrix.astype(np.float64), self.bias.astype(np.float64)
-        found = self.prepared(embedding, np.float64) @ matrix + bias
-        return unit(found).astype(np.float32)
+        result = self.prepared(embedding, np.float64) @ matrix + bias
+        return unit(result).astype(np.float32)
 
     def prepared(self, embedding: Half | FloatArray, kind: type[F]) -> npt.NDArray[F]:
         """Return embeddings with each block standardised and of length 1: (..., E), of a kind."""
-        found = embedding.astype(np.float16, copy=False).astype(kind)
-        found -= self.centre  # in place: a library has millions of numbers
-        found *= self.scale
+        result = embedding.astype(np.float16, copy=False).astype(kind)
+        result -= self.centre  # in place: a library has millions of numbers
+        result *= self.scale
         bounds = np.cumsum([OUTPUT_WIDTHS["penultimate"], len(self.living)])
-        for block in np.split(found, bounds, axis=-1):
+        for block in np.split(result, bounds, axis=-1):
             block[...] = unit(block)
-        return found
+        return result
 
     def save(self, path: Path | str) -> str:
         """Write this to one safetensors file and return the file's SHA-256."""
@@ -313,7 +313,7 @@ class SoundProjection:
             If the file is missing (a `MissingWeightsError`), damaged, another one than `sha256`
             says, or of another format.
         """
-        about, tensors, found = read_shipped(
+        about, tensors, result = read_shipped(
             Path(path), METADATA_KEY, FORMAT_VERSION, what="the projection", sha256=sha256
         )
         try:
@@ -321,7 +321,7 @@ class SoundProjection:
                 backbone_sha256=str(about["backbone_sha256"]),
                 front_end=str(about["front_end"]),
                 living=tensors.pop("living").astype(np.int64),
-                sha256=found,
+                sha256=result,
                 **tensors,
             )
         except (KeyError, TypeError, ShapeError) as error:

@@ -120,14 +120,14 @@ def weights_path(name: BackboneName, form: Form = "safetensors") -> Path:
     path = data_folder() / entry.file_name(form)
     expected = entry.onnx_sha256 if form == "onnx" else entry.sha256
     try:
-        found = hashlib.sha256(path.read_bytes()).hexdigest()
+        result = hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
         kind = MissingWeightsError if isinstance(error, FileNotFoundError) else WeightsError
         reason = f"cannot read the weights ({error.strerror})"
         raise kind(f"{path}: {reason}; reinstall audiorec") from error
-    if found != expected:
+    if result != expected:
         raise WeightsError(
-            f"{path}: sha256 is {found[:12]}..., expected {expected[:12]}...: "
+            f"{path}: sha256 is {result[:12]}..., expected {expected[:12]}...: "
             "the file was damaged or replaced; reinstall audiorec"
         )
     return path
@@ -143,13 +143,13 @@ def read_checked(path: Path, *, what: str = "it", sha256: str = "") -> tuple[byt
     except OSError as error:
         kind = MissingWeightsError if isinstance(error, FileNotFoundError) else WeightsError
         raise kind(f"{path}: cannot read {what} ({error.strerror}); reinstall audiorec") from error
-    found = hashlib.sha256(content).hexdigest()
-    if sha256 and found != sha256:
+    result = hashlib.sha256(content).hexdigest()
+    if sha256 and result != sha256:
         raise WeightsError(
-            f"{path}: sha256 is {found[:12]}..., expected {sha256[:12]}...: the file was "
+            f"{path}: sha256 is {result[:12]}..., expected {sha256[:12]}...: the file was "
             "damaged or replaced; reinstall audiorec"
         )
-    return content, found
+    return content, result
 
 
 def write_shipped(
@@ -185,7 +185,7 @@ def read_shipped(
         If the file is missing (a `MissingWeightsError`), damaged, another one than `sha256`
         says, or of another format.
     """
-    _, found = read_checked(path, what=what, sha256=sha256)
+    _, result = read_checked(path, what=what, sha256=sha256)
     try:
         with safe_open(str(path), framework="numpy") as file:
             about = json.loads((file.metadata() or {})[key])
@@ -195,7 +195,7 @@ def read_shipped(
         raise WeightsError(f"{path}: damaged: {error!r}") from error
     if given != version:
         raise WeightsError(f"{path}: damaged: format {given!r}; this audiorec reads {version}")
-    return about, tensors, found
+    return about, tensors, result
 
 
 def data_folder() -> Path:
@@ -255,13 +255,13 @@ def mood_columns(backbones: Iterable[str]) -> dict[str, tuple[str, int]]:
     >>> list(mood_columns(["msd"]))[:3], mood_columns(["mn04"])
     (['tag_beautiful', 'tag_chillout', 'tag_mellow'], {})
     """
-    found: dict[str, tuple[str, int]] = {}
+    columns: dict[str, tuple[str, int]] = {}
     for backbone in (name for name in backbones if name in WEIGHTS):
         tags = backbone_weights(backbone).tags
         for mood in MOODS:
             if mood in tags:
-                found.setdefault(tag_column(mood), (backbone, tags.index(mood)))
-    return found
+                columns.setdefault(tag_column(mood), (backbone, tags.index(mood)))
+    return columns
 
 
 def tag_column(tag: str) -> str:

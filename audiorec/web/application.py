@@ -422,15 +422,15 @@ class BrowsePage:
         return row
 
     def _wave(self, request: Request) -> dict[str, Any]:
-        found = self.sound.wave(self.songs.uri(self._row(request)))
-        columns = {"low": found.low, "high": found.high, "rms": found.rms}
+        result = self.sound.wave(self.songs.uri(self._row(request)))
+        columns = {"low": result.low, "high": result.high, "rms": result.rms}
         whole = {n: (v.clip(-1, 1) * 127).round().astype(int).tolist() for n, v in columns.items()}
-        return {"duration_s": round(found.duration_s, 3), **whole}
+        return {"duration_s": round(result.duration_s, 3), **whole}
 
     def _sound_of(self, request: Request) -> dict[str, Any]:
-        found = self.sound.about(self.songs.uri(self._row(request)))
-        kind = {"container": found.container.value, "codec": found.codec}
-        return {**kind, "type": self.sound.media_type(found) or ""}
+        result = self.sound.about(self.songs.uri(self._row(request)))
+        kind = {"container": result.container.value, "codec": result.codec}
+        return {**kind, "type": self.sound.media_type(result) or ""}
 
     def _save(self, wish: dict[str, Any]) -> dict[str, Any]:
         rows = lists.rows_in(wish.get("rows"), len(self.shelf.library))
@@ -460,13 +460,13 @@ class BrowsePage:
 
 def _static_files() -> list[tuple[str, tuple[bytes, str]]]:
     """Return the path, content and media type of the page's files; read once, at the start."""
-    found = []
+    files = []
     for path in sorted(STATIC.rglob("*")):
         media_type = ENDINGS.get(path.suffix)
         if path.is_file() and media_type is not None:
             name = path.relative_to(STATIC).as_posix()
-            found.append((name, (path.read_bytes(), media_type)))
-    return found
+            files.append((name, (path.read_bytes(), media_type)))
+    return files
 
 
 def _route(path: str, endpoint: Endpoint, method: str = "GET") -> Route:

@@ -120,7 +120,7 @@ class FormField:
 
     def schema(self, *, is_query: bool = False) -> dict[str, Any]:
         """Return the JSON Schema of the parameter, in a body or in a query."""
-        found: dict[str, Any] = {"description": self.about}
+        result: dict[str, Any] = {"description": self.about}
         text: dict[str, Any] = {"minLength": 1, "maxLength": MOST_TEXT}
         if self.choices:
             text["enum"] = [*self.choices]
@@ -128,19 +128,19 @@ class FormField:
             one = {"type": "string", **text}
             ends: dict[str, Any] = {"minItems": int(self.needed), "maxItems": MOST_LIST}
             several = {"type": "array", "items": one, **ends}
-            return found | (several if is_query else {"anyOf": [several, one]})
+            return result | (several if is_query else {"anyOf": [several, one]})
         if self.kind == "facts":
             ends = {"minimum": -LARGEST_NUMBER, "maximum": LARGEST_NUMBER}  # of numbers
             values = {"type": ["string", "number", "boolean"], **ends}
             ends = {"maxProperties": MOST_FACTS}
-            return found | {"type": "object", "additionalProperties": values, **ends}
-        found["type"] = _TYPES[self.kind]
+            return result | {"type": "object", "additionalProperties": values, **ends}
+        result["type"] = _TYPES[self.kind]
         if self.kind == "text":
-            found |= text
+            result |= text
         elif self.kind != "flag":
             bounds = {"minimum": self.least, "maximum": self.most}
-            found |= {name: end for name, end in bounds.items() if end is not None}
-        return found if self.usual in (None, "") else {**found, "default": self.usual}
+            result |= {name: end for name, end in bounds.items() if end is not None}
+        return result if self.usual in (None, "") else {**result, "default": self.usual}
 
     def input(self) -> Document:
         """Return what the page draws an input from; what the help has in quotes is an example."""

@@ -255,8 +255,8 @@ def host_name(host: str) -> str:
     >>> host_name("[::1].evil.example")
     ''
     """
-    found = _HOST.fullmatch(host)
-    return "" if found is None else (found[1] or found[2]).lower()
+    result = _HOST.fullmatch(host)
+    return "" if result is None else (result[1] or result[2]).lower()
 
 
 async def send_whole(

@@ -233,14 +233,14 @@ class _Job:
 
     def run(self, ended: Callable[[], None]) -> None:
         """Work, and tell the loop: its result first, and then that the thread is free."""
-        error, found = None, None
+        error, result = None, None
         try:
             with ending_in(self._ends - time.monotonic()):
-                found = self._work()
+                result = self._work()
         except BaseException as raised:  # noqa: BLE001 - it is raised again, in the loop
             error = raised
         with suppress(RuntimeError):  # the loop has been closed meanwhile
-            self.answer.get_loop().call_soon_threadsafe(self._tell, found, error, ended)
+            self.answer.get_loop().call_soon_threadsafe(self._tell, result, error, ended)
 
     def _tell(self, found: Any, error: BaseException | None, ended: Callable[[], None]) -> None:
         if not self.answer.done():

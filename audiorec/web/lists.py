@@ -84,16 +84,16 @@ def question_of(
 def similar_to(shelf: SongColumns, question: SimilarQuestion) -> Document:
     """Return the songs most similar to one, why, and how close they are."""
     with shelf.reading():
-        found = shelf.library.ask(question)
-        closer = found.beside.percent
-    return _document(shelf, found) | {"closer": closer}
+        result = shelf.library.ask(question)
+        closer = result.beside.percent
+    return _document(shelf, result) | {"closer": closer}
 
 
 def path_of(shelf: SongColumns, question: PathQuestion) -> Document:
     """Return a smooth path from one song to another; `InputError` if they cannot be compared."""
     with shelf.reading():
-        found = shelf.library.ask(question)
-    return _document(shelf, found)
+        result = shelf.library.ask(question)
+    return _document(shelf, result)
 
 
 def playlist_of(shelf: SongColumns, wish: Mapping[str, Any]) -> Document:
@@ -121,10 +121,10 @@ def playlist_of(shelf: SongColumns, wish: Mapping[str, Any]) -> Document:
     if wish.get("new") is True:
         return _new_songs(shelf, question)
     with shelf.reading():
-        found = shelf.library.ask(question)
-    document = _document(shelf, found)
+        result = shelf.library.ask(question)
+    document = _document(shelf, result)
     if curve:
-        scores = next(iter(found.curve_scores.values()))
+        scores = next(iter(result.curve_scores.values()))
         document["scores"] = [float(f"{score:.6g}") for score in scores]
     return document
 
@@ -139,10 +139,10 @@ def _new_songs(shelf: SongColumns, wanted: PlaylistQuestion) -> Document:
         words=wanted.words,
     )
     with shelf.reading():
-        found = shelf.library.ask(question)
-    ends = np.cumsum([song["duration_s"] or 0.0 for song in found.songs])
+        result = shelf.library.ask(question)
+    ends = np.cumsum([song["duration_s"] or 0.0 for song in result.songs])
     n = max(1, int(np.searchsorted(ends, 60 * wanted.minutes, side="right")))
-    document = _document(shelf, found)
+    document = _document(shelf, result)
     return document | {name: document[name][:n] for name in ("rows", "why")}
 
 
@@ -239,8 +239,8 @@ def radio_of(shelf: SongColumns, wish: Mapping[str, Any]) -> Document:
         choice=replace(SPREAD, exclude_ids={library.ids[row] for row in (*played, *skipped)}),
     )
     with shelf.reading():
-        found = library.ask(question)
-    return {"rows": found.rows.tolist()}
+        result = library.ask(question)
+    return {"rows": result.rows.tolist()}
 
 
 def described_by(shelf: SongColumns, wish: Mapping[str, Any]) -> Document:
@@ -261,11 +261,11 @@ def described_by(shelf: SongColumns, wish: Mapping[str, Any]) -> Document:
     if not isinstance(text, str) or len(text) > MOST_LETTERS:
         raise InputError(f"a sentence has at most {MOST_LETTERS} characters")
     with shelf.reading():
-        found = shelf.library.find(text, k=min(MOST, max(FEWEST, len(shelf.library) // PART)))
+        result = shelf.library.find(text, k=min(MOST, max(FEWEST, len(shelf.library) // PART)))
     return {
-        "rows": found.rows.tolist(),
-        "understood": [*found.wished.names, *found.sentence.conditions],
-        "unknown": list(found.sentence.unknown),
+        "rows": result.rows.tolist(),
+        "understood": [*result.wished.names, *result.sentence.conditions],
+        "unknown": list(result.sentence.unknown),
     }
 
 
@@ -279,13 +279,13 @@ def _document(shelf: SongColumns, found: PathOfSongs | PlaylistOfSongs | Similar
 
 def _in_words(shelf: SongColumns, notes: Sequence[str]) -> list[str]:
     """Return remarks with names of classes and columns replaced by their display names."""
-    found = []
+    result = []
     for note in notes:
         said = note
         for name, words in (*shelf.made("about")["words"].items(), *COLUMNS.items()):
             said = said.replace(name, words)
-        found.append(said)
-    return found
+        result.append(said)
+    return result
 
 
 def rows_in(value: object, n: int) -> list[int]:
@@ -486,21 +486,21 @@ class CopiesView:
         verdicts = wish.get("verdicts")
         if not isinstance(verdicts, list):
             raise InputError("verdicts: a list of them is expected")
-        found = [one for one in self._found() if one[0].verdict.value in verdicts]
+        result = [one for one in self._found() if one[0].verdict.value in verdicts]
         if wish.get("as") != "csv":
-            rows = [row for _, songs in found for row, _ in songs[1:]]
+            rows = [row for _, songs in result for row, _ in songs[1:]]
             return songs_as(self._shelf, rows, wish.get("as"))
         lines = [
             {
                 **song,
                 "recording": number,
                 "verdict": group.verdict.value,
-                "best": "no" if place else "yes",
-                "why": "" if place else group.why,
+                "best": "no" if index else "yes",
+                "why": "" if index else group.why,
                 "kbit_s": kbit_s(song),
             }
-            for number, (group, songs) in enumerate(found, 1)
-            for place, (_, song) in enumerate(songs)
+            for number, (group, songs) in enumerate(result, 1)
+            for index, (_, song) in enumerate(songs)
         ]
         return {"text": _table((*COPY, *SONG[:5], *FILE), lines), "left_out": 0}
 
@@ -513,9 +513,9 @@ class CopiesView:
     def _groups(self) -> list[tuple[Group, list[tuple[int, Song]]]]:
         library = self._shelf.library
         self._notes = [note] if (note := not_compared(library)) else []
-        found = find_duplicates(library)
-        songs = iter(library.rows([row for group in found for row in group.rows]))
-        together = [(group, [(row, next(songs)) for row in group.rows]) for group in found]
+        duplicates = find_duplicates(library)
+        songs = iter(library.rows([row for group in duplicates for row in group.rows]))
+        together = [(group, [(row, next(songs)) for row in group.rows]) for group in duplicates]
         return [(group, sorted(own, key=lambda one: quality(one[1]))) for group, own in together]
 
 

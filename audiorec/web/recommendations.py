@@ -234,8 +234,8 @@ class RecommendationPages:
     @cached_property
     def _order(self) -> list[str]:
         """Return the channels in the order of the run's weights; empty if unknown."""
-        found = self._record.get("order")
-        names = [n for n in found if isinstance(n, str)] if isinstance(found, list) else []
+        result = self._record.get("order")
+        names = [n for n in result if isinstance(n, str)] if isinstance(result, list) else []
         return [file_stem(name) for name in names]  # as the files of their candidates
 
     @cached_property
@@ -243,12 +243,12 @@ class RecommendationPages:
         """Return the run's fusion settings except weights; empty if they are not valid."""
         given = self._record.get("fusion")
         names = {field.name for field in fields(FusionRecipe)} - {"weights", "k"}
-        found = {n: v for n, v in given.items() if n in names} if isinstance(given, dict) else {}
+        result = {n: v for n, v in given.items() if n in names} if isinstance(given, dict) else {}
         try:
-            FusionRecipe(**found)
+            FusionRecipe(**result)
         except (InputError, TypeError):
             return {}
-        return found
+        return result
 
     @cached_property
     def _weights(self) -> dict[str, float]:
@@ -266,8 +266,8 @@ class RecommendationPages:
     def users(self, text: str) -> Document:
         """Return the first users whose id contains a text (ignoring case), and how many do."""
         wanted = text.casefold()
-        found = [user for user in self._users if wanted in user.casefold()]
-        return {"users": found[:MOST_USERS], "total": len(found)}
+        result = [user for user in self._users if wanted in user.casefold()]
+        return {"users": result[:MOST_USERS], "total": len(result)}
 
     def user(self, user_id: str) -> Document:
         """Return the history of a user, if there is a log, and each channel's candidates."""
@@ -286,12 +286,12 @@ class RecommendationPages:
         """
         if self._ranked is None:
             return []
-        found = self._ranked.of(user_id, LISTS).sort_by("rank").to_pylist()
-        for one in found:
+        result = self._ranked.of(user_id, LISTS).sort_by("rank").to_pylist()
+        for one in result:
             songs = self._playlists.get(one["list_id"], [])
             there = songs_by_id(self._shelf.library, songs)
             one["rows"] = [row for row in dict.fromkeys(there) if row is not None]
-        return [{name: one[name] for name in one if name != ListColumns.USER} for one in found]
+        return [{name: one[name] for name in one if name != ListColumns.USER} for one in result]
 
     @cached_property
     def _ranked(self) -> UserRows | None:
@@ -331,11 +331,11 @@ class RecommendationPages:
             raise InputError("give a history of at least one song, liked songs, or a profile")
         tables = self._answers(asked)
         shown = self._shown(tables, None, asked.songs)
-        found = self._fused(tables, wish, None, Exclusions(), asked)
+        result = self._fused(tables, wish, None, Exclusions(), asked)
         notes = [f"{n}: {m}" for n, m in sorted(self._models.items()) if isinstance(m, str)]
-        if any(song["channel"] == DEFAULT for song in found["fused"]):
+        if any(song["channel"] == DEFAULT for song in result["fused"]):
             notes.append("no channel has songs for this user: this is the default list")
-        return {"channels": shown, **found, "notes": notes}
+        return {"channels": shown, **result, "notes": notes}
 
     def _answers(self, asked: AskedUser) -> dict[str, Any]:
         """Return each channel's candidates for somebody; cached for the next change of a dial."""
@@ -351,8 +351,10 @@ class RecommendationPages:
                     continue
                 try:
                     out = None if name == "replay" else closed
-                    found = model.recall(asked.queries, DEPTH, exclude=out, cold=DEPTH)
-                    tables[name] = found.to_table([SOMEBODY], channel=name, model_id=model.model_id)
+                    result = model.recall(asked.queries, DEPTH, exclude=out, cold=DEPTH)
+                    tables[name] = result.to_table(
+                        [SOMEBODY], channel=name, model_id=model.model_id
+                    )
                 except AudiorecError as error:
                     self._models[name] = str(error)
             if not tables:
@@ -385,7 +387,7 @@ class RecommendationPages:
         recipe = self._recipe(wish, tuple(tables))
         if recipe is None:
             return {"fused": []}
-        found = fuse(list(tables.values()), recipe, self._facts, closed)
+        result = fuse(list(tables.values()), recipe, self._facts, closed)
         if asked is not None and self.default is not None:
             rule = DefaultRule(
                 default=self.default.of_people(asked.people),
@@ -396,8 +398,8 @@ class RecommendationPages:
             )
             weighed = zip(tables.values(), recipe.weights, strict=True)
             proposed = [table for table, weight in weighed if weight]
-            found = rule.with_default(found, asked.history, proposed)
-        rows = found.to_pylist()
+            result = rule.with_default(result, asked.history, proposed)
+        rows = result.to_pylist()
         named = self._named(rows, user_id, () if asked is None else asked.songs)
         for row, one in zip(rows, named, strict=True):
             one |= {"rank": row["rank"], "channel": row["channel"], "cold": row["cold"]}
@@ -426,15 +428,15 @@ class RecommendationPages:
         self, tables: Mapping[str, Any], user_id: str | None, songs: Sequence[str] = ()
     ) -> list[Document]:
         """Return the top songs of each channel."""
-        found = []
+        result = []
         for name, table in tables.items():
             rows = table.sort_by([("cold", "ascending"), ("rank", "ascending")])
             rows = rows.slice(0, SHOWN).to_pylist()
             named = self._named(rows, user_id, songs)
             for row, one in zip(rows, named, strict=True):
                 one |= {"interest": row["interest"], "cold": row["cold"]}
-            found.append({"channel": name, "songs": named})
-        return found
+            result.append({"channel": name, "songs": named})
+        return result
 
     def _named(
         self, rows: Sequence[Mapping[str, Any]], user_id: str | None, songs: Sequence[str]
@@ -443,10 +445,10 @@ class RecommendationPages:
         ids = [row[ListColumns.SONG] for row in rows]
         own = list(songs) if user_id is None else self._history(user_id)
         places = songs_by_id(self._shelf.library, ids)
-        found = []
+        result = []
         for row, place in zip(rows, places, strict=True):
             of = row[ListColumns.SONG] if row["reason"] == "replay" else row["evidence"]
-            found.append(
+            result.append(
                 {
                     "row": place,
                     "id": row[ListColumns.SONG],
@@ -459,7 +461,7 @@ class RecommendationPages:
                     ),
                 }
             )
-        return found
+        return result
 
     def _song(self, song_id: str) -> Document:
         return {"id": song_id, "row": songs_by_id(self._shelf.library, [song_id])[0]}
@@ -469,10 +471,10 @@ class RecommendationPages:
 
     def _tables_of(self, user_id: str) -> dict[str, Any]:
         """Return a user's rows in the list of each channel."""
-        found = {name: rows.of(user_id, SCHEMA) for name, rows in self._lists.items()}
-        if not any(map(len, found.values())):
+        tables = {name: rows.of(user_id, SCHEMA) for name, rows in self._lists.items()}
+        if not any(map(len, tables.values())):
             raise InputError(f"the lists have no user {user_id!r}")
-        return found
+        return tables
 
     @cached_property
     def _users(self) -> list[str]:

@@ -172,12 +172,12 @@ class MapKeeper:
             The map of the library before it changed; None for the one that was kept.
         """
         before = before or self._kept(projection, space)
-        found = before and before.with_songs(self._songs, space)
-        if found is None:
-            found = laid_out(self._songs, space.rows, project(space.matrix, projection))
-        if self._writes and found is not before:
-            self._keep(projection, space, found)
-        return found
+        result = before and before.with_songs(self._songs, space)
+        if result is None:
+            result = laid_out(self._songs, space.rows, project(space.matrix, projection))
+        if self._writes and result is not before:
+            self._keep(projection, space, result)
+        return result
 
     def _kept(self, projection: MapKind, space: Space) -> Layout | None:
         try:
@@ -388,11 +388,11 @@ class SongColumns:
         rows, tags = self.library.read_list("heard_tags")
         names = WEIGHTS["msd"].tags
         words = tags[:, [names.index(word) for word in LOUD_WORDS]].astype(np.float32)
-        found = np.zeros(len(self.library), np.uint32)
+        result = np.zeros(len(self.library), np.uint32)
         if len(rows):
             is_loud = (words >= LOUD) & (words > np.quantile(words, STANDS_OUT, axis=0))
-            found[rows] = is_loud @ (1 << np.arange(len(LOUD_WORDS), dtype=np.uint32))
-        return found
+            result[rows] = is_loud @ (1 << np.arange(len(LOUD_WORDS), dtype=np.uint32))
+        return result
 
     def _styles(self, labels: FoundLabels) -> tuple[npt.NDArray[Any], Sequence[str]]:
         """Return a code for the likeliest clear style of each song, and the names."""
@@ -506,5 +506,5 @@ def songs_by_id(library: Library, song_ids: list[str]) -> list[int | None]:
     """Return the row of each id; None for ids that the store does not have."""
     import pyarrow.compute as pc
 
-    found = pc.index_in(string_array(song_ids), value_set=library.id_array)
-    return found.to_pylist()
+    songs = pc.index_in(string_array(song_ids), value_set=library.id_array)
+    return songs.to_pylist()

@@ -47,8 +47,8 @@ class SongView:
         """Return a song's columns, playback addresses, and classes."""
         with self._shelf.lock:
             columns = self._library.rows([row])[0]
-            found = each_reading(self._library, [row], self._scores()[0])
-            reading = next(found) if self._has_means else None
+            result = each_reading(self._library, [row], self._scores()[0])
+            reading = next(result) if self._has_means else None
             part = most_itself(self._library, columns[StoreColumns.ID], self._scores()[0])
         uri = str(columns.get("uri") or "")
         shown = {n: plain(v) for n, v in columns.items() if n not in HIDDEN}

@@ -75,12 +75,12 @@ class Roots:
         SongError
             If it lies elsewhere, does not exist, is a link or below one, or not a regular file.
         """
-        found = split_below(self._roots, uri)
-        if found is None:
+        result = split_below(self._roots, uri)
+        if result is None:
             reason = "lies outside the folders that may be played (--root)"
             raise SongError(uri, Failure.UNREADABLE, reason, "read")
         try:
-            descriptor = open_below(*found)
+            descriptor = open_below(*result)
         except OSError as error:
             raise _refusal(uri, error) from None
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -140,10 +140,10 @@ def part_of(text: str, size: int) -> tuple[int, int] | None:
     >>> part_of("bytes=500-", 500) == NOWHERE, part_of("bytes=0-1,3-4", 500)
     (True, None)
     """
-    found = _ONE.fullmatch(text.replace(" ", ""))
-    if found is None or found.groups() == ("", ""):
+    result = _ONE.fullmatch(text.replace(" ", ""))
+    if result is None or result.groups() == ("", ""):
         return None
-    first, last = found.groups()
+    first, last = result.groups()
     if first == "":
         start, stop = max(0, size - int(last)), size
     else:
@@ -287,12 +287,12 @@ class SoundFiles:
         with self._lock:
             if identity in self._known:
                 return self._known[identity]
-        found: Playable = self._ask(uri, file, PROBE)
+        result: Playable = self._ask(uri, file, PROBE)
         with self._lock:
-            self._known[identity] = found
+            self._known[identity] = result
             if len(self._known) > 10_000:
                 self._known.popitem(last=False)
-        return found
+        return result
 
     def _as_wav(self, uri: str, file: BinaryIO) -> Path:
         with self._making:
@@ -368,8 +368,8 @@ def _cover(path: str) -> bytes | None:
     try:
         with Path(path).open("rb") as file:
             tag = TinyTag.get(file_obj=file, tags=True, duration=False, image=True)
-        found = tag.images.any
+        result = tag.images.any
     except (TinyTagException, OSError, AudiorecError):
         return None
-    data = None if found is None else found.data
+    data = None if result is None else result.data
     return data if data and len(data) <= MAX_COVER else None

@@ -63,11 +63,11 @@ def understood(sentence: Sentence, hearing: Hearing) -> tuple[Understood, ...]:
     InputError
         If there is none, and the sentence has no condition either.
     """
-    found = (
+    result = (
         Understood(term=term, heard={n: w for n, w in term.heard.items() if n in hearing})
         for term in sentence.terms
     )
-    terms = tuple(one for one in found if one.heard)
+    terms = tuple(one for one in result if one.heard)
     if not terms and not sentence.conditions:
         raise InputError(_nothing_understood(sentence))
     hearing.columns({name for one in terms for name in one.heard})  # of all terms together
@@ -83,8 +83,8 @@ def values(
         total += weight * column.astype(np.float64)
         other += weight * hearing.of_songs(name, songs)
     scale = scale_of(total, hearing.known)
-    found = standardised(total, hearing.known, scale)
-    return found, standardised(other, np.ones(len(songs), np.bool_), scale)
+    result = standardised(total, hearing.known, scale)
+    return result, standardised(other, np.ones(len(songs), np.bool_), scale)
 
 
 def scored(terms: Sequence[Understood], hearing: Hearing) -> Float64Array:
@@ -320,8 +320,8 @@ def wished_of(
 def _by(one: Understood, hearing: Hearing, seeds: Sequence[SeedSong]) -> FloatArray:
     """Return by how much each song has what a term says (n,), more than the seeds if compared."""
     opened = [seed.opened for seed in seeds if seed.opened is not None]
-    found, of_opened = values(one, hearing, opened)
+    result, of_opened = values(one, hearing, opened)
     if one.term.compared:
         rows = [seed.row for seed in seeds if seed.row is not None]
-        found = found - np.concatenate([found[rows], of_opened]).mean()
-    return -found if one.term.denied else found
+        result = result - np.concatenate([result[rows], of_opened]).mean()
+    return -result if one.term.denied else result

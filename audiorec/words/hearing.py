@@ -62,7 +62,7 @@ class Hearing:
                 f"{store.path}: songs cannot be found by words: {why}; add what is needed: "
                 f"audiorec extract FOLDER --upgrade --out {store.path}"
             )
-        self._place = {name: place for place, name in enumerate(self.labels.names)}
+        self._place = {name: index for index, name in enumerate(self.labels.names)}
         self._columns: dict[str, FloatArray] = {}
         self._scales: dict[str, Scale] = {}
         self._lock = RLock()  # a server's threads wait for the first question of all
@@ -91,8 +91,8 @@ class Hearing:
         """Return by how much songs that are not in the store have it: (m,), float32."""
         with self._lock:
             self.columns([name])
-            found = np.array([self._raw_of(name, song) for song in songs], np.float64)
-            return standardised(found, np.ones(len(found), np.bool_), self._scales[name])
+            result = np.array([self._raw_of(name, song) for song in songs], np.float64)
+            return standardised(result, np.ones(len(result), np.bool_), self._scales[name])
 
     def _raw(self, names: Sequence[str]) -> list[npt.NDArray[np.floating]]:
         """Return what each song has of each name, in its own units; labels are made together."""
@@ -160,11 +160,11 @@ class Hearing:
     def _classes_of(self, means: Float64Array) -> dict[str, Float64Array]:
         """Return the mean scores (m,) of each class, and of a voice, of mean scores (m, C)."""
         names = [name.replace("/", ".", 1) for name in self._store.metadata.classes]
-        found = {name: means[:, place] for place, name in enumerate(names)}
-        voiced = [found[f"version.{name}"] for name in VOICED if f"version.{name}" in found]
+        classes = {name: means[:, index] for index, name in enumerate(names)}
+        voiced = [classes[f"version.{name}"] for name in VOICED if f"version.{name}" in classes]
         if voiced:
-            found["version.voiced"] = np.sum(voiced, axis=0)
-        return found
+            classes["version.voiced"] = np.sum(voiced, axis=0)
+        return classes
 
     def _number(self, name: str) -> Float64Array:
         """Return the logarithm of the tempo, or the loudness: (n,), NaN where unknown."""
@@ -209,6 +209,6 @@ def standardised(
     """Return values (n,) less a mean, over a deviation, by default theirs; 0 where unknown."""
     mean, spread = scale_of(values, among) if scale is None else scale
     there = among & np.isfinite(values)
-    found = np.zeros(len(values), np.float32)
-    found[there] = np.clip((values[there].astype(np.float64) - mean) / spread, -LARGEST, LARGEST)
-    return found
+    result = np.zeros(len(values), np.float32)
+    result[there] = np.clip((values[there].astype(np.float64) - mean) / spread, -LARGEST, LARGEST)
+    return result

@@ -101,9 +101,9 @@ class Labels:
         weights = np.zeros((numbers.shape[1], len(self.names)), np.float32)
         weights[:rank, :count] = self.outer
         weights[rank:, count:] = np.eye(len(MSD.tags))
-        found: FloatArray = weights[:, places].T @ numbers.T
-        found += self.offset[places, None]
-        return found
+        result: FloatArray = weights[:, places].T @ numbers.T
+        result += self.offset[places, None]
+        return result
 
     def save(self, path: Path | str) -> str:
         """Write this to one safetensors file; return its SHA-256."""
@@ -143,10 +143,10 @@ class Labels:
 
 def nearness(places: FloatArray, centres: FloatArray) -> FloatArray:
     """Return how near places (n, D) are to centres (M, D), from 1 down to 0: (n, M)."""
-    found = places @ centres.T
-    found -= np.square(places).sum(axis=1)[:, None] / 2
-    found -= np.square(centres).sum(axis=1) / 2
-    return np.exp(np.minimum(found, 0))
+    result = places @ centres.T
+    result -= np.square(places).sum(axis=1)[:, None] / 2
+    result -= np.square(centres).sum(axis=1) / 2
+    return np.exp(np.minimum(result, 0))
 
 
 def packed(matrix: Numbers) -> tuple[npt.NDArray[np.int8], FloatArray]:

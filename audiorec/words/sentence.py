@@ -128,12 +128,12 @@ def phrases() -> dict[Phrase, Concept]:
 
 
 def _weights(text: str) -> dict[str, float]:
-    found = {}
+    weights = {}
     for part in filter(None, (part.strip() for part in text.split(";"))):
         weighted = _WEIGHT.fullmatch(part)
         name, weight = weighted.groups() if weighted else (part, "1")
-        found[name] = float(weight)
-    return found
+        weights[name] = float(weight)
+    return weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -181,7 +181,7 @@ def shipped_captions() -> Captions:
             about = json.loads((file.metadata() or {})[CAPTIONS_KEY])
             weights = file.get_tensor("weights").astype(np.float32)
             which = file.get_tensor("which").astype(np.int64)
-        rows = {tuple(said.split()): place for place, said in enumerate(about["phrases"])}
+        rows = {tuple(said.split()): index for index, said in enumerate(about["phrases"])}
         labels = tuple(about["labels"])
         return Captions(places=rows, labels=labels, which=which, weights=weights)
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
@@ -242,19 +242,19 @@ def facts_of(text: str, artists: Collection[str]) -> tuple[str, dict[str, str]]:
     conditions : dict of str to str
         For the words of each fact a condition.
     """
-    found: dict[str, str] = {}
+    facts: dict[str, str] = {}
     rest = text
     for pattern, condition in _RULES:
         for match in re.finditer(pattern, rest, re.IGNORECASE):
-            found[match[0].strip()] = condition(match)
+            facts[match[0].strip()] = condition(match)
         rest = re.sub(pattern, " , ", rest, flags=re.IGNORECASE)
     for match in _BY.finditer(rest):
         name = _artist(match[1], artists)
         if name:
             quoted = name.replace('"', '""')
-            found[f"by {name}"] = f'artist="{quoted}"'
+            facts[f"by {name}"] = f'artist="{quoted}"'
             rest = rest.replace(f"{match[0][: match.start(1) - match.start()]}{name}", " , ")
-    return rest, found
+    return rest, facts
 
 
 def _artist(text: str, artists: Collection[str]) -> str:

@@ -76,15 +76,15 @@ class Commands(Mapping[str, Any]):
         if name not in self._loaded:
             of = WITH.get(name, name).replace("-", "_")
             module = import_module(f"audiorec_cli.{FOLDERS[panel]}.{of}")
-            found: Any = getattr(module, "app", None)
-            if found is None:
+            result: Any = getattr(module, "app", None)
+            if result is None:
                 alone = click.Group()
                 own: Any = {"sets": getattr(module, "SETTINGS", ()), "here": HERE.get(name, "")}
                 own["context_settings"] = getattr(module, "CONTEXT", None)
                 command(alone, name, **own)(getattr(module, name.replace("-", "_")))
-                found = alone.commands[name]
-            found.name, found.panel = name, panel
-            self._loaded[name] = found
+                result = alone.commands[name]
+            result.name, result.panel = name, panel
+            self._loaded[name] = result
         return self._loaded[name]
 
     def __iter__(self) -> Iterator[str]:

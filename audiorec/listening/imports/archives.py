@@ -77,7 +77,7 @@ def members(paths: Sequence[Path], wanted: str) -> list[Member]:
 
     Raises `InputError` if a path is missing or damaged, or nothing in it matches.
     """
-    pattern, found = re.compile(wanted, re.IGNORECASE), []
+    pattern, result = re.compile(wanted, re.IGNORECASE), []
     for path in paths:
         if not path.exists():
             raise MissingFileError(f"{path}: no such file")
@@ -90,8 +90,8 @@ def members(paths: Sequence[Path], wanted: str) -> list[Member]:
             here = [_plain(path)]
         if not here:
             raise DamagedFileError(f"{path}: holds no file with a name like {wanted!r}")
-        found += sorted(here, key=lambda one: _by_number(one.name))
-    return found
+        result += sorted(here, key=lambda one: _by_number(one.name))
+    return result
 
 
 def _by_number(name: str) -> list[tuple[int, str]]:
@@ -286,14 +286,14 @@ def array_rows(file: IO[bytes]) -> Iterator[tuple[int, Any]]:
         if not next_letter:
             yield row, Broken("is cut off", "")
             return
-        found, parsed = _value(text)
-        if not isinstance(found, Broken):
-            yield row, found
+        result, parsed = _value(text)
+        if not isinstance(result, Broken):
+            yield row, result
             if text.letter() in (",", "]", ""):
                 continue
-            row, found = row + 1, Broken("is no JSON", "")
+            row, result = row + 1, Broken("is no JSON", "")
         lost, goes_on = text.skip_damage(parsed)
-        yield row, Broken(found.reason, lost)
+        yield row, Broken(result.reason, lost)
         if not goes_on:
             return
         is_sure = False
@@ -312,10 +312,10 @@ def line_rows(file: IO[bytes]) -> Iterator[tuple[int, Any]]:
         if not line.strip():
             continue
         try:
-            found = json.loads(line)
+            result = json.loads(line)
         except (ValueError, RecursionError):
-            found = Broken("is no JSON", _shown(line))
-        yield row, found
+            result = Broken("is no JSON", _shown(line))
+        yield row, result
 
 
 def is_lines(head: bytes) -> bool:
@@ -398,14 +398,14 @@ class _Text:
         self._again -= parsed
         lost, shown = 0, self.beginning()
         start = self.at + (parsed if self._again < 0 else 0)
-        while (found := _BETWEEN.search(self.held, start)) is None:
+        while (result := _BETWEEN.search(self.held, start)) is None:
             end = max(start, len(self.held) - LONGEST_GAP)
             lost, self.at = lost + end - self.at, end
             if not self.more():
                 return shown, False
             start = self.at
-        shown = shown[: lost + found.start() + 1 - self.at]
-        self.skip(found.end() - self.at)
+        shown = shown[: lost + result.start() + 1 - self.at]
+        self.skip(result.end() - self.at)
         return shown, True
 
 
@@ -413,12 +413,12 @@ def _find_array(text: _Text) -> bool:
     """Advance past the opening bracket of the first array; return False if there is none."""
     while True:
         end = len(text.held)
-        for found in _STRING_OR_ARRAY.finditer(text.held, text.at):
-            if found[0] == "[":
-                text.skip(found.end() - text.at)
+        for result in _STRING_OR_ARRAY.finditer(text.held, text.at):
+            if result[0] == "[":
+                text.skip(result.end() - text.at)
                 return True
-            if not found[1]:  # the string continues beyond the window
-                end = found.start()
+            if not result[1]:  # the string continues beyond the window
+                end = result.start()
                 break
         text.at = end
         if text.length > LONGEST_VALUE or not text.more():
@@ -430,7 +430,7 @@ def _value(text: _Text) -> tuple[Any, int]:
     while True:
         held, at = text.held, text.at
         try:
-            found, end = _DECODER.raw_decode(held, at)
+            value, end = _DECODER.raw_decode(held, at)
         except json.JSONDecodeError as error:
             is_string = error.msg.startswith("Unterminated string")
             if is_string or error.pos > len(held) - LONGEST_TOKEN:
@@ -446,11 +446,11 @@ def _value(text: _Text) -> tuple[Any, int]:
         except ValueError:
             return Broken("has a number with too many digits", ""), text.length
         # A number may continue beyond the window: 0, then .5
-        is_open = isinstance(found, (int, float)) and held[end : end + 1] not in AFTER_NUMBER
+        is_open = isinstance(value, (int, float)) and held[end : end + 1] not in AFTER_NUMBER
         if is_open and end > len(held) - LONGEST_TOKEN and text.more():
             continue
         text.skip(end - at)
-        return found, 0
+        return value, 0
 
 
 NO_DATABASE = "cannot be read"
@@ -464,10 +464,10 @@ class ServerDatabase:
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
         self._connection = connection
-        found = connection.execute("SELECT name, type, sql FROM main.sqlite_master")
+        result = connection.execute("SELECT name, type, sql FROM main.sqlite_master")
         self._plain = {
             name
-            for name, kind, sql in found
+            for name, kind, sql in result
             if kind == "table" and "VIRTUAL" not in str(sql).upper()[:32]
         }
 
@@ -476,8 +476,8 @@ class ServerDatabase:
         if table not in self._plain:
             return frozenset()
         quoted = table.replace('"', '""')
-        found = self._connection.execute(f'PRAGMA main.table_info("{quoted}")')
-        return frozenset(row[1].lower() for row in found)
+        result = self._connection.execute(f'PRAGMA main.table_info("{quoted}")')
+        return frozenset(row[1].lower() for row in result)
 
     def rows(self, query: str) -> Iterator[sqlite3.Row]:
         """Yield the rows of a trusted query; column names are case-insensitive."""

@@ -110,12 +110,12 @@ class KnownSongs:
 
     def find(self, song: SongRef) -> FoundSong:
         """Return the matching song; results are cached."""
-        found = self._kept.get(song)
-        if found is None:
+        result = self._kept.get(song)
+        if result is None:
             if len(self._kept) >= MOST_KEPT:
                 self._kept.clear()
-            found = self._kept[song] = self._found(song)
-        return found
+            result = self._kept[song] = self._found(song)
+        return result
 
     def _found(self, song: SongRef) -> FoundSong:
         reason = NO_SUCH
@@ -172,11 +172,11 @@ class KnownSongs:
         They are hints for people who review unmatched songs, since artists have many spellings.
         """
         wanted = {title for song in songs if (title := normalised_name(song.title))}
-        found: dict[str, list[str]] = defaultdict(list)
+        result: dict[str, list[str]] = defaultdict(list)
         for row, title in enumerate(self._titles):
             if title in wanted:
-                found[title].append(self.ids[row])
-        return {title: ids[0] for title, ids in found.items() if len(ids) == 1}
+                result[title].append(self.ids[row])
+        return {title: ids[0] for title, ids in result.items() if len(ids) == 1}
 
 
 def own_id(song: SongRef) -> str:
@@ -433,18 +433,18 @@ class _Import:
 
     def _heard(self, row: ImportedEvent) -> None:
         self.found.rows += 1
-        found = self.known.find(row.song) if self.known is not None else FoundSong(-1, "")
-        if found.way:
-            self.found.ways[found.way] += 1
-        if found.row < 0 and self.known is not None:
-            self.lost[row.song, found.way] += 1
+        result = self.known.find(row.song) if self.known is not None else FoundSong(-1, "")
+        if result.way:
+            self.found.ways[result.way] += 1
+        if result.row < 0 and self.known is not None:
+            self.lost[row.song, result.way] += 1
             if not self.keep_unmatched:
                 self.found.unmatched += 1
-                self._wait("unmatched", (row, found.way))
+                self._wait("unmatched", (row, result.way))
                 return
         song_id, ratio = own_id(row.song), row.played_ratio
-        if found.row >= 0 and self.known is not None:
-            song_id, length_s = self.known.ids[found.row], self.known.durations[found.row]
+        if result.row >= 0 and self.known is not None:
+            song_id, length_s = self.known.ids[result.row], self.known.durations[result.row]
             if ratio is None and row.played_s is not None and length_s > 0:
                 ratio = min(row.played_s / length_s, 1.0)
         self.found.plays += 1
@@ -461,17 +461,20 @@ class _Import:
         self.found.rows += len(block)
         names, mask = encoded.dictionary, np.ones(len(block), np.bool_)
         if self.known is not None:
-            found = [self.known.find(SongRef(id=name)) for name in ids]
+            result = [self.known.find(SongRef(id=name)) for name in ids]
             counts = np.bincount(numbers, minlength=len(ids)).tolist()
-            for name, one, rows in zip(ids, found, counts, strict=True):
+            for name, one, rows in zip(ids, result, counts, strict=True):
                 self.found.ways[one.way] += rows
                 if one.row < 0:
                     self.lost[SongRef(id=name), one.way] += rows
             names = string_array(
-                [n if f.row < 0 else self.known.ids[f.row] for n, f in zip(ids, found, strict=True)]
+                [
+                    n if f.row < 0 else self.known.ids[f.row]
+                    for n, f in zip(ids, result, strict=True)
+                ]
             )
             if not self.keep_unmatched:
-                mask = np.array([one.row >= 0 for one in found])[numbers]
+                mask = np.array([one.row >= 0 for one in result])[numbers]
         kept = pa.array(mask)
         table = _table_of(block, names.take(encoded.indices))
         if not mask.all():
@@ -488,9 +491,9 @@ class _Import:
             self.writers["plays"].write_table(table)
 
     def _seen(self, first_s: float, last_s: float) -> None:
-        found = self.found
-        found.first_s = first_s if found.first_s is None else min(found.first_s, first_s)
-        found.last_s = last_s if found.last_s is None else max(found.last_s, last_s)
+        result = self.found
+        result.first_s = first_s if result.first_s is None else min(result.first_s, first_s)
+        result.last_s = last_s if result.last_s is None else max(result.last_s, last_s)
 
     def _wait(self, name: str, row: Any) -> None:
         self.waiting[name].append(row)

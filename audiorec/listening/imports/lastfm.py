@@ -88,11 +88,11 @@ def _tracks(page: Any) -> Iterator[Any]:
             waiting += reversed(page)
             continue
         inner = mapping(mapping(page).get("recenttracks")) or mapping(page)
-        found = next((inner[name] for name in PAGES if isinstance(inner.get(name), list)), None)
-        if found is None:
+        result = next((inner[name] for name in PAGES if isinstance(inner.get(name), list)), None)
+        if result is None:
             yield page
         else:
-            yield from found
+            yield from result
 
 
 def _table(member: Member, user: str) -> Rows:
@@ -169,21 +169,21 @@ def _scrobble(file: str, row: int, value: Any, user: str) -> ImportedEvent | Rej
 
 def _first(value: Mapping[str, Any], names: Sequence[str]) -> str:
     for name in names:
-        found = value.get(name)
-        if isinstance(found, Mapping):  # the API: {"#text": "Abba", "mbid": ""} or {"name": ...}
-            found = found.get("#text") or found.get("name")
-        if there := text(found):
+        result = value.get(name)
+        if isinstance(result, Mapping):  # the API: {"#text": "Abba", "mbid": ""} or {"name": ...}
+            result = result.get("#text") or result.get("name")
+        if there := text(result):
             return there
     return ""
 
 
 def _time(value: Mapping[str, Any]) -> float:
     for name in TIME:
-        found = value.get(name)
-        if isinstance(found, Mapping):  # the API: {"uts": "1709294400", "#text": "01 Mar ..."}
-            found = found.get("uts") or found.get("#text")
-        if number(found) is not None:
-            return epoch(found)
-        if text(found):
-            return moment(found)
+        result = value.get(name)
+        if isinstance(result, Mapping):  # the API: {"uts": "1709294400", "#text": "01 Mar ..."}
+            result = result.get("uts") or result.get("#text")
+        if number(result) is not None:
+            return epoch(result)
+        if text(result):
+            return moment(result)
     raise UnusableRowError(NO_TIME)

@@ -47,14 +47,14 @@ MOST_USER_BYTES = 1 << 16
 
 def read(paths: Sequence[Path], user: str) -> Rows:
     """Yield the rows of an export, given as zip, folder, or files of listens and feedback."""
-    found = [m for m in members(paths, FILES) if PINNED not in m.name]
-    for member in [m for m in found if _name(m) == "user.json"]:
+    result = [m for m in members(paths, FILES) if PINNED not in m.name]
+    for member in [m for m in result if _name(m) == "user.json"]:
         user = user or _user(member)
-        found.remove(member)
-    feedback = [m for m in found if _name(m).startswith(FEEDBACK)]
+        result.remove(member)
+    feedback = [m for m in result if _name(m).startswith(FEEDBACK)]
     wanted = {text(mapping(v).get("recording_msid")) for m in feedback for _, v in _values(m)}
     names: dict[str, SongRef] = {}  # recordings with feedback, by their msid
-    for member in [m for m in found if m not in feedback]:
+    for member in [m for m in result if m not in feedback]:
         for row, value in _values(member):
             song, heard = _listen(member.name, row, value, user)
             if song is not None and (msid := _msid(value)) in wanted:

@@ -67,20 +67,20 @@ class _Rows:
         library = "m.library_id" if "library_id" in self.database.columns(SONGS) else "NULL"
         song = f"{of_song}, {library} AS library"
         if {"media_file_id", "user_id", "submission_time"} <= self.database.columns("scrobbles"):
-            found = self.database.rows(
+            rows = self.database.rows(
                 "SELECT s.user_id AS user, s.media_file_id AS song,"  # noqa: S608
                 f" s.submission_time AS at, {song}"
                 " FROM scrobbles s LEFT JOIN media_file m ON m.id = s.media_file_id"
             )
-            for row in found:
+            for row in rows:
                 yield self._guarded(row, self._scrobble, roots)
         events = select_columns(self.database.columns("annotation"), OF_EVENT, "a")
-        found = self.database.rows(
+        rows = self.database.rows(
             f"SELECT a.user_id AS user, a.item_id AS song, {events}, {song}"  # noqa: S608
             " FROM annotation a LEFT JOIN media_file m ON m.id = a.item_id"
             f" WHERE a.item_type = '{SONGS}'"
         )
-        for row in found:
+        for row in rows:
             for make in self._said(row):
                 yield self._guarded(row, make, roots)
 

@@ -195,10 +195,10 @@ def number(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
     try:
-        found = float(value)
+        result = float(value)
     except (ValueError, OverflowError):
         return None
-    return found if math.isfinite(found) else None
+    return result if math.isfinite(result) else None
 
 
 def epoch(value: object) -> float:
@@ -207,12 +207,12 @@ def epoch(value: object) -> float:
     Units are seconds, milli-, micro- and nanoseconds; from March 1973 to the end of 2099 their
     ranges do not overlap.
     """
-    found = number(value)
-    if found is None:
+    result = number(value)
+    if result is None:
         raise UnusableRowError(NO_TIME)
     for scale in (1.0, 1e3, 1e6, 1e9):
-        if FIRST_S * scale <= found < LAST_S * scale:
-            return found / scale
+        if FIRST_S * scale <= result < LAST_S * scale:
+            return result / scale
     raise UnusableRowError(WRONG_TIME)
 
 
@@ -226,10 +226,10 @@ def moment(value: object) -> float:
     >>> moment("2024-03-01 13:00:00.5 +0100 CET")
     1709294400.5
     """
-    found = text(value)
-    match = _TIME.fullmatch(found)
+    result = text(value)
+    match = _TIME.fullmatch(result)
     if match is None:
-        return check_time(_of_words(found))
+        return check_time(_of_words(result))
     day, clock, fraction, zone = match.groups()
     zone = "+00:00" if zone in (None, "Z", "UTC") else zone
     try:
@@ -257,10 +257,10 @@ def check_time(time_s: float) -> float:
 
 def count(value: object) -> float:
     """Return a play count; raise `UnusableRowError` if it is not above 0."""
-    found = number(value)
-    if found is None or not 0 < found <= MAX_WEIGHT:
+    result = number(value)
+    if result is None or not 0 < result <= MAX_WEIGHT:
         raise UnusableRowError(f"its number of plays is not from 1 to {MAX_WEIGHT:.0f}")
-    return found
+    return result
 
 
 def mapping(value: object) -> Mapping[str, Any]:

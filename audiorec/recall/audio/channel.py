@@ -68,23 +68,23 @@ class UserAudio(SharedSpace):
             heard = song_inputs(sound_of(data, self.name), self.recipe, cache)
             if start is not None:
                 start.channel.check_maker(heard.made_by)
-            found = train_on_listening(data, heard, self.recipe, start=start, **run)
-            if found is None:  # stopped: no model to answer with
+            result = train_on_listening(data, heard, self.recipe, start=start, **run)
+            if result is None:  # stopped: no model to answer with
                 self.song_ids = ()
                 return
-            self.spec = found.tower.spec
-            state = found.tower.state_dict()
+            self.spec = result.tower.spec
+            state = result.tower.state_dict()
             self.tower = {name: tensor.numpy() for name, tensor in state.items()}
             self.made_by, self.audio_spec = heard.made_by, dict(heard.audio_spec)
-            self.space, self.hears = found.space, _kind_of(self.spec, self.recipe)
+            self.space, self.hears = result.space, _kind_of(self.spec, self.recipe)
             self.songs = self._embed_all(heard, len(data.song_ids))
         self.tastes = self.songs
-        if found.users is not None:
-            self.tastes = tastes(found.kept, found.users, self.songs)
+        if result.users is not None:
+            self.tastes = tastes(result.kept, result.users, self.songs)
         if start is not None:
             self._keep(start, data)
-        self.learnt_from = {**found.counts, "simulated": data.simulated}
-        self.figures = dict(found.figures)
+        self.learnt_from = {**result.counts, "simulated": data.simulated}
+        self.figures = dict(result.figures)
 
     def _keep(self, start: Start, data: RecallData) -> None:
         """Keep the tastes of songs that the data lacks, and the places of those without sound."""
@@ -163,24 +163,24 @@ class UserAudio(SharedSpace):
             )
 
     def _embed_all(self, heard: SongInputs, n_songs: int) -> FloatArray:
-        found = np.zeros((n_songs, self.spec.embedding), np.float32)
+        result = np.zeros((n_songs, self.spec.embedding), np.float32)
         embed = self.embedder(self.recipe.device)
         for rows, songs in heard.blocks(self.recipe.max_segments):
             if not self.recipe.end_to_end:
                 self.refuse_sound(self.spec.width, songs.values.shape[1])
-            found[rows] = embed(songs)
-        return found
+            result[rows] = embed(songs)
+        return result
 
     def _evidence(self, histories: Sequences, song: Int64Array) -> Int64Array:
         """Return the recent song of the history whose embedding is nearest to each candidate."""
-        found = np.full(song.shape, -1, np.int64)
+        evidence = np.full(song.shape, -1, np.int64)
         histories = histories.newest(EVIDENCE_FROM)
         histories = histories.keep(_known(self.songs)[histories.song])
         for row in np.flatnonzero(histories.lengths).tolist():
             own, there = histories[row], song[row] >= 0
             near = self.songs[song[row, there]] @ self.songs[own].T
-            found[row, there] = own[near.argmax(axis=1)]
-        return found
+            evidence[row, there] = own[near.argmax(axis=1)]
+        return evidence
 
     def _state(self) -> tuple[Tensors, dict[str, Any]]:
         tensors = {f"{TOWER}{name}": array for name, array in self.tower.items()}

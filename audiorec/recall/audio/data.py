@@ -236,9 +236,9 @@ def _matrix(pairs: Pairs, users: Int64Array, songs: Int64Array, n_users: int) ->
     place = np.full(n_users, -1, np.int64)
     place[users] = np.arange(len(users))
     mine = place[pairs.user] >= 0
-    found = np.zeros((len(users), len(songs)), np.bool_)
-    found[place[pairs.user[mine]], np.searchsorted(songs, pairs.song[mine])] = True
-    return found
+    matrix = np.zeros((len(users), len(songs)), np.bool_)
+    matrix[place[pairs.user[mine]], np.searchsorted(songs, pairs.song[mine])] = True
+    return matrix
 
 
 def _fingerprint(data: TrainingData, panel_songs: Int64Array, panel: Panel | None) -> str:

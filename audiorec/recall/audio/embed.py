@@ -267,14 +267,14 @@ def _heard(
         limits=options.limits,
     )
     with hash_reader(limits=options.limits) as reader:
-        for done, (source, found) in enumerate(decoded, start=1):
-            if isinstance(found, np.ndarray):
+        for done, (source, result) in enumerate(decoded, start=1):
+            if isinstance(result, np.ndarray):
                 ids.append(source.song_id)
                 hashes.append(_hash_of(source, reader))
-                segments.append(len(found))
-                blocks.append(embed(join_songs([(source.song_id, found)])))
+                segments.append(len(result))
+                blocks.append(embed(join_songs([(source.song_id, result)])))
             else:
-                failures.append(failure_row(source, found, 1))
+                failures.append(failure_row(source, result, 1))
             if progress is not None:
                 at = {"done": done, "total": len(sources), "failed": len(failures)}
                 progress(RunProgress(**at, audio_s=0.0, song_id=source.song_id, song=None))

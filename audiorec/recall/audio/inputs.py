@@ -114,9 +114,9 @@ def _kept(path: Path) -> HalfArray | None:
         content = read_own(path, MAX_KEPT_BYTES)
         content, digest = content[:-DIGEST_BYTES], content[-DIGEST_BYTES:]
         if hashlib.sha256(content).digest() == digest:
-            found = np.load(io.BytesIO(content), allow_pickle=False)
-            if found.dtype == np.float16 and found.ndim == 3:
-                return found
+            result = np.load(io.BytesIO(content), allow_pickle=False)
+            if result.dtype == np.float16 and result.ndim == 3:
+                return result
     return None
 
 
@@ -243,13 +243,13 @@ class LogMelSongs(SongInputs):
 
     def load(self, rows: Int64Array, max_segments: int) -> Heard:
         """Decode the songs, or read the cache."""
-        found = dict(self._decoded(rows, max_segments))
-        if not found:
+        result = dict(self._decoded(rows, max_segments))
+        if not result:
             raise StoreError(
                 f"{self.store.path}: none of its songs can be read at the recorded path any more"
             )
-        kept = np.array(sorted(found), np.int64)
-        return kept, join_songs([(self._ids[row], found[row]) for row in kept.tolist()])
+        kept = np.array(sorted(result), np.int64)
+        return kept, join_songs([(self._ids[row], result[row]) for row in kept.tolist()])
 
     def blocks(self, max_segments: int) -> Iterator[Heard]:
         """Decode one song after the other."""
@@ -261,11 +261,11 @@ class LogMelSongs(SongInputs):
         uris = self.store.column("uri").take(self._in_store[rows]).to_pylist()
         row_of = {self._ids[row]: row for row in rows.tolist()}
         sources = [make_source(u, self._ids[r]) for u, r in zip(uris, rows.tolist(), strict=True)]
-        for source, found in decode_songs(
+        for source, result in decode_songs(
             sources, self.folder, spec=self.spec, max_segments=max_segments, jobs=self.jobs
         ):
-            if isinstance(found, np.ndarray):
-                yield row_of[source.song_id], found
+            if isinstance(result, np.ndarray):
+                yield row_of[source.song_id], result
 
 
 def song_inputs(sound: Sound, recipe: UserAudioRecipe, cache: Path) -> SongInputs:

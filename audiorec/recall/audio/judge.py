@@ -49,7 +49,7 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
-        panels = {name: found.to_dict() for name, found in self.panels.items()}
+        panels = {name: result.to_dict() for name, result in self.panels.items()}
         return {"panels": panels, "simulated": self.simulated}
 
 
@@ -107,9 +107,9 @@ def judge_unheard(
     for number, (name, part) in enumerate(PANELS.items()):
         chosen = np.flatnonzero((work.parts == part) & work.has_song)
         rng = np.random.default_rng([seed, number])
-        found = work.panel(chosen, k=k, rng=rng) if len(chosen) and len(work.known) else None
-        if found is not None:
-            panels[name] = found
+        result = work.panel(chosen, k=k, rng=rng) if len(chosen) and len(work.known) else None
+        if result is not None:
+            panels[name] = result
     if not panels:
         raise InputError(
             "nobody can be judged: too few users have an embedding, a liked song in the training "
@@ -278,6 +278,6 @@ def _check_space(channel: SharedSpace, users: EmbeddingTable) -> None:
 
 def _or_zeros(values: FloatArray, rows: Int64Array) -> FloatArray:
     """Return the given rows of values, zeros for a row of -1."""
-    found = np.zeros((len(rows), values.shape[1]), np.float32)
-    found[rows >= 0] = values[rows[rows >= 0]]
-    return found
+    zeros = np.zeros((len(rows), values.shape[1]), np.float32)
+    zeros[rows >= 0] = values[rows[rows >= 0]]
+    return zeros

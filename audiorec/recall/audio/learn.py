@@ -170,7 +170,7 @@ class _Course:
             together = renumbered(together, user=place, song=place)
             pairs = {"liked": together, "disliked": no_pairs(together), "heard": together}
         groups = tuple(self.groups[row] for row in self.rows.tolist())
-        found = make_material(
+        result = make_material(
             anchors,
             pairs,
             self.songs,
@@ -180,10 +180,10 @@ class _Course:
             seed=self.recipe.split_seed,
         )
         if phase == "choose":
-            people = 0 if found.panel is None else len(found.panel.users)
-            self.judged = (people, len(found.panel_songs))
-        self.anchors, self.counts = anchors, _counts(found)  # finally those of the last phase
-        return found
+            people = 0 if result.panel is None else len(result.panel.users)
+            self.judged = (people, len(result.panel_songs))
+        self.anchors, self.counts = anchors, _counts(result)  # finally those of the last phase
+        return result
 
     def users(self, parts: Parts) -> Anchors:
         """Return the owners of the sequences, with given or factorised embeddings.
@@ -210,10 +210,10 @@ class _Course:
         if not len(pairs):
             raise InputError("user-audio: no play is left to train on")
         sizes, recipe = (len(ids), len(self.data.song_ids)), self.recipe
-        found = factorise(pairs, *sizes, dimension=recipe.embedding, seed=recipe.seed)
+        result = factorise(pairs, *sizes, dimension=recipe.embedding, seed=recipe.seed)
         if self.start is not None:
-            found = turned(found, pairs, self.start)
-        return Anchors(ids=ids, embeddings=found)
+            result = turned(result, pairs, self.start)
+        return Anchors(ids=ids, embeddings=result)
 
     def lesson(self, material: Material) -> TowerInputs:
         """Build an untrained tower and initialise it from the data."""
@@ -285,8 +285,8 @@ def initialise(
     weights = None
     if recipe.start == "ridge" and data.anchors is not None:
         standard = ((means - mean) / scale).astype(np.float32)
-        found = fit_map(unit(data.anchors), data.liked, standard, data.groups, recipe.ridge)
-        weights = torch.from_numpy(found)
+        result = fit_map(unit(data.anchors), data.liked, standard, data.groups, recipe.ridge)
+        weights = torch.from_numpy(result)
     first, second = (torch.from_numpy(a.astype(np.float32)) for a in (mean, scale))
     tower.start_from(first, second, weights)
 
@@ -316,10 +316,10 @@ def tastes(pairs: Pairs, users: FloatArray, songs: FloatArray) -> FloatArray:
     np.add.at(sums, pairs.song, users[pairs.user].astype(np.float64))
     listeners = np.bincount(pairs.song, minlength=n_songs)
     rarity = np.log((n_users + 1) / np.maximum(listeners, 1))
-    found = sums / np.maximum(listeners, 1)[:, None] * rarity[:, None]
+    result = sums / np.maximum(listeners, 1)[:, None] * rarity[:, None]
     heard: BoolArray = listeners > 0
-    typical = float(np.median(np.linalg.norm(found[heard], axis=1))) if heard.any() else 1.0
-    return np.where(heard[:, None], found, songs * typical).astype(np.float32)
+    typical = float(np.median(np.linalg.norm(result[heard], axis=1))) if heard.any() else 1.0
+    return np.where(heard[:, None], result, songs * typical).astype(np.float32)
 
 
 def _take(tower: AudioTower, older: Any) -> None:
@@ -341,8 +341,8 @@ def _table_of(data: RecallData, recipe: UserAudioRecipe) -> tuple[FloatArray, st
     rows = table.row_numbers(list(owners))
     if not (rows >= 0).any():
         raise InputError(f"{table.path}: holds none of the log's users, such as {owners[0]!r}")
-    found = np.where((rows >= 0)[:, None], table.embeddings[rows], 0).astype(np.float32)
-    return unit(found), table.metadata.space or table.model_id
+    result = np.where((rows >= 0)[:, None], table.embeddings[rows], 0).astype(np.float32)
+    return unit(result), table.metadata.space or table.model_id
 
 
 def _counts(material: Material) -> dict[str, int]:

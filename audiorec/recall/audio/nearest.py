@@ -77,19 +77,19 @@ class NearestAudio(CountingChannel[NearestRecipe]):
 
     def _similarities(self, queries: Queries) -> FloatArray:
         taste = decayed_means(queries.histories, self.units, self.recipe)
-        found = (taste @ self.units.T).astype(np.float32)
-        return _only(found, _known(taste), _known(self.units))
+        result = (taste @ self.units.T).astype(np.float32)
+        return _only(result, _known(taste), _known(self.units))
 
     def _evidence(self, histories: Sequences, song: Int64Array) -> Int64Array:
         """Return the recent song that sounds most like each candidate."""
-        found = np.full(song.shape, -1, np.int64)
+        evidence = np.full(song.shape, -1, np.int64)
         histories = histories.newest(self.recipe.history)
         for row in np.flatnonzero(histories.lengths).tolist():
             own = histories[row]
             there = song[row] >= 0
             near = self.units[song[row, there]] @ self.units[own].T
-            found[row, there] = own[near.argmax(axis=1)]
-        return found
+            evidence[row, there] = own[near.argmax(axis=1)]
+        return evidence
 
 
 class NearestArtist(CountingChannel[NearestArtistRecipe]):
@@ -107,7 +107,7 @@ class NearestArtist(CountingChannel[NearestArtistRecipe]):
         names = sorted({name for name in sound.artists if name})
         if not names:
             raise InputError("nearest-artist: no song has an artist")
-        number = {name: place for place, name in enumerate(names)}
+        number = {name: index for index, name in enumerate(names)}
         self.artist = np.array([number.get(name, -1) for name in sound.artists], np.int32)
         sums = np.zeros((len(names), sound.units.shape[1]))
         known = self.artist >= 0
@@ -142,24 +142,24 @@ class NearestArtist(CountingChannel[NearestArtistRecipe]):
 
     def _evidence(self, histories: Sequences, song: Int64Array) -> Int64Array:
         """Return the recent song whose artist is most similar to each candidate's."""
-        found = np.full(song.shape, -1, np.int64)
+        evidence = np.full(song.shape, -1, np.int64)
         histories = histories.keep(self.artist[histories.song] >= 0).newest(self.recipe.history)
         for row in np.flatnonzero(histories.lengths).tolist():
             own, there = histories[row][::-1], song[row] >= 0  # newest first, which wins ties
             near = self.units[self.artist[song[row, there]]] @ self.units[self.artist[own]].T
             near += self.artist[song[row, there]][:, None] == self.artist[own]
-            found[row, there] = own[near.argmax(axis=1)]
-        return found
+            evidence[row, there] = own[near.argmax(axis=1)]
+        return evidence
 
     def _alike(self, artists: Int64Array, share: Float64Array) -> FloatArray:
         """Return the similarity of all artists (A,) to some, weighted by `share`."""
-        found = np.zeros(len(self.units), np.float32)
+        result = np.zeros(len(self.units), np.float32)
         for first in range(0, len(artists), BLOCK_ARTISTS):
             part = slice(first, first + BLOCK_ARTISTS)
             cosine = self.units[artists[part]] @ self.units.T
             near = np.exp((np.minimum(cosine, 1) - 1) / np.float32(self.recipe.width))
-            found += share[part].astype(np.float32) @ near
-        return found
+            result += share[part].astype(np.float32) @ near
+        return result
 
 
 def sound_of(data: RecallData, channel: str) -> Sound:

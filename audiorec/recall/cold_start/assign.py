@@ -274,13 +274,13 @@ class _Proposals:
         looking = np.flatnonzero((need > 0) & (self._at == self._end))
         looking = looking[need[looking] > np.bincount(listed.song, minlength=self.n_songs)[looking]]
         need = need - np.bincount(listed.song, minlength=self.n_songs)
-        found = [listed]
+        result = [listed]
         # Songs with similar needs share one lookup.
         size = np.ceil(np.log2(np.maximum(need, 1))).astype(np.int64)
         for bucket in np.unique(size[looking]):
             songs = looking[size[looking] == bucket]
-            found.append(self._look_up(songs, need[songs], floor))
-        return reduce(ListedPairs.join, found)
+            result.append(self._look_up(songs, need[songs], floor))
+        return reduce(ListedPairs.join, result)
 
     def _from_list(self, need: Int64Array, floor: FloatArray) -> ListedPairs:
         songs = np.flatnonzero((need > 0) & (self._at < self._end))
@@ -306,13 +306,13 @@ class _Proposals:
         # Floors only rise, so an exhausted song stays exhausted.
         self.exhausted[songs[wanted.sum(axis=1) < need]] = True
         row, column = np.nonzero(wanted)
-        found = ListedPairs(
+        result = ListedPairs(
             songs[row].astype(np.int32),
             top.indices[row, column].astype(np.int32),
             top.similarities[row, column],
         )
-        self._found = self._found.join(found)
-        return found
+        self._found = self._found.join(result)
+        return result
 
     def _asked(self, songs: Int64Array) -> ItemLists:
         """Return the users that songs have already asked or skipped for good."""
@@ -464,12 +464,12 @@ class Tastes:
 
         Rows have length 1; zeros for a user without liked songs. `space` must be of the same store.
         """
-        found = np.empty((len(self), space.matrix.shape[1]), np.float32)
+        result = np.empty((len(self), space.matrix.shape[1]), np.float32)
         for start in range(0, len(self), BLOCK_ROWS):
             users = np.arange(start, min(start + BLOCK_ROWS, len(self)))
             mean = mean_inputs(self._histories(users), space.matrix)
-            found[users] = unit(mean.astype(np.float64))
-        return found
+            result[users] = unit(mean.astype(np.float64))
+        return result
 
     def _histories(self, users: Int64Array) -> Histories:
         return histories(self._likes, self._spans.take(users), half_life_days=self._half_life)

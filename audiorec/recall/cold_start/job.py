@@ -159,10 +159,10 @@ class ColdStart:
         totals = None
         if plan.exposures is not None:
             if not lists.is_all:
-                found = stage.pairs("pairs", n_lists, block, lists.of)
-                if found is None:
+                pairs = stage.pairs("pairs", n_lists, block, lists.of)
+                if pairs is None:
                     return False
-                lists = _Lists(self, found, is_all=True)
+                lists = _Lists(self, pairs, is_all=True)
             totals = list_totals(lists.lengths(), plan.exposures)
         info = {**self.info, "fingerprint": self.fingerprint}
         if self.tastes is None:
@@ -275,12 +275,12 @@ class _Lists:
         width = min(n_songs, plan.k + SPARE_SONGS)
         while True:  # widen the search while the artist limit leaves lists short
             top = self.job.best(rows, width)
-            found = self._filled(known, self._as_pairs(rows, top))
-            lengths = np.bincount(found.user - rows[0], minlength=len(rows))
+            result = self._filled(known, self._as_pairs(rows, top))
+            lengths = np.bincount(result.user - rows[0], minlength=len(rows))
             # Lists that are short although not all songs were searched.
             cut = (lengths < plan.k) & (top.counts == width)
             if width == n_songs or not cut.any():
-                return found
+                return result
             width = min(n_songs, 2 * width)
 
     def _filled(self, known: ListedPairs, more: ListedPairs) -> ListedPairs:

@@ -64,15 +64,15 @@ class SongFacts:
     @classmethod
     def of_embeddings(cls, table: EmbeddingTable) -> "SongFacts":
         """Read the columns that are present and have the types written by `recall songs`."""
-        found: dict[str, Any] = {}
+        result: dict[str, Any] = {}
         for name in (*TEXTS, MUSIC):
             values: Sequence[Any] = [None] * len(table)
             if name in table.column_names:
                 column = table.columns([name]).column(name)
                 if column.type == (pa.bool_() if name == MUSIC else pa.string()):
                     values = column.to_pylist()
-            found[name] = tuple(values)
-        return cls(**found)
+            result[name] = tuple(values)
+        return cls(**result)
 
     def take(self, rows: Int64Array) -> "SongFacts":
         """Return the metadata of the given songs."""
@@ -146,9 +146,9 @@ def _copies(facts: SongFacts, catalogue: SearchableStore) -> list[tuple[str, str
         if content is not None:
             rows_of.setdefault(content, []).append(row)
     hashes = string_array(list(rows_of))
-    found = IdMap(hashes).rows(catalogue.column("content_hash").combine_chunks())
-    theirs = np.flatnonzero(found >= 0)
-    same = zip(theirs.tolist(), found[theirs].tolist(), strict=True)
+    rows = IdMap(hashes).rows(catalogue.column("content_hash").combine_chunks())
+    theirs = np.flatnonzero(rows >= 0)
+    same = zip(theirs.tolist(), rows[theirs].tolist(), strict=True)
     uris = catalogue.column("uri")
     return [
         (catalogue.id_array[at].as_py(), uris[at].as_py(), row)
@@ -460,14 +460,14 @@ def heard_pairs(
     """
     heard = preferences.heard
     user = IdMap(users.ids).rows(preferences.user_ids)[heard.user]
-    found = [IdMap(songs.ids).rows(preferences.song_ids)[heard.song]]
+    result = [IdMap(songs.ids).rows(preferences.song_ids)[heard.song]]
     rest = list(copies)
     while rest:  # one pass, unless a copy stands for several new songs
         row_of = dict(rest)
         rows = np.array([*row_of.values(), -1])
-        found.append(rows[IdMap(list(row_of)).rows(preferences.song_ids)][heard.song])
+        result.append(rows[IdMap(list(row_of)).rows(preferences.song_ids)][heard.song])
         rest = [(name, row) for name, row in rest if row_of[name] != row]
-    song, user = np.concatenate(found), np.tile(user, len(found))
+    song, user = np.concatenate(result), np.tile(user, len(result))
     both = (song >= 0) & (user >= 0)
     pairs = np.unique(song[both] * len(users) + user[both])  # several copies may have been heard
     return pairs // len(users), pairs % len(users)

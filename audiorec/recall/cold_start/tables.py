@@ -105,12 +105,12 @@ def tastes_path(lists: Path) -> Path:
 
 def taste_table(users: Side, tastes: Tastes, rows: Int64Array, schema: Any) -> Any:
     """Return the tastes of the given users as a table."""
-    found = tastes.features(rows)
+    features = tastes.features(rows)
     columns = {
         ListColumns.USER: users.id_array.take(integers(rows)),
-        "preference_songs": integers(found.songs),
-        "preference_mean": _lists(found.mean),
-        "preference_spread": _lists(found.spread),
+        "preference_songs": integers(features.songs),
+        "preference_mean": _lists(features.mean),
+        "preference_spread": _lists(features.spread),
     }
     arrays = [columns[field.name].cast(field.type) for field in schema]
     return pa.Table.from_arrays(arrays, schema=schema)
@@ -122,8 +122,8 @@ def remove_tastes(lists: Path) -> None:
     if not path.exists():
         return
     with suppress(StoreError), TableFile.open(path) as file:
-        found = metadata_object((file.schema.metadata or {}).get(METADATA_KEY, b"{}"))
-        if found.get("kind") == TASTES:
+        result = metadata_object((file.schema.metadata or {}).get(METADATA_KEY, b"{}"))
+        if result.get("kind") == TASTES:
             path.unlink()
 
 

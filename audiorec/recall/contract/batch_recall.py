@@ -61,14 +61,14 @@ class RecallCall:
         """Return the candidates of a block of users as a table."""
         queries, hidden = asked
         with one_thread():
-            found = self.channel.recall(
+            result = self.channel.recall(
                 queries, self.k, exclude=hidden, allowed=self.allowed, cold=self.cold
             )
         name, model_id = self.channel.name, self.channel.model_id
-        table = found.to_table(queries.user_ids, channel=name, model_id=model_id)
+        table = result.to_table(queries.user_ids, channel=name, model_id=model_id)
         if self.default is None or queries.histories.lengths.all():
             return table
-        needing = (found.song < 0).all(axis=1) & (queries.histories.lengths == 0)
+        needing = (result.song < 0).all(axis=1) & (queries.histories.lengths == 0)
         users = [queries.user_ids[row] for row in np.flatnonzero(needing).tolist()]
         both = pa.concat_tables([table, self.default.rows(users, self.k)])
         at = IdMap(string_array(queries.user_ids)).rows(

@@ -184,12 +184,12 @@ class DefaultList:
         place_of = _places(people)
         places = [place_of.get(user, "") for user in log.user_ids]
         heard = np.bincount(log.user, weight, len(places)) > 0
-        found = {}
+        result = {}
         for place in sorted(set(places) - {""}):
             there = np.array([one == place for one in places], np.bool_)
             if (there & heard).sum() >= FEWEST_USERS:
-                found[place] = _ranked(log, weight, weight * there[log.user])
-        return cls(*whole, {p: cls(*of) for p, of in found.items()}, place_of if found else {})
+                result[place] = _ranked(log, weight, weight * there[log.user])
+        return cls(*whole, {p: cls(*of) for p, of in result.items()}, place_of if result else {})
 
     def among(self, allowed: Collection[str]) -> "DefaultList":
         """Keep only the given songs."""

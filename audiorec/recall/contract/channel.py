@@ -98,10 +98,10 @@ class Trained:
         """Build from the result of a finished `audiorec.learning.fit.fit_refit`."""
         chosen, whole = done.chosen, done.refit or done.chosen
         best = chosen.history[chosen.best] if chosen.history else {}
-        found = {n: v for n, v in best.items() if n not in OF_TIME and isinstance(v, (int, float))}
+        result = {n: v for n, v in best.items() if n not in OF_TIME and isinstance(v, (int, float))}
         return cls(
-            figures=found,
-            judged_on=judged_on if found else "",
+            figures=result,
+            judged_on=judged_on if result else "",
             epochs=whole.best_epoch,
             steps=whole.steps,
             lines=done.history,
@@ -150,11 +150,11 @@ class Trained:
 
 def versions(trained: Trained) -> dict[str, str]:
     """Return the versions of the packages that made a model; torch only if it was used."""
-    found = {}
+    result = {}
     for name in PACKAGES if trained.is_network else PACKAGES[:-1]:
         with suppress(PackageNotFoundError):  # a model may be saved again without torch
-            found[name] = version_of(name)
-    return found
+            result[name] = version_of(name)
+    return result
 
 
 Serves = Literal["history", "profile", "cold_song"]
@@ -495,7 +495,7 @@ def top_songs(similar: FloatArray, mask: BoolArray, k: int) -> tuple[Int64Array,
     if k == 0:
         return np.empty((len(similar), 0), np.int64), np.empty((len(similar), 0), np.float32)
     values = similar if mask.all() else similar[:, songs]
-    found = np.full((len(similar), k), -1, np.int64)
+    result = np.full((len(similar), k), -1, np.int64)
     best = np.full((len(similar), k), np.nan, np.float32)
     for row, near in enumerate(_likely(values, k)):
         line = values[row, near]
@@ -503,8 +503,8 @@ def top_songs(similar: FloatArray, mask: BoolArray, k: int) -> tuple[Int64Array,
             kth = np.partition(line, len(near) - k)[len(near) - k]
             near, line = near[line >= kth], line[line >= kth]  # keep ties with the last one
         order = np.lexsort((near, -line))[:k]
-        found[row, : len(order)], best[row, : len(order)] = songs[near[order]], line[order]
-    return found, best
+        result[row, : len(order)], best[row, : len(order)] = songs[near[order]], line[order]
+    return result, best
 
 
 def _likely(values: FloatArray, k: int) -> Iterator[Int64Array]:

@@ -179,8 +179,8 @@ def _refuses_empty_data(trial: Trial) -> bool:
 
 
 def _lists_are_ordered(trial: Trial) -> bool:
-    found = _recalled(trial.fitted, trial.data, cold=N_NEW)
-    for song, similarity, cold in zip(found.song, found.similarity, found.cold, strict=True):
+    result = _recalled(trial.fitted, trial.data, cold=N_NEW)
+    for song, similarity, cold in zip(result.song, result.similarity, result.cold, strict=True):
         there = song >= 0
         if len(set(song[there].tolist())) != there.sum() or np.isnan(similarity[there]).any():
             return False
@@ -188,7 +188,7 @@ def _lists_are_ordered(trial: Trial) -> bool:
             keys = list(zip(-similarity[side], song[side], strict=True))
             if keys != sorted(keys):
                 return False
-    return bool((found.song >= 0).any())
+    return bool((result.song >= 0).any())
 
 
 def _asking_changes_nothing(trial: Trial) -> bool:
@@ -254,18 +254,18 @@ def _a_profile_is_enough(trial: Trial) -> bool:
         return True
     known, nobody = people.user_ids[:2], Sequences.from_lists([[]], ["newcomer-0001"])
     asked = Sequences.from_lists([[] for _ in known], list(known))
-    found = channel.recall(Queries(asked, None, people.for_users(known)), K)
+    result = channel.recall(Queries(asked, None, people.for_users(known)), K)
     stranger = Queries(nobody, None, people.for_users(nobody.owner_ids))
     channel.recall(stranger, K)  # nothing known of this user: short lists are no error
-    return all(found.of(row) for row in range(len(found)))
+    return all(result.of(row) for row in range(len(result)))
 
 
 def _evidence_is_of_the_history(trial: Trial) -> bool:
-    found = _recalled(trial.fitted, trial.data, cold=3)
-    for row, evidence in enumerate(found.evidence):
+    result = _recalled(trial.fitted, trial.data, cold=3)
+    for row, evidence in enumerate(result.evidence):
         heard = {trial.data.sequences.song_ids[song] for song in trial.data.sequences[row]}
-        named = [found.song_ids[song] for song in evidence[evidence >= 0].tolist()]
-        if not heard.issuperset(named) or (evidence[found.song[row] < 0] >= 0).any():
+        named = [result.song_ids[song] for song in evidence[evidence >= 0].tolist()]
+        if not heard.issuperset(named) or (evidence[result.song[row] < 0] >= 0).any():
             return False
     return True
 
@@ -294,20 +294,20 @@ def _users_and_songs_share_a_space(trial: Trial) -> bool:
 
 def _exclude_holds(trial: Trial) -> bool:
     channel, data = trial.fitted, trial.data
-    found = _recalled(channel, data, exclude=data.sequences)
+    result = _recalled(channel, data, exclude=data.sequences)
     everything = _recalled(channel, data, N_SONGS)
-    for row in range(len(found)):
+    for row in range(len(result)):
         heard = {data.sequences.song_ids[s] for s in data.sequences[row]}
-        if found.of(row) != [song for song in everything.of(row) if song not in heard][:K]:
+        if result.of(row) != [song for song in everything.of(row) if song not in heard][:K]:
             return False
     return True
 
 
 def _allowed_holds(trial: Trial) -> bool:
     channel, few = trial.fitted, trial.data.sequences.song_ids[::3]
-    found, everything = (_recalled(channel, trial.data, N_SONGS, allowed=a) for a in (few, None))
-    for row in range(len(found)):
-        if found.of(row) != [song for song in everything.of(row) if song in few]:
+    result, everything = (_recalled(channel, trial.data, N_SONGS, allowed=a) for a in (few, None))
+    for row in range(len(result)):
+        if result.of(row) != [song for song in everything.of(row) if song in few]:
             return False
     return True
 
@@ -340,10 +340,10 @@ def _recall_and_judge_agree(trial: Trial) -> bool:
         {"exclude": trial.data.sequences},
         {"allowed": trial.data.sequences.song_ids[::3]},
     ):
-        found = channel.recall(queries, K, **options)
+        result = channel.recall(queries, K, **options)
         blocks = channel.blocks(queries, **options)
         best = np.concatenate([top_songs(block, ~channel.is_cold, K)[0] for block in blocks])
-        if not np.array_equal(found.song[:, : best.shape[1]], best):
+        if not np.array_equal(result.song[:, : best.shape[1]], best):
             return False
     return True
 
@@ -352,9 +352,9 @@ def _nobody_and_unknown_songs(trial: Trial) -> bool:
     channel = trial.fitted
     first = [trial.data.sequences.song_ids[song] for song in trial.data.sequences[0].tolist()]
     asked = Sequences.from_lists([[], ["never-seen"], first, ["never-seen", *first]])
-    found = channel.recall(Queries(asked), K)
+    result = channel.recall(Queries(asked), K)
     nobody = channel.recall(Queries(Sequences.from_lists([])), K)
-    return found.of(0) == found.of(1) and found.of(2) == found.of(3) and len(nobody) == 0
+    return result.of(0) == result.of(1) and result.of(2) == result.of(3) and len(nobody) == 0
 
 
 def _bundle_holds_no_user(trial: Trial) -> bool:

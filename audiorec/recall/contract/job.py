@@ -110,12 +110,12 @@ def _ranks(channel: Channel, plays: Sequences, judged: Int64Array) -> Float64Arr
         plays.time[before],
         None if plays.weight is None else plays.weight[before],
     )
-    wanted, found, done = plays.song[judged].astype(np.int64), [], 0
+    wanted, ranks, done = plays.song[judged].astype(np.int64), [], 0
     for block in channel.blocks(Queries(histories), exclude=histories):
         rows = slice(done, done + len(block))
-        found.append(mean_ranks(block, np.arange(len(block)), wanted[rows]))
+        ranks.append(mean_ranks(block, np.arange(len(block)), wanted[rows]))
         done += len(block)
-    return np.concatenate(found)
+    return np.concatenate(ranks)
 
 
 # An unindented "name : type", then indented lines up to the next entry.
@@ -160,14 +160,14 @@ def settings_of(recipe: type | None) -> list[Setting]:
 
 
 def _meanings(recipe: type) -> dict[str, str]:
-    found: dict[str, str] = {}
+    meanings: dict[str, str] = {}
     for kind in reversed(recipe.__mro__):  # inherited fields are documented in the parent
         said = inspect.cleandoc(kind.__doc__ or "")
         _, _, attributes = said.partition("Attributes\n----------\n")
         for entry in ENTRY.finditer(f"{attributes}\n"):
             text = " ".join(entry["text"].split()).replace("`", "")
-            found |= dict.fromkeys(entry["names"].split(", "), text)
-    return found
+            meanings |= dict.fromkeys(entry["names"].split(", "), text)
+    return meanings
 
 
 STORE_NAME = "vecs.parquet"

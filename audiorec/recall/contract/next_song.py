@@ -178,7 +178,7 @@ class SideEncoder:
     def of_state(cls, tensors: Mapping[str, Any], config: Mapping[str, Any]) -> Self:
         """Restore from the result of `state`; raise `WeightsError` if it is inconsistent."""
         try:
-            found = cls(
+            state = cls(
                 categories={
                     str(name): texts_of_arrays(f"facts.category_{number}", tensors)
                     for number, name in enumerate(config["categories"])
@@ -190,9 +190,9 @@ class SideEncoder:
             )
         except (KeyError, TypeError) as error:
             raise WeightsError(f"invalid song facts: {error!r}") from error
-        if found.mean.shape != found.scale.shape or found.sound_width < 0:
+        if state.mean.shape != state.scale.shape or state.sound_width < 0:
             raise WeightsError("invalid song facts: numbers of columns disagree")
-        return found
+        return state
 
     def _refuse(self, sound: Sound | None, width: int) -> None:
         maker = "" if sound is None else sound.made_by
@@ -237,7 +237,7 @@ def _shared(texts: list[str | None]) -> tuple[str, ...]:
 
 
 def _codes(texts: list[str | None], values: tuple[str, ...]) -> Int64Array:
-    number = {value: place + 1 for place, value in enumerate(values)}
+    number = {value: index + 1 for index, value in enumerate(values)}
     return np.array([0 if t is None else number.get(t, 0) for t in texts], np.int64)
 
 
@@ -369,14 +369,14 @@ class NextSong(SharedSpace, Generic[R]):
 
     def interests(self, queries: Queries) -> FloatArray:
         """Return the interests of each history, (Q, K, d) of length 1; 0 where there is none."""
-        found = np.zeros((len(queries), 1, self.songs.shape[1]), np.float32)
+        result = np.zeros((len(queries), 1, self.songs.shape[1]), np.float32)
         for rows, batch in self.batches(queries):
             part = self._queries(batch)
             part = part[:, None] if part.ndim == 2 else part
-            if part.shape[1] > found.shape[1]:
-                found = np.zeros((len(found), *part.shape[1:]), np.float32)
-            found[rows] = unit(part)
-        return found
+            if part.shape[1] > result.shape[1]:
+                result = np.zeros((len(result), *part.shape[1:]), np.float32)
+            result[rows] = unit(part)
+        return result
 
     def batches(self, queries: Queries) -> Iterator[tuple[Int64Array, PlayBatch]]:
         """Yield batches of non-empty histories of similar length, with their query rows."""
@@ -399,26 +399,26 @@ class NextSong(SharedSpace, Generic[R]):
         """Embed songs by sound, artist and classes; see `SharedSpace`."""
         self.refuse_sound(self.facts.sound_width, sound.values.shape[1])
         features = self.facts.encode(Context(sound=sound), sound.song_ids)
-        found = unit(side_embeddings(features, self.side))
-        return np.where(sound.values.any(axis=1, keepdims=True), found, 0).astype(np.float32)
+        result = unit(side_embeddings(features, self.side))
+        return np.where(sound.values.any(axis=1, keepdims=True), result, 0).astype(np.float32)
 
     def _similarities(self, queries: Queries) -> FloatArray:
         interests = self.interests(queries)
-        found = self.similarities(interests[:, 0])
+        similarities = self.similarities(interests[:, 0])
         for number in range(1, interests.shape[1]):
-            np.maximum(found, self.similarities(interests[:, number]), out=found)
-        return found
+            np.maximum(similarities, self.similarities(interests[:, number]), out=similarities)
+        return similarities
 
     def _evidence(self, histories: Sequences, song: Int64Array) -> Int64Array:
         """Return, for each song, the most similar of the newest songs of the history."""
-        found = np.full(song.shape, -1, np.int64)
+        evidence = np.full(song.shape, -1, np.int64)
         newest = histories.newest(EVIDENCE_FROM)
         newest = newest.keep(_any(self.proposed[newest.song]))
         for row in np.flatnonzero(newest.lengths).tolist():
             own, there = newest[row], song[row] >= 0
             near = self.proposed[song[row, there]] @ self.proposed[own].T
-            found[row, there] = own[near.argmax(axis=1)]
-        return found
+            evidence[row, there] = own[near.argmax(axis=1)]
+        return evidence
 
     def _state(self) -> tuple[Tensors, dict[str, Any]]:
         tensors, facts = self.facts.state()
@@ -465,8 +465,8 @@ def _with_favourites(plays: NextPlays, of: Sequences, liked: Sequences | None) -
     if liked is None:
         return plays
     own = liked.of_owners(of.owner_ids).among(of.song_ids)
-    found = Favourites(starts=own.starts, song=own.song.astype(np.int64), time=own.time)
-    return replace(plays, favourites=found)
+    result = Favourites(starts=own.starts, song=own.song.astype(np.int64), time=own.time)
+    return replace(plays, favourites=result)
 
 
 def _below(tensors: Mapping[str, Any], prefix: str) -> dict[str, Any]:
@@ -482,7 +482,7 @@ def _first_state(
     ones are placed by their side information, or by the `fresh` numbers of a new network.
     """
     older: NextSong[Any] = start.channel
-    found: dict[str, FloatArray] = dict(older.weights)
+    state: dict[str, FloatArray] = dict(older.weights)
     ids, known = fresh["table.ids"], features.known[:, None]
     placed: FloatArray = np.zeros_like(ids)
     if "values" in older.side:
@@ -490,23 +490,23 @@ def _first_state(
         for size, was in zip(features.sizes, older.facts.sizes, strict=True):
             values[place : place + was] = older.side["values"][first : first + was]
             first, place = first + was, place + size
-        found["table.values"] = values
+        state["table.values"] = values
     if "project.weight" in older.side:
-        found["table.project.weight"] = older.side["project.weight"]
-        below = {n.removeprefix("table."): a for n, a in found.items() if n.startswith("table.")}
+        state["table.project.weight"] = older.side["project.weight"]
+        below = {n.removeprefix("table."): a for n, a in state.items() if n.startswith("table.")}
         placed = side_embeddings(features, below)
     learnt = start.rows(older.songs) - placed
-    found["table.ids"] = np.where(start.learnt[:, None], learnt, np.where(known, 0, ids))
-    return found
+    state["table.ids"] = np.where(start.learnt[:, None], learnt, np.where(known, 0, ids))
+    return state
 
 
 def _digest(features: SongFeatures, start: str = "") -> str:
     import hashlib
 
-    found = hashlib.sha256(f"{features.sizes}{start}".encode())
-    found.update(features.codes.tobytes())
-    found.update(features.dense.tobytes())
-    return found.hexdigest()[:16]
+    digest = hashlib.sha256(f"{features.sizes}{start}".encode())
+    digest.update(features.codes.tobytes())
+    digest.update(features.dense.tobytes())
+    return digest.hexdigest()[:16]
 
 
 def _any(rows: FloatArray) -> BoolArray:

@@ -78,10 +78,10 @@ class SharedSpace(Channel):
         -inf where nothing is known of the user, or the song has no embedding.
         """
         songs = self.song_embeddings()
-        found = (users @ songs.T).astype(np.float32, copy=False)
-        found[~users.any(axis=1)] = -np.inf
-        found[:, self._without_place(songs)] = -np.inf
-        return found
+        result = (users @ songs.T).astype(np.float32, copy=False)
+        result[~users.any(axis=1)] = -np.inf
+        result[:, self._without_place(songs)] = -np.inf
+        return result
 
     def _without_place(self, songs: FloatArray) -> Int64Array:
         """Return the songs without an embedding, cached between blocks of users."""
@@ -246,19 +246,19 @@ def write_interests(
     counts : dict
         Numbers of ``users`` and ``interests`` written, and of users ``left_out``.
     """
-    found, used = channel.user_interests(queries), channel.songs_used(queries)
-    users = len(np.unique(found.user))
-    counts = {"users": users, "interests": len(found.user), "left_out": len(queries) - users}
+    result, used = channel.user_interests(queries), channel.songs_used(queries)
+    users = len(np.unique(result.user))
+    counts = {"users": users, "interests": len(result.user), "left_out": len(queries) - users}
     if not users:
         return counts
-    order = _by_id(queries.user_ids, found.user)
-    user, interest = found.user[order], found.interest[order]
+    order = _by_id(queries.user_ids, result.user)
+    user, interest = result.user[order], result.interest[order]
     columns: dict[str, Any] = {
         ListColumns.USER: string_array(queries.user_ids).take(integers(user)),
         "interest": pa.array(interest.astype(np.int32)),
-        "weight": pa.array(found.weight[order]),
+        "weight": pa.array(result.weight[order]),
         "history": pa.array(used[user].astype(np.int32)),
-        "embedding": _vectors(found.embedding[order]),
+        "embedding": _vectors(result.embedding[order]),
     }
     if named:
         names = channel.descriptions(queries)
@@ -269,7 +269,7 @@ def write_interests(
         "format_version": FORMAT_VERSION,
         "model_id": channel.model_id,
         "space": channel.space,
-        "dimension": found.embedding.shape[1],
+        "dimension": result.embedding.shape[1],
         "created_by": created_by(),
     }
     table = pa.table(columns)

@@ -105,8 +105,8 @@ class Start:
 
     def rows(self, table: FloatArray) -> FloatArray:
         """Return the rows of a table of the channel, for the songs of the data; new songs get 0."""
-        found = table[np.maximum(self.row, 0)]
-        return np.where(self.row[:, None] >= 0, found, 0).astype(np.float32)
+        result = table[np.maximum(self.row, 0)]
+        return np.where(self.row[:, None] >= 0, result, 0).astype(np.float32)
 
     def recipe(self, recipe: R) -> R:
         """Return the recipe of a shorter and gentler training, if it has epochs and a rate."""

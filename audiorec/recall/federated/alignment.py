@@ -115,18 +115,18 @@ class Normalised:
         >>> Normalised.of(["Zoë ", "7", "Zoë"]).forms
         ('7', 'Zoë')
         """
-        found: dict[str, str] = {}
+        result: dict[str, str] = {}
         given = 0
         for one in ids:
             given += 1
             form = unicodedata.normalize("NFC", one).strip()
             if not form:
                 raise InputError(f"user id {one!r} is empty without its white space")
-            found.setdefault(form, one)
-        if len(found) > MAX_IDS:
-            raise InputError(f"{len(found):,} ids; the protocol allows {MAX_IDS:,}")
-        forms = tuple(sorted(found))
-        return cls(forms, tuple(found[form] for form in forms), given - len(found))
+            result.setdefault(form, one)
+        if len(result) > MAX_IDS:
+            raise InputError(f"{len(result):,} ids; the protocol allows {MAX_IDS:,}")
+        forms = tuple(sorted(result))
+        return cls(forms, tuple(result[form] for form in forms), given - len(result))
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,12 +176,12 @@ class Commitment:
 
     def opening(self, form: str) -> bytes:
         """Return what shows that an id is in the set: its secret, and the path to the root."""
-        found = [self._secret(form)]
-        place = bisect_left(self._rows[0], _leaf(found[0], form))
+        result = [self._secret(form)]
+        place = bisect_left(self._rows[0], _leaf(result[0], form))
         for row in self._rows[:-1]:
-            found += row[place ^ 1 : (place ^ 1) + 1]  # the last one may have no other
+            result += row[place ^ 1 : (place ^ 1) + 1]  # the last one may have no other
             place //= 2
-        return b"".join(found)
+        return b"".join(result)
 
     def _secret(self, form: str) -> bytes:
         return hmac.digest(self._key, form.encode(), "sha256")
@@ -193,10 +193,10 @@ def is_in(root: str, ids: int, form: str, opening: bytes) -> bool:
     A path as deep as a larger set has shows nothing: one would choose from that set later.
     """
     parts = [opening[i : i + TOKEN_BYTES] for i in range(0, len(opening), TOKEN_BYTES)]
-    found = _leaf(parts[0], form) if parts else b""
+    result = _leaf(parts[0], form) if parts else b""
     for part in parts[1:]:
-        found = _node(found, part)
-    return found.hex() == root and len(parts) <= 1 + max(0, ids - 1).bit_length()
+        result = _node(result, part)
+    return result.hex() == root and len(parts) <= 1 + max(0, ids - 1).bit_length()
 
 
 def _leaf(secret: bytes, form: str) -> bytes:
@@ -241,8 +241,8 @@ class _Buckets:
     def __init__(self, ids: Normalised, salt: Salt, theirs: int) -> None:
         self.n, self._salt, self._forms = buckets_for(max(theirs, len(ids))), salt, ids.forms
         self.places: list[list[int]] = [[] for _ in range(self.n)]
-        for place, form in enumerate(ids.forms):
-            self.places[salt.bucket(form, self.n)].append(place)
+        for index, form in enumerate(ids.forms):
+            self.places[salt.bucket(form, self.n)].append(index)
         largest = max(map(len, self.places))
         if largest > MAX_BUCKET_IDS:
             raise InputError(
@@ -293,7 +293,7 @@ def align_partner(
         numbers = range(first, min(first + MAX_BUCKETS, buckets.n))
         return [submit("request", buckets.elements(number)) for number in numbers]
 
-    found: list[Future[list[int]]] = []
+    result: list[Future[list[int]]] = []
     asking = requests(0)
     for first in range(0, buckets.n, MAX_BUCKETS):
         made = [future.result() for future in asking]
@@ -307,10 +307,10 @@ def align_partner(
         blobs = answer.blobs(2 * len(made))
         for number, (key, _) in enumerate(made):
             elements, n = buckets.elements(first + number), answer["ids"][number]
-            found.append(submit("compare", elements, key, *blobs[2 * number : 2 * number + 2], n))
+            result.append(submit("compare", elements, key, *blobs[2 * number : 2 * number + 2], n))
         _tell(progress, first + len(made), buckets.n)
     common: list[str] = []
-    for places, future in zip(buckets.places, found, strict=True):
+    for places, future in zip(buckets.places, result, strict=True):
         inside = future.result()
         if inside and not 0 <= inside[0] <= inside[-1] < len(places):
             raise PeerError("the other party's answer contains users that were not requested")
@@ -394,22 +394,22 @@ class AlignMusic:
 
     def _agree(self, message: Message) -> Reply:
         """Find the users whose tokens the partner sends, at most all of its own."""
-        found, theirs = self._common, self._said["ids"]
-        if message["first"] != len(found):
-            raise OutOfTurnError(f"expected first {len(found)}")
+        result, theirs = self._common, self._said["ids"]
+        if message["first"] != len(result):
+            raise OutOfTurnError(f"expected first {len(result)}")
         if message["total"] > theirs:
             got = f"{message['total']:,} common users of {theirs:,} ids"
             raise ProtocolError(str(message), f"at most {theirs:,} users", got)
-        if not found:
+        if not result:
             self._place = {self._salt.token(form): i for i, form in enumerate(self._ids.forms)}
             self._name = hashlib.sha256()
         places = [self._place.pop(row.tobytes(), -1) for row in message.tokens()]
         if -1 in places:
             reason = "a token that is unknown to this side or repeated"
             raise ProtocolError(str(message), "tokens of our users, each once", reason)
-        found += places
+        result += places
         self._name.update(message.payload)
-        if len(found) < message["total"]:
+        if len(result) < message["total"]:
             if not places:
                 raise ProtocolError(str(message), "at least one user", "none")
             return MessageKind.AGREED, {"alignment": ""}, b""

@@ -125,8 +125,8 @@ def _facts(features: UserFeatures) -> BoolArray:
         top = np.argsort(-np.bincount(bag.code, minlength=bag.size), kind="stable")[:MOST_FACTS]
         owner = bag.owner
         own = np.zeros((len(bag), len(top)), np.bool_)
-        for place, value in enumerate(top.tolist()):
-            own[owner[bag.code == value], place] = True
+        for index, value in enumerate(top.tolist()):
+            own[owner[bag.code == value], index] = True
         columns.append(own)
     numbers = features.dense[:, ::2]
     columns.append(numbers > np.median(numbers, axis=0))

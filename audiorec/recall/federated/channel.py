@@ -227,10 +227,10 @@ class Towers(ByProfile):
 
     def similarities(self, users: FloatArray) -> FloatArray:
         """Return logits, including the popularity term; see `SharedSpace`."""
-        found = logits_of(users, self.songs, self.recipe, self.prior)
-        found[~users.any(axis=1)] = -np.inf
-        found[:, ~self.songs.any(axis=1)] = -np.inf
-        return found
+        result = logits_of(users, self.songs, self.recipe, self.prior)
+        result[~users.any(axis=1)] = -np.inf
+        result[:, ~self.songs.any(axis=1)] = -np.inf
+        return result
 
     def embed_sound(self, sound: Sound) -> FloatArray:
         """Embed songs by sound, artist and other side information; see `SharedSpace`."""
@@ -238,8 +238,8 @@ class Towers(ByProfile):
             raise InputError(f"{self.name}: {THERE}")
         self.refuse_sound(self.facts.sound_width, sound.values.shape[1])
         features = self.facts.encode(Context(sound=sound), sound.song_ids)
-        found = unit(side_embeddings(features, self.side))
-        return np.where(sound.values.any(axis=1, keepdims=True), found, 0).astype(np.float32)
+        result = unit(side_embeddings(features, self.side))
+        return np.where(sound.values.any(axis=1, keepdims=True), result, 0).astype(np.float32)
 
     def _state(self) -> tuple[Tensors, dict[str, Any]]:
         tensors, config = super()._state()
@@ -292,8 +292,8 @@ class Mmoe(Towers):
 
 
 def _defence_in(bundle: Bundle) -> Defence | None:
-    found = bundle.config.get("defence")
+    result = bundle.config.get("defence")
     try:
-        return None if found is None else Defence(**found)
+        return None if result is None else Defence(**result)
     except (TypeError, InputError) as error:
         raise WeightsError(f"not a valid defence: {error}") from error

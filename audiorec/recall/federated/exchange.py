@@ -145,5 +145,5 @@ def finish(
 def shortened(vectors: FloatArray) -> FloatArray:
     """Return vectors of length 1 at most, but for rounding: no row weighs more than it should."""
     lengths = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
-    found = vectors / np.where(lengths > 1 + ROUNDING, lengths, 1)
-    return np.asarray(found, np.float32)
+    result = vectors / np.where(lengths > 1 + ROUNDING, lengths, 1)
+    return np.asarray(result, np.float32)

@@ -194,9 +194,9 @@ class ItemHalf:
         was, _ = self.model.training, self.model.eval()
         with torch.no_grad():
             whole = self.table.all_embeddings(torch.from_numpy(self.learnt))
-            found: FloatArray = functional.normalize(whole, dim=1).numpy()
+            vectors: FloatArray = functional.normalize(whole, dim=1).numpy()
         self.model.train(was)
-        return found
+        return vectors
 
     def _checked(self, vectors: FloatArray, n: int) -> FloatArray:
         expected = (n, self.recipe.dimension)

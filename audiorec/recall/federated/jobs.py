@@ -114,17 +114,17 @@ def align(
     with bucket_pool(plan.jobs) as submit:
         if plan.role == "music":
             host = AlignMusic(ids, submit, progress=told, hear=hear)
-            found = host.found if _served(plan, host, how) else None
+            result = host.found if _served(plan, host, how) else None
         else:
 
             def talk(caller: Caller) -> Alignment:
                 caller.hello("align")
                 return align_partner(caller, ids, submit, progress=told, hear=hear)
 
-            found = keep_trying(lambda: _caller(plan), talk, how)
-    if found is not None:
-        write_alignment(plan.alignment, found)
-    return found
+            result = keep_trying(lambda: _caller(plan), talk, how)
+    if result is not None:
+        write_alignment(plan.alignment, result)
+    return result
 
 
 def train(

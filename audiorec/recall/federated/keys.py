@@ -96,14 +96,14 @@ def read_certificate(path: Path) -> bytes:
     if pem.count(b"-----BEGIN CERTIFICATE-----") != 1 or b"PRIVATE KEY" in pem:
         raise InputError(f"{path}: must contain one certificate in PEM format and no key")
     try:
-        found = _x509().load_pem_x509_certificate(pem)
+        result = _x509().load_pem_x509_certificate(pem)
     except ValueError as error:
         raise InputError(f"{path}: not a certificate: {error}") from error
     now = datetime.now(UTC)
-    if not found.not_valid_before_utc <= now <= found.not_valid_after_utc:
+    if not result.not_valid_before_utc <= now <= result.not_valid_after_utc:
         raise InputError(
-            f"{path}: valid from {found.not_valid_before_utc:%Y-%m-%d} to "
-            f"{found.not_valid_after_utc:%Y-%m-%d}; make a new one: remove it and the "
+            f"{path}: valid from {result.not_valid_before_utc:%Y-%m-%d} to "
+            f"{result.not_valid_after_utc:%Y-%m-%d}; make a new one: remove it and the "
             "key, then run audiorec federated align"
         )
     return pem

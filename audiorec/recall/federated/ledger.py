@@ -103,10 +103,10 @@ class Ledger:
         if content.get("schema") != SCHEMA or not isinstance(content.get("entries"), list):
             raise StoreError(f"{path}: not a ledger, or one of a newer audiorec")
         try:
-            found = [from_table(LedgerEntry, dict(one), "entry") for one in content["entries"]]
+            result = [from_table(LedgerEntry, dict(one), "entry") for one in content["entries"]]
         except (TypeError, ValueError) as error:
             raise StoreError(f"{path}: not a valid entry: {error}") from error
-        return cls(path, tuple(found))
+        return cls(path, tuple(result))
 
     def spent(self, delta: float) -> float:
         """Return the epsilon of all releases together at a delta."""
@@ -231,8 +231,8 @@ def _crossing(falling: Callable[[float], float], low: float, high: float) -> flo
 
     if falling(low) <= 0:
         return low
-    found = float(brentq(falling, low, high, xtol=1e-12, rtol=1e-12))
-    return found * (1 + 1e-11) + 1e-11  # on the safe side of the root
+    result = float(brentq(falling, low, high, xtol=1e-12, rtol=1e-12))
+    return result * (1 + 1e-11) + 1e-11  # on the safe side of the root
 
 
 def _check(good: bool, name: str, expected: str, got: float) -> None:

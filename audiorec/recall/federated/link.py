@@ -363,7 +363,7 @@ class FlightTransport:
         """
         try:
             call = flight.FlightCallOptions(timeout=timeout_s)
-            found = [r.body.to_pybytes() for r in self._client.do_action((ACTION, data), call)]
+            result = [r.body.to_pybytes() for r in self._client.do_action((ACTION, data), call)]
         except flight.FlightTimedOutError as error:
             raise LostPeerError(
                 f"{self.address}: no answer within {timeout_s:g} s (timeout_s)"
@@ -371,9 +371,9 @@ class FlightTransport:
         except (pa.ArrowException, OSError, ValueError) as error:
             # pyarrow raises transport errors of several classes.
             raise self._lost(str(error)) from error
-        if len(found) != 1:
-            raise PeerError(f"{self.address}: expected one answer, got {len(found)}")
-        return bytes(found[0])
+        if len(result) != 1:
+            raise PeerError(f"{self.address}: expected one answer, got {len(result)}")
+        return bytes(result[0])
 
     def close(self) -> None:
         """Close the connection."""

@@ -73,10 +73,10 @@ class Defence:
 
     def vectors(self, rows: FloatArray, seed: bytes | None = None) -> FloatArray:
         """Return user vectors (B, d) noised and rounded, always as float32; see `normals`."""
-        found = _noised(rows, self.vector_noise, seed) if self.vector_noise else rows
+        result = _noised(rows, self.vector_noise, seed) if self.vector_noise else rows
         if self.rounding == "float16":
-            found = found.astype(np.float16).astype(np.float32)
-        return found
+            result = result.astype(np.float16).astype(np.float32)
+        return result
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -99,13 +99,13 @@ def normals(shape: tuple[int, int], seed: bytes | None = None) -> Float64Array:
     drawn = os.urandom(n) if seed is None else hashlib.shake_256(seed).digest(n)
     # 52 bits, since the middle of an interval needs one more: never 0 or 1.
     uniform = ((np.frombuffer(drawn, "<u8") >> 12) + 0.5) / 2.0**52
-    found: Float64Array = ndtri(uniform).reshape(shape)
-    return found
+    result: Float64Array = ndtri(uniform).reshape(shape)
+    return result
 
 
 def _noised(rows: Any, norm: float, seed: bytes | None = None) -> FloatArray:
     """Add Gaussian noise whose expected squared norm is `norm` squared."""
     if norm:
         rows = rows + normals(rows.shape, seed) * (norm / rows.shape[1] ** 0.5)
-    found: FloatArray = rows.astype(np.float32)
-    return found
+    result: FloatArray = rows.astype(np.float32)
+    return result

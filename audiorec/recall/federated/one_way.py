@@ -131,9 +131,9 @@ class OneWay(ByProfile):
 
     def similarities(self, users: FloatArray) -> FloatArray:
         """Return expected plays; see `SharedSpace`."""
-        found = (users @ self.songs.T + self.prior).astype(np.float32, copy=False)
-        found[~users.any(axis=1)] = -np.inf
-        return found
+        result = (users @ self.songs.T + self.prior).astype(np.float32, copy=False)
+        result[~users.any(axis=1)] = -np.inf
+        return result
 
     def embed_sound(self, sound: Sound) -> FloatArray:  # noqa: ARG002
         """Raise `InputError`: the channel learns nothing of sound."""
@@ -216,12 +216,12 @@ def _singular_vectors(rows: Any, recipe: OneWayRecipe) -> Float64Array:
     least = min(rows.shape)
     if recipe.dimension < least:
         start = np.random.default_rng(recipe.seed).standard_normal(least)  # the same each time
-        _, values, found = svds(rows, k=recipe.dimension, v0=start, return_singular_vectors="vh")
+        _, values, result = svds(rows, k=recipe.dimension, v0=start, return_singular_vectors="vh")
     else:
-        _, values, found = np.linalg.svd(rows.toarray(), full_matrices=False)
+        _, values, result = np.linalg.svd(rows.toarray(), full_matrices=False)
     order = np.argsort(-values)
     basis = np.zeros((rows.shape[1], recipe.dimension))
-    basis[:, : len(found)] = (values[:, None] * found)[order].T
+    basis[:, : len(result)] = (values[:, None] * result)[order].T
     return basis
 
 
@@ -238,8 +238,8 @@ def fit_songs(
     ridge = np.full(inputs.shape[1], recipe.regularisation)
     ridge[0] *= PRIOR_SHARE
     moments = who_plays(plays).T @ inputs
-    found = np.linalg.solve(inputs.T @ inputs + np.diag(ridge), moments.T).T.astype(np.float32)
-    return np.ascontiguousarray(found[:, 1:]), np.ascontiguousarray(found[:, 0])
+    songs = np.linalg.solve(inputs.T @ inputs + np.diag(ridge), moments.T).T.astype(np.float32)
+    return np.ascontiguousarray(songs[:, 1:]), np.ascontiguousarray(songs[:, 0])
 
 
 def who_plays(plays: Sequences) -> Any:
@@ -249,19 +249,19 @@ def who_plays(plays: Sequences) -> Any:
     shape = (len(plays), len(plays.song_ids))
     # Copies, since duplicates are summed in place.
     parts = (np.ones(len(plays.song)), plays.song.copy(), plays.starts.copy())
-    found = csr_array(parts, shape=shape)
-    found.sum_duplicates()
-    found.data[:] = 1
-    return found
+    result = csr_array(parts, shape=shape)
+    result.sum_duplicates()
+    result.data[:] = 1
+    return result
 
 
 def rows_of(owners: Sequence[str], user_ids: Sequence[str], vectors: FloatArray) -> FloatArray:
     """Return the vectors of owners, in their order; 0 for those without one."""
-    row = {user: place for place, user in enumerate(user_ids) if user}
+    row = {user: index for index, user in enumerate(user_ids) if user}
     places = np.array([row.get(owner, -1) for owner in owners], np.int64)
-    found = np.zeros((len(owners), vectors.shape[1]), np.float32)
-    found[places >= 0] = vectors[places[places >= 0]]
-    return found
+    rows = np.zeros((len(owners), vectors.shape[1]), np.float32)
+    rows[places >= 0] = vectors[places[places >= 0]]
+    return rows
 
 
 def _judged(

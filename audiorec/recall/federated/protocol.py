@@ -98,24 +98,24 @@ class Message:
         """Return the payload's numbers, (rows, width) float32; all must be finite."""
         kind = DTYPES[self.fields.get("dtype", "float32")]
         shape = (self.fields["rows"], self.fields["width"])
-        found: FloatArray = np.frombuffer(self.payload, kind).reshape(shape).astype(np.float32)
-        if not np.isfinite(found).all():
+        result: FloatArray = np.frombuffer(self.payload, kind).reshape(shape).astype(np.float32)
+        if not np.isfinite(result).all():
             raise ProtocolError(str(self), "finite numbers", "NaN or infinity")
-        return found
+        return result
 
     def blobs(self, n: int) -> list[bytes]:
         """Return the payload's `n` blobs, neither more nor fewer; undoes `joined`."""
-        found: list[bytes] = []
+        result: list[bytes] = []
         at = 0
-        while at + BLOB.size <= len(self.payload) and len(found) < n:
+        while at + BLOB.size <= len(self.payload) and len(result) < n:
             end = at + BLOB.size + BLOB.unpack_from(self.payload, at)[0]
-            found.append(self.payload[at + BLOB.size : end])
+            result.append(self.payload[at + BLOB.size : end])
             at = end
-        if at != len(self.payload) or len(found) != n:
+        if at != len(self.payload) or len(result) != n:
             raise ProtocolError(
                 str(self), f"a payload of {n} parts", f"{len(self.payload):,} bytes"
             )
-        return found
+        return result
 
     def tokens(self) -> Array:
         """Return the payload's tokens, (n, 32) uint8."""

@@ -45,8 +45,8 @@ class PartyRecipe:
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
         fields: Any = self
-        found: dict[str, Any] = json.loads(json.dumps(asdict(fields)))
-        return found
+        result: dict[str, Any] = json.loads(json.dumps(asdict(fields)))
+        return result
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

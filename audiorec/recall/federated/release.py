@@ -123,9 +123,9 @@ def released(
     """
     scale = scale_of(vectors)
     numbers, mean = numbers_of(vectors, scale)
-    found = noised(inputs_of(numbers), plays, made.noise, draw=draw)
+    result = noised(inputs_of(numbers), plays, made.noise, draw=draw)
     channel = OneWay(replace(recipe, dimension=len(mean)))
-    channel.songs, channel.prior = songs_of(found, numbers, mean)
+    channel.songs, channel.prior = songs_of(result, numbers, mean)
     channel.song_ids, channel.space, channel.users = plays.song_ids, space, None
     channel.is_cold = np.zeros(len(plays.song_ids), np.bool_)  # who was played is not told
     channel.release = replace(made, scale=tuple(scale.tolist()))
@@ -168,8 +168,8 @@ def songs_of(
 def scale_of(vectors: FloatArray) -> Float64Array:
     """Return factors of the numbers that are used: they bring them to one mean square."""
     squares = np.mean(vectors[:, :NUMBERS].astype(np.float64) ** 2, axis=0)
-    found: Float64Array = np.where(squares > 0, squares, 1) ** -0.5
-    return found
+    result: Float64Array = np.where(squares > 0, squares, 1) ** -0.5
+    return result
 
 
 def numbers_of(vectors: FloatArray, scale: Float64Array) -> tuple[Float64Array, Float64Array]:
@@ -181,16 +181,16 @@ def numbers_of(vectors: FloatArray, scale: Float64Array) -> tuple[Float64Array, 
     few = vectors[:, : len(scale)] * scale
     few = few / lengths_of(few)
     mean = few[known].mean(axis=0)
-    found = np.zeros_like(few)
-    found[known] = few[known] - mean
-    return found, mean
+    numbers = np.zeros_like(few)
+    numbers[known] = few[known] - mean
+    return numbers, mean
 
 
 def inputs_of(numbers: Float64Array) -> Float64Array:
     """Return a constant and numbers, together of length 1: (n, 1 + d)."""
-    found = np.column_stack([np.full(len(numbers), CONSTANT), numbers])
-    found /= lengths_of(found)
-    return found
+    inputs = np.column_stack([np.full(len(numbers), CONSTANT), numbers])
+    inputs /= lengths_of(inputs)
+    return inputs
 
 
 def weighted(played: Any) -> Any:

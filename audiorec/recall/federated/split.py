@@ -300,15 +300,15 @@ class ItemHost(VectorsHost[TwoTowerRecipe]):
     def _loaded(self, place: Place) -> ItemHalf:
         """Return the half of a checkpoint, which from now on is the latest."""
         for path in (self._work / LATEST, self._work / BEFORE):
-            found = load_checkpoint(path, self.shared.run)
-            if found is not None and (found[1].epoch, found[1].batch) == place:
+            result = load_checkpoint(path, self.shared.run)
+            if result is not None and (result[1].epoch, result[1].batch) == place:
                 break
         else:
             raise PeerError(
                 f"the music side has no checkpoint of {place}; remove model.run on both sides to "
                 "start from the beginning"
             )
-        half, tensors = self._fresh(), found[0]
+        half, tensors = self._fresh(), result[0]
         with restoring(path):
             own = {n.removeprefix("model."): t for n, t in tensors.items() if n[:6] == "model."}
             half.model.load_state_dict(own)
@@ -332,10 +332,10 @@ class ItemHost(VectorsHost[TwoTowerRecipe]):
 
 def _digest(users: UserSide, items: ItemSide) -> str:
     """Return a digest of the training data; checkpoints of other data are not resumed."""
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     bags = [items.plays, *users.features.bags.values()]
     arrays: list[Any] = [items.features.codes, items.features.dense, users.features.dense]
     for array in (*arrays, *(part for bag in bags for part in (bag.starts, bag.code))):
-        found.update(f"{array.dtype} {array.shape}".encode())
-        found.update(np.ascontiguousarray(array).tobytes())
-    return found.hexdigest()[:16]
+        digest.update(f"{array.dtype} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()[:16]

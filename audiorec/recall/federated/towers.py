@@ -91,8 +91,8 @@ def steps_of(
     batches, whole = _batches(len(learnt), recipe), steps_in(len(learnt), recipe)
     for passed in range(first // batches, recipe.passes):
         order = learnt[generator(recipe.seed, ORDER, epoch, passed).permutation(len(learnt))]
-        for place, rows in enumerate(np.array_split(order, batches)):
-            number = passed * batches + place
+        for index, rows in enumerate(np.array_split(order, batches)):
+            number = passed * batches + index
             if number >= first:
                 done = (epoch - 1 + number / whole) / recipe.max_epochs
                 yield JointStep(epoch, number, rows, done)
@@ -141,18 +141,18 @@ class UserTower(nn.Module):
         gates = self._gates(x)  # (B, K, E)
         # One product for all tasks, so that gradients are summed in the same order when split.
         mixed = torch.einsum("bke,ebh->bkh", gates, hidden)
-        found = torch.einsum("bkh,khd->bkd", mixed, self.head)
+        result = torch.einsum("bkh,khd->bkd", mixed, self.head)
         if self.is_residual:
-            found = found + sum(means)[:, None]  # type: ignore[index]
-        return functional.normalize(found, dim=-1)
+            result = result + sum(means)[:, None]  # type: ignore[index]
+        return functional.normalize(result, dim=-1)
 
     def whole(self, bags: Coded, dense: FloatArray) -> list[FloatArray]:
         """Return the vectors of each task without dropout: K arrays (n, d) float32."""
         was, _ = self.training, self.eval()
         with torch.no_grad():
-            found = self(*tensors_of(bags, dense))
+            result = self(*tensors_of(bags, dense))
         self.train(was)
-        return [vectors.numpy() for vectors in found.unbind(1)]
+        return [vectors.numpy() for vectors in result.unbind(1)]
 
     def entropy(self, bags: Coded, dense: FloatArray) -> list[float]:
         """Return the mean entropy of each task's gate, 1 if it uses all experts equally."""

@@ -117,9 +117,9 @@ class UserEncoder:
     def fit(cls, people: Profiles, *, min_users: int = 1, max_values: int = 100_000) -> Self:
         """Learn values and scales; a value that fewer than `min_users` users have is left out."""
         values = {
-            name: found
+            name: result
             for name, texts in people.categories.items()
-            if (found := _frequent(texts, min_users, max_values))
+            if (result := _frequent(texts, min_users, max_values))
         }
         numbers = {
             name: (float(known.mean()), float(known.std()) or 1.0)
@@ -137,16 +137,16 @@ class UserEncoder:
         for bag in bags.values():
             known |= bag.lengths > 0
         dense = np.zeros((n, 2 * len(self.numbers)), np.float32)
-        for place, (name, (mean, scale)) in enumerate(self.numbers.items()):
+        for index, (name, (mean, scale)) in enumerate(self.numbers.items()):
             raw = np.asarray(people.numbers.get(name, np.full(n, np.nan)), np.float64)
             z = np.clip((raw - mean) / scale, -MAX_DEVIATION, MAX_DEVIATION)
-            dense[:, 2 * place] = np.nan_to_num(z, nan=0.0)
-            dense[:, 2 * place + 1] = np.isnan(raw)
+            dense[:, 2 * index] = np.nan_to_num(z, nan=0.0)
+            dense[:, 2 * index + 1] = np.isnan(raw)
             known |= ~np.isnan(raw)
         return UserFeatures(bags, dense, known)
 
     def _bag(self, name: str, texts: Sequence[str | None]) -> Bag:
-        number = {value: place for place, value in enumerate(self.values[name])}
+        number = {value: index for index, value in enumerate(self.values[name])}
         lists = [[number[v] for v in _split(text) if v in number] for text in texts]
         starts = np.cumsum([0, *map(len, lists)], dtype=np.int64)
         code = np.array([c for codes in lists for c in codes], np.int64)
@@ -186,13 +186,13 @@ class UserModel:
         raw = user_vectors(features, self.weights, self.recipe)
         if not self.defence.vector_noise:
             return self.defence.vectors(raw)
-        found = raw.copy()
+        result = raw.copy()
         for row, user in enumerate(people.user_ids):
             about = f"{user}\0{_content(features, row)}".encode()
             seed = hmac.digest(self.noise_key, about, "sha256")
-            found[row : row + 1] = self.defence.vectors(raw[row : row + 1], seed)
-        found[~raw.any(axis=1)] = 0  # of whom nothing is known
-        return found
+            result[row : row + 1] = self.defence.vectors(raw[row : row + 1], seed)
+        result[~raw.any(axis=1)] = 0  # of whom nothing is known
+        return result
 
     def plain(self) -> Self:
         """Return the same model without a defence."""
@@ -200,11 +200,11 @@ class UserModel:
 
     def digest(self) -> str:
         """Return a hash of the weights: models of equal weights have the same."""
-        found = hashlib.sha256()
+        result = hashlib.sha256()
         for name, array in sorted(self.weights.items()):
-            found.update(f"{name} {array.shape}".encode())
-            found.update(np.ascontiguousarray(array).tobytes())
-        return found.hexdigest()
+            result.update(f"{name} {array.shape}".encode())
+            result.update(np.ascontiguousarray(array).tobytes())
+        return result.hexdigest()
 
     def cut(self, recipe: OneWayRecipe, scale: Sequence[float]) -> Self:
         """Return a one-way model of the first numbers of each vector, times factors, length 1."""
@@ -215,8 +215,8 @@ class UserModel:
     def state(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return tensors and plain JSON values for a bundle."""
         tensors = {f"{USER}{name}": array for name, array in self.weights.items()}
-        for place, values in enumerate(self.encoder.values.values()):
-            tensors |= texts_as_arrays(f"{USER}texts_{place}", values)
+        for index, values in enumerate(self.encoder.values.values()):
+            tensors |= texts_as_arrays(f"{USER}texts_{index}", values)
         numbers = {name: list(scale) for name, scale in self.encoder.numbers.items()}
         config: dict[str, Any] = {"columns": list(self.encoder.values), "numbers": numbers}
         if self.defence.guards_vectors:
@@ -229,8 +229,8 @@ class UserModel:
         """Undo `state`; raise `WeightsError` if the parts do not fit together."""
         try:
             values = {
-                str(name): texts_of_arrays(f"{USER}texts_{place}", bundle.tensors)
-                for place, name in enumerate(bundle.config["columns"])
+                str(name): texts_of_arrays(f"{USER}texts_{index}", bundle.tensors)
+                for index, name in enumerate(bundle.config["columns"])
             }
             numbers = {
                 str(n): (float(a), float(b)) for n, (a, b) in bundle.config["numbers"].items()
@@ -302,17 +302,17 @@ def user_vectors(features: UserFeatures, weights: Weights, recipe: PartyRecipe) 
     """
     embed = _embedder(weights, [b.size for b in features.bags.values()], features.dense, recipe)
     rows = np.array_split(np.arange(len(features)), 1 + len(features) // ROWS)
-    found: FloatArray = np.concatenate([embed(features.take(some)) for some in rows])
-    found[~features.known] = 0
-    return found
+    vectors: FloatArray = np.concatenate([embed(features.take(some)) for some in rows])
+    vectors[~features.known] = 0
+    return vectors
 
 
 def logits_of(
     users: FloatArray, songs: FloatArray, recipe: TwoTowerRecipe, prior: FloatArray
 ) -> FloatArray:
     """Return logits of users (n, d) for songs (S, d), including the prior: (n, S) float32."""
-    found: FloatArray = (users / recipe.temperature @ songs.T + prior).astype(np.float32)
-    return found
+    logits: FloatArray = (users / recipe.temperature @ songs.T + prior).astype(np.float32)
+    return logits
 
 
 def _embedder(
@@ -337,19 +337,19 @@ def _embedder(
 
 def _projected(features: UserFeatures, weights: Weights) -> FloatArray:
     """Return the vectors of a one-way model: the sum of a user's projected values."""
-    found = features.dense[:, ::2] @ weights["numbers"]
+    result = features.dense[:, ::2] @ weights["numbers"]
     for number, bag in enumerate(features.bags.values()):
-        found = found + _sum(bag, weights[f"values.{number}"])
-    return unit(found)
+        result = result + _sum(bag, weights[f"values.{number}"])
+    return unit(result)
 
 
 def _sum(bag: Bag, table: FloatArray) -> FloatArray:
     """Return the sum of each user's rows of a table: (n, width) float32."""
-    found = np.zeros((len(bag), table.shape[1]), np.float32)
+    result = np.zeros((len(bag), table.shape[1]), np.float32)
     has = np.flatnonzero(bag.lengths)
     if len(has):
-        found[has] = np.add.reduceat(table[bag.code], bag.starts[has], axis=0)
-    return found
+        result[has] = np.add.reduceat(table[bag.code], bag.starts[has], axis=0)
+    return result
 
 
 def _content(features: UserFeatures, row: int) -> str:
@@ -370,8 +370,8 @@ def _split(text: str | None) -> list[str]:
     >>> _split("rock| jazz||rock")
     ['rock', 'jazz']
     """
-    found = [value.strip() for value in (text or "").split(DIVIDER)]
-    return list(dict.fromkeys(value for value in found if value))
+    result = [value.strip() for value in (text or "").split(DIVIDER)]
+    return list(dict.fromkeys(value for value in result if value))
 
 
 def _frequent(texts: Sequence[str | None], min_users: int, max_values: int) -> tuple[str, ...]:

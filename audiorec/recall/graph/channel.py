@@ -159,7 +159,7 @@ class GraphChannel(SharedSpace, Generic[R]):
 
     def _evidence(self, histories: Sequences, song: Int64Array) -> Int64Array:
         """Return the song of the history whose vector is nearest to each candidate."""
-        found = np.full(song.shape, -1, np.int64)
+        evidence = np.full(song.shape, -1, np.int64)
         places, histories = self.song_vectors, self._recent(histories)
         rows = places.ahead[:, : places.parts[0]]
         for row in np.flatnonzero(histories.lengths).tolist():
@@ -168,8 +168,8 @@ class GraphChannel(SharedSpace, Generic[R]):
             there = song[row] >= 0
             if len(own):
                 near = rows[song[row, there]] @ rows[own].T
-                found[row, there] = own[near.argmax(axis=1)]
-        return found
+                evidence[row, there] = own[near.argmax(axis=1)]
+        return evidence
 
     def _state(self) -> tuple[Tensors, dict[str, Any]]:
         places = self.song_vectors
@@ -366,13 +366,13 @@ def near_song(
     if not channel.song_vectors.has_place[row]:
         raise InputError(f"{song_id!r} is in no list and has no fact, so the model cannot place it")
     asked = Sequences.from_lists([[song_id]])
-    found = channel.recall(Queries(asked), k, exclude=asked, cold=cold)
+    result = channel.recall(Queries(asked), k, exclude=asked, cold=cold)
     own = channel.facts_of(row)
     itself = f"song:{song_id}"
     near: list[NearSong] = []
     stands_in = _lists_of(lists)
     for song, similarity, is_cold in zip(
-        found.song[0].tolist(), found.similarity[0].tolist(), found.cold[0].tolist(), strict=True
+        result.song[0].tolist(), result.similarity[0].tolist(), result.cold[0].tolist(), strict=True
     ):
         if song < 0:
             continue

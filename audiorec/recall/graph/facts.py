@@ -202,8 +202,8 @@ def of_rows(
     """
     entity_ids = tuple(sorted({*heads, *tails}))
     names = tuple(sorted(set(relations)))
-    number = {name: place for place, name in enumerate(entity_ids)}
-    place_of = {name: place for place, name in enumerate(names)}
+    number = {name: index for index, name in enumerate(entity_ids)}
+    place_of = {name: index for index, name in enumerate(names)}
     head = np.array([number[name] for name in heads], np.int32)
     tail = np.array([number[name] for name in tails], np.int32)
     relation = np.array([place_of[name] for name in relations], np.int32)
@@ -284,25 +284,25 @@ def refuse_leaks(side: SongSide, lists: Sequences, columns: Iterable[str] = ()) 
 
 def counts_of(triples: Triples) -> list[tuple[str, int, int, int]]:
     """Return relation, facts, distinct heads and distinct tails, the largest relation first."""
-    found = []
+    counts = []
     for number, name in enumerate(triples.relations):
         of = triples.relation == number
         heads, tails = (len(np.unique(a[of])) for a in (triples.head, triples.tail))
-        found.append((name, int(of.sum()), heads, tails))
-    return sorted(found, key=lambda row: -row[1])
+        counts.append((name, int(of.sum()), heads, tails))
+    return sorted(counts, key=lambda row: -row[1])
 
 
 def _labels(side: SongSide) -> dict[str, list[str | None]]:
     """Return the label of each song by column, artist names in plain form."""
-    found = {name: category.texts() for name, category in side.categories.items()}
-    if "artist" in found:
-        found["artist"] = [normalised_name(text) or None for text in found["artist"]]
+    labels = {name: category.texts() for name, category in side.categories.items()}
+    if "artist" in labels:
+        labels["artist"] = [normalised_name(text) or None for text in labels["artist"]]
     known = ~np.isnan(side.released)
     if known.any():
         days = np.where(known, side.released, 0).astype(np.int64).astype("datetime64[D]")
         years = days.astype("datetime64[Y]").astype(str).tolist()
-        found["year"] = [y if k else None for y, k in zip(years, known.tolist(), strict=True)]
-    return found
+        labels["year"] = [y if k else None for y, k in zip(years, known.tolist(), strict=True)]
+    return labels
 
 
 def _of_label(

@@ -308,8 +308,8 @@ class _PairLearner:
             recipe.block if self.walks is None else max(recipe.block, int(lists.lengths.max()))
         )
         blocks = blocks_of(lists, rng, longest=longest, window=recipe.window)
-        found = batches_of(blocks, rng, places=recipe.places)
-        for number, (songs, there) in enumerate(islice(found, first, None), first):
+        result = batches_of(blocks, rng, places=recipe.places)
+        for number, (songs, there) in enumerate(islice(result, first, None), first):
             yield _Batch(songs, there, generator(recipe.seed, STEP, epoch, number))
 
     def step(self, batch: _Batch) -> float:
@@ -351,8 +351,8 @@ class _PairLearner:
     def song_vectors(self, *, cold: bool = True) -> SongVectors:
         """Return the current song vectors."""
         with torch.no_grad():
-            found: SongVectors = self.model.song_vectors(self.material, cold=cold)
-        return found
+            vectors: SongVectors = self.model.song_vectors(self.material, cold=cold)
+        return vectors
 
 
 def row_optimiser(model: PairModel, rate: float) -> optim.Optimizer:

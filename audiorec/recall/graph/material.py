@@ -128,11 +128,11 @@ def material_of(data: RecallData, *, neighbours: int = 0) -> GraphMaterial:
     known = {f"{SONG}{song}": number for number, song in enumerate(data.song_ids)}
     number = np.full(len(triples.entity_ids), -1, np.int64)
     entities: list[str] = []
-    for place, name in enumerate(triples.entity_ids):
+    for index, name in enumerate(triples.entity_ids):
         if name in known:
-            number[place] = known[name]
+            number[index] = known[name]
         elif type_of(name) != "song":
-            number[place] = len(known) + len(entities)
+            number[index] = len(known) + len(entities)
             entities.append(name)
     head, tail = number[triples.head], number[triples.tail]
     kept = (head >= 0) & (tail >= 0)  # songs outside the catalogue are never proposed

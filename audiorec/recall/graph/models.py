@@ -100,11 +100,11 @@ def zero_rows(room: Path | None, rows: int, width: int) -> Tensor:
     handle, name = tempfile.mkstemp(prefix=".rows-", dir=room)
     try:
         os.truncate(handle, rows * width * NUMBER_BYTES)
-        found = torch.from_file(name, shared=True, size=rows * width, dtype=torch.float32)
+        result = torch.from_file(name, shared=True, size=rows * width, dtype=torch.float32)
     finally:
         os.close(handle)
         Path(name).unlink()
-    return found.view(rows, width)
+    return result.view(rows, width)
 
 
 def zero_array(room: Path | None, rows: int, width: int) -> FloatArray:
@@ -245,8 +245,8 @@ class Song2vecModel(PairModel):
 
     def vectors_and_contexts(self, songs: Tensor, drawn: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """See `PairModel`."""
-        found = self.contexts(torch.cat([songs.ravel(), drawn]))
-        own, others = found[: songs.numel()], found[songs.numel() :]
+        contexts = self.contexts(torch.cat([songs.ravel(), drawn]))
+        own, others = contexts[: songs.numel()], contexts[songs.numel() :]
         return self.vectors(songs), own.view(*songs.shape, -1), others
 
     def extra_loss(self, rng: np.random.Generator) -> Tensor | None:
@@ -258,13 +258,13 @@ class Song2vecModel(PairModel):
         relation = torch.from_numpy(drawn.relation)
         steps = self.relations(torch.stack([relation, relation + self._n_relations]))
         is_head = torch.from_numpy(drawn.is_head)
-        found = torch.zeros(())
+        loss = torch.zeros(())
         for entities, step in zip((self.vectors, self.contexts), steps, strict=True):
             head, tail, other = entities(ends)
-            found = found + relation_loss(
+            loss = loss + relation_loss(
                 head, step, tail, other, is_head=is_head, margin=self.recipe.margin
             )
-        return self.recipe.gamma * found
+        return self.recipe.gamma * loss
 
     def song_vectors(self, material: GraphMaterial, *, cold: bool = True) -> SongVectors:
         """Place songs in lists by their vectors and, with `cold`, the others by their facts."""
@@ -294,8 +294,8 @@ class Song2vecModel(PairModel):
                 material, contexts, steps[1], warm, songs, by_relation=share
             )
             behind[songs, width:-1] = placed * length[:, None]
-            found = placed.any(axis=1)
-            has_place[songs[found]] = True
+            result = placed.any(axis=1)
+            has_place[songs[result]] = True
         columns = prior_columns(material.counts, has_place, self.recipe.prior)
         ahead[:, -1:], behind[:, -1:] = columns
         places = SongVectors(
@@ -403,10 +403,10 @@ def _mean_of_facts(
         entities = rows
     known = of_warm[entity] > 0
     song, entity = song[known], entity[known]
-    found = np.zeros((n, width))
-    np.add.at(found, song, entities[entity].astype(np.float64))
+    result = np.zeros((n, width))
+    np.add.at(result, song, entities[entity].astype(np.float64))
     counts = np.bincount(song, minlength=n)
-    return found / np.maximum(1, counts)[:, None], counts > 0
+    return result / np.maximum(1, counts)[:, None], counts > 0
 
 
 NEIGHBOURS = 8  # a purpose of random numbers, beside those of the learner
@@ -493,7 +493,7 @@ def neighbour_table(material: GraphMaterial, rng: np.random.Generator, *, most: 
     facts; for an entity, they are songs in lists.
     """
     n = material.n_entities
-    found = np.repeat(np.arange(n, dtype=np.int64)[:, None], most, axis=1)
+    table = np.repeat(np.arange(n, dtype=np.int64)[:, None], most, axis=1)
     song, _, entity, _ = material.links
     warm = material.counts > 0
     # From an entity, link only to songs in lists: the others carry no information.
@@ -505,12 +505,12 @@ def neighbour_table(material: GraphMaterial, rng: np.random.Generator, *, most: 
     first = np.cumsum(counts) - counts
     linked = counts > 0
     place = (rng.random((int(linked.sum()), most)) * counts[linked][:, None]).astype(np.int64)
-    found[linked] = end[first[linked][:, None] + place]
+    table[linked] = end[first[linked][:, None] + place]
     if warm.any():
         steps = list_walks(material.plays, rng, walks=most, length=2)
         pairs = steps.song.reshape(-1, most, 2)
         rows = pairs[:, 0, 0].astype(np.int64)
         half = np.where(linked[rows], most // 2, most)
         wanted = np.arange(most) < half[:, None]
-        found[rows] = np.where(wanted, pairs[:, :, 1], found[rows])
-    return found
+        table[rows] = np.where(wanted, pairs[:, :, 1], table[rows])
+    return table

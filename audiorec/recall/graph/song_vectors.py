@@ -74,22 +74,22 @@ class SongVectors:
             owner, song = pair // n, pair % n
         else:
             owner = song = np.empty(0, np.int64)
-        found = np.zeros((len(histories), self.ahead.shape[1]), np.float64)
-        np.add.at(found, owner, self.ahead[song].astype(np.float64))
+        result = np.zeros((len(histories), self.ahead.shape[1]), np.float64)
+        np.add.at(result, owner, self.ahead[song].astype(np.float64))
         first = 0
         for width in self.parts:
-            part = found[:, first : first + width]
+            part = result[:, first : first + width]
             part /= lengths_of(part)
             first += width
-        return found.astype(np.float32)
+        return result.astype(np.float32)
 
     def similarities(self, histories: Sequences) -> FloatArray:
         """Return similarities to all songs, (Q, S); -inf for unknown histories and songs."""
         users = self.users(histories)
-        found = users @ self.behind.T
-        found[~users.any(axis=1)] = -np.inf
-        found[:, ~self.has_place] = -np.inf
-        return found.astype(np.float32, copy=False)
+        result = users @ self.behind.T
+        result[~users.any(axis=1)] = -np.inf
+        result[:, ~self.has_place] = -np.inf
+        return result.astype(np.float32, copy=False)
 
 
 def prior_columns(
@@ -124,8 +124,8 @@ def scaled(
 
 
 def _spaced(mask: BoolArray, most: int) -> Int64Array:
-    found = np.flatnonzero(mask)
-    return found[np.linspace(0, len(found) - 1, min(most, len(found))).astype(np.int64)]
+    result = np.flatnonzero(mask)
+    return result[np.linspace(0, len(result) - 1, min(most, len(result))).astype(np.int64)]
 
 
 def hidden_recall(
@@ -135,17 +135,17 @@ def hidden_recall(
 
     It is capped: divided by min(100, hidden songs). Known songs of a list are not proposed.
     """
-    found = places.similarities(known)
-    found[known.owner, known.song] = -np.inf
-    found[:, ~warm] = -np.inf
-    most = min(RECALL_AT, found.shape[1])
-    best: Int64Array = np.argpartition(-found, most - 1, axis=1)[:, :most]
+    similarities = places.similarities(known)
+    similarities[known.owner, known.song] = -np.inf
+    similarities[:, ~warm] = -np.inf
+    most = min(RECALL_AT, similarities.shape[1])
+    best: Int64Array = np.argpartition(-similarities, most - 1, axis=1)[:, :most]
     shares = []
     for row in range(len(known)):
         own = np.unique(wanted[row])
         own = own[warm[own]]
         if len(own):
-            there = best[row][found[row, best[row]] > -np.inf]
+            there = best[row][similarities[row, best[row]] > -np.inf]
             shares.append(len(np.intersect1d(own, there)) / min(RECALL_AT, len(own)))
     return float(np.mean(shares)) if shares else 0.0
 
@@ -276,7 +276,7 @@ def vectors_from_facts(
     for first in range(0, len(songs), ROWS):
         rows = min(ROWS, len(songs) - first)
         block = slice(*np.searchsorted(links.of, (first, first + rows)).tolist())
-        found, middle = (np.zeros((rows, width), np.float32) for _ in range(2))
+        result, middle = (np.zeros((rows, width), np.float32) for _ in range(2))
         share = np.full(rows, 1e-9, np.float32)
         for number in np.unique(links.relation[block]).tolist():
             at = block.start + np.flatnonzero(links.relation[block] == number)
@@ -284,12 +284,12 @@ def vectors_from_facts(
             ends = links.end[at]
             sign = np.float32(-1 if number < n_relations else 1)
             moved = unit(table[links.ends[ends]]) + sign * steps[number % n_relations]
-            found += counts[number] * (1 - by_relation) * unit(sums @ links.direction[ends])
-            found += counts[number] * by_relation * unit(sums @ moved)
+            result += counts[number] * (1 - by_relation) * unit(sums @ links.direction[ends])
+            result += counts[number] * by_relation * unit(sums @ moved)
             total = sums.sum(axis=1)
             middle += counts[number] * (sums @ links.mean[ends]) / np.maximum(total, 1e-9)[:, None]
             share += counts[number] * (total > 0)
-        place[first : first + rows] = unit(found)
+        place[first : first + rows] = unit(result)
         length[first : first + rows] = np.linalg.norm(middle / share[:, None], axis=1)
     return place, length
 
@@ -346,8 +346,8 @@ def _how_telling(material: GraphMaterial, warm: BoolArray) -> FloatArray:
     """Return the weight of each relation, from either end: (2 R,) float32."""
     profiles = ListProfiles(material.plays, generator(0), PROFILE)
     n = material.n_songs
-    found = np.flatnonzero(warm)
-    tried = found[np.linspace(0, len(found) - 1, min(TRIED, len(found))).astype(np.int64)]
+    result = np.flatnonzero(warm)
+    tried = result[np.linspace(0, len(result) - 1, min(TRIED, len(result))).astype(np.int64)]
     links = _Links(material, profiles.of, warm, tried)
     own = profiles.of(tried)
     # Leave a song out of its own prediction: subtract it from the sum of its hub.

@@ -118,9 +118,9 @@ def _times(near: FloatArray, fresh: BoolArray) -> Float64Array:
     """Return the times at which an interest of weight 1 brings songs (n,): ½, 1½, ... if fresh."""
     order = np.lexsort((np.arange(len(near)), -near))
     counted = fresh[order]
-    found = np.empty(len(near))
-    found[order] = np.cumsum(counted) - counted + 0.5
-    return found
+    times = np.empty(len(near))
+    times[order] = np.cumsum(counted) - counted + 0.5
+    return times
 
 
 def _mixed(
@@ -186,12 +186,12 @@ def merged_interests(
     """
     if above >= 1 or interests.shape[1] < 2:
         return interests, shares
-    found, shares = interests.copy(), shares.copy()
-    number = np.arange(found.shape[1])
+    result, shares = interests.copy(), shares.copy()
+    number = np.arange(result.shape[1])
     mass = shares.sum(axis=1)
-    rows = np.arange(len(found))
+    rows = np.arange(len(result))
     for _ in number[1:]:
-        units = unit(found[rows])
+        units = unit(result[rows])
         there: BoolArray = np.asarray(units.any(axis=2))
         pairs = there[:, :, None] & there[:, None] & (number[:, None] < number)
         cosine = np.where(pairs, units @ units.transpose(0, 2, 1), -2).reshape(len(rows), -1)
@@ -204,11 +204,11 @@ def merged_interests(
         at = np.arange(len(rows))
         weight = np.maximum(mass[rows], 1e-6)
         own, more = (weight[at, place][:, None] * units[at, place] for place in (one, other))
-        found[rows, one], found[rows, other] = unit(own + more), 0
+        result[rows, one], result[rows, other] = unit(own + more), 0
         shares[rows, :, one] += shares[rows, :, other]
         shares[rows, :, other] = 0
         mass[rows, one] += mass[rows, other]
-    return found, shares
+    return result, shares
 
 
 SHOWN = 3  # top songs and values that describe an interest
@@ -240,13 +240,13 @@ class SeveralInterests(NextSong[R], InterestSpace):
     def interests_at(self, queries: Queries) -> tuple[FloatArray, FloatArray]:
         """Return interests (Q, K, d) of length 1, zeros if missing, and their weights (Q, K)."""
         shape = (len(queries), self.recipe.interests)
-        found = np.zeros((*shape, self.songs.shape[1]), np.float32)
+        result = np.zeros((*shape, self.songs.shape[1]), np.float32)
         weights = np.zeros(shape, np.float32)
         for rows, batch in self.batches(queries):
             interests, shares = self._apart(batch)
-            found[rows] = unit(interests)
+            result[rows] = unit(interests)
             weights[rows] = self._weights(batch, interests, shares)
-        return found, weights
+        return result, weights
 
     def interests(self, queries: Queries) -> FloatArray:
         """Return the interests of each history: (Q, K, d) of length 1, zeros if missing."""
@@ -254,16 +254,16 @@ class SeveralInterests(NextSong[R], InterestSpace):
 
     def embed_users(self, queries: Queries) -> FloatArray:
         """Embed histories by their heaviest interest only; `user_interests` returns all."""
-        found, weights = self.interests_at(queries)
-        return found[np.arange(len(found)), weights.argmax(axis=1)]
+        users, weights = self.interests_at(queries)
+        return users[np.arange(len(users)), weights.argmax(axis=1)]
 
     def user_interests(self, queries: Queries) -> UserInterests:
         """Return the interests of users, one row each; duplicates are merged."""
-        found, weights = self.interests_at(queries)
-        there: BoolArray = np.asarray(found.any(axis=2))
-        for number in range(1, found.shape[1]):
+        result, weights = self.interests_at(queries)
+        there: BoolArray = np.asarray(result.any(axis=2))
+        for number in range(1, result.shape[1]):
             for earlier in range(number):
-                near = np.einsum("qd,qd->q", found[:, number], found[:, earlier]) > SAME
+                near = np.einsum("qd,qd->q", result[:, number], result[:, earlier]) > SAME
                 near &= there[:, number] & there[:, earlier]
                 weights[near, earlier] += weights[near, number]
                 there[near, number] = False
@@ -271,7 +271,7 @@ class SeveralInterests(NextSong[R], InterestSpace):
         user, place = np.nonzero(np.take_along_axis(there, order, axis=1))
         interest = order[user, place].astype(np.int64)
         return UserInterests(
-            user.astype(np.int64), interest, weights[user, interest], found[user, interest]
+            user.astype(np.int64), interest, weights[user, interest], result[user, interest]
         )
 
     def descriptions(self, queries: Queries) -> list[dict[int, InterestDescription]]:
@@ -279,7 +279,7 @@ class SeveralInterests(NextSong[R], InterestSpace):
 
         Returns one mapping per query, from the interest's number.
         """
-        found: list[dict[int, InterestDescription]] = [{} for _ in range(len(queries))]
+        result: list[dict[int, InterestDescription]] = [{} for _ in range(len(queries))]
         for rows, batch in self.batches(queries):
             interests, shares = self._apart(batch)
             mass = self._recency(batch)[:, :, None] * shares
@@ -287,8 +287,8 @@ class SeveralInterests(NextSong[R], InterestSpace):
                 songs = batch.songs[row, : batch.lengths[row]]
                 for number in np.flatnonzero(interests[row].any(axis=1)).tolist():
                     own = mass[row, : len(songs), number]
-                    found[at][number] = self._name(songs, own)
-        return found
+                    result[at][number] = self._name(songs, own)
+        return result
 
     def _name(self, songs: Int64Array, mass: FloatArray) -> InterestDescription:
         def heaviest(keys: Int64Array, weight: FloatArray) -> list[int]:
@@ -325,10 +325,10 @@ class SeveralInterests(NextSong[R], InterestSpace):
     def _similarities(self, queries: Queries) -> FloatArray:
         if self._is_merged:
             return super()._similarities(queries)
-        found = np.full((len(queries), len(self.song_ids)), -np.inf, np.float32)
+        similarities = np.full((len(queries), len(self.song_ids)), -np.inf, np.float32)
         for row, songs, _ in self._lists(queries):
-            found[row, songs] = 1 / (1 + np.arange(len(songs), dtype=np.float32))
-        return found
+            similarities[row, songs] = 1 / (1 + np.arange(len(songs), dtype=np.float32))
+        return similarities
 
     def _lists(self, queries: Queries) -> Iterator[tuple[int, Int64Array, Int64Array]]:
         """Yield row, songs and interests of the full list of each query with an interest."""
@@ -353,13 +353,13 @@ class SeveralInterests(NextSong[R], InterestSpace):
             yield row, songs, there[brought]
 
     def _interest(self, queries: Queries, song: Int64Array) -> Int64Array | None:
-        found = np.full(song.shape, -1, np.int64)
+        result = np.full(song.shape, -1, np.int64)
         if not self._is_merged:
             for row, songs, brought in self._lists(queries):
                 by_song = np.full(len(self.song_ids), -1, np.int64)
                 by_song[songs] = brought
-                found[row] = np.where(song[row] >= 0, by_song[song[row]], -1)
-            return found
+                result[row] = np.where(song[row] >= 0, by_song[song[row]], -1)
+            return result
         interests = self.interests(queries)
         width = max(1, song.shape[1] * self.proposed.shape[1])
         for first in range(0, len(song), max(1, CELLS // width)):
@@ -367,8 +367,8 @@ class SeveralInterests(NextSong[R], InterestSpace):
             near = np.einsum("qkd,qnd->qnk", interests[rows], self.proposed[song[rows]])
             there: BoolArray = np.asarray(interests[rows].any(axis=2))
             near = np.where(there[:, None], near, -np.inf)
-            found[rows] = np.where(song[rows] >= 0, near.argmax(axis=2), -1)
-        return found
+            result[rows] = np.where(song[rows] >= 0, near.argmax(axis=2), -1)
+        return result
 
     def _number_of_category(self) -> None:
         """Look up the category by which lists are diversified."""

@@ -53,10 +53,10 @@ def normals(seeds: npt.NDArray[np.integer], m: int) -> FloatArray:
     radius = ((mixed >> HALF).astype(np.float32) + np.float32(0.5)) * UNIT
     angle = mixed.astype(np.uint32).astype(np.float32) * np.float32(2 * np.pi * 2.0**-32)
     radius = np.sqrt(np.float32(-2) * np.log(np.minimum(radius, np.float32(1))))
-    found = np.empty((len(seeds), 2 * pairs), np.float32)
-    found[:, 0::2] = radius * np.cos(angle)
-    found[:, 1::2] = radius * np.sin(angle)
-    return found[:, :m]
+    result = np.empty((len(seeds), 2 * pairs), np.float32)
+    result[:, 0::2] = radius * np.cos(angle)
+    result[:, 1::2] = radius * np.sin(angle)
+    return result[:, :m]
 
 
 def history_seeds(songs: Int64Array, lengths: Int64Array, seed: int) -> Int64Array:
@@ -65,11 +65,11 @@ def history_seeds(songs: Int64Array, lengths: Int64Array, seed: int) -> Int64Arr
     Shape (B,), int64. Padding after a history's length is ignored.
     """
     with np.errstate(over="ignore"):
-        found = np.full(len(songs), np.uint64(seed + 1) * GOLDEN, np.uint64)
+        seeds = np.full(len(songs), np.uint64(seed + 1) * GOLDEN, np.uint64)
         for place in range(songs.shape[1]):
-            more = _mixed(found ^ (songs[:, place].astype(np.uint64) + GOLDEN))
-            found = np.where(place < lengths, more, found)
-    return (found >> np.uint64(2)).astype(np.int64)
+            more = _mixed(seeds ^ (songs[:, place].astype(np.uint64) + GOLDEN))
+            seeds = np.where(place < lengths, more, seeds)
+    return (seeds >> np.uint64(2)).astype(np.int64)
 
 
 def place_seeds(seeds: Int64Array, places: int) -> Int64Array:
@@ -232,11 +232,11 @@ def routed_interests(
         logits = drawn * np.float32(recipe.routing_spread)
     many = np.clip(np.frexp(batch.lengths)[1] - 1, 1, k)
     there = np.arange(k) < many[:, None]
-    shares, found = _routed_once(read, logits, there, batch)
+    shares, result = _routed_once(read, logits, there, batch)
     for _ in range(recipe.rounds - 1):
-        logits = logits + read @ found.transpose(0, 2, 1)
-        shares, found = _routed_once(read, logits, there, batch)
-    return _joined(found, there, batch, weights), shares
+        logits = logits + read @ result.transpose(0, 2, 1)
+        shares, result = _routed_once(read, logits, there, batch)
+    return _joined(result, there, batch, weights), shares
 
 
 def pooled_interests(
@@ -255,11 +255,11 @@ def pooled_interests(
     logits = np.where(_there(batch)[:, :, None], logits, -np.inf)
     logits = np.exp(logits - logits.max(axis=1, keepdims=True))
     attention = (logits / logits.sum(axis=1, keepdims=True)).astype(np.float32)
-    found = attention.transpose(0, 2, 1) @ read
+    result = attention.transpose(0, 2, 1) @ read
     there = np.ones((1, recipe.interests), np.bool_)
     whole = attention.sum(axis=2, keepdims=True)
     shares = np.where(whole > 0, attention / np.where(whole > 0, whole, 1), 0)
-    return _joined(found, there, batch, weights), shares.astype(np.float32)
+    return _joined(result, there, batch, weights), shares.astype(np.float32)
 
 
 def _unit(rows: FloatArray) -> FloatArray:

@@ -99,14 +99,14 @@ class InterestsNetwork(NextSongModel):
 
     def queries(self, batch: Tensors) -> tuple[Tensor, Tensor]:
         """Return the interests at each position with a target; see `NextSongModel`."""
-        found, there = self.interests_at(self._songs(batch), batch)
+        result, there = self.interests_at(self._songs(batch), batch)
         asked = batch.targets >= 0
-        return self._joined(found, there, batch)[asked], batch.targets[asked]
+        return self._joined(result, there, batch)[asked], batch.targets[asked]
 
     def final_queries(self, batch: Tensors) -> Tensor:
         """Return the interests of full histories; see `NextSongModel`."""
-        found, there = self.final_interests(self._songs(batch), batch)
-        return self._joined(found, there, batch)[:, 0]
+        result, there = self.final_interests(self._songs(batch), batch)
+        return self._joined(result, there, batch)[:, 0]
 
     def target_queries(self, queries: Tensor, targets: Tensor) -> Tensor:
         """Return the interest with the largest cosine to the target; see `NextSongModel`."""
@@ -225,11 +225,11 @@ def routed(songs: Tensor, seen: Tensor, there: Tensor, logits: Tensor, *, rounds
     frozen = songs.detach()
     with torch.no_grad():
         for _ in range(rounds - 1):
-            found = squash(_shares(logits, seen, there).flatten(1, 2) @ frozen)
-            logits = logits + (found @ frozen.transpose(1, 2)).view(shape)
+            result = squash(_shares(logits, seen, there).flatten(1, 2) @ frozen)
+            logits = logits + (result @ frozen.transpose(1, 2)).view(shape)
         shares = _shares(logits, seen, there)
-    found = squash(shares.flatten(1, 2) @ songs)
-    return found.view(*shape[:3], songs.shape[2])
+    result = squash(shares.flatten(1, 2) @ songs)
+    return result.view(*shape[:3], songs.shape[2])
 
 
 def squash(rows: Tensor) -> Tensor:
@@ -284,5 +284,5 @@ class ComiRecSANetwork(InterestsNetwork):
             logits = logits + ages.transpose(2, 3)
         shares = logits.masked_fill(~seen[:, :, None], -torch.inf).softmax(dim=3)
         shape = shares.expand(len(songs), *shares.shape[1:]).shape
-        found = (shares.expand(shape).flatten(1, 2) @ songs).view(*shape[:3], songs.shape[2])
-        return found, torch.ones(1, 1, 1, dtype=torch.bool, device=songs.device)
+        result = (shares.expand(shape).flatten(1, 2) @ songs).view(*shape[:3], songs.shape[2])
+        return result, torch.ones(1, 1, 1, dtype=torch.bool, device=songs.device)

@@ -127,8 +127,8 @@ class RankingTask:
                     block[part.owner, part.song] = -np.inf
                 owner = wanted.owner[way]
                 low, high = np.searchsorted(owner, [first, first + len(block)])
-                found = mean_ranks(block, owner[low:high] - first, wanted.song[way][low:high])
-                ranks[way].append(found)
+                result = mean_ranks(block, owner[low:high] - first, wanted.song[way][low:high])
+                ranks[way].append(result)
                 if way == self.repeats:
                     best, _ = top_songs(block, every, self.k)
                     padding = ((0, 0), (0, self.k - best.shape[1]))
@@ -136,7 +136,7 @@ class RankingTask:
                 else:
                     other_s += time.process_time() - began
             first += len(block)
-        joined = {way: np.concatenate(found) for way, found in ranks.items()}
+        joined = {way: np.concatenate(result) for way, result in ranks.items()}
         spent = time.process_time() - started
         return Ranked(ranks=joined, lists=np.concatenate(lists), cpu_s=spent, other_s=other_s)
 
@@ -222,29 +222,29 @@ def spread_of(
     ... ]
     0.5
     """
-    found = dict(list_spread(lists, plays))
+    result = dict(list_spread(lists, plays))
     for name, codes in _codes(song_ids, sound, kinds or {}).items():
         if (codes >= 0).any():
-            found[f"diversity_{name}"] = _known_mean(intra_list_diversity(lists, codes))
+            result[f"diversity_{name}"] = _known_mean(intra_list_diversity(lists, codes))
     if sound is not None:
         units = sound.among(song_ids).units
         if units.any():
-            found["diversity_sound"] = _known_mean(sound_diversity(lists, units))
-    return found
+            result["diversity_sound"] = _known_mean(sound_diversity(lists, units))
+    return result
 
 
 def _codes(
     song_ids: tuple[str, ...], sound: Sound | None, kinds: Labels
 ) -> dict[str, npt.NDArray[np.integer]]:
     """Return the label of each song (S,) by kind, -1 if unknown; `kinds` override `sound`."""
-    found: dict[str, npt.NDArray[np.integer]] = {}
+    codes: dict[str, npt.NDArray[np.integer]] = {}
     if sound is not None:
         ours = sound.among(song_ids)
-        found["artist"] = _numbers(ours.artists)
-        found |= ours.kinds
+        codes["artist"] = _numbers(ours.artists)
+        codes |= ours.kinds
     for name, labels in kinds.items():
-        found[name] = _numbers(tuple(labels.get(song, "") for song in song_ids))
-    return found
+        codes[name] = _numbers(tuple(labels.get(song, "") for song in song_ids))
+    return codes
 
 
 def _numbers(labels: tuple[str, ...]) -> Int64Array:
@@ -471,7 +471,7 @@ def evaluate(
         ranked = rank_queries(ranking, context.queries_of(split.histories), wanted, engine)
         cost.left_out += ranked.other_s - ranked.cpu_s
     recall_cpu_s, peak = cost.lap(), peak_bytes()
-    found, other = (
+    result, other = (
         rank_measures(ranked.ranks[way], wanted[way].owner, len(split), ks)
         for way in (repeats, _other(repeats))
     )
@@ -487,11 +487,11 @@ def evaluate(
         n_songs=len(song_ids),
         repeats=repeats,
         copies=0 if keep_heard else len(new.song) - len(unheard.song),
-        per_query=found,
-        means={at: clustered_interval(v, split.cluster, rng) for at, v in found.items()},
+        per_query=result,
+        means={at: clustered_interval(v, split.cluster, rng) for at, v in result.items()},
         otherwise={at: float(np.nanmean(v)) for at, v in other.items() if not np.isnan(v).all()},
         song_strata=song_strata(ranked.ranks[repeats] <= ks[-1], *counts),
-        user_strata=user_strata(found["recall", ks[-1]], split.histories.lengths),
+        user_strata=user_strata(result["recall", ks[-1]], split.histories.lengths),
         spread=spread_of(ranked.lists, plays, song_ids, sound=context.sound, kinds=kinds),
         fit_cpu_s=fit_cpu_s,
         recall_cpu_s=recall_cpu_s,
@@ -528,19 +528,19 @@ def compare(
     ks = sorted({*ks, by[1]})
     options: dict[str, Any] = {"ks": ks, "keep_heard": keep_heard, "context": context, "seed": seed}
     options |= {"kinds": kinds, "copies": copies, "engine": engine}
-    found = [
+    result = [
         evaluate(channel, split, trained=any(channel is one for one in trained), **options)
         for channel in channels
     ]
-    found.sort(key=lambda verdict: -verdict.means[by].value)
+    result.sort(key=lambda verdict: -verdict.means[by].value)
     rng = np.random.default_rng(seed)
     behind = {
         other.channel: clustered_interval(
-            found[0].per_query[by] - other.per_query[by], split.cluster, rng
+            result[0].per_query[by] - other.per_query[by], split.cluster, rng
         )
-        for other in found[1:]
+        for other in result[1:]
     }
-    return found, behind
+    return result, behind
 
 
 def _ranks_in_lists(

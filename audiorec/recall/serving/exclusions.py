@@ -195,14 +195,14 @@ def _shown(path: Path, ends_s: float | None, without: str) -> tuple[Any, Any]:
         if without and ShownColumns.RUN in table.column_names:
             runs = pc.fill_null(table.column(ShownColumns.RUN).cast(pa.string()), "")
             table = table.filter(pc.not_equal(runs, without))
-        found, units = to_times(table.column(ShownColumns.AT))
-        found = found / np.where((units > 0) & (units < len(UNITS)), 1000.0**units, 1.0)
+        result, units = to_times(table.column(ShownColumns.AT))
+        result = result / np.where((units > 0) & (units < len(UNITS)), 1000.0**units, 1.0)
         bad = np.flatnonzero(units < 0)
         if len(bad):
             raise InputError(
                 f"{one.path}: {FAILURE}: row {int(bad[0]) + 1} has no valid time in shown_at"
             )
-        before = np.ones(len(found), np.bool_) if ends_s is None else found < ends_s
+        before = np.ones(len(result), np.bool_) if ends_s is None else result < ends_s
         texts = [
             n
             for n in (ShownColumns.USER, ShownColumns.SONG, ShownColumns.RUN)
@@ -210,7 +210,7 @@ def _shown(path: Path, ends_s: float | None, without: str) -> tuple[Any, Any]:
         ]
         plain = {n: table.column(n).cast(pa.string()) for n in texts}
         tables.append(pa.table(plain).filter(pa.array(before)))
-        times.append(found[before])
+        times.append(result[before])
     return pa.concat_tables(tables, promote_options="default"), np.concatenate(times)
 
 
@@ -219,10 +219,10 @@ def run_ids(path: Path) -> set[str]:
     if not path.is_file():
         return set()
     with TableFile.open(path) as file:
-        found: set[str] = set()
+        result: set[str] = set()
         for table in file.batches(BATCH_ROWS, [ShownColumns.RUN]):
-            found |= set(table.column(ShownColumns.RUN).unique().to_pylist())
-    return found
+            result |= set(table.column(ShownColumns.RUN).unique().to_pylist())
+    return result
 
 
 def traits_of(

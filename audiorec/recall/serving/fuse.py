@@ -119,13 +119,13 @@ def _excluded(
     rows: CandidateRows, artist: Int64Array | None, facts: SongTraits, excluded: Exclusions
 ) -> BoolArray:
     """Return which rows are excluded for their user."""
-    found = rows.is_among(excluded.never)
+    result = rows.is_among(excluded.never)
     if excluded.heard is not None:
-        found |= rows.is_among(excluded.heard) & ~rows.are_of(REPLAY)
+        result |= rows.is_among(excluded.heard) & ~rows.are_of(REPLAY)
     if excluded.artists is not None and artist is not None and len(rows.user):
         names = facts.artist_names
-        found |= rows.is_among(excluded.artists, names.take(integers(artist % len(names))))
-    return found
+        result |= rows.is_among(excluded.artists, names.take(integers(artist % len(names))))
+    return result
 
 
 def _without_default(rows: CandidateRows) -> CandidateRows:
@@ -372,13 +372,13 @@ def read_default(folder: Path) -> DefaultList | None:
         return None
     with TableFile.open(path) as file:
         table = file.read(SCHEMA.names).sort_by("rank")
-    found = {}
+    result = {}
     for name in table.column(ListColumns.USER).unique().to_pylist():
         own = table.filter(pc.equal(table.column(ListColumns.USER), name))
         songs = own.column(ListColumns.SONG).combine_chunks()
-        found[name] = DefaultList(songs, np.asarray(own.column("similarity"), np.float32))
+        result[name] = DefaultList(songs, np.asarray(own.column("similarity"), np.float32))
     nothing = DefaultList(string_array([]), np.zeros(0, np.float32))
-    return replace(found.pop(NOBODY, nothing), of_place=found)
+    return replace(result.pop(NOBODY, nothing), of_place=result)
 
 
 SCHEMA_NAME = "audiorec/recall-tuned/1"
@@ -440,11 +440,11 @@ class Tuned:
         """Return a line for the chosen settings, and for equal weights, if worse than a channel."""
         at = measure_name(self.by)
         kinds = {"over best alone": "the chosen settings", "equal over best alone": "equal weights"}
-        found = {what: self.checked.get((what, at)) for what in kinds}
+        result = {what: self.checked.get((what, at)) for what in kinds}
         return [
             f"{kinds[what]} are worse than {self.alone.get(at)} alone: {at} "
             f"{gap:+}, on the other half"
-            for what, gap in found.items()
+            for what, gap in result.items()
             if gap is not None and gap.value < 0
         ]
 
@@ -566,11 +566,11 @@ def read_tuned(path: Path) -> TunedFile:
 def _below(path: Path, content: Mapping[str, Any]) -> str:
     """Return a warning if the checked difference to the best channel alone is below 0."""
     by, checked = content.get("by"), content.get("checked")
-    found = checked.get(f"over best alone: {by}") if isinstance(checked, Mapping) else None
-    if not isinstance(found, list) or len(found) != 3:
+    result = checked.get(f"over best alone: {by}") if isinstance(checked, Mapping) else None
+    if not isinstance(result, list) or len(result) != 3:
         return ""
     try:
-        gap = Interval(*map(float, found))
+        gap = Interval(*map(float, result))
     except (TypeError, ValueError):
         return ""
     if not gap.value < 0:

@@ -88,12 +88,12 @@ class SharedFusionInput:
             one if isinstance(one, pa.Table) else rows_of(one[0], one[1], one[1] + n)
             for one, n in zip(part.tables, sums, strict=True)
         ]
-        at, found = [0] * len(tables), []
+        at, result = [0] * len(tables), []
         for lengths in part.lengths:
             block = [t.slice(a, n) for t, a, n in zip(tables, at, lengths, strict=True)]
             at = [a + n for a, n in zip(at, lengths, strict=True)]
-            found.append(fuse(block, self.recipe, self.facts, excluded))
-        return found
+            result.append(fuse(block, self.recipe, self.facts, excluded))
+        return result
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -188,14 +188,14 @@ class SplitFusion:
     def _users_of(self, number: int) -> Any:
         """Return the users of a part, each once."""
         sums = [sum(column) for column in zip(*self.parts[number], strict=True)]
-        found = []
+        users = []
         for path, start, n in zip(self.paths, self.starts[number], sums, strict=True):
             if path in self.by_hand:
                 table = self.by_hand[path].slice(start, n)
             else:
                 table = rows_of(path, start, start + n, [ListColumns.USER])
-            found.append(table.column(ListColumns.USER).unique())
-        return pa.concat_arrays(found).unique()
+            users.append(table.column(ListColumns.USER).unique())
+        return pa.concat_arrays(users).unique()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,9 +257,9 @@ def fuse_files(
     if engine is None:
         with table_writer(out, SCHEMA) as writer:
             for block in user_blocks(paths):
-                found = fuse(block, recipe, facts, excluded)
-                writer.write_table(found)
-                counts.add(found)
+                result = fuse(block, recipe, facts, excluded)
+                writer.write_table(result)
+                counts.add(result)
         return counts.report()
     fusion = SplitFusion.of(paths, recipe, facts, excluded)
     done = run_blocks(

@@ -100,9 +100,9 @@ class ListRanking:
         makers = np.asarray(self.makers)
         for row, user in enumerate(user_ids if len(makers) else ()):
             value[row, makers == user] = 0
-        found = np.argsort(-value, axis=1, kind="stable")[:, :k]
-        values = np.take_along_axis(value, found, axis=1)
-        return np.where(values > 0, found, -1), values
+        result = np.argsort(-value, axis=1, kind="stable")[:, :k]
+        values = np.take_along_axis(value, result, axis=1)
+        return np.where(values > 0, result, -1), values
 
     @cached_property
     def holds(self) -> Any:
@@ -152,9 +152,9 @@ def write_lists(out: Path, fused: Path, ranking: ListRanking, plays: Sequences) 
 
 def _rows(ranking: ListRanking, names: list[str], proposed: Any, known: Any) -> Any:
     """Return the best lists of some users as a table of `LISTS`."""
-    found, _ = ranking.best(proposed, known, MOST_LISTS, names)
-    user, rank = np.nonzero(found >= 0)
-    of = found[user, rank]
+    result, _ = ranking.best(proposed, known, MOST_LISTS, names)
+    user, rank = np.nonzero(result >= 0)
+    of = result[user, rank]
     new = (proposed > 0).astype(np.float64)
     new = new - new.multiply(known)
     shared = [np.asarray((one @ ranking.holds).toarray()[user, of]) for one in (known, new)]
@@ -239,9 +239,9 @@ def judge_playlists(
     orders[BY_KNOWN] = _in_blocks(ranking, known * 0, known, max(ks))
     for channel in channels:
         channel.fit(RecallData(rest, context.song_ids, context, by="list"))
-        found = channel.recall(context.queries_of(asked), DEPTH, exclude=asked)
-        owner, rank = np.nonzero(found.song >= 0)
-        songs = [found.song_ids[song] for song in found.song[owner, rank].tolist()]
+        result = channel.recall(context.queries_of(asked), DEPTH, exclude=asked)
+        owner, rank = np.nonzero(result.song >= 0)
+        songs = [result.song_ids[song] for song in result.song[owner, rank].tolist()]
         proposed = ranking.songs_of(owner, songs, 1 / (FLATNESS + rank + 1), len(asked))
         orders[channel.name] = _in_blocks(ranking, proposed, known, max(ks))
     judged = [_judged(name, order, group, there, ks) for name, order in orders.items()]
@@ -260,12 +260,12 @@ def _judged(
     """Measure at which rank the first list of each person's own group is in (people, L) lists."""
     hit = (group[order] == group[there][:, None]) & (order >= 0)
     rank = np.where(hit.any(axis=1), hit.argmax(axis=1) + 1, np.inf)
-    found = rank_measures(rank, np.arange(len(there)), len(there), sorted(ks))
+    measures = rank_measures(rank, np.arange(len(there)), len(there), sorted(ks))
     rng = np.random.default_rng(0)
     return JudgedPlaylists(
         ranked_by=name,
         people=len(there),
         lists=len(group),
-        per_person=found,
-        means={at: clustered_interval(of, group[there], rng) for at, of in found.items()},
+        per_person=measures,
+        means={at: clustered_interval(of, group[there], rng) for at, of in measures.items()},
     )

@@ -120,11 +120,11 @@ class FusionRecipe:
 
     def points_at(self, table: Int64Array, place: Float64Array) -> Float64Array:
         """Return the points at places (n,), from 0, of the tables with numbers `table` (n,)."""
-        found = np.empty(len(place))
+        points = np.empty(len(place))
         for number, row in enumerate(self.points):
             own = table == number
-            found[own] = np.interp(np.log(place[own] + 1), np.log(KNOTS), row)
-        return found
+            points[own] = np.interp(np.log(place[own] + 1), np.log(KNOTS), row)
+        return points
 
     def weights_of(self, n_tables: int) -> Float64Array:
         """Return one weight for each of `n_tables` tables, normalised to sum to 1."""
@@ -253,8 +253,8 @@ class ExcludedLists:
             [self._owners.get(name, -1) for name in string_array(user_ids).to_pylist()], np.int64
         )
         there = np.flatnonzero(at >= 0)
-        found = self._lists.take(at[there])
-        return there[found.owner], found.song.astype(np.int64)
+        pairs = self._lists.take(at[there])
+        return there[pairs.owner], pairs.song.astype(np.int64)
 
     def part(self, user_ids: Any) -> Sequences:
         """Return the lists of some users without song ids, to be combined with `songs`."""

@@ -76,11 +76,11 @@ def channels_of(paths: Sequence[Path]) -> tuple[str, ...]:
     InputError
         If a file cannot be read.
     """
-    found = []
+    channels = []
     for path in paths:
         names = channels_in(path)
-        found.append(names.pop() if len(names) == 1 else path.stem)
-    return tuple(found)
+        channels.append(names.pop() if len(names) == 1 else path.stem)
+    return tuple(channels)
 
 
 def channels_in(path: Path) -> set[str]:
@@ -130,8 +130,8 @@ class UserStream:
         n = len(self.table)
         if bound is not None:
             n = int(pc.sum(pc.less(self.table.column(ListColumns.USER), bound)).as_py() or 0)
-        found, self.table = self.table.slice(0, n), self.table.slice(n)
-        return found
+        result, self.table = self.table.slice(0, n), self.table.slice(n)
+        return result
 
 
 def merge_streams(streams: Sequence[UserStream]) -> Iterator[list[Any]]:
@@ -197,11 +197,11 @@ def sorted_by_user(path: Path) -> Any:
                     f"{LARGEST_SORTED:,} can be sorted in memory; sort the file, or write it with "
                     "audiorec recall candidates"
                 )
-            found = _fitted(file.read(SCHEMA.names), path)
+            result = _fitted(file.read(SCHEMA.names), path)
     else:
-        found = _foreign(path)
+        result = _foreign(path)
     keys = (ListColumns.USER, "cold", "rank")
-    return found.sort_by([(name, "ascending") for name in keys])
+    return result.sort_by([(name, "ascending") for name in keys])
 
 
 def rows_of(path: Path, start: int, stop: int, columns: Sequence[str] = tuple(SCHEMA.names)) -> Any:
@@ -234,11 +234,11 @@ def _is_sorted(file: TableFile, rows: int) -> bool:
 def _fitted(table: Any, path: Path, columns: Sequence[str] = tuple(SCHEMA.names)) -> Any:
     schema = pa.schema([SCHEMA.field(name) for name in columns])
     with input_errors(path, FAILURE):
-        found = table.select(schema.names).cast(schema)
+        result = table.select(schema.names).cast(schema)
     for field in schema:
-        if not field.nullable and found.column(field.name).null_count:
+        if not field.nullable and result.column(field.name).null_count:
             raise InputError(f"{path}: {FAILURE}: a row has no {field.name}")
-    return found
+    return result
 
 
 def _foreign(path: Path) -> Any:
@@ -271,9 +271,9 @@ def weights_by_worth(paths: Sequence[Path]) -> tuple[tuple[float, ...], str]:
     paths : sequence of path
         One table of candidates per channel.
     """
-    found = [worth_of(path) for path in paths]
-    best = max((worth for worth in found if worth is not None), default=0.0)
-    lacking = [path.name for path, worth in zip(paths, found, strict=True) if worth is None]
+    result = [worth_of(path) for path in paths]
+    best = max((worth for worth in result if worth is not None), default=0.0)
+    lacking = [path.name for path, worth in zip(paths, result, strict=True) if worth is None]
     if len(paths) < 2:
         return (), ""
     if lacking or not best:
@@ -282,7 +282,7 @@ def weights_by_worth(paths: Sequence[Path]) -> tuple[tuple[float, ...], str]:
             f"all channels weigh the same, which may be worse than one alone: {named} has no "
             "validation figure; give weights, or learn them: audiorec recall tune"
         )
-    shares = [round((worth or 0.0) / best, 6) for worth in found]
+    shares = [round((worth or 0.0) / best, 6) for worth in result]
     return tuple(max(share**POWER, LEAST) if share else 0.0 for share in shares), ""
 
 
@@ -332,8 +332,8 @@ class CandidateRows:
 
     def are_of(self, channel: str) -> BoolArray:
         """Return which rows come from a channel."""
-        found = pc.equal(self.table.column("channel"), channel).to_numpy().astype(np.bool_)
-        return np.asarray(found[self.at], np.bool_)
+        result = pc.equal(self.table.column("channel"), channel).to_numpy().astype(np.bool_)
+        return np.asarray(result[self.at], np.bool_)
 
     def places(self, *, by_interest: bool = False) -> Float64Array:
         """Return the place of each row in its list, from 0; cold songs are counted separately.
@@ -377,9 +377,9 @@ def nth(key: Int64Array) -> Int64Array:
     if (key[1:] >= key[:-1]).all():
         return _nth_of_sorted(key)
     order = np.argsort(key, kind="stable")
-    found = np.empty(len(key), np.int64)
-    found[order] = _nth_of_sorted(key[order])
-    return found
+    result = np.empty(len(key), np.int64)
+    result[order] = _nth_of_sorted(key[order])
+    return result
 
 
 def _nth_of_sorted(key: Int64Array) -> Int64Array:
@@ -397,8 +397,8 @@ def _ascends(lists: Int64Array, rank: Int64Array) -> bool:
 
 def key_of(*columns: Any) -> Int64Array:
     """Encode each row of integer columns as one number, preserving lexicographic order."""
-    found = np.zeros(len(columns[0]), np.int64)
+    key = np.zeros(len(columns[0]), np.int64)
     for column in columns:
         low, high = (int(column.min()), int(column.max())) if len(column) else (0, 0)
-        found = found * (high - low + 1) + (column.astype(np.int64) - low)
-    return found
+        key = key * (high - low + 1) + (column.astype(np.int64) - low)
+    return key

@@ -108,7 +108,7 @@ class Standings:
         at = np.searchsorted(entries, asked)
         there = (at < len(entries)) & (entries[np.minimum(at, len(entries) - 1)] == asked)
         user = entries // width
-        found = np.where(there, at, ABSENT)
+        result = np.where(there, at, ABSENT)
         query = wanted.owner[there]
         first = np.searchsorted(user, query)
         sizes = np.searchsorted(user, query, side="right") - first
@@ -117,7 +117,7 @@ class Standings:
         return cls(
             place=grid,
             user=user,
-            wanted=found,
+            wanted=result,
             query=wanted.owner,
             _beside=beside,
             _starts=starts,
@@ -134,23 +134,23 @@ class Standings:
         own, of = weight[entry], np.repeat(np.arange(len(entry)), sizes)
         other = weight[self._beside]
         before = (other > own[of]) | ((other == own[of]) & (self._beside < entry[of]))
-        found = np.full(len(self.wanted), np.inf)
+        result = np.full(len(self.wanted), np.inf)
         counts = np.bincount(of[before], minlength=len(entry))
-        found[there] = np.where(own > 0, 1 + counts, np.inf)
-        return found
+        result[there] = np.where(own > 0, 1 + counts, np.inf)
+        return result
 
     def weigh(self, recipe: FusionRecipe) -> Float64Array:
         """Return the weight of each entry, (N,), as computed by `fuse`; not for quotas."""
         weights = recipe.weights_of(self.place.shape[1])
-        found = np.zeros(len(self.place))
+        result = np.zeros(len(self.place))
         for table, weight in enumerate(weights.tolist()):
             place = self.place[:, table]
             if recipe.method == "points":
                 given = recipe.points_at(np.full(len(place), table), np.maximum(place, 0))
             else:
                 given = 1 / (recipe.flatness + np.maximum(place, 0) + 1)
-            found += weight * np.where(place >= 0, given, 0.0)
-        return found
+            result += weight * np.where(place >= 0, given, 0.0)
+        return result
 
 
 PENALTY = 1e-3  # on the squared steps between points, per wanted song
@@ -200,7 +200,7 @@ def learn_points(places: Standings) -> tuple[tuple[float, ...], ...]:
         return value / n + PENALTY * (steps**2).sum(), slope / n + 2 * PENALTY * steps
 
     begin = np.full(n_tables * len(KNOTS), 0.3)
-    found = minimize(
+    result = minimize(
         loss,
         begin,
         jac=True,
@@ -208,7 +208,7 @@ def learn_points(places: Standings) -> tuple[tuple[float, ...], ...]:
         bounds=[(0, None)] * len(begin),
         options={"maxiter": ITERATIONS},
     )
-    grid = _summed(found.x).reshape(n_tables, len(KNOTS)).round(DIGITS)
+    grid = _summed(result.x).reshape(n_tables, len(KNOTS)).round(DIGITS)
     return tuple(tuple(map(float, row)) for row in grid)
 
 
@@ -345,11 +345,11 @@ def tune(
         for side, of in enumerate((first, second))
     )
     search = _Search(choose, tuple(names) or tuple(path.stem for path in paths))
-    found = search.method(seed)
-    found = search.dials(found, tolerance)
+    result = search.method(seed)
+    result = search.dials(result, tolerance)
     shown = _shown(measure, recipe.k)
     best = {at: search.best_alone(at) for at in shown}
-    chosen, equal = (check.per_query(one) for one in (found, search.equal))
+    chosen, equal = (check.per_query(one) for one in (result, search.equal))
     alone = {name: check.per_query(search.tried[name].recipe) for name in set(best.values())}
     rng, cluster = np.random.default_rng(seed), check.split.cluster
     checked: dict[tuple[str, str], Interval] = {}
@@ -364,7 +364,7 @@ def tune(
         for what, value in values.items():
             checked[what, measure_name(at)] = clustered_interval(value, cluster, rng)
     return Tuned(
-        recipe=found,
+        recipe=result,
         tried=tuple(search.tried.values()),
         steps=search.steps,
         checked=checked,
@@ -402,21 +402,21 @@ class _Sample:
 
     def figures(self, recipe: FusionRecipe) -> dict[str, float]:
         """Return the mean measures of the lists."""
-        found = self.per_query(recipe)
-        return {measure_name(at): float(np.nanmean(found[at])) for at in _shown(self.by, recipe.k)}
+        query = self.per_query(recipe)
+        return {measure_name(at): float(np.nanmean(query[at])) for at in _shown(self.by, recipe.k)}
 
     def looked_at(self, recipe: FusionRecipe) -> dict[str, float]:
         """Return the mean measures, and statistics of the lists."""
         lists, new = self._lists(recipe)
-        found = evaluate(
+        result = evaluate(
             lists,
             self.split,
             ks=sorted({20, recipe.k, self.by[1]}),
             keep_heard=True,
             kinds=_kinds(self.facts),
         )
-        figures = {measure_name(at): found.means[at].value for at in _shown(self.by, recipe.k)}
-        return figures | {n: float(v) for n, v in found.spread.items()} | {"new": new}
+        figures = {measure_name(at): result.means[at].value for at in _shown(self.by, recipe.k)}
+        return figures | {n: float(v) for n, v in result.spread.items()} | {"new": new}
 
     def take(self, rows: Int64Array) -> "_Sample":
         """Return the queries at the given rows."""
@@ -484,12 +484,12 @@ class _Search:
             judged.per_query(way(learn))[judged.by] for way in (self._reciprocal, self._points)
         )
         self.steps += 2
-        found = {name: self._keep(name, way(self.part)) for name, way in ways.items()}
+        result = {name: self._keep(name, way(self.part)) for name, way in ways.items()}
         # Points have ten parameters per channel: require a gain of more than one standard error.
         gain = by_points - by_weights
         gain = gain[~np.isnan(gain)]
         is_sure = len(gain) > 1 and gain.mean() > gain.std() / np.sqrt(len(gain))
-        return found["points" if is_sure else "weights"]
+        return result["points" if is_sure else "weights"]
 
     def dials(self, recipe: FusionRecipe, tolerance: float) -> FusionRecipe:
         """Raise each share and dial as far as accuracy stays within `tolerance` of its best."""
@@ -499,27 +499,27 @@ class _Search:
             return recipe
         rng = np.random.default_rng(0)
         part = self.part.take(rng.permutation(len(self.part.split))[:LISTED])
-        named, found = measure_name(part.by), recipe
+        named, result = measure_name(part.by), recipe
         best = now = self._look(part, "no dial", recipe).figures[named]
         for dial in turned:
             reached = {0.0: now}
             for value in DIALS[dial]:
-                step = _turned(found, dial, value)
+                step = _turned(result, dial, value)
                 reached[value] = self._look(part, f"{dial} {value:g}", step).figures[named]
             best = max(best, *reached.values())
             allowed = [v for v, worth in reached.items() if worth >= best * (1 - tolerance) - GAIN]
             value = max(allowed, default=0.0)
-            found = _turned(found, dial, value)
+            result = _turned(result, dial, value)
             now = reached[value]
-        if found != recipe:
-            self._look(part, "chosen", found)
-        return found
+        if result != recipe:
+            self._look(part, "chosen", result)
+        return result
 
     def _look(self, part: _Sample, name: str, recipe: FusionRecipe) -> Tried:
         self.steps += 1
-        found = Tried(name=name, recipe=recipe, figures=part.looked_at(recipe))
-        self.tried[name] = found
-        return found
+        result = Tried(name=name, recipe=recipe, figures=part.looked_at(recipe))
+        self.tried[name] = result
+        return result
 
     def _keep(self, name: str, recipe: FusionRecipe) -> FusionRecipe:
         """Evaluate a recipe and record it under a name."""
@@ -544,8 +544,8 @@ class _Search:
 
     def _reciprocal(self, part: _Sample) -> FusionRecipe:
         """Return the best flatness and weights."""
-        found = self._weights(part, self.equal)
-        bases = [replace(found, flatness=flat) for flat in FLATNESSES]
+        weights = self._weights(part, self.equal)
+        bases = [replace(weights, flatness=flat) for flat in FLATNESSES]
         best = max(bases, key=lambda one: self._worth(part, one))
         return self._weights(part, best)
 
@@ -567,8 +567,8 @@ class _Search:
             for channel in range(n):
                 for factor in FACTORS:
                     step = (*best[:channel], best[channel] * factor, *best[channel + 1 :])
-                    if any(step) and (found := worth(step)) > reached + GAIN:
-                        best, reached = step, found
+                    if any(step) and (result := worth(step)) > reached + GAIN:
+                        best, reached = step, result
             if reached <= before:
                 break
         return replace(base, weights=tuple((np.array(best) / max(best)).round(6).tolist()))
@@ -605,11 +605,11 @@ def _taken(split: JudgingSplit, rows: Int64Array) -> JudgingSplit:
 
 def _of_users(paths: Sequence[Path], *splits: JudgingSplit) -> Iterator[list[list[Any]]]:
     """Yield, for each file, its rows by split, as lists of tables."""
-    found: list[list[list[Any]]] = [[[] for _ in splits] for _ in paths]
+    result: list[list[list[Any]]] = [[[] for _ in splits] for _ in paths]
     wanted = [string_array(split.histories.owner_ids) for split in splits]
     rows = 0
     for block in user_blocks(paths):
-        for whole, parts in zip(block, found, strict=True):
+        for whole, parts in zip(block, result, strict=True):
             table = whole.filter(pc.not_equal(whole.column("channel"), DEFAULT))
             for part, ids in zip(parts, wanted, strict=True):
                 part.append(table.filter(pc.is_in(table.column(ListColumns.USER), value_set=ids)))
@@ -617,7 +617,7 @@ def _of_users(paths: Sequence[Path], *splits: JudgingSplit) -> Iterator[list[lis
     if not rows:
         some = splits[0].histories.owner_ids[0]
         raise InputError(f"no table has candidates for a user of the split, such as {some!r}")
-    yield from found
+    yield from result
 
 
 def _kinds(facts: SongTraits) -> dict[str, dict[str, str]]:

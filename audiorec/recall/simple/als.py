@@ -97,10 +97,10 @@ class ALS(CountingChannel[ALSRecipe]):
         """Return one side (n, F), from its last solution and the other side (m, F)."""
         common = self.rest * (other.T @ other)
         ridge = self._ridge(plays.lengths, len(other))
-        found = np.zeros_like(start)
+        result = np.zeros_like(start)
         for rows, column, weight in plays.blocks:
-            found[rows] = _descended(start[rows], other[column], weight, common, ridge[rows])
-        return found
+            result[rows] = _descended(start[rows], other[column], weight, common, ridge[rows])
+        return result
 
     def _ridge(self, plays: Any, n_others: int) -> FloatArray:
         """Return the ridge of rows with so many plays: (n,) float32."""
@@ -112,19 +112,19 @@ class ALS(CountingChannel[ALSRecipe]):
         users = np.zeros((len(histories), self.recipe.factors), np.float32)
         for row, matrix, target, _ in self._equations(histories):
             users[row] = np.linalg.solve(matrix, target.sum(axis=0))
-        found: FloatArray = users @ self.factors.T
-        found[histories.lengths == 0] = -np.inf
-        found[:, self.is_cold] = -np.inf
-        return found
+        similarities: FloatArray = users @ self.factors.T
+        similarities[histories.lengths == 0] = -np.inf
+        similarities[:, self.is_cold] = -np.inf
+        return similarities
 
     def _evidence(self, histories: Sequences, song: Int64Array) -> Int64Array:
         """Return the song of the history that adds most to the similarity of each candidate."""
-        found = np.full(song.shape, -1, np.int64)
+        evidence = np.full(song.shape, -1, np.int64)
         for row, matrix, target, own in self._equations(histories):
             there = song[row] >= 0
             given = np.linalg.solve(matrix, target.T).T @ self.factors[song[row, there]].T
-            found[row, there] = np.where(given.max(axis=0) > 0, own[given.argmax(axis=0)], -1)
-        return found
+            evidence[row, there] = np.where(given.max(axis=0) > 0, own[given.argmax(axis=0)], -1)
+        return evidence
 
     def _equations(
         self, histories: Sequences
@@ -177,14 +177,14 @@ def _descended(
         played = weight * (near @ rows[:, :, None])[:, :, 0]
         return rows @ common + ridge[:, None] * rows + (played[:, None] @ near)[:, 0]
 
-    found = start
-    rest = (weight[:, None] @ near)[:, 0] - times(found)
+    result = start
+    rest = (weight[:, None] @ near)[:, 0] - times(result)
     step, left = rest, (rest * rest).sum(axis=1)
     for _ in range(STEPS):
         moved = times(step)
         length = left / np.maximum((step * moved).sum(axis=1), TINY)
-        found = found + length[:, None] * step
+        result = result + length[:, None] * step
         rest = rest - length[:, None] * moved
         now = (rest * rest).sum(axis=1)
         step, left = rest + (now / np.maximum(left, TINY))[:, None] * step, now
-    return np.asarray(found, np.float32)
+    return np.asarray(result, np.float32)

@@ -67,8 +67,8 @@ class Popular(CountingChannel[PopularRecipe]):
 
     def _similarities(self, queries: Queries) -> FloatArray:
         histories = queries.histories
-        found = np.where(self.is_cold, np.float32(-np.inf), self.weights)
-        return np.repeat(found[None], len(histories), axis=0)
+        result = np.where(self.is_cold, np.float32(-np.inf), self.weights)
+        return np.repeat(result[None], len(histories), axis=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,10 +109,10 @@ class Replay(CountingChannel[ReplayRecipe]):
         timed = ~np.isnan(histories.time)
         days = (histories.time[after] - histories.time) / DAY_S
         age = np.where(timed, days / self.recipe.half_life_days, age)
-        found = np.zeros((len(histories), len(self.song_ids)), np.float32)
-        np.add.at(found, (owner, histories.song), np.exp2(-age).astype(np.float32))
-        found[found == 0] = -np.inf
-        return found
+        similarities = np.zeros((len(histories), len(self.song_ids)), np.float32)
+        np.add.at(similarities, (owner, histories.song), np.exp2(-age).astype(np.float32))
+        similarities[similarities == 0] = -np.inf
+        return similarities
 
     def _evidence(self, histories: Sequences, song: Int64Array) -> Int64Array:  # noqa: ARG002
         return song
@@ -196,18 +196,18 @@ class Rules(CountingChannel[RulesRecipe]):
 
     def _similarities(self, queries: Queries) -> FloatArray:
         histories = queries.histories
-        found = np.zeros((len(histories), len(self.song_ids)), np.float32)
+        similarities = np.zeros((len(histories), len(self.song_ids)), np.float32)
         for row in range(len(histories)):
             newest_first = histories[row][::-1][: self.recipe.history]
             for back, song in enumerate(newest_first.tolist()):
                 rules = slice(self.starts[song], self.starts[song + 1])
                 weight = np.float32(self.recipe.fade**back)
-                found[row, self.next[rules]] += weight * self.weights[rules]
-        found[found == 0] = -np.inf
-        return found
+                similarities[row, self.next[rules]] += weight * self.weights[rules]
+        similarities[similarities == 0] = -np.inf
+        return similarities
 
     def _evidence(self, histories: Sequences, song: Int64Array) -> Int64Array:
         rows = np.flatnonzero(histories.lengths)
-        found = np.full(song.shape, -1, np.int64)
-        found[rows] = histories.song[histories.starts[rows + 1] - 1][:, None]
-        return np.where(song >= 0, found, -1)
+        result = np.full(song.shape, -1, np.int64)
+        result[rows] = histories.song[histories.starts[rows + 1] - 1][:, None]
+        return np.where(song >= 0, result, -1)

@@ -72,12 +72,12 @@ class External(Channel):
         self._row = {user: row for row, user in enumerate(self._ranked.owner_ids)}
 
     def _similarities(self, queries: Queries) -> FloatArray:
-        found = np.full((len(queries), len(self.song_ids)), -np.inf, np.float32)
+        similarities = np.full((len(queries), len(self.song_ids)), -np.inf, np.float32)
         for query, user in enumerate(queries.user_ids):
             if (row := self._row.get(user)) is not None:
                 songs = self._ranked[row]
-                found[query, songs] = 1 / np.arange(1, len(songs) + 1, dtype=np.float32)
-        return found
+                similarities[query, songs] = 1 / np.arange(1, len(songs) + 1, dtype=np.float32)
+        return similarities
 
     def _state(self) -> NoReturn:
         raise InputError(NOT_SAVED)

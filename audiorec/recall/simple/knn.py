@@ -95,9 +95,9 @@ class Wanted:
         self._number[wanted] = -1
         place = np.flatnonzero(which >= 0)
         row = np.searchsorted(starts, place, side="right") - 1
-        found = np.zeros((len(wanted), len(starts) - 1), np.float32)
-        found[which[place], row] = 1 if values is None else values[place]
-        return found
+        result = np.zeros((len(wanted), len(starts) - 1), np.float32)
+        result[which[place], row] = 1 if values is None else values[place]
+        return result
 
 
 BLOCK_SONGS = 1_024
@@ -167,24 +167,24 @@ class ItemKnn(CountingChannel[ItemKnnRecipe]):
         known = queries.histories.newest(self.recipe.history)
         own = (owner_song if self.recipe.weighting == "cosine" else owner_plays)(known, n)
         near = csr_array((self.weights, self.near, self.starts), shape=(n, n))
-        found = np.empty((own.shape[0], n), np.float32)
-        for first in range(0, len(found), BLOCK_HISTORIES):
+        similarities = np.empty((own.shape[0], n), np.float32)
+        for first in range(0, len(similarities), BLOCK_HISTORIES):
             rows = slice(first, first + BLOCK_HISTORIES)
-            found[rows] = (own[rows] @ near).toarray()
-        found[found == 0] = -np.inf
-        return found
+            similarities[rows] = (own[rows] @ near).toarray()
+        similarities[similarities == 0] = -np.inf
+        return similarities
 
     def _evidence(self, histories: Sequences, song: Int64Array) -> Int64Array:
         """Return the song of the history with the largest cosine to each candidate."""
-        found = np.full(song.shape, -1, np.int64)
+        evidence = np.full(song.shape, -1, np.int64)
         histories = histories.newest(self.recipe.history)
         table = Wanted(len(self.song_ids))
         for row in np.flatnonzero(histories.lengths).tolist():
             own, there = np.unique(histories[row]), song[row] >= 0
             learnt = self.starts, self.near, self.weights
             given = cosines(*learnt, own, song[row, there], table)
-            found[row, there] = np.where(given.max(axis=0) > 0, own[given.argmax(axis=0)], -1)
-        return found
+            evidence[row, there] = np.where(given.max(axis=0) > 0, own[given.argmax(axis=0)], -1)
+        return evidence
 
 
 def cosines(
@@ -214,11 +214,11 @@ def owner_song(plays: Sequences, n_songs: int) -> Any:
 
 def owner_plays(plays: Sequences, n_songs: int) -> Any:
     """Return ``log2(1 + plays)`` of owners and songs, as `owner_song`: three count as twice one."""
-    found = owner_song(plays, n_songs)
+    result = owner_song(plays, n_songs)
     key = plays.owner * n_songs + plays.song
     counts = np.bincount(np.unique(key, return_inverse=True)[1], plays.weight)
-    found.data = np.log2(1 + counts).astype(np.float32)
-    return found
+    result.data = np.log2(1 + counts).astype(np.float32)
+    return result
 
 
 def weighted(plays: Sequences, n_songs: int, weighting: Weighting) -> Any:
@@ -311,21 +311,23 @@ class EASE(CountingChannel[EASERecipe]):
 
     def _similarities(self, queries: Queries) -> FloatArray:
         histories = queries.histories
-        found = np.asarray(owner_plays(histories, len(self.song_ids)) @ self.weights, np.float32)
-        found[histories.lengths == 0] = -np.inf
-        found[:, self.is_cold] = -np.inf
-        return found
+        similarities = np.asarray(
+            owner_plays(histories, len(self.song_ids)) @ self.weights, np.float32
+        )
+        similarities[histories.lengths == 0] = -np.inf
+        similarities[:, self.is_cold] = -np.inf
+        return similarities
 
     def _evidence(self, histories: Sequences, song: Int64Array) -> Int64Array:
         """Return the song of the history that contributes most to each candidate."""
-        found = np.full(song.shape, -1, np.int64)
+        evidence = np.full(song.shape, -1, np.int64)
         plays = owner_plays(histories, len(self.song_ids))
         for row in np.flatnonzero(histories.lengths).tolist():
             part = slice(plays.indptr[row], plays.indptr[row + 1])
             own, there = plays.indices[part].astype(np.int64), song[row] >= 0
             given = plays.data[part, None] * self.weights[np.ix_(own, song[row, there])]
-            found[row, there] = np.where(given.max(axis=0) > 0, own[given.argmax(axis=0)], -1)
-        return found
+            evidence[row, there] = np.where(given.max(axis=0) > 0, own[given.argmax(axis=0)], -1)
+        return evidence
 
 
 def _require_memory(n: int) -> None:
@@ -354,10 +356,10 @@ def _inverse(plays: Any, ridge: FloatArray) -> FloatArray:
         scaled = plays.multiply(1 / ridge).tocsr().astype(np.float64)
         among = (scaled @ plays.T).toarray() + np.eye(n_owners)
         half = np.asarray(cholesky(inv(among)) @ scaled, np.float32)
-        found = np.empty((n, n), np.float32, order="F")
-        np.matmul(half.T, -half, out=found)
-        found[np.diag_indices(n)] += 1 / ridge
-        return found
+        result = np.empty((n, n), np.float32, order="F")
+        np.matmul(half.T, -half, out=result)
+        result[np.diag_indices(n)] += 1 / ridge
+        return result
     gram = _gram(plays, n)
     gram[np.diag_indices(n)] += ridge
     factor, failed = spotrf(gram, lower=1, overwrite_a=1)
@@ -370,11 +372,11 @@ def _inverse(plays: Any, ridge: FloatArray) -> FloatArray:
 
 def _gram(matrix: Any, n: int) -> FloatArray:
     """Return the products of the columns of a sparse matrix, (n, n) float32 in Fortran order."""
-    found = np.zeros((n, n), np.float32, order="F")
+    result = np.zeros((n, n), np.float32, order="F")
     for start in range(0, n, EASE_BLOCK_SONGS):
         part = slice(start, start + EASE_BLOCK_SONGS)
-        found[:, part] = (matrix.T @ matrix[:, part]).toarray()
-    return found
+        result[:, part] = (matrix.T @ matrix[:, part]).toarray()
+    return result
 
 
 def _mirror(matrix: FloatArray) -> None:
@@ -450,16 +452,16 @@ class VsKnn(CountingChannel[VsKnnRecipe]):
         self.song_sessions = session[order].astype(np.int32)
 
     def _similarities(self, queries: Queries) -> FloatArray:
-        found = np.zeros((len(queries.histories), len(self.song_ids)), np.float32)
+        similarities = np.zeros((len(queries.histories), len(self.song_ids)), np.float32)
         for row, near in enumerate(self._near(queries.histories)):
             weight = np.repeat(near.weight, np.diff(near.starts))
-            np.add.at(found[row], near.songs.astype(np.int64), weight)
-        found[found == 0] = -np.inf
-        return found
+            np.add.at(similarities[row], near.songs.astype(np.int64), weight)
+        similarities[similarities == 0] = -np.inf
+        return similarities
 
     def _evidence(self, histories: Sequences, song: Int64Array) -> Int64Array:
         """Return the song of the history that the sessions behind each candidate share most."""
-        found = np.full(song.shape, -1, np.int64)
+        evidence = np.full(song.shape, -1, np.int64)
         table = Wanted(len(self.song_ids))
         for row, near in enumerate(self._near(histories)):
             there = np.flatnonzero(song[row] >= 0)
@@ -469,8 +471,8 @@ class VsKnn(CountingChannel[VsKnnRecipe]):
             held = table.grid(proposed, near.songs, near.starts)
             both = held @ (near.shared * near.weight).T
             best = np.where(both.max(axis=1) > 0, near.own[both.argmax(axis=1)], -1)
-            found[row, there] = best[np.searchsorted(proposed, song[row, there])]
-        return found
+            evidence[row, there] = best[np.searchsorted(proposed, song[row, there])]
+        return evidence
 
     def _near(self, histories: Sequences) -> Iterator[_Near]:
         """Yield the neighbouring sessions of each history."""
@@ -494,7 +496,7 @@ class VsKnn(CountingChannel[VsKnnRecipe]):
         Beside each session is the sum of the weights of the songs that it shares. Most histories
         share a song with many of the very newest sessions, so few are looked at first.
         """
-        found = [(np.empty(0, np.int64), np.empty(0))] * lateness.shape[0]
+        result = [(np.empty(0, np.int64), np.empty(0))] * lateness.shape[0]
         rows, first = np.flatnonzero(np.diff(lateness.indptr)), len(self.session_starts) - 1
         width = 2 * self.recipe.newest
         while len(rows) and first:
@@ -508,9 +510,9 @@ class VsKnn(CountingChannel[VsKnnRecipe]):
                 stop = product.indptr[place + 1]
                 part = slice(max(product.indptr[place], stop - self.recipe.newest), stop)
                 session = first + product.indices[part].astype(np.int64)
-                found[rows[place]] = session[::-1], product.data[part][::-1]
+                result[rows[place]] = session[::-1], product.data[part][::-1]
             rows = rows[~enough]
-        return found
+        return result
 
     def _sessions_with(self, songs: Int64Array, first: int) -> Any:
         """Return which sessions from number `first` on hold which songs: csr (n, sessions)."""

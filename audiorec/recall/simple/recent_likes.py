@@ -100,7 +100,7 @@ class RecentLikes(CountingChannel[RecentLikesRecipe]):
         self.units = none if sound is None else sound.units
         artists = _artists(data)
         names = sorted(set(artists) - {""})
-        number = {name: place for place, name in enumerate(names)}
+        number = {name: index for index, name in enumerate(names)}
         artist = np.array([number.get(name, -1) for name in artists], np.int64)
         order = np.lexsort((-data.counts, artist))
         order = order[artist[order] >= 0]
@@ -111,16 +111,16 @@ class RecentLikes(CountingChannel[RecentLikesRecipe]):
 
     def _similarities(self, queries: Queries) -> FloatArray:
         seeds = self._seeds(queries)
-        found = np.zeros((len(queries), len(self.song_ids)), np.float32)
+        similarities = np.zeros((len(queries), len(self.song_ids)), np.float32)
         for owner, own in seeds.by_owner():
-            row, weight = found[owner], seeds.weight[own].astype(np.float32)
+            row, weight = similarities[owner], seeds.weight[own].astype(np.float32)
             for song, much in zip(seeds.song[own].tolist(), weight.tolist(), strict=True):
                 part = slice(self.starts[song], self.starts[song + 1])
                 row[self.near[part]] += np.float32(much) * self.weights[part]
             if self.recipe.sound and self.units.shape[1]:
                 row += weight @ self._sounds(seeds.song[own], np.arange(len(self.song_ids)))
-        found[found <= 0] = -np.inf
-        return found
+        similarities[similarities <= 0] = -np.inf
+        return similarities
 
     def _sounds(self, liked: Int64Array, songs: Int64Array) -> FloatArray:
         """Return how much songs sound like the liked ones, (L, n); 0 for a song and itself."""
@@ -134,7 +134,7 @@ class RecentLikes(CountingChannel[RecentLikesRecipe]):
 
     def _told(self, queries: Queries, song: Int64Array) -> Int64Array:
         """Return the liked song that contributes most to each candidate."""
-        found = np.full(song.shape, -1, np.int64)
+        result = np.full(song.shape, -1, np.int64)
         seeds, table = self._seeds(queries), Wanted(len(self.song_ids))
         for owner, own in seeds.by_owner():
             there = np.flatnonzero(song[owner] >= 0)
@@ -144,8 +144,8 @@ class RecentLikes(CountingChannel[RecentLikesRecipe]):
             gives *= seeds.weight[own, None].astype(np.float32)
             if len(there):
                 best = np.where(gives.max(axis=0) > 0, liked[gives.argmax(axis=0)], -1)
-                found[owner, there] = best
-        return found
+                result[owner, there] = best
+        return result
 
     def _seeds(self, queries: Queries) -> _Seeds:
         """Return the songs that count for each query, weighted by age."""
@@ -185,15 +185,15 @@ class RecentLikes(CountingChannel[RecentLikesRecipe]):
 
 def _artists(data: RecallData) -> list[str]:
     """Return the normalised artist of each song, from tags or else side information."""
-    found = [""] * len(data.song_ids)
+    artists = [""] * len(data.song_ids)
     side = data.context.side
     if side is not None and "artist" in side.categories:
         named = dict(zip(side.song_ids, side.categories["artist"].texts(), strict=True))
-        found = [normalised_name(named.get(song)) for song in data.song_ids]
+        artists = [normalised_name(named.get(song)) for song in data.song_ids]
     if data.sound is not None:
         heard = data.sound.among(data.song_ids).artists
-        found = [own or other for own, other in zip(found, heard, strict=True)]
-    return found
+        artists = [own or other for own, other in zip(artists, heard, strict=True)]
+    return artists
 
 
 def _ages(said: Sequences, plays: Sequences) -> Float64Array:

@@ -60,8 +60,8 @@ def find_path(snapshot: Snapshot, asked: ApiRequest) -> ApiReply:
         return _wrong(str(error), 404)
     if start.row == end.row:
         return _wrong("Start and end songs cannot be the same.", 400)
-    found = way(snapshot, start, end, max(2, asked.whole("max_steps", STEPS)))
-    tracks = _tracks(snapshot, found, start)
+    result = way(snapshot, start, end, max(2, asked.whole("max_steps", STEPS)))
+    tracks = _tracks(snapshot, result, start)
     return ApiReply.json(
         {"path": tracks, "total_distance": tracks[-1]["distance"] if tracks else 0.0}
     )
@@ -73,13 +73,13 @@ def similar_artists(snapshot: Snapshot, asked: ApiRequest) -> ApiReply:
     if not artist:
         return _wrong("Missing 'artist' or 'artist_id' parameter", 400)
     with snapshot.lock:
-        found = snapshot.artists.near(artist, _many(asked, 10))
-    if not found:
+        result = snapshot.artists.near(artist, _many(asked, 10))
+    if not result:
         return _wrong(
             f"Artist '{artist[:200]}' not found in index or no similar artists found.", 404
         )
     with_songs = asked.text("include_component_matches").lower() == "true"
-    return ApiReply.json([_artist(snapshot, one, with_songs=with_songs) for one in found])
+    return ApiReply.json([_artist(snapshot, one, with_songs=with_songs) for one in result])
 
 
 def clap_search(snapshot: Snapshot, asked: ApiRequest) -> ApiReply:
@@ -89,10 +89,10 @@ def clap_search(snapshot: Snapshot, asked: ApiRequest) -> ApiReply:
         query, limit = body.get("query"), body.get("limit", SENTENCE_SONGS)
         if not isinstance(query, str) or not query.strip() or type(limit) is not int:
             return _wrong("query must be a text, and limit a whole number", 400)
-        found = described(snapshot, FindQuestion(text=query, k=limit))
+        result = described(snapshot, FindQuestion(text=query, k=limit))
     except InputError as error:
         return _wrong(str(error), 400)
-    tracks = _tracks(snapshot, as_found(found), snapshot.names.usual)
+    tracks = _tracks(snapshot, as_found(result), snapshot.names.usual)
     results = [{**track, "similarity": round(1 - track["distance"], 6)} for track in tracks]
     return ApiReply.json({"query": query, "results": results, "count": len(results)})
 

@@ -71,9 +71,9 @@ def mix(
     with snapshot.lock:
         allowed = _allowed(snapshot, wish, [*seeds, *previous])
         chosen = changed(snapshot.library.chosen(Choice()), allowed=allowed)
-    found = near(snapshot, seeds, ALL, chosen=chosen)
+    result = near(snapshot, seeds, ALL, chosen=chosen)
     apart = _whole(wish, "norepart", 0) > 0
-    rows, passed_over = _unheard(snapshot, found.rows.tolist(), heard, looked_for, apart=apart)
+    rows, passed_over = _unheard(snapshot, result.rows.tolist(), heard, looked_for, apart=apart)
     rows += passed_over[: max(0, min(LEAST, count) - len(rows))]
     if _whole(wish, "shuffle", 0):
         shuffle(rows)
@@ -94,9 +94,9 @@ def alike(snapshot: Snapshot, asked: ApiRequest) -> ApiReply:
             own = int(codes[seeds[0].row])
             allowed &= (codes == own) & (own >= 0)
         chosen = changed(snapshot.library.chosen(Choice()), allowed=allowed)
-    found = near(snapshot, seeds, ALL, chosen=chosen)
+    result = near(snapshot, seeds, ALL, chosen=chosen)
     heard = _JustHeard(titles={_title(song) for song in snapshot.songs([seeds[0].row])} - {""})
-    rows, _ = _unheard(snapshot, found.rows.tolist(), heard, count, one_album=False)
+    rows, _ = _unheard(snapshot, result.rows.tolist(), heard, count, one_album=False)
     return _lines(_files(snapshot, rows, {**wish, "tracks": [wish.get("track")]}, "tracks"))
 
 
@@ -109,12 +109,12 @@ def _songs(snapshot: Snapshot, wish: Mapping[str, Any], key: str) -> list[NamedS
     given = wish.get(key) or []
     if not isinstance(given, list) or len(given) > MOST_TRACKS:
         raise InputError(f"{key}: must be a list of at most {MOST_TRACKS} files")
-    found = []
+    songs = []
     for text in given:
         if isinstance(text, str):
             with suppress(InputError):
-                found.append(snapshot.names.find(path_of(text, _music_folder(wish))))
-    return found
+                songs.append(snapshot.names.find(path_of(text, _music_folder(wish))))
+    return songs
 
 
 def path_of(text: str, folder: str = "") -> str:
@@ -144,11 +144,11 @@ def _heard(
 ) -> _JustHeard:
     heard = _JustHeard()
     artists, albums = _whole(wish, "norepart", 0), _whole(wish, "norepalb", 0)
-    for place, song in enumerate(snapshot.songs([one.row for one in previous])):
+    for index, song in enumerate(snapshot.songs([one.row for one in previous])):
         heard.titles.add(_title(song))
-        if place < artists:
+        if index < artists:
             heard.artists.add(normalised_name(song["artist"]))
-        if place < albums:
+        if index < albums:
             heard.albums.add(_album(song))
     heard.titles |= {_title(song) for song in snapshot.songs([one.row for one in seeds])}
     heard.titles.discard("")
@@ -229,7 +229,7 @@ def _of_genre(snapshot: Snapshot, groups: Any, heard: Sequence[NamedSong]) -> Bo
         globs = [g.lower() for g in group if isinstance(g, str)] if isinstance(group, list) else []
         sets.append({name for name in named for g in globs if fnmatch.fnmatchcase(name, g)})
     own = {genres[one.row] for one in heard} - {""}
-    wanted = set().union(*(found for found in sets if found & own))
+    wanted = set().union(*(result for result in sets if result & own))
     kept = wanted | {""} if wanted else {*named, ""} - set().union(*sets)
     return np.asarray([genre in kept for genre in genres], np.bool_)
 

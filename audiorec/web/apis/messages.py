@@ -79,12 +79,12 @@ class ApiRequest:
     def document(self) -> dict[str, Any]:
         """Return the body as a JSON object; raise `InputError` if it is anything else."""
         try:
-            found = parse_json(self.body, max_bytes=MAX_BODY)
+            result = parse_json(self.body, max_bytes=MAX_BODY)
         except (ValueError, RecursionError) as error:
             raise InputError("the body is not JSON") from error
-        if not isinstance(found, dict):
+        if not isinstance(result, dict):
             raise InputError("the body must be a JSON object")
-        return found
+        return result
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +159,7 @@ class Operation:
 
     def described(self) -> dict[str, Any]:
         """Return the OpenAPI description of this operation."""
-        found: dict[str, Any] = {
+        result: dict[str, Any] = {
             "operationId": self.name,
             "summary": self.about,
             "responses": {
@@ -172,14 +172,14 @@ class Operation:
             },
         }
         if self.not_found:
-            found["responses"]["404"] = _response("No such song or user.", "Problem")
+            result["responses"]["404"] = _response("No such song or user.", "Problem")
         if self.method == "post":
-            found["requestBody"] = {
+            result["requestBody"] = {
                 "required": True,
                 "content": {JSON_TYPE: {"schema": self._body()}},
             }
         else:
-            found["parameters"] = [
+            result["parameters"] = [
                 {
                     "name": one.name,
                     "in": "query",
@@ -188,7 +188,7 @@ class Operation:
                 }
                 for one in self.fields
             ]
-        return found
+        return result
 
     def _body(self) -> dict[str, Any]:
         return {
@@ -279,9 +279,9 @@ def near(
         chosen = chosen or library.chosen(choice)  # may take long
     k = max(1, min(question.k, MOST_SONGS))
     with _reading(snapshot, space):
-        found = library.ask(replace(question, seeds=known, k=k, choice=choice), chosen=chosen)
-        beside = found.beside
-    return FoundSongs(found.rows, np.clip(found.similarities, 0.0, 1.0), beside)
+        result = library.ask(replace(question, seeds=known, k=k, choice=choice), chosen=chosen)
+        beside = result.beside
+    return FoundSongs(result.rows, np.clip(result.similarities, 0.0, 1.0), beside)
 
 
 def comparable(space: Space, rows: Sequence[int]) -> Sequence[int]:
@@ -314,8 +314,8 @@ def way(
     chosen = library.chosen(tellable(snapshot, start, choice))
     steps, beside = min(count, MOST_SONGS, len(library)) - 2, None
     if steps >= 1 and float(first @ last) <= 1 - SAME:
-        found = library.ask(PathQuestion(seeds=rows.tolist(), steps=steps), chosen=chosen)
-        rows, beside = found.rows, found.beside
+        result = library.ask(PathQuestion(seeds=rows.tolist(), steps=steps), chosen=chosen)
+        rows, beside = result.rows, result.beside
     similarities = np.clip(space.units(rows).astype(np.float64) @ first, 0.0, 1.0)
     return FoundSongs(rows, similarities, beside)
 

@@ -243,9 +243,9 @@ def similar(snapshot: Snapshot, values: Values) -> Document:
 )
 def find(snapshot: Snapshot, values: Values) -> Document:
     """Find songs that a sentence describes, and say how it was understood."""
-    found = described(snapshot, made(FindQuestion, values))
-    songs = _found(snapshot, as_found(found), why=values["why"])
-    return {"songs": songs, "notes": found.remarks}
+    result = described(snapshot, made(FindQuestion, values))
+    songs = _found(snapshot, as_found(result), why=values["why"])
+    return {"songs": songs, "notes": result.remarks}
 
 
 @operation(
@@ -258,8 +258,8 @@ def find(snapshot: Snapshot, values: Values) -> Document:
 def path(snapshot: Snapshot, values: Values) -> Document:
     """Find a path from one song to another, both included."""
     start, end = snapshot.names.find(values["start"]), snapshot.names.find(values["end"])
-    found = way(snapshot, start, end, values["count"], choice=made(Choice, values))
-    return {"songs": _found(snapshot, found, why=values["why"])}
+    result = way(snapshot, start, end, values["count"], choice=made(Choice, values))
+    return {"songs": _found(snapshot, result, why=values["why"])}
 
 
 @operation(
@@ -277,12 +277,12 @@ def playlist(snapshot: Snapshot, values: Values) -> Document:
     question = made(PlaylistQuestion, values)
     ids = [snapshot.names.id_of(row) for row in without]
     question = replace(question, choice=replace(question.choice, exclude_ids=ids))
-    found = long_list(snapshot, seeds, question)
+    result = long_list(snapshot, seeds, question)
     with snapshot.lock:
-        beside = found.beside
-    near_by = FoundSongs(found.rows, np.clip(found.similarities, 0, 1).astype(np.float64), beside)
+        beside = result.beside
+    near_by = FoundSongs(result.rows, np.clip(result.similarities, 0, 1).astype(np.float64), beside)
     songs = _found(snapshot, near_by, why=question.why)
-    return {"songs": songs, "notes": list(found.notes)}
+    return {"songs": songs, "notes": list(result.notes)}
 
 
 @operation(
@@ -310,9 +310,9 @@ def recommend(snapshot: Snapshot, values: Values) -> Document:
         heard = _known(snapshot, songs)
         if not heard:
             raise UnknownSongError(songs[0])
-        found = _found(snapshot, near(snapshot, heard, SimilarQuestion(k=k)))
+        result = _found(snapshot, near(snapshot, heard, SimilarQuestion(k=k)))
         reason = {"channel": "nearest-audio", "reason": reason_phrase("sound"), "cold": False}
-        rows = [{**one, **reason, "rank": n} for n, one in enumerate(found, 1)]
+        rows = [{**one, **reason, "rank": n} for n, one in enumerate(result, 1)]
         return {"songs": rows, "notes": ["served without --recall: by sound alone"]}
     return _for_somebody(snapshot, values)
 
@@ -342,8 +342,8 @@ def user_vector(snapshot: Snapshot, values: Values) -> Document:
     queries = Queries(Sequences.from_lists([_ids(snapshot, history)], [SOMEBODY]))
     used = int(channel.songs_used(queries)[0])
     if isinstance(channel, InterestSpace):
-        found = channel.user_interests(queries)
-        vectors, weights = found.embedding, found.weight.tolist()
+        interests = channel.user_interests(queries)
+        vectors, weights = interests.embedding, interests.weight.tolist()
     else:
         vectors = channel.embed_users(queries)
         weights = [1.0]
@@ -395,11 +395,11 @@ def _for_user(snapshot: Snapshot, user: str, k: int) -> Document:
 def _stored(snapshot: Snapshot, rows: Sequence[dict[str, Any]], *notes: str) -> Document:
     """Return songs of a file of lists."""
     titles = _titles(snapshot, [row["evidence"] for row in rows if row["evidence"]])
-    found = []
+    result = []
     for row in rows:
         evidence = row["evidence"]
         said = None if evidence is None else titles.get(evidence, evidence)
-        found.append(
+        result.append(
             {
                 **_proposed(snapshot, row[ListColumns.SONG]),
                 "rank": row["rank"],
@@ -408,7 +408,7 @@ def _stored(snapshot: Snapshot, rows: Sequence[dict[str, Any]], *notes: str) -> 
                 "cold": row["cold"],
             }
         )
-    return {"songs": found, "notes": list(notes)}
+    return {"songs": result, "notes": list(notes)}
 
 
 def _for_somebody(snapshot: Snapshot, values: Values) -> Document:
@@ -433,24 +433,24 @@ def _for_somebody(snapshot: Snapshot, values: Values) -> Document:
 
 def _known(snapshot: Snapshot, texts: Sequence[str]) -> list[NamedSong]:
     """Return the songs of a history that the store has."""
-    found = []
+    result = []
     for text in texts:
         try:
-            found.append(snapshot.names.find(text))
+            result.append(snapshot.names.find(text))
         except InputError:
             continue
-    return found
+    return result
 
 
 def _ids(snapshot: Snapshot, texts: Sequence[str]) -> list[str]:
     """Return song ids for models, which may know songs that the store does not have."""
-    found = []
+    result = []
     for text in texts:
         try:
-            found.append(snapshot.names.id_of(snapshot.names.find(text).row))
+            result.append(snapshot.names.id_of(snapshot.names.find(text).row))
         except InputError:
-            found.append(text)
-    return found
+            result.append(text)
+    return result
 
 
 def _titles(snapshot: Snapshot, song_ids: Sequence[str]) -> dict[str, str]:

@@ -90,15 +90,15 @@ def all_routes() -> dict[str, Route]:
         "/healthz": Route("health", {"GET": _by_the_server}),
     }
     for name in APIS:
-        found: Mapping[str, Route] = APIS[name]()
-        taken = sorted(routes.keys() & found.keys())
+        result: Mapping[str, Route] = APIS[name]()
+        taken = sorted(routes.keys() & result.keys())
         if taken:
             raise InputError(
                 f"the API {visible(name)!r} has {visible(taken[0])}, as another one has"
             )
         is_ours = name in APIS.own()
         # The name decides which requests need a token.
-        routes |= {p: one if is_ours else replace(one, api=f"+{name}") for p, one in found.items()}
+        routes |= {p: one if is_ours else replace(one, api=f"+{name}") for p, one in result.items()}
     return routes
 
 

@@ -368,12 +368,12 @@ class SnapshotSources:
     def paths(self) -> list[Path]:
         """Return the files whose replacement triggers a new snapshot; the store comes first."""
         beside = [self.vectors.with_name(ALIASES_FILE), index_path(self.vectors)]
-        found = [self.vectors, *beside]
+        result = [self.vectors, *beside]
         if self.artists is not None:
-            found.append(self.artists)
+            result.append(self.artists)
         if self.recall is not None:
-            found += served_files(self.recall)
-        return found
+            result += served_files(self.recall)
+        return result
 
 
 class StaleSnapshotError(Exception):
@@ -478,10 +478,10 @@ class Snapshot:
     @cached_property
     def genres(self) -> list[str]:
         """The most likely genre of each song, in lower case; empty if there is none."""
-        found = top_classes(self.library).get("genre")
-        if found is None:
+        result = top_classes(self.library).get("genre")
+        if result is None:
             return [""] * len(self.library)
-        names, numbers = found
+        names, numbers = result
         plain = [*(name.partition("/")[2].lower() or name.lower() for name in names), ""]
         return [plain[n] if 0 <= n < len(names) else "" for n in numbers.tolist()]
 
@@ -501,12 +501,12 @@ class Snapshot:
 
     @cached_property
     def _by_title(self) -> dict[tuple[str, str], list[int]]:
-        found: dict[tuple[str, str], list[int]] = {}
+        result: dict[tuple[str, str], list[int]] = {}
         columns = (self._tags.column(name).to_pylist() for name in ("title", "artist"))
         for row, (title, artist) in enumerate(zip(*columns, strict=True)):
             if title and artist:
-                found.setdefault((normalised_name(title), normalised_name(artist)), []).append(row)
-        return found
+                result.setdefault((normalised_name(title), normalised_name(artist)), []).append(row)
+        return result
 
 
 def check_sources(sources: SnapshotSources) -> None:

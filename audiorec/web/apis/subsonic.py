@@ -166,14 +166,14 @@ def _token_info(_: Snapshot, __: ApiRequest) -> dict[str, Any]:
 
 def _similar(snapshot: Snapshot, asked: ApiRequest) -> dict[str, Any]:
     seed = snapshot.names.find(_needed(asked, "id"))
-    found = near(snapshot, [seed], SimilarQuestion(k=_count(asked, SIMILAR_COUNT)))
-    return {"sonicMatch": _matches(snapshot, found, seed)}
+    result = near(snapshot, [seed], SimilarQuestion(k=_count(asked, SIMILAR_COUNT)))
+    return {"sonicMatch": _matches(snapshot, result, seed)}
 
 
 def _path(snapshot: Snapshot, asked: ApiRequest) -> dict[str, Any]:
     start, end = (snapshot.names.find(_needed(asked, n)) for n in ("startSongId", "endSongId"))
-    found = way(snapshot, start, end, _count(asked, PATH_COUNT))
-    return {"sonicMatch": _matches(snapshot, found, start)}
+    result = way(snapshot, start, end, _count(asked, PATH_COUNT))
+    return {"sonicMatch": _matches(snapshot, result, start)}
 
 
 HANDLERS: dict[str, Callable[[Snapshot, ApiRequest], dict[str, Any]]] = {

@@ -111,12 +111,12 @@ def find_known(
     store = _store(vectors, needed=not songs)
     if not songs and store is not None:
         return store, [GivenSong(name, row, None) for row, name in enumerate(store.ids)]
-    found = _marked(store, [one for name in songs or () for one in _named(name, store)])
+    result = _marked(store, [one for name in songs or () for one in _named(name, store)])
     folders = [name for name in songs or () if Path(name).is_dir()]
     if len(folders) > 1:  # two folders may contain the same file name
-        found = [_with_folder(one, folders) for one in found]
+        result = [_with_folder(one, folders) for one in result]
     first: dict[object, GivenSong] = {}
-    for one in found:
+    for one in result:
         first.setdefault(one.place, one)
     times = Counter(one.name for one in first.values())
     return store, [
@@ -181,10 +181,10 @@ def find_one(
     store = _store(vectors, needed=needed)
     if Path(song).is_dir():
         raise InputError(f"{song}: is a folder; name one song")
-    found = _marked(store, _named(song, store))
-    if len(found) > 1:
-        raise InputError(f"{song}: matches {len(found)} files; name one song")
-    return store, found[0]
+    result = _marked(store, _named(song, store))
+    if len(result) > 1:
+        raise InputError(f"{song}: matches {len(result)} files; name one song")
+    return store, result[0]
 
 
 def _store(vectors: Path | None, *, needed: bool) -> "Library | None":
@@ -261,19 +261,19 @@ def classify(
     if tags is not None:
         _print_tags(songs, vectors, tags, quiet=quiet, json=json)
         return
-    store, found = find_known(songs, vectors)
-    store, found, config = _agreed(store, found, chosen_heads(head), backbone)
-    if not found:
+    store, result = find_known(songs, vectors)
+    store, result, config = _agreed(store, result, chosen_heads(head), backbone)
+    if not result:
         raise no_songs()
-    opened = sum(one.is_opened for one in found)
+    opened = sum(one.is_opened for one in result)
     form = "json" if json else form
     failed: list[str] = []
     processes = max(1, min(jobs or os.cpu_count() or 1, opened))
     with song_reader(config, jobs=processes, limits=limits_of()) as reader:
         output = ClassifyOutput(quiet, prints_rows=form != "json")
-        _print(_read(found, store, reader, failed, output), form, widths=opened > 0)
+        _print(_read(result, store, reader, failed, output), form, widths=opened > 0)
     if failed:
-        some = len(failed) < len(found)
+        some = len(failed) < len(result)
         raise click.exceptions.Exit(Exit.SOME_FAILED if some else Exit.NOTHING_USABLE)
 
 
@@ -474,9 +474,9 @@ def _print_tags(
     if songs is None or len(songs) != 1:
         raise InputError("--tags are of one song: name it")
     (song,) = songs
-    store, found = find_one(song, vectors)
+    store, result = find_one(song, vectors)
     with taggram_reader(limits=limits_of()) as reader:
-        series = _taggram(store, found, reader, quiet=quiet)
+        series = _taggram(store, result, reader, quiet=quiet)
     best = [_top(row, series.classes, top) for row in series.scores]
     overall = _top(series.scores.mean(axis=0), series.classes, top)
     if json:
@@ -494,7 +494,7 @@ def _print_tags(
             }
         )
         return
-    _print_segments(series.start_s, best, f"{found.name}: {MODEL}")
+    _print_segments(series.start_s, best, f"{result.name}: {MODEL}")
     say(f"whole song: {_words(overall)}")
 
 

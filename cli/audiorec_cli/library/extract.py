@@ -312,7 +312,7 @@ def print_plan(
     unseen = [source for source in plan.todo if source.problem]
     cores = os.cpu_count() or 1
     jobs = min(work.jobs or cores, len(todo) or 1)
-    found = estimate(
+    result = estimate(
         todo,
         outputs,
         config,
@@ -320,7 +320,7 @@ def print_plan(
         record=Path(f"{outputs.vectors}.run.json"),
         limits=work.tuning.limits,
     )
-    wall_s = found.cpu_s / min(jobs, cores)
+    wall_s = result.cpu_s / min(jobs, cores)
     if work.json and listed:
         print_json(
             {
@@ -331,10 +331,10 @@ def print_plan(
                 "relabelled": len(plan.relabelled),
                 "failed_before": len(plan.failed_before),
                 "bytes": sum(max(source.size, 0) for source in todo),
-                "audio_s": round(found.audio_s, 1),
-                "cpu_s": round(found.cpu_s, 1),
+                "audio_s": round(result.audio_s, 1),
+                "cpu_s": round(result.cpu_s, 1),
                 "wall_s": round(wall_s, 1),
-                "basis": found.basis,
+                "basis": result.basis,
                 "songs": [source.song_id for source in todo],
                 "unseen": {source.song_id: source.problem for source in unseen},
             }
@@ -349,14 +349,14 @@ def print_plan(
         "cannot be read": len(unseen),
     }
     say(
-        f"{counted(len(todo), 'song')} to open ({size}, {duration(found.audio_s)} of audio)"
+        f"{counted(len(todo), 'song')} to open ({size}, {duration(result.audio_s)} of audio)"
         + "".join(f", {count} {what}" for what, count in others.items() if count)
     )
     if todo:
         known = {"record": "by the last run", "measured": "by a few of the songs"}
         say(
-            f"about {duration(found.cpu_s)} of CPU time, {duration(wall_s)} with {jobs} "
-            f"process{'es' if jobs > 1 else ''} ({known.get(found.basis, 'by what is usual')})"
+            f"about {duration(result.cpu_s)} of CPU time, {duration(wall_s)} with {jobs} "
+            f"process{'es' if jobs > 1 else ''} ({known.get(result.basis, 'by what is usual')})"
         )
     if (
         listed and not sys.stdout.isatty()

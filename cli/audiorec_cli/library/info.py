@@ -74,12 +74,12 @@ def info(
 def _describe_named(store: "Library", song: str) -> dict[str, Any]:
     """Describe a song of the store, or the failure of a file; by id, part of one, or path."""
     uri = _uri(song)
-    if song not in store and (found := store.find_uri(uri)) is not None:
-        if Path(song).exists() and _changed(store, found, song):
+    if song not in store and (result := store.find_uri(uri)) is not None:
+        if Path(song).exists() and _changed(store, result, song):
             say(
                 f"note: {song} has changed since its extraction; update it: audiorec extract FOLDER"
             )
-        return _describe_song(store, found)
+        return _describe_song(store, result)
     failure = _failure(store, song, uri)
     if failure is not None and song not in store:
         return {"schema": "audiorec/failure/1", **failure}
@@ -106,8 +106,8 @@ def _failure(store: "Library", song: str, uri: str) -> dict[str, Any] | None:
     rows = _failures(store)
     exact = [row for row in rows if uri == row["uri"] or song == row["song_id"]]
     ends = [row for row in rows if row["song_id"].endswith(f"/{song}")]
-    found = exact or ends
-    return found[0] if len(found) == 1 else None
+    result = exact or ends
+    return result[0] if len(result) == 1 else None
 
 
 def _failures(store: "Library") -> list[dict[str, Any]]:
@@ -164,19 +164,19 @@ def _genre_tags(store: "Library") -> dict[str, Any]:
     """Count the genre tags, and name songs whose tag is not what is heard; empty without tags."""
     if GENRE_TAG not in store.metadata.tags:
         return {}
-    found = store.classify()
-    tagged = [one.tagged for one in found.values() if one.tagged]
-    differing = [song_id for song_id, one in found.items() if one.tag_agrees is False]
+    result = store.classify()
+    tagged = [one.tagged for one in result.values() if one.tagged]
+    differing = [song_id for song_id, one in result.items() if one.tag_agrees is False]
     return {
         "genre_tags": {
             "songs": len(tagged),
             "not_understood": sum(not tag.is_known for tag in tagged),
-            "agree": sum(one.tag_agrees is True for one in found.values()),
+            "agree": sum(one.tag_agrees is True for one in result.values()),
             "differ": len(differing),
         },
         DIFFERING: [
-            f"{song_id}: tagged {found[song_id].tag_facts()['text']}, "
-            f"sounds {found[song_id].genre_words}"
+            f"{song_id}: tagged {result[song_id].tag_facts()['text']}, "
+            f"sounds {result[song_id].genre_words}"
             for song_id in differing[:MOST_DIFFERING]
         ],
     }
@@ -190,8 +190,8 @@ def _index(store: "Library") -> dict[str, Any]:
 
     path = index_path(store.path)
     try:
-        found = read_info(path)
-        return {"index": index_facts(path, found, check_index(store, path, found) or "fresh")}
+        result = read_info(path)
+        return {"index": index_facts(path, result, check_index(store, path, result) or "fresh")}
     except MissingStoreError:
         return {}
     except StoreError as error:
@@ -207,11 +207,16 @@ def _loudness(store: "Library") -> dict[str, Any] | None:
             "compared with new ones; make it again: audiorec extract FOLDER --out NEW.parquet"
         )
         return None
-    found = sorted(x for x in store.column("loudness_lufs").to_pylist() if x is not None)
-    if not found:
+    result = sorted(x for x in store.column("loudness_lufs").to_pylist() if x is not None)
+    if not result:
         return None
-    least, median, most = (round(found[i], 1) for i in (0, len(found) // 2, -1))
-    return {"median_lufs": median, "least": least, "most": most, "without": len(store) - len(found)}
+    least, median, most = (round(result[i], 1) for i in (0, len(result) // 2, -1))
+    return {
+        "median_lufs": median,
+        "least": least,
+        "most": most,
+        "without": len(store) - len(result),
+    }
 
 
 def _describe_song(store: "Library", song_id: str) -> dict[str, Any]:

@@ -156,9 +156,9 @@ def _draw_library(
     store = open_vectors(vectors, empty=False, by=by)
     space = store.space(by, use_index=False)
     say_basis(store, by)
-    found = map_library(space, projection=projection)
-    picture.write(draw_map(found, title=store.path.name, size=size))
-    return _map_document(found, store, picture.out)
+    result = map_library(space, projection=projection)
+    picture.write(draw_map(result, title=store.path.name, size=size))
+    return _map_document(result, store, picture.out)
 
 
 def _draw_user(
@@ -179,10 +179,10 @@ def _draw_user(
     if user not in plays.owner_ids:
         raise InputError(f"{interactions}: has no user {user!r}")
     own = plays.take(np.array([plays.owner_ids.index(user)]))
-    found = map_library(store.space(use_index=False))
-    counts = np.bincount(own.among(store.ids).song, minlength=len(store))[found.rows]
+    result = map_library(store.space(use_index=False))
+    counts = np.bincount(own.among(store.ids).song, minlength=len(store))[result.rows]
     shares = portraits(own, side_of_store(store)).to_pylist()
-    picture.write(user_figure(found, counts.astype(np.int64), shares, title=user, size=size))
+    picture.write(user_figure(result, counts.astype(np.int64), shares, title=user, size=size))
     return {
         "schema": "audiorec/plot-user/1",
         "picture": str(picture.out),

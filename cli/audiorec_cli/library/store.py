@@ -71,15 +71,15 @@ def verify(
 
     path = vectors_path(store)
     elsewhere = _elsewhere(beside or ())
-    found = verify_store(path, beside=elsewhere, files=files)
+    result = verify_store(path, beside=elsewhere, files=files)
     if json:
-        print_json(_verification(path, found))
-    elif found.problems:
-        rows = [(p.file, p.row, p.song_id, p.check, p.reason) for p in found.problems]
+        print_json(_verification(path, result))
+    elif result.problems:
+        rows = [(p.file, p.row, p.song_id, p.check, p.reason) for p in result.problems]
         columns = ("file", "row", "song_id", "check", "reason")
         print_table(columns, rows, title=f"problems of {path}")
-    _print_verification(found)
-    raise click.exceptions.Exit(Exit.OK if found.is_good else Exit.SOME_FAILED)
+    _print_verification(result)
+    raise click.exceptions.Exit(Exit.OK if result.is_good else Exit.SOME_FAILED)
 
 
 @command(app)
@@ -125,8 +125,8 @@ def merge(
 
     folder, files, output = parts_here(parts, output)
     if folder is not None:
-        with local_parts(folder, whole=not incomplete) as found:
-            rows = _combine(found, output, on_duplicate, overwrite)
+        with local_parts(folder, whole=not incomplete) as result:
+            rows = _combine(result, output, on_duplicate, overwrite)
     else:
         rows = _combine(_by_kind(files, beside=beside), output, on_duplicate, overwrite)
     if json:
@@ -248,17 +248,17 @@ def aliases(
     opened = open_vectors(store)
     if add is not None:
         _add_aliases(add, opened.path.with_name(ALIASES_FILE), set(opened.ids))
-    found = alias_table(opened)
+    table = alias_table(opened)
     if output is not None:
         if output.resolve() == opened.path.resolve() or not output.parent.is_dir():
             raise InputError(f"{output}: cannot be written; name a file in an existing folder")
-        write_aliases(output, found)
-        say(f"{len(found)} aliases of {counted(len(opened), 'song')}: {output}")
+        write_aliases(output, table)
+        say(f"{len(table)} aliases of {counted(len(opened), 'song')}: {output}")
     if json:
-        print_json({"schema": "audiorec/store-aliases/1", "aliases": found.to_pylist()})
+        print_json({"schema": "audiorec/store-aliases/1", "aliases": table.to_pylist()})
     elif output is None and add is None:
-        rows = [tuple(row.values()) for row in found.to_pylist()]
-        print_table(tuple(found.column_names), rows, title=f"aliases of {opened.path}")
+        rows = [tuple(row.values()) for row in table.to_pylist()]
+        print_table(tuple(table.column_names), rows, title=f"aliases of {opened.path}")
 
 
 def _verification(path: Path, found: "Verification") -> dict[str, Any]:
@@ -300,14 +300,14 @@ def _by_kind(parts: Sequence[str], *, beside: bool) -> "dict[Kind, list[Path]]":
     """Group files by the kind that they declare; with `beside`, also those beside stores."""
     from audiorec.store.inventory import files_beside, kind_of
 
-    found: dict[Kind, list[Path]] = {}
+    result: dict[Kind, list[Path]] = {}
     others = [path for part in parts if beside for path in files_beside(Path(part)).values()]
     for path in dict.fromkeys([*map(Path, parts), *others]):
         kind = kind_of(path)
         if kind is None:
             raise StoreError(f"{path}: is not a file of vectors, scores, features or errors")
-        found.setdefault(kind, []).append(path)
-    return found
+        result.setdefault(kind, []).append(path)
+    return result
 
 
 def _combine(

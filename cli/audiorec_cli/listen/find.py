@@ -40,8 +40,8 @@ def find(
     """
     form.check()
     store = open_vectors(vectors, empty=False)
-    found = store.ask(replace(asked, text=" ".join(words)))
-    form.show(found, lambda: _print(found))
+    result = store.ask(replace(asked, text=" ".join(words)))
+    form.show(result, lambda: _print(result))
 
 
 def _print(found: "DescribedSongs") -> None:

@@ -63,8 +63,8 @@ def playlist(
     way = None if to is None else _way(question, seeds, to, steps)
     store = open_vectors(vectors, empty=False, by=asked.by)
     if way is None:
-        found = store.ask(question)
-        form.show(found, lambda: _print(found))
+        result = store.ask(question)
+        form.show(result, lambda: _print(result))
     else:
         path = store.ask(way)
         form.show(path, lambda: _print_path(path))
@@ -87,8 +87,8 @@ def _way(asked: PlaylistQuestion, seeds: Sequence[str], to: str, steps: int | No
 
 def _print(found: "PlaylistOfSongs") -> None:
     at, rows = 0.0, []
-    for place, row in enumerate(found.songs):
-        scores = (float(scores[place]) for scores in found.curve_scores.values())
+    for index, row in enumerate(found.songs):
+        scores = (float(scores[index]) for scores in found.curve_scores.values())
         length = float(row["duration_s"])
         song = row["song_id"], row["artist"], row["title"]
         rows.append((duration(at), *song, duration(length), *scores))
@@ -105,10 +105,10 @@ def _print(found: "PlaylistOfSongs") -> None:
 def _print_path(found: "PathOfSongs") -> None:
     rows = [
         (
-            *(place, float(found.path.position[place])),
+            *(index, float(found.path.position[index])),
             *(row["song_id"], row["artist"], row["title"], duration(float(row["duration_s"]))),
         )
-        for place, row in enumerate(found.songs)
+        for index, row in enumerate(found.songs)
     ]
     start, end = (seed.name for seed in found.asked.seeds)
     title = f"from {start} to {end}, by {found.by}"

@@ -64,8 +64,8 @@ def similar(
     if output is not None:
         _write_all(store, question, output, done, form=form, quiet=quiet)
         return
-    found = store.ask(question)
-    form.show(found, lambda: _print(found))
+    result = store.ask(question)
+    form.show(result, lambda: _print(result))
     hint_once(store, asked.by, silent=form.json)
 
 

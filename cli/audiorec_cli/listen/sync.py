@@ -63,16 +63,16 @@ def sync(
     from audiorec.players.settings import read_servers
 
     store = None if undo else open_vectors(vectors, empty=False)
-    found = read_servers(list(dict.fromkeys(servers)), config)
+    result = read_servers(list(dict.fromkeys(servers)), config)
     tell = (lambda _: None) if quiet else say
     if store is None:
-        _print(undo_sync(found, dry_run=dry_run, say=tell), json=json)
+        _print(undo_sync(result, dry_run=dry_run, say=tell), json=json)
         return
     if dry_run:
-        _print(run(found, store, out, dry_run=True, say=tell), json=json)
+        _print(run(result, store, out, dry_run=True, say=tell), json=json)
         return
     with job("sync", out, metrics_textfile) as done:
-        reports = run(found, store, out, say=tell)
+        reports = run(result, store, out, say=tell)
         _count(done, reports)
         _print(reports, json=json)
 

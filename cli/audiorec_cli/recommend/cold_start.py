@@ -172,16 +172,16 @@ def _report(
     """Print counts and the first lists, with song names; return the counts."""
     from audiorec.recall.cold_start.tables import summarise_lists, tastes_path
 
-    found = summarise_lists(output, plan.k)
+    lists = summarise_lists(output, plan.k)
     document = {
         "schema": "audiorec/cold-start/2",
         "lists": plan.lists,
         "by": by,
         "songs": len(inputs.songs),
         "users": len(inputs.users),
-        "rows": found.rows,
-        "lists_with_candidates": found.filled,
-        "lists_of_full_length": found.full,
+        "rows": lists.rows,
+        "lists_with_candidates": lists.filled,
+        "lists_of_full_length": lists.full,
         "minimum": plan.minimum,
         "users_without_taste": inputs.strangers,
         "simulated": inputs.simulated,
@@ -192,15 +192,15 @@ def _report(
         more = {
             "known_audio": [asdict(song) for song in inputs.screening.known],
             "not_music": list(inputs.screening.not_music),
-            "first_lists": [asdict(shown) for shown in found.shown],
+            "first_lists": [asdict(shown) for shown in lists.shown],
         }
         print_document({**document, **more}, json=True, title="")
     else:
         print_document(document, json=False, title="cold start")
-        _print_lists(plan.lists, found.shown, inputs)
+        _print_lists(plan.lists, lists.shown, inputs)
     _remarks(document, _exclusions(plan, inputs))
     counts = {"songs": len(inputs.songs), "users": len(inputs.users)}
-    return {**counts, "rows": found.rows, "lists": found.filled}
+    return {**counts, "rows": lists.rows, "lists": lists.filled}
 
 
 def _print_lists(lists: str, shown: "Sequence[SummaryList]", inputs: "ColdStartInputs") -> None:
@@ -248,10 +248,12 @@ def _some(names: "Sequence[str]") -> str:
 def _exclusions(plan: "ColdStartPlan", inputs: "ColdStartInputs") -> str:
     """Return what may have excluded the candidates of an empty list, in words."""
     limits = (plan.per_user, plan.per_song, plan.per_artist)
-    found = ["limits"] if any(limits) else []
-    found += ["heard songs"] if inputs.heard is not None and len(inputs.heard[0]) else []
-    found += [f"the minimum similarity {plan.minimum:g} ({LEAST})"] if plan.minimum > -1 else []
-    return " or ".join(found)
+    exclusions = ["limits"] if any(limits) else []
+    exclusions += ["heard songs"] if inputs.heard is not None and len(inputs.heard[0]) else []
+    exclusions += (
+        [f"the minimum similarity {plan.minimum:g} ({LEAST})"] if plan.minimum > -1 else []
+    )
+    return " or ".join(exclusions)
 
 
 def _remarks(document: dict[str, Any], exclusions: str) -> None:

@@ -82,27 +82,27 @@ def align(
         return
     with job("federated align", plan.alignment, metrics_textfile) as done:
         with graceful_stop("this bucket is", quiet=quiet) as stop:
-            found = align_ids(
+            result = align_ids(
                 plan,
                 ids,
                 progress=progress_lines(quiet=quiet),
                 say=None if quiet else say,
                 stop=stop,
             )
-        if found is None:
+        if result is None:
             say("stopped; run the same command to start again")
             raise click.exceptions.Exit(Exit.INTERRUPTED)
-        done.count(ids=len(ids), users=len(found))
+        done.count(ids=len(ids), users=len(result))
     document = {
         "schema": "audiorec/federated-align/1",
         "ids": len(ids),
-        "common": len(found),
-        "alignment": found.ids[0],
+        "common": len(result),
+        "alignment": result.ids[0],
         "out": str(plan.alignment),
     }
     if json:
         print_json(document)
-    say(f"{len(found):,} of {len(ids):,} users are on both sides: {plan.alignment}")
+    say(f"{len(result):,} of {len(ids):,} users are on both sides: {plan.alignment}")
 
 
 def _own_certificate(folder: Path) -> dict[str, object]:
@@ -242,13 +242,13 @@ def audit(config: ConfigOption, json: JsonOption = False) -> None:
     from audiorec.recall.federated.audit import audit_vectors
     from audiorec.recall.federated.plan import PartyPlan
 
-    found = audit_vectors(PartyPlan.read(config))
+    vectors = audit_vectors(PartyPlan.read(config))
     if json:
-        print_json({"schema": "audiorec/federated-audit/1", **found})
+        print_json({"schema": "audiorec/federated-audit/1", **vectors})
         return
     rows = [
         (leak["attack"], leak["by"], leak["chance"], leak["undefended"][0], _defended(leak))
-        for leak in found["leaks"]
+        for leak in vectors["leaks"]
     ]
     heads = ("attack", "by", "chance", "undefended", "as configured")
     print_table(heads, rows, title="what the vectors reveal", digits=FIGURE_DIGITS)

@@ -98,18 +98,18 @@ def graph(
     log = None if interactions is None else how.log(interactions)
     parts = _known_facts(side, vectors, log, made(FactSettings, settings))
     parts += _log_facts(log, facts or (), how)
-    found = joined(parts)
-    if not len(found):
+    result = joined(parts)
+    if not len(result):
         raise InputError("no facts found: the sources contain none")
-    write_triples(output, found)
-    done.count(rows=len(found))
+    write_triples(output, result)
+    done.count(rows=len(result))
     if json:
-        document = {"schema": "audiorec/graph/1", "out": str(output), **describe_triples(found)}
+        document = {"schema": "audiorec/graph/1", "out": str(output), **describe_triples(result)}
         print_json(document)
     else:
         heads = ("relation", "facts", "heads", "tails")
-        print_table(heads, counts_of(found), title=str(output))
-    say(f"{len(found):,} facts: {output}")
+        print_table(heads, counts_of(result), title=str(output))
+    say(f"{len(result):,} facts: {output}")
 
 
 def _known_facts(
@@ -200,8 +200,8 @@ def counted_table(file: Path, kind: str, song_ids: tuple[str, ...] | None) -> di
             lists, groups = read_targets(file)
             counts = {"groups": len(set(groups.tolist()))}
         else:
-            found = read_candidates(file)
-            lists, counts = found.ranked, {"channel": found.channel}
+            candidates = read_candidates(file)
+            lists, counts = candidates.ranked, {"channel": candidates.channel}
         lengths, named = lists.lengths, set(lists.song_ids)
         counts |= {"rows": len(lists.song), "users": len(lengths), "songs": len(named)}
         counts |= {
@@ -313,7 +313,7 @@ def import_(
         if is_due():
             say(f"{rows:,} rows read")
 
-    found = import_history(
+    result = import_history(
         kind,
         files,
         out,
@@ -323,16 +323,16 @@ def import_(
         report=report,
         progress=tell,
     )
-    done.count(rows=found.rows, plays=found.plays, users=found.users, songs=found.songs)
-    done.count(unmatched=found.unmatched, rejected=found.rejected, broken=found.mistakes)
-    _print(found, out, json=json)
+    done.count(rows=result.rows, plays=result.plays, users=result.users, songs=result.songs)
+    done.count(unmatched=result.unmatched, rejected=result.rejected, broken=result.mistakes)
+    _print(result, out, json=json)
     if store is None and keep != "any":
         say("note: no store: songs keep the ids of the service; match them with --vectors STORE")
     if report is not None:
         say(f"unmatched songs: {report}")
-    matched = found.rows - found.rejected - sum(found.ways[why] for why in _NOT_FOUND)
+    matched = result.rows - result.rejected - sum(result.ways[why] for why in _NOT_FOUND)
     lacking = store is not None and not matched
-    raise click.exceptions.Exit(Exit.SOME_FAILED if found.mistakes or lacking else Exit.OK)
+    raise click.exceptions.Exit(Exit.SOME_FAILED if result.mistakes or lacking else Exit.OK)
 
 
 _NOT_FOUND = ("no such song", "several songs")
@@ -538,7 +538,7 @@ def forget(
     """
     from audiorec.listening.forget import forget as forget_user
 
-    found = forget_user(user, files)
+    result = forget_user(user, files)
     if json:
         rows = [
             {
@@ -548,14 +548,14 @@ def forget(
                 "left": f.left,
                 "train_again": f.train_again,
             }
-            for f in found
+            for f in result
         ]
         print_json({"schema": "audiorec/forgotten/1", "files": rows})
     else:
-        kept = [(str(f.path), str(f.kind), f.removed, f.left) for f in found if not f.note]
+        kept = [(str(f.path), str(f.kind), f.removed, f.left) for f in result if not f.note]
         if kept:
             print_table(("file", "kind", "removed", "left"), kept, title="forgotten")
-    for model in found:
+    for model in result:
         if model.note:
             say(f"{model.path}: {model.note}")
 

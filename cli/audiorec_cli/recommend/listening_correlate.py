@@ -77,9 +77,9 @@ def correlate(
     log = how.log(interactions)
     for problem in log.problems:
         say(f"left out: {problem}")
-    found = correlate_log(log, song_ids, units, spec, progress=progress_lines(quiet=quiet))
+    result = correlate_log(log, song_ids, units, spec, progress=progress_lines(quiet=quiet))
     about = {"interactions": str(interactions), "simulated": log.simulated, **source}
-    _deliver(found, about, output, plot, json)
+    _deliver(result, about, output, plot, json)
 
 
 def _check_targets(*paths: Path | None) -> None:

@@ -120,8 +120,8 @@ def export(
     check(vectors, InputKind.VECTORS)
     if models is not None and not models.is_dir():
         raise InputError(f"{models}: no such folder; train a model: audiorec recall train")
-    found = [path.parent for path in sorted(models.glob("*/model.json"))] if models else []
-    if models is not None and not found:
+    result = [path.parent for path in sorted(models.glob("*/model.json"))] if models else []
+    if models is not None and not result:
         raise InputError(
             f"{models}: contains no model; it needs one folder per model: "
             f"audiorec recall train vs-knn -i LOG --out {models}/vs-knn"
@@ -131,7 +131,7 @@ def export(
         candidates=tuple(candidates or ()),
         fused=fused,
         exposures=exposures,
-        models=tuple(found),
+        models=tuple(result),
         vectors=vectors,
         side=side,
         profiles=profiles,
@@ -202,7 +202,7 @@ def _list(channel: str | None, *, json: bool) -> None:
     if channel is not None:
         _list_settings(channel_class(channel), json=json)
         return
-    found = list(_listed())
+    result = list(_listed())
     if json:
         channels = [
             {
@@ -212,13 +212,13 @@ def _list(channel: str | None, *, json: bool) -> None:
                 "horizon": kind.horizon,
             }
             | ({"from": source} if source else {})
-            for kind, source in found
+            for kind, source in result
         ]
         print_json({"schema": "audiorec/channels/1", "channels": channels})
         return
     rows = [
         (kind.name, kind.horizon, _first_line(kind) + (f" ({source})" if source else ""))
-        for kind, source in found
+        for kind, source in result
     ]
     print_table(("channel", "horizon", "what"), rows, title="recall channels")
 
@@ -250,17 +250,17 @@ def _listed() -> "Iterator[tuple[type[Channel], str]]":
 def _list_settings(kind: "type[Channel]", *, json: bool) -> None:
     from audiorec.recall.contract.job import settings_of
 
-    found = settings_of(getattr(kind, "Recipe", None))
+    result = settings_of(getattr(kind, "Recipe", None))
     if json:
         settings = [
             {"name": s.name, "type": s.type, "default": s.default, "meaning": s.meaning}
-            for s in found
+            for s in result
         ]
         print_json(
             {"schema": "audiorec/channel-settings/1", "channel": kind.name, "settings": settings}
         )
         return
-    rows = [(s.name, as_given(s.default), s.type, s.meaning) for s in found]
+    rows = [(s.name, as_given(s.default), s.type, s.meaning) for s in result]
     title = f"settings of {kind.name}: --set NAME=VALUE"
     print_table(("name", "default", "type", "meaning"), rows, title=title)
 
@@ -591,8 +591,8 @@ def promote(
     if day is not None and back:
         raise InputError("give either --day or --back")
     if day is not None or back:
-        found = serve_day(folder, parse_day(day, "--day") if day else None)
-        say(f"{found.day} is served: {folder}")
+        result = serve_day(folder, parse_day(day, "--day") if day else None)
+        say(f"{result.day} is served: {folder}")
         if not json:
             return
     nights = nights_of(folder)

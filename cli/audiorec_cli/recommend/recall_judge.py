@@ -158,7 +158,7 @@ def evaluate(
     cut = judging.cut(*known)
     by = ("recall", judging.ks[min(1, len(judging.ks) - 1)])
     with engines.work(keeps=False) as work:
-        found, behind = compare(
+        result, behind = compare(
             [one for one, _ in judged],
             cut,
             by=by,
@@ -171,11 +171,11 @@ def evaluate(
             engine=work.engine,
         )
     if judging.json:
-        print_json(_document(found, behind, cut.name, by))
-    elif len(found) == 1:
-        _print_verdict(found[0], cut.name)
+        print_json(_document(result, behind, cut.name, by))
+    elif len(result) == 1:
+        _print_verdict(result[0], cut.name)
     else:
-        _print_comparison(found, behind, cut, by)
+        _print_comparison(result, behind, cut, by)
 
 
 def _judged(
@@ -187,13 +187,13 @@ def _judged(
 
     if settings and len(names) != 1:
         raise InputError("--set needs exactly one channel")
-    found: list[tuple[Channel | Lists, bool]] = []
+    result: list[tuple[Channel | Lists, bool]] = []
     for name in dict.fromkeys(names):
         if _is_model(name):
-            found.append((load_channel(name), True))
+            result.append((load_channel(name), True))
         else:
-            found += [(one, False) for one in variants(channel_class(name), settings)]
-    return found if made is None else [*found, (read_candidates(made), True)]
+            result += [(one, False) for one in variants(channel_class(name), settings)]
+    return result if made is None else [*result, (read_candidates(made), True)]
 
 
 def _is_model(name: str) -> bool:
@@ -214,7 +214,7 @@ def _evaluate_playlists(channels: "Sequence[Channel | Lists]", judging: JudgeOpt
         raise InputError(f"--split {WHOLE_LISTS} trains channels: name some")
     ks = judging.ks if judging.k else LISTS_KS
     lists = judging.of(judging.interactions, "list")
-    found = judge_playlists(lists, asked, ks=ks, context=judging.context(), seed=judging.seed)
+    playlists = judge_playlists(lists, asked, ks=ks, context=judging.context(), seed=judging.seed)
     shown = [*(("hit_rate", k) for k in ks), ("mrr", max(ks))]
     if judging.json:
         ranked = {
@@ -222,14 +222,16 @@ def _evaluate_playlists(channels: "Sequence[Channel | Lists]", judging: JudgeOpt
                 f"{name}@{k}": [round(v, 6) for v in astuple(one.means[name, k])]
                 for name, k in shown
             }
-            for one in found
+            for one in playlists
         }
-        about = {"people": found[0].people, "lists": found[0].lists}
+        about = {"people": playlists[0].people, "lists": playlists[0].lists}
         print_json({"schema": "audiorec/recall-playlists/1", **about, "ranked_by": ranked})
         return
-    title = f"{found[0].lists:,} playlists, {found[0].people:,} people who played half of one"
+    title = (
+        f"{playlists[0].lists:,} playlists, {playlists[0].people:,} people who played half of one"
+    )
     _say_title(title)
-    rows = [(one.ranked_by, *(str(one.means[at]) for at in shown)) for one in found]
+    rows = [(one.ranked_by, *(str(one.means[at]) for at in shown)) for one in playlists]
     print_table(("ranked by", *(f"{name}@{k}" for name, k in shown)), rows, title=title)
 
 
@@ -248,7 +250,7 @@ def _evaluate_artists(names: "Sequence[str]", users: Path | None, judging: Judge
         raise InputError(f"--split {judging.split} needs a single --k")
     channel = in_one_space(Path(names[0]))
     check(users, InputKind.USERS)
-    found = judge_unheard(
+    result = judge_unheard(
         channel,
         judging.data(judging.interactions),
         users=EmbeddingTable.open(users, kind="users") if users else None,
@@ -258,11 +260,11 @@ def _evaluate_artists(names: "Sequence[str]", users: Path | None, judging: Judge
     )
     if judging.json:
         about = {"model": names[0], "channel": channel.name, "model_id": channel.model_id}
-        print_json({"schema": "audiorec/recall-unheard/1", **about, **found.to_dict()})
+        print_json({"schema": "audiorec/recall-unheard/1", **about, **result.to_dict()})
         return
-    for name, panel in found.to_dict()["panels"].items():
+    for name, panel in result.to_dict()["panels"].items():
         _print_panel(name.replace("_", " "), panel)
-    if found.simulated:
+    if result.simulated:
         say("note: simulated listening; these figures say nothing about real people")
 
 
@@ -270,9 +272,9 @@ def _print_verdict(verdict: "Judgement", split: str) -> None:
     ks = sorted({k for _, k in verdict.means})
     names = sorted({name for name, _ in verdict.means})
     rows = [
-        (name, way, *(found[name, k] for k in ks))
+        (name, way, *(result[name, k] for k in ks))
         for name in names
-        for way, found in _ways(verdict, [(name, k) for k in ks])
+        for way, result in _ways(verdict, [(name, k) for k in ks])
     ]
     title = f"{verdict.channel}: {_about(verdict, split)}"
     _say_title(title)

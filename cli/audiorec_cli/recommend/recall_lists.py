@@ -270,7 +270,7 @@ def tune(
     wanted, cluster = read_targets(targets)
     split = given_split(learnt, known, wanted, cluster)
     names = channels_of(tables)
-    found = search(
+    result = search(
         tables,
         split,
         recipe,
@@ -282,14 +282,14 @@ def tune(
         facts=traits_of(learnt, *_songs(side, vectors)),
     )
     if out is not None:
-        write_tuned(out, found, names, entry=entry or "")
-    _say_tuned(found, names, json=json)
-    _draw_tuned(plot, found)
+        write_tuned(out, result, names, entry=entry or "")
+    _say_tuned(result, names, json=json)
+    _draw_tuned(plot, result)
     if out is not None:
         say(f"settings: {out}; use: audiorec recall fuse ... --tuned {out}")
-    elif found.recipe.method != "points":
-        weights = ",".join(f"{w:g}" for w in found.recipe.weights)
-        options = f"--weights {weights} --set flatness={found.recipe.flatness:g}"
+    elif result.recipe.method != "points":
+        weights = ",".join(f"{w:g}" for w in result.recipe.weights)
+        options = f"--weights {weights} --set flatness={result.recipe.flatness:g}"
         say(f"weights: audiorec recall fuse {' '.join(map(str, tables))} {options}")
     else:
         say("points per rank are best; write them with --out FILE, use: recall fuse --tuned FILE")

@@ -60,13 +60,13 @@ def print_near(model: Path, song: str, k: int, interactions: Path | None, *, jso
 
         check(interactions, InputKind.LOG)
         lists = to_sequences(read_interactions(interactions), by=channel.by)
-    found = near_song(channel, song, k, lists=lists)
+    result = near_song(channel, song, k, lists=lists)
     if json:
-        rows = [_plain(neighbour) for neighbour in found]
+        rows = [_plain(neighbour) for neighbour in result]
         document = {"schema": "audiorec/near/1", "song": song, "channel": channel.name}
         print_json({**document, "model_id": channel.model_id, "songs": rows})
         return
-    cells = [(one.song_id, one.similarity, _told(one)) for one in found]
+    cells = [(one.song_id, one.similarity, _told(one)) for one in result]
     print_table(("song", "similarity", "in common"), cells, title=f"near {song}")
 
 

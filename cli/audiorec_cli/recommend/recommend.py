@@ -113,8 +113,8 @@ def recommend(
     form.check()
     recommender = known.recommender(interactions)
     if why is not None:
-        found = recommender.explain(user, why, asked.k, entry=asked.entry)
-        _explain(found, user, asked.entry, json=form.json)
+        result = recommender.explain(user, why, asked.k, entry=asked.entry)
+        _explain(result, user, asked.entry, json=form.json)
         return
     answer = recommender.ask(asked)
     if form.json:

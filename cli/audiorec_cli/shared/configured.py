@@ -69,10 +69,10 @@ class Configurable:
             raise InputError(f"{self.name} is an option, not a table")
         kind: Any = str if self.declared.is_path else self.declared.plain
         several = given if self.declared.is_several else [given]
-        found = [as_type(kind, self.name, one) for one in several]
-        for one in found:
+        result = [as_type(kind, self.name, one) for one in several]
+        for one in result:
             check_range(self.declared.option, self.name, one)
-        return found if self.declared.is_several else found[0]
+        return result if self.declared.is_several else result[0]
 
     def refusal(self, value: object) -> str:
         """Return why the file of a folder may not set it; empty if it may."""
@@ -140,14 +140,14 @@ def configured(root: Any, *, folder: Path | None = None, quiet: bool = False) ->
     """
     from audiorec.files.own_settings import layers
 
-    found, standing = layers(folder)
+    result, standing = layers(folder)
     if not quiet:
         say_standing(standing)
     settings, variables = Settings(), _variables()
-    if not found and not variables:
+    if not result and not variables:
         return settings
     known = configurable(root)
-    for layer in found:
+    for layer in result:
         settings.values.update(of_layer(layer, known))
     settings.values = {
         key: one
@@ -160,15 +160,15 @@ def configured(root: Any, *, folder: Path | None = None, quiet: bool = False) ->
 
 def of_environment(root: Any, known: Mapping[str, Mapping[str, Configurable]]) -> list[Configured]:
     """Return the values of variables, read as click reads them."""
-    found = []
+    result = []
     for name, command in commands_of(root):
         given = [o for o in known.get(name, {}).values() if o.variable in os.environ]
         if given:
             prefix = given[0].variable.removesuffix(f"_{given[0].parameter.upper()}")
             settings: Any = {"resilient_parsing": True, "auto_envvar_prefix": prefix}
             with command.make_context(name, [], **settings) as made:
-                found += [Configured(o, made.params[o.parameter], f"${o.variable}") for o in given]
-    return found
+                result += [Configured(o, made.params[o.parameter], f"${o.variable}") for o in given]
+    return result
 
 
 def say_standing(standing: "TrustStatus") -> None:
@@ -206,15 +206,15 @@ def of_layer(
     """Return the values of one file; inner tables override outer ones."""
     from audiorec.files.own_settings import SettingsOwner
 
-    found: dict[tuple[str, str], Configured] = {}
+    result: dict[tuple[str, str], Configured] = {}
     if PLAYERS in layer.content and layer.whose is SettingsOwner.FOLDER:
         raise InputError(
             f"{layer.path}: [{PLAYERS}]: a file in a folder may not set this: it "
             f"{Reach.CONNECTS}; move it to your own settings file"
         )
     content = {key: value for key, value in layer.content.items() if key != PLAYERS}
-    _take(layer, content, (), known, found)
-    return found
+    _take(layer, content, (), known, result)
+    return result
 
 
 def _take(

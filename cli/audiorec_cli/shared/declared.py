@@ -139,17 +139,17 @@ def path_or_uri(text: Any) -> Any:
 
 def fields_of_command(function: Callable[..., None]) -> list[Field]:
     """Return the options that a command declares, in their order."""
-    found: list[Field] = []
+    fields: list[Field] = []
     defaults = {n: p.default for n, p in inspect.signature(function).parameters.items()}
     for name, hint in get_type_hints(function, include_extras=True).items():
         if name in NOT_DECLARED:
             continue
         default = MISSING if defaults[name] is inspect.Parameter.empty else defaults[name]
         if is_dataclass(hint):
-            found += fields_within(hint, (name,), None if default is MISSING else default)
+            fields += fields_within(hint, (name,), None if default is MISSING else default)
         else:
-            found.append(_field(name, hint, default))
-    return found
+            fields.append(_field(name, hint, default))
+    return fields
 
 
 def packed(

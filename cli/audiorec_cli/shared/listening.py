@@ -241,8 +241,8 @@ class TrainingOptions(ListeningOptions):
         read, context, logs = self.read(log), self.context(), file_fingerprints(log)
         made_up = read.simulated
         if self.likes:
-            found = self.liked(read)
-            return RecallData.of_likes(found, context, logs=logs, simulated=made_up)
+            result = self.liked(read)
+            return RecallData.of_likes(result, context, logs=logs, simulated=made_up)
         plays = self.plays(read)
         by = self.by or "user"
         for event, noun, option in UNPLAYED:

@@ -215,15 +215,15 @@ MOVED = {
 
 def moved() -> dict[tuple[str, ...], str]:
     """Return the new command by the first words of the old one."""
-    found = dict(MOVED)
+    result = dict(MOVED)
     for command, names in SETTINGS.items():
         for name in names.split():
             old, _, new = name.partition(":")
             setting = (new or old).replace("-", "_")
-            found[f"{command} --{old}"] = f"{command} --set {setting}=VALUE"
+            result[f"{command} --{old}"] = f"{command} --set {setting}=VALUE"
     for command in ("browse", "plot"):
         reads = f"{command} (it reads the whole log)"
-        found |= {f"{command} {old}": reads for old in ("--since", "--until", "--utc-offset")}
+        result |= {f"{command} {old}": reads for old in ("--since", "--until", "--utc-offset")}
     for old, new, commands in SHARED:
-        found |= {f"{command} {old}": f"{command} {new}" for command in commands}
-    return COMMANDS | {tuple(old.split()): new for old, new in found.items()}
+        result |= {f"{command} {old}": f"{command} {new}" for command in commands}
+    return COMMANDS | {tuple(old.split()): new for old, new in result.items()}

@@ -117,7 +117,7 @@ def values_for(
     InputError
         If no dataclass has a field of this name, or the value has the wrong type.
     """
-    found: list[dict[str, Any]] = [{} for _ in kinds]
+    values: list[dict[str, Any]] = [{} for _ in kinds]
     owner = {field.name: n for n, kind in enumerate(kinds) for field in fields(kind)}
     for text in texts or ():
         name, has_value, value = text.partition("=")
@@ -126,14 +126,14 @@ def values_for(
             if name not in owner or name in but:
                 names = ", ".join(sorted(set(owner) - set(but)))
                 raise InputError(f"unknown setting {name!r}; there are: {names}")
-            kind, of_kind = kinds[owner[name]], found[owner[name]]
+            kind, of_kind = kinds[owner[name]], values[owner[name]]
             if not has_value and get_type_hints(kind)[name] is not bool:
                 raise InputError(f"expected {name}=VALUE")
             read = _value(kind, name, value if has_value else "true")
             of_kind[name] = of_kind.get(name, ()) + read if isinstance(read, tuple) else read
         except InputError as error:
             raise InputError(f"{option} {text}: {error}") from error
-    return found
+    return values
 
 
 def _value(kind: Any, name: str, text: str) -> Any:
@@ -274,6 +274,6 @@ def _head(name: str) -> Path:
     path = head_file(Path(name if bare else file))
     if not path.is_file():
         raise MissingFileError(f"{path}: no such head file")
-    if not bare and (found := Head.load(path).task) != task:
-        raise InputError(f"{path}: is a head for {found!r}, not for {task!r}")
+    if not bare and (result := Head.load(path).task) != task:
+        raise InputError(f"{path}: is a head for {result!r}, not for {task!r}")
     return path

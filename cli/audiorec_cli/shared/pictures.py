@@ -56,10 +56,10 @@ class PictureOptions:
         return int(self._parts()[2] or DPI)
 
     def _parts(self) -> tuple[Any, ...]:
-        found = SIZE.fullmatch(self.size or "")
-        if found is None:
+        parts = SIZE.fullmatch(self.size or "")
+        if parts is None:
             raise InputError(f"--size {self.size}: give inches and dots per inch, as in 16x9@200")
-        return found.groups()
+        return parts.groups()
 
     def write(self, figure: "Figure") -> None:
         """Write the picture."""

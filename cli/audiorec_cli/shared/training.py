@@ -74,14 +74,14 @@ def variants(kind: "type[Channel]", settings: Sequence[str]) -> "list[Channel]":
     given: dict[str, dict[str, None]] = {}
     for text in settings:
         given.setdefault(_name(text), {})[text] = None
-    found = []
+    result = []
     for chosen in product(*given.values()):
         differ = [text.replace("=", " = ") for text in chosen if len(given[_name(text)]) > 1]
         # A separate class, so that each has its own name in a comparison.
         named = {"name": ", ".join([kind.name, *differ])}
         own = type(kind.__name__, (kind,), named) if differ else kind
-        found.append(with_recipe(own, {}, chosen))
-    return found
+        result.append(with_recipe(own, {}, chosen))
+    return result
 
 
 def _name(text: str) -> str:
@@ -250,10 +250,10 @@ class ProcessOptions:
         if not quiet:
             say(f"{self.processes} processes with {self._where}")
         with graceful_stop("this step is", quiet=quiet) as stop:
-            found = self._run(task, out, stop, quiet=quiet)
-        if found is None:
+            result = self._run(task, out, stop, quiet=quiet)
+        if result is None:
             raise stopped()
-        return dict(found)
+        return dict(result)
 
     @property
     def _where(self) -> str:

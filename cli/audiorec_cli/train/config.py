@@ -108,8 +108,8 @@ def _trust(ctx: click.Context, folder: Path, *, json: bool) -> None:
 
     path, data = read_folder_file(folder)
     layer = SettingsLayer(SettingsOwner.FOLDER, path, parsed_settings(path, data))
-    found = of_layer(layer, configurable(ctx.find_root().command))
-    rows = [_row(one.option, one.value, one.origin) for one in found.values()]
+    result = of_layer(layer, configurable(ctx.find_root().command))
+    rows = [_row(one.option, one.value, one.origin) for one in result.values()]
     trust_file(path, data)
     if json:
         print_json({"schema": "audiorec/config-trust/1", "file": str(path), "options": rows})

@@ -61,10 +61,10 @@ def manifest(
         say(f"note: no id by --id-from {id_from} for {counted(count, 'song')}, such as {one}")
     say_unseen(sources)
     unseen = sum(bool(source.problem) for source in sources)
-    found = len(sources) - unseen
+    result = len(sources) - unseen
     if new_to is not None:
         sources = _new(sources, new_to)
-    if not found:
+    if not result:
         raise no_songs()
     write_manifest(out, sources)
     songs = len(sources) - unseen
@@ -75,12 +75,12 @@ def manifest(
                 "schema": "audiorec/manifest/1",
                 "manifest": out,
                 "songs": songs,
-                "known": found - songs,
+                "known": result - songs,
                 "unseen": unseen,
                 "bytes": size,
             }
         )
-    known = f", {found - songs} already known" if new_to is not None else ""
+    known = f", {result - songs} already known" if new_to is not None else ""
     say(f"{counted(songs, 'song')} ({file_size(size)}){known}: {out}")
     if unseen:
         unread = counted(unseen, "place")

@@ -71,8 +71,8 @@ def _list(place: Path, job: str | None, *, json: bool) -> None:
     from audiorec.runs.record import find_runs, runs_of
 
     own = [] if place == HERE else runs_of(str(place))
-    found, problems = find_runs(place) if place.is_dir() or not own else ([], [])
-    by_id = {run.run_id: run for run in (*own, *found)}
+    result, problems = find_runs(place) if place.is_dir() or not own else ([], [])
+    by_id = {run.run_id: run for run in (*own, *result)}
     runs = sorted(by_id.values(), key=lambda run: run.started_at, reverse=True)
     shown = [run for run in runs if job is None or run.job == job][:NEWEST]
     for problem in problems:
@@ -100,28 +100,28 @@ def _list(place: Path, job: str | None, *, json: bool) -> None:
 def _show(run: str, folder: Path, *, json: bool) -> None:
     from audiorec.runs.record import find_run
 
-    found = find_run(run, folder)
+    result = find_run(run, folder)
     if json:
-        print_json({"schema": "audiorec/run/1", **found.to_dict()})
+        print_json({"schema": "audiorec/run/1", **result.to_dict()})
         return
     facts: list[tuple[str, object]] = [
-        ("id", found.run_id),
-        ("job", found.job),
-        ("output", found.output),
-        ("command", " ".join(found.arguments)),
-        ("started", _local(found.started_at)),
-        ("ended", _local(found.ended_at)),
-        ("exit code", found.exit_code),
-        ("seconds", round(found.wall_s, 1)),
-        ("CPU-seconds", round(found.cpu_s, 1)),
+        ("id", result.run_id),
+        ("job", result.job),
+        ("output", result.output),
+        ("command", " ".join(result.arguments)),
+        ("started", _local(result.started_at)),
+        ("ended", _local(result.ended_at)),
+        ("exit code", result.exit_code),
+        ("seconds", round(result.wall_s, 1)),
+        ("CPU-seconds", round(result.cpu_s, 1)),
     ]
-    facts += [("error", found.error)] if found.error else []
-    facts += [(name, n) for name, n in found.counts.items()]
-    facts += [(f"version of {name}", text) for name, text in found.versions.items()]
-    facts += [("extractor_id", found.extractor_id)] if found.extractor_id else []
-    facts += [(f"mean of {name}", found.scores.mean(name)) for name in sorted(found.scores.sums)]
-    facts += [("warning", text) for text in found.warnings]
-    print_table(("what", "value"), facts, title=found.output)
+    facts += [("error", result.error)] if result.error else []
+    facts += [(name, n) for name, n in result.counts.items()]
+    facts += [(f"version of {name}", text) for name, text in result.versions.items()]
+    facts += [("extractor_id", result.extractor_id)] if result.extractor_id else []
+    facts += [(f"mean of {name}", result.scores.mean(name)) for name in sorted(result.scores.sums)]
+    facts += [("warning", text) for text in result.warnings]
+    print_table(("what", "value"), facts, title=result.output)
 
 
 def _compare(given: list[str], folder: Path, *, json: bool) -> None:
@@ -133,18 +133,18 @@ def _compare(given: list[str], folder: Path, *, json: bool) -> None:
             raise InputError(
                 f"{given[0]}: has {len(runs)} of the two finished runs that --diff needs"
             )
-        found = compare_runs(runs[-2], runs[-1])
+        result = compare_runs(runs[-2], runs[-1])
     else:
-        found = compare_runs(*(find_run(one, folder) for one in given))
+        result = compare_runs(*(find_run(one, folder) for one in given))
     if json:
-        print_json(_document(found))
+        print_json(_document(result))
         return
-    ids = found.before.run_id, found.now.run_id
+    ids = result.before.run_id, result.now.run_id
     if ids[0] == ids[1]:
         say("note: both are the same run")
-    print_table(("what", *ids), _rows(found), title=f"{found.before.output}, {found.now.output}")
-    if found.drifts:
-        drifted = [one.name for one in found.drifts if one.is_drift]
+    print_table(("what", *ids), _rows(result), title=f"{result.before.output}, {result.now.output}")
+    if result.drifts:
+        drifted = [one.name for one in result.drifts if one.is_drift]
         say(f"scores that drifted: {', '.join(drifted) or 'none'} (docs/reference/runs.md)")
 
 

@@ -97,16 +97,16 @@ def _one(manifest: str, index: int, count: int, parts: ShardOptions, work: Extra
     from audiorec.files.storage import join
 
     config = parts.config(work)
-    found = read_shard(manifest, index, count)
+    result = read_shard(manifest, index, count)
     part = join(parts.out, part_name(index, count, "parquet"))
     with work.observers(part, record=None, job="shards") as watching:
-        watching.start(songs=len(found.sources), shard=index, shards=count)
+        watching.start(songs=len(result.sources), shard=index, shards=count)
         with (
             graceful_stop("the songs in flight are", quiet=work.quiet) as stop,
             progress_display(quiet=work.quiet) as shown,
         ):
             progress = watching.songs(shown)
-            report = process_shard(found, parts.out, config, progress=progress, stop=stop)
+            report = process_shard(result, parts.out, config, progress=progress, stop=stop)
         code = _code_of_part(report.run)
         watching.end(report.run, _metadata(config), exit_code=code)
     if work.json:

@@ -222,7 +222,7 @@ def test_the_page_is_there_as_well_with_the_same_token(store):
 
 @pytest.fixture(scope="module")
 def bench():
-    spec = importlib.util.spec_from_file_location("bench", ROOT / "benchmarks" / "bench_serve.py")
+    spec = importlib.util.spec_from_file_location("bench", ROOT / "benchmarks/speed/bench_serve.py")
     module = importlib.util.module_from_spec(spec)
     sys.modules["bench"] = module
     spec.loader.exec_module(module)

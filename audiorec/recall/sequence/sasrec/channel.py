@@ -80,10 +80,10 @@ class SASRec(NextSong[SASRecRecipe]):
         users = np.zeros((len(queries), self.songs.shape[1]), np.float32)
         heard = []
         for rows, batch in self.batches(queries):
-            found = self._queries(batch)
-            users[rows] = unit(found)
+            result = self._queries(batch)
+            users[rows] = unit(result)
             if "again_by_lag" in self.weights:
-                row, song, added = history_terms(batch, found, self.weights)
+                row, song, added = history_terms(batch, result, self.weights)
                 heard.append((rows[row], song, self.recipe.temperature * added))
         self._embed_profiles(users, queries)
         similar = self.similarities(users)

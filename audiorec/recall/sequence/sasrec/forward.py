@@ -160,8 +160,8 @@ def _of_favourites(liked: Int64Array, songs: FloatArray, weights: Weights) -> Fl
     there = (liked >= 0)[..., None]
     count = there.sum(axis=1)
     mean = (songs[np.maximum(liked, 0)] * there).sum(axis=1) / np.maximum(count, 1)
-    found: FloatArray = _linear(mean, weights, "liked") * (count > 0)
-    return found.astype(np.float32)
+    favourites: FloatArray = _linear(mean, weights, "liked") * (count > 0)
+    return favourites.astype(np.float32)
 
 
 def profile_query(profile: FloatArray, weights: Weights) -> FloatArray:
@@ -260,8 +260,8 @@ def _of_gaps(at: Int64Array, batch: PlayBatch, gaps: FloatArray) -> FloatArray:
 def _linear(x: FloatArray, weights: Weights, name: str) -> FloatArray:
     matrix = weights[f"{name}.weight"]
     # One large product: numpy multiplies a stack of small matrices one by one.
-    found: FloatArray = x.reshape(-1, x.shape[-1]) @ matrix.T + weights[f"{name}.bias"]
-    return found.reshape(*x.shape[:-1], len(matrix))
+    result: FloatArray = x.reshape(-1, x.shape[-1]) @ matrix.T + weights[f"{name}.bias"]
+    return result.reshape(*x.shape[:-1], len(matrix))
 
 
 def _norm(x: FloatArray, weights: Weights, name: str) -> FloatArray:

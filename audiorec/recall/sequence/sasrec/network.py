@@ -85,8 +85,10 @@ class SASRecNetwork(NextSongModel):
 
     def rows(self) -> list[nn.Parameter]:
         """Return the tables of songs and of gaps; see `NextSongModel`."""
-        found = super().rows() + [b.gaps for b in self.blocks if isinstance(b, _Block) and b.n_gaps]
-        return [*found, self.again_by_lag] if self.repeats else found
+        result = super().rows() + [
+            b.gaps for b in self.blocks if isinstance(b, _Block) and b.n_gaps
+        ]
+        return [*result, self.again_by_lag] if self.repeats else result
 
     def _read(self, batch: Tensors) -> Tensor:
         """Return the query at each position: (B, L, d)."""

@@ -102,9 +102,9 @@ class SoundMap:
         """Return the embeddings of any songs: (n, E) float32, zeros if nothing is known."""
         number = self._numbers(artists)
         parts = np.append(self.by_artist, np.zeros((1, self.by_artist.shape[1]), np.float32), 0)
-        found = _with_ones(z) @ self.by_sound + parts[number]
+        result = _with_ones(z) @ self.by_sound + parts[number]
         known = has_vector | (number >= 0)
-        return of_unit_length(np.where(known[:, None], found, 0).astype(np.float32))
+        return of_unit_length(np.where(known[:, None], result, 0).astype(np.float32))
 
     def _numbers(self, artists: Sequence[str]) -> Int64Array:
         return IdMap(self.artists).rows(tuple(artists)).astype(np.int64)
@@ -169,7 +169,7 @@ class YouTubeDNN(SharedSpace):
         first = None if start is None else self._first(start, data)
         material = _material(data, first, in_days=self.in_days)
         with join_processes() as processes:
-            found = train(
+            result = train(
                 material,
                 self.recipe if start is None else start.recipe(self.recipe),
                 self._half_life,
@@ -178,10 +178,10 @@ class YouTubeDNN(SharedSpace):
                 **run,
                 processes=processes,
             )
-        if found is None:  # stopped: no model to answer with
+        if result is None:  # stopped: no model to answer with
             self.song_ids = ()
             return
-        model, done = found
+        model, done = result
         self.trained = Trained.of(done, judged_on=self._judged_on(start))
         self.learnt = data.counts > 0
         if start is not None:
@@ -251,11 +251,11 @@ class YouTubeDNN(SharedSpace):
 
     def embed_users(self, queries: Queries) -> FloatArray:
         """Embed histories and profiles with the network, in numpy; see `SharedSpace`."""
-        found = self._embed(queries)
-        known = found.history > 0
+        result = self._embed(queries)
+        known = result.history > 0
         if queries.profiles is not None:
             known |= self.model.encoder.knows(queries.profiles)
-        return np.where(known[:, None], found.embeddings, 0).astype(np.float32)
+        return np.where(known[:, None], result.embeddings, 0).astype(np.float32)
 
     def songs_used(self, queries: Queries) -> Int64Array:
         """Return how many entries of each history the embedding uses; see `SharedSpace`."""
@@ -272,8 +272,8 @@ class YouTubeDNN(SharedSpace):
         self.refuse_sound(len(model.input_mean), sound.values.shape[1])
         has = np.asarray(sound.values.any(axis=1), np.bool_)
         z = model.standardised(sound.values, has)
-        found = self.placing.place(z, has, sound.artists)
-        return np.where(has[:, None], found, 0).astype(np.float32)
+        result = self.placing.place(z, has, sound.artists)
+        return np.where(has[:, None], result, 0).astype(np.float32)
 
     def check_maker(self, made_by: str) -> None:
         """Raise `SpecMismatchError` if sound was made by another extractor than in training."""
@@ -292,11 +292,11 @@ class YouTubeDNN(SharedSpace):
 
     def similarities(self, users: FloatArray) -> FloatArray:
         """Return similarities that include a song's learnt popularity; see `SharedSpace`."""
-        found = users / np.float32(self.recipe.temperature) @ self.model.song_embeddings.T
-        found += np.float32(self.recipe.popularity) * self.model.song_bias
-        found[:, ~self._has_place] = -np.inf
-        found[~users.any(axis=1)] = -np.inf  # popularity alone is no proposal to a stranger
-        return found.astype(np.float32, copy=False)
+        result = users / np.float32(self.recipe.temperature) @ self.model.song_embeddings.T
+        result += np.float32(self.recipe.popularity) * self.model.song_bias
+        result[:, ~self._has_place] = -np.inf
+        result[~users.any(axis=1)] = -np.inf  # popularity alone is no proposal to a stranger
+        return result.astype(np.float32, copy=False)
 
     def _state(self) -> tuple[Tensors, dict[str, Any]]:
         tensors = self.model.tensors()

@@ -123,10 +123,10 @@ class UsersModel:
     @property
     def digest(self) -> str:
         """Hash of all arrays, sixteen hex digits."""
-        found = sha256()
+        result = sha256()
         for name, array in sorted(self.tensors().items()):
-            found.update(name.encode() + np.ascontiguousarray(array).tobytes())
-        return found.hexdigest()[:16]
+            result.update(name.encode() + np.ascontiguousarray(array).tobytes())
+        return result.hexdigest()[:16]
 
     def standardised(self, vectors: FloatArray, rows: BoolArray) -> FloatArray:
         """Return vectors (n, V) standardised as in training, and 0 outside of `rows` (n,)."""

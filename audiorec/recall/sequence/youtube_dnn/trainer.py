@@ -313,9 +313,9 @@ class YouTubeDNNLearner:
             for start in range(0, len(self.judged), rows):
                 batch = self.examples.batch(self.judged[start : start + rows])
                 users = self.model.users(batch, training=False)
-                found = self._losses(users, batch.target, songs, all_of_them)
-                losses.append(found[0].numpy())
-                above.append(found[1].numpy())
+                result = self._losses(users, batch.target, songs, all_of_them)
+                losses.append(result[0].numpy())
+                above.append(result[1].numpy())
         return {
             "epoch": epoch,
             "loss": loss,

@@ -95,7 +95,7 @@ class CandidatePairs:
     def columns(self, slugs: Sequence[str]) -> Mapping[str, Any]:
         """Return ranks, similarities and the number of channels of each pair as Arrow arrays."""
         *_, fused = range(self.rank.shape[1])
-        found = {
+        result = {
             "fused_rank": _known(self.rank[:, fused], self.rank[:, fused] > 0, pa.int32()),
             "fused_weight": _known(
                 self.similarity[:, fused], self.rank[:, fused] > 0, pa.float32()
@@ -104,9 +104,9 @@ class CandidatePairs:
         }
         for number, slug in enumerate(slugs):
             there, similar = self.rank[:, number] > 0, self.similarity[:, number]
-            found[f"{slug}_rank"] = _known(self.rank[:, number], there, pa.int32())
-            found[f"{slug}_similarity"] = _known(similar, there & ~np.isnan(similar), pa.float32())
-        return found
+            result[f"{slug}_rank"] = _known(self.rank[:, number], there, pa.int32())
+            result[f"{slug}_similarity"] = _known(similar, there & ~np.isnan(similar), pa.float32())
+        return result
 
 
 def merge_candidates(tables: Sequence[Any], fused: Any) -> CandidatePairs:
@@ -155,15 +155,15 @@ def _known(values: Any, there: BoolArray, kind: Any) -> Any:
 
 def feature_arrays(features: Mapping[str, FeatureColumn]) -> dict[str, Any]:
     """Return the columns of `FEATURES`; null where a feature is unknown."""
-    found = {}
+    arrays = {}
     for column in FEATURES:
         numbers = features[column.name]
         values = numbers.values
         if numbers.unknown is not None:
             values = np.where(numbers.unknown, 0, values)
         kind = np.int32 if column.kind == "int32" else np.float32
-        found[column.name] = pa.array(values.astype(kind), mask=numbers.unknown)
-    return found
+        arrays[column.name] = pa.array(values.astype(kind), mask=numbers.unknown)
+    return arrays
 
 
 def outcome_arrays(samples: Samples) -> dict[str, Any]:
@@ -313,26 +313,26 @@ class UserBlocks:
         self, ids: Any, lists: list[Any], fused: Any, shown: list[Any], served: list[Any]
     ) -> list[tuple[str, Rows]]:
         people = self._people(ids, [*lists, fused, *shown])
-        found: list[tuple[str, Rows]] = [("users", self._user_rows(people))]
-        found += self._interest_rows(people)
+        result: list[tuple[str, Rows]] = [("users", self._user_rows(people))]
+        result += self._interest_rows(people)
         candidates: dict[str, Any] | None = None
         if len(fused) or any(map(len, lists)):
             candidates = self._candidates(people, lists, fused)
-            found.append(("candidates", candidates))
+            result.append(("candidates", candidates))
         earlier = pa.concat_tables([self._schemas["served"].empty_table(), *served])
         # Users who are no longer in the log or any list may have asked to be forgotten.
         there = [one_array(table.column(ListColumns.USER)) for table in (ids, fused, *lists)]
         known = pa.concat_arrays(there)
         earlier = earlier.filter(pc.is_in(earlier.column(ListColumns.USER), value_set=known))
-        found.append(("served", self._served(earlier, candidates)))
+        result.append(("served", self._served(earlier, candidates)))
         did_rows = event_samples(people.past, self._recall)
-        found.append(("samples_recall", self._recall_rows(people, did_rows)))
+        result.append(("samples_recall", self._recall_rows(people, did_rows)))
         if self.rule == BY_LISTENING:
             samples = play_samples(people.past, self.entry, self._ranking)
-            found.append(("samples_ranking", self._heard_rows(people, samples)))
+            result.append(("samples_ranking", self._heard_rows(people, samples)))
         elif any(map(len, shown)):
-            found.append(("samples_ranking", self._shown_rows(people, shown, earlier)))
-        return found
+            result.append(("samples_ranking", self._shown_rows(people, shown, earlier)))
+        return result
 
     def _product(self, entry: str) -> tuple[str | None, str]:
         """Return the product of ranking samples, and whether exposures or listening make them."""
@@ -402,7 +402,7 @@ class UserBlocks:
 
     def _interest_rows(self, people: _People) -> list[tuple[str, Rows]]:
         past = people.past
-        found: list[tuple[str, Rows]] = []
+        rows: list[tuple[str, Rows]] = []
         asked = self._opened.context.queries_of(self._plays.take(np.arange(past.n) + past.first))
         for space, channel in zip(self._parts.spaces, self._opened.spaces, strict=True):
             if not isinstance(channel, InterestSpace) or not len(asked):
@@ -414,8 +414,8 @@ class UserBlocks:
                 "weight": pa.array(of.weight.astype(np.float32)),
                 "embedding": vectors(of.embedding, np.ones(len(of.user), np.bool_)),
             }
-            found.append((f"interests_{space.slug}", columns))
-        return found
+            rows.append((f"interests_{space.slug}", columns))
+        return rows
 
     def _candidates(self, people: _People, lists: list[Any], fused: Any) -> dict[str, Any]:
         pairs = merge_candidates(lists, fused)
@@ -578,12 +578,12 @@ class UserBlocks:
     @cached_property
     def _song_spaces(self) -> list[FloatArray]:
         """Embeddings of all songs, (S + 1, E) per space; zeros for songs without one."""
-        found = []
+        spaces = []
         for channel in self._opened.spaces:
             if isinstance(channel, InterestSpace):
                 continue
             own = channel.song_embeddings()
             own = np.concatenate([own, np.zeros((1, own.shape[1]), np.float32)])
             rows = IdMap(string_array(channel.song_ids)).rows(self._song_ids)
-            found.append(own[np.append(rows, -1)])
-        return found
+            spaces.append(own[np.append(rows, -1)])
+        return spaces

@@ -94,9 +94,9 @@ def vectors(rows: FloatArray, known: Any = None) -> Any:
 
 
 def _spread(values: Any, row: Int64Array, n: int, usual: float = 0) -> Any:
-    found = np.full(n, usual, values.dtype if usual == 0 else np.float64)
-    found[row] = values
-    return found
+    result = np.full(n, usual, values.dtype if usual == 0 else np.float64)
+    result[row] = values
+    return result
 
 
 def _ends(plays: Sequences) -> tuple[Float64Array, Float64Array]:
@@ -111,7 +111,7 @@ def _ends(plays: Sequences) -> tuple[Float64Array, Float64Array]:
 
 def _portrait_lists(table: Any, user_ids: Any) -> dict[str, Any]:
     """Return portraits as two lists per user, horizon and kind: values and their shares."""
-    found: dict[str, Any] = {}
+    lists: dict[str, Any] = {}
     horizon, kind = (np.array(table.column(n).to_pylist(), object) for n in ("horizon", "kind"))
     owner = IdMap(user_ids).rows(table.column(ListColumns.USER).combine_chunks())
     for name in KINDS:
@@ -125,8 +125,8 @@ def _portrait_lists(table: Any, user_ids: Any) -> dict[str, Any]:
                 (f"{name}s_{when}_share", "share"),
             ):
                 flat = part.column(values).combine_chunks()
-                found[column] = pa.ListArray.from_arrays(ends, flat)
-    return found
+                lists[column] = pa.ListArray.from_arrays(ends, flat)
+    return lists
 
 
 SHORT_S = 7 * DAY_S  # window of features whose names end in _short
@@ -385,7 +385,7 @@ class UserEventHistory:
         with np.errstate(invalid="ignore"):
             since = (at - last) / DAY_S
         no_time = np.full(len(user), not past.has_times)
-        found = {
+        result = {
             "user_plays": FeatureColumn(self._plays.before(user, at)),
             "user_song_plays": FeatureColumn(stop - start),
             "days_since_played": FeatureColumn(since, ~np.isfinite(since)),
@@ -397,11 +397,11 @@ class UserEventHistory:
         }
         for name, of in (("artist", past.artist), ("genre", past.genre)):
             value = np.append(of, -1)[song]
-            found[f"{name}_affinity"] = self._affinity(name, of, user, value, at)
-            found[f"{name}_affinity_short"] = self._affinity(name, of, user, value, at, SHORT_S)
-        found["audio_similarity"] = self._likeness(user, song, at)
-        found["audio_similarity_short"] = self._likeness(user, song, at, SHORT_S)
-        return found
+            result[f"{name}_affinity"] = self._affinity(name, of, user, value, at)
+            result[f"{name}_affinity_short"] = self._affinity(name, of, user, value, at, SHORT_S)
+        result["audio_similarity"] = self._likeness(user, song, at)
+        result["audio_similarity_short"] = self._likeness(user, song, at, SHORT_S)
+        return result
 
     def pair(self, user: Int64Array, song: Int64Array) -> Int64Array:
         """Return the key of each user and song; `NEVER` if either is -1."""

@@ -150,9 +150,9 @@ class PartWriter:
 
 
 def _described(column: Any) -> dict[str, Any]:
-    found = {"name": column.name, "kind": column.kind, "nullable": column.nullable}
-    found |= {"width": column.width} if column.width else {}
-    return {**found, "about": column.about}
+    result = {"name": column.name, "kind": column.kind, "nullable": column.nullable}
+    result |= {"width": column.width} if column.width else {}
+    return {**result, "about": column.about}
 
 
 def _cast(array: Any, kind: Any) -> Any:
@@ -394,9 +394,9 @@ def exposure_samples(
             played[happened] = first[happened]
     label = outcome == OUTCOMES.index("finish")
     known = np.nextafter(at, np.inf)  # events at the time of exposure count as known
-    found = Samples(user, song, at, known, label, order, outcome, played)
-    order = np.lexsort((shown.name[found.row], found.at, shown.owner[found.row]))
-    return counts.labelled(found.take(order))
+    samples = Samples(user, song, at, known, label, order, outcome, played)
+    order = np.lexsort((shown.name[samples.row], samples.at, shown.owner[samples.row]))
+    return counts.labelled(samples.take(order))
 
 
 def _between(

@@ -203,7 +203,7 @@ def _parts(
     opened: OpenSources, channels: list[tuple[str, str]], recipe: ExportRecipe
 ) -> ExportParts:
     spaces = opened.spaces
-    found = [
+    result = [
         SpaceColumns(
             slug=slug,
             channel=channel.name,
@@ -218,7 +218,7 @@ def _parts(
     )
     return ExportParts(
         channels=channels,
-        spaces=found,
+        spaces=result,
         vector=store.metadata.dimension if store is not None else 0,
         unit=unit,
     )
@@ -269,7 +269,7 @@ def _about(opened: OpenSources, parts: ExportParts, recipe: ExportRecipe) -> dic
     """Return the general part of the manifest."""
     record = opened.sources.record or {}
     newest = np.nanmax(opened.log.timestamp, initial=-np.inf)
-    found: dict[str, Any] = {
+    result: dict[str, Any] = {
         ShownColumns.RUN: record.get(ShownColumns.RUN),
         "as_of": datetime.fromtimestamp(newest, UTC).isoformat() if np.isfinite(newest) else None,
         "recipe": asdict(recipe),
@@ -288,15 +288,15 @@ def _about(opened: OpenSources, parts: ExportParts, recipe: ExportRecipe) -> dic
     store = opened.store
     if store is not None:
         metadata = store.metadata
-        found["vectors"] = {"extractor_id": metadata.extractor_id, "width": metadata.dimension}
+        result["vectors"] = {"extractor_id": metadata.extractor_id, "width": metadata.dimension}
         if recipe.units:
             scaling = store.space("vector", use_index=False).scaling
-            found["units"] = {
+            result["units"] = {
                 "about": "the dot product of two units is the similarity of similar --by vector",
                 "first_places": nearest_agreement(store),
                 "scaling": scaling.to_dict(),
             }
-    return found
+    return result
 
 
 ROWS = 16_384
@@ -377,28 +377,28 @@ class _Described:
 
     def columns(self, part: slice) -> dict[str, Any]:
         """Return the columns of a slice of the songs."""
-        row, found = self._row[part], {}
+        row, result = self._row[part], {}
         for name in DESCRIPTIONS:
             category = self._side.categories.get(name)
             if category is None:
-                found[name] = pa.nulls(len(row), pa.string())
+                result[name] = pa.nulls(len(row), pa.string())
                 continue
             number = np.append(category.number, np.int32(-1))[row]
             codes = pa.array(number, mask=number < 0)
             values = string_array(category.values)
-            found[name] = pa.DictionaryArray.from_arrays(codes, values).dictionary_decode()
+            result[name] = pa.DictionaryArray.from_arrays(codes, values).dictionary_decode()
         if self._titles is not None:
-            found["title"] = found["title"].fill_null("")
+            result["title"] = result["title"].fill_null("")
             tags = _taken(self._titles, self._at[part]).to_pylist()
-            own = found["title"].to_pylist()
-            found["title"] = pa.array(
+            own = result["title"].to_pylist()
+            result["title"] = pa.array(
                 [a or b or None for a, b in zip(own, tags, strict=True)], pa.string()
             )
         days = np.append(self._side.released, np.float32(np.nan))[row]
         known = ~np.isnan(days)
         whole = pa.array(np.where(known, days, 0).astype(np.int32), mask=~known)
-        found[RELEASED] = whole.cast(pa.date32())
-        return found
+        result[RELEASED] = whole.cast(pa.date32())
+        return result
 
 
 def nearest_agreement(
@@ -418,11 +418,11 @@ def nearest_agreement(
     raw = np.asarray(store.vectors, np.float64)
     raw /= np.maximum(np.linalg.norm(raw, axis=1, keepdims=True), 1e-300)
     wanted = space.search(space.units(asked), 1, own=asked).rows[:, 0]
-    found: dict[str, Any] = {"queries": len(asked)}
+    result: dict[str, Any] = {"queries": len(asked)}
     for name, matrix in (("raw_cosine", raw.astype(np.float32)), ("units", space.matrix)):
         first = _first(matrix, asked, store.ranks)
-        found[name] = _share(int((first == wanted).sum()), len(asked))
-    return found
+        result[name] = _share(int((first == wanted).sum()), len(asked))
+    return result
 
 
 def _first(matrix: FloatArray, asked: Int64Array, ranks: Int64Array) -> Int64Array:
@@ -473,9 +473,9 @@ def _rows_or_zeros(read: Any, at: Int64Array, there: BoolArray) -> FloatArray:
     if there.all():
         return rows
     width = rows.shape[1] if rows.ndim == 2 else 0
-    found = np.zeros((len(at), width), np.float32)
-    found[there] = rows
-    return found
+    zeros = np.zeros((len(at), width), np.float32)
+    zeros[there] = rows
+    return zeros
 
 
 def _taken(column: Any, at: Int64Array) -> Any:

@@ -109,16 +109,16 @@ def slugs(names: Sequence[str]) -> list[str]:
     >>> slugs(["vs-knn", "external:/tmp/A b.parquet", "vs_knn", "7"])
     ['vs_knn', 'external_tmp_a_b_parquet', 'vs_knn_2', 'c_7']
     """
-    found: list[str] = []
+    result: list[str] = []
     for name in names:
         slug = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")[:LONGEST_SLUG] or "channel"
         slug = slug if slug[0].isalpha() else f"c_{slug}"
         nth, first = 1, slug
-        while slug in found:
+        while slug in result:
             nth += 1
             slug = f"{first}_{nth}"
-        found.append(slug)
-    return found
+        result.append(slug)
+    return result
 
 
 def _column(name: str, kind: ColumnKind, about: str, *, nullable: bool = True) -> ExportColumn:
@@ -154,27 +154,27 @@ FEATURES = (
 
 def served_columns(parts: ExportParts) -> tuple[ExportColumn, ...]:
     """Return the columns that are known only when a list is made: output of channels and models."""
-    found = [
+    columns = [
         _column("fused_rank", "int32", "place in the fused list of the user, from 1"),
         _column("fused_weight", "float32", "weight in the fused list, relative to the largest"),
         _column("channels", "int32", "number of channels that proposed the pair"),
     ]
     for slug, name in parts.channels:
-        found.append(_column(f"{slug}_rank", "int32", f"place in the list of {name}, from 1"))
-        found.append(
+        columns.append(_column(f"{slug}_rank", "int32", f"place in the list of {name}, from 1"))
+        columns.append(
             _column(f"{slug}_similarity", "float32", f"similarity by {name}, on its own scale")
         )
-    found += [
+    columns += [
         _column(f"dot_{space.slug}", "float32", f"dot product in the space of {space.channel}")
         for space in parts.spaces
         if not space.of_interests
     ]
-    return tuple(found)
+    return tuple(columns)
 
 
 def export_tables(parts: ExportParts) -> tuple[ExportTable, ...]:
     """Return the tables of an export, in loading order."""
-    found = [
+    tables = [
         _songs(parts),
         _users(parts),
         *(_interests(space) for space in parts.spaces if space.of_interests),
@@ -205,7 +205,7 @@ def export_tables(parts: ExportParts) -> tuple[ExportTable, ...]:
             columns=(USER, SONG, *_SERVED, *served_columns(parts), *FEATURES),
         ),
     ]
-    return tuple(found)
+    return tuple(tables)
 
 
 _REASONS = (

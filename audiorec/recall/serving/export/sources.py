@@ -118,11 +118,11 @@ class ExportSources:
     def files(self) -> dict[str, Path]:
         """Return the input files, by name of the source."""
         named = ("interactions", "fused", "exposures", "vectors", "side", "profiles")
-        found = {name: place for name in named if (place := getattr(self, name)) is not None}
-        found |= {f"candidates/{path.name}": path for path in self.candidates}
-        found |= {f"models/{path.name}": path / "model.json" for path in self.models}
-        found |= {} if self.earlier is None else {"earlier": self.earlier / MANIFEST}
-        return found
+        result = {name: place for name in named if (place := getattr(self, name)) is not None}
+        result |= {f"candidates/{path.name}": path for path in self.candidates}
+        result |= {f"models/{path.name}": path / "model.json" for path in self.models}
+        result |= {} if self.earlier is None else {"earlier": self.earlier / MANIFEST}
+        return result
 
     def fingerprints(self) -> dict[str, str]:
         """Return a fingerprint of the content of each file, independent of its path.
@@ -136,10 +136,10 @@ class ExportSources:
         for place in files.values():
             if not is_rereadable(place):
                 raise MissingFileError(f"{place}: no such file")
-        found = {name: log_fingerprint(place) for name, place in sorted(files.items())}
+        result = {name: log_fingerprint(place) for name, place in sorted(files.items())}
         if self.exposures is not None and self.ends_s is not None:
-            found["exposures"] = exposures_fingerprint(self.exposures, self.ends_s)
-        return found
+            result["exposures"] = exposures_fingerprint(self.exposures, self.ends_s)
+        return result
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,14 +180,14 @@ class OpenSources:
     @cached_property
     def spaces(self) -> tuple[SharedSpace, ...]:
         """Models that embed users and songs in one space, sorted by name."""
-        found = []
+        result = []
         for folder in self.sources.models:
             kind = known_channel(read_kind(folder).removeprefix(KIND))
             if kind is not None and issubclass(kind, SharedSpace):
                 channel = load_channel(folder)
                 assert isinstance(channel, SharedSpace)  # noqa: S101 - its class is a subclass
-                found.append(channel)
-        return tuple(sorted(found, key=lambda channel: channel.name))
+                result.append(channel)
+        return tuple(sorted(result, key=lambda channel: channel.name))
 
 
 def both_sides(side: SongSide, heard: SongSide) -> SongSide:
@@ -278,19 +278,19 @@ def sorted_streams(path: Path, schema: Any, fit: Callable[[Any], Any]) -> list[U
 
 def _starts(file: TableFile) -> list[int]:
     """Return the first row of each stretch in which users ascend."""
-    found, at, last = [0], 0, None
+    result, at, last = [0], 0, None
     for table in file.batches(BATCH_ROWS, [ShownColumns.USER]):
         users = pa.concat_arrays(table.column(ShownColumns.USER).cast(pa.string()).chunks)
         if not len(users):
             continue
         if last is not None and (users[0].as_py() or "") < last:
-            found.append(at)
+            result.append(at)
         falls = pc.indices_nonzero(pc.greater(users[:-1], users[1:])) if len(users) > 1 else []
-        found += [at + int(fall.as_py()) + 1 for fall in falls[: MOST_STRETCHES + 1]]
-        if len(found) > MOST_STRETCHES:
+        result += [at + int(fall.as_py()) + 1 for fall in falls[: MOST_STRETCHES + 1]]
+        if len(result) > MOST_STRETCHES:
             break
         at, last = at + len(users), users[-1].as_py() or ""
-    return found
+    return result
 
 
 def _stretch(path: Path, first: int, stop: int, rows: int) -> Iterator[Any]:
@@ -358,10 +358,10 @@ def tables_of(path: Path) -> list[Path]:
 
 def entries_of(path: Path) -> set[str]:
     """Return the products in exposures."""
-    found: set[str] = set()
+    result: set[str] = set()
     for one in tables_of(path):
-        found |= _entries(one)
-    return {text for text in found if text}
+        result |= _entries(one)
+    return {text for text in result if text}
 
 
 def _entries(path: Path) -> set[str]:
@@ -370,11 +370,11 @@ def _entries(path: Path) -> set[str]:
     if path.suffix != ".parquet":
         table = read_table(path, FAILURE, needed=("entry",), texts=True)
         return set(table.column("entry").to_pylist())
-    found: set[str] = set()
+    entries: set[str] = set()
     with TableFile.open(path) as file:
         for table in file.batches(BATCH_ROWS, ["entry"]):
-            found |= set(table.column("entry").cast(pa.string()).unique().to_pylist())
-    return found
+            entries |= set(table.column("entry").cast(pa.string()).unique().to_pylist())
+    return entries
 
 
 def read_served(folder: Path, schema: Any, *, since: float, without: str) -> list[UserStream]:
@@ -417,12 +417,12 @@ def _fitted(path: Path, table: Any, entry: str | None, ends_s: float | None) -> 
         if (units < 0).any():
             raise InputError("a row has no valid time in shown_at")
         columns[ShownColumns.AT] = pa.array(times)
-    found = pa.table([columns[field.name] for field in SHOWN], schema=SHOWN)
+    result = pa.table([columns[field.name] for field in SHOWN], schema=SHOWN)
     if entry is not None and "entry" in table.column_names:
-        found = found.filter(pc.equal(found.column("entry"), entry).fill_null(False))
+        result = result.filter(pc.equal(result.column("entry"), entry).fill_null(False))
     if ends_s is not None:
-        found = found.filter(pc.less(found.column(ShownColumns.AT), ends_s))
-    return found
+        result = result.filter(pc.less(result.column(ShownColumns.AT), ends_s))
+    return result
 
 
 def _nothing(table: Any) -> Any:

@@ -185,7 +185,7 @@ LIMIT 10
 
 def queries_for(tables: Sequence[ExportTable], dialect: str) -> list[ExportQuery]:
     """Return the queries in a dialect, including `ALIKE` if songs have units."""
-    found = list(QUERIES)
+    queries = list(QUERIES)
     names = {name for table in tables if table.name == "songs" for name in table.names}
     if "unit" in names:
         # In ClickHouse an unknown unit is an empty list, whose dot product would be an error.
@@ -193,8 +193,8 @@ def queries_for(tables: Sequence[ExportTable], dialect: str) -> list[ExportQuery
         known = " AND notEmpty(b.unit) AND notEmpty(a.unit)" if is_empty else ""
         known = known or " AND b.unit IS NOT NULL AND a.unit IS NOT NULL"
         sql = ALIKE.sql.format(dot=_DOTS[dialect], known=known)
-        found.append(ExportQuery(name=ALIKE.name, question=ALIKE.question, sql=sql))
-    return found
+        queries.append(ExportQuery(name=ALIKE.name, question=ALIKE.question, sql=sql))
+    return queries
 
 
 def query_file(tables: Sequence[ExportTable], dialect: str) -> str:
@@ -223,14 +223,14 @@ _ODD = re.compile(r"[^A-Za-z0-9 .,:()+_/=-]|--")
 
 def sql_files(tables: Sequence[ExportTable]) -> dict[str, str]:
     """Return the files of the folder ``sql`` of an export, by name."""
-    found = {
+    result = {
         f"{dialect}.sql": "\n\n".join([_HEADS[dialect], *(_LOADS[dialect](t) for t in tables)])
         for dialect in WAREHOUSES
     }
-    found["hive_days.sql"] = "\n\n".join([_DAYS_HEAD, *map(_hive_days, tables)])
-    found["postgres_csv.sql"] = "\n\n".join([_CSV_HEAD, *map(_to_csv, tables)])
-    found |= {f"queries_{dialect}.sql": query_file(tables, dialect) for dialect in DIALECTS}
-    return {name: f"{text}\n" for name, text in found.items()}
+    result["hive_days.sql"] = "\n\n".join([_DAYS_HEAD, *map(_hive_days, tables)])
+    result["postgres_csv.sql"] = "\n\n".join([_CSV_HEAD, *map(_to_csv, tables)])
+    result |= {f"queries_{dialect}.sql": query_file(tables, dialect) for dialect in DIALECTS}
+    return {name: f"{text}\n" for name, text in result.items()}
 
 
 def column_type(column: ExportColumn, dialect: WarehouseDialect) -> str:

@@ -235,8 +235,8 @@ class NightlyPlan:
         sound = ("vectors", "features", "songs")
         known = ("side", "profiles", "triples", "exposures", "lists", "tuned")
         names = ("interactions", *sound, *known)
-        found = {name: place for name in names if (place := getattr(self, name)) is not None}
-        return found | dict(self.tables)
+        result = {name: place for name in names if (place := getattr(self, name)) is not None}
+        return result | dict(self.tables)
 
     def channel(self, name: str) -> Channel:
         """Return an unfitted channel of the plan, with its settings."""
@@ -309,10 +309,10 @@ def train_night(
 def _start(channel: Channel, older: Path, full_every: int) -> Channel | None:
     """Return the model to go on from, None for a full training."""
     with suppress(InputError, WeightsError):
-        found = load_channel(older)
-        check_start(channel, found)
-        warm_starts = 0 if found.parent is None else found.parent.generation
-        return found if warm_starts + 1 < full_every else None
+        result = load_channel(older)
+        check_start(channel, result)
+        warm_starts = 0 if result.parent is None else result.parent.generation
+        return result if warm_starts + 1 < full_every else None
     return None
 
 
@@ -370,8 +370,8 @@ def read_file(place: str | os.PathLike[str]) -> bytes | None:
 def read_json(place: str | os.PathLike[str]) -> dict[str, Any]:
     """Return the object in a file of the job; empty if there is none, or it is damaged."""
     with suppress(ValueError):
-        found = parse_json(read_file(place) or b"", max_bytes=MAX_STATE_BYTES)
-        return found if isinstance(found, dict) else {}
+        result = parse_json(read_file(place) or b"", max_bytes=MAX_STATE_BYTES)
+        return result if isinstance(result, dict) else {}
     return {}
 
 
@@ -447,11 +447,11 @@ def read_current(root: str | os.PathLike[str]) -> Current | None:
     if content is None:
         return None
     try:
-        found = parse_json(content, max_bytes=MAX_STATE_BYTES)
-        if not isinstance(found, dict) or found.get("schema") != SCHEMA:
+        result = parse_json(content, max_bytes=MAX_STATE_BYTES)
+        if not isinstance(result, dict) or result.get("schema") != SCHEMA:
             raise ValueError(f"is not of {SCHEMA}")
-        before, withdrawn = (_days(found[name]) for name in ("before", "withdrawn"))
-        return Current(day=_days([found["day"]])[0], before=before, withdrawn=withdrawn)
+        before, withdrawn = (_days(result[name]) for name in ("before", "withdrawn"))
+        return Current(day=_days([result["day"]])[0], before=before, withdrawn=withdrawn)
     except (InputError, KeyError, ValueError) as error:
         raise DamagedFileError(
             f"{place}: does not say which day is served: {error}; write it again: "
@@ -501,9 +501,9 @@ def promote(root: str | os.PathLike[str], day: date | None = None) -> Current:
         raise MissingFileError(f"{folder}: no such day; the newest there: {known}")
     if not whole_run(folder):
         raise StoreError(f"{folder}: the run of this day was not finished; run it again")
-    found = promoted(current, day)
-    write_current(place, found)
-    return found
+    result = promoted(current, day)
+    write_current(place, result)
+    return result
 
 
 def served_folder(root: Path) -> Path:
@@ -534,11 +534,11 @@ def served_folder(root: Path) -> Path:
 
 def served_files(root: Path) -> list[Path]:
     """Return the files whose replacement changes what is served from an output folder."""
-    found = [root / CURRENT]
+    files = [root / CURRENT]
     with suppress(AudiorecError):  # told by `served_folder`
         night = served_folder(root)
-        found += [night / RECORD, night / FUSED, *sorted(night.glob("models/*/model.json"))]
-    return found
+        files += [night / RECORD, night / FUSED, *sorted(night.glob("models/*/model.json"))]
+    return files
 
 
 def whole_run(folder: str) -> dict[str, Any]:

@@ -343,12 +343,12 @@ class NightlyJob:
         channel that gives it most weight: they may have none in the lists.
         """
         weights = self.weighed()[0].weights
-        found = {}
+        result = {}
         for name, weight in zip(self.plan.channels, weights, strict=True):
             if weight >= max(weights) / 2:
                 with TableFile.open(self._lists(name)) as file:
-                    found[name] = len(file)
-        return found
+                    result[name] = len(file)
+        return result
 
     def _make(
         self, step: Step, tell: LineProgress | None, stop: Event | None, engine: Engine | None
@@ -512,8 +512,8 @@ class NightlyJob:
         """Write and return the record of the run: inputs, models, and counts of the lists."""
         path = self.plan.out / RECORD
         (self.plan.out / LAST).unlink(missing_ok=True)
-        if (found := read_json(path)).get(ShownColumns.RUN) == self.run_id:
-            return found
+        if (result := read_json(path)).get(ShownColumns.RUN) == self.run_id:
+            return result
         steps = self._state["steps"]
         models = {
             n: steps[f"{TRAIN} {n}"]["model_id"]
@@ -626,8 +626,8 @@ class NightlyJob:
     def _read_state(self) -> dict[str, Any]:
         place = self.plan.out / STATE
         refuse_link(place)
-        found = read_json(place)
-        return found if isinstance(found.get("steps", {}), dict) else {}
+        state = read_json(place)
+        return state if isinstance(state.get("steps", {}), dict) else {}
 
     def _keep(self, news: Mapping[str, Any]) -> None:
         self._state = {**self._state, **news}

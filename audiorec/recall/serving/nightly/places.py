@@ -195,7 +195,7 @@ class _Places:
         if current is not None:  # a day that was kept aside was not shown
             served = (current.day, *current.before)
             shown = [one for one in shown if one in {*served, *current.withdrawn}]
-        found = [
+        result = [
             local
             for one in shown
             if least <= one
@@ -207,7 +207,7 @@ class _Places:
         whole = None if current is None else next(filter(whole_run, folders), None)
         return EarlierDays(
             ends_s=ends_s,
-            exposures=tuple(found),
+            exposures=tuple(result),
             export=self._export(last),
             lists=None if last is None else _here(last, _is_list),
             served=None if whole is None else _here(whole, _is_asked),

@@ -136,10 +136,10 @@ def _wanted(plays: Sequences, since: float) -> Sequences:
     new = plays.time > since
     n = max(1, len(plays.song_ids))
     pair = plays.owner * n + plays.song
-    found = plays.keep(new & ~np.isin(pair, pair[~new]))
-    rows = np.flatnonzero(found.lengths)
+    result = plays.keep(new & ~np.isin(pair, pair[~new]))
+    rows = np.flatnonzero(result.lengths)
     drawn = np.random.default_rng(0).permutation(rows)[:MOST_USERS]
-    return found.take(np.sort(drawn))
+    return result.take(np.sort(drawn))
 
 
 def hits_of(tables: Iterable[Any], wanted: Sequences) -> Float64Array:
@@ -150,7 +150,7 @@ def hits_of(tables: Iterable[Any], wanted: Sequences) -> Float64Array:
     users, songs = (IdMap(string_array(ids)) for ids in (wanted.owner_ids, wanted.song_ids))
     width = max(1, len(wanted.song_ids))
     sought = wanted.owner * width + wanted.song
-    found = np.zeros(len(wanted))
+    hits = np.zeros(len(wanted))
     for table in tables:
         first = pc.and_(pc.less_equal(table.column("rank"), FIRST), pc.invert(table.column("cold")))
         top = table.filter(first)
@@ -159,8 +159,8 @@ def hits_of(tables: Iterable[Any], wanted: Sequences) -> Float64Array:
             for ids, name in ((users, ListColumns.USER), (songs, ListColumns.SONG))
         )
         known = (user >= 0) & (song >= 0)
-        found[user[known][np.isin(user[known] * width + song[known], sought)]] = 1
-    return found
+        hits[user[known][np.isin(user[known] * width + song[known], sought)]] = 1
+    return hits
 
 
 def means_of(values: Mapping[str, Float64Array]) -> dict[str, list[float]]:
@@ -205,28 +205,28 @@ def report_of(
     for *tables, lists in user_blocks([*candidates.values(), fused]):
         if not len(lists):
             continue
-        found = CandidateRows.of([*tables, lists])
-        key = key_of(found.user, found.song)
-        served = found.source == len(tables)
+        result = CandidateRows.of([*tables, lists])
+        key = key_of(result.user, result.song)
+        served = result.source == len(tables)
         entry = np.unique(key[served])
         other = ~served & np.isin(key, entry)
         by_entry = np.searchsorted(entry, key[other])
         channels_of = np.bincount(by_entry, minlength=len(entry))
         for number, name in enumerate(candidates):
-            own = found.source[other] == number
-            counts[f"in {name}"] += int((found.source == number).sum())
+            own = result.source[other] == number
+            counts[f"in {name}"] += int((result.source == number).sum())
             counts[f"served {name}"] += int(own.sum())
             counts[f"alone {name}"] += int((channels_of[by_entry[own]] == 1).sum())
-        groups, played = facts.columns(found.song_ids)
-        of = found.song[served]
-        users += len(np.unique(found.user[served]))
-        default += len(np.unique(found.user[served & found.are_of(DEFAULT)]))
+        groups, played = facts.columns(result.song_ids)
+        of = result.song[served]
+        users += len(np.unique(result.user[served]))
+        default += len(np.unique(result.user[served & result.are_of(DEFAULT)]))
         rows += int(served.sum())
-        cold += int((found.numbers("cold")[served] > 0).sum())
+        cold += int((result.numbers("cold")[served] > 0).sum())
         plays += int(played[of].sum())
-        songs.update(found.song_ids.take(pa.array(np.unique(of))).to_pylist())
+        songs.update(result.song_ids.take(pa.array(np.unique(of))).to_pylist())
         if "artist" in groups:
-            pairs = key_of(found.user[served], groups["artist"][of])
+            pairs = key_of(result.user[served], groups["artist"][of])
             artists += len(np.unique(pairs[groups["artist"][of] >= 0]))
     lines = [f"# {about.get('entry', '')} lists, run {about.get('run_id', '')}".replace("  ", " ")]
     lines += ["", f"{rows:,} songs for {users:,} users, {len(songs):,} different ones."]
@@ -300,8 +300,8 @@ def change_of(
         known, key = np.isin(lists.user, both), key_of(lists.user, lists.song)
         old += int((known & ~mine).sum())
         kept += int(np.isin(key[known & ~mine], key[known & mine]).sum())
-    found = {**counts, "lists/songs": len(songs), "lists/popularity": plays / max(1, rows)}
-    return found | ({"lists/kept": kept / old} if old else {})
+    result = {**counts, "lists/songs": len(songs), "lists/popularity": plays / max(1, rows)}
+    return result | ({"lists/kept": kept / old} if old else {})
 
 
 PROMOTION = "promotion.json"
@@ -363,8 +363,8 @@ class NightModels:
         if not names or any(Path(name).name != name for name in names if name not in tables):
             raise StoreError(f"{folder}: has no models of a whole run")
         recipe = from_table(FusionRecipe, record.get("fusion", {}), f"{folder}: fusion")
-        found = [tables.get(n) or load_channel(folder / "models" / n) for n in names]
-        return cls(channels=found, recipe=recipe)
+        result = [tables.get(n) or load_channel(folder / "models" / n) for n in names]
+        return cls(channels=result, recipe=recipe)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -409,9 +409,9 @@ class Judge:
         tables = []
         for channel in models.channels:
             exclude = None if channel.name == REPLAY else heard
-            found = channel.recall(queries, self.depth, exclude=exclude, cold=cold)
+            result = channel.recall(queries, self.depth, exclude=exclude, cold=cold)
             names = {"channel": channel.name, "model_id": channel.model_id}
-            tables.append(found.to_table(histories.owner_ids, **names))
+            tables.append(result.to_table(histories.owner_ids, **names))
         return fuse(tables, models.recipe, self.facts)
 
 
@@ -442,17 +442,17 @@ def compare(
         said = f"fewer than {FEWEST_USERS} users to judge by"
         return nothing | ({"refused": said} if before.get("users") else {"note": said})
     hits = {"new": judge.hits(new)}
-    found = nothing | {"users": len(hits["new"]), BY: means_of(hits), "judge_share": judge.share}
+    result = nothing | {"users": len(hits["new"]), BY: means_of(hits), "judge_share": judge.share}
     if served is None:
-        return found | {"note": "no earlier night is served"}
+        return result | {"note": "no earlier night is served"}
     if before.get("judge_share", 0.0) < judge.share:
-        return found | {"note": "the night that is served has learnt the songs to judge by"}
+        return result | {"note": "the night that is served has learnt the songs to judge by"}
     tables = {channel.name: channel for channel in new.channels if is_external(channel.name)}
     try:
         other = NightModels.of_folder(served, tables)
         hits["served"] = judge.hits(other)
     except AudiorecError as error:
-        return found | {"note": f"the night that is served cannot be asked: {error}"}
+        return result | {"note": f"the night that is served cannot be asked: {error}"}
     difference = means_of({"": hits["new"] - hits["served"]})[""]
     loses = difference[0] < -margin * hits["served"].mean() and difference[2] < 0
     refused = f"more than {margin:.0%} below what is served" if loses else ""
@@ -465,7 +465,7 @@ def compare(
     )
     if share < KNOWN:
         refused = f"what is served knows {share:.0%} of the wanted songs: were they renamed?"
-    return found | {BY: means_of(hits), "difference": difference, "refused": refused}
+    return result | {BY: means_of(hits), "difference": difference, "refused": refused}
 
 
 def nights_of(root: str | PathLike[str]) -> list[dict[str, str]]:
@@ -487,7 +487,7 @@ def nights_of(root: str | PathLike[str]) -> list[dict[str, str]]:
         raise MissingFileError(
             f"{place}: has no lists by day; write some: audiorec recall run --day"
         )
-    found = []
+    nights = []
     for day in days:
         folder, state = join(place, day_folder(day)), "kept aside"
         if not whole_run(folder):
@@ -497,8 +497,8 @@ def nights_of(root: str | PathLike[str]) -> list[dict[str, str]]:
             known["served"] = (current.day,)
             state = next((name for name, those in known.items() if day in those), state)
         verdict = read_json(join(folder, PROMOTION))
-        found.append({"day": day.isoformat(), "state": state, "why": reason_of(verdict)})
-    return found
+        nights.append({"day": day.isoformat(), "state": state, "why": reason_of(verdict)})
+    return nights
 
 
 def reason_of(verdict: Mapping[str, Any]) -> str:

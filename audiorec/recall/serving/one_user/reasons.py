@@ -367,8 +367,8 @@ def portraits(plays: Sequences, side: SongSide, recipe: PortraitRecipe = USUAL) 
                 continue
             category = side.categories[kind]
             value = np.append(category.number, -1)[song].astype(np.int64)
-            found = _shares(plays.owner, value, weight, recipe.most)
-            owner, value, share, counts = found
+            shares = _shares(plays.owner, value, weight, recipe.most)
+            owner, value, share, counts = shares
             columns[ListColumns.USER].append(string_array(plays.owner_ids).take(integers(owner)))
             columns["horizon"].append(pa.repeat(pa.scalar(horizon), len(owner)))
             columns["kind"].append(pa.repeat(pa.scalar(kind), len(owner)))
@@ -400,13 +400,13 @@ def write_portraits(path: Path, table: Any) -> None:
 
 def _heights(numbers: FloatArray) -> Float64Array:
     """Return the quantile of each number among the known ones, 0..1; ties share their mean."""
-    found = np.full(len(numbers), np.nan)
+    heights = np.full(len(numbers), np.nan)
     known = ~np.isnan(numbers)
     values, place, counts = np.unique(numbers[known], return_inverse=True, return_counts=True)
     if len(values):
         middle = np.cumsum(counts) - (counts + 1) / 2
-        found[known] = middle[place] / max(1, int(known.sum()) - 1)
-    return found
+        heights[known] = middle[place] / max(1, int(known.sum()) - 1)
+    return heights
 
 
 def _ages(plays: Sequences) -> Float64Array:

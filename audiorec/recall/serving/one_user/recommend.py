@@ -188,8 +188,8 @@ class Recommender:
     @cached_property
     def channels(self) -> tuple[Channel, ...]:
         """Models of the folder, and channels that could be fitted to the log."""
-        found = [] if self.models is None else self._loaded(self.models)
-        there = {channel.name for channel in found}
+        result = [] if self.models is None else self._loaded(self.models)
+        there = {channel.name for channel in result}
         sound = self.sound if self.store is None else Sound.of_store(self.store)
         sound = None if sound is None else sound.with_artists(self.side)
         context = Context(sound=sound, side=self.side)
@@ -198,10 +198,10 @@ class Recommender:
             if name in there:
                 continue
             try:
-                found.append(channel_class(name)().fit(data))
+                result.append(channel_class(name)().fit(data))
             except InputError as error:
                 self.notes.append(str(error))
-        return tuple(found)
+        return tuple(result)
 
     @cached_property
     def excluded(self) -> Exclusions:
@@ -261,11 +261,11 @@ class Recommender:
 
     def _fused(self, user_id: str, k: int, entry: str) -> Any:
         """Return the fused list of a user as a table of candidates."""
-        found = ENTRIES.get(entry)
-        if found is None:
+        result = ENTRIES.get(entry)
+        if result is None:
             raise InputError(f"unknown entry {entry!r}; there are: {', '.join(ENTRIES)}")
         tables = [self._table(channel, user_id) for channel in self.channels]
-        recipe = found.recipe_for(self.channels, k, short_share=self.short_share)
+        recipe = result.recipe_for(self.channels, k, short_share=self.short_share)
         if self.tuned is not None and self.tuned.entry in ("", entry):
             recipe = self.tuned.for_some([channel.name for channel in self.channels], k=k)
         rule = DefaultRule(
@@ -357,13 +357,13 @@ class Recommender:
     def why(self, user_id: str, song_id: str) -> list[Proposal]:
         """Return the channels that propose a song to a user, by rank; empty if none does."""
         self._require(user_id)
-        found = []
+        result = []
         for channel in self.channels:
             table = self._table(channel, user_id)
             for row in table.filter(pc.equal(table.column(ListColumns.SONG), song_id)).to_pylist():
                 words = self._teller.words(row, user_id)
-                found.append(Proposal(channel=channel.name, rank=row["rank"], reason=words))
-        return sorted(found, key=lambda one: one.rank)
+                result.append(Proposal(channel=channel.name, rank=row["rank"], reason=words))
+        return sorted(result, key=lambda one: one.rank)
 
     def explain(
         self, user_id: str, song_id: str, k: int = 30, *, entry: str = "daily"
@@ -464,11 +464,11 @@ class Recommender:
                 f"{folder}: holds no model; train one into a folder below it: "
                 f"audiorec recall train vs-knn -i LOG --out {folder}/vs-knn"
             )
-        found: dict[str, Channel] = {}
+        result: dict[str, Channel] = {}
         for place in places:
             channel = load_channel(place.parent)
-            found.setdefault(channel.name, channel)
-        return list(found.values())
+            result.setdefault(channel.name, channel)
+        return list(result.values())
 
     def _require(self, user_id: str) -> None:
         if user_id not in self.log.user_ids:
@@ -481,8 +481,8 @@ class Recommender:
         said = None if self._likes is None else self._likes.of_owners([user_id])
         profile = None if self.people is None else self.people.for_users([user_id])
         asked = Queries(history, self._follows.of_owners([user_id]), profile, likes=said)
-        found = channel.recall(asked, DEPTH, exclude=hidden, cold=DEPTH)
-        return found.to_table([user_id], channel=channel.name, model_id=channel.model_id)
+        table = channel.recall(asked, DEPTH, exclude=hidden, cold=DEPTH)
+        return table.to_table([user_id], channel=channel.name, model_id=channel.model_id)
 
     @cached_property
     def _follows(self) -> Sequences:
@@ -491,8 +491,8 @@ class Recommender:
     @cached_property
     def _likes(self) -> Sequences | None:
         """Likes of the log; None if it has none at all."""
-        found = likes(self.log, self.plays.owner_ids)
-        return found if len(found.song) else None
+        result = likes(self.log, self.plays.owner_ids)
+        return result if len(result.song) else None
 
     def _worded(self, row: Mapping[str, Any], user_id: str) -> Recommendation:
         tags = self._tags.get(row[ListColumns.SONG], {})
@@ -511,14 +511,14 @@ class Recommender:
 
     @cached_property
     def _tags(self) -> dict[str, dict[str, Any]]:
-        found: dict[str, dict[str, Any]] = {}
+        result: dict[str, dict[str, Any]] = {}
         if self.known is not None:
             names = [n for n in ("title", "artist") if n in self.known.categories]
             texts = [self.known.categories[name].texts() for name in names]
             rows = zip(self.known.song_ids, *texts, strict=True)
-            found = {song: dict(zip(names, row, strict=True)) for song, *row in rows}
+            result = {song: dict(zip(names, row, strict=True)) for song, *row in rows}
         if self.store is not None:
             table: pa.Table = self.store.table(["title", "artist", "uri", "duration_s"])
             for song, tags in zip(self.store.ids, table.to_pylist(), strict=True):
-                found[song] = {**found.get(song, {}), **{n: v for n, v in tags.items() if v}}
-        return found
+                result[song] = {**result.get(song, {}), **{n: v for n, v in tags.items() if v}}
+        return result

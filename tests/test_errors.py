@@ -173,7 +173,7 @@ OPENERS = {
     "similar": lambda path: audiorec.similar("a", vectors=path),
     "duplicates": lambda path: audiorec.duplicates(vectors=path),
     "VectorStore": lambda path: the("store.store:VectorStore.open")(path),
-    "scores table": lambda path: the("store.parquet:open_checked")(path, Kind.SCORES),
+    "scores table": lambda path: the("store.schema:open_checked")(path, Kind.SCORES),
     "series": lambda path: the("store.features:open_series")(
         VectorStore.open(FORMATS / "vecs-v1.parquet"), path, Kind.SCORES
     ),

@@ -223,8 +223,8 @@ def sealed_writer(path: Path, schema: Any, *, texts: list[str], **options: Any) 
     The columns in `texts` are dictionary-encoded; `options` replace those of `WRITING`.
     """
     columns = {"use_dictionary": texts, "use_byte_stream_split": float_leaves(schema)}
-    metadata = {k: v for k, v in (schema.metadata or {}).items() if k != OLD_DIGESTS}
-    bare = schema.with_metadata(metadata or None)
+    kept = {k: v for k, v in (schema.metadata or {}).items() if k != OLD_DIGESTS}
+    bare = schema.with_metadata(kept) if kept else schema.remove_metadata()
     with pq.ParquetWriter(path, bare, **(WRITING | columns | options)) as writer:
         yield writer
     seal(path)

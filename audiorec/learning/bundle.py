@@ -108,7 +108,7 @@ class Card:
         <BLANKLINE>
         Measured on the newest tenth of the plays.
         <BLANKLINE>
-        - recall@20: 0.2000 [0.1900, 0.2100]
+        - recall@20: 0.200 [0.190, 0.210]
         <BLANKLINE>
         ## People
         <BLANKLINE>

@@ -24,7 +24,7 @@ def test_parts_stand_in_one_order():
     ]  # fmt: skip
     assert "# sequences\n\n**Trained on simulated listening.**\n\nWhat comes next.\n" in text
     assert "- plays: 1,234,567\n- share: 0.25\n- log: plays.parquet\n" in text
-    assert "- recall@20: 0.2170 [0.2110, 0.2240]\n- MRR@20: 0.0680\n" in text
+    assert "- recall@20: 0.217 [0.211, 0.224]\n- MRR@20: 0.068\n" in text
     assert "Measured on given test sessions, 95 % over sessions." in text
     assert text.endswith("Songs without a play are unknown.\n")
 

@@ -7,13 +7,8 @@ import sys
 import zipfile
 from fractions import Fraction
 
-import convert_musicnn
-import musicnn_folding
-import musicnn_graph
 import numpy as np
 import pytest
-import tf_bundle
-import toom_cook
 from hypothesis import given
 from hypothesis import strategies as st
 from needs import needs
@@ -23,6 +18,11 @@ from audiorec.tagger.weights import METADATA_KEY, WEIGHTS, read_metadata, weight
 
 onnx = needs("onnx")
 
+import convert_musicnn
+import musicnn_folding
+import musicnn_graph
+import tf_bundle
+import toom_cook
 
 # A checkpoint as TensorFlow writes it --------------------------------------------------------
 

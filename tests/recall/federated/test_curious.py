@@ -1,12 +1,12 @@
 """A partner that keeps all it receives: differences of messages tell it nothing more."""
 
-import federated_curious as bench
 import numpy as np
 import pytest
 from needs import needs
 
 needs("torch")
 
+import federated_curious as bench
 from direct_transport import Direct, Served
 
 from audiorec.listening.profiles import Profiles

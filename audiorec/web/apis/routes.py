@@ -12,7 +12,7 @@ ASGI application with all APIs: authentication, size of bodies, and routing.
                               └───────▶ the page, which has its own `Guard`
 
 =================  ============================  ======================================
-api               addresses                     authentication
+api                addresses                     authentication
 =================  ============================  ======================================
 ``audiomuse``      ``/api/similar_tracks`` …     bearer token
 ``bliss``          ``/api/mix`` …                bearer token; none for `bliss-mixer`

@@ -523,7 +523,7 @@ def test_a_trained_channel_says_how_good_it_is_and_how_it_was_made(name, tmp_pat
     channel.save(tmp_path / "model")
     card = (tmp_path / "model" / "MODEL_CARD.md").read_text()
     figure, value = next(iter(channel.trained.figures.items()))
-    assert f"{figure.replace('_', ' ')}: {value:.4f}" in card.replace("_", " ")
+    assert f"{figure.replace('_', ' ')}: {value:.3f}" in card.replace("_", " ")
     assert channel.trained.judged_on in card
     assert "seed: 0" in card
     assert "torch" in card

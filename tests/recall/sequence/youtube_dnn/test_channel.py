@@ -111,7 +111,7 @@ def test_the_card_says_how_good_it_is_and_how_it_was_made(tmp_path):
     channel.save(tmp_path / "model")
     card = (tmp_path / "model" / "MODEL_CARD.md").read_text()
     assert "Measured on the last play of 10% of the users" in card
-    assert f"held_out_loss: {channel.trained.figures['held_out_loss']:.4f}" in card
+    assert f"held_out_loss: {channel.trained.figures['held_out_loss']:.3f}" in card
     assert "- dimension: 8\n" in card
     assert "- seed: 0\n" in card
     assert "torch " in card

@@ -8,7 +8,7 @@ window of padding before the first sample and after the last (zeros, reflected s
 `MelSpec` says). Frames are computed in chunks of 128 counted from the start, so that the result is
 bit-identical however the waveform is split into blocks.
 
-The shipped weights were trained on Slaney's filterbank (`audiorec.audio.mel`) and on power
+The shipped weights were trained on Slaney's filterbank and on power
 spectra compressed by ``log10(10000 * power + 1)``; another scale or compression gives wrong tags
 without any error. The compression is not homogeneous: 10 dB of gain is not a constant offset after
 it. So the gain of a song must be known first, and frames are held as power until it is.

@@ -6,7 +6,7 @@
     make, part(i) ──map_blocks───────▶ values, in the order of the blocks
 
 ``make`` is a picklable callable with the data shared by all blocks (songs, a model, settings). It
-is written once, memory-mapped by all processes of a machine (`audiorec.engines.blocks`), and called
+is written once, memory-mapped by all processes of a machine, and called
 with ``part(i)``, the data of block i only, such as the histories of its users. A block depends on
 ``make(part(i))`` alone, so any worker may compute it, in any order and repeatedly.
 

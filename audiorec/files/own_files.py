@@ -32,7 +32,7 @@ The folder beside an output that holds an unfinished run: ``vecs.parquet.run/``.
 
 One run at a time holds it, with an operating system lock that is released when its process
 ends. A planted folder looks like a leftover one, so its whole content is checked when it is
-opened; `own_files` defines which files are accepted. A folder that fails the check is an error
+opened, as by `check_tree`. A folder that fails the check is an error
 and is left unchanged. Otherwise temporary files that a killed run left are removed.
 
 Read JSON within limits, and protect it with a digest of its content.

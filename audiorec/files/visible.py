@@ -14,7 +14,7 @@ Small tables as text for a terminal and as HTML for a notebook.
     columns, rows ──text_table──▶ str          ──html_table──▶ HTML
     `TableView`   ──.text───────▶ the first rows, with title and notes   ──.html──▶ the same
 
-Every text goes through `audiorec.files.visible`, and in HTML also through `html.escape`, since ids
+Every text goes through `visible`, and in HTML also through `html.escape`, since ids
 and tags are untrusted.
 """
 

@@ -35,7 +35,7 @@ Training checkpoints: the state of a run as one file that cannot run code.
 A safetensors file contains the model, its best state so far and the optimiser's moments; its
 metadata contain the progress of the run as JSON. The file is replaced by an atomic rename, so a
 kill leaves the old or the new state, never a partial one. No generator state is stored: every draw
-is seeded by the seed, the epoch and the batch (see `audiorec.learning.fit`).
+is seeded by the seed, the epoch and the batch (see above).
 """
 
 import hashlib

@@ -12,7 +12,7 @@ What a sentence adds to a question with seeds: "similar to this song, but calmer
 
 What is compared ("calmer", "more guitar") is measured from the seeds; a song that goes further than
 half a deviation gains nothing more, so that the nearest of these come first. All else pulls as it
-does in `audiorec.words.find`. Without seeds nothing is compared: "calmer" means calm.
+does in a sentence alone. Without seeds nothing is compared: "calmer" means calm.
 
 The weights were chosen on GTZAN's clips (``benchmarks/words/eval_wish.py``, docs/decisions/0060).
 """

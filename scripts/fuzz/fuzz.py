@@ -181,19 +181,24 @@ def fuzz(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def main() -> None:
-    """Fuzz, print, and exit 1 if there are findings."""
+def fuzz_parser(about: str | None, *, cases: int, seed: int) -> argparse.ArgumentParser:
+    """Return the options of a fuzzer of numbered cases."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=about, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--cases", type=int, default=20_000)
+    parser.add_argument("--cases", type=int, default=cases)
     parser.add_argument("--first", type=int, default=0, help="number of the first case")
     parser.add_argument("--only", type=int, help="run this case alone")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=seed)
     parser.add_argument("--minutes", type=float, default=240.0, help="begin no case after these")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--keep", type=Path, help="a folder for the files of the findings")
-    report = fuzz(parser.parse_args())
+    return parser
+
+
+def main() -> None:
+    """Fuzz, print, and exit 1 if there are findings."""
+    report = fuzz(fuzz_parser(__doc__, cases=20_000, seed=0).parse_args())
     print(json.dumps(report, indent=1))
     sys.exit(1 if report["findings"] else 0)
 

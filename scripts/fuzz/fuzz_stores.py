@@ -17,7 +17,6 @@ else's files lie, is looked at after every case. Case `i` of a seed is always th
 Prints one JSON document; exits 1 if there are findings.
 """
 
-import argparse
 import gc
 import hashlib
 import json
@@ -36,7 +35,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fuzz import CLEAR_REFS, descriptors, peak_rss_mib, table
+from fuzz import CLEAR_REFS, descriptors, fuzz_parser, peak_rss_mib, table
 from fuzz_library import LIBRARY, RUN, VICTIM, make_library, state
 from fuzz_plants import plant
 from fuzz_readers import COMMANDS, READERS
@@ -215,17 +214,8 @@ def run_cases(
 
 def main() -> None:
     """Fuzz, print, and exit 1 if there are findings."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--cases", type=int, default=9_000)
-    parser.add_argument("--first", type=int, default=0, help="number of the first case")
-    parser.add_argument("--only", type=int, help="run this case alone")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--minutes", type=float, default=240.0, help="begin no case after these")
-    parser.add_argument("--jobs", type=int, default=2)
+    parser = fuzz_parser(__doc__, cases=9_000, seed=1)
     parser.add_argument("--command", action="store_true", help="run real commands")
-    parser.add_argument("--keep", type=Path, help="a folder for the findings")
     args = parser.parse_args()
     first, count = (args.first, args.cases) if args.only is None else (args.only, 1)
     if args.keep:

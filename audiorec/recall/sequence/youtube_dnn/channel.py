@@ -36,9 +36,16 @@ from audiorec.recall.sequence.youtube_dnn.model import (
     UsersModel,
     YouTubeDNNRecipe,
     as_likes,
-    of_unit_length,
 )
-from audiorec.types import BoolArray, Float64Array, FloatArray, IdMap, Int64Array, normalised_name
+from audiorec.types import (
+    BoolArray,
+    Float64Array,
+    FloatArray,
+    IdMap,
+    Int64Array,
+    normalised_name,
+    unit,
+)
 
 RIDGE = 0.1  # as a multiple of the mean eigenvalue
 SHRINK = 3.0
@@ -104,7 +111,7 @@ class SoundMap:
         parts = np.append(self.by_artist, np.zeros((1, self.by_artist.shape[1]), np.float32), 0)
         result = _with_ones(z) @ self.by_sound + parts[number]
         known = has_vector | (number >= 0)
-        return of_unit_length(np.where(known[:, None], result, 0).astype(np.float32))
+        return unit(np.where(known[:, None], result, 0).astype(np.float64))
 
     def _numbers(self, artists: Sequence[str]) -> Int64Array:
         return IdMap(self.artists).rows(tuple(artists)).astype(np.int64)

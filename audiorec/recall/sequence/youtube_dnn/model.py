@@ -38,7 +38,7 @@ from audiorec.listening.history import (
 )
 from audiorec.listening.profiles import Encoder, Profiles
 from audiorec.listening.sequences import Sequences
-from audiorec.types import BoolArray, FloatArray, Int64Array, entries
+from audiorec.types import BoolArray, FloatArray, Int64Array, entries, unit
 
 N_COUNTS = 2  # columns for the length of a history
 BLOCK_ROWS = 2_048  # users per block: with 100 songs of 84 numbers each, 140 MB
@@ -169,7 +169,7 @@ class UsersModel:
                 x = np.maximum(x, 0)
         if columns[1].shape == x.shape:
             x = x + columns[1]
-        return UserEmbeddings(of_unit_length(x), history)
+        return UserEmbeddings(unit(x.astype(np.float64)), history)
 
     def tensors(self) -> dict[str, npt.NDArray[Any]]:
         """Return all arrays by name, to store in a bundle."""
@@ -221,12 +221,6 @@ def standardised(
     """Return ``(vectors - mean) / scale``, zeros in all other rows: shape (S, V), float32."""
     scaled = (vectors.astype(np.float64) - mean) / scale
     return np.where(rows[:, None], scaled, 0.0).astype(np.float32)
-
-
-def of_unit_length(x: FloatArray) -> FloatArray:
-    """Scale rows to length 1, float32; zero rows stay zero."""
-    length = np.sqrt(np.square(x.astype(np.float64)).sum(axis=1, keepdims=True))
-    return (x / np.where(length > 0, length, 1.0)).astype(np.float32)
 
 
 HoldOut = Literal["later", "users"]

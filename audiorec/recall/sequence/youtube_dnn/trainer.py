@@ -44,12 +44,11 @@ from audiorec.recall.sequence.youtube_dnn.model import (
     held_out,
     held_out_new,
     n_columns,
-    of_unit_length,
     standardisation,
     standardised,
 )
 from audiorec.spec import fingerprint
-from audiorec.types import BoolArray, FloatArray, Int64Array, LineProgress
+from audiorec.types import BoolArray, FloatArray, Int64Array, LineProgress, unit
 
 TABLE_SPREAD = 0.1  # initial standard deviation of songs: small, so that directions change quickly
 
@@ -332,7 +331,7 @@ class YouTubeDNNLearner:
         data, arrays = self.data, self.model.arrays()
         layers = range(self.model.n_layers)
         return UsersModel(
-            song_embeddings=of_unit_length(arrays["song_embeddings"]),
+            song_embeddings=unit(arrays["song_embeddings"].astype(np.float64)),
             song_bias=arrays["song_bias"],
             id_embeddings=arrays["id_embeddings"],
             song_inputs=np.where(data.has_vector[:, None], data.vectors, 0).astype(np.float32),

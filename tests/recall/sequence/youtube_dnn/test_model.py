@@ -8,8 +8,8 @@ import pytest
 from audiorec.errors import ShapeError
 from audiorec.listening.history import Likes
 from audiorec.listening.profiles import Encoder
-from audiorec.recall.sequence.youtube_dnn.model import UsersModel, of_unit_length
-from audiorec.types import Pairs
+from audiorec.recall.sequence.youtube_dnn.model import UsersModel
+from audiorec.types import Pairs, unit
 
 
 def made(**changes):
@@ -93,7 +93,9 @@ def test_many_users_in_blocks_are_as_one_by_one(monkeypatch):
 
 
 def test_unit_leaves_zero():
-    np.testing.assert_allclose(of_unit_length(np.float32([[3, -4], [0, 0]])), [[0.6, -0.8], [0, 0]])
+    np.testing.assert_allclose(
+        unit(np.float64([[3, -4], [0, 0]])), [[0.6, -0.8], [0, 0]], atol=1e-7
+    )
 
 
 @pytest.mark.parametrize(

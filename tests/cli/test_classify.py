@@ -149,6 +149,18 @@ def test_without_score_series_the_voice_is_left_empty_and_said(home, classify, u
     assert "--scores" in err
 
 
+def test_nothing_is_said_of_a_column_that_a_terminal_does_not_show(
+    home, classify, unopened, tmp_path, monkeypatch
+):
+    from audiorec_cli.shared import console
+
+    shutil.copy(home / "vecs.parquet", tmp_path)
+    monkeypatch.setattr(console, "drawn_on", lambda stream: stream)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    code, out, err = classify("-v", tmp_path / "vecs.parquet")
+    assert (code, "voiced" in out, "voiced" in err) == (0, False, False)
+
+
 def test_other_heads_than_the_stores_do_not_take_its_answers(home, classify, tmp_path):
     from audiorec.tagger.heads import shipped_head
 

@@ -333,13 +333,13 @@ def _read(
 
 
 def _known_readings(store: "Library | None", rows: list[int]) -> "Iterator[Reading]":
-    """Read rows of the store; say why the share with a voice is unknown, if it is."""
+    """Read rows of the store; say why a column is empty, where a table would show it."""
     from audiorec.library.readings import each_reading, scores_beside
 
     if store is None or not rows:
         return
     series, why = scores_beside(store)
-    if series is None:
+    if series is None and not sys.stdout.isatty():
         say(f"note: voiced is empty: {why}; make it: audiorec extract ... --scores scores.parquet")
     yield from each_reading(store, rows, series)
 

@@ -27,7 +27,7 @@ from audiorec.playlists.curves import deviations, read_curves
 from audiorec.playlists.m3u8 import PlaylistEntry, write_m3u8
 from audiorec.playlists.path import Path, find_path
 from audiorec.playlists.playlist import Playlist, PlaylistRequest, make_playlist, remarks
-from audiorec.search.choice import Chosen, why_not_music
+from audiorec.search.choice import Chosen, non_music_left_out, why_not_music
 from audiorec.search.explain import SureFacts
 from audiorec.search.filters import name_codes
 from audiorec.search.near import near_seeds, together
@@ -168,8 +168,7 @@ class Asked:
             yield f"note: {self.chosen.unmet}"
         shown = 0 if other else int((~self.store.music[list(set(rows))]).sum())
         if (count := self.chosen.not_music - shown) > 0:
-            are = "songs that are" if count > 1 else "song that is"
-            yield f"{count} {are} not music left out (--also non-music)"
+            yield non_music_left_out(count)
         if said := self.store.copies_left_out(rows, self.question.choice):
             yield said
 

@@ -6,6 +6,7 @@ from audiorec.search.atlas import write_atlas as write_atlas
 from audiorec.search.choice import Chosen as Chosen
 from audiorec.search.choice import Limit as Limit
 from audiorec.search.choice import is_music as is_music
+from audiorec.search.choice import non_music_left_out as non_music_left_out
 from audiorec.search.choice import why_not_music as why_not_music
 from audiorec.search.choice import why_vector_not_music as why_vector_not_music
 from audiorec.search.copies import Group as Group

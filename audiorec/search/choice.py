@@ -90,6 +90,18 @@ def why_vector_not_music(store: VectorStore, vector: FloatArray, status: str, se
     return ""
 
 
+def non_music_left_out(not_music: int) -> str:
+    """Say how many songs a list lacks because they are not music.
+
+    Examples
+    --------
+    >>> non_music_left_out(2)
+    '2 songs left out: speech, noise, silence or a jingle (--also non-music)'
+    """
+    songs = "song" if not_music == 1 else "songs"
+    return f"{not_music} {songs} left out: speech, noise, silence or a jingle (--also non-music)"
+
+
 def _silent(store: VectorStore) -> BoolArray:
     codes, statuses = text_codes(store, "status")
     return np.asarray([*(s == Status.SILENT for s in statuses), False], np.bool_)[codes]

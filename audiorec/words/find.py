@@ -28,7 +28,7 @@ from audiorec.columns import StoreColumns
 from audiorec.errors import InputError
 from audiorec.playlists.answers import ForPlayers, OpenedSong, SeedSong
 from audiorec.playlists.beside import Beside, Wished
-from audiorec.search.choice import Chosen, Ranking, select
+from audiorec.search.choice import Chosen, Ranking, non_music_left_out, select
 from audiorec.search.questions import FindQuestion
 from audiorec.search.searchable import SearchableStore
 from audiorec.search.space import Neighbours
@@ -164,8 +164,7 @@ class DescribedSongs(Neighbours, ForPlayers):
                 f"extract FOLDER --upgrade --out {self._library.path}"
             )
         if self._chosen.not_music:
-            are = "songs that are" if self._chosen.not_music > 1 else "song that is"
-            lines.append(f"{self._chosen.not_music} {are} not music left out (--also non-music)")
+            lines.append(non_music_left_out(self._chosen.not_music))
         if said := self._library.copies_left_out(self.rows.tolist(), self.question.choice):
             lines.append(said)
         if len(self) < self.question.k:

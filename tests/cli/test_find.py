@@ -60,7 +60,7 @@ def test_words_beside_a_seed_and_alone(in_folder):
 
 def test_what_is_left_out_is_counted(in_folder):
     _, _, err = in_folder("find", "piano")
-    assert "not music left out (--also non-music)" in err
+    assert "noise, silence or a jingle (--also non-music)" in err
 
 
 def test_a_playlist(in_folder, tmp_path):

@@ -9,7 +9,7 @@ from made_library import series, song, write_library
 from made_songs import write_song
 
 NONE = {"jingle.wav": "only 2 segments of three seconds", "silence.wav": "silent"}
-LEFT_OUT = "2 songs that are not music left out (--also non-music)"
+LEFT_OUT = "2 songs left out: speech, noise, silence or a jingle (--also non-music)"
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_one_may_be_asked_about_and_that_is_noted(home, audiorec, name):
     assert code == 0, err
     assert shown(out) == {f"{i:02}.mp3" for i in range(12)}
     assert note in err
-    assert "1 song that is not music left out (--also non-music)" in err
+    assert "1 song left out: speech, noise, silence or a jingle (--also non-music)" in err
     assert note not in audiorec("similar", name, "--also", "non-music")[2]
     code, out, err = audiorec("playlist", name, "-m", "10", "--json")
     assert shown(out) & set(NONE) == {name}
@@ -82,7 +82,7 @@ def test_neighbours_neither_ask_nor_are_found(home, audiorec):
 def test_what_no_list_could_be_made_of_is_said(home, audiorec):
     code, out, err = audiorec("similar", "00.mp3", "--only", "status=silent", "--json")
     assert (code, shown(out)) == (0, set())
-    assert "1 song that is not music left out" in err
+    assert "1 song left out: speech" in err
     assert "0 songs instead of 10: the store has no more eligible songs" in err
 
 

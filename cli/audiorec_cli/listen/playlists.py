@@ -16,7 +16,7 @@ from audiorec.search.questions import (
     OnlyOption,
 )
 from audiorec_cli.shared.console import counted, duration, print_json, print_table, say
-from audiorec_cli.shared.inputs import VectorsOption, open_vectors, say_non_music
+from audiorec_cli.shared.inputs import VectorsOption, open_vectors
 from audiorec_cli.shared.jobs import JobSummary, recorded
 from audiorec_cli.shared.options import ADVANCED, JsonOption, out_file
 from audiorec_cli.shared.song_lists import hint_once
@@ -68,6 +68,7 @@ def playlists(
     """
     from audiorec.playlists.library_lists import divide_library, read_lists
     from audiorec.playlists.list_folder import write_lists
+    from audiorec.search.choice import non_music_left_out
 
     if output is not None and not output.absolute().parent.is_dir():
         raise InputError(f"{output}: folder {output.parent} does not exist; create it first")
@@ -102,7 +103,8 @@ def playlists(
         ]
         print_table(COLUMNS, rows, title=f"{counted(len(divided), 'playlist')}, by {divided.by}")
     hint_once(store, by, silent=json)
-    say_non_music(divided.not_music)
+    if divided.not_music:
+        say(non_music_left_out(divided.not_music))
     if divided.copies:
         copies = counted(divided.copies, "copy", "copies")
         say(f"{copies} of these songs left out (--also copies keeps them)")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from audiorec.errors import InputError
 from audiorec.search.questions import Choice, SimilarQuestion
 from audiorec_cli.shared.console import counted, duration, print_json, say
-from audiorec_cli.shared.inputs import VectorsOption, open_vectors, say_basis, say_non_music
+from audiorec_cli.shared.inputs import VectorsOption, open_vectors, say_basis
 from audiorec_cli.shared.jobs import JobSummary, recorded
 from audiorec_cli.shared.options import QuietOption, StoreHeadOption, chosen_heads, out_file
 from audiorec_cli.shared.progress import graceful_stop, progress_lines, stopped
@@ -90,6 +90,7 @@ def _write_all(
     quiet: bool,
 ) -> None:
     """Write the nearest songs of every song, and say how many have some."""
+    from audiorec.search.choice import non_music_left_out
     from audiorec.search.near import all_pairs
 
     by, k, also = asked.by, asked.k, asked.choice.also
@@ -105,7 +106,8 @@ def _write_all(
         summary = {"out": str(output), "songs": songs, "k": k, "by": space.by, "exact": True}
         print_json({"schema": "audiorec/neighbours/1", **summary})
     say_basis(store, by)
-    say_non_music(len(space) - songs)
+    if len(space) > songs:
+        say(non_music_left_out(len(space) - songs))
     say(f"{counted(songs, 'song')}, up to {counted(k, 'neighbour')} each: {output}")
 
 

@@ -162,10 +162,3 @@ def say_basis(store: "Library", by: str | Path) -> None:
     """Print a remark on the space of comparison, if there is one."""
     if note := store.default_space(by).note:
         say(f"note: {note}")
-
-
-def say_non_music(count: int) -> None:
-    """Report how many songs are left out because they are not music."""
-    if count:
-        are = "songs that are" if count > 1 else "song that is"
-        say(f"{count} {are} not music left out (--also non-music)")

@@ -38,6 +38,7 @@ from audiorec.words.sentence import Sentence, Term
 
 FOLLOWS = 0.5  # share of what is denied that is forgiven where it follows from what is wanted
 SHOWN = 3  # things named as heard for one term
+LONGEST = 200  # characters of a sentence in a message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,13 +269,18 @@ def find_songs(
 def remarks_of(sentence: Sentence) -> list[str]:
     """Say what became conditions, and what was not understood, one line each."""
     lines = [f"only {condition} ({said})" for said, condition in sentence.conditions.items()]
-    unknown = ", ".join(sentence.unknown)
+    unknown = _begin(", ".join(sentence.unknown))
     return [*lines, f"not understood: {unknown}"] if unknown else lines
+
+
+def _begin(words: str) -> str:
+    """Return words as a line can show them."""
+    return words if len(words) <= LONGEST else f"{words[:LONGEST]}..."
 
 
 def _nothing_understood(sentence: Sentence) -> str:
     """Say that a sentence has nothing that sound tells."""
-    words = ", ".join(sentence.unknown) or sentence.text.strip() or "(empty)"
+    words = _begin(", ".join(sentence.unknown) or sentence.text.strip()) or "(empty)"
     return (
         f"nothing in this sentence is something that sound tells: {words}; name instruments, "
         'genres, moods, voices, sounds or uses, for example: "calm piano at night, no drums"'

@@ -154,6 +154,7 @@ def test_lists_and_manifests(home, tmp_path):
     [
         (["extract", "nowhere"], 2, "nowhere: no such file or folder"),
         (["extract"], 2, "give either paths or --from FILE"),
+        (["extract", ""], 2, "it is empty"),
         (["extract", "songs", "--max-failures", "many"], 2, "like 20 or a share like 5%"),
         (["extract", "songs", "--engine", "tape"], 2, "engine"),
         (["extract", "empty"], 4, "no songs found"),

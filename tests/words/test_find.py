@@ -84,6 +84,9 @@ def test_nothing_understood_is_an_error(library):
         library.find("Abbey Road")
     with pytest.raises(InputError, match="empty"):
         library.find(" ")
+    with pytest.raises(InputError) as refused:
+        library.find("a" * 100_000)
+    assert len(str(refused.value)) < 500
 
 
 def test_a_store_without_an_embedding_says_what_to_run(tmp_path):

@@ -123,8 +123,10 @@ class PlaceType(ParamType):
 
     name = "path"
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> Any:  # noqa: ARG002
-        """Return a `Path`, or a `RemotePlace`."""
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Return a `Path`, or a `RemotePlace`; refuse nothing at all, which `Path` calls here."""
+        if value == "":
+            self.fail("it is empty, as from a variable that is not set", param, ctx)
         return path_or_uri(value)
 
 

@@ -226,6 +226,8 @@ def _kind(path: Path) -> KeptKind:
     by_user = (CANDIDATES, EXPOSURES, RANKED_LISTS)
     if any(there >= one for one in by_user) or TARGETS <= there <= TARGETS | {ListColumns.GROUP}:
         return KeptKind.CANDIDATES
+    if there >= TARGETS and there & {LogColumns.TIME, LogColumns.WEIGHT}:  # plays alone, or counts
+        return KeptKind.LOG
     raise DamagedFileError(
         f"{path}: is not a listening log, table of users or list of candidates; inspect it: "
         "audiorec listening check"

@@ -4,8 +4,9 @@
     plays/dt=2026-11-25/*.parquet, …        ──read_interactions──▶  Interactions
 
 One row is one event: ``user_id``, ``song_id``, ``timestamp``, ``event`` (play, finish, skip, like,
-dislike, playlist, block) and optionally ``played_ratio`` and ``weight``. A file without a
-``timestamp`` holds counts: ``weight`` plays of a song by a user. Files are read in blocks.
+dislike, playlist, block) and optionally ``played_ratio`` and ``weight``. In a file without an
+``event`` each row is a play; one without a ``timestamp`` holds counts: ``weight`` plays of a song
+by a user. Files are read in blocks.
 Every row is checked, and all problems are reported in one error with the numbers of the first rows
 of each kind; rows are numbered from 1, without the header.
 
@@ -255,13 +256,15 @@ def _known_columns(names: list[str], path: Path, *, alone: bool) -> list[str]:
     # A session or list without a user is its own user, and is ordered even without times.
     if any(name in names for name in (*PLACES, *OLD_NAMES)):
         needed -= {LogColumns.USER, LogColumns.TIME}
-    elif alone and LogColumns.TIME not in names:  # counts
-        needed -= {LogColumns.TIME, LogColumns.EVENT}
+    elif alone:
+        needed -= {LogColumns.EVENT} | ({LogColumns.TIME} - set(names))
     for name in KNOWN:
         if names.count(name) > 1 or (name in needed and name not in names):
+            other = [mark for mark in ";\t|" if len(names) == 1 and mark in names[0]]
+            commas = f", separated by {other[0]!r} instead of commas" if other else ""
             raise InputError(
                 f"{path}: column {name!r} is missing or duplicated; the columns are "
-                f"{column_list(names)}; {columns_of_logs()}"
+                f"{column_list(names)}{commas}; {columns_of_logs()}"
             )
     for old, new in OLD_NAMES.items():
         if old in names and new in names:
@@ -271,7 +274,10 @@ def _known_columns(names: list[str], path: Path, *, alone: bool) -> list[str]:
 
 def columns_of_logs() -> str:
     """Return which columns a log has, for a message."""
-    return f"a log has {', '.join(COLUMNS)}; one of play counts user_id, song_id, weight"
+    return (
+        f"a log has {', '.join(COLUMNS[:-1])} and, unless each row is a play, {COLUMNS[-1]}; "
+        "one of play counts user_id, song_id, weight"
+    )
 
 
 def _check_type(field: Any, path: Path) -> None:

@@ -77,13 +77,6 @@ def test_sessions_without_times_keep_their_order(tmp_path):
     assert [log.song_ids[s] for s in to_sequences(log)[0]] == ["b", "a"]
 
 
-def test_a_column_of_events_with_times_is_still_needed(tmp_path):
-    path = tmp_path / "log.csv"
-    path.write_text("user_id,song_id,timestamp\nana,a,2024-01-01\n")
-    with pytest.raises(InputError, match=r"'event' is missing .* play counts user_id, song_id"):
-        read_interactions(path)
-
-
 def test_a_folder_of_days_needs_times(tmp_path):
     folder = tmp_path / "dt=2024-01-01"
     folder.mkdir()

@@ -51,6 +51,14 @@ def test_a_log_loses_the_rows_of_one_user(at, name):
     assert counts(forget("ana", [log])) == [("log", 0, len(after))]
 
 
+@pytest.mark.parametrize("column", ["timestamp", "weight"])
+def test_plays_alone_and_counts_are_logs_too(tmp_path, column):
+    log = tmp_path / "log.csv"
+    log.write_text(f"user_id,song_id,{column}\nana,a,1709294400\nben,a,1709294401\n")
+    assert counts(forget("ana", [log])) == [("log", 1, 1)]
+    assert "ana" not in log.read_text()
+
+
 def test_what_is_not_there_leaves_a_file_as_it_is(at):
     paths = [at(n) for n in ("interactions-v1.csv", "candidates-v1.parquet", "prepared-v1")]
     files = [p for path in paths for p in ([path] if path.is_file() else path.iterdir())]

@@ -18,6 +18,7 @@ from audiorec.errors import InputError, ShapeError
 from audiorec.listening import interactions as reading
 from audiorec.listening.events import EVENTS, Interactions, RowsError
 from audiorec.listening.interactions import read_interactions, unmatched
+from audiorec.listening.sequences import to_sequences
 
 FIXTURE = "fixtures/formats/interactions-v1.csv"
 HEADER = "user_id,song_id,timestamp,event,played_ratio,weight"
@@ -218,6 +219,11 @@ def test_blocks_are_joined_in_order(csv, tmp_path, monkeypatch):
         ("plays.csv", b"user_id,event\na,like\n", "column 'song_id' is missing"),
         ("plays.csv", HEADER.encode() + b",event\n", "column 'event' is missing or duplicated"),
         ("plays.csv", HEADER.encode() + b"\n", "none of its 0 rows"),
+        (
+            "plays.csv",
+            b"user_id;song_id;timestamp\n",
+            "separated by ';' instead of commas; a log has",
+        ),
         ("plays.csv", HEADER.encode() + b"\n\xff\xfe,b,1709294400,like,,\n", "cannot be read"),
     ],
 )
@@ -227,6 +233,22 @@ def test_files_that_are_refused(tmp_path, name, content, message):
         path.write_bytes(content)
     with pytest.raises(InputError, match=message):
         read_interactions(path)
+
+
+def test_a_file_without_events_is_a_log_of_plays(tmp_path):
+    path = tmp_path / "plays.csv"
+    path.write_text("user_id,song_id,timestamp\nana,b,1709294400\nana,a,1709294300\n")
+    log = read_interactions(path)
+    assert [EVENTS[code] for code in log.event] == ["play", "play"]
+    assert not log.is_counted
+    plays = to_sequences(log)
+    assert [plays.song_ids[song] for song in plays[0]] == ["a", "b"]
+    day = tmp_path / "days" / "dt=2024-03-01"
+    day.mkdir(parents=True)
+    columns = {"user_id": ["ana"], "song_id": ["a"], "timestamp": [1709294300]}
+    pq.write_table(pa.table(columns), day / "part.parquet")
+    with pytest.raises(InputError, match="'event' is missing"):  # other days may have skips
+        read_interactions(tmp_path / "days")
 
 
 def test_columns_of_another_type_are_refused(tmp_path):

@@ -91,4 +91,4 @@ def test_refusals(tmp_path):
     with pytest.raises(InputError, match="'list_id' mean the same: leave one out"):
         read(tmp_path, "user_id,song_id,event,list_id,playlist_id\nu,a,playlist,1,1\n")
     with pytest.raises(InputError, match="column 'event' is missing"):
-        read(tmp_path, "user_id,song_id,timestamp\nu,a,2024-01-01\n")
+        read(tmp_path, "user_id,song_id,list_id\nu,a,1\n")

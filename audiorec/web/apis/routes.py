@@ -186,6 +186,8 @@ class ApiServer:
             reply = await self._reply(scope, receive, route, notes)
             await _send(send, scope, reply, notes.edition)
             return
+        if own.DOCUMENT in self._routes and scope["path"].startswith(own.PREFIX):
+            raise RefusedRequest(404, f"not found; what there is: {own.DOCUMENT}", "")
         page = await self._page_application()
         if page is None:
             raise RefusedRequest(404, "not found", "")

@@ -109,6 +109,11 @@ def test_nothing_else_is_there_without_the_page(ask, path):
     assert ask("GET", path, headers=BEARER).status_code == 404
 
 
+def test_a_wrong_address_of_the_own_api_hears_where_all_are_listed(ask):
+    assert "/v1/openapi.json" in ask("GET", "/v1/songs", headers=BEARER).json()["error"]
+    assert ask("GET", "/api/nothing", headers=BEARER).json() == {"error": "not found"}
+
+
 def test_every_answer_names_its_edition_and_is_not_kept(ask):
     found = ask("GET", f"/v1/similar?id={server_id(0)}", headers=BEARER)
     assert found.headers["audiorec-edition"] == "1"

@@ -51,6 +51,7 @@ from audiorec.search.questions import (
     SimilarQuestion,
 )
 from audiorec.search.searchable import SearchableStore
+from audiorec.search.space import Neighbours
 from audiorec.store.inventory import files_beside
 from audiorec.store.schema import StoreMetadata, number_names
 from audiorec.tagger.reading import Reading
@@ -300,6 +301,45 @@ class Library(SearchableStore):
         """
         return self.ask(FindQuestion(text=text, k=k, choice=choice))
 
+    @overload
+    def similar(
+        self,
+        query: str,
+        k: int = 10,
+        *,
+        by: str | Path = "auto",
+        choice: Choice = Choice(),  # noqa: B008
+        diversity: float = 0.0,
+        minimum: float = MINIMUM,
+    ) -> SimilarSongs: ...
+    @overload
+    def similar(
+        self, query: str | Sequence[str] | FloatArray, k: int = 10, **how: Any
+    ) -> Neighbours: ...
+    def similar(
+        self, query: str | Sequence[str] | FloatArray, k: int = 10, **how: Any
+    ) -> Neighbours:
+        """Return the `k` songs nearest to a song, like ``audiorec similar``, or to each of several.
+
+        Parameters
+        ----------
+        query
+            An id, a unique part of one, or an audio file: the answer is that of `ask`. For
+            vectors, several queries and ``weights``, see `SearchableStore.similar`.
+        k : int
+        by, choice, diversity, minimum
+            See `SimilarQuestion`.
+
+        Examples
+        --------
+        >>> library = open_store("fixtures/formats/vecs-v1.parquet")
+        >>> library.similar("etude", 1).to_dict()["songs"][0]["song_id"]
+        'piano/prelude.flac'
+        """
+        if isinstance(query, str) and "weights" not in how:
+            return self.ask(SimilarQuestion(seeds=(query,), k=k, **how))
+        return super().similar(query, k, **how)
+
     def path_between(
         self,
         start: str,
@@ -520,10 +560,9 @@ def similar(
     >>> found[0].song_id
     'piano/prelude.flac'
     """
-    question = SimilarQuestion(
-        seeds=(os.fspath(song),), k=k, by=by, choice=choice, diversity=diversity, minimum=minimum
+    return as_library(vectors).similar(
+        os.fspath(song), k, by=by, choice=choice, diversity=diversity, minimum=minimum
     )
-    return as_library(vectors).ask(question)
 
 
 def path(

@@ -1,55 +1,11 @@
 """Tempo and key of a song, measured while it is decoded.
 
     blocks (n,) at 16 kHz ──AttributeMeter──▶ the same blocks ──▶ power spectra (f, 257)
-                              └─▶ tonality                └─▶ tempo ──▶ `Attributes`
+                              └─▶ KeyMeter                └─▶ TempoMeter ──▶ `Attributes`
 
-The key is measured on the samples; the tempo on the spectra that are computed for the backbone.
-
-`audiorec extract` writes them to columns of ``vecs.parquet``. They do not affect
-vectors.
-
-Blocks of any length to frames of a fixed size, for meters that run beside decoding.
-
-    block (n,), block (n,), ...  ──Frames.cut──▶  frames (chunk, length), one chunk after another
-
-Blocks are pushed to a meter on their way to another stage. Chunks are counted from the start of
-the song, so that the result does not depend on how the waveform was split into blocks.
-
-Estimate a song's tempo in beats per minute, with a confidence.
-
-    power spectra (f, 257) ──log-mel flux──▶ onset strength, 62.5 per second
-        ──windows of 12 s: autocorrelation × spectrum──▶ fit of each tempo ──▶ bpm, confidence
-
-Onset strength is the growth of the log energy of mel bands. A regular pulse shows in it twice: in
-the autocorrelation, which peaks at the period and its whole multiples, and in the spectrum, which
-peaks at the rate and its multiples. Multiples of the period are slower tempos and multiples of the
-rate faster ones, so the product of both is high for the pulse alone [1]_. What remains ambiguous is
-the metrical level that a listener would tap to; tempos near 100 are preferred.
-
-The spectra are those of the backbone's frames, from which loudness is measured too. Windows are
-summed as they arrive, so memory does not grow with the song. Each is normalised by its
-mean energy: a quieter copy has the same tempo.
-
-Estimate a song's key: tonic and scale, with a confidence.
-
-    blocks (n,) at 16 kHz ──every third sample──▶ 5.3 kHz ──peaks of spectra of 0.5 s──▶
-        histogram in tenths of a semitone ──tuning──▶ chroma (12,) ──profiles──▶ tonic, scale,
-        confidence
-
-Only partials below 2 kHz count, so a low-pass filter and every third sample suffice, which makes
-the spectra cheap. Peaks of a long spectrum are partials of tones. Each is weighted by its share of
-its frame's sum, so that loud passages do not outweigh quiet ones; high ones count for less, since
-most are overtones. Partials are binned to tenths of a semitone; their common offset from the notes
-is the recording's tuning. The chroma is correlated with the major and the minor profile on each of
-the twelve tonics.
-
-The profiles are D. Temperley's counts in the excerpts of Kostka and Payne's textbook [2]_.
-
-References
-----------
-.. [1] G. Peeters, "Template-based estimation of time-varying tempo", EURASIP Journal on Advances
-   in Signal Processing, 2007.
-.. [2] D. Temperley, "Music and Probability", MIT Press, 2007.
+The key is measured on the samples, the tempo on the spectra that are computed for the backbone and
+for loudness. Both are estimated as blocks arrive, so memory does not grow with the song, and both
+come with a confidence. They become columns of ``vecs.parquet`` and do not affect vectors.
 """
 
 from collections.abc import Iterable, Iterator
@@ -66,7 +22,10 @@ from audiorec.types import SCALES, TONICS, Float64Array, FloatArray
 class Frames:
     """Splitter of a waveform into windows of `length` samples every `hop`, `chunk` at a time.
 
-    The first window is centred on the first sample: its first half is zeros.
+        block (n,), block (n,), ...  ──cut──▶  frames (chunk, length), one chunk after another
+
+    The first window is centred on the first sample: its first half is zeros. Chunks are counted
+    from the start of the song, so that the result does not depend on how it was split into blocks.
     """
 
     def __init__(self, length: int, hop: int, chunk: int) -> None:
@@ -126,7 +85,21 @@ class Tempo:
 
 
 class TempoMeter:
-    """Streaming estimator of a song's tempo."""
+    """Streaming estimator of a song's tempo.
+
+        power spectra (f, 257) ──log-mel flux──▶ onset strength, 62.5 per second
+            ──windows of 12 s: autocorrelation × spectrum──▶ fit of each tempo ──▶ bpm, confidence
+
+    Onset strength is the growth of the log energy of mel bands. A regular pulse shows in it twice:
+    in the autocorrelation, which peaks at the period and its whole multiples, and in the spectrum,
+    which peaks at the rate and its multiples. Multiples of the period are slower tempos and
+    multiples of the rate faster ones, so the product of both is high for the pulse alone (G.
+    Peeters, "Template-based estimation of time-varying tempo", EURASIP Journal on Advances in
+    Signal Processing, 2007). The metrical level that a listener would tap to remains ambiguous;
+    tempos near 100 are preferred.
+
+    Each window is normalised by its mean energy: a quieter copy has the same tempo.
+    """
 
     def __init__(self) -> None:
         self._held = np.zeros((0, _MEL.n_mels), np.float32)  # mel power: less than a window
@@ -227,7 +200,20 @@ class Key:
 
 
 class KeyMeter:
-    """Streaming estimator of a song's key."""
+    """Streaming estimator of a song's key.
+
+        blocks (n,) at 16 kHz ──every third sample──▶ 5.3 kHz ──peaks of spectra of 0.5 s──▶
+            histogram in tenths of a semitone ──tuning──▶ chroma (12,) ──profiles──▶ tonic, scale,
+            confidence
+
+    Only partials below 2 kHz count, so a low-pass filter and every third sample suffice, which
+    makes the spectra cheap. Peaks of a long spectrum are partials of tones. Each is weighted by its
+    share of its frame's sum, so that loud passages do not outweigh quiet ones; high ones count for
+    less, since most are overtones. The partials' common offset from the notes is the recording's
+    tuning. The chroma is correlated with the major and the minor profile on each of the twelve
+    tonics; the profiles are the counts of D. Temperley ("Music and Probability", MIT Press, 2007)
+    in the excerpts of Kostka and Payne's textbook.
+    """
 
     def __init__(self) -> None:
         self._whole = Frames(_THINNED * (_AT_ONCE - 1) + _TAPS, _THINNED * _AT_ONCE, 512)

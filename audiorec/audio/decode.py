@@ -1,36 +1,10 @@
 """Audio file to mono waveform: one reader, one mix, one resampler, and a status.
 
     path ──decode──▶ consume(blocks (n,) float32 at 16 kHz) ──▶ its result, `AudioInfo`
+         ──envelope──▶ `Envelope`: low, high, rms (n,), to draw a waveform
+         ──content_hash──▶ 32 hex digits, which retagging does not change
 
-`decode` passes the audio to the caller's function in blocks, so that an hour takes no more
-memory than a minute. It takes a function rather than being an iterator because it may have to
-start over: only at the end of a file is it known whether the first decoder can read all of it
-and whether its channels cancel out. The function may also start over by itself: each iteration
-over the blocks reads the file from its beginning.
-
-===========================================  ==========================================
-soundfile fails, at once or in mid-file      PyAV reads the whole file again: the two
-                                             differ by up to a frame and are not mixed
-the channels cancel out                      first channel only, ``phase_cancelled``
-a peak above ``spec.decode.max_peak``        scaled to peak 1
-===========================================  ==========================================
-
-    `RawBlock` (n, channels)  ──Mono.add──▶  blocks (n,) float32 at the spec's rate
-
-The mix is the plain mean of the channels, as in the corpora that the weights were trained on;
-the backbone is sensitive to gain. The measured peak, energies and range decide afterwards whether
-the file must be mixed in another way: see `Mono.better_mix`.
-
-    blocks (n,)  ──pieces of 2^k samples──▶  `Envelope`: low, high, rms (n,), to draw a waveform
-
-The length of a song is only known at its end. So pieces begin short, and whenever there are twice
-as many as requested, neighbouring pairs are merged: memory is constant.
-
-    path ──content_hash──▶ 32 hex digits, which retagging does not change
-
-Titles are corrected, covers added, files moved; the audio packets stay the same. The hash covers
-the packets as stored, without decoding, and is used to resume, to follow moved files and to find
-duplicates. Equal hashes mean the same bytes of audio, not a similar sound.
+Audio is passed on in blocks, so that an hour takes no more memory than a minute.
 """
 
 import math
@@ -88,7 +62,14 @@ def _resampler(rate: int, target: int) -> "soxr.ResampleStream":
 
 
 class Mono:
-    """Mixer, resampler and level meter of one reading of a file."""
+    """Mixer, resampler and level meter of one reading of a file.
+
+        `RawBlock` (n, channels)  ──add──▶  blocks (n,) float32 at the spec's rate
+
+    The mix is the plain mean of the channels, as in the corpora that the weights were trained on;
+    the backbone is sensitive to gain. The measured peak, energies and range decide afterwards
+    whether the file must be mixed in another way: see `better_mix`.
+    """
 
     def __init__(self, spec: DecodeSpec, mix: ChannelMix = AS_MIXED) -> None:
         self.seconds = 0.0  # of input
@@ -199,6 +180,17 @@ def decode(
     max_duration_s: float = MAX_DURATION_S,
 ) -> tuple[R, AudioInfo]:
     """Decode a file and pass its waveform to a function, block by block.
+
+    It takes a function rather than being an iterator because it may have to start over: only at the
+    end of a file is it known whether the first decoder can read all of it and whether its channels
+    cancel out.
+
+    ===========================================  ==========================================
+    soundfile fails, at once or in mid-file      PyAV reads the whole file again: the two
+                                                 differ by up to a frame and are not mixed
+    the channels cancel out                      first channel only, ``phase_cancelled``
+    a peak above ``spec.decode.max_peak``        scaled to peak 1
+    ===========================================  ==========================================
 
     Parameters
     ----------
@@ -498,6 +490,9 @@ RATE = FeatureSpec().decode.sample_rate  # hertz
 def envelope(path: PathLike, *, points: int = POINTS) -> Envelope:
     """Decode a file and return its envelope.
 
+    The length of a song is only known at its end. So pieces begin short, and whenever there are
+    twice as many as requested, neighbouring pairs are merged: memory is constant.
+
     Parameters
     ----------
     path : path
@@ -572,6 +567,10 @@ _READ_BYTES = 1 << 20
 
 def content_hash(path: PathLike) -> str:
     """Hash the audio packets of a file.
+
+    Titles are corrected, covers added, files moved; the audio packets stay the same. The hash is
+    used to resume, to follow moved files and to find duplicates. Equal hashes mean the same bytes
+    of audio, not a similar sound.
 
     Parameters
     ----------

@@ -1,22 +1,11 @@
 """Container headers: the claimed length, whether it can be trusted, and the codec.
 
-A header is a claim. It can show that a file was cut short, but it never decides how much is
-read: streaming encoders leave 0 or 0xFFFFFFFF in it, and MP3 has no header except what an
-encoder may have hidden in the first frame. Each function here reads one container's header and
-returns a `Header`; for a file that contradicts itself, a `Header` that claims nothing.
+    file, begin, size  ──read_wav, read_ape, read_dsf, ...──▶  `Header`
 
-Headers of WavPack, Monkey's Audio, True Audio and Musepack: the length that they claim. Each of
-these formats begins with a small header that counts the samples. The layouts follow the formats'
-specifications; all numbers are little-endian except the variable-length ones of Musepack's stream
-version 8.
-
-DSF and DFF, the two formats of one-bit audio: claimed length, and where the tag lies. DSF consists
-of three little-endian chunks, with the offset of an ID3 tag in the first. DFF (DSDIFF) is a
-big-endian IFF with 64-bit lengths; its audio is plain or losslessly compressed (DST).
-
-Header objects of an ASF file (WMA): its length, and whether it is encrypted. A header object
-contains the others, each with a GUID and a length, little-endian. Files from online shops of the
-2000s carry an encryption object; a decoder turns such a file into noise.
+A header is a claim. It can show that a file was cut short, but it never decides how much is read:
+streaming encoders leave 0 or 0xFFFFFFFF in it, and MP3 has no header except what an encoder may
+have hidden in the first frame. For a file that contradicts itself, the `Header` claims nothing. The
+layouts follow the formats' specifications.
 """
 
 import math
@@ -320,7 +309,10 @@ _MAX_DSD_CHUNKS = 256
 
 
 def read_dsf(file: BinaryIO, begin: int, _size: int) -> Header:
-    """Read the rate and the samples per channel from the ``fmt`` chunk of a DSF file."""
+    """Read the rate and the samples per channel from the ``fmt`` chunk of a DSF file.
+
+    Three little-endian chunks, with the offset of an ID3 tag in the first.
+    """
     file.seek(begin + 28)
     kind, rate, total = struct.unpack("<4s24xI4xQ", read_exactly(file, 44))
     claimed_s = total / rate if kind == b"fmt " and rate else None
@@ -328,7 +320,10 @@ def read_dsf(file: BinaryIO, begin: int, _size: int) -> Header:
 
 
 def read_dff(file: BinaryIO, begin: int, size: int) -> Header:
-    """Read the rate, the channels and the number of samples of a DFF file."""
+    """Read the rate, the channels and the number of samples of a DFF file.
+
+    A big-endian IFF with 64-bit lengths; its audio is plain or losslessly compressed (DST).
+    """
     rate = channels = n_bytes = frames = frame_rate = 0
     for kind, at, length in chunks(file, begin + 16, size):
         if kind == b"PROP":
@@ -409,6 +404,9 @@ def read_asf(file: BinaryIO, begin: int, size: int) -> Header:
     """Read the duration of an audio-only ASF file, and its encryption.
 
     A file with video makes no claim: its audio may end before the video does.
+
+    A header object contains the others, each with a GUID and a length, little-endian. Files from
+    online shops of the 2000s carry an encryption object; a decoder turns such a file into noise.
     """
     file.seek(begin + 16)
     (length,) = struct.unpack("<Q", read_exactly(file, 8))

@@ -3,30 +3,10 @@
     blocks (n,) at 16 kHz  ──power_spectra──▶  (f, 257)  ──mel_power──▶  (f, 96), 62.5 per second
                            ──compressed──▶     log-mel frames, at a gain
 
-One STFT runs over the whole input: frame k is centred on sample ``k * hop_length``, with half a
-window of padding before the first sample and after the last (zeros, reflected samples or none, as
-`MelSpec` says). Frames are computed in chunks of 128 counted from the start, so that the result is
-bit-identical however the waveform is split into blocks.
-
-The shipped weights were trained on Slaney's filterbank and on power
-spectra compressed by ``log10(10000 * power + 1)``; another scale or compression gives wrong tags
-without any error. The compression is not homogeneous: 10 dB of gain is not a constant offset after
-it. So the gain of a song must be known first, and frames are held as power until it is.
-
-Windows and mel filterbanks: the constant tables of a spectrogram.
-
-    MelSpec ──window──▶ (n_fft,)       ──mel_filterbank──▶ (n_mels, 1 + n_fft // 2)
-
-Three scales are in use. Weights that were trained under one give wrong numbers under another,
-without any error.
-
-==========  ===========================================================================
-``slaney``  linear to 1 kHz, logarithmic above; triangles over hertz, each of area 1
-``htk``     ``2595 log10(1 + f / 700)``; triangles over hertz, each of height 1
-``kaldi``   the same scale; triangles over mel, each of height 1
-==========  ===========================================================================
-
-A network with any other filterbank supplies its own matrix (scale ``given``).
+The shipped weights were trained on Slaney's filterbank and on power spectra compressed by
+``log10(10000 * power + 1)``; another scale or compression gives wrong tags without any error. The
+compression is not homogeneous: 10 dB of gain is not a constant offset after it. So the gain of a
+song must be known first, and frames are held as power until it is.
 """
 
 import functools
@@ -70,6 +50,12 @@ def mel_filterbank(spec: MelSpec) -> FloatArray:
     Computed in float64; cached, and therefore read-only.
 
     Raises `InputError` if `spec` says that the network supplies its own filterbank.
+
+    ==========  ===========================================================================
+    ``slaney``  linear to 1 kHz, logarithmic above; triangles over hertz, each of area 1
+    ``htk``     ``2595 log10(1 + f / 700)``; triangles over hertz, each of height 1
+    ``kaldi``   the same scale; triangles over mel, each of height 1
+    ==========  ===========================================================================
     """
     bins = np.arange(1 + spec.n_fft // 2, dtype=np.float64) * (spec.sample_rate / spec.n_fft)
     if spec.scale == "given":
@@ -118,6 +104,11 @@ def power_spectra(
     Blocks, (n,) float32 at ``spec.sample_rate``, may have any length, including 0. Spectra are
     yielded as (f, 1 + n_fft // 2) float32, 1 to 128 frames at a time, ``spec.n_frames(n_samples)``
     in all. At most the samples of one chunk and one block are held in memory.
+
+    One STFT runs over the whole input: frame k is centred on sample ``k * hop_length``, with half a
+    window of padding before the first sample and after the last (zeros, reflected samples or none,
+    as `MelSpec` says). Chunks of 128 frames are counted from the start, so that the result is
+    bit-identical however the waveform is split into blocks.
     """
     counted = _Counted(blocks)
     transform = Transform(spec)

@@ -1,39 +1,12 @@
 """Log-mel frames to segments of 3 s at one loudness, the backbone's input.
 
     blocks (n,) at 16 kHz  ──segments──▶  `Segment` (187, 96), one every 3.000 s
-
-The rule, for N samples, of which 48,000 are 3 s:
-
-* Segment i begins at 3i s and is whole if the song has 3 s from there on: there are
-  ``T0 = N // 48000``. It starts at frame 187.5 i, rounded half up, and has 187 frames:
-  rounding keeps the grid in step with the clock, whereas segments of 187 frames back to back
-  would run ahead by 8 ms each.
-* A tail of at least 1.5 s gets one more window: the last 187 frames of the song, which
-  overlap the segment before. A shorter tail is dropped.
-* A song of 1 to 3 s is zero-padded to one segment. Below 1 s it is refused.
-
-With a hop h other than 3 s, segment i begins at h i s. A longer hop leaves gaps; the tail then
-begins at the start of the next segment. A shorter hop makes segments overlap; the tail then begins
-at the end of the last one.
-
-A song is first brought to the spec's loudness (`LoudnessMeter`), which is only known at its end.
-Until then its frames are held as power, for up to two hours: 173 MB. A longer song is read twice,
-so that memory does not grow with its length.
-
-`clips` computes a spectrogram for each segment, for networks that were trained on clips. Its
-segments lie where the rule puts them, but are padded with their own reflected samples or with
-zeros, not with the song's samples around them.
-
     power spectra (f, 257)  ──LoudnessMeter──▶  loudness_lufs  ──gain──▶  factor of the samples
 
-The meter follows ITU-R BS.1770: K-weighting, which removes inaudibly low frequencies and boosts
-those that the head's acoustics make louder; blocks of 400 ms, one every 100 ms; the mean of the
-blocks above -70 LUFS, then of those no more than 10 LU below that mean, so that pauses do not
-count. It reads the power spectra that are computed for the mel frames anyway, applies the
-weighting as a factor per bin, and adds 1 % to their cost.
-
-It measures the backbone's input: the mono mix at 16 kHz. The standard sums channels, so a stereo
-file with equal channels measures 3 LU more by it; and what lies above 8 kHz is not measured here.
+A song is first brought to the spec's loudness, which is only known at its end. Until then its
+frames are held as power, for up to two hours: 173 MB. A longer song is read twice, so that memory
+does not grow with its length. `Grid` says where segments lie. `clips` computes a spectrogram for
+each segment, for networks that were trained on clips.
 """
 
 import functools
@@ -139,6 +112,15 @@ def meter_spec(spec: MelSpec) -> MelSpec:
 class LoudnessMeter:
     """Loudness meter of one song, fed with power spectra.
 
+    It follows ITU-R BS.1770: K-weighting, which removes inaudibly low frequencies and boosts those
+    that the head's acoustics make louder; blocks of 400 ms, one every 100 ms; the mean of the
+    blocks above -70 LUFS, then of those no more than 10 LU below that mean, so that pauses do not
+    count. The weighting is a factor per bin of spectra that are computed for the mel frames anyway.
+
+    It measures the backbone's input: the mono mix at 16 kHz. The standard sums channels, so a
+    stereo file with equal channels measures 3 LU more by it; and what lies above 8 kHz is not
+    measured here.
+
     `n_samples` counts the samples that passed through `pass_through`. `heard`, if given, is called
     with the same spectra, for another meter.
     """
@@ -236,7 +218,22 @@ class LevelledSong(NamedTuple):
 
 
 class Grid:
-    """Segmentation parameters of a spec, converted to samples and frames."""
+    """Segmentation parameters of a spec, converted to samples and frames.
+
+    The rule, for N samples, of which 48,000 are 3 s:
+
+    * Segment i begins at 3i s and is whole if the song has 3 s from there on: there are
+      ``T0 = N // 48000``. It starts at frame 187.5 i, rounded half up, and has 187 frames:
+      rounding keeps the grid in step with the clock, whereas segments of 187 frames back to back
+      would run ahead by 8 ms each.
+    * A tail of at least 1.5 s gets one more window: the last 187 frames of the song, which
+      overlap the segment before. A shorter tail is dropped.
+    * A song of 1 to 3 s is zero-padded to one segment. Below 1 s it is refused.
+
+    With a hop h other than 3 s, segment i begins at h i s. A longer hop leaves gaps; the tail then
+    begins at the start of the next segment. A shorter hop makes segments overlap; the tail then
+    begins at the end of the last one.
+    """
 
     def __init__(self, spec: FeatureSpec) -> None:
         rate = spec.mel.sample_rate
@@ -271,6 +268,9 @@ def clips(
     blocks: Iterable[FloatArray], spec: FeatureSpec, filterbank: FloatArray | None = None
 ) -> Iterator[PowerSegment]:
     """Yield the mel power of each segment of a song, streaming.
+
+    Segments lie where `Grid` puts them, but are padded with their own reflected samples or with
+    zeros, not with the song's samples around them.
 
     Parameters
     ----------

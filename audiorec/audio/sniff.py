@@ -2,21 +2,11 @@
 
     path ──sniff──▶ `Sniffed`: container, claimed length     or a `SongError` with the reason
 
-Names cannot be trusted: WAV files and HTML error pages are called ``.mp3``, and a text file
-called ``.mp3`` can make FFmpeg open other files that it names. The first bytes are more reliable,
-and a file with unknown first bytes reaches no decoder.
-
-Frame headers of MPEG audio (MP3) and of AAC in ADTS: detection and claimed length. Neither format
-has a file header. Both are a sequence of frames, each with a sync word and its length, so a file is
-recognised by a few frames that follow each other. An MP3 encoder may add a silent first frame that
-gives the number of frames (``Xing``, ``Info``, ``VBRI``); without it the length is unknown until
-the last frame is read.
-
-Formats that are recognised by their first bytes but not supported.
-
-    first bytes  ──unsupported_format──▶  "Wave64", or None
-
-An error that names the format tells the user what to convert.
+Names cannot be trusted: WAV files and HTML error pages are called ``.mp3``, and a text file called
+``.mp3`` can make FFmpeg open other files that it names. The first bytes are more reliable, and a
+file with unknown first bytes reaches no decoder. MPEG audio (MP3), AAC in ADTS and AC-3 have no
+file header: they are recognised by a few frames that follow each other, each with a sync word and
+its length.
 """
 
 import os
@@ -126,9 +116,10 @@ def has_consecutive_frames(
 def read_mp3(data: bytes, audio_bytes: int) -> Header:
     """Read the frame count that an encoder left in the first frame, where `data` begins.
 
-    Claims nothing without a count, or if the file has far more bytes than it counts (several
-    songs joined). libsndfile guesses the length of such files from the first frames and stops
-    reading there. `audio_bytes` is the size from the first frame to the trailing tags.
+    The frame is silent and marked ``Xing``, ``Info`` or ``VBRI``. Claims nothing without a count,
+    or if the file has far more bytes than it counts (several songs joined). libsndfile guesses the
+    length of such files from the first frames and stops reading there. `audio_bytes` is the size
+    from the first frame to the trailing tags.
     """
     frame = mpeg_frame(data, 0)
     if frame is None:
@@ -240,7 +231,10 @@ _TRACKERS = (
 
 
 def unsupported_format(head: bytes) -> str | None:
-    """Return the name of an unsupported format, from a file's first 1084 bytes; None if unknown."""
+    """Return the name of an unsupported format, from a file's first 1084 bytes; None if unknown.
+
+    An error that names the format, such as "Wave64", tells the user what to convert.
+    """
     for beginning, name in _BEGINNINGS.items():
         if head.startswith(beginning):
             return name

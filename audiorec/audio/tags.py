@@ -4,17 +4,6 @@
 
 Tags are displayed beside a song and never identify it. They are untrusted, so a broken or hostile
 tag gives an empty field instead of an error.
-
-MP3 files store the MusicBrainz id of a recording in a ``UFID`` frame: the owner
-``http://musicbrainz.org``, a zero byte, the id. tinytag reads text frames only, so that frame is
-parsed here, as is the language of lyrics. Layout: ID3v2.2 to 2.4, sections 3 and 4.1 (https://id3.org/id3v2.4.0-frames).
-
-APEv2 tags, found at the end of WavPack, Monkey's Audio, Musepack and some MP3 files.
-
-    file  ──ape_tags──▶  {"title": ..., "artist": ...}
-
-A footer of 32 bytes gives the size of the items before it; an item is the length of its value,
-flags, a name and the value. Binary items, such as covers, are skipped.
 """
 
 import io
@@ -50,6 +39,10 @@ def ape_tags(file: BinaryIO) -> Mapping[str, str]:
     """Read the text items of the APEv2 tag at a file's end, keyed by lower-case name.
 
     Only the first value of an item is kept. Empty for a file without a tag.
+
+    WavPack, Monkey's Audio, Musepack and some MP3 files have them. A footer of 32 bytes gives the
+    size of the items before it; an item is the length of its value, flags, a name and the value.
+    Binary items, such as covers, are skipped.
     """
     stop = ape_footer(file)
     if stop is None:
@@ -274,7 +267,10 @@ def _language(found: Mapping[str, object]) -> str | None:
 
 
 def musicbrainz_ufid(file: BinaryIO) -> str | None:
-    """Return the MusicBrainz recording id from a file's leading ID3v2 tag; None without one."""
+    """Return the MusicBrainz recording id from a file's leading ID3v2 tag; None without one.
+
+    It is stored in a ``UFID`` frame: the owner ``http://musicbrainz.org``, a zero byte, the id.
+    """
     for content in _frames(file, _UFID):
         owner, _, identifier = content.partition(b"\0")
         if len(content) <= MAX_FRAME_BYTES and owner.endswith(OWNER):
@@ -291,7 +287,8 @@ def lyrics_language(file: BinaryIO) -> str | None:
 def _frames(file: BinaryIO, names: tuple[bytes, bytes]) -> Iterator[bytes]:
     """Yield the content of frames of a name, which version 2.2 abbreviates to three letters.
 
-    Of long ones the beginning, one byte more than `MAX_FRAME_BYTES`.
+    Of long ones the beginning, one byte more than `MAX_FRAME_BYTES`. tinytag reads text frames
+    only. Layout: ID3v2.2 to 2.4, sections 3 and 4.1 (https://id3.org/id3v2.4.0-frames).
     """
     file.seek(0)
     header = file.read(_HEADER)

@@ -1,34 +1,13 @@
 """Arrow and Parquet: conversions without pandas, and files whose damage is detected.
 
-If pandas is installed, Arrow imports it at the first `pyarrow.array`, `pyarrow.scalar`,
-`to_numpy` or conversion of a timestamp to a Python object. This takes most of a second, in
-commands that do not need pandas.
+    path       ──open_parquet, refuse_bomb──▶  a Parquet file that is undamaged and fits in memory
+    columns    ──integers, floats, rows, ...──▶  Arrow and numpy, without importing pandas
+               ──pandas_frame, arrow_to_polars──▶  frames for users; audiorec uses none itself
+    path, names  ──read_npz──▶  arrays of an npz archive given by a user
 
-    columns, or an Arrow table ──pandas_frame──▶ pandas.DataFrame
-    an Arrow table             ──polars_frame──▶ polars.DataFrame
-
-Frames are for users: pandas and polars are imported on first use, and audiorec itself does not use
-the results.
-
-Open and write Parquet files so that damage and decompression bombs are detected.
-
-    pages    each has a checksum, which is verified when the page is read
-    footer   preceded by a seal, which is verified before the footer is parsed
-    size     the memory that a read needs is estimated, and limited, before reading
-
-The seal is 40 bytes between the last page and the footer: an eight-byte magic number and the
-sha256 of everything after the seal. Parquet locates pages by offset, so other tools ignore the
-seal; a tool that rewrites the file drops it. A file without a seal is read without this check.
-
-A string that occurs in a million rows is stored once, and repeated numbers are run-length
-encoded, so a file of 120 kB can fill the memory of any machine. The footer tells most of the
-expanded size: the number of values of every column chunk, their encoding, and their size before
-compression. Only the lengths of dictionary- or delta-encoded strings are unknown; those are
-summed batch by batch, without expanding them, until the limit is exceeded.
-
-Read npz archives given by users, checking the size of arrays before unpacking.
-
-path, names  ──read_npz──▶  arrays, in the order of the names; pickled objects are refused
+If pandas is installed, Arrow imports it at the first `pyarrow.array`, `pyarrow.scalar`, `to_numpy`
+or conversion of a timestamp to a Python object. This takes most of a second, in commands that do
+not need pandas.
 """
 
 import hashlib
@@ -213,8 +192,9 @@ _OFFSET = 4  # bytes of the end offset of a string
 def open_parquet(source: Any, **options: Any) -> Any:
     """Open a Parquet file after checking its seal; page checksums are verified on reading.
 
-    Takes the arguments of `pyarrow.parquet.ParquetFile`. Raises `StoreError` if the footer does
-    not match its seal, and Arrow's own errors if the file is missing or not Parquet.
+    Takes the arguments of `pyarrow.parquet.ParquetFile`. Raises `StoreError` if the footer does not
+    match its seal, and Arrow's own errors if the file is missing or not Parquet. A file without a
+    seal is opened without this check.
     """
     import pyarrow.parquet as pq
 
@@ -248,7 +228,12 @@ def is_sealed(source: Any) -> bool:
 
 
 def seal(path: Path) -> None:
-    """Insert a seal before the footer of a newly written Parquet file."""
+    """Insert a seal before the footer of a newly written Parquet file.
+
+    The seal is 40 bytes between the last page and the footer: an eight-byte magic number and the
+    sha256 of everything after the seal. Parquet locates pages by offset, so other tools ignore the
+    seal; a tool that rewrites the file drops it.
+    """
     with path.open("r+b") as file:
         start = _footer_start(file)
         tail = _read(file, start, file.seek(0, os.SEEK_END))
@@ -312,6 +297,11 @@ def refuse_bomb(
     if the footer is not enough; `columns` and `groups` are those about to be read, by default
     all. Raises `StoreError` if they would take more than 1 GiB and more than 64 times the size of
     the file, or if it has more than 2**20 rows and more than eight rows per byte.
+
+    A string that occurs in a million rows is stored once, and repeated numbers are run-length
+    encoded, so a file of 120 kB can fill the memory of any machine. The footer tells most of the
+    expanded size. Only the lengths of dictionary- or delta-encoded strings are unknown; those are
+    summed batch by batch, without expanding them, until the limit is exceeded.
     """
     size, rows = _size(source), int(file.metadata.num_rows)
     if rows > max(LEAST_ROWS, ROWS_A_BYTE * size):
@@ -443,6 +433,8 @@ def _size(source: Any) -> int:
 
 def read_npz(path: Path, names: Sequence[str]) -> list[Any]:
     """Read arrays of an npz archive by their names.
+
+    Sizes are checked before unpacking; pickled objects are refused.
 
     Raises
     ------

@@ -3,26 +3,11 @@
     with_local("s3://bucket/vecs.parquet")  ──▶ <cache>/copies/<uri>/<content>/vecs.parquet
     with_local("s3://bucket/model")         ──▶ <cache>/copies/<uri>/<content>/model/...
     with_local("plays.parquet")             ──▶ plays.parquet
+    Delivery("s3://bucket/lists.parquet")   ──▶ a local path, uploaded by `deliver`
+    Revision("s3://bucket/lists.parquet")   ──▶ a local copy to edit, uploaded by `deliver`
 
-A copy is identified by URI, size, time and, if the store provides one, content tag, so only
-changed files are copied again. Copies stay for later commands until their total size exceeds the
-limit; then the least recently used ones are removed, except those that a running process has used.
 The cache folder (``$AUDIOREC_CACHE``) must be writable by the user alone, since its content is
-trusted.
-
-Names in a listing are untrusted: those that would lead out of a folder are refused.
-
-Deliver outputs to an object store: written to the local disk, uploaded at the end.
-
-    made = Delivery("s3://bucket/lists.parquet")      made.path: a local path for the command
-    ...                                               made.deliver(): uploads everything
-
-Until delivery, the output is in the user's cache, in one folder per URI, so an interrupted job
-resumes there and a failed upload loses nothing. One process at a time holds that folder.
-
-A file is uploaded atomically. The files of a folder are uploaded one by one: before the first, a
-listing marks the folder as being written, so readers refuse it; after the last, the listing names
-all of them. Then obsolete files of an earlier delivery are removed; files of others never are.
+trusted. Names in a listing are untrusted: those that would lead out of a folder are refused.
 """
 
 import atexit
@@ -75,6 +60,11 @@ _LEASE: dict[Path, RunFolder] = {}  # leases of this process, by cache folder
 
 def with_local(place: str | os.PathLike[str]) -> Path:
     """Return a local path for a place: a local path itself, or a cached copy of a URI.
+
+    A copy is identified by URI, size, time and, if the store provides one, content tag, so only
+    changed files are copied again. Copies stay for later commands until their total size exceeds
+    the limit; then the least recently used ones are removed, except those that a running process
+    has used.
 
     Raises
     ------
@@ -402,6 +392,14 @@ LAST_NAMES = ("model.json", "prepared.json", "manifest.json", "run.json", "_SUCC
 
 class Delivery:
     """One output at a remote URI, locked until `release`.
+
+    Until delivery, the output is in the user's cache, in one folder per URI, so an interrupted job
+    resumes there and a failed upload loses nothing.
+
+    A file is uploaded atomically. The files of a folder are uploaded one by one: before the first,
+    a listing marks the folder as being written, so readers refuse it; after the last, the listing
+    names all of them. Then obsolete files of an earlier delivery are removed; files of others never
+    are.
 
     Attributes
     ----------

@@ -1,46 +1,15 @@
-r"""Files of audiorec: told from others, replaced atomically, and kept while a run is unfinished.
+"""Files of audiorec: recognised, replaced atomically, and kept while a run is unfinished.
 
-A music folder, and files beside an output in it, may come from anywhere. No file is trusted
-by its name alone:
+    check_tree, open_own, ...   whether files in a folder are ours: no name is trusted alone
+    own_data_folder             the user's folder of added networks
+    replaced                    a new file or the old one, never a partial file
+    RunFolder                   the folder of an unfinished run, ``vecs.parquet.run/``
+    parse_json, sealed, ...     JSON within limits, with a digest of its content
 
-    check_tree(folder, pattern)   raises unless every file passes as one of ours
-    remove_tree(folder, pattern)  removes those files; refuses if there are any others
-    open_own(path)                opens one file without following a link
-
-A file counts as ours if it is a regular file without other hard links, has a name that the
-caller expects, and starts with the magic bytes of its suffix. Links are never followed. This
-protects against files already present in a folder, not against another process that changes the
-folder at the same time.
-
-Locate the user's data folder, which holds added networks that commands find by name.
-
-$AUDIOREC_DATA, else ~/.local/share/audiorec  ──own_data_folder──▶  a folder, which may not exist
-
-Replace files atomically.
-
-    with replaced(path) as temporary:
-        ...write `temporary`...
-
-Readers of `path` see either the old or the new content, never a partial file. A killed process
-leaves its temporary file; the next job with the same output removes it, see `remove_leftovers`.
-
-The folder beside an output that holds an unfinished run: ``vecs.parquet.run/``.
-
-    folder = RunFolder(out, r"block-\d{6}\.parquet|job\.json")
-    ...  folder.names()  folder.clear()  ...
-    folder.release(remove=True)
-
-One run at a time holds it, with an operating system lock that is released when its process
-ends. A planted folder looks like a leftover one, so its whole content is checked when it is
-opened, as by `check_tree`. A folder that fails the check is an error
-and is left unchanged. Otherwise temporary files that a killed run left are removed.
-
-Read JSON within limits, and protect it with a digest of its content.
-
-    {"rows": 5}  ──sealed──▶  {"rows": 5, "content_sha256": "…"}  ──unsealed──▶  {"rows": 5}
-
-The digest is the sha256 of all other keys in the object, serialised with sorted keys and no
-spaces. An object without a digest is accepted, since older versions wrote none.
+A file counts as ours if it is a regular file without other hard links, has a name that the caller
+expects, and starts with the magic bytes of its suffix. Links are never followed. This protects
+against files already present in a folder, not against another process that changes the folder at
+the same time.
 """
 
 import errno
@@ -206,6 +175,8 @@ def own_data_folder() -> Path:
     ``$AUDIOREC_DATA`` if it is set, ``$XDG_DATA_HOME/audiorec`` if that variable is an absolute
     path, ``audiorec`` in ``%LOCALAPPDATA%`` on Windows, else ``~/.local/share/audiorec``. Raises
     `InputError` if the home folder is unknown.
+
+    It holds networks that commands find by name.
     """
     named = os.environ.get(ENVIRONMENT)
     if named:
@@ -229,6 +200,12 @@ def replaced(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path in the folder of `path`; on success rename it to `path`.
 
     If the body raises, the temporary file is removed and `path` is unchanged.
+
+        with replaced(path) as temporary:
+            ...write `temporary`...
+
+    If the process is killed, its temporary file stays; the next job with the same output removes
+    it, see `remove_leftovers`.
 
     Raises
     ------
@@ -345,12 +322,19 @@ def unfinished_files(out: Path, names: str) -> list[str]:
 
 
 class RunFolder:
-    """Lock on the run folder of an output, created if missing and held until `release`.
+    r"""Lock on the run folder of an output, created if missing and held until `release`.
 
-    `names` is a regular expression for the file names, relative to the folder, that this command
-    writes; locks and temporary files are always allowed. Raises `StoreError` if another process
-    (or another `RunFolder` in this one) holds the lock, or if the folder contains anything that
-    this command cannot have written.
+        folder = RunFolder(out, r"block-\d{6}\.parquet|job\.json")
+        ...  folder.names()  folder.clear()  ...
+        folder.release(remove=True)
+
+    The operating system releases the lock when the process ends. `names` is a regular expression
+    for the file names, relative to the folder, that this command writes; locks and temporary files
+    are always allowed, and temporary files that a killed run left are removed.
+
+    Raises `StoreError` if another process (or another `RunFolder` in this one) holds the lock, or
+    if the folder contains anything that this command cannot have written: someone else may have
+    made it. It is then left unchanged.
     """
 
     def __init__(self, out: Path, names: str) -> None:
@@ -464,14 +448,20 @@ def parse_json(text: str | bytes, *, max_bytes: int) -> Any:
 
 
 def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an object with the digest of its content added."""
+    """Return an object with the digest of its content added.
+
+        {"rows": 5}  ──sealed──▶  {"rows": 5, "content_sha256": "…"}  ──unsealed──▶  {"rows": 5}
+
+    The digest is the sha256 of all other keys, serialised with sorted keys and no spaces.
+    """
     return {**content, DIGEST: _digest(content)}
 
 
 def unsealed(content: Any) -> dict[str, Any]:
-    """Verify an object's digest, if it has one, and return the object without it.
+    """Verify an object's digest and return the object without it.
 
-    Raises `ValueError` if it is not an object, or its content does not match the digest.
+    Older versions wrote none, so an object without a digest is accepted. Raises `ValueError` if it
+    is not an object, or its content does not match the digest.
     """
     if not isinstance(content, dict):
         raise ValueError("not a JSON object")

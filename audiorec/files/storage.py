@@ -3,23 +3,9 @@
     "vecs/part-00000-of-00004.vecs.parquet"      a path: no extra is needed
     "s3://bucket/vecs/part-00000-of-..."         an object store: extra ``cloud`` (fsspec)
 
-Writes are atomic: on a disk by rename, in an object store because an object becomes visible
-only when its upload is complete.
-
-Endpoints and credentials are not configured here: fsspec and the store's own library read them
-from the environment (``AWS_ENDPOINT_URL``, ``FSSPEC_S3_KEY``, ...).
-
-File systems accept dates from the year -292 billion to the year 292 billion, and files from a
-broken clock or an archive may have them. Columns of times are int64: nanoseconds since 1970,
-from 1677 to 2262. Dates outside that range wrap around (`within_int64`), so every date maps to a
-stable number that changes when the file does.
-
-Process songs in object stores: download to the worker's disk, use, remove.
-
-    song_handler(...) of the pipeline: takes a path  →  handler(...) here: takes a path or URI
-
-The worker process that decodes the song makes and removes the copy, within the song's time
-limit; a song over the size limit is refused.
+Writes are atomic: on a disk by rename, in an object store because an object becomes visible only
+when its upload is complete. Endpoints and credentials are not configured here: fsspec and the
+store's own library read them from the environment (``AWS_ENDPOINT_URL``, ``FSSPEC_S3_KEY``, ...).
 """
 
 import importlib
@@ -265,7 +251,12 @@ def remove(place: str) -> None:
 
 
 def within_int64(nanoseconds: int) -> int:
-    """Wrap a time in nanoseconds since 1970 into int64."""
+    """Wrap a time in nanoseconds since 1970 into int64.
+
+    File systems accept dates from the year -292 billion to the year 292 billion, and files from a
+    broken clock or an archive may have them. Columns of times range from 1677 to 2262. Every date
+    maps to a stable number that changes when the file does.
+    """
     return (nanoseconds + _SPAN // 2) % _SPAN - _SPAN // 2
 
 
@@ -344,9 +335,10 @@ def handler(
 ) -> Callable[[str], Any]:
     """Make a handler that downloads URIs before calling the handler made by `factory`.
 
-    `factory` is ``package.module:function``, which makes a handler of paths from `arguments`.
-    Copies are in `scratch` (by default the system's temporary folder) while in use; the caller
-    must remove that folder at the end, since a killed worker leaves its copy there.
+    `factory` is ``package.module:function``, which makes a handler of paths from `arguments`. The
+    worker process that decodes a song makes and removes the copy, within the song's time limit.
+    Copies are in `scratch` (by default the system's temporary folder) while in use; the caller must
+    remove that folder at the end, since a killed worker leaves its copy there.
     """
     module, function = factory.split(":")
     handle_path = getattr(importlib.import_module(module), function)(*arguments)

@@ -2,21 +2,11 @@
 
     with table_writer(path, schema) as writer: ...      writes row group by row group
     with TableFile.open(path) as file: ...               .read() .read_group() .batches()
+    run_blocks(out, 40, make, schema=schema, ...)        writes a large table, and can resume
 
 Floats are byte-stream-split, strings dictionary-encoded, and everything is compressed with zstd.
-Damage is detected: pages have checksums, the footer a seal (`audiorec.files.arrow`). A read
-that would take far more memory than the size of the file is refused before it begins.
-
-Write one large table in blocks, so that an interrupted job can resume. Each block is a small
-Parquet file in ``<out>.run/``, written atomically. A restarted job keeps blocks with the same
-fingerprint and makes the rest. When all blocks exist, they are streamed into the output, which
-replaces the old file atomically, and the folder is removed.
-
-    run_blocks(out, 40, make, schema=schema, fingerprint=fingerprint({...}))
-
-The content of a block may depend only on its number and on what the fingerprint covers. Blocks may
-be made by an engine (`audiorec.engines.blocks`): a block that fails does not stop the others, and
-the output is written once all of them exist.
+Damage is detected (`audiorec.files.arrow`). A read that would take far more memory than the size of
+the file is refused before it begins.
 """
 
 import json
@@ -285,15 +275,19 @@ def run_blocks(
 ) -> bool:
     """Write `out` from the blocks ``make(0)`` to ``make(n_blocks - 1)``, in this order.
 
-    `make` returns a `pyarrow.Table` with the columns of `schema`, whose metadata is stored in the
-    file, or a list of tables, one per row group. `fingerprint` covers everything that determines
-    the content of the blocks: blocks with another fingerprint or another number of blocks are
-    discarded. `progress` is called with (done, total) at the start and after each block. Once
-    `stop` is set, the job ends after the current block and returns False; the next call resumes.
+    Each block is a small Parquet file in ``<out>.run/``, written atomically. A restarted job keeps
+    blocks with the same fingerprint and number of blocks and makes the rest. When all exist, they
+    are streamed into the output, which replaces the old file atomically, and the folder is removed.
 
-    If `elsewhere` is given, it makes the blocks in place of `make`. Blocks that it failed to make
-    raise a `LostBlocksError`, which names them by `named`. `check` gets the files of all blocks
-    before they become the output, and may refuse them by raising.
+    `make` returns a `pyarrow.Table` with the columns of `schema`, whose metadata is stored in the
+    file, or a list of tables, one per row group. `fingerprint` covers everything but its number
+    that determines the content of a block. `progress` is called with (done, total) at the start and
+    after each block. Once `stop` is set, the job ends after the current block and returns False.
+
+    If `elsewhere` is given, as by an engine (`audiorec.engines.blocks`), it makes the blocks in
+    place of `make`. Blocks that it failed to make do not stop the others, and raise a
+    `LostBlocksError`, which names them by `named`. `check` gets the files of all blocks before they
+    become the output, and may refuse them by raising.
     """
     folder = RunFolder(out, RUN_FILES)
     try:

@@ -1,27 +1,14 @@
 """Read what users give: lists, settings, small tables in CSV and Parquet, folders of songs.
 
     songs.txt      ──read_lines──▶    list of strings, one per line
-    rule.toml      ──read_text──▶     string
-    labels.csv     ──csv_rows──▶      iterator over rows of strings
-    labels.parquet ──table_rows──▶    the same, for CSV or Parquet
+    labels.csv     ──csv_rows──▶      iterator over rows of strings; `table_rows`: or Parquet
     users.parquet  ──read_table──▶    a `pyarrow.Table` of the wanted columns, from Parquet or CSV
+    audiorec.toml  ──read_settings──▶ one of its tables ──from_table──▶ a dataclass
+    "/music/a.mp3" ──split_below──▶   root, ["a.mp3"]  ──open_below──▶  a descriptor of the file
 
 All input is untrusted: it must be a file or a pipe, since a device may be endless; lines and files
 have a maximum size; texts must be UTF-8, and column names unique. Every problem raises an
 `InputError` with a one-line message that names the file.
-
-    audiorec.toml ──read_settings──▶ one of its tables ──from_table──▶ a dataclass
-    "epochs=5"    ──as_field_type──────────▶ 5
-
-Settings are typed values: unknown keys are refused with a list of the known ones, and so are values
-of the wrong type.
-
-    roots, "/music/a/b.mp3"  ──split_below──▶  root, ["a", "b.mp3"]   or None
-    root, ["a", "b.mp3"]     ──open_below───▶  a descriptor of the file
-    root, ["a"]              ──folder_below─▶  a descriptor of the folder, for use as ``dir_fd``
-
-A path from a store or another file may point anywhere. It is opened component by component without
-following links, so that no path leads out of the folders that the user has allowed.
 """
 
 import codecs
@@ -504,7 +491,11 @@ def split_below(roots: Sequence[str], path: str) -> tuple[str, list[str]] | None
 
 
 def open_below(root: str, parts: Sequence[str]) -> int:
-    """Open a file for reading; raise `OSError` if any component is a link."""
+    """Open a file for reading; raise `OSError` if any component is a link.
+
+    A path from a store or another file may point anywhere. It is opened component by component, so
+    that no path leads out of the folders that the user has allowed.
+    """
     with folder_below(root, parts[:-1]) as folder:
         if folder is not None:
             return os.open(parts[-1], os.O_RDONLY | _BINARY | _FLAGS, dir_fd=folder)

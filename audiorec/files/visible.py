@@ -1,21 +1,11 @@
 r"""Untrusted text on a screen: escaped, and in small tables for terminals and notebooks.
 
     "a\x1b[2J\u202eb"  ──visible──▶  r"a\x1b[2J\u202eb"
-
-File names, tags, ids, users and column names are untrusted. Escaped in Python notation are control
-characters (C0, C1, DEL, including line breaks and tabs), line and paragraph separators,
-bidirectional controls, lone surrogates, and everything that a font renders as nothing: zero-width
-characters, rare variation selectors, tags, fillers, private and unassigned code points. Letters,
-marks and spaces of every script stay unchanged, as do joiners, which Persian titles and emoji
-need.
-
-Small tables as text for a terminal and as HTML for a notebook.
-
     columns, rows ──text_table──▶ str          ──html_table──▶ HTML
     `TableView`   ──.text───────▶ the first rows, with title and notes   ──.html──▶ the same
 
-Every text goes through `visible`, and in HTML also through `html.escape`, since ids
-and tags are untrusted.
+File names, tags, ids, users and column names are untrusted: every text goes through `visible`, and
+in HTML also through `html.escape`.
 """
 
 import json
@@ -43,6 +33,12 @@ _SPACES = frozenset(
 
 def visible(text: str) -> str:
     r"""Return `text` as one line without control, bidirectional and invisible characters.
+
+    Escaped in Python notation are control characters (C0, C1, DEL, including line breaks and tabs),
+    line and paragraph separators, bidirectional controls, lone surrogates, and everything that a
+    font renders as nothing: zero-width characters, rare variation selectors, tags, fillers, private
+    and unassigned code points. Letters, marks and spaces of every script stay unchanged, as do
+    joiners, which Persian titles and emoji need.
 
     Examples
     --------

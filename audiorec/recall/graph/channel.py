@@ -1,42 +1,9 @@
 """The graph channels: a space of songs, the facts that explain it, and what two songs share.
 
-lists and facts ──train──▶ `SongVectors` ──mean of a history──▶ similarities
-                                    ──why──▶ what two songs have in common
-
-Song2vec with a knowledge graph: songs are near songs that share their lists or their facts.
-
-    L = L_s + gamma L_r      skip-gram on the lists, and TransE on the facts; gamma 0: no graph
-
-A song without a list is placed by its facts; it is ranked apart and marked as cold.
-
-EGES: a song's vector is the weighted mean of its own embedding and those of its facts.
-
-    H_v = sum over j of e^(a_v^j) W_v^j / sum over j of e^(a_v^j)       j = 0: own, 1 ...: facts
-
-Each song has its own weight a_v^j for each of its facts. The training sentences are random walks
-over co-occurring songs, with a window of five; contexts Z have a separate table. A song without a
-list is represented by the mean of its facts.
-
-Source: Wang et al., *Billion-scale commodity embedding for e-commerce recommendation in Alibaba*,
-2018.
-
-GraphSAGE: a song's vector is aggregated from itself and its neighbours, two steps deep.
-
-    h_1 = s(W_1 [h_0 ; mean of h_0 of neighbours])     z = W_2 [h_1 ; mean of h_1 of neighbours]
-
-A song's neighbours are the songs that it shares lists with and the entities of its facts; an
-entity's neighbours are its songs. Each step samples a few of them. Songs near each other on a
-random walk over lists are trained to have similar vectors, dissimilar to those of sampled songs. A
-song without a list gets its vector from the entities of its facts and their songs.
-
-Source: Hamilton, Ying, Leskovec, *Inductive representation learning on large graphs*, 2017.
-
-What two songs have in common: the songs near a song, and why they are near.
-
+    lists and facts ──train──▶ `SongVectors` ──mean of a history──▶ similarities
     channel, a song ──near_song──▶ `NearSong`: similarity, shared facts, sound, shared lists
 
-Vectors say that two songs are near, but not why. What they share is looked up: entities that both
-have facts with, facts that link the two, and, if a log is given, the lists that both are in.
+A song without a list gets a vector from its facts; it is ranked apart and marked as cold.
 """
 
 import json
@@ -223,7 +190,10 @@ def _trained(lines: Sequence[Mapping[str, Any]], judged_on: str) -> Trained:
 
 
 class Song2vec(GraphChannel[Song2vecRecipe]):
-    """Songs near those of the history, by the lists they share and by artist, genre and sound."""
+    """Songs near those of the history, by the lists they share and by artist, genre and sound.
+
+    L = L_s + gamma L_r      skip-gram on the lists, and TransE on the facts; gamma 0: no graph
+    """
 
     name = "song2vec"
     Recipe = Song2vecRecipe
@@ -265,7 +235,19 @@ class Song2vec(GraphChannel[Song2vecRecipe]):
 
 
 class EGES(GraphChannel[EGESRecipe]):
-    """Songs near those of the history, by random walks over lists and weighted facts (EGES)."""
+    """Songs near those of the history, by random walks over lists and weighted facts (EGES).
+
+    A song's vector is the weighted mean of its own embedding and those of its facts:
+
+        H_v = sum over j of e^(a_v^j) W_v^j / sum over j of e^(a_v^j)       j = 0: own, 1 ...: facts
+
+    Each song has its own weight a_v^j for each of its facts. The training sentences are random
+    walks over co-occurring songs, with a window of five; contexts Z have a separate table. A song
+    without a list is represented by the mean of its facts.
+
+    Source: Wang et al., *Billion-scale commodity embedding for e-commerce recommendation in
+    Alibaba*, 2018.
+    """
 
     name = "eges"
     Recipe = EGESRecipe
@@ -285,7 +267,19 @@ class EGES(GraphChannel[EGESRecipe]):
 
 
 class GraphSAGE(GraphChannel[GraphSAGERecipe]):
-    """Songs near those of the history, by their neighbours in the graph (GraphSAGE)."""
+    """Songs near those of the history, by their neighbours in the graph (GraphSAGE).
+
+    A song's vector is aggregated from itself and its neighbours, two steps deep:
+
+        h_1 = s(W_1 [h_0 ; mean of h_0 of neighbours])     z = W_2 [h_1 ; mean of h_1 of neighbours]
+
+    A song's neighbours are the songs that it shares lists with and the entities of its facts; an
+    entity's neighbours are its songs. Each step samples a few of them. Songs near each other on a
+    random walk over lists are trained to have similar vectors, dissimilar to those of sampled
+    songs. A song without a list gets its vector from the entities of its facts and their songs.
+
+    Source: Hamilton, Ying, Leskovec, *Inductive representation learning on large graphs*, 2017.
+    """
 
     name = "graphsage"
     Recipe = GraphSAGERecipe
@@ -344,6 +338,10 @@ def near_song(
     lists: Sequences | None = None,
 ) -> list[NearSong]:
     """Return the songs nearest to a song, and what each has in common with it.
+
+    Vectors say that two songs are near, but not why. What they share is looked up: entities that
+    both have facts with, facts that link the two, and, if a log is given, the lists that both are
+    in.
 
     Parameters
     ----------

@@ -1,34 +1,10 @@
 """Train the three graph models on pairs of songs against sampled negatives.
 
     GraphMaterial, a model ──train_pairs──▶ the best state of the model, and a log line per epoch
+    lists ──blocks_of──▶ blocks of at most L songs ──batches_of──▶ (B, L) ──pair_mask──▶ pairs
+    pairs ──skip_gram_loss──▶ loss
 
 The models differ in where song vectors come from, and in any further loss.
-
-Pairs of co-occurring songs, built one block at a time.
-
-    lists ──cut──▶ blocks of at most L songs ──padded──▶ (B, L): up to L (L - 1) pairs per block
-
-With a window, blocks are runs of the list, cut at a different offset in each epoch, and songs
-within the window are pairs: in a short list, all of them. Without a window, every entry pairs with
-every other, whatever the order: a long list is shuffled in each epoch before it is cut, so that
-all pairs occur over time, and a song counts in proportion to the length of its list and not to the
-square of it.
-
-Skip-gram with negative sampling, over all pairs of a block at once.
-
-    L_s = - sum over pairs (w, c) [ log s(x_wc) + K E_n log s(-x_wn) ],      n ~ count^0.75
-    x_wc = v_w . u_c - log K
-
-The K negatives of a pair are an expectation: all pairs of a batch share one sample of n songs, each
-weighted by K / n, so that a step is two matrix products. A sampled song equal to the pair's own w
-is masked; one from the same list is kept, as in word2vec: this is what makes v . u the pointwise
-mutual information of two songs.
-
-word2vec lacks the constant log K: there v . u is the mutual information minus log K, which all
-vectors must first learn to express by a common direction. Here unrelated songs can be orthogonal
-from the start.
-
-Source: Mikolov et al., *Distributed representations of words and phrases*, 2013.
 """
 
 import math
@@ -85,8 +61,12 @@ def blocks_of(
 ) -> Blocks:
     """Cut lists into blocks of at most `longest` songs for one epoch; single songs are dropped.
 
-    Without a window, duplicates in a list count once. With one, no entry is copied: memory grows
-    only with the number of blocks.
+    With a window, blocks are runs of the list, cut at a different offset in each epoch, and songs
+    within the window are pairs: in a short list, all of them. No entry is copied: memory grows only
+    with the number of blocks. Without a window, every entry pairs with every other, whatever the
+    order; duplicates in a list count once. A long list is then shuffled in each epoch before it is
+    cut, so that all pairs occur over time, and a song counts in proportion to the length of its
+    list and not to the square of it.
 
     Examples
     --------
@@ -155,6 +135,18 @@ def skip_gram_loss(
     pair: Tensor, drawn: Tensor, *, is_pair: Tensor, is_own: Tensor, negatives: float
 ) -> tuple[Tensor, Tensor]:
     """Return the summed loss of all pairs, and the number of pairs.
+
+        L_s = - sum over pairs (w, c) [ log s(x_wc) + K E_n log s(-x_wn) ],      n ~ count^0.75
+        x_wc = v_w . u_c - log K
+
+    The K negatives of a pair are an expectation: all pairs of a batch share one sample of n songs,
+    each weighted by K / n, so that a step is two matrix products. A sampled song equal to the
+    pair's own w is masked; one from the same list is kept, as in word2vec: this is what makes v . u
+    the pointwise mutual information of two songs. word2vec lacks the constant log K, which all
+    vectors must first learn to express by a common direction. Here unrelated songs can be
+    orthogonal from the start.
+
+    Source: Mikolov et al., *Distributed representations of words and phrases*, 2013.
 
     Parameters
     ----------

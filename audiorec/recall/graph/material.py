@@ -1,18 +1,10 @@
-"""Listening and facts as index arrays: the training data of every graph model.
+"""Listening and facts as index arrays: the training data of every graph model, and their recipes.
 
     RecallData, Triples ──material_of──▶ `GraphMaterial`: lists of songs, and facts between entities
                         ──held_out─────▶ the part of some lists held out for early stopping
+                        ──list_walks───▶ `Sequences` of songs, one per random walk
 
 Things are numbered: first the S songs of the catalogue, then everything else that facts mention.
-
-Random walks over songs: from a song to one of its lists, and to another song of that list.
-
-    lists ──list_walks──▶ `Sequences` of songs, one per walk
-
-The chance of a step grows with how often two songs share a list, long lists counting less, as in a
-weighted graph of songs; the graph itself is never built.
-
-Hyper-parameters of the graph models.
 """
 
 from dataclasses import asdict, dataclass, replace
@@ -218,6 +210,10 @@ def _digest(content: bytes) -> str:
 
 def list_walks(lists: Sequences, rng: np.random.Generator, *, walks: int, length: int) -> Sequences:
     """Start `walks` walks of `length` songs at each song that is in a list.
+
+    A step leads from a song to one of its lists, and to another song of that list. Its chance grows
+    with how often two songs share a list, long lists counting less, as in a weighted graph of
+    songs; the graph itself is never built.
 
     Examples
     --------

@@ -1,33 +1,9 @@
 """The three graph models in torch, their tables, and TransE.
 
-Embedding tables in memory or in files, for graphs that are larger than memory.
+    facts ──Corruption.draw──▶ true and false facts ──relation_loss──▶ TransE
+    `GraphMaterial` ──Song2vecModel, EGESModel, SageModel──▶ vectors and contexts of songs
 
-    rows that a step updates ──read, changed in place──▶ pages of a file, which the system writes
-    back and evicts when it needs the memory
-
-A table in a file holds the same numbers and is trained by the same steps, so the model is the same
-bit for bit; a step whose rows are not in memory waits for the disk. The files are unlinked as soon
-as they are open: however the training ends, their space is freed.
-
-TransE: a relation is a translation from head to tail, h + r = t; false facts lie farther off.
-
-    L_r = mean over facts of [ m + |h + r - t|^2 - |h' + r - t'|^2 ]_+
-
-h and t are scaled to unit length only here: the skip-gram's vectors keep their length, which
-reflects how often a song is played. Either the head or the tail of a fact is replaced by another of
-the same relation: the head with probability tph / (tph + hpt), where tph is tails per head and hpt
-heads per tail, so that for many songs of one genre the genre is replaced more often (Bernoulli
-corruption).
-
-Sources: Bordes et al., *Translating embeddings*, 2013; Wang et al., *TransH*, 2014.
-
-Song2vec with TransE: two tables of songs and entities, and a vector for each relation.
-
-    v: songs and entities   ┐ skip-gram: v_w . u_c of songs that co-occur
-    u: the same as context┘ TransE in each of the two, with separate relations
-
-Both tables are trained on the facts. A song without a list gets a vector in both from its facts
-(`audiorec.recall.graph.song_vectors`).
+`audiorec.recall.graph.learner` trains them. Tables that do not fit into memory are in files.
 """
 
 import os
@@ -71,6 +47,12 @@ NUMBER_BYTES = 4
 
 def table_folder(n_bytes: int, where: Where, work: Path | None) -> Path | None:
     """Return the folder for tables of `n_bytes` that do not fit into memory; None if they do.
+
+    Of a table in a file, the rows that a step updates are read and changed in place; the system
+    writes them back and evicts them when it needs the memory. The table holds the same numbers and
+    is trained by the same steps, so the model is the same bit for bit; a step whose rows are not in
+    memory waits for the disk. The files are unlinked as soon as they are open: however the training
+    ends, their space is freed.
 
     Parameters
     ----------
@@ -127,6 +109,11 @@ class Corruption:
 
     Relations are sampled by their number of heads, and facts within one by weight: ten songs that
     sound like a song do not drown out its one artist.
+
+    Either the head or the tail of a fact is replaced by another of the same relation: the head with
+    probability tph / (tph + hpt), where tph is tails per head and hpt heads per tail, so that for
+    many songs of one genre the genre is replaced more often (Bernoulli corruption; Wang et al.,
+    *TransH*, 2014).
     """
 
     def __init__(self, facts: Facts) -> None:
@@ -179,7 +166,14 @@ class DrawnFacts:
 def relation_loss(
     head: Tensor, relation: Tensor, tail: Tensor, other: Tensor, *, is_head: Tensor, margin: float
 ) -> Tensor:
-    """Return the mean loss over facts: all tensors (n, D); entities are scaled to unit length.
+    """Return the mean loss of TransE over facts: all tensors (n, D).
+
+    A relation is a translation from head to tail, h + r = t; false facts lie farther off:
+
+        L_r = mean over facts of [ m + |h + r - t|^2 - |h' + r - t'|^2 ]_+
+
+    h and t are scaled to unit length only here: the skip-gram's vectors keep their length, which
+    reflects how often a song is played. Source: Bordes et al., *Translating embeddings*, 2013.
 
     Parameters
     ----------
@@ -215,7 +209,14 @@ START = 7  # a purpose of random numbers, beside those of the learner
 
 
 class Song2vecModel(PairModel):
-    """The tables of Song2vec; see the module docstring."""
+    """Song2vec with TransE: two tables of songs and entities, and a vector for each relation.
+
+        v: songs and entities   ┐ skip-gram: v_w . u_c of songs that co-occur
+        u: the same as context  ┘ TransE in each of the two, with separate relations
+
+    A song without a list gets a vector in both tables from its facts
+    (`audiorec.recall.graph.song_vectors`).
+    """
 
     def __init__(
         self,

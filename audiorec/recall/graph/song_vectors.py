@@ -1,29 +1,10 @@
 """Song vectors in numpy: initial ones, trained ones that answer queries, those of facts alone.
 
-    mean of the history's rows of `ahead`, each part of unit length ──dot──▶ `behind` of all songs
+    lists ──initial_vectors──▶ vectors to train from
+    facts ──vectors_from_facts──▶ vectors of songs without a list
+    history, `SongVectors` ──▶ similarities of all songs
 
-A model may score in two ways: by the cosine of two songs' vectors, and by the dot product of a
-vector and a context, which estimates how much more often than by chance the two co-occur. Each is
-a part of the row; the parts are scaled by their spread over songs and added. Neither reflects how
-often a song is in lists at all: a last part of width one adds a multiple of its logarithm.
-
-Initial vectors: each list gets a random direction, each song the mean of its lists.
-
-    lists ──random directions──▶ songs: mean of their lists ──▶ entities: mean of their songs
-
-Songs that share lists start near each other, which saves most of the epochs that a random
-initialisation needs to discover that.
-
-Compute vectors for songs without a list, from their facts.
-
-    by similar songs   the mean of the songs in lists with the same facts
-    by the relation    the mean of t - r of its facts, if the recipe gives it a share
-
-Relations are combined by how well each predicts which lists a song is in: if c is the mean cosine
-between the list profile of a song and those of the others with the same fact, the weight of a
-relation is c / (1 - c^2), as in a regression on independent signals. So many songs that sound
-alike do not outvote the artist. Trained vectors could not be used to measure c: training pulls
-songs with a common fact together, even if the relation is uninformative.
+Nothing here needs torch.
 """
 
 from collections.abc import Callable
@@ -46,6 +27,14 @@ SPREAD_OVER = 65_536  # songs on which the spread of a part is measured, at most
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SongVectors:
     """Vectors of S songs, in one or more parts.
+
+        rows of `ahead` of a history ──mean, each part at length 1──▶ · `behind` of all songs
+
+    A model may score in two ways: by the cosine of two songs' vectors, and by the dot product of a
+    vector and a context, which estimates how much more often than by chance the two co-occur. Each
+    is a part of the row; the parts are scaled by their spread over songs and added. Neither
+    reflects how often a song is in lists at all: a last part of width one adds a multiple of its
+    logarithm.
 
     Attributes
     ----------
@@ -172,7 +161,13 @@ class ListProfiles:
 
 
 def initial_vectors(material: GraphMaterial, rng: np.random.Generator, found: FloatArray) -> None:
-    """Fill `found` (entities, D) with initial vectors, by blocks; songs have length about 1."""
+    """Fill `found` (entities, D) with initial vectors, by blocks; songs have length about 1.
+
+        lists ──random directions──▶ songs: mean of their lists ──▶ entities: mean of their songs
+
+    Songs that share lists start near each other, which saves most of the epochs that a random
+    initialisation needs to discover that.
+    """
     n, width = material.n_songs, found.shape[1]
     profiles = ListProfiles(material.plays, rng, width)
     for first in range(0, n, ROWS):
@@ -247,6 +242,9 @@ def vectors_from_facts(
     """Compute vectors of songs from their facts, weighting each relation by how telling it is.
 
     Only entities linked to a song in a list count; the more songs one has, the less it weighs.
+
+    by similar songs   the mean of the songs in lists with the same facts by the relation    the
+    mean of t - r of its facts, if the recipe gives it a share
 
     Parameters
     ----------
@@ -343,7 +341,14 @@ class _Links:
 
 
 def _how_telling(material: GraphMaterial, warm: BoolArray) -> FloatArray:
-    """Return the weight of each relation, from either end: (2 R,) float32."""
+    """Return the weight of each relation, from either end: (2 R,) float32.
+
+    If c is the mean cosine between the list profile of a song and those of the others with the same
+    fact, the weight of a relation is c / (1 - c^2), as in a regression on independent signals. So
+    many songs that sound alike do not outvote the artist. Trained vectors could not be used to
+    measure c: training pulls songs with a common fact together, even if the relation is
+    uninformative.
+    """
     profiles = ListProfiles(material.plays, generator(0), PROFILE)
     n = material.n_songs
     result = np.flatnonzero(warm)

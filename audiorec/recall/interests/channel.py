@@ -1,24 +1,10 @@
 """MIND and ComiRec-SA: how lists of several interests are made, and users are embedded.
 
     history ──forward──▶ interests (K, d), shares of the songs
-    shares, recency ──▶ weights        interests ──nearest songs, by a rule──▶ one list
+    shares, recency ──▶ weights        interests ──order_of──▶ one list
 
-Merge the lists of several interests into one: by similarity or by quotas; and diversify it.
-
-    similarities (K, S) of one user ──order_of──▶ songs of the user's list, best first (n,)
-
-* ``equal``: round robin, each interest adds its next song
-* ``weighted``: in proportion to the weights: an interest's n-th song comes at time
-  (n - ½) / weight, as in the Sainte-Laguë method of seat allocation
-* ``merged``: by the largest similarity, the exact order of the union
-
-A song that several interests bring takes its earliest time. Only songs that are new to the user
-and have been played count towards quotas: songs of the history, and songs without a play, keep
-their rank without using up a place. So quotas hold exactly in lists without the history, and
-filtering songs out of a list does not change the order of the others.
-
-Before that, interests of a history that are too similar are merged (`merged_interests`): several
-means of similar songs are one taste, and carry no more information than their mean.
+A user has several interests. Those that are too similar are merged (`merged_interests`); the songs
+near each come into one list by a rule: by similarity or by quotas.
 """
 
 from abc import abstractmethod
@@ -68,6 +54,16 @@ def order_of(
     diversity: float = 0.0,
 ) -> tuple[Int64Array, Int64Array]:
     """Return the songs of a list, best first, and the interest that brought each.
+
+    * ``equal``: round robin, each interest adds its next song
+    * ``weighted``: in proportion to the weights: an interest's n-th song comes at time
+      (n - ½) / weight, as in the Sainte-Laguë method of seat allocation
+    * ``merged``: by the largest similarity, the exact order of the union
+
+    A song that several interests bring takes its earliest time. Only songs that are new to the user
+    and have been played count towards quotas: songs of the history, and songs without a play, keep
+    their rank without using up a place. So quotas hold exactly in lists without the history, and
+    filtering songs out of a list does not change the order of the others.
 
     Parameters
     ----------
@@ -159,6 +155,8 @@ def merged_interests(
 
     The merged interest is the mean of the two directions, weighted by their shares of the songs; it
     replaces the first of the two, and the other becomes 0.
+
+    Several means of similar songs are one taste, and carry no more information than their mean.
 
     Parameters
     ----------

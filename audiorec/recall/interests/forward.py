@@ -1,20 +1,9 @@
 """MIND and ComiRec-SA in numpy, for answers: the interests of full histories.
 
     histories, songs, weights ──▶ interests (B, K, d), and each song's share in each (B, L, K)
-
-Weights have the names of those in `audiorec.recall.interests.network`.
-
-Normal numbers that depend on a seed alone, not on the order or batch they are drawn in.
-
     seeds (n,) ──normals──▶ (n, m) float32      history ──history_seeds──▶ a seed
 
-With a sequential generator, the numbers of a history would change with its neighbours in the
-batch. Here number i of a seed is a hash of both (splitmix64, then Box-Muller), so a history gets
-the same numbers alone and in a batch, with one process and with two, in torch and in numpy.
-
-References
-----------
-Steele, Lea, Flood, *Fast Splittable Pseudorandom Number Generators*, 2014: the hash.
+Weights have the names of those in `audiorec.recall.interests.network`, recipes are those of both.
 """
 
 from collections.abc import Mapping
@@ -38,6 +27,11 @@ def normals(seeds: npt.NDArray[np.integer], m: int) -> FloatArray:
     """Return `m` standard normal numbers for each seed (n,): shape (n, m), float32.
 
     The first numbers of a seed do not depend on `m`.
+
+    With a sequential generator, the numbers of a history would change with its neighbours in the
+    batch. Here number i of a seed is a hash of both (splitmix64: Steele, Lea, Flood, *Fast
+    Splittable Pseudorandom Number Generators*, 2014; then Box-Muller), so a history gets the same
+    numbers alone and in a batch, with one process and with two, in torch and in numpy.
 
     Examples
     --------

@@ -3,36 +3,8 @@
     songs (B, L, d) ──read──▶ interests (B, T, K, d) at T positions, and which exist
     interest, profile ──v + W2 relu(W1 [v ; profile] + b1) + b2──▶ query for song similarity
 
-All positions of a sequence are computed at once: position t reads songs 0..t. A missing interest
-is 0 and stays 0.
-
-MIND in torch, for training: dynamic routing of songs to interests.
-
-    b ~ N(0, s²)                                        one logit for each song i and interest j
-    w = softmax of b over the interests j               padding: 0
-    z_j = sum over i of w_ij S e_i,   u_j = |z|² / (1 + |z|²) z / |z|
-    b_ij = b_ij + u_j · S e_i                           repeat, `rounds` times in total
-
-All pairs of song and interest share one matrix S: interests differ only by their initial logits.
-Gradients flow through the last round only. A history of n plays has ``min(K, log2 n)`` interests,
-but at least one; the others are left out of the softmax.
-
-References
-----------
-Li et al., *Multi-Interest Network with Dynamic Routing for Recommendation at Tmall*, 2019.
-
-ComiRec-SA in torch, for training: each interest is an attention-weighted mean of songs.
-
-    a_ik = w_k · tanh(W e_i) + r_k[plays since]      weights: softmax over the songs i
-    v_k = sum over i of a_ik e_i
-
-Values are the unmodified song embeddings: position and time affect the weights, never the values.
-The published model adds position embeddings inside the tanh; here each interest has a bias for
-how many plays ago a song was, so that all positions of a sequence can be computed at once.
-
-References
-----------
-Cen et al., *Controllable Multi-Interest Framework for Recommendation*, 2020.
+All positions of a sequence are computed at once: position t reads songs 0..t. A missing interest is
+0 and stays 0.
 """
 
 from abc import abstractmethod
@@ -138,7 +110,20 @@ EPSILON = 1e-9  # added to a squared length before its root
 
 
 class MINDNetwork(InterestsNetwork):
-    """Dynamic routing from songs to interests, and label-aware attention."""
+    """Dynamic routing from songs to interests, and label-aware attention.
+
+        b ~ N(0, s²)                                        one logit for each song i and interest j
+        w = softmax of b over the interests j               padding: 0
+        z_j = sum over i of w_ij S e_i,   u_j = |z|² / (1 + |z|²) z / |z|
+        b_ij = b_ij + u_j · S e_i                           repeat, `rounds` times in total
+
+    All pairs of song and interest share one matrix S: interests differ only by their initial
+    logits. Gradients flow through the last round only. A history of n plays has ``min(K, log2 n)``
+    interests, but at least one; the others are left out of the softmax.
+
+    Source: Li et al., *Multi-Interest Network with Dynamic Routing for Recommendation at Tmall*,
+    2019.
+    """
 
     recipe: MINDRecipe
     logits: Tensor
@@ -248,7 +233,18 @@ START_SPREAD = 3.0  # initial spread of a song's logits
 
 
 class ComiRecSANetwork(InterestsNetwork):
-    """Self-attentive pooling with one head per interest."""
+    """Self-attentive pooling with one head per interest: an attention-weighted mean of songs.
+
+        a_ik = w_k · tanh(W e_i) + r_k[plays since]      weights: softmax over the songs i
+        v_k = sum over i of a_ik e_i
+
+    Values are the unmodified song embeddings: position and time affect the weights, never the
+    values. The published model adds position embeddings inside the tanh; here each interest has a
+    bias for how many plays ago a song was, so that all positions of a sequence can be computed at
+    once.
+
+    Source: Cen et al., *Controllable Multi-Interest Framework for Recommendation*, 2020.
+    """
 
     recipe: ComiRecSARecipe
 

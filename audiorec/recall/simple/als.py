@@ -4,17 +4,7 @@
     history ──▶ user (F,) ──▶ user · song
 
 Every pair of an owner and a song should be 1 if it was played and 0 if not; pairs that were not
-played are many and count less. For one side at a time this is a ridge regression for each row:
-
-    (Y'WY + rest Y'Y + ridge I) x = Y'w
-
-where Y holds the other side, w the weights of the row's plays, ``rest`` is the weight of a pair
-that was not played, and the ridge grows with the number of plays. A few steps of conjugate
-gradients from the last solution suffice, so no row needs a matrix of its own. A model stores songs
-only: the same equation turns a history into a user.
-
-Source: Hu, Koren and Volinsky, "Collaborative filtering for implicit feedback", ICDM 2008; the
-weights and the ridge as in Rendle and others, *Revisiting the performance of iALS*, 2022.
+played are many and count less. Users and songs are computed in turn, each from the other.
 """
 
 from collections.abc import Iterator
@@ -69,7 +59,20 @@ class ALSRecipe:
 
 
 class ALS(CountingChannel[ALSRecipe]):
-    """Songs near the user in factors of who played what (implicit ALS)."""
+    """Songs near the user in factors of who played what (implicit ALS).
+
+    For one side at a time the factors are a ridge regression for each row:
+
+        (Y'WY + rest Y'Y + ridge I) x = Y'w
+
+    where Y holds the other side, w the weights of the row's plays, ``rest`` is the weight of a pair
+    that was not played, and the ridge grows with the number of plays. A few steps of conjugate
+    gradients from the last solution suffice, so no row needs a matrix of its own. A model stores
+    songs only: the same equation turns a history into a user.
+
+    Source: Hu, Koren and Volinsky, "Collaborative filtering for implicit feedback", ICDM 2008; the
+    weights and the ridge as in Rendle and others, *Revisiting the performance of iALS*, 2022.
+    """
 
     name = "als"
     reason = ReasonKind.TASTE

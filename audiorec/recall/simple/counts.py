@@ -1,19 +1,10 @@
 """Channels that count plays: the most played songs, songs that return, and songs that follow.
 
-The most played songs: one list for all users, the baseline without personalisation.
+    plays, times ──Popular──▶ one list for all users, the baseline without personalisation
+    history      ──Replay───▶ songs that this user comes back to
+    sequences    ──Rules────▶ songs that often follow the last songs of the history
 
-plays, times ──fit──▶ one weight per song, each play halved for every half-life of its age
-
-Songs that this user comes back to: half of all listening repeats songs heard before.
-
-history, times ──▶ each of its songs, ranked by how often and how recently it was played
-
-Sequential rules: songs that often follow the last songs of the history.
-
-    sequences ──fit──▶ weight(a, b) = sum over occurrences a ... b of 1 / (places apart)
-    history   ───────▶ songs b by the sum of weight(a, b), a decayed by its distance from the end
-
-Source: Ludewig and Jannach, *Evaluation of session-based recommendation algorithms*, 2018 ("SR").
+They learn from plays alone.
 """
 
 from dataclasses import dataclass
@@ -47,7 +38,10 @@ class PopularRecipe:
 
 
 class Popular(CountingChannel[PopularRecipe]):
-    """The most played songs, the same for every user."""
+    """The most played songs, the same for every user.
+
+    A play is halved for every half-life of its age.
+    """
 
     name = "popular"
     serves = frozenset({"history", "profile"})
@@ -150,7 +144,14 @@ class RulesRecipe:
 
 
 class Rules(CountingChannel[RulesRecipe]):
-    """Songs that were often played soon after the last songs of the history."""
+    """Songs that were often played soon after the last songs of the history.
+
+        plays   ──▶ weight(a, b) = sum over occurrences a ... b of 1 / (places apart)
+        history ──▶ songs b by the sum of weight(a, b), a decayed by its distance from the end
+
+    Source: Ludewig and Jannach, *Evaluation of session-based recommendation algorithms*, 2018
+    ("SR").
+    """
 
     name = "rules"
     horizon = "short"

@@ -1,45 +1,10 @@
 """Songs whose listeners, or sessions, overlap with those of the history: item kNN, EASE, VsKnn.
 
-Rows of different lengths that lie one after another, and a few wanted songs among them.
+    owners x songs  ──ItemKnn──▶  cosine of each song with its nearest songs
+                    ──EASE─────▶  a weight for each pair of songs
+    sessions        ──VsKnn────▶  the sessions themselves, searched by the songs of a history
 
-values (m,), starts (n + 1,) ──joined──▶ some rows ──Wanted.grid──▶ values of the wanted songs
-
-Row r of `values` is ``values[starts[r]:starts[r + 1]]``.
-
-Item kNN: songs whose listeners overlap with those of the history's songs.
-
-    owners x songs, weights ──fit──▶ cosine of each song with its nearest songs
-    history ──────────────────▶ sum of the rows of its songs
-
-The cosine is shrunk for songs with few listeners in common: ``both / (sqrt(a b) + shrink)``. With
-tf-idf and bm25 plays count by their logarithm, and an owner of many songs says less about each of
-them; with bm25 plays count up to a limit, which is lower for songs with many plays, and the songs'
-products are compared, so popular songs come first.
-
-EASE: a linear model from the songs of a history to all songs, solved in closed form.
-
-    G = X'X + D,  P = G^-1,  B = -P / diag(P), diag(B) = 0      history x ──▶ x B
-
-Plays count by their logarithm. The ridge D is lambda for each song and, with dropout, also grows
-with the plays of the song, so that popular songs are not explained by too few others. With fewer
-owners than songs the inverse comes from a matrix of the owners (Woodbury).
-
-The model stores a weight for each pair of songs, so the catalogue is limited to `MOST_SONGS`.
-
-Sources: Steck, *Embarrassingly shallow autoencoders for sparse data*, 2019, and *Autoencoders that
-don't overfit towards the identity*, 2020.
-
-Vector multiplication session kNN: songs of the past sessions most similar to this one.
-
-    histories ──newest sessions that share a song──▶ the k most similar ──▶ their songs
-
-Later songs of the history weigh more. A session's similarity is the sum of the weights of the
-songs that it shares; a song's similarity is the sum over the sessions that contain it, each
-weighted by the position of the last shared song in the history.
-
-Sessions are stored without ids and times, but they remain listening history.
-
-Source: Ludewig and Jannach, *Evaluation of session-based recommendation algorithms*, 2018.
+Rows of different lengths lie one after another: row r is ``values[starts[r]:starts[r + 1]]``.
 """
 
 from collections.abc import Iterator
@@ -135,7 +100,16 @@ class ItemKnnRecipe:
 
 
 class ItemKnn(CountingChannel[ItemKnnRecipe]):
-    """Songs played by the same people as the songs of the history."""
+    """Songs played by the same people as the songs of the history.
+
+        owners x songs, weights ──fit──▶ cosine of each song with its nearest songs
+        history ──────────────────▶ sum of the rows of its songs
+
+    The cosine is shrunk for songs with few listeners in common: ``both / (sqrt(a b) + shrink)``.
+    With tf-idf and bm25 plays count by their logarithm, and an owner of many songs says less about
+    each of them; with bm25 plays count up to a limit, which is lower for songs with many plays, and
+    the songs' products are compared, so popular songs come first.
+    """
 
     name = "item-knn"
     reason = ReasonKind.LISTENERS
@@ -289,7 +263,18 @@ class EASERecipe:
 
 
 class EASE(CountingChannel[EASERecipe]):
-    """Songs that go with the whole history, by ridge regression over all songs (EASE)."""
+    """Songs that go with the whole history, by ridge regression over all songs (EASE).
+
+        G = X'X + D,  P = G^-1,  B = -P / diag(P), diag(B) = 0      history x ──▶ x B
+
+    Plays count by their logarithm. The ridge D is lambda for each song and, with dropout, also
+    grows with the plays of the song, so that popular songs are not explained by too few others.
+    With fewer owners than songs the inverse comes from a matrix of the owners (Woodbury). The
+    catalogue is limited to `MOST_SONGS`.
+
+    Sources: Steck, *Embarrassingly shallow autoencoders for sparse data*, 2019, and *Autoencoders
+    that don't overfit towards the identity*, 2020.
+    """
 
     name = "ease"
     reason = ReasonKind.LISTENERS
@@ -427,7 +412,18 @@ class _Near(NamedTuple):
 
 
 class VsKnn(CountingChannel[VsKnnRecipe]):
-    """Songs of the past sessions that share most with this one; stores sessions without ids."""
+    """Songs of the past sessions that share most with this one; stores sessions without ids.
+
+    Vector multiplication session kNN:
+
+        histories ──newest sessions that share a song──▶ the k most similar ──▶ their songs
+
+    Later songs of the history weigh more. A session's similarity is the sum of the weights of the
+    songs that it shares; a song's similarity is the sum over the sessions that contain it, each
+    weighted by the position of the last shared song in the history.
+
+    Source: Ludewig and Jannach, *Evaluation of session-based recommendation algorithms*, 2018.
+    """
 
     name = "vs-knn"
     horizon = "short"

@@ -46,13 +46,6 @@
     └── _TooFewError             an index found too few songs; exact search instead
 
 Every error about a missing file or folder is also a ``FileNotFoundError``.
-
-Catch `AudiorecError` to distinguish unusable input from a bug. A bug stays an ordinary
-``TypeError`` or ``IndexError`` and keeps its traceback; so would a signal that escaped from its
-package.
-
-Every class passes all its values to ``args``: worker processes send errors back by pickle, and
-unpickling calls ``cls(*args)``.
 """
 
 from enum import StrEnum
@@ -85,7 +78,12 @@ class Failure(StrEnum):
 
 
 class AudiorecError(Exception):
-    """Base class of all audiorec errors."""
+    """Base class of all audiorec errors.
+
+    Catch it to distinguish unusable input from a bug. A bug stays an ordinary ``TypeError`` or
+    ``IndexError`` and keeps its traceback. Every class passes all its values to ``args``: worker
+    processes send errors back by pickle, and unpickling calls ``cls(*args)``.
+    """
 
 
 class InputError(AudiorecError, ValueError):

@@ -1,16 +1,9 @@
 """Correlate, per user, how far new songs were played with their similarity to favourites.
 
-For each user, Pearson's r between two numbers of each new song: its completion, and its similarity
-to what the user liked before, weighted by play count and recency.
-
-    log + vectors ──▶ favourites before the split, new songs after it ──▶ r per user
-                  ──▶ against shuffled completions, against shuffled songs ──▶ share, table
-
-Pair the completion of each new song with its similarity to the user's favourites.
-
     events before `since`  ──favourites──▶  what the user liked, weighted
     events from `since` on ──new_songs───▶  songs new to the user, and how far they were played
-    both, vectors of length 1  ──pair_completions──▶  pairs (similarity, completion)
+    both, vectors of length 1  ──pair_completions──▶  pairs ──▶ Pearson's r per user
+        ──▶ against shuffled completions, against shuffled songs ──▶ share, table
 
 The two sets never share a song: a song is new to a user only if the log has no event of any kind
 before `since`.

@@ -1,24 +1,9 @@
 """Compute one correlation per user, and test what they say together.
 
     pairs of (user, x, y)  ──pearson_by_user──▶  r per user  ──▶  share above 0, null, normality
+    r, n  ──fisher_z──▶ z  ──sensitive_share──▶  share of users who correlate above chance
 
 All functions take pairs sorted by user, so that each user's pairs are contiguous.
-
-Estimate how many users correlate above chance, from one noisy correlation per user. A user's
-standardised z (see `fisher_z`) is normally distributed with standard deviation ``c``: around ``d``
-if only chance is at work, or around ``d + e * sqrt(n - 3)`` for a sensitive user, where ``e`` is
-the user's true correlation on Fisher's scale:
-
-``p``   the share of sensitive users, which is estimated
-``m``   the mean of ``e`` over them: at least `LEAST_EFFECT`
-``t``   its standard deviation over them, in units of ``m``: below 1, so that few are negative
-``d``   a shift common to all users by accident of the catalogue, ``N(0, s**2)``
-
-``c``, about 1, and ``s`` are inputs; shuffling the vectors among the songs measures both.
-
-The likelihood is maximised over a grid. The interval holds every ``p`` whose profile log
-likelihood lies within 1.92 of the maximum: 95 % by the likelihood ratio. It starts at 0 if chance
-alone explains the data.
 """
 
 from dataclasses import dataclass
@@ -211,7 +196,20 @@ def sensitive_share(
     chance_spread: float = 1.0,
     shift_spread: float = 0.0,
 ) -> SensitiveShare:
-    """Estimate the share of sensitive users.
+    """Estimate how many users correlate above chance, from one noisy correlation per user.
+
+    A user's standardised z (see `fisher_z`) is normally distributed with standard deviation ``c``:
+    around ``d`` if only chance is at work, or around ``d + e * sqrt(n - 3)`` for a sensitive user,
+    where ``e`` is the user's true correlation on Fisher's scale:
+
+    ``p``   the share of sensitive users, which is estimated
+    ``m``   the mean of ``e`` over them: at least `LEAST_EFFECT`
+    ``t``   its standard deviation over them, in units of ``m``: below 1, so that few are negative
+    ``d``   a shift common to all users by accident of the catalogue, ``N(0, s**2)``
+
+    The likelihood is maximised over a grid. The interval holds every ``p`` whose profile log
+    likelihood lies within 1.92 of the maximum: 95 % by the likelihood ratio. It starts at 0 if
+    chance alone explains the data.
 
     Parameters
     ----------
@@ -220,8 +218,7 @@ def sensitive_share(
     n : ndarray, shape (U,), int64
         Number of pairs of each user, above 3.
     chance_spread, shift_spread : float
-        `c` and `s` of the module docstring: standard deviations of z under chance, and of the
-        common shift.
+        ``c``, about 1, and ``s``: shuffling the vectors among the songs measures both.
     """
     if z.ndim != 1 or z.shape != n.shape:
         raise ShapeError(f"z and n must have one shape (U,), got {z.shape} and {n.shape}")

@@ -1,35 +1,12 @@
 """Map a function over the numbered blocks of a job, on any engine, with shared values.
 
-::
-
-    make, part(i) ──made_by(engine)──▶ block files in the run folder      `files.tables` joins them
-    make, part(i) ──map_blocks───────▶ values, in the order of the blocks
+    make, part(i) ──block_runner(engine)──▶ block files, which `files.tables` joins
+    make, part(i) ──map_blocks────────────▶ values, in the order of the blocks
 
 ``make`` is a picklable callable with the data shared by all blocks (songs, a model, settings). It
-is written once, memory-mapped by all processes of a machine, and called
-with ``part(i)``, the data of block i only, such as the histories of its users. A block depends on
-``make(part(i))`` alone, so any worker may compute it, in any order and repeatedly.
-
-Values shared by many processes, their arrays memory-mapped once per machine.
-
-    keep(value, path) ──▶ `MappedValue`, sent with a task ──MappedValue.load──▶ the value
-
-Arrays, Arrow buffers and long tuples of texts go into one file that every process maps, so they
-share its pages in memory. The rest is a small pickle that is sent with the task. The file therefore
-contains data only, no executable content, and a process reads it only if its checksum is the one
-sent with the task.
-
-A loaded value is read-only, and is cached for the next task of the process.
-
-Matrix products on one thread, so that their last digits do not depend on the machine.
-
-    with one_thread():
-        similar = users @ songs.T
-
-numpy's OpenBLAS splits a product among all cores, and the order of summation depends on their
-number. Blocks computed by single-threaded workers would then differ from those of one process.
-Within the ``with`` statement it uses one thread, as if started with ``OPENBLAS_NUM_THREADS=1``. If
-numpy uses another BLAS library, nothing happens.
+is written once, memory-mapped by all processes of a machine, and called with ``part(i)``, the data
+of block i only, such as the histories of its users. A block depends on ``make(part(i))`` alone, so
+any worker may compute it, in any order and repeatedly.
 """
 
 import ctypes
@@ -65,7 +42,15 @@ Threads = tuple[Callable[[], int], Callable[[int], None]]  # getter and setter o
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Limit numpy's matrix products to one thread, in the whole process."""
+    """Limit numpy's matrix products to one thread, in the whole process.
+
+        with one_thread():
+            similar = users @ songs.T
+
+    numpy's OpenBLAS splits a product among all cores, and the order of summation depends on their
+    number. Blocks computed by single-threaded workers would then differ from those of one process
+    in their last digits. If numpy uses another BLAS library, nothing happens.
+    """
     result = _openblas()
     if result is None:
         yield
@@ -147,7 +132,12 @@ class MappedValue:
 class MappedWriter:
     """Splitter of a value into parts; its checksum is known before anything is written.
 
-    The parts are large arrays and long tuples of texts; the rest is pickled.
+        MappedWriter(value).write(path) ──▶ `MappedValue`, sent with a task ──load──▶ the value
+
+    Arrays, Arrow buffers and long tuples of texts go into one file that every process maps, so they
+    share its pages in memory. The rest is a small pickle that is sent with the task. The file
+    therefore contains data only, no executable content, and a process reads it only if its checksum
+    is the one sent with the task. A loaded value is read-only, and is cached for the next task.
 
     Parameters
     ----------

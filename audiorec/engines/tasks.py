@@ -1,36 +1,11 @@
 """Engines: tasks in threads, in worker processes, on Ray or on Dask, and their outcomes.
 
     tasks ──an `Engine`──▶ outcomes, one per task, in any order
+    runner, address, jobs ──engine_of──▶ an `Engine`
 
 A task is small and picklable, and returns expected errors as outcomes instead of raising them. For
 a task that it lost, an engine returns the outcome given by `Task.lost` and continues with the
 others.
-
-Engine for this machine: threads, or worker processes that may die.
-
-========================  ==============================================================
-`run_threads`             for tasks that wait for their own processes, as shards do
-`run_processes`           for tasks that compute: one task at a time per process
-========================  ==============================================================
-
-A process that dies loses only its own task. The task is tried up to `MAX_TRIES` times in total, the
-last time while nothing else runs, so that a task which ran out of memory has all of it.
-
-Engine for a Ray cluster (extra ``ray``), on plain Ray tasks. Plain tasks rather than Ray Data,
-because their retries are bounded. A task whose worker process dies is retried at most three times,
-and resumes if its output is on a shared disk; a task that is still lost is reported, and the others
-continue.
-
-Engine for a Dask cluster (extra ``dask``). Dask gives up a task after four workers have died while
-holding it, including tasks that were only queued on those workers. Such tasks are therefore sent
-once more, one at a time; a task that is lost again is reported, and the others continue.
-
-Tasks are submitted to Dask directly rather than through joblib's Dask backend, which waits for ever
-for a task that was given up (docs/decisions/0015).
-
-Choice of an engine by command-line options.
-
-runner, address, jobs ──engine_of──▶ an `Engine`
 """
 
 import os
@@ -101,6 +76,7 @@ NO_LIMITS = Limits(timeout_s=MAX_TIMER_S, memory_bytes=0)  # a block may take ho
 def run_threads(tasks: Iterable[Any], stop: Event, *, jobs: int = 1) -> Iterator[Any]:
     """Run `jobs` tasks at a time in threads of this process.
 
+    For tasks that wait for their own processes, as shards do.
     Once `stop` is set, running tasks are notified, and no further task is started.
     """
     from joblib import Parallel, delayed
@@ -125,6 +101,8 @@ def run_processes(
 ) -> Iterator[Any]:
     """Run `jobs` tasks at a time, each in a single-threaded process that may die.
 
+    A process that dies loses only its own task. The task is tried up to `max_tries` times in total,
+    the last time while nothing else runs, so that a task which ran out of memory has all of it.
     Once `stop` is set, running tasks are finished, and no further task is started.
 
     Parameters
@@ -183,6 +161,9 @@ def run_ray(
 ) -> Iterator[Any]:
     """Run tasks on Ray; each reserves as many CPUs as it has jobs.
 
+    Plain Ray tasks rather than Ray Data, because their retries are bounded. A task whose worker
+    process dies resumes if its output is on a shared disk.
+
     Parameters
     ----------
     tasks : iterable of Task
@@ -227,6 +208,11 @@ def run_dask(
     workers: int = 1,
 ) -> Iterator[Any]:
     """Run tasks on a Dask cluster.
+
+    Dask gives up a task after four workers have died while holding it, including tasks that were
+    only queued on those workers. Such tasks are therefore sent once more, one at a time. They are
+    submitted to Dask directly rather than through joblib's Dask backend, which waits for ever for a
+    task that was given up (docs/decisions/0015).
 
     Parameters
     ----------

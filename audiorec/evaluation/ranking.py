@@ -1,37 +1,13 @@
-"""Evaluate how well similarities rank liked songs, per user, beside baselines.
+"""Evaluate how well similarities rank songs, per user, beside baselines; and the lists themselves.
 
-    similarities (Q, S), liked (Q, S), candidates (Q, S)  ──▶  AUC, precision, recall, NDCG at k
+    similarities, liked, candidates (Q, S)  ──auc_per_user, top_measures──▶  AUC, precision, ...
+    Panel, methods  ──compare──▶  `Comparison`: a row per method, and differences to the first
+    similarities (q, S), target songs  ──mean_ranks──▶  ranks (T,)  ──rank_measures──▶  (Q,) each
+    lists (Q, k)  ──list_spread, intra_list_diversity, sound_diversity──▶  list statistics
 
 Every measure is computed per user; the mean over users is reported, with a bootstrap over users.
-Two methods are compared on the same users: the interval is that of the paired differences, which
-is far narrower than two intervals side by side.
-
-Conventions
------------
-`candidates` are the songs that are ranked for a user; those that are not `liked` are the negatives.
-A user without a liked candidate or without a negative has AUC NaN; a user without a liked candidate
-has NaN everywhere. Ties count half in the AUC, and go by song index in the top k.
-
-Compare several ranking methods on the same users and songs.
-
-    Panel, methods  ──compare──▶  `Comparison`: one row per method, and differences to the first
-
-A method is a function from user indices to similarities with the panel's songs.
-
-Baselines for similarity models: the centroid of a user's liked songs, and artist popularity. A
-user's taste is the mean of the liked songs' unit features, and its similarity to a song is their
-cosine. This works for the 84-d vector, mean backbone features, and their principal components.
-
-Rank target songs in the whole catalogue, and measure the spread and diversity of lists.
-
-    similarities (q, S), target songs ──mean_ranks──▶ ranks (T,) ──rank_measures──▶ (Q,) each
-    lists (Q, k)  ──list_spread, intra_list_diversity, sound_diversity──▶ list statistics
-
-Conventions
------------
-The whole catalogue is ranked. Tied songs share the mean of their ranks, so that a constant
-similarity ranks no song first. A song that is not proposed has rank inf. ``recall`` divides by the
-number of targets, ``capped_recall`` by min(k, targets).
+Two methods are compared on the same users: the interval is that of the paired differences, which is
+far narrower than two intervals side by side.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -71,6 +47,9 @@ def auc_per_user(
     `weights` (S,), above 0, weight the songs as negatives; by default equally. Weighting negatives
     by popularity stops a popularity ranking from scoring well.
 
+    `candidates` are the songs that are ranked for a user; those that are not `liked` are the
+    negatives. Ties count half. NaN for a user without a liked candidate or without a negative.
+
     Examples
     --------
     >>> found = auc_per_user(
@@ -100,6 +79,8 @@ def top_measures(
     similarities: npt.NDArray[np.floating], liked: BoolArray, candidates: BoolArray, k: int
 ) -> TopMeasures:
     """Evaluate the top `k` candidates of each user; arguments as for `auc_per_user`.
+
+    Ties go by song index. NaN for a user without a liked candidate.
 
     Examples
     --------
@@ -223,7 +204,7 @@ class Panel:
     """The users and the songs of an evaluation."""
 
     users: Int64Array  # (Q,): user indices, passed to the methods
-    # (Q, S): as in `audiorec.evaluation.ranking`; every user has a liked and another candidate
+    # (Q, S): as in `auc_per_user`; every user has a liked and another candidate
     liked: BoolArray
     candidates: BoolArray  # (Q, S)
     likes: Int64Array  # (S,): likes of each song, for the popularity bias
@@ -356,6 +337,9 @@ def fit_projection(
 def centroids(songs: FloatArray, liked: Pairs, n_users: int) -> FloatArray:
     """Return each user's taste: the weighted mean of the liked songs' unit vectors (S, K).
 
+    A baseline: a user's similarity to a song is the cosine of both. It works for the 84-d vector,
+    mean backbone features, and their principal components.
+
     Shape (n_users, K), float32, normalised to length 1; zeros for a user without a pair.
 
     Examples
@@ -387,6 +371,9 @@ FEW = 4  # targets per query up to which comparing is faster than sorting
 
 def mean_ranks(similar: FloatArray, query: Int64Array, song: Int64Array) -> Float64Array:
     """Return the rank of each target among all songs for its query: shape (T,), from 1.
+
+    Tied songs share the mean of their ranks, so that a constant similarity ranks no song first. A
+    song that is not proposed has rank inf.
 
     Parameters
     ----------
@@ -427,6 +414,8 @@ def rank_measures(
     """Return every measure at every k for each query: {(measure, k): (Q,)}.
 
     NaN for queries without a target.
+
+    ``recall`` divides by the number of targets, ``capped_recall`` by min(k, targets).
 
     Examples
     --------

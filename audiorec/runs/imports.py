@@ -4,24 +4,9 @@
 
 Python searches the current folder first when it runs ``python -c``, ``python -m`` or a notebook,
 and also folders that ``PYTHONPATH`` names relative to it. In a folder of downloaded music, a file
-called ``soundfile.py`` would then be run. Three rules:
-
-==========================  ================================================================
-a process that we start     gets `trusted_path` instead of Python's own search path, and
-                            none of the ``PYTHON*`` variables
-the command ``audiorec``    drops untrusted folders before it imports anything large
-a program that imports us   keeps its ``sys.path`` for its own imports. What is imported
-                            while code of audiorec runs comes from trusted folders
-==========================  ================================================================
-
-Untrusted are the current folder, both now and when audiorec was imported, and folders that
-``PYTHONPATH`` or ``PYTHONUSERBASE`` name relative to it, including empty entries. Trusted are all
-other absolute entries, and always the folder of the running audiorec itself, which is the current
-folder for those who develop it.
-
-What Python imports before audiorec's first line cannot be controlled. Under ``python -c`` in a
-hostile folder that is audiorec itself, under ``PYTHONPATH=.`` also ``sitecustomize``; for the
-command without such variables, for a script elsewhere and for ``python -P`` it is nothing.
+called ``soundfile.py`` would then be run. So child processes get `trusted_path` and none of the
+``PYTHON*`` variables, the command ``audiorec`` drops untrusted folders before it imports anything
+large, and in a program that imports us `install_guard` watches over imports of audiorec's own code.
 """
 
 # ruff: noqa: PTH109, PTH117, PTH118, PTH120
@@ -51,7 +36,13 @@ _FOLDER_AT_IMPORT = _current_folder()
 
 
 def trusted_path() -> list[str]:
-    """Return the trusted, absolute entries of ``sys.path`` and ``PYTHONPATH``."""
+    """Return the trusted, absolute entries of ``sys.path`` and ``PYTHONPATH``.
+
+    Untrusted are the current folder, both now and when audiorec was imported, and folders that
+    ``PYTHONPATH`` or ``PYTHONUSERBASE`` name relative to it, including empty entries. All others
+    are trusted, and always the folder of the running audiorec itself, which is the current folder
+    for those who develop it.
+    """
     named = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     refused = _refused_folders()
     return [entry for entry in dict.fromkeys((*sys.path, *named)) if _is_trusted(entry, refused)]
@@ -99,7 +90,13 @@ def clean_start() -> Iterator[None]:
 
 
 def install_guard() -> None:
-    """Install an import hook: while code of audiorec runs, import from trusted folders only."""
+    """Install an import hook: while code of audiorec runs, import from trusted folders only.
+
+    Other code keeps its ``sys.path``. What Python imports before audiorec's first line cannot be
+    controlled. Under ``python -c`` in a hostile folder that is audiorec itself, under
+    ``PYTHONPATH=.`` also ``sitecustomize``; for the command without such variables, for a script
+    elsewhere and for ``python -P`` it is nothing.
+    """
     if not any(isinstance(finder, _Guard) for finder in sys.meta_path):
         at = sys.meta_path.index(PathFinder) if PathFinder in sys.meta_path else 0
         sys.meta_path.insert(at, _Guard())

@@ -3,39 +3,11 @@
     cands.parquet    ──▶  cands.parquet.run.json    beside the output, a file or a folder
     folder of parts  ──▶  run.json in it            may be in an object store
 
-::
+    a record, a run  ──write_run──▶  the record with that run
+    folder, or the name of one  ──find_runs, find_run──▶  runs  ──compare_runs──▶  `RunDifference`
+    run, runs before  ──run_warnings──▶  ["7.5 % of the songs failed (30 of 400), 0.5 % in ..."]
 
-    {"schema": "audiorec/run/1", "run_id": ..., "job": "recall candidates", "output": ...,
-     "started_at": ..., "ended_at": ..., "exit_code": 0, "arguments": [...], "versions": {...},
-     "wall_s": 12.5, "cpu_s": 11.9, "counts": {"users": 1200, "rows": 120000}, "warnings": [],
-     "history": [{"run_id": ..., ...}, ...]}
-
-The record describes the last run that completed or was stopped; what made the output (spec,
-weights, a full report) is stored once. `history` has the last hundred runs, including this one
-and those that ended in an error. The file is replaced atomically. A record that is read is not
-trusted: its size, its form and every value are checked.
-
-Find the runs of a folder by their records, look one up by output or id, and compare two.
-
-folder                       ──find_runs──▶ runs, newest first, and problems
-"cands.parquet", "3fa91c"    ──find_run──▶ one run
-a run, another               ──compare_runs──▶ `RunDifference`
-
-Warn after a run if it differs from the runs before it.
-
-    run, runs before ──run_warnings──▶ ["7.5 % of the songs failed (30 of 400), 0.5 % in ..."]
-
-A run is compared with the last completed run of the same job into the same output that has enough
-data. There are five kinds of warning:
-
-- **failures**: at least twice the share of songs, at least one in a hundred more, and a difference
-  that chance makes less than once in a thousand runs (Fisher's exact test);
-- **scores** that drifted (`audiorec.runs.report`);
-- **less**: fewer than half as many rows, songs, users or lists;
-- **channels** of recall that proposed nothing, or less than a tenth as much; or that have no song
-  in the lists; or that propose songs to a quarter fewer of the users;
-- **lists** of recall that share hardly a song with those before, whose songs are far more or less
-  popular, or that have far more or fewer different songs.
+A record that is read is not trusted: its size, its form and every value are checked.
 """
 
 import hashlib
@@ -208,6 +180,17 @@ def runs_before(place: str) -> list[JobRun]:
 
 def write_run(place: str, run: JobRun, made_by: Mapping[str, Any] | None = None) -> None:
     """Append a run to a record, atomically.
+
+    ::
+
+        {"schema": "audiorec/run/1", "run_id": ..., "job": "recall candidates", "output": ...,
+         "started_at": ..., "ended_at": ..., "exit_code": 0, "arguments": [...], "versions": {...},
+         "wall_s": 12.5, "cpu_s": 11.9, "counts": {"users": 1200, "rows": 120000}, "warnings": [],
+         "history": [{"run_id": ..., ...}, ...]}
+
+    The record describes the last run that completed or was stopped; what made the output (spec,
+    weights, a full report) is stored once. `history` has the last hundred runs, including this one
+    and those that ended in an error.
 
     Parameters
     ----------
@@ -524,7 +507,20 @@ CHANNELS = {"proposed/": "proposed {n} songs", "channels/": "has {n} songs in th
 
 
 def run_warnings(run: JobRun, before: Sequence[JobRun]) -> list[str]:
-    """Return one line for each difference from the runs before; none for a stopped run."""
+    """Return one line for each difference from the runs before; none for a stopped run.
+
+    A run is compared with the last completed run of the same job into the same output that has
+    enough data. There are five kinds of warning:
+
+    - **failures**: at least twice the share of songs, at least one in a hundred more, and a
+      difference that chance makes less than once in a thousand runs (Fisher's exact test);
+    - **scores** that drifted (`audiorec.runs.report`);
+    - **less**: fewer than half as many rows, songs, users or lists;
+    - **channels** of recall that proposed nothing, or less than a tenth as much; or that have no
+      song in the lists; or that propose songs to a quarter fewer of the users;
+    - **lists** of recall that share hardly a song with those before, whose songs are far more or
+      less popular, or that have far more or fewer different songs.
+    """
     if run.exit_code not in WENT_THROUGH:
         return []
     earlier = [r for r in before if r.job == run.job and r.exit_code in WENT_THROUGH]

@@ -1,28 +1,9 @@
 """Report a run: its progress and result, lines of JSON for log collectors, and drift.
 
-    {"schema": "audiorec/log/1", "event": "run_start", "run_id": ..., "time": ..., ...}
-    {"schema": "audiorec/log/1", "event": "song", "song_id": ..., "outcome": "extracted", ...}
-    {"schema": "audiorec/log/1", "event": "run_end", "exit_code": 3, "report": {...}}
-
-Each line is written before the next song is counted; a log is appended to, never rewritten.
-
+    outcomes of songs ──RunReport──▶ result     ──RunLog──▶ lines of JSON
     scores of a song {"genre/jazz": 0.8, ...} ──add──▶ ScoreDistribution ──drifts──▶ [Drift]
 
-Drift says whether scores are distributed as in the last run. A run keeps, for each class, the mean
-of its songs' mean scores and the number of songs in each of 18 bins. Two runs are compared by the
-population stability index,
-
-    PSI = sum over bins of (q - p) ln(q / p),
-
-where p and q are the shares before and now. Adjacent bins are merged until each holds a twentieth
-of both runs together. A class has drifted if its PSI is at least `LARGE` and exceeds what chance
-explains: if both runs are samples of one distribution, PSI is about (1/n + 1/m) times chi-squared
-with one degree of freedom less than there are bins. Since songs of one album are alike, n and m are
-Kish's effective sample sizes: the square of the number of songs, divided by the sum of squares of
-the numbers of songs per album (the number of albums, if all have the same size). A song without an
-album counts as an album.
-
-`benchmarks/sound/eval_drift.py` prints the false alarm rate and the detection rate.
+Drift says whether scores are distributed as in the last run.
 """
 
 import json
@@ -63,7 +44,7 @@ class Drift:
 
 @dataclass(slots=True)
 class ScoreDistribution:
-    """Distribution of the scores of a run's songs, by class."""
+    """Distribution of the scores of a run's songs, by class: 18 bins of their mean scores."""
 
     songs: int = 0
     squares: int = 0  # sum over albums of the squared number of songs
@@ -136,7 +117,16 @@ class ScoreDistribution:
 
 
 def drifts(before: ScoreDistribution, now: ScoreDistribution) -> list[Drift]:
-    """Compare two runs class by class, largest PSI first; empty if either has too few songs."""
+    """Compare two runs class by class, largest PSI first; empty if either has too few songs.
+
+    A class has drifted if its PSI (`stability`) is at least `LARGE` and exceeds what chance
+    explains: if both runs are samples of one distribution, PSI is about (1/n + 1/m) times
+    chi-squared with one degree of freedom less than there are bins. Since songs of one album are
+    alike, n and m are Kish's effective sample sizes: the square of the number of songs, divided by
+    the sum of squares of the numbers of songs per album (the number of albums, if all have the same
+    size). A song without an album counts as an album. `benchmarks/sound/eval_drift.py` prints the
+    false alarm rate and the detection rate.
+    """
     if min(before.independent, now.independent) < LEAST_INDEPENDENT:
         return []
     names = sorted(before.bins.keys() & now.bins.keys())
@@ -161,7 +151,11 @@ def drifts(before: ScoreDistribution, now: ScoreDistribution) -> list[Drift]:
 def stability(before: Sequence[int], now: Sequence[int]) -> tuple[float, int]:
     """Return the population stability index of two histograms, and the number of bins used.
 
-    Half a song is added to every bin, so that the logarithm of an empty one exists.
+        PSI = sum over bins of (q - p) ln(q / p)
+
+    where p and q are the shares before and now. Adjacent bins are merged until each holds a
+    twentieth of both runs together. Half a song is added to every bin, so that the logarithm of an
+    empty one exists.
 
     Examples
     --------
@@ -438,6 +432,12 @@ LOG_SCHEMA = "audiorec/log/1"
 
 class RunLog:
     """Writer of the events of one run.
+
+        {"schema": "audiorec/log/1", "event": "run_start", "run_id": ..., "time": ..., ...}
+        {"schema": "audiorec/log/1", "event": "song", "song_id": ..., "outcome": "extracted", ...}
+        {"schema": "audiorec/log/1", "event": "run_end", "exit_code": 3, "report": {...}}
+
+    Each line is written before the next song is counted; a log is appended to, never rewritten.
 
     Parameters
     ----------

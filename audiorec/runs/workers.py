@@ -1,21 +1,11 @@
 """Disposable worker processes, and Ray: one item in, one answer out; a crash costs one item.
 
-Native decoders crash, hang and exhaust memory. Each item is therefore handled in a child
-process that may die: the parent knows which item the child was processing, reports it as failed,
-starts a new child and continues. joblib schedules the items over threads, each of which owns one
-child, so that ``jobs=1`` is as safe as ``jobs=16``, and answers are yielded as they complete.
-
     items ──joblib threads──▶ Workers.ask(item) ──pipe──▶ child: handler(item) ──▶ answers
 
-A child is a fresh Python that runs `main`, not a fork or a re-import of the caller's script, so
-a notebook, or a script without a ``__main__`` guard, can start a run. It has its parent's module
-search path without the current folder (`audiorec.runs.imports`). Answers are pickled over a pipe
-between a parent and its own child, never through a file.
-
-Connect to a Ray cluster, or start a temporary one on this machine (extra ``ray``).
-
-One module for every use of Ray, because Ray reads some settings once per process: two callers
-with different settings would disagree with the cluster that one of them started.
+Native decoders crash, hang and exhaust memory. Each item is therefore handled in a child process
+that may die: the parent knows which item the child was processing, reports it as failed, starts a
+new child and continues. joblib schedules the items over threads, each of which owns one child, so
+that ``jobs=1`` is as safe as ``jobs=16``, and answers are yielded as they complete.
 """
 
 import contextlib
@@ -216,7 +206,12 @@ class Workers:
 
 
 class _Child:
-    """One child process and the pipe to it."""
+    """One child process and the pipe to it.
+
+    It is a fresh Python that runs `main`, not a fork or a re-import of the caller's script, so a
+    notebook, or a script without a ``__main__`` guard, can start a run. It has its parent's module
+    search path without the current folder (`audiorec.runs.imports`).
+    """
 
     def __init__(self, setup: bytes, limits: Limits) -> None:
         about = [os.getpid(), limits.memory_bytes, limits.timeout_s]
@@ -414,7 +409,10 @@ TEMPORARY = {
 
 @contextmanager
 def ray_cluster(address: str | None = None, *, processes: int = 1) -> Iterator[Any]:
-    """Connect this process to Ray; a connection made here is closed at the end.
+    """Connect this process to Ray (extra ``ray``); a connection made here is closed at the end.
+
+    Ray reads some settings once per process: two callers with different settings would disagree
+    with the cluster that one of them started.
 
     Parameters
     ----------

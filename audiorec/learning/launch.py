@@ -1,14 +1,14 @@
 """Launch training in several processes: on this machine by torchrun, or on a Ray cluster.
 
     LaunchedCall ──by_torchrun, by_ray──▶ N processes: `run_part` ──▶ target(**arguments)
-    metrics, stop requests, the answer: over a `Wire` between the processes and the launcher
+    metrics, stop requests, the answer: over a `Wire`, files in a folder
 
 Every process calls the same function, which joins them (`audiorec.learning.processes`). The answer
 is the return value of the first one. An `AudiorecError` or a bug is an answer as well, since a
 retry would fail again: it ends all processes. If a process dies, the others end with a
 `LostProcessError`, and the engine restarts all of them; they resume from the last checkpoint.
 
-    by_torchrun ──a child──▶ `launch`: the agent ──▶ `work` × N     messages: files in a folder
+    by_torchrun ──a child──▶ `launch`: the agent ──▶ `work` × N
 
 Torch's elastic agent is a separate process in a separate session: Ctrl-C goes to the launcher only,
 which does not load torch. If a process dies, the agent ends the others and restarts all. If the
@@ -16,11 +16,11 @@ launcher dies, all of them end.
 
 On several machines, start ``torchrun`` itself on each of them (``docs/processes.md``).
 
-    by_ray ──`TorchTrainer`──▶ N workers: `run_part`     messages: via an actor, `_Desk`
+    by_ray ──`TorchTrainer`──▶ N workers: `run_part`
 
 Ray Train (extra ``ray``) connects the workers over gloo and restarts all of them if one dies.
-Checkpoints are those of `audiorec.learning.fit`, in a folder shared by all machines; none goes
-through Ray.
+Checkpoints are those of `audiorec.learning.fit`, in a folder shared by all machines, as are the
+messages; none goes through Ray.
 """
 
 import importlib
@@ -40,7 +40,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from threading import Event
-from typing import Any, Protocol
+from typing import Any
 from uuid import uuid4
 
 from audiorec import errors
@@ -56,6 +56,7 @@ from audiorec.types import LineProgress
 
 RESTARTS = 3  # maximum number of restarts of all processes
 POLL_S = 0.2  # seconds between two polls of messages
+STOP, ANSWERED = "stop", "answered"  # files that mark a request to stop, and an answer
 Message = dict[str, Any]
 Remark = Callable[[str], None]
 
@@ -87,20 +88,26 @@ class LaunchedCall:
         return {"target": self.target, "arguments": dict(self.arguments)}
 
 
-class Wire(Protocol):
-    """Connection of a process to its launcher."""
+class Wire:
+    """Connection of a process to its launcher: files in a folder that both can reach."""
+
+    def __init__(self, folder: Path, rank: int) -> None:
+        self._folder, self.rank = folder, rank
 
     def send(self, message: Message) -> None:
-        """Send a message."""
+        """Append a message to the file of this process."""
+        with (self._folder / f"rank-{self.rank}.jsonl").open("a", encoding="utf-8") as file:
+            # Start on a new line, since a killed process may have left a partial one.
+            file.write(f"\n{json.dumps(message, default=str)}\n")
+        if "answer" in message:
+            (self._folder / ANSWERED).touch()
 
-    def is_stopped(self) -> bool:
-        """Whether the processes should stop."""
-
-    def is_answered(self) -> bool:
-        """Whether a process has sent an answer."""
+    def has(self, name: str) -> bool:
+        """Return whether the processes should stop (`STOP`), or one has answered (`ANSWERED`)."""
+        return (self._folder / name).exists()
 
 
-def run_part(task: LaunchedCall, wire: Wire, *, rank: int) -> None:
+def run_part(task: LaunchedCall, wire: Wire) -> None:
     """Run a task as one of several processes.
 
     Raises
@@ -108,14 +115,14 @@ def run_part(task: LaunchedCall, wire: Wire, *, rank: int) -> None:
     LostProcessError
         If another process has died.
     """
-    if wire.is_answered():  # a process failed for good before this restart
+    if wire.has(ANSWERED):  # a process failed for good before this restart
         return
     stop = Event()
-    if rank == 0:
+    if wire.rank == 0:
         wire.send({"begins": True})
     with _listening(wire, stop):
         answer = _answer(task, lambda line: wire.send({"line": line}), stop)
-    if rank == 0 or "result" not in answer:
+    if wire.rank == 0 or "result" not in answer:
         wire.send({"answer": answer})
 
 
@@ -137,7 +144,7 @@ def _listening(wire: Wire, stop: Event) -> Iterator[None]:
 
     def listen() -> None:
         while not done.wait(POLL_S):
-            if wire.is_stopped():
+            if wire.has(STOP):
                 stop.set()
 
     listener = threading.Thread(target=listen, daemon=True)
@@ -151,8 +158,9 @@ def _listening(wire: Wire, stop: Event) -> Iterator[None]:
 
 @dataclass(slots=True)
 class Messages:
-    """Messages that the launcher has received from the processes."""
+    """Messages that the launcher has received from the processes, by files in a folder."""
 
+    folder: Path
     # called once with the metrics of each epoch, even if it is trained again
     tell: LineProgress | None = None
     remark: Remark | None = None  # called with a sentence when all processes restart
@@ -160,6 +168,19 @@ class Messages:
     starts: int = 0
     answer: Message | None = None
     _told: set[tuple[Any, Any]] = field(default_factory=set)
+    _read: dict[Path, int] = field(default_factory=dict)  # bytes by file
+
+    def poll(self, stop: Event | None) -> None:
+        """Ask the processes to stop if `stop` is set; take their messages since the last call."""
+        if stop is not None and stop.is_set():
+            (self.folder / STOP).touch()
+        for path in sorted(self.folder.glob("rank-*.jsonl")):
+            content = path.read_bytes()[self._read.get(path, 0) :]
+            whole = content[: content.rfind(b"\n") + 1]
+            self._read[path] = self._read.get(path, 0) + len(whole)
+            for line in filter(None, whole.splitlines()):
+                with suppress(ValueError):
+                    self.take(json.loads(line))
 
     def take(self, message: Message) -> None:
         """Process a message."""
@@ -250,9 +271,8 @@ def by_torchrun(
     LostProcessError
         If processes died more than `restarts` times.
     """
-    heard = Messages(tell, remark, restarts)
     with tempfile.TemporaryDirectory(prefix="audiorec-train-") as name:
-        folder = Path(name)
+        heard = Messages(Path(name), tell, remark, restarts)
         about = {"processes": processes, "restarts": restarts, "folder": name, **task.to_json()}
         agent = subprocess.Popen(  # noqa: S603 - our own interpreter and module
             _command("launch", about),
@@ -262,15 +282,12 @@ def by_torchrun(
             env={**ONE_THREAD, **clean_environment()},
             start_new_session=True,
         )
-        places: dict[Path, int] = {}
         try:
             while agent.poll() is None:
-                if stop is not None and stop.is_set():
-                    (folder / "stop").touch()
-                _hear(folder, places, heard)
+                heard.poll(stop)
                 with suppress(subprocess.TimeoutExpired):
                     agent.wait(POLL_S)
-            _hear(folder, places, heard)
+            heard.poll(stop)
         finally:
             _end(agent)
     return heard.result()
@@ -310,44 +327,11 @@ def work() -> None:
     """Run one training process: entry point of the agent's children."""
     about = json.loads(sys.argv[1])
     _watch_parent(lambda: os._exit(1))
-    rank = int(os.environ["RANK"])
     task = LaunchedCall(about["target"], about["arguments"])
     try:
-        run_part(task, _FolderWire(Path(about["folder"]), rank), rank=rank)
+        run_part(task, Wire(Path(about["folder"]), int(os.environ["RANK"])))
     except LostProcessError:
         sys.exit(1)
-
-
-class _FolderWire:
-    """Wire that appends messages to a file in a local folder, one file per process."""
-
-    def __init__(self, folder: Path, rank: int) -> None:
-        self._folder, self._own = folder, folder / f"rank-{rank}.jsonl"
-
-    def send(self, message: Message) -> None:
-        with self._own.open("a", encoding="utf-8") as file:
-            # Start on a new line, since a killed process may have left a partial one.
-            file.write(f"\n{json.dumps(message, default=str)}\n")
-        if "answer" in message:
-            (self._folder / "answered").touch()
-
-    def is_stopped(self) -> bool:
-        return (self._folder / "stop").exists()
-
-    def is_answered(self) -> bool:
-        return (self._folder / "answered").exists()
-
-
-def _hear(folder: Path, places: dict[Path, int], heard: Messages) -> None:
-    """Process the complete lines written since the last call."""
-    for path in sorted(folder.glob("rank-*.jsonl")):
-        content = path.read_bytes()[places.get(path, 0) :]
-        whole = content[: content.rfind(b"\n") + 1]
-        places[path] = places.get(path, 0) + len(whole)
-        for line in whole.splitlines():
-            with suppress(ValueError):
-                if line:
-                    heard.take(json.loads(line))
 
 
 def _command(function: str, about: dict[str, Any]) -> list[str]:
@@ -401,7 +385,7 @@ def by_ray(
         A cluster, for example ``auto`` or ``ray://head:10001``. By default the one that this
         process is connected to, otherwise a new one on this machine for this run.
     storage : Path, optional
-        Folder shared by all machines for the temporary files of Ray Train.
+        Folder shared by all machines for the temporary files of Ray Train, and for messages.
     stop, tell, remark, restarts
         As for `audiorec.learning.launch.by_torchrun`.
 
@@ -416,7 +400,6 @@ def by_ray(
     MissingExtraError
         If Ray Train cannot be imported.
     """
-    heard = Messages(tell, remark, restarts)
     with (
         ray_cluster(address, processes=processes) as ray,
         tempfile.TemporaryDirectory(dir=storage) as kept,
@@ -425,11 +408,11 @@ def by_ray(
         there = int(ray.cluster_resources().get("CPU", 0))
         if there < processes:
             raise InputError(f"the Ray cluster has {there} CPUs for {processes} processes")
-        desk = ray.remote(num_cpus=0)(_Desk).remote()
+        heard = Messages(Path(kept), tell, remark, restarts)
         training = ray.train
         trainer = train_torch.TorchTrainer(
             _loop,
-            train_loop_config={"task": task.to_json(), "desk": desk},
+            train_loop_config={"task": task.to_json(), "folder": kept},
             torch_config=train_torch.TorchConfig(backend="gloo"),
             scaling_config=training.ScalingConfig(
                 num_workers=processes, use_gpu=False, resources_per_worker={"CPU": 1}
@@ -445,55 +428,17 @@ def by_ray(
         thread.start()
         while thread.is_alive():
             thread.join(POLL_S)
-            _hear_desk(ray, desk, heard, stop)
-        _hear_desk(ray, desk, heard, stop)
+            heard.poll(stop)
+        heard.poll(stop)
         if heard.answer is None and failures and heard.starts == 0:
             raise failures[0]  # an error of Ray itself: no worker has started
     return heard.result()
 
 
-class _Desk:
-    """Ray actor that passes messages from workers to the launcher, and stop requests back."""
-
-    def __init__(self) -> None:
-        self._messages: list[Message] = []
-        self._stopped = self._answered = False
-
-    def send(self, message: Message) -> None:
-        self._messages.append(message)
-        self._answered |= "answer" in message
-
-    def take(self, stop: bool) -> list[Message]:
-        """Return the messages since the last call; `stop` asks the workers to stop."""
-        self._stopped |= stop
-        taken, self._messages = self._messages, []
-        return taken
-
-    def state(self) -> tuple[bool, bool]:
-        """Return whether workers should stop, and whether one has answered."""
-        return self._stopped, self._answered
-
-
-class _DeskWire:
-    """A worker's `Wire` to the desk."""
-
-    def __init__(self, desk: Any) -> None:
-        self._ray, self._desk = importlib.import_module("ray"), desk
-
-    def send(self, message: Message) -> None:
-        self._ray.get(self._desk.send.remote(message))
-
-    def is_stopped(self) -> bool:
-        return bool(self._ray.get(self._desk.state.remote())[0])
-
-    def is_answered(self) -> bool:
-        return bool(self._ray.get(self._desk.state.remote())[1])
-
-
 def _loop(config: dict[str, Any]) -> None:
     """Run in each worker."""
     rank = importlib.import_module("ray.train").get_context().get_world_rank()
-    run_part(LaunchedCall(**config["task"]), _DeskWire(config["desk"]), rank=rank)
+    run_part(LaunchedCall(**config["task"]), Wire(Path(config["folder"]), rank))
 
 
 def _fit(trainer: Any, failures: list[Exception]) -> None:
@@ -501,9 +446,3 @@ def _fit(trainer: Any, failures: list[Exception]) -> None:
         trainer.fit()
     except Exception as error:  # noqa: BLE001 - reported by the desk, otherwise raised
         failures.append(error)
-
-
-def _hear_desk(ray: Any, desk: Any, heard: Messages, stop: Event | None) -> None:
-    wanted = stop is not None and stop.is_set()
-    for message in ray.get(desk.take.remote(wanted)):
-        heard.take(message)

@@ -91,8 +91,8 @@ def test_errors_travel_as_json():
     assert type(error_from_json(*error_to_json(dying.OwnError("broken")))) is DamagedFileError
 
 
-def test_a_bug_keeps_its_traceback():
-    heard = Messages()
+def test_a_bug_keeps_its_traceback(tmp_path):
+    heard = Messages(tmp_path)
     heard.take({"answer": {"bug": "Traceback: ZeroDivisionError"}})
     heard.take({"answer": {"result": 1}})  # the first answer counts
     with pytest.raises(RuntimeError, match="ZeroDivisionError"):

@@ -7,6 +7,7 @@ from audiorec.files.copies import with_local as with_local
 from audiorec.files.own_files import NO_ROOM as NO_ROOM
 from audiorec.files.own_files import own_data_folder as own_data_folder
 from audiorec.files.own_files import parse_json as parse_json
+from audiorec.files.own_files import read_object as read_object
 from audiorec.files.own_files import read_own as read_own
 from audiorec.files.own_files import refuse_link as refuse_link
 from audiorec.files.own_files import remove_leftovers as remove_leftovers
@@ -14,6 +15,7 @@ from audiorec.files.own_files import replaced as replaced
 from audiorec.files.own_files import run_folder_path as run_folder_path
 from audiorec.files.own_files import unfinished_files as unfinished_files
 from audiorec.files.own_files import write_errors as write_errors
+from audiorec.files.own_files import write_own as write_own
 from audiorec.files.own_settings import FILE as FILE
 from audiorec.files.own_settings import SettingsLayer as SettingsLayer
 from audiorec.files.own_settings import SettingsOwner as SettingsOwner

@@ -44,6 +44,7 @@ _SAFETENSORS = ".safetensors"  # eight bytes of length, then JSON
 # Regular expression for the names under which safetensors writes before it renames.
 SAFETENSORS_TEMPORARY = r"\.tmp[0-9A-Za-z]{6}"
 _HEAD_BYTES = 16
+MAX_JSON_BYTES = 64 << 20
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # opening a pipe without a writer must not block
 _BINARY = getattr(os, "O_BINARY", 0)
@@ -68,6 +69,14 @@ def read_own(path: Path, max_bytes: int) -> bytes:
         if size > max_bytes:
             raise StoreError(f"{path}: {size} bytes, the limit is {max_bytes}")
         return file.read(size)  # not `max_bytes`, which would be allocated first
+
+
+def read_object(path: Path, max_bytes: int = MAX_JSON_BYTES) -> dict[str, Any]:
+    """Read one of audiorec's own JSON objects, and verify its digest if it has one.
+
+    Raises a one-line `ValueError` if it is damaged, and whatever `read_own` does.
+    """
+    return unsealed(parse_json(read_own(path, max_bytes), max_bytes=max_bytes))
 
 
 def refuse_link(path: Path) -> None:
@@ -230,6 +239,12 @@ def replaced(path: str | os.PathLike[str]) -> Iterator[Path]:
         with suppress(OSError):  # it was not written: no folder there, a name that is too long
             temporary.unlink(missing_ok=True)
     sync(target.parent)
+
+
+def write_own(path: str | os.PathLike[str], content: str | bytes) -> None:
+    """Write a small file, as `replaced` does."""
+    with replaced(path) as temporary:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 def refuse_irreplaceable(path: Path) -> None:

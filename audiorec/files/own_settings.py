@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from audiorec.errors import DamagedFileError, InputError, MissingFileError, StoreError
-from audiorec.files.own_files import parse_json, read_own, replaced, sealed, unsealed
+from audiorec.files.own_files import read_object, read_own, sealed, write_own
 
 ENVIRONMENT = "AUDIOREC_CONFIG"
 FILE = "audiorec.toml"
@@ -190,7 +190,7 @@ def _trusted() -> dict[str, str]:
     """Return the digests of trusted files by path; raise if the list is damaged."""
     path = config_folder() / TRUSTED_FILE
     try:
-        files = unsealed(parse_json(read_own(path, LARGEST), max_bytes=LARGEST)).get("files")
+        files = read_object(path).get("files")
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, StoreError) as error:
@@ -207,7 +207,6 @@ def _keep(files: Mapping[str, str]) -> None:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         text = json.dumps(sealed({"schema": "audiorec/trusted/1", "files": dict(files)}), indent=2)
-        with replaced(path) as temporary:
-            temporary.write_text(text + "\n")
+        write_own(path, text + "\n")
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error

@@ -33,7 +33,7 @@ from audiorec.errors import (
     StoreError,
     import_extra,
 )
-from audiorec.files.own_files import replaced, sync
+from audiorec.files.own_files import replaced, sync, write_own
 
 # Object stores, and fsspec's in-memory store. Other fsspec protocols are excluded: some run
 # commands or open archives, and some expose partially written files.
@@ -221,8 +221,7 @@ def write(place: str, content: bytes) -> None:
     if not is_uri(place):
         target = Path(_local(place))
         target.parent.mkdir(parents=True, exist_ok=True)
-        with replaced(target) as temporary:
-            temporary.write_bytes(content)
+        write_own(target, content)
         return
     with _remote(place, "written") as (files, path):
         files.pipe_file(path, content)

@@ -34,7 +34,7 @@ from audiorec.files.arrow import (
     refuse_bomb,
     seal,
 )
-from audiorec.files.own_files import RunFolder, read_own, refuse_link, replaced
+from audiorec.files.own_files import RunFolder, read_object, refuse_link, replaced, write_own
 from audiorec.types import Int64Array, Progress
 
 GROUP_ROWS = 16_384
@@ -255,7 +255,6 @@ SHARED = "shared.bin"  # input shared by the workers of an engine, while they ru
 RUN_FILES = (
     rf"{PREFIX}\d{{6,}}\.parquet|{re.escape(JOB_FILE)}|{re.escape(SHARED)}|{PREFIX}\d{{6,}}\.bin"
 )
-MAX_JOB_BYTES = 1 << 16
 # Makes numbered blocks in a folder; yields each number with the error, or "" on success.
 Elsewhere = Callable[[Path, Sequence[int]], Iterator[tuple[int, str]]]
 
@@ -374,14 +373,13 @@ def is_made(path: Path, schema: Any) -> bool:
 def _claim(folder: RunFolder, job: dict[str, Any]) -> None:
     """Keep the folder's blocks if they belong to `job`; otherwise clear it and write `job`."""
     signature = folder.path / JOB_FILE
-    with suppress(FileNotFoundError, ValueError, RecursionError):
-        if json.loads(read_own(signature, MAX_JOB_BYTES)) == job:
+    with suppress(FileNotFoundError, ValueError):
+        if read_object(signature) == job:
             return
     # Remove the signature first: blocks without one are never reused.
     signature.unlink(missing_ok=True)
     folder.clear()
-    with replaced(signature) as temporary:
-        temporary.write_text(json.dumps(job))
+    write_own(signature, json.dumps(job))
 
 
 def _fitted(table: Any, schema: Any) -> Any:

@@ -57,7 +57,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn, optim
 
 from audiorec.errors import InputError, StoreError
-from audiorec.files.own_files import refuse_foreign, replaced
+from audiorec.files.own_files import refuse_foreign, replaced, write_own
 from audiorec.learning.processes import ALONE, Processes
 from audiorec.types import LineProgress
 
@@ -183,8 +183,7 @@ class JsonLines:
     def log(self, line: Line) -> None:
         """Add a line and write the file."""
         self._lines.append(json.dumps(line) + "\n")
-        with replaced(self._path) as temporary:
-            temporary.write_text("".join(self._lines))
+        write_own(self._path, "".join(self._lines))
 
 
 class Learner(Protocol):

@@ -30,8 +30,7 @@ from audiorec.columns import ListColumns, LogColumns, ShownColumns
 from audiorec.errors import DamagedFileError, InputError, StoreError
 from audiorec.files.arrow import is_sealed
 from audiorec.files.own_files import (
-    parse_json,
-    read_own,
+    read_object,
     refuse_link,
     replaced,
     run_folder_path,
@@ -56,7 +55,6 @@ from audiorec.store.schema import METADATA_KEY, metadata_object
 
 FAILURE = "cannot be read"
 MODEL_FILE = "model.json"
-MAX_MODEL_BYTES = 64 << 20
 BATCH_ROWS = 1 << 16
 # Kinds in the metadata of audiorec's own files that have one row per user or event.
 OWN_KINDS = (
@@ -263,10 +261,10 @@ def _from_alignment(path: Path, user_id: str) -> tuple[int, int]:
 def _model(path: Path, logs: set[str]) -> Forgotten:
     """Report whether a model was trained on one of the logs, by its recorded fingerprints."""
     try:
-        config = parse_json(read_own(path / MODEL_FILE, MAX_MODEL_BYTES), max_bytes=MAX_MODEL_BYTES)
+        config = read_object(path / MODEL_FILE)
     except ValueError as error:
         raise StoreError(f"{path / MODEL_FILE}: not JSON: {error}") from error
-    named = config.get("log_fingerprints") if isinstance(config, dict) else None
+    named = config.get("log_fingerprints")
     if not isinstance(named, list):
         note = "does not record its training log; train it again if it was one of these"
         return Forgotten(path, KeptKind.MODEL, train_again=True, note=note)

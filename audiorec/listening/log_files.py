@@ -42,7 +42,7 @@ from audiorec.files.copies import (
     show_as,
     with_local,
 )
-from audiorec.files.own_files import parse_json, read_own, replaced
+from audiorec.files.own_files import read_object, write_own
 from audiorec.files.storage import files_in, is_folder, is_uri, join
 
 DAY_KEYS = ("dt", "day", "date", "ds")
@@ -205,7 +205,6 @@ def day_folder(day: date) -> str:
 CHOSEN_END = ".log.json"  # suffix of files that `select_days` writes
 CHOSEN = "logs"  # their folder in the cache
 SCHEMA_NAME = "audiorec/log-files/1"
-MAX_BYTES = 64 << 20
 KEPT_S = 30 * 86_400.0  # retention of these files after the last use
 PARQUET_ENDS = (".parquet", ".pq")
 NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
@@ -299,8 +298,7 @@ def select_days(place: str | os.PathLike[str], days: Days) -> Path:
     folder = _chosen_folder()
     folder.mkdir(mode=0o700, exist_ok=True)
     path = folder / f"{cache_name(content)}{CHOSEN_END}"
-    with replaced(path) as temporary:
-        temporary.write_text(content, encoding="utf-8")
+    write_own(path, content)
     for old in folder.glob(f"*{CHOSEN_END}"):
         with suppress(FileNotFoundError):
             if time.time() - old.stat().st_mtime > KEPT_S:
@@ -356,7 +354,7 @@ def _chosen_folder() -> Path:
 
 def _read_chosen(path: Path) -> LogFiles:
     try:
-        about = parse_json(read_own(path, MAX_BYTES), max_bytes=MAX_BYTES)
+        about = read_object(path)
         if about["schema"] != SCHEMA_NAME:
             raise ValueError("unknown schema")
         ends = {name: parse_day(about[name]) for name in ("since", "until") if about[name]}

@@ -33,12 +33,10 @@ from audiorec.files.arrow import arrow_array, integers, open_parquet
 from audiorec.files.own_files import (
     RunFolder,
     check_tree,
-    parse_json,
-    read_own,
+    read_object,
     remove_tree,
-    replaced,
     sealed,
-    unsealed,
+    write_own,
 )
 from audiorec.files.tables import TableFile, table_writer, write_plain
 from audiorec.files.user_files import input_errors
@@ -299,7 +297,6 @@ def _sorted_codes(texts: Any) -> tuple[Int32Array, tuple[str, ...]]:
 JOB, NUMBERS = "job.json", "numbers.parquet"
 FOLDER_FILES = r"bucket-\d{6}\.parquet|songs\.parquet|prepared\.json"
 RUN_FILES = rf"{FOLDER_FILES}|piece-\d{{6}}\.parquet|numbers\.parquet|job\.json"
-MAX_JOB_BYTES = 64 << 20
 NUMBERS_SCHEMA = pa.schema([("rank", pa.int32())])
 
 
@@ -432,7 +429,7 @@ def _read_job(run: RunFolder, identity: str) -> dict[str, Any] | None:
         run.clear()
         return None
     try:
-        job = unsealed(parse_json(read_own(run.path / JOB, MAX_JOB_BYTES), max_bytes=MAX_JOB_BYTES))
+        job = read_object(run.path / JOB)
         if job["fingerprint"] == identity and _is_job(job):
             return job
     except (ValueError, KeyError, StoreError):  # damaged, as by a power failure: start over
@@ -614,8 +611,7 @@ def _is_made(path: Path) -> bool:
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
-    with replaced(path) as temporary:
-        temporary.write_text(json.dumps(sealed(content), indent=1) + "\n", encoding="utf-8")
+    write_own(path, json.dumps(sealed(content), indent=1) + "\n")
 
 
 def _move(run: RunFolder, out: Path, manifest: dict[str, Any]) -> None:

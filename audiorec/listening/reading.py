@@ -23,7 +23,7 @@ import pyarrow as pa
 
 from audiorec.columns import LogColumns
 from audiorec.errors import InputError, MissingStoreError, StoreError
-from audiorec.files.own_files import parse_json, read_own, unsealed
+from audiorec.files.own_files import read_object
 from audiorec.files.tables import TableFile, check_columns
 from audiorec.listening.events import ARTIST_EVENTS, EVENTS, Interactions
 from audiorec.listening.interactions import read_interactions
@@ -188,7 +188,6 @@ BUCKET_SCHEMA = pa.schema(
     ]
 )
 SONGS_SCHEMA = pa.schema([pa.field(LogColumns.SONG, pa.string(), nullable=False)])
-MAX_MANIFEST_BYTES = 1 << 20
 MAX_BUCKETS = 100_000
 _FNV_START, _FNV_PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
 
@@ -292,9 +291,7 @@ def read_prepared(path: Path) -> PreparedLog:
     if not path.is_dir():
         raise MissingStoreError(f"{path}: no such folder; make it: audiorec listening prepare")
     try:
-        about = unsealed(
-            parse_json(read_own(path / MANIFEST, MAX_MANIFEST_BYTES), max_bytes=MAX_MANIFEST_BYTES)
-        )
+        about = read_object(path / MANIFEST)
     except FileNotFoundError as error:
         raise MissingStoreError(
             f"{path}: has no {MANIFEST}; make it: audiorec listening prepare"

@@ -257,6 +257,23 @@ class Sequences(Ragged):
         return self.song[self.starts[row] : self.starts[row + 1]]
 
     @property
+    def pair(self) -> Int64Array:
+        """A number for the owner and the song of each entry: (P,), ascending with the owner."""
+        return self.owner * max(1, len(self.song_ids)) + self.song
+
+    def distinct(self) -> tuple[Int64Array, Int64Array, Int64Array]:
+        """Return owner and song of each different pair, by owner, and how often it occurs.
+
+        Examples
+        --------
+        >>> owner, song, times = Sequences.from_lists([["b", "a", "b"], ["a"]]).distinct()
+        >>> owner.tolist(), song.tolist(), times.tolist()
+        ([0, 0, 1], [0, 1, 0], [1, 2, 1])
+        """
+        pair, times = np.unique(self.pair, return_counts=True)
+        return *np.divmod(pair, max(1, len(self.song_ids))), times
+
+    @property
     def is_counted(self) -> bool:
         """Whether entries are counts of plays, which have no order."""
         return self.weight is not None and bool(np.isnan(self.time).all())

@@ -21,12 +21,10 @@ from audiorec.errors import DamagedFileError, PlayerError, StoreError
 from audiorec.files.own_files import (
     RunFolder,
     own_data_folder,
-    parse_json,
-    read_own,
-    replaced,
+    read_object,
     sealed,
-    unsealed,
     write_errors,
+    write_own,
 )
 from audiorec.files.user_files import as_type, from_table
 from audiorec.players.contract import Player, PlayerList
@@ -34,7 +32,6 @@ from audiorec.players.settings import MARK
 
 SCHEMA = "audiorec/player-lists/1"
 NO_FILES = "(?!)"  # what the folder of a lock may hold beside it
-LARGEST = 64 << 20  # bytes of a ledger
 Action = Literal["created", "replaced", "removed", "unchanged", "left alone"]
 
 
@@ -70,7 +67,7 @@ class ListLedger:
         self.lists: Mapping[str, OwnList] = {}  # by name
         self.heard: Mapping[str, tuple[str, str]] = {}  # by id of the server, see `sound`
         try:
-            content = unsealed(parse_json(read_own(path, LARGEST), max_bytes=LARGEST))
+            content = read_object(path)
             if content.get("schema") != SCHEMA:
                 raise ValueError("of another version")
             self.lists = {n: from_table(OwnList, one, n) for n, one in content["lists"].items()}
@@ -102,9 +99,8 @@ class ListLedger:
             content["heard"] = {name: list(one) for name, one in sorted(heard.items())}
         with write_errors(self.path):
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with replaced(self.path) as temporary:
-                text = json.dumps(sealed({"schema": SCHEMA, **content}), indent=1)
-                temporary.write_text(f"{text}\n", encoding="utf-8")
+            text = json.dumps(sealed({"schema": SCHEMA, **content}), indent=1)
+            write_own(self.path, f"{text}\n")
 
 
 @contextmanager

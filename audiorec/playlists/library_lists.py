@@ -26,7 +26,7 @@ import numpy as np
 
 from audiorec.columns import StoreColumns
 from audiorec.errors import InputError, StoreError, import_extra
-from audiorec.files.own_files import parse_json, read_own, refuse_other_than_folder, unsealed
+from audiorec.files.own_files import read_object, refuse_other_than_folder
 from audiorec.playlists.answers import SongList
 from audiorec.playlists.names import GroupName, ListToName, Part, name_groups, plain
 from audiorec.search.filters import UNKNOWN, name_codes
@@ -116,7 +116,7 @@ def read_lists(folder: str | Path) -> EarlierLists | None:
     if not path.exists() and not path.is_symlink():
         return None
     try:
-        content = unsealed(parse_json(read_own(path, MOST_INDEX_BYTES), max_bytes=MOST_INDEX_BYTES))
+        content = read_object(path, MOST_INDEX_BYTES)
         if content["schema"] != SCHEMA:
             raise ValueError(f"its schema is not {SCHEMA}")
         lists = tuple(_list_of(one) for one in content["lists"])

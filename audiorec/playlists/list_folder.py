@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from audiorec.errors import InputError
-from audiorec.files.own_files import replaced, sealed, write_errors
+from audiorec.files.own_files import sealed, write_errors, write_own
 from audiorec.playlists.library_lists import INDEX, SCHEMA, EarlierLists, ListFile, read_lists
 from audiorec.playlists.m3u8 import BIDI, PlaylistEntry, render_m3u8
 
@@ -111,8 +111,7 @@ def _written(
         path = folder / file.file
         if _digest_at(path) not in file.digests:
             written += 1
-            with replaced(path) as temporary:
-                temporary.write_bytes(texts[file.name])
+            write_own(path, texts[file.name])
     for dead in gone:
         (folder / dead.file).unlink(missing_ok=True)
     _write_index(divided, folder, now)
@@ -208,5 +207,4 @@ def _write_index(divided: "DividedLibrary", folder: Path, lists: Sequence[ListFi
             for one in lists
         ],
     }
-    with replaced(folder / INDEX) as temporary:
-        temporary.write_text(json.dumps(sealed(content), indent=1) + "\n", encoding="utf-8")
+    write_own(folder / INDEX, json.dumps(sealed(content), indent=1) + "\n")

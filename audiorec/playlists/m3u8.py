@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from audiorec.files.own_files import replaced
+from audiorec.files.own_files import write_own
 
 UNKNOWN_SECONDS = -1  # M3U's value for an unknown length
 # A URL, written unchanged; a path has no // after a colon.
@@ -61,8 +61,7 @@ def write_m3u8(
         Write absolute paths instead of paths relative to the playlist's folder.
     """
     text, left_out = render_m3u8(entries, folder=None if absolute else path.parent)
-    with replaced(path) as temporary:
-        temporary.write_bytes(text.encode())
+    write_own(path, text.encode())
     return left_out
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from audiorec.errors import InputError, StoreError
-from audiorec.files.own_files import read_own, replaced
+from audiorec.files.own_files import read_own, write_own
 from audiorec.runs.record import JobRun
 from audiorec.runs.report import RunReport
 
@@ -104,8 +104,7 @@ def _write(path: Path, output: str, metrics: Iterable[Metric]) -> None:
     mine = (("output", output.encode("utf-8", "backslashreplace").decode()),)
     written = {metric.name: _continued(metric, before, mine) for metric in metrics}
     others = {name: Metric(name, before[name]) for name in before if name not in written}
-    with replaced(path) as temporary:
-        temporary.write_text("".join(map(_text, {**written, **others}.values())), "utf-8")
+    write_own(path, "".join(map(_text, {**written, **others}.values())))
 
 
 def read_metrics(path: Path) -> dict[str, dict[Labels, float]]:

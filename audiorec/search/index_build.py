@@ -24,12 +24,11 @@ from audiorec.engines.tasks import Engine
 from audiorec.errors import AudiorecError, InputError, StoreError
 from audiorec.files.own_files import (
     RunFolder,
-    parse_json,
-    read_own,
+    read_object,
     refuse_irreplaceable,
     replaced,
     sealed,
-    unsealed,
+    write_own,
 )
 from audiorec.search.index import HNSW_EF, PROBES, Index
 from audiorec.search.index_files import (
@@ -75,7 +74,6 @@ SAMPLE = 200  # queries that measure the recall of a new index
 RECALL_AT = 10
 BLOCK_ROWS = 65_536  # vectors read at a time
 RUN_FILES = r"piece-\d{5}\.(?:faiss|json)"
-MAX_NOTE_BYTES = 1 << 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +126,7 @@ class PieceTask:
     def made(self) -> str | None:
         """Return the sha256 of the piece if its file is complete and belongs to this task."""
         with suppress(OSError, ValueError, KeyError, StoreError):
-            text = read_own(self.path.with_suffix(".json"), MAX_NOTE_BYTES)
-            note = unsealed(parse_json(text, max_bytes=MAX_NOTE_BYTES))
+            note = read_object(self.path.with_suffix(".json"))
             if note["identity"] == self.identity and sha256_of(self.path) == note["sha256"]:
                 return str(note["sha256"])
         return None
@@ -150,8 +147,7 @@ class PieceTask:
                 writer = faiss.PyCallbackIOWriter(file.write)
                 faiss.write_index(_made(faiss, units, self.kind), writer)
             note = {"identity": self.identity, "sha256": sha256_of(temporary)}
-        with replaced(self.path.with_suffix(".json")) as temporary:
-            temporary.write_text(json.dumps(sealed(note)))
+        write_own(self.path.with_suffix(".json"), json.dumps(sealed(note)))
 
 
 def build_index(

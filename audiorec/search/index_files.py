@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audiorec.errors import MissingStoreError, StoreError, import_extra
-from audiorec.files.own_files import open_own, parse_json, read_own, replaced, sealed, unsealed
+from audiorec.files.own_files import open_own, read_object, sealed, write_own
 from audiorec.runs.workers import Limits, Workers
 from audiorec.search.scaling import INDEXED, By, Scaling
 from audiorec.types import FloatArray, Int64Array
@@ -38,7 +38,6 @@ SCHEMA_OF_PIECES = "audiorec/index/2"
 SCHEMA_OF_SOUND = "audiorec/index/3"  # of sound, in pieces; the others are of the vector
 ALIGNED = 8  # pieces start at a multiple, so that each has whole bytes of the allowed-bitmap
 SUFFIX = ".faiss"
-MAX_SIDECAR_BYTES = 4 << 20
 IndexKind = Literal["flat", "hnsw", "ivf"]
 KINDS: tuple[IndexKind, ...] = ("flat", "hnsw", "ivf")
 Candidates = tuple[Int64Array, FloatArray, FloatArray]
@@ -117,9 +116,8 @@ def write_info(path: Path, info: IndexInfo) -> None:
         if len(info.pieces) == 1:
             fields["sha256"] = fields.pop("pieces")[0]["sha256"]
             schema = SCHEMA
-    with replaced(sidecar_path(path)) as temporary:
-        content = sealed({"schema": schema, **fields})
-        temporary.write_text(json.dumps(content, allow_nan=False))
+    content = sealed({"schema": schema, **fields})
+    write_own(sidecar_path(path), json.dumps(content, allow_nan=False))
 
 
 def read_info(path: Path) -> IndexInfo:
@@ -132,8 +130,7 @@ def read_info(path: Path) -> IndexInfo:
     """
     sidecar = sidecar_path(path)
     try:
-        text = read_own(sidecar, MAX_SIDECAR_BYTES)
-        content = unsealed(parse_json(text, max_bytes=MAX_SIDECAR_BYTES))
+        content = read_object(sidecar)
     except FileNotFoundError as error:
         raise MissingStoreError(f"{sidecar}: no such file; build it: audiorec index") from error
     except (OSError, ValueError) as error:

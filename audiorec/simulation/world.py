@@ -25,7 +25,7 @@ import pyarrow as pa
 from audiorec.columns import LogColumns
 from audiorec.distribution import created_by
 from audiorec.errors import InputError, ShapeError
-from audiorec.files.own_files import replaced, write_errors
+from audiorec.files.own_files import write_errors, write_own
 from audiorec.files.tables import table_writer, write_plain
 from audiorec.listening.events import SCHEMA, Interactions
 from audiorec.simulation.plays import (
@@ -319,8 +319,7 @@ def simulate_world(
     for (name, kind), table in zip(TABLES.items(), tables, strict=True):
         write_plain(out / name, table.replace_schema_metadata(_metadata(kind, spec)))
     _write_interactions(out / INTERACTIONS_FILE, world)
-    with replaced(out / WORLD_FILE) as path:
-        path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    write_own(out / WORLD_FILE, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
     return document
 
 

@@ -32,7 +32,7 @@ import pyarrow as pa
 from audiorec.columns import StoreColumns
 from audiorec.errors import InputError, StoreError
 from audiorec.files.arrow import integers, string_array
-from audiorec.files.own_files import RunFolder, read_own, refuse_foreign, replaced, sync
+from audiorec.files.own_files import RunFolder, read_object, refuse_foreign, sync, write_own
 from audiorec.files.tables import with_nulls
 from audiorec.store.schema import Checked, Kind, open_checked
 
@@ -241,7 +241,6 @@ def _runs(picks: Sequence[Pick]) -> Iterator[Sequence[Pick]]:
 
 MARKER = "commit.json"
 MARKER_SCHEMA = "audiorec/commit/2"
-MAX_MARKER_BYTES = 1 << 16
 Targets = Mapping[Kind, Path]
 
 
@@ -279,8 +278,7 @@ def commit_staged(targets: Targets, folder: RunFolder) -> None:
     try:
         for path in staged:
             sync(path)
-        with replaced(marker) as temporary:
-            temporary.write_text(json.dumps({"schema": MARKER_SCHEMA, "files": files}))
+        write_own(marker, json.dumps({"schema": MARKER_SCHEMA, "files": files}))
     except OSError:
         if not marker.exists():  # not committed: free the disk space
             for path in staged:
@@ -324,14 +322,14 @@ def pending_moves(targets: Targets, run_dir: Path) -> dict[Path, Path] | None:
 
 def _read_marker(marker: Path) -> dict[Kind, str]:
     try:
-        content = json.loads(read_own(marker, MAX_MARKER_BYTES))
-        if not isinstance(content, dict) or content.get("schema") != MARKER_SCHEMA:
+        content = read_object(marker)
+        if content.get("schema") != MARKER_SCHEMA:
             raise StoreError(
                 f"{marker}: not written by this version of audiorec; inspect its folder, and "
                 "remove it to start afresh"
             )
         return {Kind(kind): str(name) for kind, name in content["files"].items()}
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreError(
             f"{marker}: damaged; inspect its folder, and remove it to start afresh"
         ) from error

@@ -35,7 +35,7 @@ from audiorec.errors import (
     SongError,
     StoreError,
 )
-from audiorec.files.own_files import parse_json, read_own, run_folder_path, unfinished_files
+from audiorec.files.own_files import read_object, run_folder_path, unfinished_files
 from audiorec.files.visible import visible
 from audiorec.library.library import Library, open_store
 from audiorec.search.questions import PathQuestion, PlaylistQuestion, SimilarQuestion
@@ -52,7 +52,6 @@ from audiorec.web.song_view import SongView
 from audiorec.web.sound import LIMITS, SoundFiles, answer
 
 MOST_FAILURES = 2_000  # shown on the page
-MAX_RECORD = 16 << 20  # bytes
 WORKING_S = 60.0  # a run that wrote nothing for this long has stopped, or is at a very long song
 SAID = ("found", "extracted", "reused", "copies", "unchanged", "failed", "pruned", "stopped")
 Document = dict[str, Any]
@@ -153,8 +152,7 @@ def _failures(path: Path) -> Document:
 def _last_run(path: Path) -> Document | None:
     """Return a summary of the last run; None if its record cannot be read."""
     try:
-        text = read_own(path.with_name(f"{path.name}.run.json"), MAX_RECORD)
-        record = parse_json(text, max_bytes=MAX_RECORD)
+        record = read_object(path.with_name(f"{path.name}.run.json"))
         report = record["report"]
         arguments = [str(word) for word in record["arguments"]][:200]
         return {

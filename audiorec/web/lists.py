@@ -30,7 +30,7 @@ import numpy as np
 
 from audiorec.columns import StoreColumns
 from audiorec.errors import ExistingFileError, InputError, MissingFileError, StoreError
-from audiorec.files.own_files import refuse_link, replaced, write_errors
+from audiorec.files.own_files import refuse_link, write_errors, write_own
 from audiorec.listening.imports.job import KnownSongs
 from audiorec.listening.imports.rows import SongRef
 from audiorec.options import made
@@ -374,8 +374,7 @@ class Saver:
             with write_errors(place):
                 place.unlink()
         else:
-            with replaced(place) as temporary:
-                temporary.write_bytes(old)
+            write_own(place, old)
         self._last = None
         return {"path": str(place), "restored": old is not None}
 

@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 
 from audiorec.columns import ListColumns, ShownColumns
 from audiorec.errors import AudiorecError, InputError, StoreError
-from audiorec.files.own_files import parse_json, read_own, refuse_link
+from audiorec.files.own_files import read_object, refuse_link
 from audiorec.files.tables import TableFile
 from audiorec.listening.events import Interactions
 from audiorec.listening.profiles import Profiles
@@ -53,7 +53,6 @@ SHOWN = 50  # songs of a channel sent to the page
 MOST_USERS = 200  # users in the answer to a search
 MOST_HISTORY = 500
 KEPT = 16  # histories whose lists are cached
-MAX_RECORD = 1 << 20
 HEAVIEST = 10.0  # largest weight of a channel
 SOMEBODY = "you"
 Document = dict[str, Any]
@@ -225,11 +224,9 @@ class RecommendationPages:
     def _read_record(self) -> dict[str, Any]:
         """Return the record of the run; empty if it cannot be read."""
         try:
-            text = read_own(self.folder / "run.json", MAX_RECORD)
-            record = parse_json(text, max_bytes=MAX_RECORD)
+            return read_object(self.folder / "run.json")
         except (OSError, StoreError, ValueError):
             return {}
-        return record if isinstance(record, dict) else {}
 
     @cached_property
     def _order(self) -> list[str]:
@@ -509,9 +506,7 @@ class RecommendationPages:
         plays = self._plays
         if plays is None:
             return {}
-        n = max(1, len(plays.song_ids))
-        pairs = np.unique(plays.owner * n + plays.song)
-        counts = np.bincount(pairs % n, minlength=n)[: len(plays.song_ids)]
+        counts = np.bincount(plays.distinct()[1], minlength=len(plays.song_ids))
         return dict(zip(plays.song_ids, counts.tolist(), strict=True))
 
     def _history(self, user_id: str) -> list[str]:

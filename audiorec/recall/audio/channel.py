@@ -116,8 +116,7 @@ class UserAudio(SharedSpace):
     def embed_users(self, queries: Queries) -> FloatArray:
         """Embed each history as the mean of its songs' tastes; see `SharedSpace`."""
         histories = queries.histories.among(self.song_ids)
-        n_songs = max(1, len(self.song_ids))
-        owner, song = np.divmod(np.unique(histories.owner * n_songs + histories.song), n_songs)
+        owner, song, _ = histories.distinct()
         sums = np.zeros((len(histories), self.tastes.shape[1]))
         np.add.at(sums, owner, self.tastes[song].astype(np.float64))
         return unit(sums)

@@ -283,10 +283,8 @@ def verdict_pairs(data: RecallData) -> dict[str, Pairs]:
 
 def _pairs(plays: Sequences) -> Pairs:
     """Return the distinct pairs of owner and song."""
-    n_songs = max(1, len(plays.song_ids))
-    key, times = np.unique(plays.owner * n_songs + plays.song, return_counts=True)
-    user, song = np.divmod(key, n_songs)
-    never = np.full(len(key), np.nan)
+    user, song, times = plays.distinct()
+    never = np.full(len(user), np.nan)
     return Pairs(user.astype(np.int32), song.astype(np.int32), times.astype(np.float32), never)
 
 

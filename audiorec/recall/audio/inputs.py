@@ -27,7 +27,7 @@ from audiorec.audio.decode import decode
 from audiorec.audio.segment import segments
 from audiorec.errors import InputError, StoreError
 from audiorec.extraction.catalogue import Source, make_source
-from audiorec.files.own_files import read_own, replaced
+from audiorec.files.own_files import read_own, write_own
 from audiorec.recall.audio.model import UserAudioRecipe
 from audiorec.recall.contract.data import Sound
 from audiorec.runs.workers import Answer, Limits, Workers
@@ -104,8 +104,7 @@ def _keep(path: Path, segments: HalfArray) -> None:
     """Write segments as an npy file, followed by its sha256."""
     content = io.BytesIO()
     np.save(content, segments, allow_pickle=False)
-    with replaced(path) as temporary:
-        temporary.write_bytes(content.getvalue() + hashlib.sha256(content.getbuffer()).digest())
+    write_own(path, content.getvalue() + hashlib.sha256(content.getbuffer()).digest())
 
 
 def _kept(path: Path) -> HalfArray | None:

@@ -334,8 +334,7 @@ def read_candidates(path: Path) -> Lists:
         table = table.sort_by([*keys, ("rank", "ascending")])
     users, songs = (table.column(n).to_pylist() for n in (ListColumns.USER, ListColumns.SONG))
     ranked = _grouped(users, songs)
-    pair = ranked.owner * max(1, len(ranked.song_ids)) + ranked.song
-    if len(np.unique(pair)) < len(pair):
+    if len(np.unique(ranked.pair)) < len(ranked.song):
         raise InputError(f"{path}: some user has the same song twice; remove duplicate rows")
     channels = set(table.column("channel").to_pylist()) if "channel" in optional else set()
     channels -= {DEFAULT}

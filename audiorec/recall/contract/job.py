@@ -90,9 +90,8 @@ def _held_out(plays: Sequences) -> tuple[Sequences, Int64Array]:
         profile=np.zeros((len(plays), 0), np.float32),
     )
     held = hold_out(examples, SHARE)
-    pair = plays.owner * max(1, len(plays.song_ids)) + plays.song
-    is_new = np.zeros(len(pair), np.bool_)
-    is_new[np.unique(pair, return_index=True)[1]] = True
+    is_new = np.zeros(len(plays.song), np.bool_)
+    is_new[np.unique(plays.pair, return_index=True)[1]] = True
     place = np.flatnonzero(held.judged & is_new)
     drawn = np.random.default_rng(0).permutation(len(place))[:MOST_JUDGED]
     return plays.keep(held.learnt), np.sort(place[drawn])

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from audiorec.errors import InputError, MissingExtraError, MissingFileError
-from audiorec.files.own_files import replaced, sync, write_errors
+from audiorec.files.own_files import sync, write_errors, write_own
 
 KEY_FILE, CERTIFICATE_FILE = "key.pem", "certificate.pem"
 HOST = "audiorec-federated"  # certificates are pinned, so all have one name
@@ -73,8 +73,7 @@ def make_keys(folder: Path) -> Keys:
         with os.fdopen(descriptor, "wb") as file:
             file.write(keys.key)
         sync(folder / KEY_FILE)
-        with replaced(folder / CERTIFICATE_FILE) as temporary:
-            temporary.write_bytes(keys.certificate)
+        write_own(folder / CERTIFICATE_FILE, keys.certificate)
     return keys
 
 

@@ -29,19 +29,10 @@ from typing import Any, Literal, Self
 import numpy as np
 
 from audiorec.errors import InputError, StoreError
-from audiorec.files.own_files import (
-    RunFolder,
-    parse_json,
-    read_own,
-    replaced,
-    sealed,
-    unsealed,
-    write_errors,
-)
+from audiorec.files.own_files import RunFolder, read_object, replaced, sealed, write_errors
 from audiorec.files.user_files import from_table
 
 SCHEMA = "audiorec/federated-ledger/1"
-MAX_BYTES = 16 << 20
 NO_FILES = r"(?!)"  # the folder of the lock stays empty
 DAY = timedelta(days=1)
 MOST_EPSILON = 1_000.0
@@ -95,7 +86,7 @@ class Ledger:
     def read(cls, path: Path) -> Self:
         """Read a ledger, empty if there is none; `StoreError` if it was damaged or changed."""
         try:
-            content = unsealed(parse_json(read_own(path, MAX_BYTES), max_bytes=MAX_BYTES))
+            content = read_object(path)
         except FileNotFoundError:
             return cls(path)
         except ValueError as error:

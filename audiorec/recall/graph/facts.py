@@ -169,8 +169,7 @@ def sound_facts(
 
 def list_facts(lists: Sequences, *, relation: str = "in_list", kind: str = "list") -> Triples:
     """Return which songs are in which list, or liked by which user: ``song in_list list``."""
-    pair = np.unique(lists.owner * max(1, len(lists.song_ids)) + lists.song)
-    owner, song = pair // max(1, len(lists.song_ids)), pair % max(1, len(lists.song_ids))
+    owner, song, _ = lists.distinct()
     heads = [f"song:{lists.song_ids[s]}" for s in song.tolist()]
     tails = [f"{kind}:{lists.owner_ids[o]}" for o in owner.tolist()]
     return of_rows(heads, [relation] * len(heads), tails)
@@ -263,9 +262,7 @@ def refuse_leaks(side: SongSide, lists: Sequences, columns: Iterable[str] = ()) 
     labels = _labels(side)
     rows = {song: place for place, song in enumerate(side.song_ids)}
     place = np.array([rows.get(song, -1) for song in lists.song_ids], np.int64)
-    n = max(1, len(lists.song_ids))
-    in_lists = np.bincount(np.unique(lists.owner * n + lists.song) % n, minlength=n)
-    in_one = in_lists[lists.song] == 1
+    in_one = np.bincount(lists.distinct()[1])[lists.song] == 1
     for name in columns or labels:
         if name in ("artist", "album") or name not in labels:
             continue

@@ -76,11 +76,8 @@ def blocks_of(
     """
     song, counts = lists.song, lists.lengths
     if window is None:
-        n = max(1, len(lists.song_ids))
-        pair = np.unique(lists.owner * n + lists.song)
-        owner = pair // n
-        order = np.lexsort((rng.random(len(pair)), owner))
-        song = (pair % n)[order].astype(np.int32)
+        owner, songs, _ = lists.distinct()
+        song = songs[np.lexsort((rng.random(len(owner)), owner))].astype(np.int32)
         counts = np.bincount(owner, minlength=len(lists))
         shift = np.zeros(len(lists), np.int64)
     else:

@@ -239,9 +239,8 @@ def list_groups(lists: Sequences) -> Int64Array:
     from scipy.sparse.csgraph import connected_components
 
     n = len(lists)
-    pair = np.unique(lists.owner * max(1, len(lists.song_ids)) + lists.song)
-    owner, song = pair // max(1, len(lists.song_ids)), pair % max(1, len(lists.song_ids))
-    ones = np.ones(len(pair), np.float32)
+    owner, song, _ = lists.distinct()
+    ones = np.ones(len(owner), np.float32)
     matrix = csr_array((ones, (owner, song)), shape=(n, len(lists.song_ids)))
     shared = (matrix @ matrix.T).tocoo()
     size = np.bincount(owner, minlength=n)

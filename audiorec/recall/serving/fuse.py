@@ -44,7 +44,7 @@ from audiorec.columns import ListColumns
 from audiorec.errors import DamagedFileError, InputError
 from audiorec.evaluation.classification import Interval
 from audiorec.files.arrow import integers
-from audiorec.files.own_files import parse_json, refuse_link, replaced
+from audiorec.files.own_files import parse_json, refuse_link, write_own
 from audiorec.files.tables import TableFile, table_writer
 from audiorec.files.user_files import from_table, read_text
 from audiorec.listening.sequences import Sequences
@@ -529,8 +529,7 @@ def write_tuned(path: Path, tuned: Tuned, channels: Sequence[str], *, entry: str
         "by": measure_name(tuned.by),
         "checked": checked,
     }
-    with replaced(path) as part:
-        part.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
+    write_own(path, json.dumps(content, indent=2) + "\n")
 
 
 def read_tuned(path: Path) -> TunedFile:

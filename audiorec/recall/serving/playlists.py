@@ -109,10 +109,9 @@ class ListRanking:
         """Whether each song is in each list: shape (S, L), 1 or 0, sparse."""
         from scipy.sparse import csr_array
 
-        n = max(1, len(self.lists.song_ids))
-        pair = np.unique(self.lists.owner * n + self.lists.song)
+        owner, song, _ = self.lists.distinct()
         shape = (len(self.lists.song_ids), len(self.lists))
-        return csr_array((np.ones(len(pair)), (pair % n, pair // n)), shape=shape)
+        return csr_array((np.ones(len(owner)), (song, owner)), shape=shape)
 
     @cached_property
     def sizes(self) -> Int64Array:
@@ -140,11 +139,9 @@ def write_lists(out: Path, fused: Path, ranking: ListRanking, plays: Sequences) 
             place = 1 / (FLATNESS + np.asarray(table.column("rank"), np.float64))
             song_ids = table.column(ListColumns.SONG).combine_chunks()
             proposed = ranking.songs_of(number, song_ids, place, len(names))
-            own = plays.of_owners(names)
-            pair = np.unique(own.owner * max(1, len(songs)) + own.song)
-            whose, song = np.divmod(pair, max(1, len(songs)))
+            whose, song, _ = plays.of_owners(names).distinct()
             heard = songs.take(integers(song))
-            known = ranking.songs_of(whose, heard, np.ones(len(pair)), len(names))
+            known = ranking.songs_of(whose, heard, np.ones(len(whose)), len(names))
             for at in range(0, len(names), BLOCK_USERS):
                 block = slice(at, at + BLOCK_USERS)
                 writer.write_table(_rows(ranking, names[block], proposed[block], known[block]))

@@ -547,8 +547,7 @@ def _lateness(histories: Sequences) -> Any:
     """Return the weight of each song of each history, by its last place: csr (q, S) float64."""
     from scipy.sparse import csr_array
 
-    n = max(1, len(histories.song_ids))
-    key = histories.owner * n + histories.song
+    n, key = max(1, len(histories.song_ids)), histories.pair
     pair, newest_first = np.unique(key[::-1], return_index=True)
     place, row = len(key) - newest_first, pair // n  # 1 is the first play of all histories
     late = (place - histories.starts[row]) / histories.lengths[row]

@@ -207,7 +207,7 @@ def _write_sql(
     source: str | None,
     columns: list[str] | None,
 ) -> None:
-    from audiorec.files.own_files import replaced
+    from audiorec.files.own_files import write_own
     from audiorec.store.export import ddl
 
     text = ddl(path, cast("Any", dialect), source=source, columns=columns)
@@ -216,8 +216,7 @@ def _write_sql(
         return
     if output.resolve() == path.resolve() or output.is_dir() or not output.parent.is_dir():
         raise InputError(f"{output}: cannot be written; name another file in an existing folder")
-    with replaced(output) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_own(output, text)
     say(f"written: {output}")
 
 

@@ -372,13 +372,12 @@ def _draw_tuned(path: Path | None, found: "Tuned") -> None:
     if path is None:
         return
     from audiorec.evaluation.pictures import draw_trade_off
-    from audiorec.files.own_files import replaced
+    from audiorec.files.own_files import write_own
 
     measure = f"{found.by[0]}@{found.by[1]}"
     drawn = draw_trade_off({one.name: one.figures for one in found.tried}, measure)
     if drawn is None:
         say("note: no picture: nothing is traded without --side, --vectors and a tolerance")
         return
-    with replaced(path) as part:
-        part.write_bytes(drawn)
+    write_own(path, drawn)
     say(f"picture: {path}")

@@ -15,7 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from audiorec.errors import AudiorecError, InputError
-from audiorec.files.own_files import own_data_folder, parse_json, read_own, replaced
+from audiorec.files.own_files import (
+    own_data_folder,
+    read_object,
+    write_own,
+)
 from audiorec.files.visible import visible
 from audiorec.options import argument, chooses, reads, writes
 from audiorec_cli.shared.console import (
@@ -165,7 +169,6 @@ def print_songs(
 
 
 FILE = "hints.json"
-MOST_BYTES = 1 << 20
 MOST_STORES = 500
 TAGGED = 0.5  # share of songs with an artist, at least
 
@@ -201,11 +204,8 @@ def _hints(store: "Library", by: str | Path) -> Iterator[tuple[str, str]]:
 def _seen() -> dict[str, list[str]]:
     """Return the kinds of hints that were told, by store; nothing if they cannot be read."""
     try:
-        text = read_own(own_data_folder() / FILE, MOST_BYTES)
-        content: Any = parse_json(text, max_bytes=MOST_BYTES)
+        content = read_object(own_data_folder() / FILE)
     except (AudiorecError, OSError, ValueError):
-        return {}
-    if not isinstance(content, dict):
         return {}
     return {
         name: [kind for kind in kinds if isinstance(kind, str)]
@@ -219,7 +219,6 @@ def _keep(seen: Mapping[str, list[str]]) -> None:
     try:
         folder = own_data_folder()
         folder.mkdir(parents=True, exist_ok=True)
-        with replaced(folder / FILE) as temporary:
-            temporary.write_text(json.dumps(newest, indent=1) + "\n", encoding="utf-8")
+        write_own(folder / FILE, json.dumps(newest, indent=1) + "\n")
     except (AudiorecError, OSError):
         return

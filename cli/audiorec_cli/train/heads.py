@@ -173,15 +173,14 @@ def _draw(folder: Path | None, task: str, segments: "Report", songs: "Report") -
     if folder is None:
         return
     from audiorec.evaluation.pictures import draw
-    from audiorec.files.own_files import replaced
+    from audiorec.files.own_files import write_own
 
     reports = {"segment": segments, "song": songs}
     drawn = {by: draw(report, title=f"{task}, by {by}") for by, report in reports.items()}
     # The task comes from the head file, so it must not lead to another path or be too long.
     name = re.sub(r"[^\w.-]", "_", task)[:LONGEST_NAME]
     for by, png in drawn.items():
-        with replaced(folder / f"{name}-by-{by}.png") as path:
-            path.write_bytes(png)
+        write_own(folder / f"{name}-by-{by}.png", png)
     say(f"pictures: {folder}")
 
 
@@ -228,12 +227,10 @@ def _write(folder: Path, head: "Head", figures: dict[str, Any], card: str) -> No
     """Write the three files, the head last, so that it never exists without the others."""
     import json
 
-    from audiorec.files.own_files import replaced
+    from audiorec.files.own_files import replaced, write_own
 
-    with replaced(folder / FIGURES_FILE) as path:
-        path.write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n")
-    with replaced(folder / CARD_FILE) as path:
-        path.write_text(card)
+    write_own(folder / FIGURES_FILE, json.dumps(figures, indent=2, ensure_ascii=False) + "\n")
+    write_own(folder / CARD_FILE, card)
     with replaced(folder / HEAD_FILE) as path:
         head.save(path)
 

@@ -59,8 +59,7 @@ def user_columns(
     """
     row = IdMap(user_ids).rows(plays.owner_ids)
     n = len(user_ids)
-    pairs = np.unique(plays.owner * max(1, len(plays.song_ids)) + plays.song)
-    songs = np.bincount(pairs // max(1, len(plays.song_ids)), minlength=len(plays))
+    songs = np.bincount(plays.distinct()[0], minlength=len(plays))
     first, last = _ends(plays)
     columns: dict[str, Any] = {
         ListColumns.USER: user_ids,

@@ -35,14 +35,12 @@ from audiorec.errors import InputError, StoreError
 from audiorec.files.own_files import (
     RunFolder,
     check_tree,
-    parse_json,
-    read_own,
+    read_object,
     refuse_link,
     remove_tree,
     run_folder_path,
     sealed,
     sync,
-    unsealed,
 )
 from audiorec.listening.events import EVENTS, is_listening
 from audiorec.listening.sequences import DAY_S
@@ -57,7 +55,6 @@ KIND = "recall_export"
 FORMAT_VERSION = 1
 GROUP_ROWS = 1 << 16  # minimum rows of a row group, which ends after a whole user
 PART_ROWS = 1 << 23  # rows of a file, after which a new one starts
-MAX_MANIFEST_BYTES = 16 << 20
 _PARTS = (
     r"[a-z0-9_]+/part-\d{5}\.parquet|sql/[a-z_]+\.sql|csv/[a-z0-9_]+\.csv|manifest\.json|"
     r"[a-z0-9_]+/"  # folders, which may be empty, as csv/ is at first
@@ -231,9 +228,7 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     """
     path = folder / MANIFEST
     try:
-        content = unsealed(
-            parse_json(read_own(path, MAX_MANIFEST_BYTES), max_bytes=MAX_MANIFEST_BYTES)
-        )
+        content = read_object(path)
     except FileNotFoundError:
         return None
     except ValueError as error:

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 
 from audiorec.columns import ShownColumns
 from audiorec.errors import InputError, MissingFileError
-from audiorec.files.own_files import parse_json, read_own
+from audiorec.files.own_files import read_object
 from audiorec.files.tables import TableFile
 from audiorec.files.user_files import column_names, input_errors, read_table
 from audiorec.learning.bundle import read_kind
@@ -42,7 +42,6 @@ from audiorec.search.searchable import SearchableStore
 from audiorec.types import IdMap, string_array
 
 RECORD = "run.json"
-MAX_RECORD_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,14 +95,14 @@ class ExportSources:
             raise MissingFileError(f"{folder}: no such folder; audiorec recall run writes one")
         path = folder / RECORD
         try:
-            record = parse_json(read_own(path, MAX_RECORD_BYTES), max_bytes=MAX_RECORD_BYTES)
+            record = read_object(path)
         except FileNotFoundError as error:
             raise InputError(
                 f"{folder}: holds no finished run; make one: audiorec recall run"
             ) from error
         except ValueError as error:
             raise InputError(f"{path}: not JSON: {error}") from error
-        if not isinstance(record, dict) or not isinstance(record.get(ShownColumns.RUN), str):
+        if not isinstance(record.get(ShownColumns.RUN), str):
             raise InputError(f"{path}: not a record that audiorec recall run wrote")
         lists = sorted((folder / "candidates").glob("*.parquet"))
         models = sorted(p.parent for p in (folder / "models").glob("*/model.json"))

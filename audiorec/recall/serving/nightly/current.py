@@ -40,7 +40,7 @@ from audiorec.files.own_files import (
     read_own,
     refuse_link,
     refuse_other_than_folder,
-    replaced,
+    write_own,
 )
 from audiorec.files.storage import exists, is_uri, join, read, write
 from audiorec.files.user_files import from_table, read_settings
@@ -377,8 +377,7 @@ def read_json(place: str | os.PathLike[str]) -> dict[str, Any]:
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write an object, atomically."""
-    with replaced(path) as part:
-        part.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
+    write_own(path, json.dumps(content, indent=1, sort_keys=True) + "\n")
 
 
 def bytes_of(out: Path) -> int:

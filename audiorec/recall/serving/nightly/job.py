@@ -30,7 +30,7 @@ from audiorec.columns import ListColumns, ShownColumns
 from audiorec.distribution import own_version
 from audiorec.engines.tasks import Engine
 from audiorec.errors import DamagedFileError, InputError, StoreError
-from audiorec.files.own_files import refuse_link, remove_leftovers, replaced, write_errors
+from audiorec.files.own_files import refuse_link, remove_leftovers, write_errors, write_own
 from audiorec.files.tables import TableFile
 from audiorec.listening.events import Interactions
 from audiorec.listening.interactions import read_interactions
@@ -472,8 +472,7 @@ class NightlyJob:
         about = {"entry": self.plan.entry, ShownColumns.RUN: self.run_id}
         ranked = None if self.plan.lists is None else self.plan.out / RANKED
         page = report_of(lists, self.plan.out / FUSED, self._inputs.facts, about, ranked)
-        with replaced(out) as part:
-            part.write_text(page, "utf-8")
+        write_own(out, page)
 
     def _export(self, out: Path) -> None:
         """Export the lists; without impressions, plays are the samples of the ranker."""

@@ -134,9 +134,7 @@ def fused_below(judged: Mapping[str, Any]) -> list[str]:
 def _wanted(plays: Sequences, since: float) -> Sequences:
     """Return the songs that each user first played after `since`, for users who have some."""
     new = plays.time > since
-    n = max(1, len(plays.song_ids))
-    pair = plays.owner * n + plays.song
-    result = plays.keep(new & ~np.isin(pair, pair[~new]))
+    result = plays.keep(new & ~np.isin(plays.pair, plays.pair[~new]))
     rows = np.flatnonzero(result.lengths)
     drawn = np.random.default_rng(0).permutation(rows)[:MOST_USERS]
     return result.take(np.sort(drawn))
@@ -149,7 +147,6 @@ def hits_of(tables: Iterable[Any], wanted: Sequences) -> Float64Array:
     """
     users, songs = (IdMap(string_array(ids)) for ids in (wanted.owner_ids, wanted.song_ids))
     width = max(1, len(wanted.song_ids))
-    sought = wanted.owner * width + wanted.song
     hits = np.zeros(len(wanted))
     for table in tables:
         first = pc.and_(pc.less_equal(table.column("rank"), FIRST), pc.invert(table.column("cold")))
@@ -159,7 +156,7 @@ def hits_of(tables: Iterable[Any], wanted: Sequences) -> Float64Array:
             for ids, name in ((users, ListColumns.USER), (songs, ListColumns.SONG))
         )
         known = (user >= 0) & (song >= 0)
-        hits[user[known][np.isin(user[known] * width + song[known], sought)]] = 1
+        hits[user[known][np.isin(user[known] * width + song[known], wanted.pair)]] = 1
     return hits
 
 
@@ -318,8 +315,7 @@ def judge_split(plays: Sequences, share: float) -> JudgingSplit | None:
     All plays of that song by that user are kept back. In a log of counts, which has no order, it
     is a song that its id draws.
     """
-    n = max(1, len(plays.song_ids))
-    key = plays.owner * n + plays.song
+    n, key = max(1, len(plays.song_ids)), plays.pair
     pairs, first = np.unique(key, return_index=True)
     owner = pairs // n
     drawn = np.array([chance_of(user) < share for user in plays.owner_ids], np.bool_)

@@ -286,10 +286,10 @@ class _Owners:
     """Index from songs to their owners: users with a play, or lists."""
 
     def __init__(self, plays: Sequences) -> None:
-        n = max(1, len(plays.song_ids))
-        pairs = np.unique(plays.song.astype(np.int64) * max(1, len(plays)) + plays.owner)
-        self._owner = pairs % max(1, len(plays))
-        self._starts = np.searchsorted(pairs // max(1, len(plays)), np.arange(n + 1))
+        owner, song, _ = plays.distinct()
+        order = np.argsort(song, kind="stable")
+        self._owner = owner[order]
+        self._starts = np.searchsorted(song[order], np.arange(len(plays.song_ids) + 1))
         self._rows = {song: row for row, song in enumerate(plays.song_ids)}
 
     def of(self, song_id: str) -> Int64Array:

@@ -4,18 +4,11 @@
 ``model.safetensors``  the weights
 ``model.json``         kind, format version, architecture, seed, figures, the checksum of the
                        weights, which ties both files together, and a digest of its content
-``MODEL_CARD.md``      the model card for people
+``MODEL_CARD.md``      the model card for people: `Card.markdown`
 =====================  =====================================================================
 
 The folder may contain ``metrics.jsonl``, which is never read. A bundle is replaced as a whole, and
 only if the old folder contains nothing but these files, so that no other file is lost.
-
-Model cards: the sections common to all models.
-
-    `Card` ──markdown──▶ MODEL_CARD.md
-
-The training data, what the model stores about people, its figures and how they were measured, and
-sources with licences. Sections specific to a model follow.
 """
 
 import hashlib
@@ -70,7 +63,11 @@ class Figure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """Content of a model card; control characters in foreign texts are made visible."""
+    """Content of a model card; control characters in foreign texts are made visible.
+
+    The sections common to all models: the training data, what the model stores about people, its
+    figures and how they were measured, and sources with licences. Those specific to a model follow.
+    """
 
     title: str
     about: str  # one or two sentences

@@ -1,41 +1,13 @@
 """The training loop of all models: epochs, evaluation after each, early stopping, resume, refit.
 
     Learner ──fit──▶ its model in the best state; `Fitted`: the history, and whether it finished
+            ──line──▶ Logger.log     {"epoch": 3, "loss": 0.41, ..., "steps": 900, ...}
+    make_learner(part) ──fit_refit──▶ best epoch ──▶ make_learner(everything) ──▶ model
 
-After every epoch the learner evaluates itself on held-out data; training stops after `patience`
-epochs without improvement. With a `checkpoint`, an interrupted run resumes after the last saved
-step and ends with the same weights: bit for bit on the CPU of one machine, approximately on a GPU,
-whose order of summation varies.
-
-Randomness belongs to the learner: every draw is seeded by the seed, the epoch and the number of
-the step (`audiorec.learning.machine`), so a step can be repeated without the ones before it. A
+Randomness belongs to the learner: every draw is seeded by the seed, the epoch and the number of the
+step (`audiorec.learning.machine`), so a step can be repeated without the ones before it. A
 learner's step is plain PyTorch: before the optimiser updates the weights, the loop sums the
 gradients of all processes (`audiorec.learning.processes`) and clips them.
-
-Loggers of training metrics: any object with a method ``log(line)``.
-
-    fit ──line──▶ Logger.log     {"epoch": 3, "loss": 0.41, ..., "steps": 900, "seconds_left": 12.5}
-
-`JsonLines` writes them to ``metrics.jsonl``. docs/training.md shows loggers for MLflow and
-TensorBoard. ``logger.log`` can be passed as any ``progress`` argument.
-
-Choose the number of epochs on a validation part, then train on everything for as many.
-
-    make_learner(part) ──fit, evaluated──▶ best epoch ──▶ make_learner(everything) ──fit──▶ model
-
-The first phase never trains on its validation part, so the choice of the epoch is unbiased; the
-second trains on all data and is not evaluated, since nothing is held out. An epoch over everything
-has more steps, in proportion to its examples.
-
-Each phase has its own checkpoint in the `work` folder, so an interrupted run resumes in the phase
-it was in.
-
-Training checkpoints: the state of a run as one file that cannot run code.
-
-A safetensors file contains the model, its best state so far and the optimiser's moments; its
-metadata contain the progress of the run as JSON. The file is replaced by an atomic rename, so a
-kill leaves the old or the new state, never a partial one. No generator state is stored: every draw
-is seeded by the seed, the epoch and the batch (see above).
 """
 
 import hashlib
@@ -84,7 +56,12 @@ LoadedCheckpoint = tuple[dict[str, Tensor], TrainingState]
 
 
 def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], progress: TrainingState) -> None:
-    """Write a checkpoint to `path` atomically."""
+    """Write the state of a run to `path` atomically, as one file that cannot run code.
+
+    A safetensors file contains the model, its best state so far and the optimiser's moments; its
+    metadata contain the progress of the run as JSON. No generator state is stored: every draw is
+    seeded.
+    """
     content = {name: getattr(progress, name) for name in progress.__slots__}
     kept = {n: tensor.detach().cpu().contiguous().clone() for n, tensor in tensors.items()}
     content |= {"format_version": FORMAT_VERSION, "sha256": _digest(kept, content)}
@@ -167,7 +144,10 @@ Line = dict[str, Any]
 
 
 class Logger(Protocol):
-    """Receiver of the metrics of each epoch."""
+    """Receiver of the metrics of each epoch; ``logger.log`` can be passed as any ``progress``.
+
+    docs/training.md shows loggers for MLflow and TensorBoard.
+    """
 
     def log(self, line: Line) -> None:
         """Log one epoch's metrics; a resumed run first repeats those of its checkpoint."""
@@ -248,6 +228,11 @@ def fit(
     before_save: Callable[[TrainingState], None] | None = None,
 ) -> Fitted:
     """Train a learner's model in place; a finished run leaves it in its best state.
+
+    After every epoch the learner evaluates itself on held-out data; training stops after `patience`
+    epochs without improvement. With a `checkpoint`, an interrupted run resumes after the last saved
+    step and ends with the same weights: bit for bit on the CPU of one machine, approximately on a
+    GPU, whose order of summation varies.
 
     Parameters
     ----------
@@ -523,6 +508,11 @@ def fit_refit(
     before_save: Callable[[Phase, TrainingState], None] | None = None,
 ) -> Refitted[L]:
     """Train in two phases; parameters and errors are those of `fit`, except the following.
+
+    The first phase never trains on its validation part, so the choice of the epoch is unbiased; the
+    second trains on all data for as many epochs and is not evaluated, since nothing is held out. An
+    epoch over everything has more steps, in proportion to its examples. Each phase has its own
+    checkpoint in the `work` folder, so an interrupted run resumes in the phase it was in.
 
     Parameters
     ----------

@@ -8,19 +8,7 @@ is the return value of the first one. An `AudiorecError` or a bug is an answer a
 retry would fail again: it ends all processes. If a process dies, the others end with a
 `LostProcessError`, and the engine restarts all of them; they resume from the last checkpoint.
 
-    by_torchrun ──a child──▶ `launch`: the agent ──▶ `work` × N
-
-Torch's elastic agent is a separate process in a separate session: Ctrl-C goes to the launcher only,
-which does not load torch. If a process dies, the agent ends the others and restarts all. If the
-launcher dies, all of them end.
-
 On several machines, start ``torchrun`` itself on each of them (``docs/processes.md``).
-
-    by_ray ──`TorchTrainer`──▶ N workers: `run_part`
-
-Ray Train (extra ``ray``) connects the workers over gloo and restarts all of them if one dies.
-Checkpoints are those of `audiorec.learning.fit`, in a folder shared by all machines, as are the
-messages; none goes through Ray.
 """
 
 import importlib
@@ -253,6 +241,12 @@ def by_torchrun(
 ) -> Any:
     """Run a task in several processes of this machine; return the result of the first one.
 
+        a child ──▶ `launch`: torch's elastic agent ──▶ `work` × N     messages: files in a folder
+
+    The agent is a separate process in a separate session: Ctrl-C goes to the launcher only, which
+    does not load torch. If a process dies, the agent ends the others and restarts all. If the
+    launcher dies, all of them end.
+
     Parameters
     ----------
     task : LaunchedCall
@@ -375,6 +369,12 @@ def by_ray(
     restarts: int = RESTARTS,
 ) -> Any:
     """Run a task in several Ray workers; return the result of the first one.
+
+        `TorchTrainer` ──▶ N workers: `run_part`     messages: via an actor, `_Desk`
+
+    Ray Train (extra ``ray``) connects the workers over gloo and restarts all of them if one dies.
+    Checkpoints are those of `audiorec.learning.fit`, in a folder shared by all machines; none goes
+    through Ray.
 
     Parameters
     ----------

@@ -1,37 +1,11 @@
 """Losses in torch: rankings of pairs, sampled softmax, and the songs of a history as candidates.
 
-`hinge_loss` and `softmax_loss` take the similarities (cosines) of B anchors with one liked song
-and n negatives each, and return the mean over the anchors. Entries that are False in `usable` are
-ignored: a user may have fewer than n usable negatives.
+    cosines of liked and other songs ──hinge_loss, softmax_loss──▶ their mean over the anchors
+    logits of positives and a shared draw ──sampled_softmax_loss──▶ (B,)
+    queries (n, d), songs (m, d) ──next_song_loss──▶ (n,): the same, with less memory
+    songs (B, L) ──next_repeat, add_history──▶ further negatives: what was heard before
 
-`sampled_softmax_loss` is a softmax over all songs, estimated from n negatives shared by the batch
-(see `audiorec.learning.negatives.SharedSampler`). A negative's logit is lowered by
-``log(n Q(j))`` (logQ correction), so that the sum over the draw is an unbiased estimate of the sum
-over all songs. The positive is always included, not sampled, so it is not corrected. If the draw
-contains the positive itself, that negative is masked; otherwise it would push the song away from
-its own user.
-
-References
-----------
-Lee et al., *Deep Content-User Embedding Model for Music Recommendation*, 2018: the hinge
-with margin 0.2 and 20 negatives.
-
-Sampled softmax of queries against songs shared by a batch, with a fused backward pass.
-
-    queries (n, d), songs (m, d) ──next_song_loss──▶ (n,)
-
-Equals `audiorec.learning.losses.sampled_softmax_loss` of ``queries @ songs.T``. That function keeps
-several copies of the (n, m) logits for the backward pass, which on a CPU costs more than the matrix
-products; here a single matrix is kept, and reused for the gradient of the softmax.
-
-Songs of the history as candidates for the next song, in torch.
-
-    songs (B, L) ──next_repeat──▶ position at which each song is played again
-    logits, a model's terms for songs of the history ──add_history──▶ corrected logits of all
-
-A query lies near the song just played, but few songs are played twice in a row. A random draw
-rarely contains that song, so a model would not learn to rank it lower: here all songs of a history
-are negatives of the target, each once, at the logit of its newest play.
+Entries that are False in `usable` are ignored: a user may have fewer than n usable negatives.
 """
 
 from typing import Any
@@ -46,7 +20,8 @@ def hinge_loss(liked: Tensor, others: Tensor, usable: Tensor, *, margin: float) 
     """Return the hinge loss of the liked song, (B,), against the others, (B, n), with a margin.
 
     Returns the mean over anchors of the mean over usable others of
-    ``max(0, margin - liked + other)``.
+    ``max(0, margin - liked + other)``. Source: Lee et al., *Deep Content-User Embedding Model for
+    Music Recommendation*, 2018, with margin 0.2 and 20 negatives.
 
     Examples
     --------
@@ -89,6 +64,12 @@ def sampled_softmax_loss(
     `log_expected` (n,) is the log of each song's expected count in the draw: 0 if the n songs are
     all songs, which makes it the full softmax. `hits` (B, n) marks negatives that equal the
     example's positive, as a mask or as their rows and columns (`shared_hits`).
+
+    A softmax over all songs, estimated from n negatives shared by the batch
+    (`audiorec.learning.negatives.SharedSampler`). A negative's logit is lowered by its log expected
+    count (logQ correction), so that the sum over the draw is an unbiased estimate of the sum over
+    all songs. The positive is always included, not sampled, so it is not corrected. If the draw
+    contains it, that negative is masked; otherwise it would push the song away from its own user.
     """
     corrected = negative - log_expected
     if isinstance(hits, Tensor):
@@ -131,6 +112,10 @@ def next_song_loss(
     more: Tensor | None = None,
 ) -> Tensor:
     """Return ``log(e^p + sum over other songs of e^(s - log_expected)) - p`` of each query: (n,).
+
+    Equals `sampled_softmax_loss` of ``queries @ songs.T``. That function keeps several copies of
+    the (n, m) logits for the backward pass, which on a CPU costs more than the matrix products;
+    here a single matrix is kept, and reused for the gradient of the softmax.
 
     Parameters
     ----------
@@ -227,6 +212,10 @@ def add_history(
     drawn: Tensor,
 ) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
     """Add the songs of the history to the negatives of each target.
+
+    A query lies near the song just played, but few songs are played twice in a row. A random draw
+    rarely contains that song, so a model would not learn to rank it lower: here all songs of a
+    history are negatives of the target, each once, at the logit of its newest play.
 
     Parameters
     ----------

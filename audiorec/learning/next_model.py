@@ -1,20 +1,9 @@
 """Base class of next-song models, and their song embeddings from ids and side information.
 
     `NextSongModel`: `Tensors` of a batch ──queries──▶ (n, d), and the target of each
+    `SongTable`: songs ──▶ embeddings (n, d)
 
-`audiorec.learning.next_song` trains it.
-
-Song embeddings from ids and side information, in torch.
-
-    id (S, d)  +  projection of [embeddings of categories ; numbers ; sound]  ──▶ (S, d)
-
-Categories, numbers and sound are concatenated and projected to the width of the ids. In training,
-the id is dropped in a share of a song's occurrences (`id_dropout`), where the projection has to
-suffice; a song without plays, whose id is untrained, is then placed by its artist and its sound.
-Ids are dropped only for songs with side information, and the kept ones are not scaled up, since the
-embedding is a sum and not a mean of its parts.
-
-`audiorec.learning.next_plays.side_embeddings` is the projection in numpy.
+`audiorec.learning.next_song` trains them.
 """
 
 from abc import abstractmethod
@@ -39,6 +28,13 @@ class SongTable(nn.Module):
 
     Its parameters are ``ids`` (S, d), ``values`` (values of all categories, w) and
     ``project.weight`` (d, C w + V); without features, only ``ids``.
+
+        id (S, d)  +  projection of [embeddings of categories ; numbers ; sound]  ──▶ (S, d)
+
+    In training, the id is dropped in a share of a song's occurrences (`id_dropout`), where the
+    projection has to suffice; a song without plays, whose id is untrained, is then placed by its
+    artist and its sound. Ids are dropped only for songs with side information, and the kept ones
+    are not scaled up, since the embedding is a sum and not a mean of its parts.
     """
 
     sparse = False  # whether ``ids`` gets sparse gradients within `only`

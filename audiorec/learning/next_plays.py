@@ -2,25 +2,11 @@
 
     plays ──hold_out──▶ training plays, validation plays
           ──windows──▶ windows, drawn anew each epoch ──training_windows──▶ songs, targets, times
-
-The validation part is the newest part. With many owners, as with sessions, whole owners are held
-out: models do not know owners, so a new one is as good as an old one. With few owners, the end of
-each owner's plays is held out. Owners are ordered from the oldest if their order is known, so
-without times, "newest" means "last".
-
-Batches of sequences of similar length, padded on the right.
-
     lengths (n,) ──even_batches──▶ rows of each batch    values, starts ──padded──▶ (B, L)
+    `SongFeatures` ──side_embeddings, with learnt weights──▶ (S, d)
 
-With a causal mask, real positions never attend to the padding on their right, so no padding mask is
-needed; padded positions are excluded from the loss.
-
-Side information of songs as numeric features, and embeddings from it alone.
-
-    codes (S, C), dense (S, V) ──side_embeddings, with learnt weights──▶ (S, d)
-
-`audiorec.learning.next_model.SongTable` is trained on `SongFeatures`; `side_embeddings` computes
-its projection in numpy, without torch, for songs added later.
+Owners are users, sessions or lists, ordered from the oldest if their order is known, so without
+times, "newest" means "last".
 """
 
 import hashlib
@@ -86,6 +72,9 @@ def padded(
     fill: int = -1,
 ) -> tuple[npt.NDArray[Any], Int64Array]:
     """Return the newest entries of sequences as a padded matrix, and the length of each row.
+
+    They are padded on the right: with a causal mask, real positions never attend to the padding, so
+    no padding mask is needed; padded positions are excluded from the loss.
 
     Parameters
     ----------
@@ -226,6 +215,9 @@ def hold_out(plays: NextPlays, share: float, how: HoldOut = "auto") -> HeldPlays
     in the validation part: no model can rank them, so all are penalised alike.
 
     Raises `InputError` if the share is not between 0 and 1, exclusive, or no owner has two plays.
+
+    With many owners, as with sessions, whole owners are held out: models do not know owners, so a
+    new one is as good as an old one. With few owners, the end of each owner's plays is held out.
 
     Examples
     --------
@@ -551,6 +543,9 @@ def no_features(n_songs: int) -> SongFeatures:
 
 def side_embeddings(features: SongFeatures, weights: Mapping[str, Any]) -> FloatArray:
     """Return embeddings of songs by side information alone, in numpy: (n, d) float32.
+
+    The projection of `audiorec.learning.next_model.SongTable`, without torch, for songs added
+    later.
 
     Parameters
     ----------

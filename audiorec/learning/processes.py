@@ -1,31 +1,10 @@
 """Data-parallel training: several processes train one model, each on a part of every batch.
 
     torchrun ──join_processes──▶ `Processes`: rank, size   single: `ALONE`, whose methods do nothing
-
-Two processes take the same steps as one, up to the order of sums:
-
-* Every process draws the same batch, by the same seed, and keeps `Processes.part` of it.
-* The loss of a process is `Processes.mean`: the sum over its own part, divided by the size of the
-  whole batch. Losses and gradients then add up to those of the whole batch, and
-  `audiorec.learning.fit` sums the gradients before each step.
-* In-batch negatives come from all processes: `Processes.gather` passes gradients back to the
-  process that each row came from.
-* Dropout is drawn for the whole batch: `dropout`, within `Processes.within`.
-
-Batch statistics are those of a part, so a model that uses them is trained, but not to the same
-weights.
-
-Work for a single process (write a file, talk to another party) is done by the first, which
-broadcasts the result: `Processes.from_first`. An error there is raised in all processes, so that
-none waits for the others. If a process dies, all others end with a
-`LostProcessError`.
-
-Dropout whose masks do not depend on the number of processes.
-
     x (b, ...), rows of this process ──dropout──▶ x, with those rows of the whole batch's mask
 
-Each process draws the mask of the whole batch and keeps its own rows, so that training in two
-processes drops the same units as in one. In a single process it is `functional.dropout`.
+Two processes take the same steps as one, up to the order of sums. Batch statistics are those of a
+part, so a model that uses them is trained, but not to the same weights.
 """
 
 import json
@@ -61,6 +40,9 @@ def dropout(x: Tensor, share: float, training: bool) -> Tensor:
     """Drop a share of numbers (b, ...) in training, and scale up the rest.
 
     Within `part_of_batch`, b are the rows of the part.
+
+    Each process draws the mask of the whole batch and keeps its own rows, so that training in two
+    processes drops the same units as in one.
     """
     place = _PART.get()
     if place is None or not training or not share:
@@ -76,7 +58,20 @@ USUAL_TIMEOUT_S = 1800.0  # time limit of waiting for the other processes, as in
 
 @dataclass(frozen=True, slots=True)
 class Processes:
-    """Rank of this process and number of processes; all must make the same calls."""
+    """Rank of this process and number of processes; all must make the same calls.
+
+    - Every process draws the same batch, by the same seed, and keeps `part` of it.
+    - The loss of a process is `mean`: the sum over its own part, divided by the size of the whole
+      batch. Losses and gradients then add up to those of the whole batch, and
+      `audiorec.learning.fit` sums the gradients before each step.
+    - In-batch negatives come from all processes: `gather` passes gradients back to the process that
+      each row came from.
+    - Dropout is drawn for the whole batch: `dropout`, within `within`.
+
+    Work for a single process (write a file, talk to another party) is done by the first, which
+    broadcasts the result: `from_first`. An error there is raised in all processes, so that none
+    waits for the others. If a process dies, all others end with a `LostProcessError`.
+    """
 
     rank: int = 0
     size: int = 1

@@ -1,35 +1,11 @@
 """Adam and Adagrad for large embedding tables: a step costs as much as the rows it uses.
 
-    rows that a step will read ──catch_up──▶ values that Adam would have given them
-    their sparse gradient      ──step──────▶ updated rows
+    rows that a step will read ──RowAdam.catch_up──▶ values that Adam would have given them
+    their sparse gradient      ──step──────────────▶ updated rows
+    done, planned              ──cosine_decay──────▶ factor of the learning rate, 0 to 1
 
-Adam also moves rows without a gradient, by their decaying moments, so each step passes over the
-whole table three times. But the value of a row does not matter until it is read again. Since its
-last step a, its moves are::
-
-    sum over s = a + 1 .. t of  f_s m / (sqrt(v) + k_s e)
-    k_s = sqrt((1 - b2^s) / b2^(s-a))        f_s = k_s rate_s b1^(s-a) / (1 - b1^s)
-
-The k_s are summarised by their mean and variance, weighted by f, and the quotient is expanded to
-second order around the mean. The sum of f, the mean and the variance are the same for all rows of
-one a and are stored for every a, so a row catches up on all missed steps at once. This equals Adam,
-unlike "lazy" Adam (`torch.optim.SparseAdam`), which omits those moves.
-
-Adagrad, for tables of millions of rows, has one step size per row::
-
-    s_i += mean over D of g_i^2        w_i -= rate * g_i / sqrt(s_i)
-
-The state is one number per row of D numbers, instead of two times D as in Adam, and rows without a
-gradient cost nothing.
-
-Source: the row-wise Adagrad of FBGEMM and DLRM, after Duchi et al., *Adaptive subgradient methods
-for online learning and stochastic optimization*, 2011.
-
-    done, planned ──cosine_decay──▶ factor of the learning rate, 0 to 1
-
-After a linear warm-up the rate falls along a cosine. The factor depends only on the progress of a
-run, not on its history, so a run that resumes in the middle of an epoch continues with the same
-rate.
+`RowAdam` keeps two numbers for each of a table. `RowAdagrad`, for tables of millions of rows, keeps
+one number per row.
 """
 
 import math
@@ -53,6 +29,18 @@ class RowAdam(optim.Optimizer):
     """Adam for tables, (S, d) each, with sparse gradients; other parameters use plain Adam.
 
     Before table rows are read, call `catch_up` for them, or `catch_up_all`.
+
+    Adam also moves rows without a gradient, by their decaying moments, so each step passes over the
+    whole table three times. But the value of a row does not matter until it is read again. Since
+    its last step a, its moves are::
+
+        sum over s = a + 1 .. t of  f_s m / (sqrt(v) + k_s e)
+        k_s = sqrt((1 - b2^s) / b2^(s-a))        f_s = k_s rate_s b1^(s-a) / (1 - b1^s)
+
+    The k_s are summarised by their mean and variance, weighted by f, and the quotient is expanded
+    to second order around the mean. The sum of f, the mean and the variance are the same for all
+    rows of one a and are stored for every a, so a row catches up on all missed steps at once. This
+    equals Adam, unlike "lazy" Adam (`torch.optim.SparseAdam`), which omits those moves.
 
     Examples
     --------
@@ -202,6 +190,14 @@ SMALLEST_SUM = 1e-10  # minimum of a sum of squares, before its root divides a g
 class RowAdagrad(optim.Optimizer):
     """Optimiser that updates embedding tables in place, by their sparse gradients.
 
+    It has one step size per row::
+
+        s_i += mean over D of g_i^2        w_i -= rate * g_i / sqrt(s_i)
+
+    Rows without a gradient cost nothing. Source: the row-wise Adagrad of FBGEMM and DLRM, after
+    Duchi et al., *Adaptive subgradient methods for online learning and stochastic optimization*,
+    2011.
+
     Examples
     --------
     >>> table = nn.Embedding(3, 2, sparse=True, _weight=torch.zeros(3, 2))
@@ -239,6 +235,10 @@ def _update(rows: Tensor, gradient: Tensor, squares: Tensor, rate: float) -> Non
 
 def cosine_decay(done: float, *, warm_up: float = 0.0, floor: float = 0.0) -> float:
     """Return the factor of the learning rate at a point of a training run.
+
+    After a linear warm-up the rate falls along a cosine. The factor depends only on the progress of
+    a run, not on its history, so a run that resumes in the middle of an epoch continues with the
+    same rate.
 
     Parameters
     ----------

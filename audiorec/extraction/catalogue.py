@@ -1,32 +1,10 @@
 """List the songs of a run: folders, files, globs, lists and manifests to `Source` rows; and ids.
 
     paths ──find_songs──▶ [Source(song_id, path, uri, size, mtime_ns), ...]
+    "tag:isrc" ──parse_naming──▶ `Naming`, which gives files their ids
 
-A file in a folder counts as a song if it has an audio extension or, with an unknown extension or
-none, if its first bytes look like audio; hidden and AppleDouble files do not count. Symbolic links
-that lead out of the folder are followed only on request. A file that is named explicitly always
-counts: if it is broken, it is reported as a failure.
-
-Inaccessible places are listed too, as a `Source` with a `problem`: a folder that cannot be
-listed, under its name with a trailing slash, and a song that cannot be accessed.
-
-Song ids: the forms of ``--id-from``.
-
-==============  ================================================================
-``path``        the path relative to the folder given (the default)
-``stem``        the file's name without its extension
-``tag:NAME``    a tag of the file: ``tag:musicbrainz_trackid``, ``tag:isrc``, ...
-``csv:FILE``    a table with the columns ``path`` and ``song_id``; all other
-                columns are aliases
-==============  ================================================================
-
-A file without such a tag, or missing from the table, keeps its path as its id and is listed in
-`Naming.unnamed`: one song without a tag must not stop a run, and an unreadable file needs an id in
-the list of failures. When the tag is added later, the song is recognised by its audio and moves to
-the new id.
-
-Listing stays fast: `known_names` takes the tags of unchanged files from the store that is being
-extended, so that only the others are opened.
+Inaccessible places are listed too, as a `Source` with a `problem`: a folder that cannot be listed,
+under its name with a trailing slash, and a song that cannot be accessed.
 """
 
 import errno
@@ -101,6 +79,11 @@ def find_songs(
     song_id: Callable[[str, str], str] | None = None,
 ) -> list[Source]:
     """List the songs in `paths`, and the inaccessible places there, sorted by id.
+
+    A file in a folder counts as a song if it has an audio extension or, with an unknown extension
+    or none, if its first bytes look like audio; hidden and AppleDouble files do not count. Symbolic
+    links that lead out of the folder are followed only on request. A file that is named explicitly
+    always counts: if it is broken, it is reported as a failure.
 
     Parameters
     ----------
@@ -385,6 +368,10 @@ class Naming:
 
     An instance can be passed to `audiorec.extraction.catalogue.find_songs` as ``song_id``.
 
+    A file to which it gives no id keeps its path as its id and is listed in `unnamed`: one song
+    without a tag must not stop a run, and an unreadable file needs an id in the list of failures.
+    When the tag is added later, the song is recognised by its audio and moves to the new id.
+
     Attributes
     ----------
     name : callable
@@ -413,10 +400,17 @@ class Naming:
 def parse_naming(text: str, *, vectors: Path | None = None) -> Naming:
     """Parse a value of ``--id-from``.
 
+    ==============  ================================================================
+    ``path``        the path relative to the folder given (the default)
+    ``stem``        the file's name without its extension
+    ``tag:NAME``    a tag of the file: ``tag:musicbrainz_trackid``, ``tag:isrc``, ...
+    ``csv:FILE``    a table with the columns ``path`` and ``song_id``; all other
+                    columns are aliases
+    ==============  ================================================================
+
     Parameters
     ----------
     text : str
-        ``path``, ``stem``, ``tag:NAME`` or ``csv:FILE``.
     vectors : Path, optional
         The store that is being extended, if any: tags of unchanged files are taken from it.
 
@@ -441,7 +435,10 @@ def parse_naming(text: str, *, vectors: Path | None = None) -> Naming:
 
 
 def known_names(vectors: Path, tag: str) -> dict[Place, str | None]:
-    """Return a store's values of a tag by place; empty if the store cannot be read."""
+    """Return a store's values of a tag by place; empty if the store cannot be read.
+
+    So only new and changed files are opened for their tags.
+    """
     if tag not in STORED_TAGS:
         return {}
     from audiorec.store.schema import (

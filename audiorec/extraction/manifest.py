@@ -15,8 +15,7 @@ column          type               meaning
                                    is inaccessible; it is a failure of its shard
 ==============  =================  ====================================================
 
-Only ``path`` is required, and a CSV file with these columns works too. Parquet files are read by
-row group: a machine that works on one shard does not read the others.
+Only ``path`` is required, and a CSV file with these columns works too.
 """
 
 import io
@@ -209,7 +208,7 @@ def with_current_stat(source: Source) -> Source:
 
 
 class _ParquetRows:
-    """Rows of a Parquet file, read by row group."""
+    """Rows of a Parquet file, read by row group: a machine reads those of its shard only."""
 
     def __init__(self, place: str, source: Any) -> None:
         self._place = place

@@ -2,21 +2,10 @@
 
     sources, known, failed ──plan_run─────▶ Plan(todo, unchanged, relabelled, failed_before)
     the same, at the end   ──rows_to_drop─▶ Dropped(song_ids, healed, kept)
+    sources, outputs       ──estimate─────▶ seconds of audio by their headers, CPU seconds
 
-A file counts as unchanged if its path, size and modification time are the same. Everything else
-is opened, and its content hash decides: a song that was moved, renamed or retagged is recognised
-by its audio and keeps its vector. An inaccessible place has no size or time to compare, so it is
-tried again in every run.
-
-A row is dropped only if its song is known to be gone. A folder without permission, a disk that
-does not respond or is not mounted, a path beyond the system's limit: none of these proves it.
-
-Estimate the CPU time of a run before it starts.
-
-    sources, outputs ──estimate──▶ seconds of audio by their headers, CPU seconds
-
-The cost of a second of audio comes from the record of the last run beside the output, if that was
-long enough, or is measured on up to three of the songs: one of each of the commonest formats.
+A row is dropped only if its song is known to be gone. A folder without permission, a disk that does
+not respond or is not mounted, a path beyond the system's limit: none of these proves it.
 """
 
 import json
@@ -143,6 +132,11 @@ def plan_run(
     """Compare the sources with the rows of the outputs and of an interrupted run.
 
     With `retry_failed`, failed songs are retried even if unchanged.
+
+    A file counts as unchanged if its path, size and modification time are the same. Everything else
+    is opened, and its content hash decides: a song that was moved, renamed or retagged is
+    recognised by its audio and keeps its vector. An inaccessible place has no size or time to
+    compare, so it is tried again in every run.
     """
     by_place = {(k.uri, k.size, k.mtime_ns): k for k in known}
     failures = {(f.uri, f.size, f.mtime_ns) for f in failed}
@@ -344,7 +338,12 @@ def estimate(
     record: Path,
     limits: Limits | None = None,
 ) -> Estimate:
-    """Estimate the cost of extracting `sources` with `jobs` workers; `record` may be missing."""
+    """Estimate the cost of extracting `sources` with `jobs` workers; `record` may be missing.
+
+    The cost of a second of audio comes from the record of the last run beside the output, if that
+    was long enough, or is measured on up to three of the songs: one of each of the commonest
+    formats.
+    """
     lengths = _lengths(sources)
     audio_s = sum(lengths.values())
     extractor = Extractor(config)

@@ -3,22 +3,10 @@
     read_shard(manifest, i, n) ──process_shard──▶ <out>/part-00003-of-00016.vecs.parquet
                                                   <out>/part-00003-of-00016.errors.parquet
                                                   <out>/part-00003-of-00016.done.json
+    shard_tasks(manifest, n) ──an engine──▶ outcomes ──gather──▶ `ShardsReport`
 
 Shard i of n contains the rows from ``i * N // n`` up to ``(i + 1) * N // n`` (exclusive) of a
-manifest of N rows: every song is in exactly one shard. `process_shard` is pure: the same rows,
-audio and extractor give the same bytes, so it may run twice, anywhere, in any order, even
-concurrently. ``extracted_at`` is the manifest's time, not the current time.
-
-Files are written atomically, and the marker ``done.json`` comes last: with it the part is finished,
-and a second call keeps the part if its fingerprint (songs, extractor and requested files) is the
-same. ``errors.parquet`` always exists, ``scores.parquet`` and ``features.parquet`` on request. All
-are ordinary store files, and `local_parts` finds the finished ones.
-
-Shards as an engine sees them: small tasks to send, and outcomes that say it all.
-
-    shard_tasks(manifest, n) ──an engine (`audiorec.engines`)──▶ outcomes ──gather──▶ `ShardsReport`
-
-On one machine they run in threads, each with a disposable child for the songs.
+manifest of N rows: every song is in exactly one shard.
 """
 
 import hashlib
@@ -182,6 +170,15 @@ def process_shard(
     stop: threading.Event | None = None,
 ) -> ShardReport:
     """Write one part of a store; every engine runs this function.
+
+    It is pure: the same rows, audio and extractor give the same bytes, so it may run twice,
+    anywhere, in any order, even concurrently. ``extracted_at`` is the manifest's time, not the
+    current time.
+
+    Files are written atomically, and the marker ``done.json`` comes last: with it the part is
+    finished, and a second call keeps the part if its fingerprint (songs, extractor and requested
+    files) is the same. ``errors.parquet`` always exists, ``scores.parquet`` and
+    ``features.parquet`` on request. All are ordinary store files.
 
     Parameters
     ----------
@@ -500,7 +497,10 @@ class ShardOutcome:
 
 
 def shard_tasks(manifest: str, count: int, out: str, config: ShardConfig) -> list[ShardTask]:
-    """Return a task for each shard of a manifest; paths become absolute."""
+    """Return a task for each shard of a manifest; paths become absolute.
+
+    On one machine they run in threads, each with a disposable child for the songs.
+    """
     check_shard(0, count)
     places = [p if is_uri(p) else os.path.abspath(p) for p in (manifest, out)]  # noqa: PTH100
     heads = tuple(path.absolute() for path in config.extractor.heads)

@@ -5,15 +5,8 @@
 
     embedding-atlas atlas.parquet --x x --y y --text title
 
-=========  ====================================  =========================================
-pca        the two directions of most variance   no extra, fast, deterministic
-tsne       keeps neighbours together             scikit-learn, extra plot
-umap       keeps neighbours, separates groups    umap-learn, extra map
-=========  ====================================  =========================================
-
-Songs are projected from the space that `similar` searches, so neighbours on the map sound alike
-as far as two dimensions allow. Each head adds a column of its name: the class with the highest
-mean score.
+Songs are projected from the space that `similar` searches, so neighbours on the map sound alike as
+far as two dimensions allow.
 """
 
 import warnings
@@ -100,6 +93,12 @@ def project(units: FloatArray, kind: MapKind = "pca", *, seed: int = 0) -> Float
     PCA's first axis has the most variance. Each axis is oriented so that its largest loading is
     positive, which keeps it from flipping between runs. `seed` is used by t-SNE and UMAP. Fewer
     than five points are always placed by PCA. Raises `MissingExtraError` for a missing library.
+
+    =========  ====================================  =========================================
+    pca        the two directions of most variance   no extra, fast, deterministic
+    tsne       keeps neighbours together             scikit-learn, extra plot
+    umap       keeps neighbours, separates groups    umap-learn, extra map
+    =========  ====================================  =========================================
     """
     if kind not in PROJECTIONS:
         raise InputError(f"unknown projection {kind!r}; there are: {', '.join(PROJECTIONS)}")

@@ -5,14 +5,7 @@
     search(m) → best m rows   ──select──▶  k rows within all limits
 
 Songs that are not music, and all copies of a recording but the best eligible one
-(`audiorec.search.copies`), are left out unless asked for. A song is not music if its audio is
-silent; if its mean score of *other* (speech, noise, other sound) is at least one half and the
-highest of its version head; or if it is a jingle, shorter than three segments.
-`audiorec.tagger.reading` withholds labels by the same rules. In a store whose heads lack the class
-*other*, status and length decide.
-
-A ranking is queried for more songs until enough are within the limits or it is exhausted, so limits
-may lower the similarities of a list, but shorten it only where no eligible songs are left.
+(`audiorec.search.copies`), are left out unless asked for.
 """
 
 from collections import Counter
@@ -43,7 +36,11 @@ HEAD = "version"
 def is_music(store: VectorStore) -> BoolArray:
     """Return which songs of a store are music: shape (n,), bool.
 
-    Reads all vectors, one row group at a time, if the store has scores of *other*.
+    A song is not music if its audio is silent; if its mean score of *other* (speech, noise, other
+    sound) is at least one half and the highest of its version head; or if it is a jingle, shorter
+    than three segments. `audiorec.tagger.reading` withholds labels by the same rules. In a store
+    whose heads lack the class *other*, status and length decide; in others all vectors are read,
+    one row group at a time.
 
     Examples
     --------
@@ -174,6 +171,7 @@ def select(
 ) -> Ranking:
     """Pick `k` songs of a ranking; fewer only if it has no more within the limits.
 
+    The ranking is queried for more songs until enough are within the limits or it is exhausted.
     `search(m)` returns the m best rows and their similarities, best first. The limits apply to
     the picked songs together with `taken`, the query's own. A `diversity` of 0 keeps the order of
     the ranking. Above 0, up to 1, each pick maximises

@@ -1,25 +1,10 @@
 """Say how close two songs are, and why they go together: by facts that are true of both.
 
+    store, rows ──song_facts──▶ [`SureFacts`, ...]   one for each row, also by `FactReader`
     facts of two songs, `Usual` ──reasons_for──▶ [`Reason`, ...] ──sentence──▶ "both reggae, ..."
-
-What both songs have in common comes first, the rarest in the library first; what all songs of the
-library have is no reason. Then comes the difference that is heard most, if any. No more than three
-parts are said, and none where nothing is certain: every part can be checked against the store.
-
     space, rows ──Closeness.of──▶ `Closeness` ──closer_than──▶ share of pairs that are less similar
 
-A similarity of 0.8 is much in one space and little in another, so people are told how many pairs
-of their library are less similar. The pairs are those of a sample of songs, which is the same every
-time; the share is off by two points at most.
-
-What is certain about songs: artist, genre, voice, tempo and key, each only where it is sure.
-
-    store, rows ──song_facts──▶ [`SureFacts`, ...]   one for each row
-    store ──`FactReader`──▶ the same for several calls, and for songs that are not in the store
-
-Reasons and names of playlists are made of these facts, so each has a limit in absolute terms: it
-depends on the song alone, not on the library. A song that is not music has its tags only. How often
-facts are right: docs/decisions/0059.
+Nothing is said where nothing is certain: every part of a reason can be checked against the store.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -61,6 +46,10 @@ WOMAN_TAG = MSD.tags.index("female vocalists")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SureFacts:
     """What is certain about one song; a fact that is not certain is empty or None.
+
+    Reasons and names of playlists are made of these facts, so each has a limit in absolute terms:
+    it depends on the song alone, not on the library. A song that is not music has its tags only.
+    How often facts are right: docs/decisions/0059.
 
     Attributes
     ----------
@@ -114,7 +103,10 @@ class _Heard(NamedTuple):
 
 
 class FactReader:
-    """Reads what is certain about songs of a store; what networks heard is read once, for all."""
+    """Reads what is certain about songs of a store, and about others, for several calls.
+
+    What networks heard is read once, for all.
+    """
 
     def __init__(self, store: VectorStore) -> None:
         self._store = store
@@ -336,6 +328,9 @@ class _InCommon:
 def reasons_for(first: SureFacts, second: SureFacts, usual: Usual) -> tuple[Reason, ...]:
     """Return what two songs have in common, the rarest first, then what sets them apart.
 
+    What all songs of the library have is no reason. A difference is the one that is heard most, if
+    any. There are no more than three parts.
+
     Examples
     --------
     >>> one = SureFacts(genre="jazz", version="instrumental", bpm=120.0, loudness_lufs=-12.0)
@@ -524,7 +519,12 @@ MOST = 0.999  # said of a pair that is closer than all of the sample
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Closeness:
-    """The similarities of sampled pairs of a library, ascending: shape (P,), float32."""
+    """The similarities of sampled pairs of a library, ascending: shape (P,), float32.
+
+    A similarity of 0.8 is much in one space and little in another, so people are told how many
+    pairs of their library are less similar. The sample of songs is the same every time; the share
+    is off by two points at most.
+    """
 
     similarities: FloatArray
 

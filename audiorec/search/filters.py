@@ -3,46 +3,12 @@
     "genre=jazz|blues, duration<10:00"  ──parse_conditions──▶ conditions
     store, conditions  ──matching───▶ (n,) bool
     store, patterns    ──excluding──▶ (n,) bool
+    store, "bpm"       ──numbers_of─▶ (n,) float64, NaN where unknown
     store, "artist"    ──name_codes─▶ (n,) int32: equal codes for equal names
-
-===============  ==================  ======================================================
-name             operators           value
-===============  ==================  ======================================================
-a head           ``= !=``            a class: the likeliest one of the song; ``genre`` is that
-                                     of the file's own tag where it names one
-style            ``= !=``            a style of the tag, or else one that is clear: ``disco``;
-                                     ``""`` for none
-a class          ``< <= > >=``       the mean score, from 0 to 1; written ``genre.jazz``, or
-                                     ``jazz`` if no other head has one
-artist, title,   ``= !=``            a text, ignoring case; ``*`` and ``?`` are wildcards,
-album                                ``""`` matches songs without one
-genre_tag        ``= !=``            the same, of the file's own words
-codec, status    ``= !=``            a value that occurs
-duration         all                 seconds or ``3:20``; ``=`` and ``!=`` round to the second
-year             all                 that of the tags
-bpm              all                 beats per minute, ``=`` and ``!=`` round to whole numbers
-key_confidence,  all                 from 0 to 1; so are bpm_confidence, tag_happy, tag_sad
-...                                  and the like
-key, scale       ``= !=``            ``C``, ``F#`` or ``Gb``; ``major`` or ``minor``
-===============  ==================  ======================================================
-
-The last three rows need a store with attributes (not ``extract --vector-only``). Where a song's
-value is unknown, only ``!=`` is true.
-
-The grammar::
-
-    conditions = condition { "," condition }          all must hold
-    condition  = name operator value { "|" value }    one matching value is enough
-    operator   = "=" | "!=" | "<" | "<=" | ">" | ">="
-
-Spaces around names and values are ignored. A name or value that contains any of
-``= ! < > , | "`` goes into double quotes; a double quote within them is doubled.
+    "Gb", "f♯"         ──tonic_of───▶ "F#", as the store writes it
 
 Conditions may come from other programs, so their cost is bounded: by `MAX_LETTERS` and
 `MAX_VALUES`, by matching that never goes back over a text, and by the caller's deadline.
-
-    store, "bpm"  ──numbers_of──▶ (n,) float64, NaN where unknown
-    "Gb", "f♯"    ──tonic_of────▶ "F#", as the store writes it
 """
 
 import re
@@ -157,7 +123,16 @@ class Condition:
 
 
 def parse_conditions(text: str) -> tuple[Condition, ...]:
-    """Parse conditions; the module docstring has the grammar.
+    """Parse conditions.
+
+    The grammar::
+
+        conditions = condition { "," condition }          all must hold
+        condition  = name operator value { "|" value }    one matching value is enough
+        operator   = "=" | "!=" | "<" | "<=" | ">" | ">="
+
+    Spaces around names and values are ignored. A name or value that contains any of
+    ``= ! < > , | "`` goes into double quotes; a double quote within them is doubled.
 
     Raises
     ------
@@ -195,9 +170,29 @@ def matching(
 ) -> BoolArray:
     """Return which songs meet all conditions: shape (n,), bool; all True for no conditions.
 
-    A song without an artist tag has no artist, so it meets ``artist!=Abba``. `genre_from` says
-    where genres and styles come from: from the file's own tag where it names one, else from the
-    sound (``tags``); from the sound alone; or from either of both.
+    ===============  ==================  ======================================================
+    name             operators           value
+    ===============  ==================  ======================================================
+    a head           ``= !=``            a class: the likeliest one of the song
+    style            ``= !=``            a style: ``disco``; ``""`` for none
+    a class          ``< <= > >=``       the mean score, from 0 to 1; written ``genre.jazz``, or
+                                         ``jazz`` if no other head has one
+    artist, title,   ``= !=``            a text, ignoring case; ``*`` and ``?`` are wildcards,
+    album                                ``""`` matches songs without one
+    genre_tag        ``= !=``            the same, of the file's own words
+    codec, status    ``= !=``            a value that occurs
+    duration         all                 seconds or ``3:20``; ``=`` and ``!=`` round to the second
+    year             all                 that of the tags
+    bpm              all                 beats per minute, ``=`` and ``!=`` round to whole numbers
+    key_confidence,  all                 from 0 to 1; so are bpm_confidence, tag_happy, tag_sad
+    ...                                  and the like
+    key, scale       ``= !=``            ``C``, ``F#`` or ``Gb``; ``major`` or ``minor``
+    ===============  ==================  ======================================================
+
+    The last three rows need a store with attributes (not ``extract --vector-only``). Where a song's
+    value is unknown, only ``!=`` is true: one without an artist tag meets ``artist!=Abba``.
+    `genre_from` says where genres and styles come from: from the file's own tag where it names one,
+    else from the sound (``tags``); from the sound alone; or from either of both.
 
     Raises
     ------

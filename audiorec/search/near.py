@@ -2,31 +2,10 @@
 
     space, seeds (Q, W), Chosen ──near_seeds─▶ `Neighbours` of one or several seeds as one query
     space, units (Q, W), ...    ──near_each──▶ `Neighbours` of each of several
-
-    seeds (Q, W) ──together──▶ Q directions ──search──▶ Q rankings ──draw──▶ one ranking
-
-`Space.search` knows similarity only. This module adds duplicates, limits and a minimum
-similarity, with the names and defaults of the command line.
-
-The mean of seeds of two tastes lies between them, where neither has its songs. So each seed asks
-by itself, from a place that seeds near it pull a little towards them, and gives the song at place
-r of its ranking a vote of ``1 / (5 + r)``. Songs are drawn one by one: the next is the one with the
-most votes, and the votes of a seed count less the more of the drawn songs it has voted for, as in
-sequential proportional approval voting [1]_. The constants were chosen on GTZAN's clips
-(``benchmarks/sound/eval_seeds.py``; docs/decisions/0056).
-
-References
-----------
-.. [1] T. N. Thiele, "Om flerfoldsvalg", Oversigt over det Kongelige Danske Videnskabernes Selskabs
-   Forhandlinger, 1895.
-
-Find the nearest songs of every song, as one table, in a resumable job.
-
     store ──all_pairs──▶ neighbours.parquet: song_id, rank, neighbour_id, similarity
 
-Songs are processed in blocks. Similarities and their order equal those of `similar`. Every song has
-rows, since other programs look up any id; among its neighbours each recording stands once, as its
-best copy, and no copy of the song itself.
+`Space.search` knows similarity only. This module adds duplicates, limits and a minimum similarity,
+with the names and defaults of the command line.
 """
 
 import hashlib
@@ -81,6 +60,13 @@ def together(units: FloatArray) -> FloatArray:
 
 def draw(rankings: Sequence[Ranking], most: int) -> Ranking:
     """Draw the songs of several rankings into one.
+
+    The song at place r of a seed's ranking gets a vote of ``1 / (5 + r)``. Songs are drawn one by
+    one: the next is the one with the most votes, and the votes of a seed count less the more of the
+    drawn songs it has voted for, as in sequential proportional approval voting (T. N. Thiele, "Om
+    flerfoldsvalg", Oversigt over det Kongelige Danske Videnskabernes Selskabs Forhandlinger, 1895).
+    The constants were chosen on GTZAN's clips (``benchmarks/sound/eval_seeds.py``;
+    docs/decisions/0056).
 
     Parameters
     ----------
@@ -172,6 +158,11 @@ def near_seeds(
     pull: FloatArray | None = None,
 ) -> Neighbours:
     """Return up to `k` eligible songs near several seeds, each taste with its share.
+
+        seeds (Q, W) ──together──▶ Q directions ──search──▶ Q rankings ──draw──▶ one ranking
+
+    The mean of seeds of two tastes lies between them, where neither has its songs. So each seed
+    asks by itself, in a direction that seeds near it pull a little towards them.
 
     Parameters
     ----------
@@ -324,6 +315,10 @@ def all_pairs(
     stop: threading.Event | None = None,
 ) -> bool:
     """Write the `k` nearest songs of every song to a Parquet file.
+
+    Songs are processed in blocks, and an interrupted job resumes. Similarities and their order
+    equal those of `similar`. Every song has rows, since other programs look up any id; among its
+    neighbours each recording stands once, as its best copy, and no copy of the song itself.
 
     Parameters
     ----------

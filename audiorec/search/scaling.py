@@ -1,31 +1,12 @@
 """Scale vectors so that the cosine of two songs is meaningful: standardise, weight, normalise.
 
     (V,) ──log-odds of some──standardise──weight──discount narrow-band changes──unit length──▶ (W,)
-
-A `Weighting` is the request; `fit` reads all songs once and returns the `Scaling`, which can
-prepare any vector, from the store or not. `Scaling.plain` only brings numbers to length 1: sound
-and learnt embeddings are compared by the cosine as they are, whatever else is in the store.
-
-Columns of weight 0 are dropped, so W is the number
-of weights above 0. A song that is average in every column has no direction: its prepared vector
-is 0, and it is similar to no song.
-
-A song's largest and smallest scores enter as log-odds: 0.001 and 0.01 are far apart for a
-smallest score, but nearly equal as probabilities. Figures: docs/benchmarks/similar.md.
-
-Limited bandwidth (a telephone line, an old codec, 8 kHz) shifts a song's scores along typical
-directions; these count less (`BandwidthEffect`).
-
-The file ``bandwidth_effect.safetensors`` beside the heads holds the second moment of these shifts
-(the mean of their outer products), measured by ``scripts/heads/train_heads.py`` on music from
-packages. It is valid for the shipped heads only; a store of other heads is searched without it.
-
     store  ──sound_units, vector_units, learnt_units──▶ `LoadedUnits`: rows (m,), units (m, W)
     store, by, scaling  ──units_reader──▶ rows (Q,) ──▶ units (Q, W)
 
-A song's sound is stored at length 1 and depends on no other song, so that nothing is fitted, and
-songs that are added change no similarity. A song that was extracted without has none: it is never
-found, and its unit is 0.
+A `Weighting` is the request; `fit` reads all songs once and returns the `Scaling`, which can
+prepare any vector, from the store or not. Sound and learnt embeddings are compared by the cosine as
+they are, so that nothing is fitted, and songs that are added change no similarity.
 """
 
 import json
@@ -61,6 +42,11 @@ FORMAT_VERSION = 1
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class BandwidthEffect:
     """Second moment of the changes that a limited bandwidth makes to the vectors of some heads.
+
+    Limited bandwidth (a telephone line, an old codec, 8 kHz) shifts a song's scores along typical
+    directions; these count less. The file beside the heads holds the mean of the outer products of
+    these shifts, measured by ``scripts/heads/train_heads.py`` on music from packages. It is valid
+    for the shipped heads only; a store of other heads is searched without it.
 
     Attributes
     ----------
@@ -169,7 +155,11 @@ BLOCK_ROWS = 16_384  # rows per block, which bounds the float64 copy
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Weighting:
-    """Weight and form of each column in a comparison."""
+    """Weight and form of each column in a comparison.
+
+    A song's largest and smallest scores enter as log-odds: 0.001 and 0.01 are far apart for a
+    smallest score, but nearly equal as probabilities. Figures: docs/benchmarks/similar.md.
+    """
 
     weights: Float64Array  # (V,): not negative, at least one above 0; 0 drops a column
     log_odds: BoolArray  # (V,): columns that hold probabilities and enter as ``log(p / (1 - p))``
@@ -218,7 +208,11 @@ class Weighting:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Scaling:
-    """Scale and centre of each column, learnt from a store by `fit`; prepares vectors."""
+    """Scale and centre of each column, learnt from a store by `fit`; prepares vectors.
+
+    Columns of weight 0 are dropped, so W is the number of weights above 0. A song that is average
+    in every column has no direction: its prepared vector is 0, and it is similar to no song.
+    """
 
     width: int  # V, the length of an unprepared vector
     columns: Int64Array  # (W,): the source column of each number in a prepared vector
@@ -416,6 +410,8 @@ def usual_space(store: VectorStore) -> By:
 
 def sound_units(store: VectorStore) -> LoadedUnits:
     """Return the songs that have a sound, as it is stored.
+
+    A song that was extracted without one is never found.
 
     Raises
     ------

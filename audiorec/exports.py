@@ -7,10 +7,15 @@ A package declares its public names once, in the stub beside its ``__init__.py``
 checkers and editors find them too. Importing a package reads nothing and loads nothing.
 """
 
+import os
+import re
+import sys
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module
 from typing import Any
+
+LINE = re.compile(r"^from (\S+) import (\w+) as \w+$", re.MULTILINE)
 
 
 def lazy(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
@@ -38,13 +43,7 @@ def lazy(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
 @cache
 def homes(package: str) -> dict[str, str]:
     """Return the module of each public name of a package; a public module is its own home."""
-    import ast  # late: most programs import names from their modules
-    from importlib.resources import files
-
-    stub = ast.parse(files(package).joinpath("__init__.pyi").read_text("utf-8"))
-    return {
-        alias.name: f"{package}.{alias.name}" if node.module == package else str(node.module)
-        for node in stub.body
-        if isinstance(node, ast.ImportFrom)
-        for alias in node.names
-    }
+    loader: Any = sys.modules[package].__loader__  # also of a package in an archive
+    place = os.path.join(*sys.modules[package].__path__, "__init__.pyi")  # noqa: PTH118
+    found = LINE.findall(loader.get_data(place).decode())
+    return {name: f"{of}.{name}" if of == package else of for of, name in found}

@@ -119,7 +119,8 @@ def public_names(package: Path) -> dict[str, list[str]]:
         if isinstance(node, ast.ImportFrom):
             found = [alias.name for alias in node.names]
             home = f"{dotted}.{found[0]}" if node.module == dotted else str(node.module)
-            names.setdefault(home, []).extend(found)  # a public module has a function of its name
+            if not (package / found[0]).is_dir():  # a package has a page of its own
+                names.setdefault(home, []).extend(found)  # a public module has such a function
     return names
 
 

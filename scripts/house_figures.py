@@ -6,14 +6,15 @@ The first line counts lines, statements, modules, folders, functions and public 
 and `cli/audiorec_cli`, modules that one other module of their folder imports and no one else, and
 commands and their options, a common one counted once. The second has lines and modules by folder.
 Each further line names a package and the packages that it imports, those imported for type checkers
-included. The last line lists circles of modules: there are none. DIR is a checkout of any revision,
-for a comparison.
+included. The last line lists circles of modules: there are none. An import of a public name is one
+of the module that it lies in. DIR is a checkout of any revision, for a comparison.
 """
 
 import argparse
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
 from collections import defaultdict
@@ -22,6 +23,7 @@ from pathlib import Path
 from statistics import median
 
 FOLDERS = ("audiorec", "cli/audiorec_cli")
+PUBLIC = re.compile(r"^from (\S+) import (\w+) as \w+$", re.MULTILINE)  # in a stub
 
 
 def main() -> None:
@@ -123,22 +125,35 @@ def function_bodies(tree: ast.Module) -> Iterator[int]:
 
 
 def imports(*packages: Path) -> dict[str, set[str]]:
-    """Return the modules of our own that each module imports."""
+    """Return the modules of our own that each module imports, or uses as `search.Choice`."""
     names = {
         ".".join(path.relative_to(package.parent).with_suffix("").parts): path
         for package in packages
         for path in package.rglob("*.py")
         if path.name != "__init__.py"
     }
+    homes = {name: name for name in names}
+    for package in packages:
+        for stub in package.rglob("__init__.pyi"):
+            dotted = ".".join(stub.relative_to(package.parent).parts[:-1])
+            for of, name in PUBLIC.findall(stub.read_text()):
+                homes.setdefault(f"{dotted}.{name}", of)
     found: dict[str, set[str]] = {}
     for name, path in names.items():
-        found[name] = set()
-        for node in ast.walk(ast.parse(path.read_text())):
+        used, bound = set(), dict[str, str]()
+        nodes = list(ast.walk(ast.parse(path.read_text())))
+        for node in nodes:
             if isinstance(node, ast.ImportFrom) and node.module:
-                whole = [f"{node.module}.{alias.name}" for alias in node.names]
-                found[name] |= {n if n in names else node.module for n in whole} & set(names)
+                whole = {alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+                used |= {node.module, *whole.values()}
+                bound |= whole
             elif isinstance(node, ast.Import):
-                found[name] |= {alias.name for alias in node.names} & set(names)
+                used |= {alias.name for alias in node.names}
+        for node in nodes:
+            if isinstance(node, ast.Attribute):
+                first, _, rest = ast.unparse(node).partition(".")
+                used.add(f"{bound.get(first)}.{rest}")
+        found[name] = {homes.get(one, one) for one in used} & set(names)
     return found
 
 

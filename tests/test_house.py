@@ -34,6 +34,7 @@ def exported(package: Path) -> list[tuple[str, str]]:
                 assert alias.asname == alias.name, f"{stub}:{node.lineno}: write X as X"
                 is_module = node.module == dotted(package)
                 home = f"{node.module}.{alias.name}" if is_module else str(node.module)
+                assert is_module or home != f"{dotted(package)}.{alias.name}", f"{home}: a module"
                 found.append((home, alias.name))
     return found
 
@@ -42,6 +43,7 @@ PUBLIC: dict[str, set[str]] = defaultdict(set)
 for _package in PACKAGES:
     for _home, _name in exported(_package):
         PUBLIC[_home].add(_name)  # a public module has a function of its name
+        PUBLIC[dotted(_package)].add(_name)
 
 
 def test_a_helper_of_the_tests_has_a_name_of_its_own():

@@ -370,11 +370,11 @@ def by_ray(
 ) -> Any:
     """Run a task in several Ray workers; return the result of the first one.
 
-        `TorchTrainer` ──▶ N workers: `run_part`     messages: via an actor, `_Desk`
+        `TorchTrainer` ──▶ N workers: `run_part`
 
     Ray Train (extra ``ray``) connects the workers over gloo and restarts all of them if one dies.
-    Checkpoints are those of `audiorec.learning.fit`, in a folder shared by all machines; none goes
-    through Ray.
+    Checkpoints are those of `audiorec.learning.fit`, in a folder shared by all machines, as are the
+    messages; none goes through Ray.
 
     Parameters
     ----------
@@ -444,5 +444,5 @@ def _loop(config: dict[str, Any]) -> None:
 def _fit(trainer: Any, failures: list[Exception]) -> None:
     try:
         trainer.fit()
-    except Exception as error:  # noqa: BLE001 - reported by the desk, otherwise raised
+    except Exception as error:  # noqa: BLE001 - reported by the messages, otherwise raised
         failures.append(error)

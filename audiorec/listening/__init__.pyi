@@ -1,4 +1,5 @@
 from audiorec.listening import forget as forget
+from audiorec.listening import imports as imports
 from audiorec.listening import prepare as prepare
 from audiorec.listening.check import KINDS as KINDS
 from audiorec.listening.check import TableKind as TableKind

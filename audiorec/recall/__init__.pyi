@@ -1,3 +1,10 @@
+from audiorec.recall import audio as audio
+from audiorec.recall import cold_start as cold_start
+from audiorec.recall import contract as contract
+from audiorec.recall import federated as federated
+from audiorec.recall import graph as graph
+from audiorec.recall import judging as judging
+from audiorec.recall import serving as serving
 from audiorec.recall.audio.channel import UserAudio as UserAudio
 from audiorec.recall.audio.model import UserAudioRecipe as UserAudioRecipe
 from audiorec.recall.audio.nearest import NearestArtist as NearestArtist

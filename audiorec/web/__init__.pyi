@@ -1,3 +1,4 @@
+from audiorec.web import apis as apis
 from audiorec.web.limits import RequestLimits as RequestLimits
 from audiorec.web.server import LOOPBACK as LOOPBACK
 from audiorec.web.server import Opener as Opener

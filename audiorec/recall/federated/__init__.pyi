@@ -1,3 +1,4 @@
+from audiorec.recall.federated import release as release
 from audiorec.recall.federated.audit import audit_vectors as audit_vectors
 from audiorec.recall.federated.jobs import align as align
 from audiorec.recall.federated.jobs import alignment_plan as alignment_plan
@@ -12,5 +13,4 @@ from audiorec.recall.federated.plan import own_ids as own_ids
 from audiorec.recall.federated.recipe import MmoeRecipe as MmoeRecipe
 from audiorec.recall.federated.recipe import TwoTowerRecipe as TwoTowerRecipe
 from audiorec.recall.federated.release import complete as complete
-from audiorec.recall.federated.release import release as release
 from audiorec.recall.federated.users import UserModel as UserModel

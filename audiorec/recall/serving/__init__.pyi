@@ -1,4 +1,7 @@
+from audiorec.recall.serving import export as export
 from audiorec.recall.serving import fuse as fuse
+from audiorec.recall.serving import nightly as nightly
+from audiorec.recall.serving import one_user as one_user
 from audiorec.recall.serving import tune as tune
 from audiorec.recall.serving.exclusions import best_copies as best_copies
 from audiorec.recall.serving.exclusions import excluded_by as excluded_by

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import click
 
+from audiorec import extraction, library, tagger
 from audiorec.errors import (
     Failure,
     InputError,
@@ -56,14 +57,9 @@ from audiorec_cli.shared.options import (
 from audiorec_cli.shared.progress import song_counter, working
 
 if TYPE_CHECKING:
-    from audiorec.extraction.pipeline import ExtractorConfig, Song
-    from audiorec.extraction.reader import Reader
-    from audiorec.library.library import Library
-    from audiorec.tagger.reading import Reading
     from audiorec.types import FloatArray, ScoreSeries
 
-    Line = tuple[str, str, Reading]  # name, source, reading
-    from audiorec.extraction.catalogue import Source
+    Line = tuple[str, str, tagger.Reading]  # name, source, reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +71,7 @@ class GivenSong:
 
     name: str
     row: int | None
-    source: "Source | None"
+    source: "extraction.Source | None"
 
     @property
     def is_opened(self) -> bool:
@@ -102,7 +98,7 @@ class GivenSong:
 
 def find_known(
     songs: Sequence[str] | None, vectors: Path | None
-) -> "tuple[Library | None, list[GivenSong]]":
+) -> "tuple[library.Library | None, list[GivenSong]]":
     """Find the named songs, each once, in the order given.
 
     Without names, all songs of the store are returned. The store is None if none was given and
@@ -125,15 +121,13 @@ def find_known(
     ]
 
 
-def _named(name: str, store: "Library | None") -> list[GivenSong]:
+def _named(name: str, store: "library.Library | None") -> list[GivenSong]:
     """Return the files that a name matches, or the row of the store."""
-    from audiorec.extraction.catalogue import find_songs
-
     is_id = store is not None and name in store
     if store is None or os.path.lexists(name) or (has_magic(name) and not is_id):
         # One by one: together, two files of the same name would be refused as duplicate ids.
         paths = [] if os.path.lexists(name) else sorted(glob(name, recursive=True))  # noqa: PTH207
-        files = [file for path in paths or [name] for file in find_songs([path])]
+        files = [file for path in paths or [name] for file in extraction.find_songs([path])]
         return [GivenSong(file.song_id, None, file) for file in files]
     try:
         song_id = store.resolve(name)
@@ -144,13 +138,14 @@ def _named(name: str, store: "Library | None") -> list[GivenSong]:
     return [GivenSong(song_id, store.row_number(song_id), None)]
 
 
-def _marked(store: "Library | None", found: list[GivenSong]) -> list[GivenSong]:
+def _marked(store: "library.Library | None", found: list[GivenSong]) -> list[GivenSong]:
     """Return the songs, with the rows of files that the store has unchanged."""
     if store is None:
         return found
-    from audiorec.library.readings import unchanged_rows
 
-    rows = iter(unchanged_rows(store, [one.source for one in found if one.source is not None]))
+    rows = iter(
+        library.unchanged_rows(store, [one.source for one in found if one.source is not None])
+    )
     return [
         replace(one, name=store.ids[row], row=row)
         if one.source is not None and (row := next(rows)) is not None
@@ -170,7 +165,7 @@ def _with_folder(one: GivenSong, folders: Sequence[str]) -> GivenSong:
 
 def find_one(
     song: str, vectors: Path | None, *, needed: bool = False
-) -> "tuple[Library | None, GivenSong]":
+) -> "tuple[library.Library | None, GivenSong]":
     """Find the one named song; with `needed`, a store must exist.
 
     Raises
@@ -187,7 +182,7 @@ def find_one(
     return store, result[0]
 
 
-def _store(vectors: Path | None, *, needed: bool) -> "Library | None":
+def _store(vectors: Path | None, *, needed: bool) -> "library.Library | None":
     """Open the store; an unusable one that was not asked for is ignored with a note."""
     named = vectors is not None or bool(os.environ.get(ENVIRONMENT))
     if named or needed:
@@ -256,8 +251,6 @@ def classify(
     audiorec classify ~/Music/new --vectors vecs.parquet --json
     audiorec classify fixtures/audio/blues-band.mp3 --tags 3
     """
-    from audiorec.extraction.reader import song_reader
-
     if tags is not None:
         _print_tags(songs, vectors, tags, quiet=quiet, json=json)
         return
@@ -269,7 +262,7 @@ def classify(
     form = "json" if json else form
     failed: list[str] = []
     processes = max(1, min(jobs or os.cpu_count() or 1, opened))
-    with song_reader(config, jobs=processes, limits=limits_of()) as reader:
+    with extraction.song_reader(config, jobs=processes, limits=limits_of()) as reader:
         output = ClassifyOutput(quiet, prints_rows=form != "json")
         _print(_read(result, store, reader, failed, output), form, widths=opened > 0)
     if failed:
@@ -278,18 +271,20 @@ def classify(
 
 
 def _agreed(
-    store: "Library | None", found: list[GivenSong], heads: tuple[Path, ...], backbone: str | None
-) -> "tuple[Library | None, list[GivenSong], ExtractorConfig | None]":
+    store: "library.Library | None",
+    found: list[GivenSong],
+    heads: tuple[Path, ...],
+    backbone: str | None,
+) -> "tuple[library.Library | None, list[GivenSong], extraction.ExtractorConfig | None]":
     """Use the store only if its networks and heads are those used for files, and those given."""
     if store is not None and not (heads or backbone or any(one.is_opened for one in found)):
         return store, found, None
-    from audiorec.extraction.pipeline import Extractor, extractor_config
 
-    asked = replace(extractor_config(heads, backbone), sound=True)
+    asked = replace(extraction.extractor_config(heads, backbone), sound=True)
     if store is None:
         return None, found, asked
     try:
-        config = Extractor.for_store(store.metadata, heads=heads, sound=True).config
+        config = extraction.Extractor.for_store(store.metadata, heads=heads, sound=True).config
         if backbone is not None and config.backbone != asked.backbone:
             raise SpecMismatchError(f"made by another backbone than {backbone!r}")
         return store, found, config
@@ -302,8 +297,8 @@ def _agreed(
 
 def _read(
     found: Sequence[GivenSong],
-    store: "Library | None",
-    reader: "Reader[Song]",
+    store: "library.Library | None",
+    reader: "extraction.Reader[extraction.Song]",
     failed: list[str],
     output: ClassifyOutput,
 ) -> "Iterator[Line]":
@@ -318,7 +313,7 @@ def _read(
             if one.row is not None:
                 yield one.name, "store", next(known)
                 continue
-            song: Song | SongError
+            song: extraction.Song | SongError
             if one.is_opened:
                 song = next(songs)
                 count(one.name, isinstance(song, SongError))
@@ -332,16 +327,14 @@ def _read(
             flush()  # songs take seconds each: hand them to a pipe at once
 
 
-def _known_readings(store: "Library | None", rows: list[int]) -> "Iterator[Reading]":
+def _known_readings(store: "library.Library | None", rows: list[int]) -> "Iterator[tagger.Reading]":
     """Read rows of the store; say why a column is empty, where a table would show it."""
-    from audiorec.library.readings import each_reading, scores_beside
-
     if store is None or not rows:
         return
-    series, why = scores_beside(store)
+    series, why = library.scores_beside(store)
     if series is None and not sys.stdout.isatty():
         say(f"note: voiced is empty: {why}; make it: audiorec extract ... --scores scores.parquet")
-    yield from each_reading(store, rows, series)
+    yield from library.each_reading(store, rows, series)
 
 
 def _print(lines: "Iterator[Line]", form: str, *, widths: bool) -> None:
@@ -373,7 +366,7 @@ def _document(line: "Line") -> dict[str, Any]:
     }
 
 
-def _genre(reading: "Reading") -> dict[str, Any]:
+def _genre(reading: "tagger.Reading") -> dict[str, Any]:
     """Return what is known of the genre beside its name; nothing without a head for genres."""
     if GENRE not in reading.best:
         return {}
@@ -387,7 +380,7 @@ def _genre(reading: "Reading") -> dict[str, Any]:
     }
 
 
-def _columns(reading: "Reading | None", *, widths: bool) -> list[Column]:
+def _columns(reading: "tagger.Reading | None", *, widths: bool) -> list[Column]:
     """Return the columns: the best classes of each head, of which a terminal shows one."""
     columns = [Column("song", width=SONG_WIDTH)]
     has_genre = reading is not None and GENRE in reading.best
@@ -414,7 +407,7 @@ def _more(head: str) -> range:
     return range(2, 2 if head == "version" else TOP + 1)
 
 
-def _row(name: str, reading: "Reading", heads: Sequence[str]) -> list[object]:
+def _row(name: str, reading: "tagger.Reading", heads: Sequence[str]) -> list[object]:
     row: list[object] = [name]
     for head in heads:
         count = len(_more(head)) + 1
@@ -432,13 +425,13 @@ def _row(name: str, reading: "Reading", heads: Sequence[str]) -> list[object]:
     return [*row, reading.voiced, *genre, reading.segments, remark]
 
 
-def _beside(reading: "Reading") -> list[object]:
+def _beside(reading: "tagger.Reading") -> list[object]:
     """Return the values of `GENRE_COLUMNS`."""
     tag = "" if reading.tagged is None else reading.tagged.text
     return [reading.genre_clear, " ".join(reading.styles), tag, reading.tag_agrees]
 
 
-def _print_csv(lines: "Iterable[Line]", first: "Reading | None") -> None:
+def _print_csv(lines: "Iterable[Line]", first: "tagger.Reading | None") -> None:
     """Print one row per song, one column per class score; the first song determines the columns."""
     heads = list(first.best) if first else []
     names = [f"{h}/{k}" for h, s in first.scores.items() for k in sorted(s)] if first else []
@@ -469,13 +462,11 @@ def _print_tags(
 
     A song with features beside the store (extract --features) is not decoded.
     """
-    from audiorec.extraction.reader import taggram_reader
-
     if songs is None or len(songs) != 1:
         raise InputError("--tags are of one song: name it")
     (song,) = songs
     store, result = find_one(song, vectors)
-    with taggram_reader(limits=limits_of()) as reader:
+    with extraction.taggram_reader(limits=limits_of()) as reader:
         series = _taggram(store, result, reader, quiet=quiet)
     best = [_top(row, series.classes, top) for row in series.scores]
     overall = _top(series.scores.mean(axis=0), series.classes, top)
@@ -499,18 +490,16 @@ def _print_tags(
 
 
 def _taggram(
-    store: "Library | None",
+    store: "library.Library | None",
     found: "GivenSong",
-    reader: "Reader[ScoreSeries]",
+    reader: "extraction.Reader[ScoreSeries]",
     *,
     quiet: bool,
 ) -> "ScoreSeries":
     """Return the tags stored beside the store, else those of the decoded file."""
-    from audiorec.library.readings import stored_tags
-
     path = found.source.path if found.source is not None else ""
     if store is not None and found.row is not None:
-        series, why = stored_tags(store, found.name)
+        series, why = library.stored_tags(store, found.name)
         if series is not None:
             return series
         path = path or store.row(found.name)["uri"]

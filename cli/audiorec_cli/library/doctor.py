@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import click
 
+from audiorec import extraction, tagger
 from audiorec.distribution import IMPORTED_AS, NAME, install_command
 from audiorec_cli.shared.console import Exit, print_json, print_table
 from audiorec_cli.shared.options import JsonOption
@@ -139,18 +140,16 @@ def _ffmpeg() -> Check:
 def _weights() -> list[Check]:
     """Verify the checksum of every shipped weights file."""
     from audiorec.errors import WeightsError
-    from audiorec.tagger.heads import default_heads
-    from audiorec.tagger.weights import WEIGHTS, weights_path
 
     checks = []
-    for name, entry in WEIGHTS.items():
+    for name, entry in tagger.WEIGHTS.items():
         try:
-            weights_path(name, "onnx")
+            tagger.weights_path(name, "onnx")
             checks.append(Check(f"musicnn_{name}", True, f"{entry.sha256[:12]} {entry.licence}"))
         except WeightsError as error:
             checks.append(Check(f"musicnn_{name}", False, str(error)))
     try:
-        checks += [Check(f"head_{h.task}", True, h.sha256[:12]) for h in default_heads()]
+        checks += [Check(f"head_{h.task}", True, h.sha256[:12]) for h in tagger.default_heads()]
     except WeightsError as error:
         checks.append(Check("heads", False, str(error)))
     return checks
@@ -165,13 +164,12 @@ def _main_job() -> Check:
     import soundfile
 
     from audiorec.errors import AudiorecError
-    from audiorec.extraction.reader import vector
 
     samples = 0.1 * np.random.default_rng(0).standard_normal(3 * 44_100)
     try:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "noise.wav"
             soundfile.write(path, samples, 44_100)
-            return Check("one song", True, f"vector of {len(vector(path))} numbers")
+            return Check("one song", True, f"vector of {len(extraction.vector(path))} numbers")
     except (AudiorecError, OSError) as error:
         return Check("one song", False, str(error))

@@ -2,10 +2,11 @@
 
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import click
 
+from audiorec import retagging
 from audiorec.errors import InputError
 from audiorec.options import argument, chooses, writes
 from audiorec_cli.shared.console import Exit, counted, print_json, print_table, say
@@ -14,9 +15,6 @@ from audiorec_cli.shared.inputs import VectorsOption, open_vectors
 from audiorec_cli.shared.jobs import JobSummary, MetricsOption, job
 from audiorec_cli.shared.options import ADVANCED, JsonOption, QuietOption
 from audiorec_cli.shared.progress import song_counter, stopped
-
-if TYPE_CHECKING:
-    from audiorec.retagging.job import Retagged, Retagging
 
 TIMEOUT_S = 600.0  # of a song
 COLUMNS = ("state", "song", "fields")
@@ -79,9 +77,6 @@ def retag(
     audiorec retag fixtures/audio --field genre --field AUDIOREC_VERSION --json
     audiorec retag ~/Music --undo retag-20261126T120000Z.undo.jsonl --write
     """
-    from audiorec.retagging.job import restore
-    from audiorec.retagging.job import retag as retag_songs
-
     if undo is not None and (fields or replace or unclear or keep_mtime):
         raise InputError("--undo can only be combined with ROOT and --write")
     store: Any = open_vectors(vectors, empty=False) if undo is None else None
@@ -90,13 +85,13 @@ def retag(
         try:
             with song_counter(0, quiet=quiet, prints_rows=False) as count:
 
-                def after_each(song: "Retagged") -> None:
+                def after_each(song: "retagging.Retagged") -> None:
                     count(song.song_id, song.state == "refused")
 
                 if undo is not None:
-                    done = restore(undo, roots, write=write, after_each=after_each)
+                    done = retagging.restore(undo, roots, write=write, after_each=after_each)
                 else:
-                    done = retag_songs(
+                    done = retagging.retag(
                         store,
                         roots,
                         fields=fields or None,
@@ -120,9 +115,7 @@ def retag(
             raise click.exceptions.Exit(Exit.SOME_FAILED)
 
 
-def _print(done: "Retagging", *, json: bool, undoing: bool) -> None:
-    from audiorec.retagging.job import described
-
+def _print(done: "retagging.Retagging", *, json: bool, undoing: bool) -> None:
     if json:
         document: dict[str, Any] = {
             "schema": "audiorec/retag/1",
@@ -145,11 +138,13 @@ def _print(done: "Retagging", *, json: bool, undoing: bool) -> None:
         }
         print_json(document)
         return
-    rows = [(song.state, song.song_id or song.path, described(song)) for song in done.songs]
+    rows = [
+        (song.state, song.song_id or song.path, retagging.described(song)) for song in done.songs
+    ]
     print_table(COLUMNS, rows, title="undo" if undoing else "tags")
 
 
-def _say_summary(done: "Retagging", *, write: bool) -> None:
+def _say_summary(done: "retagging.Retagging", *, write: bool) -> None:
     say(", ".join(f"{count} {state}" for state, count in done.counts.items()))
     if done.elsewhere:
         say(f"{done.elsewhere} songs of the store lie elsewhere and were skipped")

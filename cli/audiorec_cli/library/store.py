@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
 import click
 
+from audiorec import extraction, files, search, store
 from audiorec.errors import InputError, MissingFileError, StoreError
 from audiorec.options import argument, chooses, deletes, reads, unguards, writes
 from audiorec_cli.shared.console import (
@@ -23,10 +24,6 @@ from audiorec_cli.shared.inputs import StoreArgument, open_vectors, vectors_path
 from audiorec_cli.shared.options import ADVANCED, JsonOption, out_file
 from audiorec_cli.shared.pages import command, group
 from audiorec_cli.shared.places import parts_here
-
-if TYPE_CHECKING:
-    from audiorec.store.schema import Kind
-    from audiorec.store.verify import Verification
 
 app = group(
     """Verify, merge and export stores.
@@ -121,11 +118,9 @@ def merge(
     audiorec store merge parts/ --out vecs.parquet
     audiorec store merge a/vecs.parquet b/vecs.parquet -o c/vecs.parquet --beside
     """
-    from audiorec.extraction.shards import local_parts
-
     folder, files, output = parts_here(parts, output)
     if folder is not None:
-        with local_parts(folder, whole=not incomplete) as result:
+        with extraction.local_parts(folder, whole=not incomplete) as result:
             rows = _combine(result, output, on_duplicate, overwrite)
     else:
         rows = _combine(_by_kind(files, beside=beside), output, on_duplicate, overwrite)
@@ -178,10 +173,8 @@ def export(
         _write_sql(vectors_path(store), output, form, source, _names(columns))
         return
     if form == "atlas":
-        from audiorec.search.atlas import write_atlas
-
         opened = open_vectors(store)
-        write_atlas(opened, output, projection=projection)
+        search.write_atlas(opened, output, projection=projection)
         say(f"open it: embedding-atlas {output} --x x --y y --text title")
         _print_written(opened.path, [output], json)
         return
@@ -207,16 +200,13 @@ def _write_sql(
     source: str | None,
     columns: list[str] | None,
 ) -> None:
-    from audiorec.files.own_files import write_own
-    from audiorec.store.export import ddl
-
-    text = ddl(path, cast("Any", dialect), source=source, columns=columns)
+    text = store.ddl(path, cast("Any", dialect), source=source, columns=columns)
     if str(output) == "-":
         out_lines(text.rstrip("\n"))
         return
     if output.resolve() == path.resolve() or output.is_dir() or not output.parent.is_dir():
         raise InputError(f"{output}: cannot be written; name another file in an existing folder")
-    write_own(output, text)
+    files.write_own(output, text)
     say(f"written: {output}")
 
 
@@ -260,7 +250,7 @@ def aliases(
         print_table(tuple(table.column_names), rows, title=f"aliases of {opened.path}")
 
 
-def _verification(path: Path, found: "Verification") -> dict[str, Any]:
+def _verification(path: Path, found: "store.Verification") -> dict[str, Any]:
     return {
         "schema": "audiorec/store-verify/1",
         "vectors": str(path),
@@ -273,7 +263,7 @@ def _verification(path: Path, found: "Verification") -> dict[str, Any]:
     }
 
 
-def _print_verification(found: "Verification") -> None:
+def _print_verification(found: "store.Verification") -> None:
     rows = ", ".join(f"{counted(count, 'row')} of {file}" for file, count in found.rows.items())
     counts = ", ".join(f"{count} {check}" for check, count in found.counts.most_common())
     total = found.counts.total()
@@ -287,7 +277,7 @@ def _print_verification(found: "Verification") -> None:
         say(note)
 
 
-def _elsewhere(files: Sequence[Path]) -> "dict[Kind, Path | None]":
+def _elsewhere(files: Sequence[Path]) -> "dict[store.Kind, Path | None]":
     for path in files:
         if not path.exists():
             raise MissingFileError(f"{path}: no such file")
@@ -295,14 +285,12 @@ def _elsewhere(files: Sequence[Path]) -> "dict[Kind, Path | None]":
     return {kind: paths[-1] for kind, paths in named.items()}
 
 
-def _by_kind(parts: Sequence[str], *, beside: bool) -> "dict[Kind, list[Path]]":
+def _by_kind(parts: Sequence[str], *, beside: bool) -> "dict[store.Kind, list[Path]]":
     """Group files by the kind that they declare; with `beside`, also those beside stores."""
-    from audiorec.store.inventory import files_beside, kind_of
-
-    result: dict[Kind, list[Path]] = {}
-    others = [path for part in parts if beside for path in files_beside(Path(part)).values()]
+    result: dict[store.Kind, list[Path]] = {}
+    others = [path for part in parts if beside for path in store.files_beside(Path(part)).values()]
     for path in dict.fromkeys([*map(Path, parts), *others]):
-        kind = kind_of(path)
+        kind = store.kind_of(path)
         if kind is None:
             raise StoreError(f"{path}: is not a file of vectors, scores, features or errors")
         result.setdefault(kind, []).append(path)
@@ -310,25 +298,21 @@ def _by_kind(parts: Sequence[str], *, beside: bool) -> "dict[Kind, list[Path]]":
 
 
 def _combine(
-    parts: "Mapping[Kind, Sequence[Path]]",
+    parts: "Mapping[store.Kind, Sequence[Path]]",
     output: Path | None,
     on_duplicate: Literal["error", "same", "newest", "first"],
     overwrite: bool,
 ) -> dict[str, int]:
     """Combine parts into `output` and files beside it; return rows by path."""
-    from audiorec.store.compact import combine
-    from audiorec.store.inventory import default_path
-    from audiorec.store.schema import Kind
-
     if output is None:
         raise InputError("give --out: the store to write")
     alone = len(parts) == 1
     targets = {
-        kind: output if alone or kind == Kind.VECTORS else default_path(output, kind)
+        kind: output if alone or kind == store.Kind.VECTORS else store.default_path(output, kind)
         for kind in parts
     }
     _check_free(list(targets.values()), [p for paths in parts.values() for p in paths], overwrite)
-    rows = combine(parts, targets, on_duplicate=on_duplicate)
+    rows = store.combine(parts, targets, on_duplicate=on_duplicate)
     # Without failures no errors file is written.
     return {str(targets[kind]): count for kind, count in rows.items() if targets[kind].exists()}
 
@@ -360,12 +344,11 @@ def _print_written(path: Path, written: Sequence[Path], json: bool) -> None:
 
 
 def _add_aliases(table: Path, target: Path, known: set[str]) -> None:
-    from audiorec.extraction.catalogue import read_id_table, row_aliases
-    from audiorec.store.aliases import add_own_aliases
-
-    rows = [row for _, row in read_id_table(table, needed=("song_id",))]
+    rows = [row for _, row in extraction.read_id_table(table, needed=("song_id",))]
     strangers = sorted({row["song_id"] for row in rows} - known)
-    added = add_own_aliases(target, (pair for row in rows for pair in row_aliases(row)))
+    added = store.add_own_aliases(
+        target, (pair for row in rows for pair in extraction.row_aliases(row))
+    )
     say(f"{added} aliases in {target}")
     if strangers:
         say(f"note: {len(strangers)} of these songs are not in the store, such as {strangers[0]!r}")

@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from audiorec import runs, web
 from audiorec.errors import AudiorecError, InputError
 from audiorec_cli.shared.console import exit_code, say
 from audiorec_cli.shared.inputs import ENVIRONMENT
@@ -47,12 +48,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _serve(given: argparse.Namespace) -> None:
-    from audiorec.runs.workers import one_thread_each
-
-    one_thread_each()
-    from audiorec.web.apis.snapshot import SnapshotSources
-    from audiorec.web.limits import RequestLimits
-    from audiorec.web.server import serve_apis
+    runs.one_thread_each()
 
     if given.upload:
         raise InputError(
@@ -60,12 +56,12 @@ def _serve(given: argparse.Namespace) -> None:
         )
     quiet = LEVELS.index(given.logging) > LEVELS.index("info")
     logging.basicConfig(level=logging.WARNING if quiet else logging.INFO)
-    serve_apis(
-        SnapshotSources(store_of(Path(given.db))),
+    web.serve_apis(
+        web.apis.SnapshotSources(store_of(Path(given.db))),
         "",
         host=given.address,
         port=0 if given.lms else given.port,
-        limits=RequestLimits(rate=0.0),
+        limits=web.RequestLimits(rate=0.0),
         only_bliss=True,
         write=_dropped if quiet else None,
         ready=_teller(given.lms),

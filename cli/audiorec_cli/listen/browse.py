@@ -3,15 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
+from audiorec import library, listening, players, web
 from audiorec.options import chooses, connects, loads, reads
 from audiorec_cli.shared.console import flush, out, say
 from audiorec_cli.shared.inputs import InputKind, VectorsOption, check, open_vectors
 from audiorec_cli.shared.options import ADVANCED, NoOpenOption, PortOption
-
-if TYPE_CHECKING:
-    from audiorec.library.library import Library
 
 
 def browse(
@@ -68,9 +66,7 @@ def browse(
     store = open_vectors(vectors, empty=False)
     log = None
     if interactions is not None:
-        from audiorec.listening.interactions import read_interactions
-
-        log = read_interactions(interactions)
+        log = listening.read_interactions(interactions)
     if host is not None:
         say("note: other machines can reach this page; whoever has the address can use it")
     settings: dict[str, Any] = {"host": host} if host else {}
@@ -81,20 +77,16 @@ def browse(
 
 def player_of(store: Path) -> tuple[str, str] | None:
     """Return the first music server of the user's own settings, and the command for its lists."""
-    from audiorec.players.settings import server_names
-
-    if not (names := server_names()):
+    if not (names := players.server_names()):
         return None
     return names[0], f"audiorec sync {quote(names[0])} --vectors {quote(str(store.resolve()))}"
 
 
 def show(
-    store: "Library", roots: Sequence[Path], *, port: int, no_open: bool, **settings: Any
+    store: "library.Library", roots: Sequence[Path], *, port: int, no_open: bool, **settings: Any
 ) -> None:
     """Serve the page until Ctrl-C; print its address, and open it in the browser."""
-    from audiorec.web.server import Opener, serve
-
-    opener = Opener()
+    opener = web.Opener()
     settings["player"] = player_of(store.path)
 
     def ready(address: str) -> None:
@@ -103,4 +95,6 @@ def show(
         if not no_open:
             opener.open(address)
 
-    serve(store, roots, port=port, ready=ready, close=opener.close, ends_process=True, **settings)
+    web.serve(
+        store, roots, port=port, ready=ready, close=opener.close, ends_process=True, **settings
+    )

@@ -1,16 +1,14 @@
 """``audiorec find "calm piano, no drums"``: list the songs that a sentence describes."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
+from audiorec import words
 from audiorec.options import argument
 from audiorec.search.questions import FindQuestion
 from audiorec_cli.shared.console import duration
 from audiorec_cli.shared.inputs import VectorsOption, open_vectors
 from audiorec_cli.shared.song_lists import ListForm, print_songs
-
-if TYPE_CHECKING:
-    from audiorec.words.find import DescribedSongs
 
 COLUMNS = ("rank", "song_id", "artist", "title", "length")
 SentenceArgument = Annotated[
@@ -44,7 +42,7 @@ def find(
     form.show(result, lambda: _print(result))
 
 
-def _print(found: "DescribedSongs") -> None:
+def _print(found: "words.DescribedSongs") -> None:
     rows = [
         (
             *(rank, one.song_id, one.row["artist"], one.row["title"]),

@@ -4,6 +4,7 @@ import secrets
 from pathlib import Path
 from typing import Annotated
 
+from audiorec import runs, web
 from audiorec.errors import MissingFileError
 from audiorec.options import connects, loads, reads, unguards
 from audiorec_cli.shared.console import flush, out, say
@@ -66,14 +67,9 @@ def serve(
     audiorec serve --vectors vecs.parquet --port 8095 --token-file token.txt
     audiorec serve --recall serving/ --host 0.0.0.0 --no-page
     """
-    from audiorec.runs.workers import one_thread_each
+    runs.one_thread_each()
 
-    one_thread_each()
-    from audiorec.web.apis.snapshot import SnapshotSources
-    from audiorec.web.limits import RequestLimits
-    from audiorec.web.server import LOOPBACK, PageSettings, read_token, serve_apis
-
-    given = read_token(token_file) if token_file is not None else None
+    given = web.read_token(token_file) if token_file is not None else None
     known = given or secrets.token_urlsafe(TOKEN_BYTES)
     for folder in root or ():
         if not folder.is_dir():
@@ -85,13 +81,13 @@ def serve(
         out(address if given is not None else f"{address}#token={known}")
         flush()
 
-    serve_apis(
-        SnapshotSources(vectors_path(vectors), recall, artists),
+    web.serve_apis(
+        web.apis.SnapshotSources(vectors_path(vectors), recall, artists),
         known,
-        host=host or LOOPBACK,
+        host=host or web.LOOPBACK,
         port=port,
-        page=None if no_page else PageSettings(roots=root or (), names=host_name or ()),
-        limits=RequestLimits(rate=rate, burst=max(1, int(2 * rate)), seconds=seconds),
+        page=None if no_page else web.PageSettings(roots=root or (), names=host_name or ()),
+        limits=web.RequestLimits(rate=rate, burst=max(1, int(2 * rate)), seconds=seconds),
         ready=ready,
         ends_process=True,
     )

@@ -3,8 +3,9 @@
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
+from audiorec import library, playlists, search
 from audiorec.errors import InputError
 from audiorec.search.questions import Choice, SimilarQuestion
 from audiorec_cli.shared.console import counted, duration, print_json, say
@@ -20,10 +21,6 @@ from audiorec_cli.shared.song_lists import (
     print_songs,
     seed_names,
 )
-
-if TYPE_CHECKING:
-    from audiorec.library.library import Library
-    from audiorec.playlists.answers import SimilarSongs
 
 COLUMNS = ("rank", "song_id", "artist", "title", "length")
 
@@ -81,7 +78,7 @@ def _check_all(asked: SimilarQuestion, output: Path, form: ListForm) -> None:
 
 
 def _write_all(
-    store: "Library",
+    store: "library.Library",
     asked: SimilarQuestion,
     output: Path,
     done: JobSummary,
@@ -90,14 +87,13 @@ def _write_all(
     quiet: bool,
 ) -> None:
     """Write the nearest songs of every song, and say how many have some."""
-    from audiorec.search.choice import non_music_left_out
-    from audiorec.search.near import all_pairs
-
     by, k, also = asked.by, asked.k, asked.choice.also
     space = store.space(by, use_index=False)
     progress = partial(progress_lines(quiet=quiet), "blocks of 4,096 songs")
     with graceful_stop("this block is", quiet=quiet) as stop:
-        finished = all_pairs(store, output, k=k, by=by, also=also, progress=progress, stop=stop)
+        finished = search.all_pairs(
+            store, output, k=k, by=by, also=also, progress=progress, stop=stop
+        )
     if not finished:
         raise stopped()
     songs = len(space) if "non-music" in also else int(store.music[space.rows].sum())
@@ -107,11 +103,11 @@ def _write_all(
         print_json({"schema": "audiorec/neighbours/1", **summary})
     say_basis(store, by)
     if len(space) > songs:
-        say(non_music_left_out(len(space) - songs))
+        say(search.non_music_left_out(len(space) - songs))
     say(f"{counted(songs, 'song')}, up to {counted(k, 'neighbour')} each: {output}")
 
 
-def _print(found: "SimilarSongs") -> None:
+def _print(found: "playlists.SimilarSongs") -> None:
     rows = [
         (
             *(rank, one.song_id, one.row["artist"], one.row["title"]),

@@ -1,10 +1,11 @@
 """``audiorec cold-start``: match new songs with users, as audiences or as lists."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
+from audiorec import recall
 from audiorec.options import argument, chooses, reads
 from audiorec_cli.shared.console import print_document, print_table, say
 from audiorec_cli.shared.inputs import InputKind, check, usual_vectors
@@ -22,14 +23,6 @@ from audiorec_cli.shared.options import (
     values_for,
 )
 from audiorec_cli.shared.progress import graceful_stop, progress_lines, stopped
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from audiorec.recall.cold_start.assign import ColdStartPlan
-    from audiorec.recall.cold_start.sides import ColdStartFiles, ColdStartInputs
-    from audiorec.recall.cold_start.tables import SummaryList
-
 
 LENGTH = {"audience": 1000, "songs": 50}  # of a list
 NAMES_SHOWN = 5  # songs named in a remark
@@ -79,24 +72,25 @@ class ColdStartOptions:
         engines: Engines,
     ) -> None:
         """Build the lists and print a summary."""
-        from audiorec.recall.cold_start.assign import ColdStartPlan
-        from audiorec.recall.cold_start.job import ColdStart
-        from audiorec.recall.cold_start.sides import ColdStartFiles, open_inputs
-
         own = ("songs", "users", "interactions", "artists", "keep_heard")
         given = ("lists", "k", "vectors", "reading", *own)
-        limits, kept = values_for(self.settings, ColdStartPlan, ColdStartFiles, but=given)
-        plan = ColdStartPlan(lists=lists, k=k, **limits)
-        files = ColdStartFiles(
+        limits, kept = values_for(
+            self.settings,
+            recall.cold_start.ColdStartPlan,
+            recall.cold_start.ColdStartFiles,
+            but=given,
+        )
+        plan = recall.cold_start.ColdStartPlan(lists=lists, k=k, **limits)
+        files = recall.cold_start.ColdStartFiles(
             vectors=self.vectors or usual_vectors("known songs:"),
             reading=reading_of(self.reading),
             **{name: getattr(self, name) for name in own},
             **kept,
         )
         _check(files)
-        inputs = open_inputs(files)
+        inputs = recall.cold_start.open_inputs(files)
         _say_screened(inputs, files)
-        job = ColdStart(
+        job = recall.cold_start.ColdStart(
             inputs.songs,
             inputs.users,
             plan,
@@ -155,7 +149,7 @@ def cold_start(
     asked.run(lists, k or LENGTH[lists], output or usual_output({"lists": lists}), done, engines)
 
 
-def _check(files: "ColdStartFiles") -> None:
+def _check(files: "recall.cold_start.ColdStartFiles") -> None:
     """Refuse files of the wrong kind before any is read; name the command that makes the right."""
     if files.compares == "embedding":
         check(files.songs, InputKind.SONGS)
@@ -167,12 +161,15 @@ def _check(files: "ColdStartFiles") -> None:
 
 
 def _report(
-    plan: "ColdStartPlan", by: str, inputs: "ColdStartInputs", output: Path, *, json: bool
+    plan: "recall.cold_start.ColdStartPlan",
+    by: str,
+    inputs: "recall.cold_start.ColdStartInputs",
+    output: Path,
+    *,
+    json: bool,
 ) -> dict[str, int]:
     """Print counts and the first lists, with song names; return the counts."""
-    from audiorec.recall.cold_start.tables import summarise_lists, tastes_path
-
-    lists = summarise_lists(output, plan.k)
+    lists = recall.cold_start.summarise_lists(output, plan.k)
     document = {
         "schema": "audiorec/cold-start/2",
         "lists": plan.lists,
@@ -186,7 +183,7 @@ def _report(
         "users_without_taste": inputs.strangers,
         "simulated": inputs.simulated,
         "out": str(output),
-        "tastes": None if inputs.tastes is None else str(tastes_path(output)),
+        "tastes": None if inputs.tastes is None else str(recall.cold_start.tastes_path(output)),
     }
     if json:
         more = {
@@ -203,7 +200,11 @@ def _report(
     return {**counts, "rows": lists.rows, "lists": lists.filled}
 
 
-def _print_lists(lists: str, shown: "Sequence[SummaryList]", inputs: "ColdStartInputs") -> None:
+def _print_lists(
+    lists: str,
+    shown: "Sequence[recall.cold_start.SummaryList]",
+    inputs: "recall.cold_start.ColdStartInputs",
+) -> None:
     """Print the first lists, with song names."""
     if not shown:
         return
@@ -216,7 +217,7 @@ def _print_lists(lists: str, shown: "Sequence[SummaryList]", inputs: "ColdStartI
         print_table(("user", "songs", "best", "first songs"), rows, title="lists")
 
 
-def _titles(inputs: "ColdStartInputs") -> "tuple[Sequence[str | None], ...]":
+def _titles(inputs: "recall.cold_start.ColdStartInputs") -> "tuple[Sequence[str | None], ...]":
     return inputs.songs.ids, inputs.facts.artist, inputs.facts.title
 
 
@@ -227,7 +228,9 @@ def _name(song_id: str | None, artist: str | None, title: str | None) -> str:
     return f"{artist}: {title}" if artist else title
 
 
-def _say_screened(inputs: "ColdStartInputs", kept: "ColdStartFiles") -> None:
+def _say_screened(
+    inputs: "recall.cold_start.ColdStartInputs", kept: "recall.cold_start.ColdStartFiles"
+) -> None:
     """Report the songs that are not new or not music, and whether they are kept."""
     known, noise = inputs.screening.known, inputs.screening.not_music
     of = f"of {inputs.offered} new songs"
@@ -245,7 +248,9 @@ def _some(names: "Sequence[str]") -> str:
     return ", ".join(names[:NAMES_SHOWN]) + more
 
 
-def _exclusions(plan: "ColdStartPlan", inputs: "ColdStartInputs") -> str:
+def _exclusions(
+    plan: "recall.cold_start.ColdStartPlan", inputs: "recall.cold_start.ColdStartInputs"
+) -> str:
     """Return what may have excluded the candidates of an empty list, in words."""
     limits = (plan.per_user, plan.per_song, plan.per_artist)
     exclusions = ["limits"] if any(limits) else []

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import click
 
+from audiorec import evaluation, recall
 from audiorec.errors import InputError
 from audiorec.options import connects, reads, unguards, writes
 from audiorec_cli.shared.console import (
@@ -66,13 +67,9 @@ def align(
     audiorec federated align --config partner.toml --yes
     audiorec federated train --config partner.toml
     """
-    from audiorec.recall.federated.jobs import align as align_ids
-    from audiorec.recall.federated.jobs import alignment_plan
-    from audiorec.recall.federated.plan import PartyPlan, own_ids
-
-    plan = PartyPlan.read(config)
-    ids = own_ids(plan)
-    about = alignment_plan(plan, ids)
+    plan = recall.federated.PartyPlan.read(config)
+    ids = recall.federated.own_ids(plan)
+    about = recall.federated.alignment_plan(plan, ids)
     _say_plan(about)
     if not yes:
         own = _own_certificate(plan.keys)
@@ -82,7 +79,7 @@ def align(
         return
     with job("federated align", plan.alignment, metrics_textfile) as done:
         with graceful_stop("this bucket is", quiet=quiet) as stop:
-            result = align_ids(
+            result = recall.federated.align(
                 plan,
                 ids,
                 progress=progress_lines(quiet=quiet),
@@ -107,17 +104,12 @@ def align(
 
 def _own_certificate(folder: Path) -> dict[str, object]:
     """Make the key and certificate of this side if there are none; return what to send."""
-    from audiorec.recall.federated.keys import (
-        CERTIFICATE_FILE,
-        has_keys,
-        make_keys,
-        readable_fingerprint,
-    )
-
-    if has_keys(folder):
+    if recall.federated.has_keys(folder):
         return {}
-    fingerprint = readable_fingerprint(make_keys(folder).fingerprint)
-    path = folder / CERTIFICATE_FILE
+    fingerprint = recall.federated.readable_fingerprint(
+        recall.federated.make_keys(folder).fingerprint
+    )
+    path = folder / recall.federated.CERTIFICATE_FILE
     say(f"made a key: send {path} to the other party, and compare the fingerprint by phone")
     return {"certificate": str(path), "fingerprint": fingerprint}
 
@@ -155,13 +147,10 @@ def train(
     audiorec federated train --config partner.toml --json
     audiorec recall users model/ --profiles newcomers.csv --out vectors.parquet
     """
-    from audiorec.recall.federated.jobs import train as train_side
-    from audiorec.recall.federated.plan import PartyPlan
-
-    plan = PartyPlan.read(config)
+    plan = recall.federated.PartyPlan.read(config)
     with job("federated train", plan.out, metrics_textfile) as told:
         with graceful_stop("this step is", quiet=quiet) as stop:
-            done = train_side(
+            done = recall.federated.train(
                 plan,
                 tell=None if quiet else epoch_line,
                 say=None if quiet else say,
@@ -202,19 +191,15 @@ def release(
     audiorec federated release --config partner.toml --from given/ --out served/
     audiorec recall candidates served/ --profiles new.csv --out cands.parquet
     """
-    from audiorec.recall.federated.plan import PartyPlan
-    from audiorec.recall.federated.release import complete
-    from audiorec.recall.federated.release import release as release_songs
-
-    plan = PartyPlan.read(config)
+    plan = recall.federated.PartyPlan.read(config)
     if (plan.role == "music") is not (epsilon is not None and received is None):
         raise InputError("give --epsilon at the music side, or --from FOLDER at the partner")
     with job("federated release", output, None) as done:
         if received is not None:
-            document = complete(plan, received, output)
+            document = recall.federated.complete(plan, received, output)
         else:
             assert epsilon is not None  # noqa: S101 - as checked
-            document = release_songs(plan, epsilon, output)
+            document = recall.federated.release.release(plan, epsilon, output)
         done.count(songs=document["songs"])
     if json:
         print_json({"schema": "audiorec/federated-release/1", **document})
@@ -239,10 +224,7 @@ def audit(config: ConfigOption, json: JsonOption = False) -> None:
     audiorec federated audit -c partner.toml --json
     audiorec federated audit -c partner.toml > leaks.txt
     """
-    from audiorec.recall.federated.audit import audit_vectors
-    from audiorec.recall.federated.plan import PartyPlan
-
-    vectors = audit_vectors(PartyPlan.read(config))
+    vectors = recall.federated.audit_vectors(recall.federated.PartyPlan.read(config))
     if json:
         print_json({"schema": "audiorec/federated-audit/1", **vectors})
         return
@@ -256,8 +238,6 @@ def audit(config: ConfigOption, json: JsonOption = False) -> None:
 
 
 def _defended(leak: dict[str, Any]) -> str:
-    from audiorec.evaluation.classification import Interval
-
     if not leak["counts"]:
         return "does not count"
-    return str(Interval(*leak["defended"]))
+    return str(evaluation.Interval(*leak["defended"]))

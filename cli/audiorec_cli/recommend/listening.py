@@ -3,13 +3,14 @@
 ``audiorec listening graph``: write facts about songs, for channels trained on a graph.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import click
 
+from audiorec import listening, recall, simulation
 from audiorec.errors import InputError
 from audiorec.options import argument, chooses, reads, writes
 from audiorec_cli.recommend import listening_correlate
@@ -34,16 +35,6 @@ from audiorec_cli.shared.options import (
 )
 from audiorec_cli.shared.pages import command, group
 from audiorec_cli.shared.progress import due_lines, progress_lines
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from audiorec.listening.events import Interactions
-    from audiorec.listening.imports.job import Imported
-    from audiorec.listening.reading import LogReading
-    from audiorec.listening.rule import Rule
-    from audiorec.listening.side import Triples
-    from audiorec.recall.graph.facts import FactSettings
 
 GRAPH_SETTINGS = ("audiorec.recall.graph:FactSettings",)
 FACT_KINDS = ("lists", "likes", "follows")
@@ -83,9 +74,6 @@ def graph(
     audiorec listening graph --side side.csv --set columns=artist --out t.parquet
     audiorec listening graph -i plays.csv --facts likes --out triples.parquet
     """
-    from audiorec.listening.side import describe_triples
-    from audiorec.recall.graph.facts import FactSettings, counts_of, joined, write_triples
-
     for name in facts or ():
         if name not in FACT_KINDS:
             raise InputError(f"--facts must be one of {', '.join(FACT_KINDS)}, got {name!r}")
@@ -96,61 +84,65 @@ def graph(
         raise InputError("no source of facts: give --side, --vectors or --facts")
     how = reading_of(reading)
     log = None if interactions is None else how.log(interactions)
-    parts = _known_facts(side, vectors, log, made(FactSettings, settings))
+    parts = _known_facts(side, vectors, log, made(recall.graph.FactSettings, settings))
     parts += _log_facts(log, facts or (), how)
-    result = joined(parts)
+    result = recall.graph.joined(parts)
     if not len(result):
         raise InputError("no facts found: the sources contain none")
-    write_triples(output, result)
+    recall.graph.write_triples(output, result)
     done.count(rows=len(result))
     if json:
-        document = {"schema": "audiorec/graph/1", "out": str(output), **describe_triples(result)}
+        document = {
+            "schema": "audiorec/graph/1",
+            "out": str(output),
+            **listening.describe_triples(result),
+        }
         print_json(document)
     else:
         heads = ("relation", "facts", "heads", "tails")
-        print_table(heads, counts_of(result), title=str(output))
+        print_table(heads, recall.graph.counts_of(result), title=str(output))
     say(f"{len(result):,} facts: {output}")
 
 
 def _known_facts(
-    side: Path | None, vectors: Path | None, log: "Interactions | None", how: "FactSettings"
-) -> "list[Triples]":
+    side: Path | None,
+    vectors: Path | None,
+    log: "listening.Interactions | None",
+    how: "recall.graph.FactSettings",
+) -> "list[listening.Triples]":
     """Return facts from side information and a store; refuse columns that leak lists."""
-    from audiorec.listening.sequences import to_sequences
-    from audiorec.listening.side import known_side
-    from audiorec.recall.contract.data import Sound
-    from audiorec.recall.graph.facts import refuse_leaks, side_facts, sound_facts
-
     check_file(vectors, InputKind.VECTORS)
     store = open_vectors(vectors) if vectors is not None else None
-    known = known_side(side, store)
-    sound = None if store is None else Sound.of_store(store)
+    known = listening.known_side(side, store)
+    sound = None if store is None else recall.Sound.of_store(store)
     parts: list[Any] = []
     if known is not None:
         if log is not None:
-            refuse_leaks(known, to_sequences(log, by="list"), how.columns)
-        parts.append(side_facts(known, form=how.form, columns=how.columns))
+            recall.graph.refuse_leaks(known, listening.to_sequences(log, by="list"), how.columns)
+        parts.append(recall.graph.side_facts(known, form=how.form, columns=how.columns))
     if sound is not None:
-        parts.append(sound_facts(sound, neighbours=how.neighbours, minimum=how.minimum))
+        parts.append(
+            recall.graph.sound_facts(sound, neighbours=how.neighbours, minimum=how.minimum)
+        )
     return parts
 
 
 def _log_facts(
-    log: "Interactions | None", facts: "Sequence[str]", how: "LogReading"
-) -> "list[Triples]":
+    log: "listening.Interactions | None", facts: "Sequence[str]", how: "listening.LogReading"
+) -> "list[listening.Triples]":
     """Return facts from lists, likes and follows."""
     if log is None or not facts:
         return []
-    from audiorec.listening.sequences import to_sequences
-    from audiorec.recall.graph.facts import follow_facts, list_facts
 
     parts = []
     if "lists" in facts:
-        parts.append(list_facts(to_sequences(log, by="list")))
+        parts.append(recall.graph.list_facts(listening.to_sequences(log, by="list")))
     if "likes" in facts:
-        parts.append(list_facts(how.liked(log).liked, relation="liked_by", kind="user"))
+        parts.append(
+            recall.graph.list_facts(how.liked(log).liked, relation="liked_by", kind="user")
+        )
     if "follows" in facts:
-        parts.append(follow_facts(log))
+        parts.append(recall.graph.follow_facts(log))
     return parts
 
 
@@ -160,47 +152,37 @@ COUNTS = (
 )
 
 
-def counted_log(file: Path, rule: "Rule", song_ids: tuple[str, ...] | None) -> dict[str, Any]:
+def counted_log(
+    file: Path, rule: "listening.Rule", song_ids: tuple[str, ...] | None
+) -> dict[str, Any]:
     """Read a log; count its content, its matches with a store, and likes by a rule."""
     from dataclasses import asdict
 
-    from audiorec.listening.check import count_verdicts, describe, match_songs
-    from audiorec.listening.interactions import read_interactions
-
-    log = read_interactions(file, skip_bad_rows=True)
-    document = {"schema": "audiorec/interactions/1", "file": str(file), **describe(log)}
+    log = listening.read_interactions(file, skip_bad_rows=True)
+    document = {"schema": "audiorec/interactions/1", "file": str(file), **listening.describe(log)}
     if song_ids is not None:
-        document["store"] = match_songs(log, frozenset(song_ids))
+        document["store"] = listening.match_songs(log, frozenset(song_ids))
     known = None if song_ids is None else frozenset(song_ids)
-    document["rule"] = asdict(count_verdicts(log, rule, song_ids=known))
+    document["rule"] = asdict(listening.count_verdicts(log, rule, song_ids=known))
     return document
 
 
 def counted_table(file: Path, kind: str, song_ids: tuple[str, ...] | None) -> dict[str, Any]:
     """Read side information, triples, candidates or targets, and count the content."""
-    from audiorec.listening.side import (
-        describe_side,
-        describe_triples,
-        read_side,
-        read_triples,
-        type_of,
-    )
-    from audiorec.recall.contract.candidates import read_candidates, read_targets
-
     counts: dict[str, Any]
     if kind == "side":
-        side = read_side(file)
-        named, counts = set(side.song_ids), describe_side(side)
+        side = listening.read_side(file)
+        named, counts = set(side.song_ids), listening.describe_side(side)
     elif kind == "triples":
-        facts = read_triples(file)
-        counts = describe_triples(facts)
-        named = {i.partition(":")[2] for i in facts.entity_ids if type_of(i) == "song"}
+        facts = listening.read_triples(file)
+        counts = listening.describe_triples(facts)
+        named = {i.partition(":")[2] for i in facts.entity_ids if listening.type_of(i) == "song"}
     else:
         if kind == "targets":
-            lists, groups = read_targets(file)
+            lists, groups = recall.contract.read_targets(file)
             counts = {"groups": len(set(groups.tolist()))}
         else:
-            candidates = read_candidates(file)
+            candidates = recall.read_candidates(file)
             lists, counts = candidates.ranked, {"channel": candidates.channel}
         lengths, named = lists.lengths, set(lists.song_ids)
         counts |= {"rows": len(lists.song), "users": len(lengths), "songs": len(named)}
@@ -299,8 +281,6 @@ def import_(
     audiorec listening import navidrome navidrome.db --report missing.csv
     audiorec listening import lastfm scrobbles.csv --user ana -o ana.parquet
     """
-    from audiorec.listening.imports.job import import_history
-
     check_file(vectors, InputKind.VECTORS)
     if keep == "any":
         vectors = None
@@ -313,7 +293,7 @@ def import_(
         if is_due():
             say(f"{rows:,} rows read")
 
-    result = import_history(
+    result = listening.imports.import_history(
         kind,
         files,
         out,
@@ -338,9 +318,7 @@ def import_(
 _NOT_FOUND = ("no such song", "several songs")
 
 
-def _print(found: "Imported", out: Path, *, json: bool) -> None:
-    from audiorec.listening.imports.job import path_beside
-
+def _print(found: "listening.imports.Imported", out: Path, *, json: bool) -> None:
     if json:
         print_json({"schema": "audiorec/listening-import/1", **found.to_dict(), "out": str(out)})
     else:
@@ -362,7 +340,7 @@ def _print(found: "Imported", out: Path, *, json: bool) -> None:
         say(f"  rejected: {rows_of:,} {reason}")
     for what, n in (("unmatched", found.unmatched), ("rejected", found.rejected)):
         if n:
-            say(f"  {n:,} rows in {path_beside(out, what)}")
+            say(f"  {n:,} rows in {listening.imports.path_beside(out, what)}")
     say(f"log: {out}")
 
 
@@ -413,12 +391,10 @@ def check(
     audiorec listening check plays.parquet --vectors vecs.parquet
     audiorec listening check lists.parquet --kind candidates --json
     """
-    from audiorec.listening.check import guess_kind
-
     rule = reading_of(reading).liking
     check_file(file, InputKind.LOG)
     check_file(vectors, InputKind.VECTORS)
-    found_kind = kind or guess_kind(file)
+    found_kind = kind or listening.guess_kind(file)
     if reading and found_kind != "interactions":
         raise InputError(f"--reading is for a listening log; {file} was read as {found_kind}")
     store = open_vectors(vectors) if vectors else None
@@ -480,7 +456,6 @@ def prepare(
     audiorec listening prepare plays.csv --held-out test=0.2 -v vecs.parquet \
         --out known.parquet
     """
-    from audiorec.listening.prepare import PrepareSpec
     from audiorec.listening.prepare import prepare as prepare_log
 
     check_file(log, InputKind.LOG)
@@ -492,7 +467,7 @@ def prepare(
     how = reading_of(reading, histories=True)
     if how.rule is not None or how.likes:
         raise InputError("prepared listening has only plays: leave likes and rule=FILE out")
-    spec = PrepareSpec(
+    spec = listening.PrepareSpec(
         by=how.by or "user",
         buckets=buckets,
         filters=how.filter,
@@ -572,12 +547,9 @@ def _write_held_out(
     """Write a log without held-out songs, of which sound and side information are known."""
     from dataclasses import asdict
 
-    from audiorec.recall.audio.held_out import Split, write_training_rows
-    from audiorec.recall.contract.job import read_context
-
-    shares = made(Split, texts, option="--held-out")
-    context = read_context(**sound_files(vectors), side=side)
-    report = write_training_rows(context, log, out=output, split=shares)
+    shares = made(recall.audio.Split, texts, option="--held-out")
+    context = recall.read_context(**sound_files(vectors), side=side)
+    report = recall.audio.write_training_rows(context, log, out=output, split=shares)
     if json:
         print_json({"schema": "audiorec/holdout/1", **asdict(report), "out": str(output)})
     songs = ", ".join(f"{n} {part.replace('_', ' ')}" for part, n in report.songs.items())
@@ -605,12 +577,10 @@ def simulate(
     audiorec listening simulate -v vecs.parquet --set users=200 --out world/
     audiorec listening simulate --set signal=1 --set seed=7 --out clear/
     """
-    from audiorec.simulation.world import NOTE, WorldSpec, simulate_world
-
-    spec = made(WorldSpec, settings)
+    spec = made(simulation.WorldSpec, settings)
     store = open_vectors(vectors)
     lines = progress_lines(quiet=quiet)
-    document = simulate_world(
+    document = simulation.simulate_world(
         store, out, spec, progress=lambda done, total: lines("users", done, total)
     )
     if json:
@@ -620,4 +590,4 @@ def simulate(
         print_table(("what", "count"), [(n, document[n]) for n in names], title=str(out))
     if len(store) < FEW_SONGS:
         say(f"note: only {len(store)} songs; an analysis per user needs about {FEW_SONGS}")
-    say(f"{NOTE} World: {out}")
+    say(f"{simulation.NOTE} World: {out}")

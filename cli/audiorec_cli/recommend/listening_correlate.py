@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from audiorec import analysis, listening
 from audiorec.errors import InputError
 from audiorec.options import chooses, writes
 from audiorec_cli.shared.console import FIGURE_DIGITS, print_json, print_table, say
@@ -60,24 +61,20 @@ def correlate(
     audiorec listening correlate -i plays.csv -v vecs.parquet --days 2024-02-01..
     audiorec listening correlate -i plays.csv --out users.parquet --plot r.png
     """
-    from audiorec.analysis.job import CorrelationSpec
-    from audiorec.analysis.job import correlate as correlate_log
-    from audiorec.analysis.report import check_picture
-
     _check_targets(output, plot)
     if plot is not None:
-        check_picture(plot)
+        analysis.check_picture(plot)
     check_file(interactions, InputKind.LOG)
     since, until = _period(days)
     how = reading_of(reading)
     if how.filter:
         raise InputError("--reading filter=... is not used here: every event counts")
-    spec = made(CorrelationSpec, settings, since=since, until=until, rule=how.liking)
+    spec = made(analysis.CorrelationSpec, settings, since=since, until=until, rule=how.liking)
     song_ids, units, source = _songs(vectors, spec.space)
     log = how.log(interactions)
     for problem in log.problems:
         say(f"left out: {problem}")
-    result = correlate_log(log, song_ids, units, spec, progress=progress_lines(quiet=quiet))
+    result = analysis.correlate(log, song_ids, units, spec, progress=progress_lines(quiet=quiet))
     about = {"interactions": str(interactions), "simulated": log.simulated, **source}
     _deliver(result, about, output, plot, json)
 
@@ -91,9 +88,7 @@ def _check_targets(*paths: Path | None) -> None:
 
 def _period(days: str | None) -> tuple[float | None, float | None]:
     """Return start and end of the test period, in seconds since 1970."""
-    from audiorec.listening.log_files import Days, parse_days
-
-    period = Days() if days is None else parse_days(days, "--days")
+    period = listening.Days() if days is None else listening.parse_days(days, "--days")
     return period.starts_s, period.ends_s
 
 
@@ -101,14 +96,12 @@ def _songs(
     vectors: Path | None, by: Literal["vector", "mean"]
 ) -> "tuple[tuple[str, ...], FloatArray, dict[str, str]]":
     """Return song ids, their vectors scaled to length 1, and the source."""
-    from audiorec.analysis.job import embedding_units
-
     files = sound_files(vectors)
     if (learnt := files.get("songs")) is not None:
         from audiorec.store.embeddings import EmbeddingTable
 
         table = EmbeddingTable.open(learnt, kind="songs")
-        return table.ids, embedding_units(table), {"embeddings": str(learnt)}
+        return table.ids, analysis.embedding_units(table), {"embeddings": str(learnt)}
     store = files.get("vectors")
     if store is None:
         store = open_vectors(vectors)
@@ -119,14 +112,12 @@ def _songs(
 def _deliver(
     found: Any, about: dict[str, Any], output: Path | None, plot: Path | None, json: bool
 ) -> None:
-    from audiorec.analysis.report import summary, write_correlations, write_picture
-
-    figures = summary(found)
+    figures = analysis.summary(found)
     if output is not None:
-        write_correlations(output, found, about=about)
+        analysis.write_correlations(output, found, about=about)
         say(f"{len(found.r):,} users written to {output}")
     if plot is not None:
-        write_picture(plot, found, simulated=about["simulated"])
+        analysis.write_picture(plot, found, simulated=about["simulated"])
         say(f"picture: {plot}")
     if json:
         print_json({"schema": "audiorec/correlation/1", **about, **figures})

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import click
 
+from audiorec import files, listening, recall, runs
 from audiorec.errors import InputError
 from audiorec.options import argument, chooses, loads, reads, writes
+from audiorec.recall.serving import nightly
 from audiorec_cli.recommend import recall_judge, recall_lists, recall_space
 from audiorec_cli.shared.console import Exit, print_json, print_table, say
 from audiorec_cli.shared.inputs import InputKind, check, open_vectors
@@ -45,10 +47,6 @@ from audiorec_cli.shared.training import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from audiorec.recall.contract.channel import Channel
-    from audiorec.recall.serving.export.job import ExportReport
-    from audiorec.recall.serving.nightly.current import Step
-    from audiorec.recall.serving.nightly.places import Decision
     from audiorec.types import LineProgress
 
 KEPT = r"manifest\.json|served/.*"  # what is read of the export of the day before
@@ -156,7 +154,7 @@ def export(
     _tell(report, interactions if recall is not None else None)
 
 
-def _tell(report: "ExportReport", log_of_run: Path | None) -> None:
+def _tell(report: "recall.serving.export.ExportReport", log_of_run: Path | None) -> None:
     """Print what was written; `log_of_run` is the log given with a run, to be compared with its."""
     parts = ", ".join(f"{name} {n:,}" for name, n in report.rows.items())
     say(f"{report.out}: {parts}{'' if report.is_new else '; nothing new'}")
@@ -197,10 +195,8 @@ app = group(
 
 def _list(channel: str | None, *, json: bool) -> None:
     """List the channels, or the settings of one with default, type and meaning."""
-    from audiorec.recall.registry import channel_class
-
     if channel is not None:
-        _list_settings(channel_class(channel), json=json)
+        _list_settings(recall.channel_class(channel), json=json)
         return
     result = list(_listed())
     if json:
@@ -223,34 +219,30 @@ def _list(channel: str | None, *, json: bool) -> None:
     print_table(("channel", "horizon", "what"), rows, title="recall channels")
 
 
-def _listed() -> "Iterator[tuple[type[Channel], str]]":
+def _listed() -> "Iterator[tuple[type[recall.Channel], str]]":
     """Yield each channel and the package it comes from, empty for ours; say which cannot be used.
 
     One broken package must not hide the other channels.
     """
-    from audiorec.recall.registry import CHANNELS, channel_class, of_the_user
-    from audiorec.runs.entry_points import maker
-
-    for name in CHANNELS.own():
-        yield channel_class(name), ""
-    for entry in CHANNELS.others():
-        if entry.name in CHANNELS.own():
+    for name in recall.CHANNELS.own():
+        yield recall.channel_class(name), ""
+    for entry in recall.CHANNELS.others():
+        if entry.name in recall.CHANNELS.own():
             say(
-                f"warning: {maker(entry)} registers {entry.name!r}, which is audiorec's own channel"
+                f"warning: {runs.maker(entry)} registers {entry.name!r}, which is audiorec's own "
+                "channel"
             )
             continue
         try:
-            yield channel_class(entry.name), maker(entry)
+            yield recall.channel_class(entry.name), runs.maker(entry)
         except InputError as error:
             say(f"warning: {error}")
-    for kind in of_the_user():
+    for kind in recall.of_the_user():
         yield kind, kind.__module__
 
 
-def _list_settings(kind: "type[Channel]", *, json: bool) -> None:
-    from audiorec.recall.contract.job import settings_of
-
-    result = settings_of(getattr(kind, "Recipe", None))
+def _list_settings(kind: "type[recall.Channel]", *, json: bool) -> None:
+    result = recall.contract.settings_of(getattr(kind, "Recipe", None))
     if json:
         settings = [
             {"name": s.name, "type": s.type, "default": s.default, "meaning": s.meaning}
@@ -302,8 +294,6 @@ def train(
     audiorec recall train vs-knn --interactions plays.parquet --out model/
     audiorec recall train sasrec -i plays.csv --from yesterday/ --out today/
     """
-    from audiorec.recall.registry import channel_class, load_channel
-
     if interactions is None and output is None:
         _list(channel, json=json)
         return
@@ -311,8 +301,8 @@ def train(
         raise InputError("training needs CHANNEL, --interactions and --out")
     check(users, InputKind.USERS)
     given: dict[str, Any] = {"users": str(users) if users else None}
-    kind = channel_class(channel)
-    older = None if start is None else load_channel(start)
+    kind = recall.channel_class(channel)
+    older = None if start is None else recall.load_channel(start)
     made = with_recipe(kind, given, settings or (), older)
     together.check(kind)
     if together.launches:
@@ -397,30 +387,24 @@ def candidates(
     audiorec recall candidates model/ -i plays.parquet --allowed released.txt \
         --out cands.parquet
     """
-    from audiorec.files.user_files import read_lines
-    from audiorec.recall.contract.batch_recall import write_candidates
-    from audiorec.recall.contract.candidates import DefaultList, default_users
-    from audiorec.recall.registry import load_channel
-    from audiorec.recall.serving.exclusions import best_copies, traits_of, with_copies
-
-    channel = load_channel(model)
+    channel = recall.load_channel(model)
     if interactions is None and users is None and asked.profiles is None:
         raise InputError("no users given: use --interactions, --profiles or --users")
     queries = asked.queries(interactions, channel, users)
     songs = None
     if interactions is not None and not queries.histories.lengths.all():
-        songs = DefaultList.of(asked.read(interactions), people=queries.profiles)
+        songs = recall.contract.DefaultList.of(asked.read(interactions), people=queries.profiles)
     cold = round(k * cold_share)
-    only = read_lines(str(allowed), "cannot read the songs") if allowed else None
+    only = files.read_lines(str(allowed), "cannot read the songs") if allowed else None
     eligible = None if only is None else {line.strip() for line in only if line.strip()}
     heard = queries.histories
     if vectors is not None:
-        facts = traits_of(queries.histories, None, open_vectors(vectors))
-        heard = with_copies(heard, facts)
+        facts = recall.serving.traits_of(queries.histories, None, open_vectors(vectors))
+        heard = recall.serving.with_copies(heard, facts)
         known = channel.song_ids if eligible is None else tuple(sorted(eligible))
-        eligible = best_copies(facts, known)
+        eligible = recall.serving.best_copies(facts, known)
     with engines.work(quiet=quiet) as work:
-        rows = write_candidates(
+        rows = recall.write_candidates(
             output,
             channel,
             queries,
@@ -436,7 +420,7 @@ def candidates(
         )
     if rows is None:
         raise stopped()
-    by_default = default_users(output)
+    by_default = recall.contract.default_users(output)
     done.count(users=len(queries), rows=rows, default_users=by_default)
     document = {
         "schema": "audiorec/candidates/1",
@@ -457,7 +441,7 @@ def candidates(
         say(f"note: left out {left_out:,} songs that nobody has played; --cold-share 0.3 adds some")
 
 
-def _first_line(kind: "type[Channel]") -> str:
+def _first_line(kind: "type[recall.Channel]") -> str:
     return (kind.__doc__ or "").strip().splitlines()[0]
 
 
@@ -497,11 +481,7 @@ def run(
     audiorec recall run --config recall.toml --dry-run
     audiorec recall run --config recall.toml --day 2026-11-25
     """
-    from audiorec.files.storage import join
-    from audiorec.listening.log_files import parse_day
-    from audiorec.recall.serving.nightly.places import open_night
-
-    opened = open_night(config, parse_day(day, "--day") if day else None)
+    opened = nightly.open_night(config, listening.parse_day(day, "--day") if day else None)
     night, out = opened.job, opened.out
     if dry_run:
         _print_plan(night.steps(), night.run_id, json=json)
@@ -511,7 +491,7 @@ def run(
     if opened.delivery is not None:
         outputs().waiting.append(opened.delivery)
 
-    def tell(step: "Step") -> "LineProgress | None":
+    def tell(step: "nightly.Step") -> "LineProgress | None":
         if quiet:
             return None
         say(f"{step.name}: {step.out}")
@@ -548,7 +528,7 @@ def run(
         parts = ", ".join(f"{name} {n:,}" for name, n in sorted(record["channels"].items()))
         say(
             f"run {record['run_id']}: {record['rows']:,} songs for {record['users']:,} users: "
-            f"{out}; by channel: {parts}; report: {join(out, 'report.md')}"
+            f"{out}; by channel: {parts}; report: {files.join(out, 'report.md')}"
         )
         if decision is not None:
             say(_decided(decision, str(day), opened.root))
@@ -556,7 +536,7 @@ def run(
                 raise click.exceptions.Exit(Exit.SOME_FAILED)
 
 
-def _decided(decision: "Decision", day: str, root: str) -> str:
+def _decided(decision: "nightly.Decision", day: str, root: str) -> str:
     """Return what became of a day, in words."""
     if decision.is_served:
         return f"{day} is served: {decision.why}"
@@ -584,18 +564,14 @@ def promote(
     audiorec recall promote serving/ --day 2026-11-25
     audiorec recall promote serving/ --back
     """
-    from audiorec.listening.log_files import parse_day
-    from audiorec.recall.serving.nightly.current import promote as serve_day
-    from audiorec.recall.serving.nightly.promotion import nights_of
-
     if day is not None and back:
         raise InputError("give either --day or --back")
     if day is not None or back:
-        result = serve_day(folder, parse_day(day, "--day") if day else None)
+        result = nightly.promote(folder, listening.parse_day(day, "--day") if day else None)
         say(f"{result.day} is served: {folder}")
         if not json:
             return
-    nights = nights_of(folder)
+    nights = nightly.nights_of(folder)
     if json:
         print_json({"schema": "audiorec/recall-days/1", "days": nights})
         return
@@ -605,15 +581,13 @@ def promote(
 
 def _say_judged(judged: "Mapping[str, Any]", learnt: str) -> None:
     """Warn if fused lists are worse than those of one channel, as far as that is known."""
-    from audiorec.recall.serving.nightly.promotion import fused_below
-
-    for line in (*fused_below(judged), *([learnt] if learnt else [])):
+    for line in (*nightly.fused_below(judged), *([learnt] if learnt else [])):
         say(f"warning: {line}")
     if not judged["users"]:
         say("note: no lists of an earlier night to judge by plays since: channels not compared")
 
 
-def _print_plan(steps: "list[Step]", run_id: str, *, json: bool) -> None:
+def _print_plan(steps: "list[nightly.Step]", run_id: str, *, json: bool) -> None:
     if json:
         shown: list[dict[str, Any]] = [
             {"step": s.name, "out": str(s.out), "is_done": s.is_done, "cpu_s": s.cpu_s}

@@ -2,10 +2,12 @@
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
+from audiorec import evaluation, files, listening, recall
 from audiorec.errors import InputError
 from audiorec.options import argument, chooses, reads, writes
+from audiorec.recall import serving
 from audiorec_cli.shared.console import FIGURE_DIGITS, print_json, print_table, say
 from audiorec_cli.shared.inputs import InputKind, check, open_vectors
 from audiorec_cli.shared.jobs import JobSummary, recorded
@@ -23,12 +25,6 @@ from audiorec_cli.shared.options import (
 )
 from audiorec_cli.shared.pictures import check_plot
 from audiorec_cli.shared.progress import stopped
-
-if TYPE_CHECKING:
-    from audiorec.listening.side import SongSide
-    from audiorec.recall.serving.fuse import Tuned
-    from audiorec.recall.serving.rules import Exclusions, FusionRecipe, SongTraits
-
 
 RECIPE = "audiorec.recall.serving:FusionRecipe"
 FUSE_SETTINGS = (RECIPE, "audiorec.recall.serving:FuseSettings")
@@ -73,30 +69,25 @@ class ExclusionOptions:
         bool, chooses("--keep-heard", help="Allow songs that the user has heard.", panel=KNOWN)
     ] = False
 
-    def read(self, exposure_days: float) -> "tuple[SongTraits, Exclusions]":
+    def read(self, exposure_days: float) -> "tuple[serving.SongTraits, serving.Exclusions]":
         """Return the traits of songs, and the songs excluded per user."""
-        from audiorec.listening.interactions import read_interactions
-        from audiorec.listening.sequences import to_sequences
-        from audiorec.recall.serving.exclusions import excluded_by, read_exposures, traits_of
-        from audiorec.recall.serving.rules import Exclusions
-
         check(self.interactions, InputKind.LOG)
         check(self.vectors, InputKind.VECTORS)
         side, store = _songs(self.side, self.vectors)
-        shown = read_exposures(self.exposures, days=exposure_days) if self.exposures else None
+        shown = (
+            serving.read_exposures(self.exposures, days=exposure_days) if self.exposures else None
+        )
         if self.interactions is None:
-            return traits_of(None, side, store), Exclusions.of(never=shown)
-        log = read_interactions(self.interactions)
-        facts = traits_of(to_sequences(log), side, store)
-        return facts, excluded_by(log, keep_heard=self.keep_heard, shown=shown, facts=facts)
+            return serving.traits_of(None, side, store), serving.Exclusions.of(never=shown)
+        log = listening.read_interactions(self.interactions)
+        facts = serving.traits_of(listening.to_sequences(log), side, store)
+        return facts, serving.excluded_by(log, keep_heard=self.keep_heard, shown=shown, facts=facts)
 
 
-def _songs(side: Path | None, vectors: Path | None) -> "tuple[SongSide | None, Any]":
+def _songs(side: Path | None, vectors: Path | None) -> "tuple[listening.SongSide | None, Any]":
     """Read song metadata from a table and a store; return it with the store, if any."""
-    from audiorec.listening.side import known_side
-
     store = open_vectors(vectors) if vectors else None
-    return known_side(side, store), store
+    return listening.known_side(side, store), store
 
 
 @recorded("recall fuse", "output", by_day="file")
@@ -129,20 +120,17 @@ def fuse(
     audiorec recall fuse lists.parquet more.parquet --set method=quotas \
         -i plays.parquet --out fused.parquet
     """
-    from audiorec.recall.serving.job import fuse_files
-    from audiorec.recall.serving.rules import FuseSettings, FusionRecipe
-
     own = ("k", "weights")
-    of_recipe, of_fuse = values_for(settings, FusionRecipe, FuseSettings, but=own)
+    of_recipe, of_fuse = values_for(settings, recall.FusionRecipe, serving.FuseSettings, but=own)
     recipe, note = _recipe(tables, k, _weights(weights), of_recipe, tuned)
-    how = FuseSettings(**of_fuse)
+    how = serving.FuseSettings(**of_fuse)
     if how.short_share is not None:
         recipe = _with_horizons(recipe, tables, how.short_share)
     facts, excluded = known.read(how.exposure_days)
     if (recipe.per_artist or recipe.per_album or recipe.diversity) and not facts.groups:
         raise InputError("caps and variety need the artists of songs: give --side or --vectors")
     with engines.work() as work:
-        report = fuse_files(
+        report = recall.fuse_files(
             tables,
             output,
             recipe,
@@ -165,17 +153,13 @@ def fuse(
 
 
 def _with_horizons(
-    recipe: "FusionRecipe", tables: list[Path], short_share: float
-) -> "FusionRecipe":
+    recipe: "recall.FusionRecipe", tables: list[Path], short_share: float
+) -> "recall.FusionRecipe":
     """Give short-horizon channels their share; unknown channels count as long-horizon."""
-    from audiorec.recall.registry import known_channel
-    from audiorec.recall.serving.rules import by_horizon
-    from audiorec.recall.serving.tables import channels_of
-
-    names = channels_of(tables)
-    known = [known_channel(name) for name in names]
+    names = serving.channels_of(tables)
+    known = [recall.known_channel(name) for name in names]
     horizons = ["long" if kind is None else kind.horizon for kind in known]
-    weights = by_horizon(recipe.weights or (1.0,) * len(tables), horizons, short_share)
+    weights = serving.by_horizon(recipe.weights or (1.0,) * len(tables), horizons, short_share)
     return replace(recipe, weights=weights)
 
 
@@ -185,26 +169,21 @@ def _recipe(
     weights: tuple[float, ...],
     settings: dict[str, Any],
     tuned: Path | None,
-) -> "tuple[FusionRecipe, str]":
+) -> "tuple[recall.FusionRecipe, str]":
     """Return the settings, from the options, figures or a tuned file, and what to say of them."""
-    from audiorec.recall.serving.rules import FusionRecipe
-    from audiorec.recall.serving.tables import weights_by_worth
-
     if tuned is None:
-        weights, note = (weights, "") if weights else weights_by_worth(tables)
-        recipe = FusionRecipe(k=k, weights=weights, **settings)
+        weights, note = (weights, "") if weights else serving.weights_by_worth(tables)
+        recipe = recall.FusionRecipe(k=k, weights=weights, **settings)
         recipe.weights_of(len(tables))
         return recipe, note and f"note: {note}"
-    from audiorec.recall.serving.fuse import read_tuned
-    from audiorec.recall.serving.tables import channels_of
 
     if weights or settings:
         raise InputError(
             "--tuned contains all settings; it cannot be combined with other fusion options"
         )
-    learnt = read_tuned(tuned)
+    learnt = serving.read_tuned(tuned)
     below = learnt.below and f"warning: {learnt.below}"
-    return learnt.for_channels(channels_of(tables), k=k), below
+    return learnt.for_channels(serving.channels_of(tables), k=k), below
 
 
 def tune(
@@ -249,27 +228,21 @@ def tune(
         --histories plays.parquet --targets wanted.csv --k 20 --json
     audiorec recall fuse lists.parquet more.parquet --weights 2,1 --out f.parquet
     """
-    from audiorec.listening.interactions import read_interactions
-    from audiorec.listening.sequences import to_sequences
-    from audiorec.recall.contract.candidates import read_targets
-    from audiorec.recall.judging.splits import given_split
-    from audiorec.recall.serving.exclusions import traits_of
-    from audiorec.recall.serving.fuse import write_tuned
-    from audiorec.recall.serving.rules import FusionRecipe
-    from audiorec.recall.serving.tables import channels_of
-    from audiorec.recall.serving.tune import TuneSettings
     from audiorec.recall.serving.tune import tune as search
 
     check(interactions, InputKind.LOG)
     check(histories, InputKind.LOG)
     check_plot(plot)
-    of_tune, of_recipe = values_for(settings, TuneSettings, FusionRecipe, but=("k",))
-    how = TuneSettings(**of_tune)
+    of_tune, of_recipe = values_for(settings, serving.TuneSettings, recall.FusionRecipe, but=("k",))
+    how = serving.TuneSettings(**of_tune)
     recipe, tolerance = _first_settings(entry, k, of_recipe)
-    learnt, known = (to_sequences(read_interactions(path)) for path in (interactions, histories))
-    wanted, cluster = read_targets(targets)
-    split = given_split(learnt, known, wanted, cluster)
-    names = channels_of(tables)
+    learnt, known = (
+        listening.to_sequences(listening.read_interactions(path))
+        for path in (interactions, histories)
+    )
+    wanted, cluster = recall.contract.read_targets(targets)
+    split = recall.judging.given_split(learnt, known, wanted, cluster)
+    names = serving.channels_of(tables)
     result = search(
         tables,
         split,
@@ -279,10 +252,10 @@ def tune(
         seed=how.seed,
         names=names,
         tolerance=tolerance if how.tolerance is None else how.tolerance,
-        facts=traits_of(learnt, *_songs(side, vectors)),
+        facts=serving.traits_of(learnt, *_songs(side, vectors)),
     )
     if out is not None:
-        write_tuned(out, result, names, entry=entry or "")
+        serving.write_tuned(out, result, names, entry=entry or "")
     _say_tuned(result, names, json=json)
     _draw_tuned(plot, result)
     if out is not None:
@@ -297,29 +270,25 @@ def tune(
 
 def _first_settings(
     entry: str | None, k: int, settings: dict[str, Any]
-) -> "tuple[FusionRecipe, float]":
+) -> "tuple[recall.FusionRecipe, float]":
     """Return the settings before tuning, and the share of accuracy that dials may cost."""
-    from audiorec.recall.serving.rules import ENTRIES, FusionRecipe
-
     if entry is None:
-        return FusionRecipe(k=k, **settings), 0.0
+        return recall.FusionRecipe(k=k, **settings), 0.0
     if settings:
         raise InputError("--entry has its own settings; it cannot be combined with fusion options")
-    product = ENTRIES[entry]
+    product = serving.ENTRIES[entry]
     return replace(product.rules, k=k), product.tolerance
 
 
 SHOWN = ("popularity", "gini", "coverage", "new", "diversity_genre", "diversity_artist")
 
 
-def _say_tuned(found: "Tuned", names: tuple[str, ...], *, json: bool) -> None:
+def _say_tuned(found: "serving.Tuned", names: tuple[str, ...], *, json: bool) -> None:
     """Print the settings tried and their results."""
     measure = f"{found.by[0]}@{found.by[1]}"
     if json:
-        from audiorec.recall.serving.fuse import settings_of
-
         tried = [
-            {"name": one.name, "settings": settings_of(one.recipe), **one.figures}
+            {"name": one.name, "settings": serving.settings_of(one.recipe), **one.figures}
             for one in found.tried
         ]
         checked: dict[str, dict[str, list[float]]] = {}
@@ -328,7 +297,7 @@ def _say_tuned(found: "Tuned", names: tuple[str, ...], *, json: bool) -> None:
         document = {
             "schema": "audiorec/recall-tune/2",
             "channels": list(names),
-            "settings": settings_of(found.recipe),
+            "settings": serving.settings_of(found.recipe),
             "by": measure,
             "steps": found.steps,
             "checked": checked,
@@ -368,16 +337,14 @@ def _short(name: str, value: float | None) -> str:
     return f"{value:,.0f}" if name == "popularity" else f"{value:.2f}"
 
 
-def _draw_tuned(path: Path | None, found: "Tuned") -> None:
+def _draw_tuned(path: Path | None, found: "serving.Tuned") -> None:
     if path is None:
         return
-    from audiorec.evaluation.pictures import draw_trade_off
-    from audiorec.files.own_files import write_own
 
     measure = f"{found.by[0]}@{found.by[1]}"
-    drawn = draw_trade_off({one.name: one.figures for one in found.tried}, measure)
+    drawn = evaluation.draw_trade_off({one.name: one.figures for one in found.tried}, measure)
     if drawn is None:
         say("note: no picture: nothing is traded without --side, --vectors and a tolerance")
         return
-    write_own(path, drawn)
+    files.write_own(path, drawn)
     say(f"picture: {path}")

@@ -1,10 +1,11 @@
 """``audiorec recall users`` and ``songs``: one space, what is near there, and portraits."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import click
 
+from audiorec import extraction, listening, recall, store
 from audiorec.errors import InputError, SpecMismatchError
 from audiorec.options import argument, chooses, reads
 from audiorec_cli.shared.console import Exit, no_songs, print_document, print_json, print_table, say
@@ -32,35 +33,19 @@ from audiorec_cli.shared.options import (
 )
 from audiorec_cli.shared.progress import graceful_stop, progress_display
 
-if TYPE_CHECKING:
-    from audiorec.extraction.catalogue import Source
-    from audiorec.listening.sequences import Sequences
-    from audiorec.listening.side import SongSide
-    from audiorec.recall.audio.embed import EmbeddingReport
-    from audiorec.recall.contract.data import Queries
-    from audiorec.recall.contract.space import SharedSpace
-    from audiorec.recall.graph.channel import NearSong
-    from audiorec.recall.serving.one_user.reasons import PortraitRecipe
-
 
 def print_near(model: Path, song: str, k: int, interactions: Path | None, *, json: bool) -> None:
     """Print the nearest songs of a song in a song2vec, eges or graphsage model."""
-    from audiorec.recall.graph.channel import GraphChannel, near_song
-    from audiorec.recall.registry import load_channel
-
-    channel = load_channel(model)
-    if not isinstance(channel, GraphChannel):
+    channel = recall.load_channel(model)
+    if not isinstance(channel, recall.graph.GraphChannel):
         raise InputError(
             f"{model}: is a {channel.name} model; --near needs song2vec, eges or graphsage"
         )
     lists = None
     if interactions is not None:
-        from audiorec.listening.interactions import read_interactions
-        from audiorec.listening.sequences import to_sequences
-
         check(interactions, InputKind.LOG)
-        lists = to_sequences(read_interactions(interactions), by=channel.by)
-    result = near_song(channel, song, k, lists=lists)
+        lists = listening.to_sequences(listening.read_interactions(interactions), by=channel.by)
+    result = recall.graph.near_song(channel, song, k, lists=lists)
     if json:
         rows = [_plain(neighbour) for neighbour in result]
         document = {"schema": "audiorec/near/1", "song": song, "channel": channel.name}
@@ -70,7 +55,7 @@ def print_near(model: Path, song: str, k: int, interactions: Path | None, *, jso
     print_table(("song", "similarity", "in common"), cells, title=f"near {song}")
 
 
-def _told(neighbour: "NearSong") -> str:
+def _told(neighbour: "recall.graph.NearSong") -> str:
     """Return in words what two songs have in common."""
     parts = [_in_words(fact) for fact in neighbour.shared]
     if neighbour.n_lists:
@@ -89,7 +74,7 @@ def _in_words(fact: str) -> str:
     return f"{words} {name}" if name else f"{words} it" if words == "sounds like" else words
 
 
-def _plain(neighbour: "NearSong") -> dict[str, Any]:
+def _plain(neighbour: "recall.graph.NearSong") -> dict[str, Any]:
     return {
         "song_id": neighbour.song_id,
         "similarity": round(neighbour.similarity, 6),
@@ -108,22 +93,14 @@ USERS_SETTINGS = (
 
 def _import(table: Path, output: Path, settings: dict[str, Any]) -> dict[str, Any]:
     """Write a table from another program in audiorec's format, and return a summary."""
-    from audiorec.store.embeddings import (
-        ForeignTable,
-        content_id,
-        read_foreign,
-        to_unit,
-        write_embeddings,
-    )
-
-    foreign = ForeignTable(**settings)
-    ids, embeddings = read_foreign(
+    foreign = store.ForeignTable(**settings)
+    ids, embeddings = store.read_foreign(
         table, id_column=foreign.id_column, embedding_column=foreign.embedding_column
     )
     if foreign.normalise:
-        embeddings = to_unit(table, ids, embeddings)
-    space = foreign.model_id or content_id(ids, embeddings)
-    write_embeddings(output, ids, embeddings, kind="users", model_id=space)
+        embeddings = store.to_unit(table, ids, embeddings)
+    space = foreign.model_id or store.content_id(ids, embeddings)
+    store.write_embeddings(output, ids, embeddings, kind="users", model_id=space)
     return {
         "schema": "audiorec/recall-users-import/1",
         "users": len(ids),
@@ -193,16 +170,15 @@ def users(
     audiorec recall users --portrait u1 -i plays.parquet --vectors vecs.parquet
     audiorec recall users --import theirs.npz --set normalise --out users.parquet
     """
-    from audiorec.recall.serving.one_user.reasons import PortraitRecipe
-    from audiorec.store.embeddings import ForeignTable
-
-    of_table, of_portrait = values_for(settings, ForeignTable, PortraitRecipe)
+    of_table, of_portrait = values_for(
+        settings, store.ForeignTable, recall.serving.one_user.PortraitRecipe
+    )
     if portrait is not None:
         if interactions is None or model is not None or table is not None or of_table:
             raise InputError(
                 "--portrait needs only a log and metadata: -i LOG, and --side or --vectors"
             )
-        recipe = PortraitRecipe(**of_portrait)
+        recipe = recall.serving.one_user.PortraitRecipe(**of_portrait)
         show_portraits(asked, interactions, portrait, output, (side, vectors), recipe, json=json)
         return
     if output is None:
@@ -240,16 +216,14 @@ def users(
 
 
 def _written(
-    output: Path, channel: "SharedSpace", queries: "Queries", *, explain: bool
+    output: Path, channel: "recall.SharedSpace", queries: "recall.Queries", *, explain: bool
 ) -> dict[str, int]:
     """Write the user embeddings, one row per interest or user; return the counts."""
-    from audiorec.recall.contract.space import InterestSpace, write_interests, write_users
-
-    if isinstance(channel, InterestSpace):
-        return write_interests(output, channel, queries, named=explain)
+    if isinstance(channel, recall.contract.InterestSpace):
+        return recall.contract.write_interests(output, channel, queries, named=explain)
     if explain:
         raise InputError(f"--explain needs a model with several interests; this is {channel.name}")
-    return write_users(output, channel, queries)
+    return recall.contract.write_users(output, channel, queries)
 
 
 @recorded("recall songs", "output")
@@ -325,23 +299,21 @@ def _embedded(
     jobs: int,
     retry_failed: bool,
     quiet: bool,
-) -> "EmbeddingReport":
+) -> "recall.audio.EmbeddingReport":
     """Embed the songs of files and folders, of a store, or of the model."""
-    from audiorec.extraction.run import RunOptions
-    from audiorec.recall.audio.embed import embed_audio, embed_stored, store_sources
-    from audiorec.recall.contract.job import read_context
-
     if audio and vectors:
         raise InputError("give audio files or --vectors, not both")
     channel = in_one_space(model)
     sources = _sources(audio) if audio else None
     if channel.hears == "audio" and vectors is not None:
         check(vectors, InputKind.VECTORS)
-        sources = store_sources(open_vectors(vectors))
+        sources = recall.audio.store_sources(open_vectors(vectors))
     if sources is None:
         files = sound_files(vectors)
         try:
-            return embed_stored(channel, read_context(**files).sound, out=output)
+            return recall.audio.embed_stored(
+                channel, recall.read_context(**files).sound, out=output
+            )
         except SpecMismatchError as error:
             other = channel.hears == "features" and "features" not in files
             hint = "; give --vectors features.parquet, or the audio files" if other else ""
@@ -350,31 +322,29 @@ def _embedded(
         graceful_stop("the songs in flight are", quiet=quiet) as stop,
         progress_display(quiet=quiet) as progress,
     ):
-        return embed_audio(
+        return recall.audio.embed_audio(
             channel,
             sources,
             out=output,
-            options=RunOptions(jobs=jobs, retry_failed=retry_failed),
+            options=extraction.RunOptions(jobs=jobs, retry_failed=retry_failed),
             device=device,
             progress=progress,
             stop=stop,
         )
 
 
-def _sources(paths: list[Path]) -> "list[Source]":
+def _sources(paths: list[Path]) -> "list[extraction.Source]":
     """Return the songs in files and folders."""
-    from audiorec.extraction.catalogue import find_songs
-
     for path in paths:
         if path.suffix == ".parquet":
             raise InputError(f"{path}: is a table; pass it with --vectors")
-    sources = find_songs([str(path) for path in paths])
+    sources = extraction.find_songs([str(path) for path in paths])
     if not sources:
         raise no_songs()
     return sources
 
 
-def _say_embedded(report: "EmbeddingReport") -> Exit:
+def _say_embedded(report: "recall.audio.EmbeddingReport") -> Exit:
     if report.stopped == "interrupted":
         say("stopped; extracted songs are kept, run the same command to resume")
         return Exit.INTERRUPTED
@@ -390,13 +360,10 @@ def _say_embedded(report: "EmbeddingReport") -> Exit:
     return Exit.SOME_FAILED if report.failed else Exit.OK
 
 
-def in_one_space(model: Path) -> "SharedSpace":
+def in_one_space(model: Path) -> "recall.SharedSpace":
     """Load a model with a shared space for users and songs."""
-    from audiorec.recall.contract.space import SharedSpace
-    from audiorec.recall.registry import load_channel
-
-    channel = load_channel(model)
-    if not isinstance(channel, SharedSpace):
+    channel = recall.load_channel(model)
+    if not isinstance(channel, recall.SharedSpace):
         raise InputError(
             f"{model}: is a {channel.name} model, which has no embeddings; "
             "use for example youtube-dnn or user-audio"
@@ -413,13 +380,11 @@ def show_portraits(
     user: str,
     output: Path | None,
     metadata: tuple[Path | None, Path | None],
-    recipe: "PortraitRecipe",
+    recipe: "recall.serving.one_user.PortraitRecipe",
     *,
     json: bool,
 ) -> None:
     """Print the portrait of one user, or write those of all; `metadata` are a table and a store."""
-    from audiorec.recall.serving.one_user.reasons import portraits, write_portraits
-
     if (user == ALL) != (output is not None):
         raise InputError("--portrait USER prints one; --portrait all --out FILE writes all")
     check(log, InputKind.LOG)
@@ -428,12 +393,12 @@ def show_portraits(
     if output is None:
         _print_portrait(_of_user(plays, user, log), known, recipe, json=json)
         return
-    table = portraits(plays, known, recipe)
-    write_portraits(output, table)
+    table = recall.serving.one_user.portraits(plays, known, recipe)
+    recall.serving.one_user.write_portraits(output, table)
     say(f"{len(table):,} rows of {len(plays):,} users: {output}")
 
 
-def _of_user(plays: "Sequences", user: str, log: Path) -> "Sequences":
+def _of_user(plays: "listening.Sequences", user: str, log: Path) -> "listening.Sequences":
     import numpy as np
 
     if user not in plays.owner_ids:
@@ -442,12 +407,14 @@ def _of_user(plays: "Sequences", user: str, log: Path) -> "Sequences":
 
 
 def _print_portrait(
-    plays: "Sequences", known: "SongSide", recipe: "PortraitRecipe", *, json: bool
+    plays: "listening.Sequences",
+    known: "listening.SongSide",
+    recipe: "recall.serving.one_user.PortraitRecipe",
+    *,
+    json: bool,
 ) -> None:
-    from audiorec.recall.serving.one_user.reasons import portraits
-
     user = plays.owner_ids[0]
-    rows = portraits(plays, known, recipe).to_pylist()
+    rows = recall.serving.one_user.portraits(plays, known, recipe).to_pylist()
     if json:
         kept = [{n: v for n, v in row.items() if n != "user_id"} for row in rows]
         lives = {"long": recipe.long_days, "short": recipe.short_days}
@@ -463,12 +430,10 @@ def _print_portrait(
     )
 
 
-def _side(side: Path | None, vectors: Path | None) -> "SongSide":
+def _side(side: Path | None, vectors: Path | None) -> "listening.SongSide":
     """Read the song metadata."""
-    from audiorec.listening.side import known_side
-
     check(vectors, InputKind.VECTORS)
-    known = known_side(side, open_vectors(vectors) if vectors else None)
+    known = listening.known_side(side, open_vectors(vectors) if vectors else None)
     if known is None:
         raise InputError("no song metadata: give --side or --vectors")
     return known

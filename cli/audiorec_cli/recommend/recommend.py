@@ -3,8 +3,9 @@
 import sys
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
+from audiorec import listening, recall
 from audiorec.errors import InputError
 from audiorec.options import argument, chooses, loads, reads
 from audiorec.recall.serving.one_user.answers import RecommendQuestion
@@ -13,14 +14,6 @@ from audiorec_cli.shared.inputs import InputKind, check, usual_vectors
 from audiorec_cli.shared.listening import sound_files
 from audiorec_cli.shared.options import ADVANCED, KNOWN, LogOption, ProfilesOption, store_file
 from audiorec_cli.shared.song_lists import ListForm
-
-if TYPE_CHECKING:
-    from audiorec.recall.serving.one_user.answers import (
-        RecommendAnswer,
-        Recommendation,
-        SongExplanation,
-    )
-    from audiorec.recall.serving.one_user.recommend import Recommender
 
 COLUMNS = ("rank", Column("song_id", shown=False), "title", "artist", "reason")
 
@@ -54,30 +47,26 @@ class RecommenderOptions:
         Path | None, reads(metavar="JSON", help="Settings written by recall tune.", panel=ADVANCED)
     ] = None
 
-    def recommender(self, interactions: Path) -> "Recommender":
+    def recommender(self, interactions: Path) -> "recall.serving.one_user.Recommender":
         """Read all inputs and return the recommender."""
-        from audiorec.listening.interactions import read_interactions
-        from audiorec.listening.profiles import read_profiles
-        from audiorec.listening.sequences import to_sequences
-        from audiorec.listening.side import read_side
-        from audiorec.recall.contract.job import read_context
-        from audiorec.recall.serving.fuse import read_tuned
-        from audiorec.recall.serving.one_user.recommend import Recommender
-
         check(interactions, InputKind.LOG)
         check(self.lists, InputKind.LOG)
         files = sound_files(self.vectors or usual_vectors("titles and sound from"))
         store = files.pop("vectors", None)
-        made = to_sequences(read_interactions(self.lists), by="list") if self.lists else None
-        return Recommender(
-            log=read_interactions(interactions),
+        made = (
+            listening.to_sequences(listening.read_interactions(self.lists), by="list")
+            if self.lists
+            else None
+        )
+        return recall.serving.one_user.Recommender(
+            log=listening.read_interactions(interactions),
             store=store,
-            sound=read_context(**files).sound,
-            known=read_side(self.side) if self.side else None,
-            people=read_profiles(self.profiles) if self.profiles else None,
+            sound=recall.read_context(**files).sound,
+            known=listening.read_side(self.side) if self.side else None,
+            people=listening.read_profiles(self.profiles) if self.profiles else None,
             models=self.models,
             lists=made,
-            tuned=read_tuned(self.tuned) if self.tuned else None,
+            tuned=recall.serving.read_tuned(self.tuned) if self.tuned else None,
         )
 
 
@@ -126,7 +115,7 @@ def recommend(
         say(line)
 
 
-def _print(answer: "RecommendAnswer") -> None:
+def _print(answer: "recall.serving.one_user.RecommendAnswer") -> None:
     """Print a table; mixes are one table each on a terminal, and one in a pipe."""
     asked, user = answer.question, answer.question.user_id
     if asked.what == "lists":
@@ -137,18 +126,18 @@ def _print(answer: "RecommendAnswer") -> None:
         rows = [(mix.name, *_row(song)) for mix in answer.mixes for song in mix.songs]
         print_table(("list", *COLUMNS), rows, title=user)
     else:
-        from audiorec.recall.serving.rules import ENTRIES
-
-        about = f"{asked.entry}, {ENTRIES[asked.entry].about}"
+        about = f"{asked.entry}, {recall.serving.ENTRIES[asked.entry].about}"
         for mix in answer.mixes:
             print_table(COLUMNS, map(_row, mix.songs), title=f"{user}: {mix.name or about}")
 
 
-def _row(song: "Recommendation") -> tuple[int, str, str, str, str]:
+def _row(song: "recall.serving.one_user.Recommendation") -> tuple[int, str, str, str, str]:
     return song.rank, song.song_id, song.title or song.song_id, song.artist, song.reason
 
 
-def _explain(found: "SongExplanation", user: str, entry: str, *, json: bool) -> None:
+def _explain(
+    found: "recall.serving.one_user.SongExplanation", user: str, entry: str, *, json: bool
+) -> None:
     """Print the rank and reason each channel gives a song, and whether it is recommended."""
     named = found.title or found.song_id
     if json:

@@ -15,14 +15,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from audiorec import files
 from audiorec.errors import InputError
 from audiorec.options import FROM_A_FOLDER, Field, Reach, check_range
 from audiorec_cli.shared.console import say
-
-if TYPE_CHECKING:
-    from audiorec.files.own_settings import SettingsLayer, TrustStatus
 
 PREFIX = "AUDIOREC"
 LOOKS = "config"
@@ -61,15 +59,13 @@ class Configurable:
 
     def value(self, given: Any) -> Any:
         """Check a value from a file and return it; raise `InputError` if it does not fit."""
-        from audiorec.files.user_files import as_type
-
         if self.declared.is_several and not isinstance(given, list):
             given = [given]
         if isinstance(given, dict):
             raise InputError(f"{self.name} is an option, not a table")
         kind: Any = str if self.declared.is_path else self.declared.plain
         several = given if self.declared.is_several else [given]
-        result = [as_type(kind, self.name, one) for one in several]
+        result = [files.as_type(kind, self.name, one) for one in several]
         for one in result:
             check_range(self.declared.option, self.name, one)
         return result if self.declared.is_several else result[0]
@@ -138,9 +134,7 @@ def configured(root: Any, *, folder: Path | None = None, quiet: bool = False) ->
         If a key, a variable or a value is invalid, or the file of a folder sets an option that it
         may not set.
     """
-    from audiorec.files.own_settings import layers
-
-    result, standing = layers(folder)
+    result, standing = files.layers(folder)
     if not quiet:
         say_standing(standing)
     settings, variables = Settings(), _variables()
@@ -171,15 +165,16 @@ def of_environment(root: Any, known: Mapping[str, Mapping[str, Configurable]]) -
     return result
 
 
-def say_standing(standing: "TrustStatus") -> None:
+def say_standing(standing: "files.TrustStatus") -> None:
     """Print a note if the file of the folder is ignored, with the command to trust it."""
-    from audiorec.files.own_settings import FILE, TrustStatus
-
-    if standing is TrustStatus.UNKNOWN:
-        say(f"note: ./{FILE} is not trusted and was not read; trust it: audiorec config --trust .")
-    elif standing is TrustStatus.CHANGED:
+    if standing is files.TrustStatus.UNKNOWN:
         say(
-            f"note: ./{FILE} has changed since it was trusted and was not read; trust it: "
+            f"note: ./{files.FILE} is not trusted and was not read; trust it: "
+            "audiorec config --trust ."
+        )
+    elif standing is files.TrustStatus.CHANGED:
+        say(
+            f"note: ./{files.FILE} has changed since it was trusted and was not read; trust it: "
             "audiorec config --trust ."
         )
 
@@ -194,20 +189,20 @@ def defaults(root: Any, arguments: list[str]) -> dict[str, Any]:
 
 def is_silent() -> bool:
     """Whether no file and no variable sets an option, without reading any file."""
-    from audiorec.files.own_settings import FILE, user_file
-
-    own = user_file()
-    return not (own is not None and own.exists()) and not os.path.lexists(FILE) and not _variables()
+    own = files.user_file()
+    return (
+        not (own is not None and own.exists())
+        and not os.path.lexists(files.FILE)
+        and not _variables()
+    )
 
 
 def of_layer(
-    layer: "SettingsLayer", known: Mapping[str, Mapping[str, Configurable]]
+    layer: "files.SettingsLayer", known: Mapping[str, Mapping[str, Configurable]]
 ) -> dict[tuple[str, str], Configured]:
     """Return the values of one file; inner tables override outer ones."""
-    from audiorec.files.own_settings import SettingsOwner
-
     result: dict[tuple[str, str], Configured] = {}
-    if PLAYERS in layer.content and layer.whose is SettingsOwner.FOLDER:
+    if PLAYERS in layer.content and layer.whose is files.SettingsOwner.FOLDER:
         raise InputError(
             f"{layer.path}: [{PLAYERS}]: a file in a folder may not set this: it "
             f"{Reach.CONNECTS}; move it to your own settings file"
@@ -218,7 +213,7 @@ def of_layer(
 
 
 def _take(
-    layer: "SettingsLayer",
+    layer: "files.SettingsLayer",
     table: Mapping[str, Any],
     path: tuple[str, ...],
     known: Mapping[str, Mapping[str, Configurable]],
@@ -240,7 +235,7 @@ def _take(
 
 
 def _meant(
-    layer: "SettingsLayer",
+    layer: "files.SettingsLayer",
     key: str,
     value: Any,
     path: tuple[str, ...],
@@ -267,11 +262,10 @@ def _meant(
     return meant
 
 
-def _checked(layer: "SettingsLayer", option: Configurable, value: Any) -> Configured:
+def _checked(layer: "files.SettingsLayer", option: Configurable, value: Any) -> Configured:
     where = f"{layer.path}: [{option.command.replace(' ', '.')}]"
-    from audiorec.files.own_settings import SettingsOwner
 
-    if layer.whose is SettingsOwner.FOLDER and (why := option.refusal(value)):
+    if layer.whose is files.SettingsOwner.FOLDER and (why := option.refusal(value)):
         raise InputError(
             f"{where}: {option.name}: a file in a folder may not set this: {why}; give it on the "
             "command line, or in your own settings file"

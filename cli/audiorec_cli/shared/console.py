@@ -44,6 +44,7 @@ from typing import IO, TYPE_CHECKING, Any, TextIO
 
 import click
 
+from audiorec import files
 from audiorec.errors import (
     AudiorecError,
     DamagedFileError,
@@ -436,9 +437,7 @@ def counted(count: int, one: str, more: str = "") -> str:
 
 def duration(seconds: float) -> str:
     """Return seconds as ``h:mm:ss`` or ``m:ss``."""
-    from audiorec.files.visible import clock
-
-    return clock(seconds)
+    return files.clock(seconds)
 
 
 STANDARD = 3  # descriptors: stdin, stdout, stderr

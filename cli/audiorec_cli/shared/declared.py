@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_type_hints
 import click
 from click.core import ParameterSource
 
+from audiorec import files
 from audiorec.options import Field, declared, fields_within, made
 
 ENVIRONMENT = ParameterSource.ENVIRONMENT
@@ -132,11 +133,9 @@ class PlaceType(ParamType):
 
 def path_or_uri(text: Any) -> Any:
     """Parse a place on the command line: a `Path`, or a `RemotePlace` for a URI."""
-    from audiorec.files.storage import is_uri
-
     if isinstance(text, (Path, RemotePlace)):
         return text
-    return RemotePlace(text) if is_uri(text) else Path(str(text).removeprefix("file://"))
+    return RemotePlace(text) if files.is_uri(text) else Path(str(text).removeprefix("file://"))
 
 
 def fields_of_command(function: Callable[..., None]) -> list[Field]:

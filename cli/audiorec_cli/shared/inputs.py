@@ -9,15 +9,13 @@ holds, what it should hold, and the command to run.
 import os
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
+from audiorec import files, library, store
 from audiorec.errors import MissingFileError, StoreError
 from audiorec.options import argument
 from audiorec_cli.shared.console import say
 from audiorec_cli.shared.options import store_file
-
-if TYPE_CHECKING:
-    from audiorec.library.library import Library
 
 
 class InputKind(StrEnum):
@@ -87,9 +85,8 @@ def check(path: Path | None, wanted: InputKind) -> None:
         raise StoreError(f"{path}: is a folder, not {wanted}; {how}")
     if path.is_dir() or (wanted == InputKind.LOG and path.suffix != PARQUET):
         return
-    from audiorec.store.inventory import declared_kind
 
-    kind = declared_kind(path)
+    kind = store.declared_kind(path)
     holds = HOLDS.get(kind)
     if holds is None or holds == wanted:
         return
@@ -127,9 +124,8 @@ def _usual() -> Path:
     named = os.environ.get(ENVIRONMENT) or DEFAULT
     if "://" not in named:
         return Path(named)
-    from audiorec.files.copies import with_local
 
-    return with_local(named)
+    return files.with_local(named)
 
 
 def usual_vectors(what: str) -> Path | None:
@@ -144,21 +140,21 @@ def usual_vectors(what: str) -> Path | None:
     return path
 
 
-def open_vectors(given: Path | None, *, empty: bool = True, by: str | Path = "auto") -> "Library":
+def open_vectors(
+    given: Path | None, *, empty: bool = True, by: str | Path = "auto"
+) -> "library.Library":
     """Open the given or default store; refuse one without songs unless it may be `empty`.
 
     With `by`, refuse a file that cannot be compared by.
     """
-    from audiorec.library.library import open_store
-
-    store = open_store(vectors_path(given))
+    store = library.open_store(vectors_path(given))
     if not (empty or len(store)):
         raise StoreError(f"{store.path}: has no songs; add some: audiorec extract FOLDER")
     check(store.default_space(by).table, InputKind.SONGS)
     return store
 
 
-def say_basis(store: "Library", by: str | Path) -> None:
+def say_basis(store: "library.Library", by: str | Path) -> None:
     """Print a remark on the space of comparison, if there is one."""
     if note := store.default_space(by).note:
         say(f"note: {note}")

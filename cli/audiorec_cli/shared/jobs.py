@@ -19,11 +19,12 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from typing import Annotated, Any, get_args
 from uuid import uuid4
 
 import click
 
+from audiorec import files, runs, store
 from audiorec.errors import AudiorecError, BusyStoreError, InputError, MissingFileError
 from audiorec.options import Field, writes
 from audiorec_cli.shared.console import Exit, duration, exit_code, say, system_errors
@@ -33,12 +34,6 @@ from audiorec_cli.shared.inputs import DEFAULT
 from audiorec_cli.shared.options import COMMON
 from audiorec_cli.shared.places import OpenOutputs
 from audiorec_cli.shared.progress import Callback
-
-if TYPE_CHECKING:
-    from audiorec.runs.record import JobRun
-    from audiorec.runs.report import RunLog, RunProgress, RunReport
-    from audiorec.store.journal import Outputs
-    from audiorec.store.schema import StoreMetadata
 
 MetricsOption = Annotated[
     Path | None,
@@ -105,12 +100,9 @@ def job(
     place : str, optional
         Path or URI of the record; by default beside the output.
     """
-    from audiorec.files.own_files import remove_leftovers
-    from audiorec.runs.record import record_of
-
     check_metrics(metrics)
     done = JobSummary(os.fspath(output))
-    remove_leftovers(Path(output).parent, Path(output).name)
+    files.remove_leftovers(Path(output).parent, Path(output).name)
     started, before, code, error = datetime.now(UTC), cpu_seconds(), int(Exit.OK), ""
     try:
         with system_errors(done.output):
@@ -140,16 +132,14 @@ def job(
                 extractor_id=done.extractor_id,
                 error=error,
             )
-            _tell(run, place or record_of(done.output), metrics)
+            _tell(run, place or runs.record_of(done.output), metrics)
 
 
-def _tell(run: "JobRun", place: str, metrics: Path | None) -> None:
+def _tell(run: "runs.JobRun", place: str, metrics: Path | None) -> None:
     run = noted(run, place, {})
     if metrics is not None:
-        from audiorec.runs.prometheus import write_job_metrics
-
         with warn_if_unwritable(metrics):
-            write_job_metrics(metrics, run, now=time.time())
+            runs.write_job_metrics(metrics, run, now=time.time())
 
 
 def made_run(
@@ -163,19 +153,17 @@ def made_run(
     cpu_s: float = 0.0,
     extractor_id: str = "",
     error: str = "",
-) -> "JobRun":
+) -> "runs.JobRun":
     """Return the record of a run that ends now."""
-    from audiorec.runs.record import JobRun, command_line, safe_arguments, timestamp, versions_here
-
-    return JobRun(
+    return runs.JobRun(
         run_id=uuid4().hex[:12],
         job=job,
         output=output,
-        started_at=timestamp(started),
-        ended_at=timestamp(),
+        started_at=runs.timestamp(started),
+        ended_at=runs.timestamp(),
         exit_code=int(code),
-        arguments=safe_arguments(command_line()),
-        versions={**(versions or {}), **versions_here()},
+        arguments=runs.safe_arguments(runs.command_line()),
+        versions={**(versions or {}), **runs.versions_here()},
         wall_s=(datetime.now(UTC) - started).total_seconds(),
         cpu_s=cpu_s,
         counts=counts or {},
@@ -188,23 +176,19 @@ def note_failure(
     job: str, output: str, place: str, error: AudiorecError, started: datetime
 ) -> None:
     """Add a run that ended with an error to an existing record."""
-    from audiorec.runs.record import write_run
-
     code = exit_code(error)
-    write_run(place, made_run(job, output, started, code, error=str(error)))
+    runs.write_run(place, made_run(job, output, started, code, error=str(error)))
 
 
-def noted(run: "JobRun", place: str, made_by: Mapping[str, object]) -> "JobRun":
+def noted(run: "runs.JobRun", place: str, made_by: Mapping[str, object]) -> "runs.JobRun":
     """Warn of deviations from earlier runs, and add the run to its record; return it."""
     from dataclasses import replace
 
-    from audiorec.runs.record import run_warnings, runs_before, write_run
-
-    run = replace(run, warnings=tuple(run_warnings(run, runs_before(place))))
+    run = replace(run, warnings=tuple(runs.run_warnings(run, runs.runs_before(place))))
     for warning in run.warnings:
         say(f"warning: {warning}")
     with warn_if_unwritable(place):
-        write_run(place, run, made_by)
+        runs.write_run(place, run, made_by)
     return run
 
 
@@ -216,11 +200,9 @@ def _speaks() -> bool:
 def check_metrics(metrics: Path | None) -> None:
     """Refuse a textfile that cannot be written or was not written by audiorec."""
     if metrics is not None:
-        from audiorec.runs.prometheus import read_metrics
-
         if not metrics.parent.is_dir():
             raise MissingFileError(f"{metrics.parent}: no such folder")
-        read_metrics(metrics)
+        runs.read_metrics(metrics)
 
 
 @contextmanager
@@ -247,7 +229,7 @@ RAISES = {
 }
 
 
-def print_counts(report: "RunReport") -> None:
+def print_counts(report: "runs.RunReport") -> None:
     """Print counts by status, speed, and the CPU time of each stage."""
     parts = [f"{count} {status}" for status, count in sorted(report.statuses.items())]
     line = f"{report.extracted} extracted" + (f" ({', '.join(parts)})" if parts else "")
@@ -281,7 +263,7 @@ def print_counts(report: "RunReport") -> None:
         )
 
 
-def print_summary(report: "RunReport", outputs: "Outputs") -> None:
+def print_summary(report: "runs.RunReport", outputs: "store.Outputs") -> None:
     """Print the result of a run and the paths of its files."""
     print_counts(report)
     if report.stopped is not None:
@@ -304,7 +286,7 @@ def print_summary(report: "RunReport", outputs: "Outputs") -> None:
         say("  --retry-failed retries them")
 
 
-def exit_code_of(report: "RunReport") -> Exit:
+def exit_code_of(report: "runs.RunReport") -> Exit:
     """Return the exit code of a run."""
     if report.stopped == "interrupted":
         return Exit.INTERRUPTED
@@ -326,7 +308,7 @@ class Observers:
         self,
         job: str,
         output: str,
-        log: "RunLog | None",
+        log: "runs.RunLog | None",
         metrics: Path | None,
         record: str | None,
     ) -> None:
@@ -339,16 +321,14 @@ class Observers:
 
     def start(self, **values: Any) -> None:
         """Log the start of the run."""
-        from audiorec.runs.record import command_line
-
-        self._write_log("run_start", arguments=command_line(), output=self._output, **values)
+        self._write_log("run_start", arguments=runs.command_line(), output=self._output, **values)
 
     def songs(self, shown: Callback | None) -> Callback | None:
         """Return a callback for each song that logs it and then updates the display."""
         if self._log is None:
             return shown
 
-        def update(at: "RunProgress") -> None:
+        def update(at: "runs.RunProgress") -> None:
             if self._log is not None and at.song is not None:
                 with self._log_errors():
                     self._log.song(at.song, done=at.done, total=at.total)
@@ -363,8 +343,8 @@ class Observers:
 
     def end(
         self,
-        report: "RunReport",
-        metadata: "StoreMetadata",
+        report: "runs.RunReport",
+        metadata: "store.StoreMetadata",
         *,
         exit_code: int,
         content: dict[str, Any] | None = None,
@@ -378,10 +358,8 @@ class Observers:
             made_by = {"spec": metadata.spec, "weights": list(metadata.weights), "report": content}
             run = noted(run, self._record, made_by)
         if self._metrics is not None:
-            from audiorec.runs.prometheus import write_metrics
-
             with warn_if_unwritable(self._metrics):
-                write_metrics(
+                runs.write_metrics(
                     self._metrics,
                     report,
                     output=self._output,
@@ -397,7 +375,9 @@ class Observers:
             with warn_if_unwritable(self._record):
                 note_failure(self._job, self._output, self._record, error, self._started)
 
-    def _run_of(self, report: "RunReport", metadata: "StoreMetadata", exit_code: int) -> "JobRun":
+    def _run_of(
+        self, report: "runs.RunReport", metadata: "store.StoreMetadata", exit_code: int
+    ) -> "runs.JobRun":
         """Return the record of the run."""
         names = ("found", "extracted", "failed", "unchanged", "reused", "copies")
         counts: dict[str, float] = {"opened": report.done}
@@ -462,13 +442,12 @@ def observers(
             raise
 
 
-def _open_log(log_json: str | None, files: ExitStack) -> "RunLog | None":
+def _open_log(log_json: str | None, files: ExitStack) -> "runs.RunLog | None":
     if log_json is None:
         return None
-    from audiorec.runs.report import RunLog
 
     if log_json == "-":
-        return RunLog(lambda line: print(line, end="", flush=True))
+        return runs.RunLog(lambda line: print(line, end="", flush=True))
     from audiorec.files.own_files import refuse_link
 
     path = Path(log_json)
@@ -479,7 +458,7 @@ def _open_log(log_json: str | None, files: ExitStack) -> "RunLog | None":
         file = files.enter_context(path.open("ab", buffering=0))
     except OSError as error:
         raise InputError(f"{log_json}: cannot be written: {error.strerror}") from error
-    return RunLog(lambda line: file.write(line.encode()))
+    return runs.RunLog(lambda line: file.write(line.encode()))
 
 
 def stage_line(cpu_s: dict[str, float]) -> str:

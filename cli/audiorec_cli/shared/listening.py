@@ -2,20 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
+from audiorec import files, listening, recall, store
 from audiorec.errors import InputError
 from audiorec.options import argument, chooses, reads, unguards
 from audiorec_cli.shared.console import say
 from audiorec_cli.shared.inputs import InputKind, check, open_vectors
 from audiorec_cli.shared.options import ADVANCED, KNOWN, ProfilesOption, store_file, values_for
-
-if TYPE_CHECKING:
-    from audiorec.listening.events import Interactions
-    from audiorec.listening.reading import Liked, LogReading
-    from audiorec.listening.sequences import Sequences
-    from audiorec.recall.contract.channel import Channel
-    from audiorec.recall.contract.data import Context, Queries, RecallData
 
 UNPLAYED = (  # events that are no plays, and what trains on them
     ("like", "likes", "--reading likes"),
@@ -54,20 +48,16 @@ ReadingOption = Annotated[
 ]
 
 
-def reading_of(texts: list[str] | None, *, histories: bool = False) -> "LogReading":
+def reading_of(texts: list[str] | None, *, histories: bool = False) -> "listening.LogReading":
     """Return how a log is read; the file of a rule may be remote.
 
     Only a command that makes `histories` asks what they are for (by=session).
     """
-    from audiorec.files.copies import with_local
-    from audiorec.files.storage import is_uri
-    from audiorec.listening.reading import LogReading
-
     but = () if histories else ("by", "likes")
-    given = values_for(texts, LogReading, but=but, option="--reading")[0]
-    if "rule" in given and is_uri(str(given["rule"])):
-        given["rule"] = with_local(str(given["rule"]))
-    return LogReading(**given)
+    given = values_for(texts, listening.LogReading, but=but, option="--reading")[0]
+    if "rule" in given and files.is_uri(str(given["rule"])):
+        given["rule"] = files.with_local(str(given["rule"]))
+    return listening.LogReading(**given)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +67,7 @@ class ListeningOptions:
     reading: ReadingOption = None
 
     @property
-    def how(self) -> "LogReading":
+    def how(self) -> "listening.LogReading":
         """How the log is read."""
         return reading_of(self.reading, histories=True)
 
@@ -91,16 +81,18 @@ class ListeningOptions:
         """What a history is for; None for what is usual."""
         return self.how.by
 
-    def of(self, log: Path, by: PlaysOf | None = None) -> "Sequences":
+    def of(self, log: Path, by: PlaysOf | None = None) -> "listening.Sequences":
         """Read the finished plays of a log, in order of listening."""
         return self.plays(self.read(log), by)
 
-    def read(self, log: Path) -> "Interactions":
+    def read(self, log: Path) -> "listening.Interactions":
         """Read a log."""
         check(log, InputKind.LOG)
         return self.how.log(log)
 
-    def plays(self, read: "Interactions", by: PlaysOf | None = None) -> "Sequences":
+    def plays(
+        self, read: "listening.Interactions", by: PlaysOf | None = None
+    ) -> "listening.Sequences":
         """Return the finished plays of a log, in order of listening."""
         how = self.how
         if how.rule is not None:
@@ -109,7 +101,7 @@ class ListeningOptions:
             say("note: no timestamp: a log of counts; songs have no order, the most played is last")
         return how.plays(read, by or self.by or "user")
 
-    def asked_by(self, *channels: "Channel") -> PlaysOf:
+    def asked_by(self, *channels: "recall.Channel") -> PlaysOf:
         """Return what a history is for trained channels: as given, or else as in their training.
 
         Sessions are parts of what users play, so a channel that learnt from sessions is asked with
@@ -128,7 +120,7 @@ class ListeningOptions:
         say("note: one history per list, as the model was trained; per user: --reading by=user")
         return "list"
 
-    def liked(self, read: "Interactions") -> "Liked":
+    def liked(self, read: "listening.Interactions") -> "listening.Liked":
         """Return the liked, disliked and heard songs of each user of a log."""
         if self.by not in (None, "user"):
             raise InputError("liked songs are per user: leave --reading by=... out")
@@ -142,17 +134,13 @@ class QueryOptions(ListeningOptions):
     profiles: ProfilesOption = None
     favourites: FavouritesOption = None
 
-    def queries(self, log: Path | None, channel: "Channel", users: Path | None = None) -> "Queries":
+    def queries(
+        self, log: Path | None, channel: "recall.Channel", users: Path | None = None
+    ) -> "recall.Queries":
         """Read histories, profiles and embeddings; a user without plays has an empty history.
 
         `users` is a table of embeddings in the channel's space, used instead of histories.
         """
-        from audiorec.listening.events import EVENTS
-        from audiorec.listening.profiles import read_profiles
-        from audiorec.listening.reading import follows, likes
-        from audiorec.listening.sequences import Sequences
-        from audiorec.recall.contract.data import Context, Queries
-        from audiorec.recall.contract.space import users_in
         from audiorec.types import IdMap
 
         if self.profiles is not None and "profile" not in channel.serves:
@@ -160,8 +148,8 @@ class QueryOptions(ListeningOptions):
                 raise InputError(f"{channel.name} does not use profiles: give --interactions")
             rest = "who has no history gets a default list"
             say(f"note: {channel.name} does not use profiles: {rest}")
-        people = read_profiles(self.profiles) if self.profiles else None
-        known, followed, liked, read = Sequences.from_lists([], []), None, None, None
+        people = listening.read_profiles(self.profiles) if self.profiles else None
+        known, followed, liked, read = listening.Sequences.from_lists([], []), None, None, None
         if log is not None:
             read = self.read(log)
             if self.likes:
@@ -170,27 +158,25 @@ class QueryOptions(ListeningOptions):
                 known = self.plays(read, self.asked_by(channel))
         if users is not None:
             check(users, InputKind.USERS)
-            ids, embedded = users_in(channel, users)
+            ids, embedded = recall.contract.users_in(channel, users)
             known = known.with_owners(ids)
             rows = IdMap(known.owner_ids).rows(ids)
-            return Queries(known.take(rows), embedded=embedded)
+            return recall.Queries(known.take(rows), embedded=embedded)
         if people is not None:
             known = known.with_owners(people.user_ids)
         if read is not None and len(read.artists):
-            followed = follows(read, known.owner_ids)
+            followed = listening.follows(read, known.owner_ids)
         said = self.read(self.favourites) if self.favourites is not None else read
-        if said is not None and (said.event == EVENTS.index("like")).any():
-            liked = likes(said, known.owner_ids)
-        return Context(profiles=people).queries_of(known, followed, liked)
+        if said is not None and (said.event == listening.EVENTS.index("like")).any():
+            liked = listening.likes(said, known.owner_ids)
+        return recall.Context(profiles=people).queries_of(known, followed, liked)
 
 
 def sound_files(path: Path | None) -> dict[str, Any]:
     """Return a file of sound under the name by which `read_context` takes its kind."""
-    from audiorec.store.inventory import declared_kind
-
     if path is None:
         return {}
-    name = OTHER_SOUND.get(declared_kind(path)) if path.is_file() else None
+    name = OTHER_SOUND.get(store.declared_kind(path)) if path.is_file() else None
     return {name: path} if name else {"vectors": open_vectors(path)}
 
 
@@ -215,13 +201,11 @@ class TrainingOptions(ListeningOptions):
         ),
     ] = None
 
-    def context(self) -> "Context":
+    def context(self) -> "recall.Context":
         """Read the side information."""
-        from audiorec.recall.contract.job import read_context
-
         if self.favourites is not None:
             check(self.favourites, InputKind.LOG)
-        return read_context(
+        return recall.read_context(
             **sound_files(self.vectors),
             side=self.side,
             profiles=self.profiles,
@@ -229,35 +213,26 @@ class TrainingOptions(ListeningOptions):
             favourites=self.favourites,
         )
 
-    def data(self, log: Path) -> "RecallData":
+    def data(self, log: Path) -> "recall.RecallData":
         """Read a log or a folder of ``listening prepare``, and the side information."""
-        from audiorec.listening.events import EVENTS
-        from audiorec.listening.log_files import file_fingerprints
-        from audiorec.listening.reading import is_prepared
-        from audiorec.recall.contract.data import RecallData
-
-        if is_prepared(log):
+        if listening.is_prepared(log):
             return self._prepared(log)
-        read, context, logs = self.read(log), self.context(), file_fingerprints(log)
+        read, context, logs = self.read(log), self.context(), listening.file_fingerprints(log)
         made_up = read.simulated
         if self.likes:
             result = self.liked(read)
-            return RecallData.of_likes(result, context, logs=logs, simulated=made_up)
+            return recall.RecallData.of_likes(result, context, logs=logs, simulated=made_up)
         plays = self.plays(read)
         by = self.by or "user"
         for event, noun, option in UNPLAYED:
-            n = int((read.event == EVENTS.index(event)).sum())
+            n = int((read.event == listening.EVENTS.index(event)).sum())
             if n and not len(plays.song) and by != "list":
                 say(f"note: {log} has no finished plays, but {n:,} {noun}: {option} trains on them")
-        return RecallData(plays, context.song_ids, context, logs, simulated=made_up, by=by)
+        return recall.RecallData(plays, context.song_ids, context, logs, simulated=made_up, by=by)
 
-    def _prepared(self, folder: Path) -> "RecallData":
+    def _prepared(self, folder: Path) -> "recall.RecallData":
         """Read a folder of ``listening prepare``; its manifest says what forms a sequence."""
-        from audiorec.files.user_files import as_type
-        from audiorec.listening.reading import read_prepared
-        from audiorec.recall.contract.data import RecallData
-
-        log = read_prepared(folder)
+        log = listening.read_prepared(folder)
         of, how = log.about.get("by", "user"), self.how
         if self.likes or how.rule is not None:
             raise InputError(
@@ -272,4 +247,6 @@ class TrainingOptions(ListeningOptions):
             )
         context, plays = self.context(), log.whole()
         logs = (str(log.about.get("log_fingerprint", "")),)
-        return RecallData(plays, context.song_ids, context, logs, by=as_type(PlaysOf, "by", of))
+        return recall.RecallData(
+            plays, context.song_ids, context, logs, by=files.as_type(PlaysOf, "by", of)
+        )

@@ -22,18 +22,15 @@ from dataclasses import dataclass, fields
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_origin, get_type_hints
+from threading import Event
+from typing import Annotated, Any, TypeVar, get_origin, get_type_hints
 
+from audiorec import engines, files, recall, tagger
 from audiorec.errors import InputError, MissingFileError
 from audiorec.options import ADVANCED as ADVANCED
 from audiorec.options import COMMON as COMMON
 from audiorec.options import argument, chooses, connects, loads, reads, writes
 from audiorec_cli.shared.progress import graceful_stop, progress_lines
-
-if TYPE_CHECKING:
-    from threading import Event
-
-    from audiorec.engines.tasks import Engine
 
 KNOWN = "What is known of songs and users"
 
@@ -138,24 +135,20 @@ def values_for(
 
 def _value(kind: Any, name: str, text: str) -> Any:
     """Return the value of a field; commas separate the values of one that takes several."""
-    from audiorec.files.user_files import as_field_type, parse_value
-
-    read = parse_value(text)
+    read = files.parse_value(text)
     wanted = get_type_hints(kind)[name]
     if get_origin(wanted) is tuple and not isinstance(read, list):
-        read = [parse_value(part) for part in text.split(",")]
+        read = [files.parse_value(part) for part in text.split(",")]
     elif wanted is str or wanted == str | None:
         read = text
-    return as_field_type(kind, name, read)
+    return files.as_field_type(kind, name, read)
 
 
 def described(places: Sequence[str], but: Collection[str] = ()) -> Iterator[tuple[str, str]]:
     """Yield name and meaning, with the default, of the fields of dataclasses ``module:Class``."""
-    from audiorec.recall.contract.job import settings_of
-
     for place in places:
         module, _, name = place.partition(":")
-        for setting in settings_of(getattr(import_module(module), name)):
+        for setting in recall.contract.settings_of(getattr(import_module(module), name)):
             if setting.meaning and setting.name not in but:
                 usual = f" [default: {setting.default}]"
                 shown = "" if setting.default in (None, (), "") else usual
@@ -175,7 +168,7 @@ RunnerOption = Annotated[
 class Work:
     """An engine with its stop event and progress callback; no engine: this process does it all."""
 
-    engine: "Engine | None" = None
+    engine: "engines.Engine | None" = None
     stop: "Event | None" = None
     after_block: Callable[[str, int, int], None] | None = None
 
@@ -208,14 +201,13 @@ class Engines:
         if self.runner == LOCAL and jobs == 1:
             yield Work()
             return
-        from audiorec.engines.tasks import engine_of, parse_runner
 
-        runner, address = parse_runner(self.runner)
+        runner, address = engines.parse_runner(self.runner)
         if not keeps:
-            yield Work(engine_of(runner, address=address, jobs=jobs))
+            yield Work(engines.engine_of(runner, address=address, jobs=jobs))
             return
         with graceful_stop("the blocks in progress are", quiet=quiet) as stop:
-            engine = engine_of(runner, address=address, jobs=jobs, stop=stop)
+            engine = engines.engine_of(runner, address=address, jobs=jobs, stop=stop)
             yield Work(engine, stop, progress_lines(quiet=quiet))
 
 
@@ -265,15 +257,13 @@ def head_file(path: Path) -> Path:
 
 
 def _head(name: str) -> Path:
-    from audiorec.tagger.heads import Head, shipped_head
-
     task, equals, file = name.partition("=")
     bare = not equals or Path(name).exists()
     if file == OURS and not bare:
-        return shipped_head(task)
+        return tagger.shipped_head(task)
     path = head_file(Path(name if bare else file))
     if not path.is_file():
         raise MissingFileError(f"{path}: no such head file")
-    if not bare and (result := Head.load(path).task) != task:
+    if not bare and (result := tagger.Head.load(path).task) != task:
         raise InputError(f"{path}: is a head for {result!r}, not for {task!r}")
     return path

@@ -15,19 +15,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from audiorec import files, listening, runs
 from audiorec.errors import InputError
 from audiorec.options import Field, Reach, chooses, writes
 from audiorec_cli.shared.console import Exit
 from audiorec_cli.shared.declared import Job, RemotePlace, path_or_uri
 from audiorec_cli.shared.options import ADVANCED
-
-if TYPE_CHECKING:
-    from audiorec.files.copies import Delivery, Revision
-    from audiorec.listening.log_files import Days
 
 DAY = Field(
     "day",
@@ -71,7 +68,7 @@ class OpenOutputs:
         Whether a day is one file, not a folder that marks its own completion.
     """
 
-    waiting: "list[Delivery | Revision]" = field(default_factory=list)
+    waiting: "list[files.Delivery | files.Revision]" = field(default_factory=list)
     named: dict[str, str] = field(default_factory=dict)
     records: dict[str, str] = field(default_factory=dict)
     marks: list[tuple[str, Path]] = field(default_factory=list)
@@ -85,14 +82,12 @@ class OpenOutputs:
 
     def deliver(self) -> None:
         """Upload all outputs, then write the marks."""
-        from audiorec.files.storage import write
-
         made = [mark for mark, path in self.marks if path.exists()]
         while self.waiting:
             self.waiting[0].deliver()
             self.waiting.pop(0)
         for mark in made:
-            write(mark, b"")
+            files.write(mark, b"")
         self.marks.clear()
 
     def delivered_after(self, work: Callable[[], None]) -> None:
@@ -156,16 +151,17 @@ def parts_here(parts: list[str], output: Path | None) -> tuple[str | None, list[
 
     A remote file is copied. A single local file is rewritten in place if there is no `output`.
     """
-    from audiorec.files.copies import with_local
-    from audiorec.files.storage import is_folder, is_uri
-
-    if len(parts) == 1 and is_folder(parts[0]):
+    if len(parts) == 1 and files.is_folder(parts[0]):
         return parts[0], [], output
     if output is None and len(parts) == 1:
-        if is_uri(parts[0]):
+        if files.is_uri(parts[0]):
             raise InputError(f"{parts[0]}: name the store to write with --out")
         output = Path(parts[0])
-    return None, [str(with_local(part)) if is_uri(part) else part for part in parts], output
+    return (
+        None,
+        [str(files.with_local(part)) if files.is_uri(part) else part for part in parts],
+        output,
+    )
 
 
 def yesterdays_output(*, only: str) -> Path | None:
@@ -173,20 +169,17 @@ def yesterdays_output(*, only: str) -> Path | None:
 
     Of a remote one, the files that match `only` are copied.
     """
-    from audiorec.files.copies import local_folder
-    from audiorec.files.storage import is_uri
-
     before = outputs().day_before
-    if before is None or not is_uri(before):
+    if before is None or not files.is_uri(before):
         return None if before is None else Path(before)
-    return Path(local_folder(before, only=lambda name: bool(re.fullmatch(only, name))))
+    return Path(files.local_folder(before, only=lambda name: bool(re.fullmatch(only, name))))
 
 
 @dataclass(frozen=True, slots=True)
 class _Visit:
     """Resolves the places of one call of a command."""
 
-    days: "Days | None"
+    days: "listening.Days | None"
     outputs: OpenOutputs
     output: str
     here: str
@@ -203,9 +196,7 @@ class _Visit:
         elif declared.option.log and self.days:
             value = _chosen(value, self.days)
         if declared.option.log and self.days and self.days.until and held.of_day:
-            from audiorec.listening.log_files import check_day
-
-            check_day(value, self.days.until)
+            listening.check_day(value, self.days.until)
         if declared.name == self.output and held.of_day:
             held.records[str(value)] = held.of_day
             if held.is_one_file:
@@ -215,9 +206,6 @@ class _Visit:
 
     def _fetched(self, uri: str, declared: Field) -> Any:
         """Return a local path for a URI, or refuse the URI."""
-        from audiorec.files.copies import Delivery, Revision, local_folder, with_local
-        from audiorec.files.storage import is_folder
-
         option, held = declared.option, self.outputs
         if self.here:
             raise InputError(f"{uri}: {click.get_current_context().command_path} {self.here}")
@@ -226,29 +214,27 @@ class _Visit:
         if option.remote == "itself":
             return uri
         if option.remote == "in place":
-            revision = Revision(uri)
+            revision = files.Revision(uri)
             held.waiting.append(revision)
             return revision.path
         if option.reach is Reach.WRITES:
-            delivery = Delivery(uri)
+            delivery = files.Delivery(uri)
             held.waiting.append(delivery)
             held.named[str(delivery.path)] = uri
             if option.remote == "goes on":
                 delivery.bring()
             return delivery.path
-        if option.only and is_folder(uri):
-            return local_folder(uri, only=lambda name: bool(re.fullmatch(option.only, name)))
-        return _chosen(uri, self.days) if option.log else with_local(uri)
+        if option.only and files.is_folder(uri):
+            return files.local_folder(uri, only=lambda name: bool(re.fullmatch(option.only, name)))
+        return _chosen(uri, self.days) if option.log else files.with_local(uri)
 
 
-def _days(given: Mapping[str, Any]) -> "tuple[Days, date | None]":
-    from audiorec.listening.log_files import Days, parse_day, parse_days, with_offset
-
-    days = parse_days(given["days"], "--days") if given.get("days") else Days()
+def _days(given: Mapping[str, Any]) -> "tuple[listening.Days, date | None]":
+    days = listening.parse_days(given["days"], "--days") if given.get("days") else listening.Days()
     if not given.get("day"):
         return days, None
-    text, offset = with_offset(given["day"])
-    day = parse_day(text, "--day")
+    text, offset = listening.with_offset(given["day"])
+    day = listening.parse_day(text, "--day")
     if days.until is not None:
         raise InputError("--day already sets the last day to read: write --days A..")
     return replace(days, until=day, utc_offset=offset or days.utc_offset), day
@@ -256,19 +242,15 @@ def _days(given: Mapping[str, Any]) -> "tuple[Days, date | None]":
 
 def _by_day(values: dict[str, Any], job: Job, day: date, held: OpenOutputs) -> dict[str, Any]:
     """Direct a command's output to the folder of a day, and its input to earlier days."""
-    from audiorec.files.storage import join
-    from audiorec.listening.log_files import day_before, day_folder, folder_of_day
-    from audiorec.runs.record import record_of
-
     is_one_file, out_name = job.by_day == "file", job.output
     out = _text(values[out_name])
-    of_day = join(out, day_folder(day))
+    of_day = files.join(out, listening.day_folder(day))
     if is_one_file:
-        of_day = join(of_day, DAY_FILE)
-    held.day_before = day_before(out, day)
+        of_day = files.join(of_day, DAY_FILE)
+    held.day_before = listening.day_before(out, day)
     if values.get("recall") is not None:
-        values["recall"] = path_or_uri(folder_of_day(_text(values["recall"]), day))
-    held.of_day, held.is_one_file = record_of(out), is_one_file
+        values["recall"] = path_or_uri(listening.folder_of_day(_text(values["recall"]), day))
+    held.of_day, held.is_one_file = runs.record_of(out), is_one_file
     return {**values, out_name: path_or_uri(of_day)}
 
 
@@ -276,7 +258,5 @@ def _text(place: Any) -> str:
     return place.uri if isinstance(place, RemotePlace) else str(place)
 
 
-def _chosen(place: Any, days: "Days | None") -> Path:
-    from audiorec.listening.log_files import Days, select_days
-
-    return select_days(place, days or Days())
+def _chosen(place: Any, days: "listening.Days | None") -> Path:
+    return listening.select_days(place, days or listening.Days())

@@ -6,19 +6,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import click
 
+from audiorec import runs
 from audiorec.files.visible import visible
 from audiorec_cli.shared.console import Exit, duration, say, stderr_console
 
-if TYPE_CHECKING:
-    from audiorec.runs.report import RunProgress
-
 LINE_EVERY_S = 30.0
 
-Callback = Callable[["RunProgress"], None]
+Callback = Callable[["runs.RunProgress"], None]
 
 
 @contextmanager
@@ -51,7 +48,7 @@ def _bar() -> Iterator[Callback]:
     ) as bar:
         task = bar.add_task("extract", total=None, rate=0.0, failed=0)
 
-        def update(at: "RunProgress") -> None:
+        def update(at: "runs.RunProgress") -> None:
             rate = at.done / max(time.monotonic() - started, 1e-9)
             bar.update(task, completed=at.done, total=at.total, rate=rate, failed=at.failed)
 
@@ -61,7 +58,7 @@ def _bar() -> Iterator[Callback]:
 def _lines() -> Callback:
     started, is_due = time.monotonic(), due_lines()
 
-    def update(at: "RunProgress") -> None:
+    def update(at: "runs.RunProgress") -> None:
         if is_due():
             rate = at.done / (time.monotonic() - started)
             left = duration((at.total - at.done) / rate)
@@ -78,8 +75,6 @@ def song_counter(
 
     No bar is drawn if rows are printed on the same terminal: they show the progress.
     """
-    from audiorec.runs.report import RunProgress
-
     done = failed = 0
     beside = prints_rows and sys.stdout.isatty()
     with progress_display(quiet=quiet or beside or not total) as shown:
@@ -88,7 +83,9 @@ def song_counter(
             nonlocal done, failed
             done, failed = done + 1, failed + has_failed
             if shown is not None:
-                shown(RunProgress(done=done, total=total, failed=failed, audio_s=0, song_id=song))
+                shown(
+                    runs.RunProgress(done=done, total=total, failed=failed, audio_s=0, song_id=song)
+                )
 
         yield count
 

@@ -12,8 +12,9 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
+from audiorec import files, library, playlists
 from audiorec.errors import AudiorecError, InputError
 from audiorec.files.own_files import (
     own_data_folder,
@@ -34,11 +35,6 @@ from audiorec_cli.shared.console import (
 )
 from audiorec_cli.shared.options import ADVANCED, JsonOption
 
-if TYPE_CHECKING:
-    from audiorec.library.library import Library
-    from audiorec.playlists.answers import AnsweredSongs
-    from audiorec.playlists.beside import Beside
-
 PLAYLISTS = (".m3u", ".m3u8")
 SeedsArgument = Annotated[
     list[str] | None,
@@ -56,9 +52,7 @@ def seed_names(songs: Sequence[str] | None, listed: str | None) -> tuple[str, ..
 
 
 def _lines(listed: str) -> list[str]:
-    from audiorec.files.user_files import read_lines
-
-    lines = (line.strip() for line in read_lines(listed, "cannot read the list"))
+    lines = (line.strip() for line in files.read_lines(listed, "cannot read the list"))
     names = [line for line in lines if line and not line.startswith("#")]
     if Path(listed).suffix.lower() not in PLAYLISTS:
         return names
@@ -82,7 +76,7 @@ class ListForm:
         """Whether a table is printed."""
         return not self.json and self.m3u8 is None
 
-    def show(self, found: "AnsweredSongs", print_it: Callable[[], None]) -> None:
+    def show(self, found: "playlists.AnsweredSongs", print_it: Callable[[], None]) -> None:
         """Print an answer as a document, by `print_it`, or write it; then its remarks."""
         if self.json:
             print_json(found.to_dict())
@@ -114,23 +108,23 @@ class ListForm:
 
     def write(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Write the playlist, if requested; report songs that are left out or missing."""
-        from audiorec.playlists.m3u8 import PlaylistEntry, missing_files, render_m3u8, write_m3u8
-
         if self.m3u8 is None:
             return
-        entries = [PlaylistEntry.of(row) for row in rows]
+        entries = [playlists.PlaylistEntry.of(row) for row in rows]
         if str(self.m3u8) == "-":
             # A path printed with escapes would not lead a player to the file.
             shown = [entry for entry in entries if visible(entry.path) == entry.path]
-            text, left_out = render_m3u8(shown, folder=None if self.absolute else Path.cwd())
+            text, left_out = playlists.render_m3u8(
+                shown, folder=None if self.absolute else Path.cwd()
+            )
             left_out += [entry for entry in entries if visible(entry.path) != entry.path]
             out_lines(text.rstrip("\n"))
         else:
-            left_out = write_m3u8(entries, self.m3u8, absolute=self.absolute)
+            left_out = playlists.write_m3u8(entries, self.m3u8, absolute=self.absolute)
             say(f"{counted(len(entries) - len(left_out), 'song')} written to {self.m3u8}")
         for entry in left_out:
             say(f"left out, its name cannot be written in a playlist: {entry.path}")
-        gone = missing_files(entries)
+        gone = playlists.missing_files(entries)
         if gone:
             say(f"note: {len(gone)} of these files no longer exist, for example {gone[0].path}")
 
@@ -141,7 +135,7 @@ CLOSER = "closer_than"  # "closer" on a terminal, where it is in percent
 def print_songs(
     columns: Sequence[str],
     rows: Sequence[Sequence[object]],
-    beside: "Beside",
+    beside: "playlists.Beside",
     *,
     why: bool,
     title: str,
@@ -173,7 +167,7 @@ MOST_STORES = 500
 TAGGED = 0.5  # share of songs with an artist, at least
 
 
-def hint_once(store: "Library", by: str | Path, *, silent: bool = False) -> None:
+def hint_once(store: "library.Library", by: str | Path, *, silent: bool = False) -> None:
     """Print what would make lists of a store better, each hint once; nothing but on a terminal."""
     if silent or not (sys.stdout.isatty() and sys.stderr.isatty()):
         return
@@ -187,7 +181,7 @@ def hint_once(store: "Library", by: str | Path, *, silent: bool = False) -> None
         _keep({**kept, place: sorted({*seen.get(place, ()), *new})})
 
 
-def _hints(store: "Library", by: str | Path) -> Iterator[tuple[str, str]]:
+def _hints(store: "library.Library", by: str | Path) -> Iterator[tuple[str, str]]:
     """Yield what the store lacks: its kind, and what to run."""
     basis = store.default_space(by)
     if str(by) == "auto" and basis.by == "vector" and basis.note:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import click
 
+from audiorec import engines, learning, recall
 from audiorec.errors import InputError, MissingExtraError
 from audiorec.options import chooses, connects
 from audiorec_cli.shared.console import Exit, cell, say
@@ -24,8 +25,6 @@ from audiorec_cli.shared.progress import graceful_stop, stopped
 if TYPE_CHECKING:
     from threading import Event
 
-    from audiorec.recall.contract.channel import Channel
-    from audiorec.recall.contract.data import RecallData
     from audiorec.types import LineProgress
 
 SetOption = Annotated[
@@ -39,11 +38,11 @@ SetOption = Annotated[
 
 
 def with_recipe(
-    kind: "type[Channel]",
+    kind: "type[recall.Channel]",
     given: Mapping[str, Any],
     settings: Sequence[str] = (),
-    start: "Channel | None" = None,
-) -> "Channel":
+    start: "recall.Channel | None" = None,
+) -> "recall.Channel":
     """Make a channel from options and ``name=value`` settings; unknown ones are refused.
 
     One that goes on from a trained channel has its settings, where no others are given.
@@ -59,17 +58,15 @@ def with_recipe(
         chosen |= values_for(settings, recipe)[0]
     make: Any = kind
     if start is not None:
-        from audiorec.recall.contract.warm import check_start
-
         theirs: Any = getattr(start, "recipe", None)
         goes_on = start.name == kind.name and theirs is not None
-        made: Channel = make(replace(theirs, **chosen)) if goes_on else kind()
-        check_start(made, start)
+        made: recall.Channel = make(replace(theirs, **chosen)) if goes_on else kind()
+        recall.contract.check_start(made, start)
         return made
     return make(recipe(**chosen)) if chosen else kind()
 
 
-def variants(kind: "type[Channel]", settings: Sequence[str]) -> "list[Channel]":
+def variants(kind: "type[recall.Channel]", settings: Sequence[str]) -> "list[recall.Channel]":
     """Return a channel for each value of a setting that is given several times, else one."""
     given: dict[str, dict[str, None]] = {}
     for text in settings:
@@ -93,27 +90,25 @@ def as_given(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def fields_of(kind: "type[Channel]") -> set[str]:
+def fields_of(kind: "type[recall.Channel]") -> set[str]:
     """Return the names of a channel's settings."""
     recipe: Any = getattr(kind, "Recipe", None)
     return {field.name for field in fields(recipe)} if recipe is not None else set()
 
 
 def fit_and_save(
-    channel: "Channel",
-    data: "RecallData",
+    channel: "recall.Channel",
+    data: "recall.RecallData",
     out: Path,
     *,
     quiet: bool,
-    start: "Channel | None" = None,
+    start: "recall.Channel | None" = None,
 ) -> str:
     """Train a channel, write its model folder and return its id; exit with 130 if stopped."""
-    from audiorec.recall.contract.job import is_first_process, train_channel
-
-    first = is_first_process()
+    first = recall.contract.is_first_process()
     with graceful_stop("this step is", quiet=quiet or not first) as stop:
         tell = None if quiet else epoch_line
-        model_id = train_channel(channel, data, out, start=start, progress=tell, stop=stop)
+        model_id = recall.train_channel(channel, data, out, start=start, progress=tell, stop=stop)
     if model_id is None:
         raise stopped() if first else click.exceptions.Exit(Exit.INTERRUPTED)
     if not first:
@@ -121,7 +116,7 @@ def fit_and_save(
     return model_id
 
 
-def counts_of(channel: "Channel", data: "RecallData") -> dict[str, int]:
+def counts_of(channel: "recall.Channel", data: "recall.RecallData") -> dict[str, int]:
     """Return the size of a channel's training data: sequences, plays, songs, and what was added."""
     plays, parent = data.sequences, channel.parent
     since = {}
@@ -194,21 +189,18 @@ class ProcessOptions:
         """Whether other processes train the model."""
         return self.processes > 1 or self.runner != LOCAL
 
-    def check(self, kind: "type[Channel]") -> None:
+    def check(self, kind: "type[recall.Channel]") -> None:
         """Refuse options that do not fit, before anything starts."""
         if not self.launches:
             return
-        from audiorec.engines.tasks import parse_runner
 
-        if parse_runner(self.runner)[0] == "dask":
+        if engines.parse_runner(self.runner)[0] == "dask":
             raise InputError(
                 "--runner is local or ray[:ADDRESS] for training; without Ray, start torchrun on "
                 "each machine (docs/processes.md)"
             )
         if not kind.together:
-            from audiorec.recall.registry import CHANNELS, channel_class
-
-            able = ", ".join(n for n in CHANNELS.own() if channel_class(n).together)
+            able = ", ".join(n for n in recall.CHANNELS.own() if recall.channel_class(n).together)
             raise InputError(f"{kind.name} trains in one process only; these use several: {able}")
         if os.environ.get("WORLD_SIZE", "1") != "1":
             raise InputError(
@@ -230,12 +222,9 @@ class ProcessOptions:
         start: Path | None = None,
     ) -> dict[str, Any]:
         """Train in several processes; return what `train_part` does, exit with 130 if stopped."""
-        from audiorec.learning.bundle import check_target
-        from audiorec.learning.launch import LaunchedCall
-
         check(log, InputKind.LOG)
-        check_target(out)
-        task = LaunchedCall(
+        learning.check_target(out)
+        task = learning.LaunchedCall(
             "audiorec_cli.shared.training:train_part",
             {
                 "channel": channel,
@@ -262,23 +251,20 @@ class ProcessOptions:
         return f"{name} at {address}" if address else f"{name} on this machine"
 
     def _run(self, task: Any, out: Path, stop: "Event", *, quiet: bool) -> Any:
-        from audiorec.engines.tasks import parse_runner
-
-        runner, address = parse_runner(self.runner)
+        runner, address = engines.parse_runner(self.runner)
         hooks: dict[str, Any] = {
             "stop": stop,
             "tell": None if quiet else epoch_line,
             "remark": say,
         }
         if runner == "ray":
-            from audiorec.learning.launch import by_ray
-
             storage = out.absolute().parent
             with redirect_stdout(sys.stderr):  # where Ray reports a dead worker
-                return by_ray(task, self.processes, address=address, storage=storage, **hooks)
-        from audiorec.learning.launch import by_torchrun
+                return learning.by_ray(
+                    task, self.processes, address=address, storage=storage, **hooks
+                )
 
-        return by_torchrun(task, self.processes, **hooks)
+        return learning.by_torchrun(task, self.processes, **hooks)
 
 
 def train_part(
@@ -297,15 +283,12 @@ def train_part(
 
     The arguments are those of ``recall train``; paths are encoded by `_sent`.
     """
-    from audiorec.recall.contract.job import train_channel
-    from audiorec.recall.registry import channel_class, load_channel
-
-    older = None if start is None else load_channel(_came(start))
-    made = with_recipe(channel_class(channel), recipe, settings, older)
+    older = None if start is None else recall.load_channel(_came(start))
+    made = with_recipe(recall.channel_class(channel), recipe, settings, older)
     data = TrainingOptions(**{name: _came(value) for name, value in learnt.items()}).data(
         _came(log)
     )
-    model_id = train_channel(made, data, _came(out), start=older, progress=tell, stop=stop)
+    model_id = recall.train_channel(made, data, _came(out), start=older, progress=tell, stop=stop)
     if model_id is None:
         return None
     return {**counts_of(made, data), "model_id": model_id}

@@ -1,15 +1,13 @@
 """``audiorec backbones``: list the networks that compute features, and add your own."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
+from audiorec import extraction, runs, tagger
 from audiorec.errors import InputError
 from audiorec.options import argument, deletes, loads, writes
 from audiorec_cli.shared.console import file_size, print_json, print_table, say
 from audiorec_cli.shared.options import JsonOption
-
-if TYPE_CHECKING:
-    from audiorec.tagger.added import AddedBackbone
 
 SHOWN = 12  # digits of a checksum
 
@@ -62,25 +60,24 @@ def backbones(
 
 
 def _list(*, shown: bool) -> dict[str, Any]:
-    from audiorec.extraction.backbones import BACKBONES
-    from audiorec.runs.entry_points import maker
-    from audiorec.tagger.added import backbones_folder
-
     rows = [*_shipped(), *_added()]
     if shown:
-        for entry in BACKBONES.others():
+        for entry in extraction.BACKBONES.others():
             if entry.name not in {row["name"] for row in rows}:
-                say(f"note: {maker(entry)} brings {entry.name}: audiorec backbones {entry.name}")
+                name = entry.name
+                say(f"note: {runs.maker(entry)} brings {name}: audiorec backbones {name}")
         columns = ("name", "from", "checksum", "Hz", "segment", "outputs", "size", "licence")
         print_table(columns, [_cells(row) for row in rows], title="backbones")
-    return {"schema": "audiorec/backbones/1", "folder": str(backbones_folder()), "backbones": rows}
+    return {
+        "schema": "audiorec/backbones/1",
+        "folder": str(tagger.backbones_folder()),
+        "backbones": rows,
+    }
 
 
 def _add(model: Path, spec: Path | None, *, replace: bool) -> dict[str, Any]:
-    from audiorec.extraction.backbones import add_backbone, packaged
-
-    files = packaged(str(model)) if spec is None else (model, spec)
-    added = add_backbone(*files, replace=replace)
+    files = extraction.packaged(str(model)) if spec is None else (model, spec)
+    added = extraction.add_backbone(*files, replace=replace)
     outputs = ", ".join(f"{name} ({width})" for name, width in added.outputs.items())
     say(f"added {added.name} {added.sha256[:SHOWN]}: {outputs}; in {added.folder}")
     say(f"use it: audiorec extract FOLDER --backbone {added.name} --out {added.name}.parquet")
@@ -88,18 +85,13 @@ def _add(model: Path, spec: Path | None, *, replace: bool) -> dict[str, Any]:
 
 
 def _remove(name: str) -> dict[str, Any]:
-    from audiorec.tagger.added import remove_added
-
-    folder = remove_added(name)
+    folder = tagger.remove_added(name)
     say(f"removed {name}: {folder}")
     return {"schema": "audiorec/backbone-removed/1", "name": name, "folder": str(folder)}
 
 
 def _shipped() -> list[dict[str, Any]]:
-    from audiorec.extraction.backbones import BACKBONES
     from audiorec.spec import FeatureSpec
-    from audiorec.tagger.features import OUTPUT_WIDTHS
-    from audiorec.tagger.weights import data_folder
 
     spec = FeatureSpec()
     return [
@@ -109,29 +101,32 @@ def _shipped() -> list[dict[str, Any]]:
             "sha256": entry.sha256,
             "sample_rate": spec.mel.sample_rate,
             "segment_s": spec.segment_samples / spec.mel.sample_rate,
-            "outputs": {f"{name}.{output}": width for output, width in OUTPUT_WIDTHS.items()},
-            "bytes": (data_folder() / entry.file_name("onnx")).stat().st_size,
+            "outputs": {
+                f"{name}.{output}": width for output, width in tagger.OUTPUT_WIDTHS.items()
+            },
+            "bytes": (tagger.data_folder() / entry.file_name("onnx")).stat().st_size,
             "licence": entry.licence,
         }
-        for name, entry in ((name, BACKBONES[name]) for name in BACKBONES.own())
+        for name, entry in (
+            (name, extraction.BACKBONES[name]) for name in extraction.BACKBONES.own()
+        )
     ]
 
 
 def _added() -> list[dict[str, Any]]:
     """Describe each added network; for one that cannot be opened, say why."""
     from audiorec.errors import AudiorecError
-    from audiorec.tagger.added import added_names, find_added
 
     rows = []
-    for name in added_names():
+    for name in tagger.added_names():
         try:
-            rows.append(_row(find_added(name)))
+            rows.append(_row(tagger.find_added(name)))
         except AudiorecError as error:
             rows.append({"name": name, "from": "added", "problem": str(error)})
     return rows
 
 
-def _row(added: "AddedBackbone") -> dict[str, Any]:
+def _row(added: "tagger.AddedBackbone") -> dict[str, Any]:
     spec = added.stated.features
     return {
         "name": added.name,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import click
 
+from audiorec import files
 from audiorec.errors import InputError
 from audiorec.options import argument, writes
 from audiorec_cli.shared.console import print_json, print_table, say
@@ -59,7 +60,6 @@ def config(
 
 
 def _show(ctx: click.Context, words: list[str], *, json: bool) -> None:
-    from audiorec.files.own_settings import user_file
     from audiorec_cli.shared.configured import configurable, configured, of_environment
 
     root = ctx.find_root().command
@@ -73,7 +73,7 @@ def _show(ctx: click.Context, words: list[str], *, json: bool) -> None:
         rows.sort(key=lambda row: (row["command"], row["option"]))
         title = "settings"
     if json:
-        own = user_file()
+        own = files.user_file()
         about = {"user_file": None if own is None else str(own)}
         print_json({"schema": "audiorec/config/1", **about, "options": rows})
         return
@@ -81,15 +81,13 @@ def _show(ctx: click.Context, words: list[str], *, json: bool) -> None:
     cells = [[_shown(row[name]) for name in columns] for row in rows]
     print_table(("command", "option", "value", "from"), cells, title=title)
     if not words:
-        own = user_file()
+        own = files.user_file()
         there = "" if own is None or own.exists() else " (does not exist)"
         say(f"your own file: {own or 'none'}{there}; options set: {len(rows)}")
 
 
 def _revoke(folder: Path, *, json: bool) -> None:
-    from audiorec.files.own_settings import revoke
-
-    was = revoke(folder)
+    was = files.revoke(folder)
     if json:
         print_json({"schema": "audiorec/config-revoke/1", "revoked": was})
     say(f"{folder}: {'is not trusted any more' if was else 'was not trusted'}")
@@ -97,20 +95,13 @@ def _revoke(folder: Path, *, json: bool) -> None:
 
 def _trust(ctx: click.Context, folder: Path, *, json: bool) -> None:
     """Trust a folder's file, and print what it sets."""
-    from audiorec.files.own_settings import (
-        SettingsLayer,
-        SettingsOwner,
-        parsed_settings,
-        read_folder_file,
-    )
-    from audiorec.files.own_settings import trust as trust_file
     from audiorec_cli.shared.configured import configurable, of_layer
 
-    path, data = read_folder_file(folder)
-    layer = SettingsLayer(SettingsOwner.FOLDER, path, parsed_settings(path, data))
+    path, data = files.read_folder_file(folder)
+    layer = files.SettingsLayer(files.SettingsOwner.FOLDER, path, files.parsed_settings(path, data))
     result = of_layer(layer, configurable(ctx.find_root().command))
     rows = [_row(one.option, one.value, one.origin) for one in result.values()]
-    trust_file(path, data)
+    files.trust(path, data)
     if json:
         print_json({"schema": "audiorec/config-trust/1", "file": str(path), "options": rows})
     else:

@@ -1,17 +1,15 @@
 """``audiorec index``: build an index of a large store."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
+from audiorec import search
 from audiorec.errors import InputError
 from audiorec.options import chooses
 from audiorec_cli.shared.console import file_size, print_facts, print_json
 from audiorec_cli.shared.inputs import VectorsOption, open_vectors
 from audiorec_cli.shared.jobs import MetricsOption, job
 from audiorec_cli.shared.options import Engines, JsonOption
-
-if TYPE_CHECKING:
-    from audiorec.search.index_files import IndexInfo
 
 
 def index(
@@ -42,21 +40,18 @@ def index(
     audiorec index --kind hnsw
     audiorec index --vectors vecs.parquet --by vector --kind flat --json
     """
-    from audiorec.search.index_build import build_index
-    from audiorec.search.index_files import index_path
-
     store = open_vectors(vectors)
-    target = index_path(store.path)
+    target = search.index_path(store.path)
     if target.is_dir():
         raise InputError(f"{target}: cannot be written: it is a folder")
     with job("index", target, metrics_textfile) as done:
         with engines.work() as work:
-            info = build_index(store, target, by=by, kind=kind, engine=work.engine)
+            info = search.build_index(store, target, by=by, kind=kind, engine=work.engine)
         done.count(songs=info.rows)
     _print(target, info, "fresh", json)
 
 
-def index_facts(path: Path, info: "IndexInfo", state: str) -> dict[str, Any]:
+def index_facts(path: Path, info: "search.IndexInfo", state: str) -> dict[str, Any]:
     """Return what is known of an index, by name."""
     return {
         "index": str(path),
@@ -77,7 +72,7 @@ def index_facts(path: Path, info: "IndexInfo", state: str) -> dict[str, Any]:
     }
 
 
-def _print(path: Path, info: "IndexInfo", state: str, json: bool) -> None:
+def _print(path: Path, info: "search.IndexInfo", state: str, json: bool) -> None:
     fields = index_facts(path, info, state)
     if json:
         print_json({"schema": "audiorec/index-info/1", **fields})
@@ -89,7 +84,7 @@ def _print(path: Path, info: "IndexInfo", state: str, json: bool) -> None:
     print_facts(shown, title=str(path))
 
 
-def _size(path: Path, info: "IndexInfo") -> int | None:
+def _size(path: Path, info: "search.IndexInfo") -> int | None:
     """Return the size of the faiss files in bytes; None if one is missing."""
     places = [path.with_name(piece.file) for piece in info.pieces]
     return sum(p.stat().st_size for p in places) if all(p.exists() for p in places) else None

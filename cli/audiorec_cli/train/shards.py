@@ -5,10 +5,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import click
 
+from audiorec import engines, extraction, files, runs, store
 from audiorec.errors import InputError
 from audiorec.options import argument, writes
 from audiorec_cli.shared.console import Exit, print_json, say
@@ -17,11 +18,6 @@ from audiorec_cli.shared.extraction import Extraction
 from audiorec_cli.shared.jobs import Observers, exit_code_of, print_counts
 from audiorec_cli.shared.options import ADVANCED, LOCAL, RunnerOption, out_file
 from audiorec_cli.shared.progress import due_lines, graceful_stop, progress_display
-
-if TYPE_CHECKING:
-    from audiorec.extraction.shards import ShardConfig, ShardOutcome, ShardsReport
-    from audiorec.runs.report import RunReport
-    from audiorec.store.schema import StoreMetadata
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,13 +39,11 @@ class ShardOptions:
         ),
     ] = None
 
-    def config(self, work: Extraction, **options: int) -> "ShardConfig":
+    def config(self, work: Extraction, **options: int) -> "extraction.ShardConfig":
         """Return the settings of a part; `options` override those of the run."""
-        from audiorec.extraction.shards import ShardConfig
-
         if Path(self.out).is_file():
             raise InputError(f"{self.out}: is a file; name a folder for the parts")
-        return ShardConfig(
+        return extraction.ShardConfig(
             extractor=work.config(),
             options=replace(work.run_options(), **options),  # type: ignore[arg-type]
             scores=self.scores,
@@ -93,12 +87,9 @@ def shards(
 
 def _one(manifest: str, index: int, count: int, parts: ShardOptions, work: Extraction) -> Exit:
     """Make one part; return the exit code."""
-    from audiorec.extraction.shards import part_name, process_shard, read_shard
-    from audiorec.files.storage import join
-
     config = parts.config(work)
-    result = read_shard(manifest, index, count)
-    part = join(parts.out, part_name(index, count, "parquet"))
+    result = extraction.read_shard(manifest, index, count)
+    part = files.join(parts.out, extraction.part_name(index, count, "parquet"))
     with work.observers(part, record=None, job="shards") as watching:
         watching.start(songs=len(result.sources), shard=index, shards=count)
         with (
@@ -106,7 +97,9 @@ def _one(manifest: str, index: int, count: int, parts: ShardOptions, work: Extra
             progress_display(quiet=work.quiet) as shown,
         ):
             progress = watching.songs(shown)
-            report = process_shard(result, parts.out, config, progress=progress, stop=stop)
+            report = extraction.process_shard(
+                result, parts.out, config, progress=progress, stop=stop
+            )
         code = _code_of_part(report.run)
         watching.end(report.run, _metadata(config), exit_code=code)
     if work.json:
@@ -120,20 +113,20 @@ def _one(manifest: str, index: int, count: int, parts: ShardOptions, work: Extra
 
 def _all(manifest: str, count: int, parts: ShardOptions, work: Extraction) -> Exit:
     """Make all missing parts; return the exit code."""
-    from audiorec.engines.tasks import engine_of, parse_runner
-    from audiorec.extraction.shards import gather, shard_tasks
-    from audiorec.files.storage import join
-
     config = parts.config(work, jobs=1)
-    tasks = shard_tasks(manifest, count, parts.out, config)
-    record = join(parts.out, "run.json")
+    tasks = extraction.shard_tasks(manifest, count, parts.out, config)
+    record = files.join(parts.out, "run.json")
     with work.observers(parts.out, record=record, job="shards") as watching:
         watching.start(shards=len(tasks), runner=parts.runner)
         started = time.monotonic()
         with graceful_stop("the songs in flight are", quiet=work.quiet) as stop:
-            runner, address = parse_runner(parts.runner)
-            run = engine_of(runner, address=address, jobs=work.jobs, stop=stop, threads=True)
-            report = gather(run(tasks), len(tasks), after_each=_teller(watching, work.quiet))
+            runner, address = engines.parse_runner(parts.runner)
+            run = engines.engine_of(
+                runner, address=address, jobs=work.jobs, stop=stop, threads=True
+            )
+            report = extraction.gather(
+                run(tasks), len(tasks), after_each=_teller(watching, work.quiet)
+            )
         report.run.wall_s = time.monotonic() - started
         code = _code(report)
         watching.end(report.run, _metadata(config), exit_code=code, content=report.to_dict())
@@ -151,18 +144,19 @@ def _numbers(text: str) -> tuple[int | None, int]:
     return None if match[1] is None else int(match[1]), int(match[2])
 
 
-def _metadata(config: "ShardConfig") -> "StoreMetadata":
-    from audiorec.extraction.pipeline import Extractor
-    from audiorec.extraction.run import make_outputs, run_metadata
+def _metadata(config: "extraction.ShardConfig") -> "store.StoreMetadata":
+    return extraction.run_metadata(
+        extraction.Extractor(config.extractor), extraction.make_outputs("vecs.parquet")
+    )
 
-    return run_metadata(Extractor(config.extractor), make_outputs("vecs.parquet"))
 
-
-def _teller(watching: Observers, quiet: bool) -> "Callable[[ShardOutcome, ShardsReport], None]":
+def _teller(
+    watching: Observers, quiet: bool
+) -> "Callable[[extraction.ShardOutcome, extraction.ShardsReport], None]":
     """Return a callback for each finished shard: it logs, and reports progress now and then."""
     is_due = due_lines(quiet=quiet)
 
-    def tell(outcome: "ShardOutcome", report: "ShardsReport") -> None:
+    def tell(outcome: "extraction.ShardOutcome", report: "extraction.ShardsReport") -> None:
         lost = report.lost.get(outcome.index)
         shard = outcome.report
         songs = {} if shard is None else shard.run.to_dict()
@@ -178,11 +172,11 @@ def _teller(watching: Observers, quiet: bool) -> "Callable[[ShardOutcome, Shards
     return tell
 
 
-def _songs(report: "ShardsReport") -> str:
+def _songs(report: "extraction.ShardsReport") -> str:
     return f"{report.run.usable:,} songs with a vector, {report.run.failed:,} failed"
 
 
-def _print_shards(report: "ShardsReport", out: str) -> None:
+def _print_shards(report: "extraction.ShardsReport", out: str) -> None:
     print_counts(report.run)
     say(f"{report.total} shards: {report.made} made, {report.kept} kept, {len(report.lost)} lost")
     if report.run.stopped is not None:
@@ -193,14 +187,14 @@ def _print_shards(report: "ShardsReport", out: str) -> None:
         say("to retry the lost shards, run the same command again")
 
 
-def _code_of_part(run: "RunReport") -> Exit:
+def _code_of_part(run: "runs.RunReport") -> Exit:
     """Return exit code 0 or 3 for a finished part, even if none of its songs has a vector."""
     if run.stopped is not None:
         return exit_code_of(run)
     return Exit.SOME_FAILED if run.failed + run.failed_before else Exit.OK
 
 
-def _code(report: "ShardsReport") -> Exit:
+def _code(report: "extraction.ShardsReport") -> Exit:
     if report.made + report.kept == 0 and report.run.stopped is None:
         return Exit.NOTHING_USABLE
     code = exit_code_of(report.run)

@@ -3,15 +3,11 @@
     plays.parquet, plays.csv, plays.csv.gz  ──read_interactions──▶  Interactions
     plays/dt=2026-11-25/*.parquet, …        ──read_interactions──▶  Interactions
 
-One row is one event: ``user_id``, ``song_id``, ``timestamp``, ``event`` (play, finish, skip, like,
-dislike, playlist, block) and optionally ``played_ratio`` and ``weight``. In a file without an
-``event`` each row is a play; one without a ``timestamp`` holds counts: ``weight`` plays of a song
-by a user. Files are read in blocks.
-Every row is checked, and all problems are reported in one error with the numbers of the first rows
-of each kind; rows are numbered from 1, without the header.
-
-In a folder of days, times decide the order of rows, not folders. A row that occurs in two folders,
-equal in every column, was delivered twice and counts once.
+One row is one event (`docs/reference/listening_log.md`). In a file without an ``event`` each row is
+a play; one without a ``timestamp`` holds counts: ``weight`` plays of a song by a user. Every row is
+checked, and all problems are reported in one error with the numbers of the first rows of each kind;
+rows are numbered from 1, without the header. In a folder of days, times decide the order of rows,
+not folders. A row that occurs in two folders, equal in every column, counts once.
 
     one file, or a folder of days  ──interaction_blocks──▶  `LogBlock`, `LogBlock`, ...
 

@@ -11,6 +11,7 @@ or `reads`; a client of a server only what `chooses`, and names no file.
 """
 
 import inspect
+import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from enum import StrEnum
@@ -239,3 +240,40 @@ def check_range(option: Option, name: str, value: Any) -> None:
         raise InputError(
             f"{name} is{least}{'' if high is None else f' to {high:g}'}, got {value!r}"
         )
+
+
+# ``>0``, ``>=1``, ``[0, 1)``
+LIMITS = re.compile(r"(>=?|\[|\()([-\d.]+)(?:, ([-\d.inf]+)([\])]))?")
+
+
+def check_fields(of: object, **allowed: str | Collection[str]) -> None:
+    """Check fields of a recipe: numbers against limits, texts against what they may be.
+
+    Raises `InputError` for the first one that is wrong; a field that is None is not checked.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> recipe = SimpleNamespace(history=5, by="user", fade=1.5)
+    >>> check_fields(recipe, history=">=1", by=("user", "list"), fade="[0, 1]")
+    Traceback (most recent call last):
+    audiorec.errors.InputError: fade must be in [0, 1], got 1.5
+    """
+    for name, known in allowed.items():
+        value = getattr(of, name)
+        if value is None:
+            continue
+        if isinstance(known, str):
+            good, wanted = _is_within(value, known), re.sub(r"^(?=[\[(])", "in ", known)
+            wanted = wanted.replace(">=", "at least ").replace(">", "above ")
+        else:
+            good, wanted = value in known, f"one of {', '.join(known)}"
+        if not good:
+            raise InputError(f"{name} must be {wanted}, got {value!r}")
+
+
+def _is_within(value: float, limits: str) -> bool:
+    first, low, high, last = LIMITS.findall(limits)[0]
+    is_above = value >= float(low) if first in (">=", "[") else value > float(low)
+    is_below = value < float(high) if last == ")" else value <= float(high or "inf")
+    return is_above and is_below  # neither for nan

@@ -28,6 +28,7 @@ from audiorec.analysis.pearson import (
 from audiorec.errors import InputError, ShapeError
 from audiorec.listening.events import EVENTS, Interactions, is_listening
 from audiorec.listening.rule import MILLION, Rule, counted_rows, judge_pairs, row_verdicts
+from audiorec.options import check_fields
 from audiorec.store.embeddings import EmbeddingTable
 from audiorec.types import Float64Array, FloatArray, IdMap, Int64Array, StageProgress
 
@@ -291,12 +292,7 @@ class CorrelationSpec:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, least in (("min_songs", LEAST_SONGS), ("draws", 1), ("song_draws", 2)):
-            value = getattr(self, name)
-            if value < least:
-                raise InputError(f"{name} must be at least {least}, got {value}")
-        if self.seed < 0:
-            raise InputError(f"seed must not be negative, got {self.seed}")
+        check_fields(self, min_songs=f">={LEAST_SONGS}", draws=">=1", song_draws=">=2", seed=">=0")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audiorec.errors import InputError
+from audiorec.options import check_fields
 from audiorec.types import BoolArray, FloatArray, Int64Array, Pairs
 
 ROUNDS = 8  # of redrawing songs that the user has heard; the remaining ones are not usable
@@ -33,12 +34,7 @@ class NegativeRule:
     candidates: int = 4  # songs drawn per negative kept, with `semi_hard`
 
     def __post_init__(self) -> None:
-        if self.count < 1 or self.candidates < 1:
-            raise InputError("negatives: count and candidates must be at least 1")
-        if not 0 <= self.popularity_exponent <= 2:
-            raise InputError(
-                f"popularity_exponent must lie in 0..2, got {self.popularity_exponent}"
-            )
+        check_fields(self, count=">=1", candidates=">=1", popularity_exponent="[0, 2]")
 
     @property
     def drawn(self) -> int:

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audiorec.errors import InputError, ShapeError
+from audiorec.options import check_fields
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array, Ragged, entries
 
 WINDOW = 64  # batches sorted by length together; larger values pad less and shuffle less
@@ -484,22 +485,11 @@ class NextSongRecipe:
 
     def __post_init__(self) -> None:
         whole = ("dimension", "longest", "negatives", "batch_size", "max_epochs", "patience")
-        for name in (*whole, "most_judged", "side_width"):
-            self._check(getattr(self, name) >= 1, name, "1 or more")
-        for name in ("temperature", "learning_rate", "network_rate"):
-            self._check(getattr(self, name) > 0, name, "above 0")
-        for name in ("warm_up", "id_dropout"):
-            self._check(0 <= getattr(self, name) < 1, name, "in [0, 1)")
-        for name in ("weight_decay", "clip", "negative_power"):
-            self._check(getattr(self, name) >= 0, name, "0 or more")
-        self._check(0 < self.valid < 1, "valid", "in (0, 1)")
-        modes = ("auto", "sequences", "plays")
-        self._check(self.hold_out in modes, "hold_out", f"one of {', '.join(modes)}")
-
-    def _check(self, good: bool, name: str, expected: str) -> None:
-        got: Any = getattr(self, name)
-        if not good:
-            raise InputError(f"{name} must be {expected}, got {got}")
+        check_fields(self, **dict.fromkeys((*whole, "most_judged", "side_width"), ">=1"))
+        check_fields(self, temperature=">0", learning_rate=">0", network_rate=">0")
+        check_fields(self, warm_up="[0, 1)", id_dropout="[0, 1)", valid="(0, 1)")
+        check_fields(self, weight_decay=">=0", clip=">=0", negative_power=">=0")
+        check_fields(self, hold_out=("auto", "sequences", "plays"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -28,6 +28,7 @@ from audiorec.errors import InputError, ShapeError
 from audiorec.files.own_files import write_errors, write_own
 from audiorec.files.tables import table_writer, write_plain
 from audiorec.listening.events import SCHEMA, Interactions
+from audiorec.options import check_fields
 from audiorec.simulation.plays import (
     AGE_BANDS,
     COUNTRIES,
@@ -94,18 +95,9 @@ class WorldSpec:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, least, most in (("users", 1, 10_000_000), ("days", 10, 3650)):
-            value = getattr(self, name)
-            if not least <= value <= most:
-                raise InputError(f"{name} must be from {least} to {most}, got {value}")
-        for name in ("signal", "sensitive_share", "cold_songs", "cold_users"):
-            value = getattr(self, name)
-            if not 0 <= value <= 1:
-                raise InputError(f"{name} must be from 0 to 1, got {value}")
-        if not 0 < self.sessions_per_day <= 20:
-            raise InputError(f"sessions_per_day must be up to 20, got {self.sessions_per_day}")
-        if self.seed < 0:
-            raise InputError(f"seed must not be negative, got {self.seed}")
+        shares = dict.fromkeys(("signal", "sensitive_share", "cold_songs", "cold_users"), "[0, 1]")
+        check_fields(self, users="[1, 10000000]", days="[10, 3650]", **shares)
+        check_fields(self, sessions_per_day="(0, 20]", seed=">=0")
 
 
 @dataclass(frozen=True, slots=True)

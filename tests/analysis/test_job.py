@@ -199,7 +199,7 @@ def test_what_is_refused(songs):
         ({"min_songs": 3}, "min_songs must be at least 4"),
         ({"draws": 0}, "draws must be at least 1"),
         ({"song_draws": 1}, "song_draws must be at least 2"),
-        ({"seed": -1}, "seed must not be negative"),
+        ({"seed": -1}, "seed must be at least 0"),
     ):
         with pytest.raises(InputError, match=message):
             replace(QUICK, **changes)

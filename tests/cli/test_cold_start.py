@@ -239,9 +239,9 @@ def test_songs_that_nobody_likes_are_not_songs_of_other_ids(home, audiorec):
             4,
             "not listening; audiorec listening simulate --out world/ makes a simulated log",
         ),
-        (["songs", *BY_EMBEDDING, "--set", "minimum=2"], 2, "similarity must be in -1..1"),
+        (["songs", *BY_EMBEDDING, "--set", "minimum=2"], 2, "minimum must be in [-1, 1]"),
         (["songs", *BY_EMBEDDING, "--set", "per_user=2"], 2, "per_user applies to audiences"),
-        (["audience", *BY_EMBEDDING, "--set", "quota=2000"], 2, "quota must lie in 0..1000"),
+        (["audience", *BY_EMBEDDING, "--set", "quota=2000"], 2, "quota must be in [0, 1000]"),
         (
             ["songs", *BY_EMBEDDING, "--artists", "vecs.parquet", "--set", "per_artist=1"],
             2,

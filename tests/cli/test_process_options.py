@@ -27,7 +27,7 @@ def plays(tmp_path, monkeypatch):
         ),
         ("sasrec --runner dask", "--runner is local or ray[:ADDRESS] for training"),
         ("sasrec --processes 2 --runner local:auto", "a runner must be local, ray[:ADDRESS]"),
-        ("sasrec --processes 2 --set blocks=0", "blocks must be 1 or more"),
+        ("sasrec --processes 2 --set blocks=0", "blocks must be at least 1"),
         ("sasrec --runner ray -i gone.csv", "gone.csv: no such file"),
     ],
 )

@@ -195,12 +195,12 @@ def test_odd_songs_make_a_world_too(features):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"users": 0}, "users must be from 1"),
-        ({"days": 9}, "days must be from 10"),
-        ({"signal": 1.1}, "signal must be from 0 to 1"),
-        ({"cold_songs": float("nan")}, "cold_songs must be from 0 to 1"),
-        ({"sessions_per_day": 0.0}, "sessions_per_day must be up to 20"),
-        ({"seed": -1}, "seed must not be negative"),
+        ({"users": 0}, r"users must be in \[1, 10000000\], got 0"),
+        ({"days": 9}, r"days must be in \[10, 3650\]"),
+        ({"signal": 1.1}, r"signal must be in \[0, 1\]"),
+        ({"cold_songs": float("nan")}, r"cold_songs must be in \[0, 1\], got nan"),
+        ({"sessions_per_day": 0.0}, r"sessions_per_day must be in \(0, 20\]"),
+        ({"seed": -1}, "seed must be at least 0"),
     ],
 )
 def test_specs_that_cannot_be(changes, message):

@@ -23,13 +23,14 @@ and continues only while held-out artists improve.
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from audiorec.errors import InputError, ShapeError, WeightsError
 from audiorec.learning.negatives import NegativeRule
+from audiorec.options import check_fields
 from audiorec.recall.audio.held_out import Split
 from audiorec.store.features import SongSegments
 from audiorec.tagger.weights import GONE, MSD
@@ -58,12 +59,8 @@ class TowerSpec:
     input_dropout: float = 0.0  # of features, in training
 
     def __post_init__(self) -> None:
-        if min(self.width, self.embedding, self.attention) < 1 or self.hidden < 0:
-            raise InputError(f"a tower needs positive widths, got {self}")
-        if self.pooling not in ("mean", "attention"):
-            raise InputError(f"pooling must be mean or attention, got {self.pooling!r}")
-        if not (0 <= self.dropout < 1 and 0 <= self.input_dropout < 1):
-            raise InputError("dropout must lie in [0, 1)")
+        check_fields(self, width=">=1", embedding=">=1", attention=">=1", hidden=">=0")
+        check_fields(self, pooling=get_args(Pooling), dropout="[0, 1)", input_dropout="[0, 1)")
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "TowerSpec":
@@ -369,20 +366,11 @@ class UserAudioRecipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        known: dict[str, tuple[str, ...]]
-        known = {"loss": ("softmax", "hinge"), "start": ("ridge", "random")}
-        known |= {"pairs": ("users", "sessions", "playlists")}
-        for name, values in known.items():
-            if getattr(self, name) not in values:
-                raise InputError(f"{name} is {' or '.join(values)}; got {getattr(self, name)!r}")
-        for name in ("batch_size", "pairs_per_epoch", "patience", "max_segments", "jobs"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("max_epochs", "segments", "ridge_users", "ridge_songs", "learning_rate"):
-            if getattr(self, name) < 0:
-                raise InputError(f"{name} must be at least 0, got {getattr(self, name)}")
-        if not (self.temperature > 0 and self.clip > 0 and 0 <= self.margin <= 2):
-            raise InputError("temperature and clip must be above 0, and margin lie in 0..2")
+        check_fields(self, loss=get_args(Loss), start=get_args(Start), pairs=get_args(PairsFrom))
+        least = ("batch_size", "pairs_per_epoch", "patience", "max_segments", "jobs")
+        check_fields(self, **dict.fromkeys(least, ">=1"), temperature=">0", clip=">0")
+        least = ("max_epochs", "segments", "ridge_users", "ridge_songs", "learning_rate")
+        check_fields(self, **dict.fromkeys(least, ">=0"), margin="[0, 2]")
         if self.users and (self.learn_users or self.pairs != "users"):
             raise InputError("given users are fixed: learn_users must be off, and pairs be users")
         if self.inputs and self.end_to_end:

@@ -14,6 +14,7 @@ import numpy as np
 from audiorec.errors import InputError
 from audiorec.learning.bundle import texts_as_arrays, texts_of_arrays
 from audiorec.listening.sequences import Sequences
+from audiorec.options import check_fields
 from audiorec.recall.contract.candidates import ReasonKind
 from audiorec.recall.contract.channel import CountingChannel
 from audiorec.recall.contract.data import Queries, RecallData, Sound
@@ -39,8 +40,7 @@ class NearestRecipe:
     fade: float = 0.7
 
     def __post_init__(self) -> None:
-        if self.history < 1 or not 0 <= self.fade <= 1:
-            raise InputError("history must be at least 1, and fade lie in 0..1")
+        check_fields(self, history=">=1", fade="[0, 1]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +58,7 @@ class NearestArtistRecipe(NearestRecipe):
 
     def __post_init__(self) -> None:
         super(NearestArtistRecipe, self).__post_init__()
-        if not self.width > 0:
-            raise InputError(f"width must be above 0, got {self.width:g}")
+        check_fields(self, width=">0")
 
 
 class NearestAudio(CountingChannel[NearestRecipe]):

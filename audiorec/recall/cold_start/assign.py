@@ -44,6 +44,7 @@ from audiorec.listening.history import (
     mean_and_spread,
     mean_inputs,
 )
+from audiorec.options import check_fields
 from audiorec.search.searchable import SearchableStore
 from audiorec.search.space import Space
 from audiorec.search.topk import ItemLists, TopK
@@ -75,11 +76,8 @@ class ListLimits:
     quota: int = 0  # users assigned to each song before the remaining pairs go by similarity
 
     def __post_init__(self) -> None:
-        for name in ("per_song", "per_user", "per_artist"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if not 0 <= self.quota <= self.per_song:
-            raise InputError(f"quota must lie in 0..{self.per_song}, got {self.quota}")
+        check_fields(self, per_song=">=1", per_user=">=1", per_artist=">=1")
+        check_fields(self, quota=f"[0, {self.per_song}]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,12 +118,7 @@ class ColdStartPlan:
             raise InputError("per_song applies to lists of songs; k limits an audience")
         if self.lists == "songs" and self.per_user is not None:
             raise InputError("per_user applies to audiences; k limits a list of songs")
-        if not -1 <= self.minimum <= 1:
-            raise InputError(f"the minimum similarity must be in -1..1, got {self.minimum:g}")
-        if self.exposures is not None and self.exposures < 0:
-            raise InputError(f"exposures must be 0 or more, got {self.exposures}")
-        if self.quota < 0:
-            raise InputError(f"quota must be 0 or more, got {self.quota}")
+        check_fields(self, minimum="[-1, 1]", exposures=">=0", quota=">=0")
         _ = self.limits  # runs the checks of `ListLimits` before any file is read
 
     @property

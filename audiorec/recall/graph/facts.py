@@ -27,6 +27,7 @@ from audiorec.files.tables import write_plain
 from audiorec.listening.events import ARTIST_EVENTS, Interactions
 from audiorec.listening.sequences import Sequences
 from audiorec.listening.side import SongSide, Triples
+from audiorec.options import check_fields
 from audiorec.recall.contract.data import Sound
 from audiorec.types import FloatArray, Int64Array, normalised_name, string_array
 
@@ -72,8 +73,7 @@ class FactSettings:
     form: Form = "hub"
 
     def __post_init__(self) -> None:
-        if self.neighbours < 0 or not 0 <= self.minimum <= 1:
-            raise InputError("neighbours must be at least 0, and minimum in 0..1")
+        check_fields(self, neighbours=">=0", minimum="[0, 1]")
 
 
 def side_facts(side: SongSide, *, form: Form = "hub", columns: Iterable[str] = ()) -> Triples:

@@ -16,6 +16,7 @@ import numpy as np
 from audiorec.errors import InputError
 from audiorec.listening.sequences import Sequences
 from audiorec.listening.side import Triples, type_of
+from audiorec.options import check_fields
 from audiorec.recall.contract.data import RecallData
 from audiorec.recall.graph.facts import artist_facts, joined, side_facts, sound_facts
 from audiorec.spec import fingerprint
@@ -312,21 +313,10 @@ class GraphRecipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        least = (self.dimension, self.drawn, self.places, self.patience, self.block - 1)
-        if min(least) < 1 or (self.window is not None and self.window < 1):
-            raise InputError(
-                "dimension, drawn, places, patience and window must be at least 1, block at least 2"
-            )
-        if not (self.learning_rate > 0 and self.negatives > 0) or self.shrink < 0:
-            raise InputError("learning_rate and negatives must be above 0, shrink at least 0")
-        if not 0 <= self.prior < float("inf"):
-            raise InputError(f"prior must be at least 0, got {self.prior}")
-        if self.recent is not None and self.recent < 1:
-            raise InputError(f"recent must be at least 1, got {self.recent}")
-        if self.max_epochs < 0 or self.neighbours < 0 or not 0 <= self.negative_power <= 2:
-            raise InputError(
-                "max_epochs and neighbours must be at least 0, negative_power lie in 0..2"
-            )
+        least = ("dimension", "drawn", "places", "patience", "window", "recent")
+        check_fields(self, **dict.fromkeys(least, ">=1"), block=">=2", prior="[0, inf)")
+        check_fields(self, learning_rate=">0", negatives=">0", shrink=">=0", max_epochs=">=0")
+        check_fields(self, neighbours=">=0", negative_power="[0, 2]")
 
 
 def result_settings(recipe: GraphRecipe) -> dict[str, Any]:
@@ -364,12 +354,8 @@ class Song2vecRecipe(GraphRecipe):
     def __post_init__(self) -> None:
         # `super()` fails here: `slots` replaces the class by a new one.
         GraphRecipe.__post_init__(self)
-        if self.gamma < 0 or not self.margin > 0 or self.facts < 1:
-            raise InputError("gamma must be at least 0, margin above 0, facts at least 1")
-        if not 0 <= self.by_relation <= 1:
-            raise InputError(f"by_relation must lie in 0..1, got {self.by_relation}")
-        if self.tables not in ("auto", "memory", "files"):
-            raise InputError(f"tables are auto, memory or files, got {self.tables!r}")
+        check_fields(self, gamma=">=0", margin=">0", facts=">=1", by_relation="[0, 1]")
+        check_fields(self, tables=("auto", "memory", "files"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -392,8 +378,7 @@ class EGESRecipe(GraphRecipe):
 
     def __post_init__(self) -> None:
         GraphRecipe.__post_init__(self)
-        if min(self.walks, self.walk_length - 1, self.slots) < 1:
-            raise InputError("walks and slots must be at least 1, walk_length at least 2")
+        check_fields(self, walks=">=1", slots=">=1", walk_length=">=2")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -424,9 +409,5 @@ class GraphSAGERecipe(GraphRecipe):
 
     def __post_init__(self) -> None:
         GraphRecipe.__post_init__(self)
-        least = (self.walks, self.walk_length - 1, self.near, self.far, self.table)
-        if min(least) < 1 or not self.sharpness > 0:
-            raise InputError(
-                "walks, near, far and table must be at least 1, walk_length at least 2, and "
-                "sharpness above 0"
-            )
+        check_fields(self, walks=">=1", walk_length=">=2", near=">=1", far=">=1", table=">=1")
+        check_fields(self, sharpness=">0")

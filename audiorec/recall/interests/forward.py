@@ -8,12 +8,13 @@ Weights have the names of those in `audiorec.recall.interests.network`, recipes 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from audiorec.learning.next_plays import NextSongRecipe, PlayBatch
+from audiorec.options import check_fields
 from audiorec.types import BoolArray, FloatArray, Int64Array
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -128,14 +129,8 @@ class InterestsRecipe(NextSongRecipe):
     def __post_init__(self) -> None:
         # Not `super()`: a dataclass with slots is created anew, so `super()` finds the old class.
         NextSongRecipe.__post_init__(self)
-        self._check(self.interests >= 1, "interests", "1 or more")
-        self._check(self.hidden >= 0, "hidden", "0 or more")
-        self._check(0 <= self.dropout < 1, "dropout", "in [0, 1)")
-        self._check(-1 <= self.one_above <= 1, "one_above", "in -1..1")
-        self._check(self.half_life > 0, "half_life", "above 0")
-        self._check(self.diversity >= 0, "diversity", "0 or more")
-        rules = ("merged", "equal", "weighted")
-        self._check(self.rule in rules, "rule", f"one of {', '.join(rules)}")
+        check_fields(self, interests=">=1", hidden=">=0", dropout="[0, 1)", one_above="[-1, 1]")
+        check_fields(self, half_life=">0", diversity=">=0", rule=get_args(Rule))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,11 +163,8 @@ class MINDRecipe(InterestsRecipe):
 
     def __post_init__(self) -> None:
         InterestsRecipe.__post_init__(self)
-        self._check(self.rounds >= 1, "rounds", "1 or more")
-        for name in ("routing_spread", "sharpness"):
-            self._check(getattr(self, name) >= 0, name, "0 or more")
-        kinds = ("drawn", "fixed")
-        self._check(self.routing_logits in kinds, "routing_logits", f"one of {', '.join(kinds)}")
+        check_fields(self, rounds=">=1", routing_spread=">=0", sharpness=">=0")
+        check_fields(self, routing_logits=get_args(RoutingLogits))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,7 +184,7 @@ class ComiRecSARecipe(InterestsRecipe):
 
     def __post_init__(self) -> None:
         InterestsRecipe.__post_init__(self)
-        self._check(self.attention >= 1, "attention", "1 or more")
+        check_fields(self, attention=">=1")
 
 
 EPSILON = np.float32(1e-9)

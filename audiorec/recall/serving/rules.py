@@ -13,7 +13,7 @@ import numpy as np
 
 from audiorec.errors import InputError, ShapeError
 from audiorec.listening.sequences import Sequences
-from audiorec.options import check_range, chooses, fields_of
+from audiorec.options import check_fields, check_range, chooses, fields_of
 from audiorec.recall.contract.channel import Channel
 from audiorec.types import Float64Array, IdMap, Int64Array, normalised_name, string_array
 
@@ -91,19 +91,14 @@ class FusionRecipe:
     per_album: int = 0
 
     def __post_init__(self) -> None:
-        if self.method not in METHODS:
-            raise InputError(f"method must be one of {', '.join(METHODS)}, got {self.method!r}")
+        check_fields(self, method=METHODS, k=">=1", per_album=">=0", flatness=">=0")
         self._check_points()
         for dial in fields_of(FusionRecipe):
             check_range(dial.option, dial.name, getattr(self, dial.name))
-        if self.k < 1 or self.per_album < 0:
-            raise InputError("k must be at least 1, per_album at least 0")
         if any(not w >= 0 for w in self.weights) or (self.weights and not any(self.weights)):
             raise InputError(f"weights must be at least 0, and not all 0, got {self.weights}")
         if not self.replay_share >= 0 or self.cold_share + self.replay_share > 1:
             raise InputError("replay_share must be in 0..1, and so must its sum with cold_share")
-        if not self.flatness >= 0:
-            raise InputError("flatness must be at least 0")
 
     def _check_points(self) -> None:
         if (self.method == "points") != bool(self.points):
@@ -152,8 +147,7 @@ class FuseSettings:
     exposure_days: float = 7.0
 
     def __post_init__(self) -> None:
-        if not self.exposure_days >= 0:
-            raise InputError(f"exposure_days must be at least 0, got {self.exposure_days:g}")
+        check_fields(self, exposure_days=">=0")
 
 
 def by_horizon(

@@ -40,6 +40,7 @@ from audiorec.errors import InputError
 from audiorec.evaluation.classification import Interval
 from audiorec.evaluation.ranking import clustered_interval, rank_measures
 from audiorec.listening.sequences import Sequences
+from audiorec.options import check_fields
 from audiorec.recall.contract.candidates import DEFAULT, Lists
 from audiorec.recall.judging.judge import evaluate
 from audiorec.recall.judging.splits import JudgingSplit
@@ -280,8 +281,7 @@ class TuneSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.users < 4 or self.seed < 0:
-            raise InputError("users must be at least 4, and seed at least 0")
+        check_fields(self, users=">=4", seed=">=0")
 
 
 def tune(

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from audiorec.errors import InputError
 from audiorec.listening.sequences import Sequences
+from audiorec.options import check_fields
 from audiorec.recall.contract.candidates import ReasonKind
 from audiorec.recall.contract.channel import CountingChannel
 from audiorec.recall.contract.data import Queries, RecallData
@@ -52,10 +52,8 @@ class ALSRecipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if min(self.factors, self.iterations) < 1 or self.seed < 0:
-            raise InputError("factors and iterations must be at least 1, and seed at least 0")
-        if not min(self.unseen, self.regularisation) > 0:
-            raise InputError("unseen and regularisation must be above 0")
+        check_fields(self, factors=">=1", iterations=">=1", seed=">=0")
+        check_fields(self, unseen=">0", regularisation=">0")
 
 
 class ALS(CountingChannel[ALSRecipe]):

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from audiorec.errors import InputError
 from audiorec.listening.sequences import DAY_S, Sequences
+from audiorec.options import check_fields
 from audiorec.recall.contract.candidates import ReasonKind
 from audiorec.recall.contract.channel import CountingChannel
 from audiorec.recall.contract.data import Queries, RecallData
@@ -33,8 +33,7 @@ class PopularRecipe:
     half_life_days: float | None = None
 
     def __post_init__(self) -> None:
-        if self.half_life_days is not None and not self.half_life_days > 0:
-            raise InputError(f"the half-life must be above 0 days, got {self.half_life_days:g}")
+        check_fields(self, half_life_days=">0")
 
 
 class Popular(CountingChannel[PopularRecipe]):
@@ -81,8 +80,7 @@ class ReplayRecipe:
     half_life_plays: float = 50.0
 
     def __post_init__(self) -> None:
-        if not min(self.half_life_days, self.half_life_plays) > 0:
-            raise InputError("a half-life must be above 0")
+        check_fields(self, half_life_days=">0", half_life_plays=">0")
 
 
 class Replay(CountingChannel[ReplayRecipe]):
@@ -137,10 +135,7 @@ class RulesRecipe:
     fade: float = 0.3
 
     def __post_init__(self) -> None:
-        if min(self.window, self.rules_per_song, self.history) < 1:
-            raise InputError("window, rules_per_song and history must be at least 1")
-        if not 0 <= self.fade <= 1:
-            raise InputError(f"fade must lie in 0..1, got {self.fade:g}")
+        check_fields(self, window=">=1", rules_per_song=">=1", history=">=1", fade="[0, 1]")
 
 
 class Rules(CountingChannel[RulesRecipe]):

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from audiorec.errors import InputError
 from audiorec.learning.machine import free_memory
 from audiorec.listening.sequences import Sequences
+from audiorec.options import check_fields
 from audiorec.recall.contract.candidates import ReasonKind
 from audiorec.recall.contract.channel import CountingChannel
 from audiorec.recall.contract.data import Queries, RecallData
@@ -93,10 +94,8 @@ class ItemKnnRecipe:
     history: int = 100
 
     def __post_init__(self) -> None:
-        if self.weighting not in get_args(Weighting):
-            raise InputError(f"weighting must be one of {', '.join(get_args(Weighting))}")
-        if min(self.neighbours, self.history) < 1 or self.shrink < 0:
-            raise InputError("neighbours and history must be at least 1, shrink at least 0")
+        check_fields(self, weighting=get_args(Weighting))
+        check_fields(self, neighbours=">=1", history=">=1", shrink=">=0")
 
 
 class ItemKnn(CountingChannel[ItemKnnRecipe]):
@@ -256,10 +255,7 @@ class EASERecipe:
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        if not self.regularisation > 0:
-            raise InputError(f"regularisation must be above 0, got {self.regularisation:g}")
-        if not 0 <= self.dropout < 1:
-            raise InputError(f"dropout must be in [0, 1), got {self.dropout:g}")
+        check_fields(self, regularisation=">0", dropout="[0, 1)")
 
 
 class EASE(CountingChannel[EASERecipe]):
@@ -397,8 +393,7 @@ class VsKnnRecipe:
     history: int = 50
 
     def __post_init__(self) -> None:
-        if min(self.neighbours, self.newest, self.history) < 1:
-            raise InputError("neighbours, newest and history must be at least 1")
+        check_fields(self, neighbours=">=1", newest=">=1", history=">=1")
 
 
 class _Near(NamedTuple):

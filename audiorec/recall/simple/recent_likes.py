@@ -17,9 +17,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from audiorec.errors import InputError
 from audiorec.learning.bundle import texts_as_arrays, texts_of_arrays
 from audiorec.listening.sequences import DAY_S, Sequences
+from audiorec.options import check_fields
 from audiorec.recall.contract.candidates import ReasonKind
 from audiorec.recall.contract.channel import CountingChannel
 from audiorec.recall.contract.data import Queries, RecallData
@@ -57,10 +57,9 @@ class RecentLikesRecipe:
     neighbours: int = 100
 
     def __post_init__(self) -> None:
-        if not min(self.days, self.half_life_days, self.width) > 0:
-            raise InputError("days, half_life_days and width must be above 0")
-        if not self.sound >= 0 or self.neighbours < 1:
-            raise InputError("sound must be at least 0, and neighbours at least 1")
+        check_fields(
+            self, days=">0", half_life_days=">0", width=">0", sound=">=0", neighbours=">=1"
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

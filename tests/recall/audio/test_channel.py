@@ -132,7 +132,7 @@ def test_what_the_network_heard_goes_before_the_vector(tmp_path):
 def test_what_cannot_be_learnt_is_refused():
     with pytest.raises(InputError, match="valid"):
         UserAudioRecipe(valid=1.0)
-    with pytest.raises(InputError, match="positive widths"):
+    with pytest.raises(InputError, match="embedding must be at least 1"):
         UserAudioRecipe(embedding=0)
     needs("torch")
     with pytest.raises(InputError, match="user-audio: no song of the log has a vector"):

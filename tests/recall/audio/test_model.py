@@ -37,7 +37,7 @@ def test_refuses_tensors_that_do_not_fit(name):
 def test_refuses_rows_of_another_width_and_odd_forms():
     with pytest.raises(ShapeError, match=r"must have shape \(4,\), got \(3,\)"):
         Embedder(SPEC, TENSORS).embed(join_songs([("a", np.ones((2, 3), np.float32))]))
-    with pytest.raises(InputError, match="positive widths"):
+    with pytest.raises(InputError, match="width must be at least 1, got 0"):
         TowerSpec(inputs=(), width=0)
 
 

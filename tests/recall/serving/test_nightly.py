@@ -318,7 +318,7 @@ def test_lists_count_as_shown_by_a_stated_chance(home):
     again = set(pq.read_table(home / "serving" / EXPOSURES).column("user_id").to_pylist())
     assert again > drawn  # others are drawn the second night
     write_config(home, shown_k=2, shown_chance=1.5)
-    with pytest.raises(InputError, match="shown_chance must be between 0 and 1"):
+    with pytest.raises(InputError, match=r"shown_chance must be in \[0, 1\], got 1\.5"):
         job_in(home)
 
 

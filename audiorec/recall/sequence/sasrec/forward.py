@@ -23,6 +23,7 @@ import numpy as np
 from audiorec.errors import InputError
 from audiorec.learning.next_plays import NextSongRecipe, PlayBatch, causal_mask
 from audiorec.listening.sequences import Sequences
+from audiorec.options import check_fields
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array
 
 
@@ -67,11 +68,8 @@ class SASRecRecipe(NextSongRecipe):
     def __post_init__(self) -> None:
         # Not `super()`: a dataclass with slots is created anew, so `super()` finds the old class.
         NextSongRecipe.__post_init__(self)
-        for name in ("blocks", "heads", "hidden"):
-            self._check(getattr(self, name) >= 1, name, "1 or more")
-        self._check(0 <= self.dropout < 1, "dropout", "in [0, 1)")
-        self._check(self.longest_gap_days > 0, "longest_gap_days", "above 0")
-        self._check(self.session_gap_s >= 0, "session_gap_s", "0 or more")
+        check_fields(self, blocks=">=1", heads=">=1", hidden=">=1", dropout="[0, 1)")
+        check_fields(self, longest_gap_days=">0", session_gap_s=">=0")
         if self.dimension % self.heads:
             raise InputError(f"heads must divide dimension {self.dimension}, got {self.heads}")
 

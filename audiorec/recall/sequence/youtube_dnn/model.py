@@ -38,6 +38,7 @@ from audiorec.listening.history import (
 )
 from audiorec.listening.profiles import Encoder, Profiles
 from audiorec.listening.sequences import Sequences
+from audiorec.options import check_fields
 from audiorec.types import BoolArray, FloatArray, Int64Array, entries, unit
 
 N_COUNTS = 2  # columns for the length of a history
@@ -324,23 +325,12 @@ class YouTubeDNNRecipe:
 
     def __post_init__(self) -> None:
         whole = ("dimension", "max_history", "targets_per_user", "negatives", "batch_size")
-        for name in (*whole, "max_epochs", "max_examples", "patience"):
-            _check(getattr(self, name) >= 1, name, "1 or more", getattr(self, name))
-        for name in ("history_dropout", "dropout"):
-            _check(0 <= getattr(self, name) < 1, name, "in [0, 1)", getattr(self, name))
-        _check(0 < self.held_out_share < 1, "held_out_share", "in (0, 1)", self.held_out_share)
-        for name in ("temperature", "learning_rate", "clip"):
-            _check(getattr(self, name) > 0, name, "above 0", getattr(self, name))
-        _check(self.ids >= 0, "id_width", "0 or more", self.id_width)
-        _check(all(n >= 1 for n in self.hidden), "hidden", "1 or more", self.hidden)
-        for name in ("half_life_plays", "half_life_days"):
-            value = getattr(self, name)
-            _check(value is None or value > 0, name, "above 0", value)
-
-
-def _check(good: bool, name: str, expected: str, got: object) -> None:
-    if not good:
-        raise InputError(f"{name} must be {expected}, got {got}")
+        least = (*whole, "max_epochs", "max_examples", "patience")
+        check_fields(self, **dict.fromkeys(least, ">=1"), id_width=">=0", held_out_share="(0, 1)")
+        check_fields(self, history_dropout="[0, 1)", dropout="[0, 1)", temperature=">0")
+        check_fields(self, learning_rate=">0", clip=">0", half_life_plays=">0", half_life_days=">0")
+        if not all(n >= 1 for n in self.hidden):
+            raise InputError(f"hidden must be 1 or more, got {self.hidden}")
 
 
 # Purposes of random numbers: the second part of a seed.

@@ -28,6 +28,7 @@ from audiorec.errors import InputError
 from audiorec.files.arrow import arrow_array
 from audiorec.listening.events import is_listening
 from audiorec.listening.side import RELEASED, SongSide
+from audiorec.options import check_fields
 from audiorec.recall.contract.space import InterestSpace, SharedSpace
 from audiorec.recall.serving.export.blocks import UserBlocks
 from audiorec.recall.serving.export.features import LONG_AGO, EventHistory, moments, vectors
@@ -87,8 +88,7 @@ class ExportRecipe:
     served_days: float = 60.0
 
     def __post_init__(self) -> None:
-        if not self.days > 0 or not self.served_days >= 0:
-            raise InputError("days must be above 0, and served_days at least 0")
+        check_fields(self, days=">0", served_days=">=0")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -45,6 +45,7 @@ from audiorec.files.own_files import (
 from audiorec.files.storage import exists, is_uri, join, read, write
 from audiorec.files.user_files import from_table, read_settings
 from audiorec.listening.log_files import day_folder, days_in, offset_s, parse_day
+from audiorec.options import check_fields
 from audiorec.recall.contract.channel import Channel
 from audiorec.recall.contract.data import RecallData
 from audiorec.recall.contract.job import train_channel
@@ -181,16 +182,14 @@ class NightlyPlan:
                 raise InputError(
                     f"{name!r} has settings or a weight, but is not listed in channels"
                 )
-        if self.full_every < 1:
-            raise InputError(f"full_every must be at least 1, got {self.full_every}")
+        check_fields(self, full_every=">=1", judge_share="[0, 1]", margin="[0, 1]")
+        check_fields(self, shown_chance="[0, 1]")
         if self.depth < self.k:
             raise InputError(f"depth must be at least k, got {self.depth} and {self.k}")
         if self.shown_k < 0 or (self.shown_k and self.exposures is not None):
             raise InputError(
                 "shown_k must be at least 0; with exposures leave it out: only they count as shown"
             )
-        if not all(0 <= of <= 1 for of in (self.judge_share, self.margin, self.shown_chance)):
-            raise InputError("judge_share, margin and shown_chance must be between 0 and 1")
         for name in self.channels:
             self.channel(name)
         if self.tuned is not None and (self.weights or self.fusion or self.short_share is not None):

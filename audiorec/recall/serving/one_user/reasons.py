@@ -27,13 +27,13 @@ import numpy as np
 import pyarrow as pa
 
 from audiorec.columns import ListColumns
-from audiorec.errors import InputError
 from audiorec.files.arrow import integers
 from audiorec.files.tables import write_plain
 from audiorec.listening.events import Interactions
 from audiorec.listening.reading import likes
 from audiorec.listening.sequences import DAY_S, Sequences
 from audiorec.listening.side import SongSide
+from audiorec.options import check_fields
 from audiorec.recall.contract.candidates import ReasonKind
 from audiorec.types import Float64Array, FloatArray, IdMap, Int64Array, string_array
 
@@ -333,8 +333,7 @@ class PortraitRecipe:
     most: int = MOST
 
     def __post_init__(self) -> None:
-        if self.most < 1 or not min(self.long_days, self.short_days) > 0:
-            raise InputError("most must be at least 1, and half-lives above 0")
+        check_fields(self, most=">=1", long_days=">0", short_days=">0")
 
 
 USUAL = PortraitRecipe()

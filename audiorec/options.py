@@ -250,6 +250,7 @@ def check_fields(of: object, **allowed: str | Collection[str]) -> None:
     """Check fields of a recipe: numbers against limits, texts against what they may be.
 
     Raises `InputError` for the first one that is wrong; a field that is None is not checked.
+    Of several numbers, each must be within the limits.
 
     Examples
     --------
@@ -264,7 +265,9 @@ def check_fields(of: object, **allowed: str | Collection[str]) -> None:
         if value is None:
             continue
         if isinstance(known, str):
-            good, wanted = _is_within(value, known), re.sub(r"^(?=[\[(])", "in ", known)
+            several = value if isinstance(value, tuple) else (value,)
+            good = all(_is_within(one, known) for one in several)
+            wanted = re.sub(r"^(?=[\[(])", "in ", known)
             wanted = wanted.replace(">=", "at least ").replace(">", "above ")
         else:
             good, wanted = value in known, f"one of {', '.join(known)}"

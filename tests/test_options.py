@@ -22,6 +22,7 @@ NAN, INFINITE = float("nan"), float("inf")
         (20, "(0, 20]"),
         (1e9, "[0, inf)"),
         (None, ">=1"),
+        ((8, 4), ">=1"),
         ("a", ("a", "b")),
     ],
 )
@@ -39,6 +40,7 @@ def test_a_field_within_its_limits_passes(value, known):
         (1, "[0, 1)", "in [0, 1), got 1"),
         (-1.5, "[-1, 1]", "in [-1, 1], got -1.5"),
         (0, "(0, 20]", "in (0, 20], got 0"),
+        ((8, 0), ">=1", "at least 1, got (8, 0)"),
         (INFINITE, "[0, inf)", "in [0, inf), got inf"),
         ("c", ("a", "b"), "one of a, b, got 'c'"),
     ],

@@ -106,13 +106,13 @@ def test_ids_may_be_a_table(folder, audiorec):
         ('role = "boss"', "role must be"),
         ('modell = "mmoe"', "unknown setting 'modell'"),
         ('model = "dssm"', "model must be"),
-        ("jobs = 0", "jobs must be 1 or more"),
+        ("jobs = 0", "jobs must be at least 1"),
         ("timeout_s = 0", "timeout_s must be above 0"),
-        ("recipe = { dimension = 0 }", "dimension must be 1 or more"),
+        ("recipe = { dimension = 0 }", "dimension must be at least 1"),
         ("recipe = { dimensions = 8 }", "unknown setting 'dimensions'"),
-        ("defence = { noise = -1 }", "noise and vector_noise must be 0 or more"),
-        ("budget = { epsilon = -1 }", "epsilon and ids_a_day of the budget must be 0 or more"),
-        ("budget = { delta = 0 }", "delta of the budget must be in (0, 1), got 0"),
+        ("defence = { noise = -1 }", "noise must be at least 0, got -1"),
+        ("budget = { epsilon = -1 }", "epsilon must be at least 0, got -1"),
+        ("budget = { delta = 0 }", "delta must be in (0, 1), got 0"),
     ],
 )
 def test_settings_that_do_not_do_are_refused_by_name(line, said, folder):

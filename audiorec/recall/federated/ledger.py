@@ -31,6 +31,7 @@ import numpy as np
 from audiorec.errors import InputError, StoreError
 from audiorec.files.own_files import RunFolder, read_object, replaced, sealed, write_errors
 from audiorec.files.user_files import from_table
+from audiorec.options import check_fields
 
 SCHEMA = "audiorec/federated-ledger/1"
 NO_FILES = r"(?!)"  # the folder of the lock stays empty
@@ -49,10 +50,7 @@ class Budget:
     ids_a_day: int = 0  # Ids that one partner may try within 24 hours in alignments. 0: no limit
 
     def __post_init__(self) -> None:
-        if not self.epsilon >= 0 or self.ids_a_day < 0:
-            raise InputError("epsilon and ids_a_day of the budget must be 0 or more")
-        if not 0 < self.delta < 1:
-            raise InputError(f"delta of the budget must be in (0, 1), got {self.delta:g}")
+        check_fields(self, epsilon=">=0", ids_a_day=">=0", delta="(0, 1)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,11 +16,12 @@ a user who is served repeatedly; it must hold everything that the vector depends
 import hashlib
 import os
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from audiorec.errors import InputError
+from audiorec.options import check_fields
 from audiorec.types import Float64Array, FloatArray
 
 Rounding = Literal["float32", "float16"]
@@ -49,14 +50,9 @@ class Defence:
     vector_noise: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.clip is not None and not self.clip > 0:
-            raise InputError(f"clip must be above 0, got {self.clip}")
-        if not self.noise >= 0 or not self.vector_noise >= 0:
-            raise InputError("noise and vector_noise must be 0 or more")
+        check_fields(self, clip=">0", noise=">=0", vector_noise=">=0", rounding=get_args(Rounding))
         if self.noise and self.clip is None:
             raise InputError("noise is a multiple of clip: set clip as well")
-        if self.rounding not in ("float32", "float16"):
-            raise InputError(f"rounding must be float32 or float16, got {self.rounding!r}")
 
     @property
     def guards_vectors(self) -> bool:

@@ -16,6 +16,7 @@ from audiorec.listening.interactions import read_interactions
 from audiorec.listening.prepare import log_fingerprint
 from audiorec.listening.profiles import read_profiles
 from audiorec.listening.sequences import to_sequences
+from audiorec.options import check_fields
 from audiorec.recall.contract.data import RecallData
 from audiorec.recall.contract.job import read_context
 from audiorec.recall.federated.alignment import Normalised
@@ -96,11 +97,7 @@ class PartyPlan:
         host, _, port = self.address.rpartition(":")
         if not host or not port.isdigit() or int(port) > 65_535:
             raise InputError(f"address must be host:port, got {self.address!r}")
-        if self.jobs < 1:
-            raise InputError(f"jobs must be 1 or more, got {self.jobs}")
-        for name in ("timeout_s", "wait_s"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"{name} must be above 0, got {getattr(self, name)}")
+        check_fields(self, jobs=">=1", timeout_s=">0", wait_s=">0")
         self.settings()
         self.parsed_defence()
         self.parsed_budget()

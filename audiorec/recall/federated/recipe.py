@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from audiorec.errors import InputError
+from audiorec.options import check_fields
 from audiorec.spec import fingerprint
 
 R = TypeVar("R", bound="PartyRecipe")
@@ -77,11 +77,8 @@ class OneWayRecipe(PartyRecipe):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("dimension", "min_users", "max_values"):
-            _check(getattr(self, name) >= 1, name, "1 or more", getattr(self, name))
-        _check(self.regularisation > 0, "regularisation", "above 0", self.regularisation)
-        _check(0 < self.valid < 1, "valid", "in (0, 1)", self.valid)
-        _check(self.seed >= 0, "seed", "0 or more", self.seed)
+        check_fields(self, dimension=">=1", min_users=">=1", max_values=">=1", seed=">=0")
+        check_fields(self, regularisation=">0", valid="(0, 1)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,16 +153,11 @@ class TwoTowerRecipe(PartyRecipe):
 
     def __post_init__(self) -> None:
         whole = ("dimension", "width", "side_width", "min_users", "max_values", "negatives")
-        for name in (*whole, "batch_size", "passes", "max_epochs", "patience"):
-            _check(getattr(self, name) >= 1, name, "1 or more", getattr(self, name))
-        for name in ("id_dropout", "value_dropout", "dropout", "warm_up"):
-            _check(0 <= getattr(self, name) < 1, name, "in [0, 1)", getattr(self, name))
-        for name in ("temperature", "learning_rate"):
-            _check(getattr(self, name) > 0, name, "above 0", getattr(self, name))
-        _check(0 < self.valid < 1, "valid", "in (0, 1)", self.valid)
-        _check(self.popularity >= 0, "popularity", "0 or more", self.popularity)
-        _check(self.seed >= 0, "seed", "0 or more", self.seed)
-        _check(all(n >= 1 for n in self.hidden), "hidden", "1 or more", self.hidden)
+        more = ("batch_size", "passes", "max_epochs", "patience", "hidden")
+        check_fields(self, **dict.fromkeys((*whole, *more), ">=1"), valid="(0, 1)", seed=">=0")
+        parts = ("id_dropout", "value_dropout", "dropout", "warm_up")
+        check_fields(self, **dict.fromkeys(parts, "[0, 1)"), popularity=">=0")
+        check_fields(self, temperature=">0", learning_rate=">0")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,9 +184,7 @@ class MmoeRecipe(TwoTowerRecipe):
     def __post_init__(self) -> None:
         # `super()` without arguments does not find the class that slots make.
         TwoTowerRecipe.__post_init__(self)
-        _check(self.experts >= 1, "experts", "1 or more", self.experts)
-        _check(self.own_weight >= 0, "own_weight", "0 or more", self.own_weight)
-        _check(self.own_negatives >= 1, "own_negatives", "1 or more", self.own_negatives)
+        check_fields(self, experts=">=1", own_weight=">=0", own_negatives=">=1")
 
 
 RECIPES: Mapping[str, type[PartyRecipe]] = MappingProxyType(
@@ -206,8 +196,3 @@ def recipe_of(content: dict[str, Any], kind: type[R]) -> R:
     """Undo `PartyRecipe.to_json`; raise TypeError or InputError if the content is invalid."""
     kept = {n: v for n, v in content.items() if n not in FORMER or v != FORMER[n]}
     return kind(**{n: tuple(v) if isinstance(v, list) else v for n, v in kept.items()})
-
-
-def _check(good: bool, name: str, expected: str, got: object) -> None:
-    if not good:
-        raise InputError(f"{name} must be {expected}, got {got}")

@@ -74,10 +74,10 @@ def test_vectors_are_rounded_to_what_float16_can_say():
     ("settings", "reason"),
     [
         ({"clip": 0.0}, "clip must be above 0"),
-        ({"noise": -1.0}, "must be 0 or more"),
-        ({"noise": float("nan")}, "must be 0 or more"),
+        ({"noise": -1.0}, "noise must be at least 0"),
+        ({"noise": float("nan")}, "noise must be at least 0"),
         ({"clip": None}, "noise is a multiple of clip"),
-        ({"rounding": "float8"}, "float32 or float16"),
+        ({"rounding": "float8"}, "one of float32, float16"),
     ],
 )
 def test_a_defence_that_makes_no_sense_is_refused(settings, reason):

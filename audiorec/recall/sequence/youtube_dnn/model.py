@@ -325,12 +325,10 @@ class YouTubeDNNRecipe:
 
     def __post_init__(self) -> None:
         whole = ("dimension", "max_history", "targets_per_user", "negatives", "batch_size")
-        least = (*whole, "max_epochs", "max_examples", "patience")
+        least = (*whole, "max_epochs", "max_examples", "patience", "hidden")
         check_fields(self, **dict.fromkeys(least, ">=1"), id_width=">=0", held_out_share="(0, 1)")
         check_fields(self, history_dropout="[0, 1)", dropout="[0, 1)", temperature=">0")
         check_fields(self, learning_rate=">0", clip=">0", half_life_plays=">0", half_life_days=">0")
-        if not all(n >= 1 for n in self.hidden):
-            raise InputError(f"hidden must be 1 or more, got {self.hidden}")
 
 
 # Purposes of random numbers: the second part of a seed.

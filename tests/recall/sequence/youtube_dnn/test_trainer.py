@@ -265,7 +265,7 @@ def test_refusals():
         ({"half_life_plays": 0.0}, "half_life_plays must be above 0"),
         ({"clip": 0.0}, "clip must be above 0"),
         ({"held_out_share": 1.0}, r"held_out_share must be in \(0, 1\)"),
-        ({"hidden": (8, 0)}, "hidden must be 1 or more"),
+        ({"hidden": (8, 0)}, r"hidden must be at least 1, got \(8, 0\)"),
         ({"dropout": 1.0}, r"dropout must be in \[0, 1\)"),
     ],
 )

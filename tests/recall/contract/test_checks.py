@@ -70,7 +70,7 @@ def test_external_waives_what_needs_a_bundle_and_nothing_else(table, tmp_path):
     assert set(External.waived) == {
         "save and load change nothing",
         "a bundle holds no id of a user",
-        "what says that it is light loads without torch",
+        LIGHT,
     }
     assert not any(channel_class(name).waived for name in CHANNELS if name != "external")
     channel = kind().fit(synthetic_listening())
@@ -440,6 +440,7 @@ def test_a_channel_of_a_shared_space_keeps_the_contract():
     check_channel(Counts)
 
 
+LIGHT = "what says that it is light loads without torch"
 SPACE = "users and songs of a shared space are finite, and the same once loaded"
 
 BROKEN = {
@@ -472,7 +473,8 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("kind", BROKEN, ids=lambda kind: kind.name)
-def test_the_checks_go_red(kind):
+def test_the_checks_go_red(kind, monkeypatch):
+    monkeypatch.delitem(CHECKS, LIGHT)  # a new process cannot import what is defined here
     with pytest.raises(ContractError) as found:
         check_channel(kind)
     assert BROKEN[kind] in str(found.value)

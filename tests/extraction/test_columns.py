@@ -27,6 +27,7 @@ from audiorec.store.schema import LISTS, TAGS, StoreMetadata, write_table
 from audiorec.store.verify import verify
 from audiorec.tagger.vectors import shipped_sound
 
+pytestmark = pytest.mark.usefixtures("in_this_process")
 BARE = ExtractorConfig()
 WITH = ExtractorConfig(attributes=True, sound=True)
 ATTRIBUTES = [

@@ -21,6 +21,7 @@ from audiorec.extraction.catalogue import (
 )
 from audiorec.extraction.run import RunOptions, make_outputs, run
 
+pytestmark = pytest.mark.usefixtures("in_this_process")
 MBIDS = ["8f3471b5-7e6a-48da-86a9-c1c07a0f47ae", "0a3471b5-7e6a-48da-86a9-c1c07a0f47af"]
 
 

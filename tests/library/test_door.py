@@ -30,6 +30,7 @@ from audiorec.search.questions import Choice
 from audiorec.store.schema import number_names
 from audiorec.store.store import write_table
 
+pytestmark = pytest.mark.usefixtures("in_this_process")
 FIXTURE = Path(__file__).parents[2] / "fixtures" / "formats" / "vecs-v1.parquet"
 JAZZ, METAL = (2.0, -2.0, 0.0), (-2.0, 2.0, 0.0)
 BAD = "<script>alert(1)</script>\x1b[31m\u202e"

@@ -23,6 +23,7 @@ from audiorec.search.index_files import KINDS, index_path, read_info, sidecar_pa
 from audiorec.store.schema import StoreMetadata, schema_of
 from audiorec.store.store import write_table
 
+pytestmark = pytest.mark.usefixtures("in_this_process")
 IDS = [f"{i:03}" for i in range(400)]
 
 

@@ -89,12 +89,33 @@ def _new(music):
     shutil.rmtree(music / "new")
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_a_command_runs_nothing_that_lies_beside_the_music(music, command):
+ALL = """
+import shutil, sys
+from pathlib import Path
+from audiorec_cli.main import main
+for command in sys.argv[1:]:
+    sys.argv = ["audiorec", *command.split()]
+    try:
+        main()
+    except SystemExit as end:
+        assert not end.code, command
+    assert not Path("MARKS").read_text(), command
+    shutil.rmtree("new")
+    Path("new").mkdir()
+"""
+
+
+def test_commands_run_nothing_that_lies_beside_the_music(music, tmp_path):
+    """The first by its installed name; all in one process, where each imports what it lacks."""
+    (tmp_path / "all.py").write_text(ALL)
     with planted([*LIBRARIES, *STANDARD, *OURS], music) as marks:
-        done = run(COMMAND, *command.split(), folder=music)
-        assert marks.read_text() == ""
-    assert done.returncode == 0, done.stderr
+        for words in (
+            [COMMAND, *COMMANDS[0].split()],
+            [sys.executable, tmp_path / "all.py", *COMMANDS],
+        ):
+            done = run(*words, folder=music)
+            assert marks.read_text() == ""
+            assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("value", [".", "", ":/nowhere", "/nowhere:", "other"])

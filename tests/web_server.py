@@ -15,7 +15,7 @@ from needs import needs
 
 AUDIO = Path(__file__).parents[1] / "fixtures" / "audio"
 CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-headless-shell", "google-chrome"))), None
+    filter(None, map(shutil.which, ("chromium-headless-shell", "chromium", "google-chrome"))), None
 )
 FLAGS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -98,7 +98,7 @@ def split_address(address):
 def chromium():
     """Start the browser of this system, or skip."""
     if CHROMIUM is None:
-        pytest.skip("needs a browser: apt-get install chromium")
+        pytest.skip("needs a browser: apt-get install chromium-headless-shell")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:

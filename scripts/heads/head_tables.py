@@ -55,11 +55,9 @@ def song_tables(extractor: Extractor, data: Path, extra: Path) -> tuple[Table, T
     )
 
 
-def mixes_table(
-    extractor: Extractor, clips: list[Clip], data: Path, *, chunks: int = CHUNKS
-) -> Table:
+def mixes_table(extractor: Extractor, clips: list[Clip], *, chunks: int = CHUNKS) -> Table:
     """Return the augmented segments; nothing of ``tune`` goes into them."""
-    heard = [clip for clip in clips if clip.corpus != JUDGED_ALONE] + gtzan_clips(data)
+    heard = [clip for clip in clips if clip.corpus != JUDGED_ALONE]
     sources, labels = Sources(heard, extractor.waves.read), PER_CHUNK * REPEATS
     recipe = f"{MIXES}{[clip.key for clip in heard]}{labels}"
     made = [

@@ -6,7 +6,7 @@ some of MIR-1K's singers: kinds of audio that were never heard. Nothing is ever 
 set ``tune``. The calibration is that of both: half of folders left out, half of groups.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -43,6 +43,7 @@ VOICE_TAGS = ("female vocalists", "male vocalists", "female vocalist")
 VOICE_FACTOR = 0.75  # these tags also fire on soft music without a voice
 
 StrArray = npt.NDArray[np.str_]
+Turns = Callable[[Table, Table], Iterator[tuple[BoolArray, BoolArray]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -174,18 +175,6 @@ def folds_of(corpus: StrArray, group: StrArray, folds: int) -> Int64Array:
     return fold[of_row]
 
 
-def folders_left_out(
-    train: Table, clean: Table, *, recipe: DenseRecipe = RECIPE, step: int = 1
-) -> Unseen:
-    """Leave folders and singers out in turn; each turn judges ``tune`` anew."""
-    learner, columns, parts = Learner(train, recipe), clean.columns(INPUTS), []
-    for turn, (learn, judge) in enumerate(turns(train, clean)):
-        if turn % step == 0:
-            rows = np.flatnonzero(judge)
-            parts.append((learner.fit(learn).logits(columns[rows]), rows, turn))
-    return _unseen(parts)
-
-
 def _unseen(parts: list[tuple[Float64Array, Int64Array, int]]) -> Unseen:
     return Unseen(
         logits=np.concatenate([logits for logits, _, _ in parts]),
@@ -222,15 +211,27 @@ def turns(train: Table, clean: Table) -> Iterator[tuple[BoolArray, BoolArray]]:
         yield learn, voices | np.isin(clean.corpus, (*corpora, *also))
 
 
+def folders_left_out(
+    train: Table, clean: Table, ways: Turns = turns, recipe: DenseRecipe = RECIPE
+) -> Unseen:
+    """Leave folders and singers out in turn; each turn of `turns` judges ``tune`` anew."""
+    learner, columns, parts = Learner(train, recipe), clean.columns(INPUTS), []
+    for turn, (learn, judge) in enumerate(ways(train, clean)):
+        rows = np.flatnonzero(judge)
+        parts.append((learner.fit(learn).logits(columns[rows]), rows, turn))
+    return _unseen(parts)
+
+
 def train_version(
     table: Table,
     calibration: tuple[Float64Array, Float64Array],
     backbones: Mapping[str, str],
     *,
     info: Mapping[str, Any] | None = None,
+    recipe: DenseRecipe = RECIPE,
 ) -> Head:
     """Train the version head on labelled rows; its calibration is that of rows left out."""
-    learner = Learner(table)
+    learner = Learner(table, recipe)
     model = learner.fit(np.ones(len(table), np.bool_))
     scale, bias = calibration
     return Head(
@@ -244,6 +245,6 @@ def train_version(
         calibration_scale=scale.astype(np.float32),
         calibration_bias=bias.astype(np.float32),
         info=dict(info or {})
-        | training_record(learner.columns, learner.targets, asdict(RECIPE))
+        | training_record(learner.columns, learner.targets, asdict(recipe))
         | {"versions": {"numpy": np.__version__, "torch": torch.__version__}},
     )

@@ -66,7 +66,7 @@ def main() -> None:
         figures["genre"] = genre(extractor, args.data, heard, args.out)
     if "version" in args.tasks:
         known = concatenate([clean, songs, sung])
-        mixes = mixes_table(extractor, clips, args.data)
+        mixes = mixes_table(extractor, [*clips, *gtzan_clips(args.data)])
         rows = Rows(train=concatenate([known, mixes]), clean=known, elsewhere=elsewhere)
         figures["version"] = version(extractor, clips, rows, args.out, args.former)
     heads = [args.out / f"head_{task}.safetensors" for task in TASKS]

@@ -8,6 +8,7 @@ from audiorec.tagger.backbone_spec import BackboneSpec as BackboneSpec
 from audiorec.tagger.backbone_spec import read_spec as read_spec
 from audiorec.tagger.features import OUTPUT_WIDTHS as OUTPUT_WIDTHS
 from audiorec.tagger.features import split_input as split_input
+from audiorec.tagger.heads import OPEN as OPEN
 from audiorec.tagger.heads import Head as Head
 from audiorec.tagger.heads import Heads as Heads
 from audiorec.tagger.heads import default_heads as default_heads

@@ -12,7 +12,8 @@ calibration) and softmax, all in NumPy float64 with one rounding to float32 at t
 do not depend on how the segments were batched.
 
 Inputs are named as in `audiorec.tagger.features`, for example ``msd.penultimate``. Two heads are
-shipped, version and genre; ``scripts/heads/train_heads.py`` trains them, and their model card is
+shipped, version and genre, and a second edition of both that learnt from free audio alone;
+``scripts/heads/train_heads.py`` and ``train_open_heads.py`` train them, and their model card is
 ``docs/model_cards/heads.md``.
 """
 
@@ -42,6 +43,7 @@ from audiorec.tagger.weights import data_folder
 from audiorec.types import STATISTICS, AnyFeatures, Float64Array, FloatArray
 
 SHIPPED_TASKS = ("version", "genre")  # in the order of their scores
+OPEN = "open"  # the edition learnt from free audio alone
 FORMAT_VERSION = 2  # 1 had no front end: songs were not normalised in loudness
 METADATA_KEY = "audiorec_head"
 BLOCK_SEGMENTS = 256  # scored at a time
@@ -379,8 +381,8 @@ class Heads:
         return np.concatenate([head.scores(features) for head in self], axis=1)
 
 
-def shipped_head(task: str) -> Path:
-    """Return the path of a shipped head.
+def shipped_head(task: str, edition: str = "") -> Path:
+    """Return the path of a shipped head, of the usual edition or of ``open``.
 
     Raises
     ------
@@ -389,12 +391,12 @@ def shipped_head(task: str) -> Path:
     """
     if task not in SHIPPED_TASKS:
         raise InputError(f"audiorec has no head for {task!r}, only for {', '.join(SHIPPED_TASKS)}")
-    return data_folder() / f"head_{task}.safetensors"
+    return data_folder() / f"head_{task}{edition and '_' + edition}.safetensors"
 
 
-def shipped_heads() -> tuple[Path, ...]:
-    """Return the paths of the shipped heads in the order of their scores."""
-    return tuple(shipped_head(task) for task in SHIPPED_TASKS)
+def shipped_heads(edition: str = "") -> tuple[Path, ...]:
+    """Return the paths of the shipped heads of an edition in the order of their scores."""
+    return tuple(shipped_head(task, edition) for task in SHIPPED_TASKS)
 
 
 def default_heads() -> Heads:

@@ -36,13 +36,12 @@ import numpy.typing as npt
 
 from audiorec.errors import InputError, ShapeError, WeightsError
 from audiorec.tagger.features import OUTPUT_WIDTHS
-from audiorec.tagger.heads import softmax
+from audiorec.tagger.heads import OPEN, softmax
 from audiorec.tagger.weights import data_folder, read_shipped, write_shipped
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array
 
 FILE = "song_labels.safetensors"
 SHA256 = "2f0b004b7d6d4466dc2aad72acfd253198f1f7abc459ee7241ca15f8077329c4"
-OPEN = "open"
 OPEN_SHA256 = "b84497b672e0168f2aee4674494e3eb2af706b3ef73a22e376d52fdd45601d9e"
 SHIPPED = {"": (FILE, SHA256), OPEN: ("song_labels_open.safetensors", OPEN_SHA256)}
 ENVIRONMENT = "AUDIOREC_LABELS"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 WORDS = Path(__file__).with_suffix(".md")
+OPENED = Path(__file__).parents[2] / "docs" / "model_cards" / "heads_open.json"
 WIDTH = 116
 VERSIONS = ("vocal", "instrumental", "vocal_accompaniment", "other")
 LABELLED = ("blues", "classical", "country", "hiphop", "jazz", "metal", "pop", "rock")
@@ -31,6 +32,7 @@ Values = dict[str, Any]
 def card(figures: Values) -> str:
     """Return the whole card."""
     fields = version_fields(figures["version"]) | genre_fields(figures["genre"])
+    fields |= open_fields(figures, json.loads(OPENED.read_text()))
     return wrapped(WORDS.read_text().format(**fields))
 
 
@@ -222,6 +224,42 @@ def genre_rows(found: Values) -> str:
             shares = [f"**[{share}](../benchmarks/genre_outside.md)**" for share in shares]
         rows.append(row(name, *shares, ""))
     return "\n".join(rows)
+
+
+def open_fields(usual: Values, opened: Values) -> dict[str, str]:
+    """Return what the words say of the heads from free audio, beside the usual ones."""
+    pairs = [(usual[task], opened[task]) for task in ("version", "genre")]
+    folders = [found["folders"] for found in pairs[0]]
+    inside, test = ([found[name]["tracks"] for found in pairs[1]] for name in ("inside", "test"))
+    outside = pairs[1][0]["outside, maker left out"]["all"], pairs[1][1]["outside"]["all"]
+    by_segment = [of["segments"] for of in folders]
+    rows = [
+        row("version: macro-F1 by segment", *(estimate(of["macro_f1"]) for of in by_segment)),
+        *(
+            row(f"... F1 of {kind}", *(f"{of['f1'][kind]:.3f}" for of in by_segment))
+            for kind in VERSIONS
+        ),
+        row("... ECE", *(f"{of['ece']:.3f}" for of in by_segment)),
+        row("version: macro-F1 by track", *(estimate(of["tracks"]["macro_f1"]) for of in folders)),
+        row("genre: GTZAN, 403 tracks", *(percent(of["accuracy"]) for of in inside)),
+        row("genre: GTZAN test, 235 tracks", *(percent(of["accuracy"]) for of in test)),
+        row("genre: pieces outside", *(places(of, "first") for of in outside)),
+        row("... among three", *(places(of, "three") for of in outside)),
+    ]
+    cells = opened["version"]["folders"]
+    glitchy, beats = "everything_is_free_cc0 vocal", "beatbox vocal"
+    return {
+        "open": "\n".join(rows),
+        "open_pieces": str(outside[1]["pieces"]),
+        "open_chosen": estimate(opened["version"]["chosen by"]["segments"]["macro_f1"]),
+        "open_others": estimate(opened["version"]["others"]["segments"]["macro_f1"]),
+        "open_karaoke": answered(cells["segments"], "mir1k vocal", "vocal"),
+        "open_mix": answered(cells["segments"], "mir1k vocal_accompaniment", "vocal_accompaniment"),
+        "open_glitchy": answered(cells["segments"], glitchy, "vocal"),
+        "open_beatbox": answered(cells["segments"], beats, "vocal"),
+        "open_rock": f"{test[1]['classes']['rock']['recall']:.2f}",
+        "usual_rock": f"{test[0]['classes']['rock']['recall']:.2f}",
+    }
 
 
 def none_of_these(found: Values) -> str:

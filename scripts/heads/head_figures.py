@@ -7,7 +7,7 @@ from typing import Any
 import soundfile
 
 from audiorec.evaluation.classification import Report
-from audiorec.tagger.heads import Head
+from audiorec.tagger.heads import Head, shipped_head
 
 KEPT = ("macro_f1", "balanced_macro_f1", "accuracy", "ece", "rows")  # in the head's file
 LICENCE = "Apache-2.0 for the weights; trained on research-use audio, none of it included"
@@ -22,7 +22,7 @@ def shown(title: str, reports: dict[str, Report], *, quiet: bool = False) -> Fig
     return {kind: found.to_dict() for kind, found in reports.items()}
 
 
-def save(head: Head, figures: Figures, out: Path) -> None:
+def save(head: Head, figures: Figures, out: Path, edition: str = "") -> None:
     """Write a head with its main figures, which do not change its scores."""
     kept = {
         name: {
@@ -34,4 +34,4 @@ def save(head: Head, figures: Figures, out: Path) -> None:
     }
     versions = {"soundfile": soundfile.__version__} | head.info["versions"]
     info = dict(head.info) | {"figures": kept, "versions": versions}
-    replace(head, info=info).save(out / f"head_{head.task}.safetensors")
+    replace(head, info=info).save(out / shipped_head(head.task, edition).name)

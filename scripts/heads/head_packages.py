@@ -150,7 +150,8 @@ SOUNDTRACKS = (
 )  # fmt: skip
 CORPORA = (*MUSIC, *SOUNDS)
 FETCHED = (*CORPORA, *SONGS, *ELSEWHERE)
-WEAK = ("gtzan", *(corpus.name for corpus in SONGS))  # corpora of weak labels
+# Corpora of weak labels; the metal is learnt from where there is nothing else.
+WEAK = ("gtzan", *(corpus.name for corpus in SONGS), "muldjord", "obsidian-shell")
 SPEECH = {"cmu_arctic", "tuxpaint-speech", "asterisk-prompt-it-menardi-wav", "klettres-data"} | {
     c.name for c in SOUNDS if c.name.startswith(("asterisk-core", "fillets"))
 }

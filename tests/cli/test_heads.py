@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from audiorec.errors import InputError
-from audiorec.tagger.heads import Head, shipped_head
+from audiorec.tagger.heads import Head, shipped_head, shipped_heads
 from audiorec.tagger.weights import backbone_weights
 from audiorec_cli.shared.options import chosen_heads
 
@@ -48,6 +48,23 @@ def test_a_head_goes_by_file_by_folder_and_with_its_task(mood):
     for name in (str(file), str(mood), f"mood={file}", f"mood={mood}"):
         assert chosen_heads([name]) == (file,)
     assert chosen_heads([f"mood={mood}", "genre=ours"]) == (file, shipped_head("genre"))
+
+
+def test_open_names_both_heads_from_free_audio_unless_it_is_a_file(mood, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert chosen_heads(["open"]) == shipped_heads("open")
+    assert chosen_heads([str(mood), "open"])[1:] == shipped_heads("open")
+    (tmp_path / "open").write_bytes((mood / "head.safetensors").read_bytes())
+    assert chosen_heads(["open"]) == (Path("open"),)
+
+
+def test_a_store_of_open_heads_takes_no_songs_of_others(tmp_path, audiorec):
+    extract = ("extract", SONGS[0], "--out", str(tmp_path / "vecs.parquet"))
+    code, _, err = audiorec(*extract, "--head", "open")
+    assert code == 0, err
+    code, _, err = audiorec("extract", SONGS[1], *extract[2:])
+    assert code == 2
+    assert "the weights differ" in err
 
 
 def test_a_file_whose_name_has_an_equals_sign_is_a_file(mood, tmp_path):

@@ -29,6 +29,7 @@ from head_features import Table
 from head_judging import by_track, calibration_error, cell_weights, judge
 from head_mixing import Sources, make_segment, run_of
 from head_packages import MUSIC, SOUNDS, Corpus, package_clips
+from head_sung import longer, melody
 from head_tables import without
 from head_version import (
     MADE_SHARE,
@@ -43,6 +44,7 @@ from head_version import (
 )
 from head_version_figures import calibrate_on
 from head_voices import FOLDERS, LOOPS
+from train_open_heads import FREE, free_rows, unheard
 
 from audiorec.types import Features
 
@@ -385,3 +387,32 @@ def test_a_row_of_weight_nothing_is_never_learnt():
     right = found.logits(columns).argmax(1) == aims.argmax(1)
     assert right[~wrong].mean() > 0.9
     assert right[wrong].mean() < 0.2
+
+
+def test_a_line_made_to_sing_is_longer_and_has_notes_where_it_was_voiced():
+    pitch = np.where(np.arange(2000) % 100 < 80, 120.0, 0.0)
+    rng = np.random.default_rng(0)
+    frames = longer(pitch > 0, rng)
+    assert (np.diff(frames) >= 0).all()
+    assert (pitch[frames] > 0).sum() >= 1.5 * (pitch > 0).sum()
+    assert (pitch[frames] == 0).sum() <= (pitch == 0).sum()
+    sung = melody(pitch[frames], rng)
+    np.testing.assert_array_equal(sung > 0, pitch[frames] > 0)
+    semitones = 12 * np.log2(sung[sung > 0] / 120)
+    assert semitones.std() > 1
+    assert (melody(np.zeros(10), rng) == 0).all()
+
+
+def test_the_open_heads_learn_from_nothing_that_is_for_research_only():
+    rows = clean_rows()
+    clean = table(rows)
+    free = free_rows(clean)
+    assert set(free.corpus) == {"superpowers", "naev-music", "cmu_arctic"}
+    sung = [(VOCAL, "cmu_arctic+sung", "cmu_arctic/1", "sung/1")]
+    train = table([row for row in rows if row[1] in set(free.corpus)] + sung)
+    first, *others = unheard(train, clean)
+    assert first[0].all()
+    assert set(clean.corpus[first[1]]).isdisjoint(FREE)
+    for name, (learn, left) in zip(FREE, others, strict=True):
+        assert set(clean.corpus[left]) <= {name}
+        assert not any(name in corpus.split("+") for corpus in train.corpus[learn])

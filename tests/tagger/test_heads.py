@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import json
+import re
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from audiorec.spec import FeatureSpec, LevelSpec, SegmentSpec
 from audiorec.tagger.features import assemble, split_input
 from audiorec.tagger.heads import (
     METADATA_KEY,
+    OPEN,
     Head,
     Heads,
     default_heads,
@@ -324,8 +326,19 @@ def test_one_network_serves_both_heads():
     assert default_heads().backbones == ("msd",)
 
 
-def test_shipped_heads_say_where_they_come_from():
-    for path in shipped_heads():
+def test_the_open_pair_has_the_same_classes_and_other_weights():
+    pairs = zip(shipped_heads(), shipped_heads(OPEN), strict=True)
+    for usual, other in [tuple(map(Head.load, pair)) for pair in pairs]:
+        assert (other.task, other.classes) == (usual.task, usual.classes)
+        assert other.front_end == usual.front_end
+        assert other.sha256 != usual.sha256
+        assert "free audio alone" in other.licence
+        assert not re.search("research|NC|GTZAN|MIR-1K|not stated", other.info["sources"])
+
+
+@pytest.mark.parametrize("edition", ["", OPEN])
+def test_shipped_heads_say_where_they_come_from(edition):
+    for path in shipped_heads(edition):
         head = Head.load(path)
         assert head.licence != "not stated"
         assert head.info["sources"]

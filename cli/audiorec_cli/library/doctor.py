@@ -149,7 +149,8 @@ def _weights() -> list[Check]:
         except WeightsError as error:
             checks.append(Check(f"musicnn_{name}", False, str(error)))
     try:
-        checks += [Check(f"head_{h.task}", True, h.sha256[:12]) for h in tagger.default_heads()]
+        heads = (*tagger.shipped_heads(), *tagger.shipped_heads(tagger.OPEN))
+        checks += [Check(path.stem, True, tagger.Head.load(path).sha256[:12]) for path in heads]
     except WeightsError as error:
         checks.append(Check("heads", False, str(error)))
     return checks

@@ -219,7 +219,7 @@ HeadOption = Annotated[
     loads(
         metavar="[TASK=]FILE",
         help="Use this head instead of the shipped ones (repeatable): a head file, a folder of "
-        "heads, or TASK=ours to keep a shipped head.",
+        "heads, TASK=ours to keep a shipped head, or open for the two learnt from free audio.",
         panel=ADVANCED,
     ),
 ]
@@ -243,12 +243,12 @@ StoreHeadOption = Annotated[
 
 
 def chosen_heads(named: Sequence[str] | None) -> tuple[Path, ...]:
-    """Return the head files that ``FILE``, ``TASK=FILE`` or ``TASK=ours`` name.
+    """Return the head files that ``FILE``, ``TASK=FILE``, ``TASK=ours`` or ``open`` name.
 
-    Empty for the shipped pair. An unknown task is refused, and so is a file whose head has another
-    task than the one given.
+    Empty for the shipped pair; ``open`` is the pair that learnt from free audio alone. An unknown
+    task is refused, and so is a file whose head has another task than the one given.
     """
-    return tuple(_head(name) for name in named or ())
+    return tuple(path for name in named or () for path in _heads(name))
 
 
 def head_file(path: Path) -> Path:
@@ -256,14 +256,16 @@ def head_file(path: Path) -> Path:
     return path / HEAD_FILE if path.is_dir() else path
 
 
-def _head(name: str) -> Path:
+def _heads(name: str) -> tuple[Path, ...]:
+    if name == tagger.OPEN and not Path(name).exists():
+        return tagger.shipped_heads(tagger.OPEN)
     task, equals, file = name.partition("=")
     bare = not equals or Path(name).exists()
     if file == OURS and not bare:
-        return tagger.shipped_head(task)
+        return (tagger.shipped_head(task),)
     path = head_file(Path(name if bare else file))
     if not path.is_file():
         raise MissingFileError(f"{path}: no such head file")
     if not bare and (result := tagger.Head.load(path).task) != task:
         raise InputError(f"{path}: is a head for {result!r}, not for {task!r}")
-    return path
+    return (path,)

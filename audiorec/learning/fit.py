@@ -525,7 +525,8 @@ def fit_refit(
         Without it, there is no first phase: everything is trained for `max_epochs`.
     goes_on : bool
         The models begin as trained ones: the first is judged as it begins, on what it has not
-        learnt from, and trains no epoch; the second trains for `max_epochs`.
+        learnt from, and trains no epoch; the second trains for `max_epochs`, and ends with the mean
+        of the weights before and after.
     work : Path, optional
         Folder for ``choose.safetensors`` and ``refit.safetensors``.
     tell : callable, optional
@@ -567,9 +568,13 @@ def fit_refit(
         epochs = chosen.best_epoch
         del learner  # frees its data before the next learner is created
     learner = make_learner("refit")
+    begun = _copied(learner.model) if goes_on else {}
     # A checkpoint with more epochs than now chosen must not be resumed.
     of = f"{fingerprint}/refit/{epochs}"
     whole = phase("refit", _Unjudged(learner), epochs, max(1, epochs), of)
+    if goes_on and whole.finished:
+        state = learner.model.state_dict()
+        learner.model.load_state_dict({n: (t + begun[n]) / 2 for n, t in state.items()})
     return Refitted(learner, chosen, whole)
 
 

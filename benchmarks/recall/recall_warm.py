@@ -25,7 +25,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -181,9 +181,9 @@ def figures_of(
     settings: list[str],
     out: Path,
     arm: str,
-) -> list[dict[str, Any]]:
-    """Return CPU seconds and ranks of each day; a day whose file is there is read."""
-    last, lines = sessions[-ASKED].day, []
+) -> Iterator[dict[str, Any]]:
+    """Yield CPU seconds and ranks of each day; a day whose file is there is read."""
+    last = sessions[-ASKED].day
     for number, today in enumerate(range(last - days, last)):
         path = out / f"{name}-{arm}-{number:02}.json"
         if not path.is_file():
@@ -196,7 +196,7 @@ def figures_of(
                 line = json.loads((out / f"{name}-{same}-{number:02}.json").read_text())
                 load_channel(out / f"{name}-{same}-{number:02}").save(model)
                 path.write_text(json.dumps(line))
-                lines.append(line)
+                yield line
                 continue
             if arm != "never":
                 channel = with_recipe(channel_class(name), {}, settings)
@@ -209,8 +209,7 @@ def figures_of(
             line = {"day": number, "plays": len(log.song), "cpu": spent, "ranks": ranks}
             path.write_text(json.dumps({**line, "session": clusters(sessions, log, asked)}))
             print(f"{path.stem}: {spent:.1f} CPU-s", file=sys.stderr, flush=True)
-        lines.append(json.loads(path.read_text()))
-    return lines
+        yield json.loads(path.read_text())
 
 
 def report(name: str, found: dict[str, list[dict[str, Any]]]) -> None:
@@ -266,8 +265,11 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     for name in arguments.channels:
         what = (sessions, context, arguments.days + 1, name, arguments.set, arguments.out)
-        found = {arm: figures_of(*what, arm) for arm in ARMS if arm in arguments.arms}
-        if "anew" in found and len(found) > 1:
+        arms = [arm for arm in ARMS if arm in arguments.arms]
+        # Day by day, so that what else the machine does takes from all alike.
+        days = list(zip(*(figures_of(*what, arm) for arm in arms), strict=True))
+        if arms[0] == "anew" and len(arms) > 1:
+            found = dict(zip(arms, map(list, zip(*days, strict=True)), strict=True))
             report(f"{arguments.name}, {name}", found)
 
 

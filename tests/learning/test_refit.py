@@ -46,6 +46,14 @@ def test_the_second_training_is_the_best_number_of_epochs_over_everything(whole)
     assert chosen.steps == -(-(N_LIKES - N_HELD) // 17) * (len(chosen.history) - 1)
 
 
+def test_a_training_that_goes_on_ends_with_the_mean_of_before_and_after():
+    before, after = make("refit").weights(), trained(choose=False, max_epochs=3).learner.weights()
+    found = trained(goes_on=True, max_epochs=3).learner.weights()
+    for name, value in found.items():
+        np.testing.assert_allclose(value, (before[name] + after[name]) / 2, rtol=1e-12)
+    assert largest_difference(before, after) > 0.1
+
+
 def test_what_was_held_out_is_not_judged_after_it_was_learnt(whole):
     assert whole.learner.judged == 0
     phases = [line["phase"] for line in whole.history]

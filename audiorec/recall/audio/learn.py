@@ -39,7 +39,6 @@ from audiorec.recall.audio.trainer import (
     TowerInputs,
     TrainedTower,
     song_means,
-    train_tower,
     train_twice,
 )
 from audiorec.recall.contract.data import RecallData
@@ -98,17 +97,14 @@ def train_on_listening(
     identity |= {} if start is None else {"start": start.digest}
     tell = progress if work is None else log_epochs(work / METRICS_FILE, progress)
     given: dict[str, Any] = {"fingerprint": fingerprint(identity), "progress": tell, "stop": stop}
-    if first.panel is None or start is not None:  # train for all epochs, on everything
-        checkpoint = None if work is None else work / "refit.safetensors"
-        lesson = course.lesson(course.material("refit"))
-        trained = train_tower(lesson, recipe, checkpoint=checkpoint, **given)
-    else:
-        trained = train_twice(
-            lambda phase: course.lesson(first if phase == "choose" else course.material(phase)),
-            recipe,
-            work=work,
-            **given,
-        )
+    trained = train_twice(
+        lambda phase: course.lesson(first if phase == "choose" else course.material(phase)),
+        recipe,
+        choose=start is None and first.panel is not None,
+        goes_on=start is not None,
+        work=work,
+        **given,
+    )
     return course.learnt(trained) if trained.finished else None
 
 
@@ -256,7 +252,7 @@ class _Course:
             "auc": chosen.get("auc"),
             "auc_at_start": lines.get(0, {}).get("auc"),
             "best_epoch": trained.best_epoch,
-            "epochs": max(lines, default=0),
+            "epochs": max(lines, default=trained.best_epoch),
             "users": self.judged[0],
             "songs": self.judged[1],
         }

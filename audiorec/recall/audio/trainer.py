@@ -244,6 +244,8 @@ def train_twice(
     lesson_for: Callable[[Phase], TowerInputs],
     recipe: UserAudioRecipe,
     *,
+    choose: bool = True,
+    goes_on: bool = False,
     work: Path | None = None,
     fingerprint: str = "",
     progress: Callable[[dict[str, Any]], None] | None = None,
@@ -259,6 +261,8 @@ def train_twice(
             lambda phase: _TowerLearner(lesson_for(phase), recipe),
             max_epochs=recipe.max_epochs,
             patience=recipe.patience,
+            choose=choose,
+            goes_on=goes_on,
             work=work,
             fingerprint=fingerprint,
             tell=progress,
@@ -266,7 +270,7 @@ def train_twice(
             every_s=checkpoint_every_s,
             clip=recipe.clip,
         )
-        best = done.chosen.best_epoch
+        best = (done.refit or done.chosen).best_epoch
         return done.learner.trained(done.history, best, finished=done.finished)
 
 

@@ -19,7 +19,6 @@ from audiorec.recall.contract.data import RecallData
 from audiorec.types import BoolArray, FloatArray, IdMap, Int64Array
 
 WARM_EPOCHS = 0.25  # of all that the last full training ran: to choose their number, and after
-WARM_RATE = 0.4  # of the learning rate: at the whole rate a model forgets what it knows
 R = TypeVar("R")
 Channel = Any  # `audiorec.recall.contract.channel.Channel`, which imports this module
 
@@ -109,13 +108,11 @@ class Start:
         return np.where(self.row[:, None] >= 0, result, 0).astype(np.float32)
 
     def recipe(self, recipe: R) -> R:
-        """Return the recipe of a shorter and gentler training, if it has epochs and a rate."""
+        """Return the recipe of a shorter training."""
         of: Any = recipe
         best = self._full_epochs or of.max_epochs
         ran = min(best + of.patience, of.max_epochs) + best
-        epochs = ceil(ran * WARM_EPOCHS)
-        rate = of.learning_rate * WARM_RATE
-        return replace(of, max_epochs=min(epochs, of.max_epochs), learning_rate=rate)
+        return replace(of, max_epochs=min(ceil(ran * WARM_EPOCHS), of.max_epochs))
 
     @property
     def _full_epochs(self) -> int:

@@ -236,7 +236,8 @@ class Song2vecModel(PairModel):
                 contexts[first : first + ROWS] = vectors[first : first + ROWS]
         else:
             for table, of in ((vectors, begun.vectors), (contexts, begun.contexts)):
-                go_on_from(material, of, begun.learnt, table.numpy())
+                rng = generator(recipe.seed, START)  # the same directions in both tables
+                go_on_from(material, rng, of, begun.learnt, table.numpy())
         self.vectors, self.contexts = trainable(vectors), trainable(contexts)
         n_relations = max(1, len(material.facts.relations))
         self.relations = trainable_copy(np.zeros((2 * n_relations, recipe.dimension), np.float32))

@@ -139,6 +139,7 @@ def hidden_recall(
     return float(np.mean(shares)) if shares else 0.0
 
 
+NEW_LENGTH = 2.0  # of the random part of a new song: about half that of a learnt song
 SMALL = 0.5  # divided by the dimension: spread of the added noise
 
 
@@ -181,12 +182,16 @@ def initial_vectors(material: GraphMaterial, rng: np.random.Generator, found: Fl
 
 
 def go_on_from(
-    material: GraphMaterial, songs: FloatArray, learnt: BoolArray, found: FloatArray
+    material: GraphMaterial,
+    rng: np.random.Generator,
+    songs: FloatArray,
+    learnt: BoolArray,
+    found: FloatArray,
 ) -> None:
     """Fill `found` (entities, D) with the vectors of learnt songs (S,), and place the others.
 
-    A song that is not `learnt` starts as the mean of its lists, and a list is the mean of its
-    learnt songs; `songs` (S, D) has any numbers there.
+    A song that is not `learnt` starts as the mean of its lists, moved in a random direction of
+    these lists; a list is the mean of its learnt songs. `songs` (S, D) has any numbers there.
     """
     n, plays = material.n_songs, material.plays
     known = plays.keep(learnt[plays.song])
@@ -194,8 +199,9 @@ def go_on_from(
     lists = _sparse(known.owner, known.song.astype(np.int64), None, shape) @ songs
     lists = lists / np.maximum(known.lengths, 1)[:, None]
     in_lists = _sparse(plays.song, plays.owner, None, shape[::-1]) @ lists
-    counts = np.maximum(material.counts, 1)[:, None]
-    found[:n] = np.where(learnt[:, None], songs, in_lists / counts)
+    in_lists /= np.maximum(material.counts, 1)[:, None]
+    in_lists += NEW_LENGTH * ListProfiles(plays, rng, songs.shape[1]).of(slice(0, n))
+    found[:n] = np.where(learnt[:, None], songs, in_lists)
     _place_entities(material, found)
 
 

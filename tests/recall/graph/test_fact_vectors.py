@@ -5,7 +5,12 @@ import numpy as np
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.graph import song_vectors
 from audiorec.recall.graph.material import Facts, GraphMaterial
-from audiorec.recall.graph.song_vectors import initial_vectors, vectors_from_facts
+from audiorec.recall.graph.song_vectors import (
+    NEW_LENGTH,
+    go_on_from,
+    initial_vectors,
+    vectors_from_facts,
+)
 
 
 def made():
@@ -105,3 +110,14 @@ def test_songs_begin_at_the_mean_of_their_lists_and_things_at_that_of_their_song
     cosine = unit(found[1]) @ np.stack([unit(found[0]), unit(found[2])]).T
     np.testing.assert_allclose(cosine, 0.5**0.5, atol=0.1)  # of two lists, one of them theirs
     np.testing.assert_allclose(unit(found[6]) @ unit(unit(found[0]) + unit(found[1])), 1, atol=0.02)
+
+
+def test_a_new_song_begins_near_the_learnt_songs_of_its_lists_and_apart_from_the_others():
+    learnt = np.array([True, False, False, False, False, False])
+    songs, found = np.full((6, 400), 0.5, np.float32), np.zeros((8, 400), np.float32)
+    go_on_from(made(), np.random.default_rng(0), songs, learnt, found)
+    np.testing.assert_array_equal(found[0], songs[0])
+    apart = found[1] - songs[0] / 2  # of its two lists one has a learnt song
+    np.testing.assert_allclose(np.linalg.norm(apart), NEW_LENGTH, rtol=1e-4)
+    np.testing.assert_allclose(unit(found[2]) @ unit(apart), 0.5**0.5, atol=0.1)  # they share one
+    assert not found[[3, 4, 5]].any()  # of no list

@@ -2,19 +2,8 @@
 
     "USRC17607839"  ──find_by_alias──▶  the song's id
 
-======  =======================================================  =====================
-kind    the alias                                                where it comes from
-======  =======================================================  =====================
-mbid    MusicBrainz recording id, in lower case                  the file's tags
-isrc    ISRC without hyphens, in capitals                        the file's tags
-path    absolute path of the file, as in ``uri``                 the store
-csv     anything                                                 a table of your own
-stem    name of the file without its suffix                      the store
-======  =======================================================  =====================
-
-An id takes precedence over every alias, and the kinds are tried in this order. An ambiguous
-alias is an error that lists the songs, of which one has to be chosen by its id. Aliases of your
-own are stored in ``aliases.parquet`` beside the store; the others are read from its columns.
+An id takes precedence over every alias. Aliases of your own are stored in ``aliases.parquet``
+beside the store; the others are read from its columns.
 """
 
 import os
@@ -43,7 +32,18 @@ CANDIDATES = 5  # songs listed in the message about an ambiguous alias
 
 
 class AliasKind(StrEnum):
-    """Kind of an alias, in lookup order."""
+    """Kind of an alias, in lookup order.
+
+    ======  =======================================================  =====================
+    kind    the alias                                                where it comes from
+    ======  =======================================================  =====================
+    mbid    MusicBrainz recording id, in lower case                  the file's tags
+    isrc    ISRC without hyphens, in capitals                        the file's tags
+    path    absolute path of the file, as in ``uri``                 the store
+    csv     anything                                                 a table of your own
+    stem    name of the file without its suffix                      the store
+    ======  =======================================================  =====================
+    """
 
     MBID = "mbid"
     ISRC = "isrc"

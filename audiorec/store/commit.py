@@ -1,20 +1,11 @@
 """Rows of all output files from a run and earlier output; and files put in place, all or none.
 
-New files are first written completely beside their targets (staged). Then one small file, the
-marker, names them. Once the marker exists the commit is decided: the next run that finds it
-carries out the remaining renames. Without a marker, the next run discards the staged files.
+    parts ──newest_events, event_picks, content_picks──▶ picks ──picked_rows──▶ rows of a new file
+    new files, staged beside their targets ──commit_staged──▶ all of them in place, or none
 
-A marker may have been planted, so it is not trusted with paths: it only says which kinds of
-file are to be moved, and the run that finds it supplies the paths.
-
-Select the rows of each output file from earlier output and the records of a run. Every source of
-rows is a *part*: the previous Parquet file, or the records of one start of the run. Planning looks
-only at ids, hashes and the order of events; the rows themselves are then read part by part, one row
-group at a time, so memory does not grow with the file.
-
-Rules: the newest event of a song wins, be it a vector or a failure. Scores and features belong
-to the audio, not to the id: a song takes the newest row with its ``content_hash``, so a renamed
-song keeps them, and never gets those of other audio.
+Every source of rows is a *part*: the previous Parquet file, or the records of one start of the run.
+Planning looks only at ids, hashes and the order of events; the rows themselves are then read part
+by part, one row group at a time, so memory does not grow with the file.
 """
 
 import json
@@ -186,7 +177,11 @@ def event_picks(events: Mapping[str, Event], kind: Kind, keep: Keep | None = Non
 def content_picks(
     songs: Sequence[Pick], vectors: Sequence[RowPart], parts: Sequence[RowPart]
 ) -> list[Pick]:
-    """Return the rows of the scores or features file for the songs of the vectors file."""
+    """Return the rows of the scores or features file for the songs of the vectors file.
+
+    Scores and features belong to the audio, not to the id: a song takes the newest row with its
+    ``content_hash``, so a renamed song keeps them, and never gets those of other audio.
+    """
     places = rows_by_content(parts)
     hashes = [p.table(["content_hash"]).column("content_hash").to_pylist() for p in vectors]
     picks = []
@@ -271,7 +266,14 @@ def staged_path(target: Path, run_dir: Path) -> Path:
 
 
 def commit_staged(targets: Targets, folder: RunFolder) -> None:
-    """Replace each target (as `real_target` returns it) with its staged file, in this order."""
+    """Replace each target (as `real_target` returns it) with its staged file, in this order.
+
+    New files are first written completely beside their targets. Then one small file, the marker,
+    names them. Once the marker exists the commit is decided: the next run that finds it carries out
+    the remaining renames. Without a marker, the next run discards the staged files. A marker may
+    have been planted, so it is not trusted with paths: it only says which kinds of file are to be
+    moved.
+    """
     staged = [staged_path(target, folder.path) for target in targets.values()]
     marker = folder.path / MARKER
     files = {kind: target.name for kind, target in targets.items()}

@@ -2,27 +2,11 @@
 
     compact(parts, "vecs.parquet")                            vectors alone
     combine({Kind.VECTORS: parts, Kind.SCORES: more}, {...})  everything of a store at once
+    files ──sorted_rows──▶ tables: sorted, each id once
 
 The output depends only on the rows: not on the order of the parts, nor on how rows are divided
 among them, nor on parts that are given twice. Rows are streamed, so memory holds one batch per
 part; ids and hashes of all songs are held only if scores, features or failures are combined too.
-
-Scores and features belong to the audio: their rows are kept only if the combined vectors have
-the same ``song_id`` with the same ``content_hash``. A failure is kept only if its song has no
-vector.
-
-In a merge, rows of two stores with the same song id and ``content_hash`` are one song, and the
-newer row is kept. If the hashes differ, two songs share an id: either the merge is refused, or
-the first store wins.
-
-External merge sort: rows of many files in id order, a batch at a time.
-
-    files ──runs──▶ sorted runs ──merged──▶ tables: sorted, each id once
-
-A sorted file is one run. An unsorted file is cut into pieces that are sorted in memory and
-written to a scratch folder. All runs are then read side by side: rows up to the smallest of the
-last ids at hand can be emitted. Many runs are first merged into fewer, longer ones. Memory
-holds one batch per run, however many rows there are.
 """
 
 import re
@@ -106,6 +90,10 @@ def sorted_rows(
     They have the columns of `schema`; nullable ones that a part lacks are null in its rows.
     `scratch` is a folder for temporary runs, which are removed once they have been read. `keep`
     filters sorted rows; dropped rows do not count as duplicates.
+
+    A sorted file is one run. An unsorted file is cut into pieces that are sorted in memory and
+    written to `scratch`. All runs are then read side by side: rows up to the smallest of the last
+    ids at hand can be emitted. Many runs are first merged into fewer, longer ones.
     """
     names = [str(part.path) for part in parts]
     numbers = count()
@@ -353,6 +341,12 @@ def combine(
     All files are replaced together, or none. `outputs` names one file for each kind in `parts`;
     see `without_duplicates` for `on_duplicate`. An empty errors file is not created. Audio that
     meets in the new store for the first time is compared (`update_links`).
+
+    Scores and features belong to the audio: their rows are kept only if the combined vectors have
+    the same ``song_id`` with the same ``content_hash``. A failure is kept only if its song has no
+    vector. Rows of two stores with the same song id and ``content_hash`` are one song, and the
+    newer row is kept. If the hashes differ, two songs share an id: either the merge is refused, or
+    the first store wins.
     """
     _check_outputs(parts, outputs)
     locked_by = outputs.get(Kind.VECTORS) or next(iter(outputs.values()))

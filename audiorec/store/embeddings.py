@@ -1,8 +1,5 @@
 """Tables with one embedding per song or per user: our own, and those of other programs.
 
-Both have the same form: an id, the embedding, and any further columns. A file records which
-model made it, so that similarities are computed only between embeddings of one space.
-
 ======================  ==========================================
 column                  content
 ======================  ==========================================
@@ -11,16 +8,8 @@ embedding               fixed_size_list<float32 not null>[D]
 others                  as given
 ======================  ==========================================
 
-The metadata key ``audiorec`` is one JSON object: ``kind``, ``model_id``, ``space``,
-``extractor_id``, ``dimension``, ``format_version``, ``created_by``.
-
-Read and check tables of embeddings made by other programs.
-
-==========  =========================================================================
-Parquet     a column of ids, and a list column of numbers (any list type, any float)
-CSV         a column of ids, and one column for each number, in the order of the file
-npz         ``ids`` (texts) and ``embeddings`` (n, D); pickles are refused
-==========  =========================================================================
+A file records which model made it (`EmbeddingMetadata`), so that similarities are computed only
+between embeddings of one space.
 """
 
 import hashlib
@@ -387,7 +376,13 @@ class ForeignTable:
 def read_foreign(
     path: str | Path, *, id_column: str, embedding_column: str = "embedding"
 ) -> tuple[tuple[str, ...], FloatArray]:
-    """Read ids and embeddings.
+    """Read ids and embeddings of another program.
+
+    ==========  =========================================================================
+    Parquet     a column of ids, and a list column of numbers (any list type, any float)
+    CSV         a column of ids, and one column for each number, in the order of the file
+    npz         ``ids`` (texts) and ``embeddings`` (n, D); pickles are refused
+    ==========  =========================================================================
 
     Parameters
     ----------

@@ -1,40 +1,9 @@
 """A store in the formats of other tools, a row group at a time; and SQL to load it.
 
-===========  ==============================================================================
-``npz``      ``vectors`` (n, V), ``ids``, ``classes``, ``statistics``, ``extractor_id``
-``npy``      the vectors alone, for ``np.load(mmap_mode="r")``; the rest in a JSON beside it
-``csv``      one column for each number of the vector, then the store's other columns
-``jsonl``    one object per line, the vector as a list
-``parquet``  the store in the oldest encodings, for readers that cannot open it directly;
-             with `wide`, one column for each number
-===========  ==============================================================================
+    "vecs.parquet", "vecs.csv"    ──export──▶  the store as npz, npy, csv, jsonl or plain parquet
+    "vecs.parquet", "clickhouse"  ──ddl─────▶  text of SQL statements
 
 Number columns are named by `number_names`, for example ``version_vocal_mean``.
-
-SQL for a store: CREATE TABLE, statements to load it, and a view with named numbers.
-
-    "vecs.parquet", "clickhouse"  ──ddl──▶  text of SQL statements
-
-==============  =======================  ========================  =================
-column          DuckDB                   ClickHouse                Hive
-==============  =======================  ========================  =================
-``vector``      ``FLOAT[84]``            ``Array(Float32)``        ``ARRAY<FLOAT>``
-loaded by       ``read_parquet``         ``FROM INFILE``           external table
-==============  =======================  ========================  =================
-
-The view ``<table>_numbers`` has one named column for each number of the vector.
-Statements follow the documentation of DuckDB [1]_, ClickHouse [2]_ and Hive [3]_.
-
-A store may come from anyone, and the statements run with the rights of whoever loads it: names
-and texts are quoted as each dialect requires, names that no quoting makes safe in every client
-are refused, and a time zone has to exist.
-
-References
-----------
-.. [1] DuckDB: https://duckdb.org/docs/stable/sql/statements/create_table
-.. [2] ClickHouse: https://clickhouse.com/docs/reference/statements/create/table and
-   https://clickhouse.com/docs/reference/formats/Parquet/Parquet
-.. [3] Hive: https://hive.apache.org/docs/latest/language/languagemanual-ddl/
 """
 
 import io
@@ -94,6 +63,15 @@ def export(
     on_formulas: Callable[[int], None] | None = None,
 ) -> list[Path]:
     """Write a store in another format, atomically.
+
+    ===========  ==============================================================================
+    ``npz``      ``vectors`` (n, V), ``ids``, ``classes``, ``statistics``, ``extractor_id``
+    ``npy``      the vectors alone, for ``np.load(mmap_mode="r")``; the rest in a JSON beside it
+    ``csv``      one column for each number of the vector, then the store's other columns
+    ``jsonl``    one object per line, the vector as a list
+    ``parquet``  the store in the oldest encodings, for readers that cannot open it directly;
+                 with `wide`, one column for each number
+    ===========  ==============================================================================
 
     Parameters
     ----------
@@ -385,6 +363,22 @@ def ddl(
     columns: Sequence[str] | None = None,
 ) -> str:
     """Return the statements that create a table for a store and load it.
+
+    ==============  =======================  ========================  =================
+    column          DuckDB                   ClickHouse                Hive
+    ==============  =======================  ========================  =================
+    ``vector``      ``FLOAT[84]``            ``Array(Float32)``        ``ARRAY<FLOAT>``
+    loaded by       ``read_parquet``         ``FROM INFILE``           external table
+    ==============  =======================  ========================  =================
+
+    The view ``<table>_numbers`` has one named column for each number of the vector. A store may
+    come from anyone, and the statements run with the rights of whoever loads it: names and texts
+    are quoted as each dialect requires, names that no quoting makes safe in every client are
+    refused, and a time zone has to exist. Sources: the documentation of DuckDB
+    (https://duckdb.org/docs/stable/sql/statements/create_table), ClickHouse
+    (https://clickhouse.com/docs/reference/statements/create/table and
+    https://clickhouse.com/docs/reference/formats/Parquet/Parquet) and Hive
+    (https://hive.apache.org/docs/latest/language/languagemanual-ddl/).
 
     Parameters
     ----------

@@ -13,10 +13,6 @@ audio                   int64, sorted: one row for each audio, and one for each 
 by_sound                bool: compared by sound, or not as it has none, is silent or short
 other, distance         int64, float32: the other audio of a link; null in a row for an audio
 ======================  =============================================================
-
-Reading a whole store takes much longer than comparing a few songs with it. When songs are added,
-all rows pass by anyway, since the store is written anew; those that may be copies of the new ones
-are put aside, and compared by the rule when all have passed.
 """
 
 import json
@@ -341,8 +337,10 @@ def _write(vectors: Path, metadata: StoreMetadata, audio: _Audio, links: _Linked
 class Newcomers:
     """New songs of a store, compared with its rows as these pass by.
 
-    For one writing of a store: `pass_by` sees all rows that are written, and `update` then does
-    what `update_links` would do, if nothing but the new songs has to be compared.
+    Reading a whole store takes much longer than comparing a few songs with it. When songs are
+    added, all rows are written anew: `pass_by` sees them and puts aside those that may be copies of
+    the new ones. `update` then does what `update_links` would do, if nothing but the new songs has
+    to be compared.
     """
 
     def __init__(self, vectors: Path) -> None:

@@ -1,24 +1,10 @@
 """Which songs of a store are one recording: the rule, and how pairs are found.
 
     store, rows of new songs ──find_links──▶ `Links`: pairs of rows, and how far apart they are
-
-Copies are other encodings, levels and sample rates of a recording, and ones that begin up to 2.5
-seconds later. Two songs are linked if their lengths, the mean scores of their version heads, their
-sounds and their embeddings agree. Where title and artist are the same, more distance is allowed,
-since low bit rates cut away half of what is heard; and where one of both has such a rate, if they
-have one tempo. A song and its instrumental version share drums and harmony, but neither the version
-nor the sound. Songs without sound are not compared: vectors alone take one song for another too
-often.
-
-Songs are compared in blocks sorted by length, each with the songs of nearly that length, so the
-cost grows with these and memory does not grow with the store. What is found is kept in a file
-beside the store (`audiorec.store.links`).
-
-What a title says of its version: live, remaster, edit, instrumental, acoustic, demo.
-
     "Lithium (Instrumental)"  ──read_title──▶  "lithium", {"instrumental"}
 
-Only what stands in brackets or after a dash counts, since *Live and Let Die* is no concert.
+Copies are other encodings, levels and sample rates of a recording, and ones that begin up to 2.5
+seconds later. What is found is kept in a file beside the store (`audiorec.store.links`).
 """
 
 import re
@@ -74,6 +60,8 @@ class Title(NamedTuple):
 @lru_cache(maxsize=1 << 17)
 def read_title(text: str | None) -> Title:
     """Return the plain title of a song, and its version.
+
+    Only what stands in brackets or after a dash counts, since *Live and Let Die* is no concert.
 
     Examples
     --------
@@ -164,6 +152,16 @@ def with_sound(store: VectorStore) -> BoolArray:
 
 def find_links(store: VectorStore, rows: Int64Array) -> Links:
     """Compare some songs with all songs of a store; audio of one hash is not compared.
+
+    Two songs are linked if their lengths, the mean scores of their version heads, their sounds and
+    their embeddings agree. Where title and artist are the same, more distance is allowed, since low
+    bit rates cut away half of what is heard; and where one of both has such a rate, if they have
+    one tempo. A song and its instrumental version share drums and harmony, but neither the version
+    nor the sound. Songs without sound are not compared: vectors alone take one song for another too
+    often.
+
+    Songs are compared in blocks sorted by length, each with the songs of nearly that length, so the
+    cost grows with these and memory does not grow with the store.
 
     Parameters
     ----------

@@ -2,18 +2,10 @@
 
     header | record | record | ...          each: 16-byte frame, then the payload
 
-A frame holds the payload's length and checksum, and a checksum of itself. A payload is the row
-as JSON, followed by the raw numbers of its vectors and series. Only `json` and numpy parse a
-payload, and only after its checksum matched: Arrow's stream reader can crash on damaged input,
-so Arrow is given only values that were checked one by one.
-
-Each row is handed to the operating system before `RecordWriter.append` returns, so a killed
-writer loses at most the row it was writing. `RecordPart` reads every complete row: damage costs
-only the rows that it touches, and is counted. (A power failure may cost more, since rows are
-not synced to disk one by one.)
-
-`row_batch` checks a row before it is written and after it is read; `score_values` and
-`feature_values` make the rows of the two series.
+A frame holds the payload's length and checksum, and a checksum of itself. A payload is the row as
+JSON, followed by the raw numbers of its vectors and series. Only `json` and numpy parse a payload,
+and only after its checksum matched: Arrow's stream reader can crash on damaged input, so Arrow is
+given only values that were checked one by one (`row_batch`).
 
 The measurement behind this format: docs/decisions/0024-journal.md.
 """
@@ -52,7 +44,12 @@ _DTYPES = {"float": "float32", "double": "float64", "halffloat": "float16"}
 
 
 class RecordWriter:
-    """Writer that appends rows to a new file; its JSON header says what the rows are."""
+    """Writer that appends rows to a new file; its JSON header says what the rows are.
+
+    Each row is handed to the operating system before `append` returns, so a killed writer loses at
+    most the row it was writing. (A power failure may cost more, since rows are not synced one by
+    one.)
+    """
 
     def __init__(self, path: Path, header: Mapping[str, Any]) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
@@ -90,8 +87,9 @@ class RecordWriter:
 class RecordPart:
     """The complete rows of a file, located by one scan and read one by one.
 
-    Without a `header` (damaged or incomplete) no row can be used. `damaged` counts the stretches
-    without a complete record; a truncated end, as a killed writer leaves it, is not damage.
+    Damage costs only the rows that it touches, but without a `header` no row can be used. `damaged`
+    counts the stretches without a complete record; a truncated end, as a killed writer leaves it,
+    is not damage.
     """
 
     def __init__(self, path: Path) -> None:

@@ -1,7 +1,5 @@
 """Columns and metadata of the four kinds of file, which are opened checked and written whole.
 
-A run writes up to four Parquet files on the same song ids:
-
 ==========  ===============================================  ==================
 kind        one row per song                                 usual name
 ==========  ===============================================  ==================
@@ -13,13 +11,6 @@ errors      why a song has no vector                         vecs.errors.parquet
 
 Each file carries one JSON object, `StoreMetadata`, under the key ``audiorec``: what made the
 numbers, and what the columns of a vector mean. The widths of all lists follow from it.
-
-Open Parquet files of the four kinds without trusting them, and write them atomically.
-
-Floats are byte-stream-split and compressed with zstd, without dictionaries: a million
-vectors of 84 numbers take 286 MB and are read in a third of a second. Row groups are small
-enough to read the rows of a few neighbours without the rest of the file. Pages have checksums,
-and the footer a seal (`audiorec.files.arrow`).
 """
 
 import json
@@ -513,7 +504,12 @@ def write_table(path: Path, table: Any, metadata: StoreMetadata) -> None:
 
 
 def write_batches(path: Path, batches: Iterable[Any], metadata: StoreMetadata) -> int:
-    """Write sorted, checked batches to `path`, one row group at a time; return the row count."""
+    """Write sorted, checked batches to `path`, one row group at a time; return the row count.
+
+    Floats are byte-stream-split and compressed with zstd, without dictionaries: a million vectors
+    of 84 numbers take 286 MB and are read in a third of a second. Row groups are small enough to
+    read the rows of a few neighbours without the rest of the file.
+    """
     schema = schema_of(metadata)
     written = 0
     texts = [name for name in DICTIONARY_COLUMNS if name in schema.names]

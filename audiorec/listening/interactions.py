@@ -2,18 +2,12 @@
 
     plays.parquet, plays.csv, plays.csv.gz  ──read_interactions──▶  Interactions
     plays/dt=2026-11-25/*.parquet, …        ──read_interactions──▶  Interactions
+                                            ──interaction_blocks─▶  `LogBlock`, `LogBlock`, ...
 
-One row is one event (`docs/reference/listening_log.md`). In a file without an ``event`` each row is
-a play; one without a ``timestamp`` holds counts: ``weight`` plays of a song by a user. Every row is
-checked, and all problems are reported in one error with the numbers of the first rows of each kind;
-rows are numbered from 1, without the header. In a folder of days, times decide the order of rows,
-not folders. A row that occurs in two folders, equal in every column, counts once.
-
-    one file, or a folder of days  ──interaction_blocks──▶  `LogBlock`, `LogBlock`, ...
-
-The files of a folder may have different schemas: missing optional columns are null, unknown columns
-are ignored, and integers, floats, strings and times may have any width, unit and zone. A column of
-an unsuitable type is an error that names the file and the column.
+One row is one event: ``user_id``, ``song_id``, ``timestamp``, ``event`` (play, finish, skip, like,
+dislike, playlist, block) and optionally ``played_ratio`` and ``weight``. In a file without an
+``event`` each row is a play; one without a ``timestamp`` holds counts: ``weight`` plays of a song
+by a user.
 """
 
 import hashlib
@@ -125,6 +119,8 @@ class LogBlock:
 def interaction_blocks(path: Path, notes: ReadingNotes) -> Iterator[LogBlock]:
     """Read a log block by block, from a Parquet or CSV file or a folder of days.
 
+    The files of a folder may have different schemas: missing optional columns are null, unknown
+    columns are ignored, and integers, floats, strings and times may have any width, unit and zone.
     CSV rows with too many or too few columns are recorded in `notes`.
 
     Raises `InputError` if a file is missing or damaged, lacks a column, or has one of a wrong type.
@@ -323,6 +319,11 @@ def read_interactions(
     utc_offset: str = "",
 ) -> Interactions:
     """Read a listening log.
+
+    Every row is checked, and all problems are reported in one error with the numbers of the first
+    rows of each kind; rows are numbered from 1, without the header. In a folder of days, times
+    decide the order of rows, not folders. A row that occurs in two folders, equal in every column,
+    was delivered twice and counts once.
 
     Parameters
     ----------

@@ -3,19 +3,9 @@
     plays.parquet                      ──log_files──▶  one file
     plays/dt=2026-11-25/a.parquet, …   ──log_files──▶  the files, day by day
     s3://bucket/plays/, days           ──select_days──▶  a small file that lists local copies
+    day_before("export", day)          ──▶  the folder of the newest earlier day of an output
 
-Folders have the layout of Hive and Spark: ``key=value`` at any level, one of them the day
-(``dt``, ``day``, ``date``, ``ds``, or ``year``, ``month`` and ``day``). Names that begin with ``_``
-or ``.`` are ignored. A key with the name of a log column supplies that column if the file lacks it.
-
-Days of a log: parsing, folder names, and start times.
-
-    "2026-11-25"     a day, from midnight to midnight, in UTC or at a given offset
-    dt=2026-11-25/   a folder of rows delivered on this day; also day=, date=, ds=
-
-Outputs in day folders, such as ``lists/dt=2026-11-25/``.
-
-day_before("export", day)  ──▶  the folder of the newest earlier day, by path or URI
+A day goes from midnight to midnight, in UTC or at a given offset.
 """
 
 import hashlib
@@ -239,6 +229,11 @@ class LogFiles:
 
 def log_files(path: Path) -> LogFiles:
     """Return the files of a log, given a file, a folder, or a file written by `select_days`.
+
+    Folders have the layout of Hive and Spark: ``key=value`` at any level, one of them the day
+    (``dt``, ``day``, ``date``, ``ds``, or ``year``, ``month`` and ``day``). Names that begin with
+    ``_`` or ``.`` are ignored. A key with the name of a log column supplies that column if the file
+    lacks it.
 
     Raises `MissingFileError` if the folder has no Parquet file of a log; `InputError` if only some
     of the files are in day folders, or a file is not Parquet.

@@ -1,19 +1,10 @@
 """The interaction rule: which events make a song liked or disliked, as configuration, and applied.
 
-Each event has a `Clause`. A `Rule` holds the clauses, a time range, minimum counts of users
-and songs, and whether duplicates count. `load_rule` reads one from TOML or JSON, where missing
-keys keep their defaults.
+    rule.toml ──load_rule──▶ `Rule`: a `Clause` for each event, a time range, minimum counts
+    Interactions ──to_preferences──▶ one verdict per user and song ──▶ Preferences
 
-Apply a `Rule` to events, giving liked and disliked songs.
-
-    Interactions ──verdict of each row──▶ rows ──one verdict per user and song──▶ Preferences
-
-If the rows of a user and song disagree, explicit feedback overrides implicit verdicts. Among
-explicit rows the latest wins. Among implicit rows the side with the larger total weight wins, and
-in a tie the latest. A like and a dislike at the same time cancel out.
-
-The result does not depend on the order of rows: weights are summed as integer millionths, and times
-are compared.
+Nothing depends on the order of rows: weights are summed as integer millionths, and times are
+compared.
 """
 
 import json
@@ -322,7 +313,12 @@ def to_preferences(
 def judge_pairs(
     interactions: Interactions, rule: Rule, *, song_ids: Collection[str] | None = None
 ) -> PairVerdicts:
-    """Return the verdict on each user-song pair of `song_ids`, before minimum counts."""
+    """Return the verdict on each user-song pair of `song_ids`, before minimum counts.
+
+    If the rows of a user and song disagree, explicit feedback overrides implicit verdicts. Among
+    explicit rows the latest wins. Among implicit rows the side with the larger total weight wins,
+    and in a tie the latest. A like and a dislike at the same time cancel out.
+    """
     log = interactions.take(counted_rows(interactions, rule, song_ids=song_ids))
     key = log.user.astype(np.int64) * len(log.song_ids) + log.song
     keys, pair = np.unique(key, return_inverse=True)

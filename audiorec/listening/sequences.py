@@ -1,38 +1,10 @@
 """Play sequences: the songs of each owner in order, with repeats, after named filters.
 
-    Interactions ──to_sequences──▶ `Sequences`: starts (U + 1,), song (P,), time (P,)
-
-An owner is a user, a session or a list. A **finished play** is a ``finish`` event, or a ``play``
-with a played ratio of at least half or unknown. ``like`` and ``playlist`` events do not mean that a
-song was heard; sequences by list consist of ``playlist`` events.
-
-Named filters for plays that say nothing about taste.
-
-    log ──noise(log, name)──▶ rows that a filter removes     ──without_noise──▶ the other rows
-
-=================  ==========================================================================
-``looped``         a song on repeat: a user's plays of it beyond `LOOP_RUN` in a row, or beyond
-                   `LOOP_DAY` on one day
-``flood``          all plays of a user in hours with more than `HOUR_PLAYS` of them
-``skip-chain``     `CHAIN` or more successive skips of a user, each within `CHAIN_GAP_S` of the
-                   previous one: nobody was listening
-``shared-device``  all plays of users with far more songs per day than other users, and far more
-                   artists per day (different songs, if the log has no artists). An outlier
-                   heuristic based on quartiles; needs a log of at least `FEW_USERS` users
-=================  ==========================================================================
-
-Days and hours are in UTC. Rows without a time have no day or hour; only their order is used. Only
-listening events (play, finish, skip) are removed; explicit feedback (``like``, ``block``) stays.
-
-Songs that co-occur in a listening session or a playlist.
-
+    log ──noise(log, name)──▶ rows that say nothing about taste   ──without_noise──▶ the other rows
+    log ──to_sequences──▶ `Sequences`: starts (U + 1,), song (P,), time (P,)
     sequences ──song_pairs──▶ pairs of an anchor song and a co-occurring song
 
-* A **session** is a part of a sequence without a pause of half an hour, in order.
-* A **playlist** is a whole sequence.
-
-Two songs co-occur if they are at most `window` positions apart; a window of 0 means the whole
-basket. The weight of a pair is the number of its co-occurrences.
+An owner is a user, a session or a list.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -72,6 +44,20 @@ HOUR_S, DAY_S = 3_600.0, 86_400.0
 
 def noise(log: Interactions, name: str) -> BoolArray:
     """Return which rows of a log a filter removes: shape (P,), bool.
+
+    =================  =======================================================================
+    ``looped``         a song on repeat: a user's plays of it beyond `LOOP_RUN` in a row, or
+                       beyond `LOOP_DAY` on one day
+    ``flood``          all plays of a user in hours with more than `HOUR_PLAYS` of them
+    ``skip-chain``     `CHAIN` or more successive skips of a user, each within `CHAIN_GAP_S` of
+                       the previous one: nobody was listening
+    ``shared-device``  all plays of users with far more songs per day than other users, and far
+                       more artists per day (different songs, if the log has no artists). An
+                       outlier heuristic based on quartiles; needs `FEW_USERS` users
+    =================  =======================================================================
+
+    Days and hours are in UTC. Rows without a time have no day or hour; only their order is used.
+    Only listening events (play, finish, skip) are removed; explicit feedback stays.
 
     Raises
     ------
@@ -369,8 +355,10 @@ def to_sequences(
 ) -> Sequences:
     """Sort plays or list entries into sequences; rows without a time keep their file order.
 
-    A log of counts has one entry for each user and song, weighted by its plays; the most played
-    song comes last.
+    A **finished play** is a ``finish`` event, or a ``play`` with a played ratio of at least half or
+    unknown. ``like`` and ``playlist`` events do not mean that a song was heard; sequences by list
+    consist of ``playlist`` events. A log of counts has one entry for each user and song, weighted
+    by its plays; the most played song comes last.
 
     Parameters
     ----------
@@ -519,7 +507,8 @@ def sessions(plays: Sequences, *, gap_s: float = SESSION_GAP_S) -> Baskets:
 def co_occurring(baskets: Baskets, n_songs: int, *, window: int = WINDOW) -> Pairs:
     """Count co-occurring songs, in both directions: `user` is the anchor, the weight the count.
 
-    Only the first `MAX_BASKET` songs of a basket count.
+    Two songs co-occur if they are at most `window` positions apart; a window of 0 means the whole
+    basket. Only the first `MAX_BASKET` songs of a basket count.
 
     Examples
     --------

@@ -2,17 +2,12 @@
 
     song_id, artist, album, language, genre, version, released, …  ──read_side──▶  `SongSide`
     a store: tags, and classes predicted by its heads      ──side_of_store──▶  `SongSide`
-
-Columns are converted for models: texts and booleans to categories, numbers to float32,
-``released`` to days since 1970. Any value may be missing.
-
-Read facts about songs, artists and other entities: ``triples.parquet``, ``triples.csv``.
-
     head         relation   tail              weight
-    song:a.mp3   by         artist:Ayla                  ──read_triples──▶  `Triples`
-    artist:Ayla  similar    artist:Bob        0.7
+    song:a.mp3   by         artist:Ayla                    ──read_triples──▶  `Triples`
 
-Ids are typed: the part before the first colon is the type, the rest the name.
+Columns are converted for models: texts and booleans to categories, numbers to float32, ``released``
+to days since 1970. Any value may be missing. Ids of facts are typed: the part before the first
+colon is the type, the rest the name.
 """
 
 import re

@@ -1,29 +1,13 @@
 r"""The files of an export, single, in a zip or in a folder; large JSON; databases of servers.
 
     paths ──members──▶ [Member(name, open), ...]   sorted by name, opened one at a time
-
-Nothing is unpacked to disk, so names in an archive cannot escape from a folder. Members are
-unpacked in pieces, no further than they are read: `zipfile` does so for deflate alone.
-
-Read JSON larger than memory, arrays or lines, one value at a time.
-
     [{...}, {...}]                      ──array_rows──▶  1, {...};  2, {...}
     {"user": "ana", "plays": [{...}]}   ──array_rows──▶  the values of its first array
-    {...}\n{...}\n                        ──line_rows───▶  1, {...};  2, {...}
+    {...}\n{...}\n                      ──line_rows───▶  1, {...};  2, {...}
+    path ──open_database──▶ `ServerDatabase`
 
-The standard library parses each value; this module only handles the brackets and commas between
-them. For a truncated file, all complete values are yielded, followed by a `Broken`. (A pull parser
-such as ijson would raise an error instead.) Time grows with the length of a text alone, and memory
-with its longest value, however it is broken.
-
-Read SQLite files of music servers, read-only and as untrusted input.
-
-    with opened(path, {"annotation": ("user_id", "item_id")}) as database:
-        database.rows("SELECT ...")
-
-The server may be running: its file is opened read-only, together with its write-ahead log. A file
-without a write-ahead log is opened as immutable, so that SQLite writes nothing beside it. Only
-plain tables are read: a view or virtual table of the same name could run arbitrary code.
+All of it is untrusted. Nothing is unpacked to disk, so names in an archive cannot escape from a
+folder, and members are unpacked no further than they are read.
 """
 
 import bz2
@@ -265,6 +249,11 @@ def array_rows(file: IO[bytes]) -> Iterator[tuple[int, Any]]:
 
     A damaged part is yielded as `Broken`, up to the next apparent start of an object (between
     ``}`` and ``{``), or else up to the end of the file.
+
+    The standard library parses each value; only the brackets and commas between them are handled
+    here. (A pull parser such as ijson would raise an error for a truncated file instead of yielding
+    all complete values.) Time grows with the length of a text alone, and memory with its longest
+    value, however it is broken.
     """
     text = _Text(file)
     if not _find_array(text):
@@ -459,7 +448,10 @@ LONGEST_CELL = 1 << 20  # bytes
 
 
 class ServerDatabase:
-    """An open SQLite database with access to its plain tables."""
+    """An open SQLite database with access to its plain tables.
+
+    A view or virtual table of the same name could run arbitrary code.
+    """
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
@@ -490,6 +482,12 @@ def open_database(path: Path, needed: Mapping[str, Sequence[str]]) -> Iterator[S
     """Open a database, checking that it has the needed tables and columns.
 
     Raises `InputError` if the file is missing, is not SQLite, or lacks a table or column.
+
+        with open_database(path, {"annotation": ("user_id", "item_id")}) as database:
+            database.rows("SELECT ...")
+
+    The server may be running: its file is opened read-only, together with its write-ahead log. A
+    file without one is opened as immutable, so that SQLite writes nothing beside it.
     """
     with input_errors(path, NO_DATABASE):
         refuse_devices(path)

@@ -3,25 +3,10 @@
     FILE ──import_history──▶ plays.parquet            the log for recall and `listening check`
                              plays.unmatched.parquet  events whose song is not in the store
                              plays.rejected.parquet   rows that are invalid, or not about listening
+    `SongRef` ──KnownSongs.find──▶ a row of the store, and how it was found
 
 Every row of the source is in exactly one of the three files. They are written atomically,
 ``plays.parquet`` last.
-
-Match rows of listening histories to songs of a store.
-
-    `SongRef` ──KnownSongs.find──▶ a row of the store, and how it was found
-
-===========  =======================================================================
-``id``       the song's id, or an alias that the user added (`store aliases --add`)
-``mbid``     MusicBrainz recording id in the file's tags
-``isrc``     ISRC in the file's tags
-``path``     the same path; or the only file with the same folder and file name
-``tags``     artist and title, compared by `audiorec.types.normalised_name`
-===========  =======================================================================
-
-They are tried in this order. If several songs match, the album decides, then the length; songs of
-the same length (within three seconds) are the same recording, and the first id is taken. Otherwise
-the row is not matched.
 """
 
 import json
@@ -80,7 +65,20 @@ class FoundSong(NamedTuple):
 
 
 class KnownSongs:
-    """Lookup of a store's songs by id, MusicBrainz id, ISRC, path and tags."""
+    """Lookup of a store's songs by id, MusicBrainz id, ISRC, path and tags.
+
+    ===========  =======================================================================
+    ``id``       the song's id, or an alias that the user added (`store aliases --add`)
+    ``mbid``     MusicBrainz recording id in the file's tags
+    ``isrc``     ISRC in the file's tags
+    ``path``     the same path; or the only file with the same folder and file name
+    ``tags``     artist and title, compared by `audiorec.types.normalised_name`
+    ===========  =======================================================================
+
+    They are tried in this order. If several songs match, the album decides, then the length; songs
+    of the same length (within three seconds) are the same recording, and the first id is taken.
+    Otherwise the row is not matched.
+    """
 
     def __init__(self, store: VectorStore) -> None:
         self.ids = store.ids

@@ -6,18 +6,8 @@
 ``ts`` and ``endTime`` are the *end* of a stream in UTC, to the second and to the minute; the start
 is ``ms_played`` milliseconds earlier. ``offline_timestamp`` is not used: its unit changed over the
 years, and it is the time when the app went offline. Spotify does not give the song's length: the
-played ratio is computed from the store if the song is in it.
-
-=========  ==============================================================================
-event      where
-=========  ==============================================================================
-finish     ``reason_end`` is ``trackdone``
-skip       ``skipped`` is true, or ``reason_end`` is a button, another song or the end of the app
-play       all other rows, and every row of the account data: the played ratio decides
-=========  ==============================================================================
-
-Podcasts and audiobooks are rejected, and files of videos skipped, since they are not songs. IP
-addresses, devices and countries are not stored.
+played ratio is computed from the store if the song is in it. IP addresses, devices and countries
+are not stored.
 """
 
 from collections.abc import Mapping, Sequence
@@ -55,7 +45,10 @@ PRIVATE = frozenset(
 
 
 def read(paths: Sequence[Path], user: str) -> Rows:
-    """Yield the rows of an export, given as zip, folder, or JSON files."""
+    """Yield the rows of an export, given as zip, folder, or JSON files.
+
+    Podcasts and audiobooks are rejected, and files of videos skipped, since they are not songs.
+    """
     for member in members(paths, FILES):
         if any(word in member.name.rpartition("/")[2].lower() for word in NO_MUSIC_FILES):
             continue
@@ -103,6 +96,10 @@ def _heard(value: Mapping[str, Any], user: str) -> ImportedEvent:
 
 
 def _event(value: Mapping[str, Any]) -> str:
+    """Return finish, skip (a button, another song, the end of the app) or play for all others.
+
+    Account data has plays alone: the played ratio decides.
+    """
     why = text(value.get("reason_end"))
     if why == FINISHED:
         return "finish"

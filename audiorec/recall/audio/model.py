@@ -1,24 +1,11 @@
 """The recipe of user-audio, and what needs no torch: the shape of a tower and its first weights.
 
     songs' features ──Embedder──▶ unit embeddings (S, E)
+    pairs (user, item) ──factorise──▶ users' unit embeddings to begin with
+    users, likes, features ──fit_map──▶ the linear map that a tower begins as
 
-The same arithmetic as `audiorec.recall.audio.trainer`, in numpy; the two agree to 1e-5.
-
-User embeddings from user-item pairs, by a truncated singular value decomposition.
-
-    pairs (user, item) ──weigh rare items up──▶ sparse (U, S) ──▶ left vectors · σ² ──▶ unit rows
-
-The simplest user model: no audio, no order, no profile. It initialises users that are trained
-jointly with a tower, and is the user model of the Last.fm × GTZAN figures.
-
-Initialise a tower with the linear map from audio to the users' space that best fits the likes.
-
-    likes (U, G) ≈ users (U, E) · weights (E, D) · artists' mean features (D, G)
-
-solved in one step, with a ridge on both sides. There is one row per artist, not per song, so that
-an artist with thirty songs carries no more weight than one with three. On small catalogues no
-model trained by gradient steps beats this map (docs/decisions/0014), so training starts from it
-and continues only while held-out artists improve.
+On small catalogues no model trained by gradient steps beats this map (docs/decisions/0014), so
+training starts from it and continues only while held-out artists improve.
 """
 
 from collections.abc import Mapping
@@ -72,6 +59,9 @@ class Embedder:
     """The forward pass of a tower, given weights named as the parameters and buffers of `Tower`.
 
     Raises `WeightsError` if a tensor is missing, or its shape does not match `spec`.
+
+    The arithmetic is that of `audiorec.recall.audio.trainer.Tower`, in numpy; the two agree to
+    1e-5.
     """
 
     def __init__(self, spec: TowerSpec, tensors: Tensors) -> None:
@@ -151,7 +141,10 @@ def factorise(
 ) -> FloatArray:
     """Return an embedding per user, (n_users, dimension) float32.
 
-    Rows have unit length; zeros for a user without a pair. Weights of pairs are ignored, and
+        pairs ──weigh rare items up──▶ sparse (U, S) ──▶ left vectors · σ² ──▶ unit rows
+
+    The simplest user model: no audio, no order, no profile. It is a truncated singular value
+    decomposition. Rows are zeros for a user without a pair. Weights of pairs are ignored, and
     repeats count once. `seed` draws the start vector of the iteration; it affects only the last
     digits.
 
@@ -215,7 +208,11 @@ def fit_map(
 ) -> FloatArray:
     """Fit the linear map, (E, D) float32.
 
-    It is scaled so that embeddings of the training songs have a mean length of 1.
+        likes (U, G) ≈ users (U, E) · weights (E, D) · artists' mean features (D, G)
+
+    solved in one step, with a ridge on both sides. There is one row per artist, not per song, so
+    that an artist with thirty songs carries no more weight than one with three. The map is scaled
+    so that embeddings of the training songs have a mean length of 1.
 
     `features` (S, D) are the standardised means of the songs, `groups` (S,) their artists. Only
     songs in `liked` are used.

@@ -5,22 +5,6 @@
 
 Epoch 0 is the initial state. After every epoch the embeddings of all songs go to `judge`, which
 scores held-out artists; `audiorec.learning.fit` keeps the best state.
-
-The audio tower: embed the segments of a song as one vector of unit length.
-
-    segments (T, D) ──standardise──▶ linear + hidden layer ──▶ (T, E)
-                    ──attention or mean over segments──▶ (E,) ──▶ unit length
-
-The last hidden weights and the attention start at zero, so a new tower is its linear part and a
-plain mean; `audiorec.recall.audio.model` initialises the linear part.
-
-An `EndToEndTower` reads log-mel segments and also trains the backbone.
-
-    log-mel (N, 187, 96) ──masked in training──▶ backbone ──▶ penultimate (N, 200) ──▶ Tower
-
-The backbone is given by the caller: any module that returns logits, the penultimate layer and two
-pools. Its batch-norms keep their original statistics, also in training: a batch of a few songs
-would estimate them worse.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -54,7 +38,14 @@ TIME_MASK, FREQUENCY_MASK = 32, 12
 
 
 class Tower(nn.Module):
-    """The network; see the module docstring."""
+    """The audio tower: embed the segments of a song as one vector of unit length.
+
+        segments (T, D) ──standardise──▶ linear + hidden layer ──▶ (T, E)
+                        ──attention or mean over segments──▶ (E,) ──▶ unit length
+
+    The last hidden weights and the attention start at zero, so a new tower is its linear part and a
+    plain mean; `audiorec.recall.audio.model` initialises the linear part.
+    """
 
     mean: Tensor
     scale: Tensor
@@ -116,8 +107,11 @@ def _zeros(layer: nn.Linear) -> nn.Linear:
 class EndToEndTower(nn.Module):
     """A backbone below a tower of width D; masking in training needs torchaudio.
 
-    The backbone takes log-mel (B, T, M) and returns logits, penultimate (B, D), maximum and mean
-    pools.
+        log-mel (N, 187, 96) ──masked in training──▶ backbone ──▶ penultimate (N, 200) ──▶ Tower
+
+    The backbone is any module that takes log-mel (B, T, M) and returns logits, penultimate (B, D),
+    maximum and mean pools. Its batch-norms keep their original statistics, also in training: a
+    batch of a few songs would estimate them worse.
     """
 
     def __init__(self, backbone: nn.Module, tower: Tower) -> None:

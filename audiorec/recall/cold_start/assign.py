@@ -1,29 +1,9 @@
-"""Assignment of new songs to users under limits on both sides.
+"""Assignment of new songs to users under limits on both sides, and tastes without a trained model.
 
-Without limits, each song gets its nearest users. With limits, songs compete for users, by a greedy
-rule:
+    each song's nearest users, `ListLimits`, artists ──assign──▶ `ListedPairs`
+    preferences, a store ──Tastes──▶ profiles (n, W), and features for a ranker
 
-    Take all pairs of a song and a user in descending order of similarity, and keep each pair
-    if both the user and the song are below their limits.
-
-Ties are broken by the number of the song, then of the user. With a quota the rule is applied
-twice: first with a limit of `quota` users per song, so that songs which are no user's first choice
-are assigned as well; these pairs are fixed, and the second pass fills the rest.
-
-Enumerating all pairs is infeasible for a million users and ten thousand songs, so the rule is
-computed by deferred acceptance (Gale-Shapley). Each song proposes to its nearest users, up to its
-limit; each user keeps the best proposals within the limits and permanently rejects the rest;
-rejected songs propose to their next users, until none is left to ask. Since both sides rank pairs
-by the same similarity, the result is exactly the pairs of the rule.
-
-Tastes of users over the vectors of a store: for comparison, and as ranker features.
-
-Without a trained model, a user's taste is a *preference profile*: the weighted mean of the liked
-songs' vectors, standardised and weighted as in `similar`, normalised to length 1. Ranker features
-use the plain vectors: their weighted mean and their weighted standard deviation, which separates
-users of one kind of music from users of many. Weights are those of the user model's histories:
-``log2(1 + w)`` of a like's weight, halved for every half-life that it is older than the user's
-newest like.
+Without limits, each song gets its nearest users. With limits, songs compete for users.
 """
 
 from collections.abc import Sequence
@@ -201,7 +181,19 @@ def assign(
     first: ListedPairs | None = None,
     progress: Progress | None = None,
 ) -> ListedPairs:
-    """Assign songs to users by the rule in the module docstring.
+    """Assign songs to users by a greedy rule.
+
+    Take all pairs of a song and a user in descending order of similarity, and keep each pair if
+    both the user and the song are below their limits. Ties are broken by the number of the song,
+    then of the user. With a quota the rule is applied twice: first with a limit of `quota` users
+    per song, so that songs which are no user's first choice are assigned as well; these pairs are
+    fixed, and the second pass fills the rest.
+
+    Enumerating all pairs is infeasible for a million users and ten thousand songs, so the rule is
+    computed by deferred acceptance (Gale-Shapley). Each song proposes to its nearest users, up to
+    its limit; each user keeps the best proposals within the limits and permanently rejects the
+    rest; rejected songs propose to their next users, until none is left to ask. Since both sides
+    rank pairs by the same similarity, the result is exactly the pairs of the rule.
 
     Parameters
     ----------
@@ -408,7 +400,12 @@ class TasteFeatures:
 class Tastes:
     """Liked songs of users and their vectors in a store, in the order of `user_ids`.
 
-    By default, all users of the preferences.
+    By default, all users of the preferences. A taste is a *preference profile*: the weighted mean
+    of the liked songs' vectors, standardised and weighted as in `similar`, normalised to length 1.
+    Ranker features use the plain vectors: their weighted mean and their weighted standard
+    deviation, which separates users of one kind of music from users of many. Weights are those of
+    the user model's histories: ``log2(1 + w)`` of a like's weight, halved for every half-life that
+    it is older than the user's newest like.
     """
 
     def __init__(

@@ -8,17 +8,9 @@ by              songs                               users
                                                     holds the songs they like
 ==============  ==================================  =====================================
 
-All vectors are normalised to length 1, so a dot product is a cosine. The inputs also include the
-heard pairs, the likes, and the songs that are not new or not music.
+    SongFacts, catalogue ──screen──▶ rows kept, copies of known audio, songs that are not music
 
-Screening of new songs: which of them get lists, and their metadata.
-
-    a store, or embeddings ──SongFacts──▶ titles, content hashes, music flags
-    SongFacts, catalogue   ──screen─────▶ rows kept, copies of known audio, songs that are not music
-
-A copy of a catalogue song, under any id, is not new: its audio has the same content hash. The same
-file in the catalogue is not a copy, so one store may hold both known and new songs. Speech, noise,
-silence and jingles are not recommended (`audiorec.search.choice`).
+All vectors are normalised to length 1, so a dot product is a cosine.
 """
 
 import tempfile
@@ -111,6 +103,10 @@ def screen(
     include_non_music: bool = False,
 ) -> Screening:
     """Find copies of known audio and songs that are not music among new songs.
+
+    A copy of a catalogue song, under any id, is not new: its audio has the same content hash. The
+    same file in the catalogue is not a copy, so one store may hold both known and new songs.
+    Speech, noise, silence and jingles are not recommended (`audiorec.search.choice`).
 
     Parameters
     ----------

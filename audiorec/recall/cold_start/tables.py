@@ -12,21 +12,8 @@ preference_songs     int32, if there are tastes: number of liked songs in the us
 ===================  =================================================================
 
 Lists are sorted by id, rows of a list by rank. If listening and vectors were given, user features
-for a ranker are written beside them, in ``<stem>.tastes.parquet``:
-
-===================  =================================================================
-user_id              text; one row per user with a liked song with a vector, by id
-preference_songs     int32: the number of these songs
-preference_mean      list of float32[V]: the weighted mean of their vectors
-preference_spread    list of float32[V]: their weighted standard deviation
-===================  =================================================================
-
-Both files have the fingerprint of the job, so that a reader can check that they belong together.
-
-Exposures: every list (the audience of a song, or the songs of a user) gets the same share of the
-total. Within a list the share falls with the rank as ``1 / log2(1 + rank)``: the first weighs 1,
-the second 0.63, the tenth 0.29. Shares are rounded to integers by the largest-remainder method,
-ties by the better rank (among lists: the earlier one), so they add up to the total.
+for a ranker are written beside them, in ``<stem>.tastes.parquet`` (`taste_schema`). Both files have
+the fingerprint of the job, so that a reader can check that they belong together.
 """
 
 import json
@@ -80,7 +67,15 @@ def list_schema(lists: ListOf, info: Mapping[str, Any], *, tastes: bool, planned
 
 
 def taste_schema(info: Mapping[str, Any], width: int) -> Any:
-    """Return the schema of a file of tastes over vectors of `width` numbers."""
+    """Return the schema of a file of tastes over vectors of `width` numbers.
+
+    ===================  =================================================================
+    user_id              text; one row per user with a liked song with a vector, by id
+    preference_songs     int32: the number of these songs
+    preference_mean      list of float32[V]: the weighted mean of their vectors
+    preference_spread    list of float32[V]: their weighted standard deviation
+    ===================  =================================================================
+    """
     columns = [(ListColumns.USER, pa.string()), ("preference_songs", pa.int32())]
     columns += [(f"preference_{n}", vector_type(width)) for n in ("mean", "spread")]
     return _schema(columns, {"kind": TASTES, "format_version": TASTES_VERSION, **info})
@@ -246,6 +241,8 @@ def _show(
 def rank_weights(rank: Int64Array) -> Float64Array:
     """Return the exposure weight of a candidate by its rank from 0: shape (n,).
 
+    Every list gets the same share of the total; within it the share falls with the rank.
+
     Examples
     --------
     >>> rank_weights(np.arange(4)).round(3).tolist()
@@ -256,6 +253,8 @@ def rank_weights(rank: Int64Array) -> Float64Array:
 
 def whole_parts(shares: Float64Array, total: int) -> Int64Array:
     """Divide a total into integers by shares of sum 1; each is within 1 of its exact share.
+
+    By the largest-remainder method, ties by the better rank (among lists: the earlier one).
 
     Examples
     --------

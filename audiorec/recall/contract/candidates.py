@@ -1,19 +1,11 @@
 """Candidates: the ranked songs of a channel for each query, why, and their tables.
 
-song (Q, k), similarity, cold, evidence  ──to_table──▶  user_id, song_id, channel, rank, ...
+    song (Q, k), similarity, cold, evidence  ──to_table──▶  user_id, song_id, channel, rank, ...
+    log, entry, profiles ──DefaultList.of──▶ songs for users without a history, by recent plays
+    candidates.parquet   ──read_candidates──▶ `Lists`: ranked songs of each user
+    targets.parquet      ──read_targets─────▶ `Sequences` of wanted songs, and groups of queries
 
-The default list: songs for users without a history.
-
-    log, entry, profiles ──DefaultList.of──▶ songs by recent plays
-    users ──rows──▶ candidates of channel ``default``, by country or language where known
-
-Its rows yield to those of every channel: they count only where no channel proposes a song by what
-is known of the user (`audiorec.recall.serving.fuse`).
-
-Read tables of candidates and targets, written by audiorec or by other tools.
-
-candidates.parquet  ──read_candidates──▶ `Lists`: ranked songs of each user
-targets.parquet     ──read_targets─────▶ `Sequences` of wanted songs, and groups of queries
+Tables may have been written by other tools.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -148,6 +140,9 @@ FEWEST_USERS = 20  # with finished plays; a smaller group has no list of its own
 @dataclass(frozen=True, slots=True, eq=False)
 class DefaultList:
     """Songs that are popular now, best first.
+
+    Its rows, of channel ``default``, yield to those of every channel: they count only where no
+    channel proposes a song by what is known of the user (`audiorec.recall.serving.fuse`).
 
     Attributes
     ----------

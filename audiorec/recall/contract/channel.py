@@ -2,22 +2,10 @@
 
     Channel(recipe) ──fit(data)──▶ itself ──recall(queries, k)──▶ `Candidates`
                                    ──save──▶ a bundle ──load──▶ the same channel
-
-The contract, which `audiorec.recall.contract.checks` tests for every channel:
-
-* The constructor takes only the recipe, `fit` only the data; a second `fit` starts from scratch.
-* A song that a channel cannot judge is not proposed: its similarity is -inf.
-* A query gets the same list alone and in a batch. Songs of equal similarity are sorted by id.
-* `exclude` and `allowed` are exact; a list is short only where no more songs qualify.
-* Songs that were never played are ranked separately, after the others, and only on request.
-* A bundle contains no user id.
+    `Refitted` ──Trained.of──▶ validation figures, epochs, steps, for the model card
 
 For use in many processes (`audiorec.recall.contract.batch_recall`), a fitted channel can be pickled
 and works with read-only arrays.
-
-The result of an iterative training, for the model card and ``model.json``.
-
-`Refitted` ──Trained.of──▶ validation figures, epochs, steps, metrics of each epoch
 """
 
 import json
@@ -176,6 +164,16 @@ class FitRun(TypedDict):
 
 class Channel(ABC):
     """Base class of channels: `fit` to listening, `recall` candidates, `save` and `load`.
+
+    The contract, which `audiorec.recall.contract.checks` tests for every channel:
+
+    * The constructor takes only the recipe, `fit` only the data; a second `fit` starts from
+      scratch.
+    * A song that a channel cannot judge is not proposed: its similarity is -inf.
+    * A query gets the same list alone and in a batch. Songs of equal similarity are sorted by id.
+    * `exclude` and `allowed` are exact; a list is short only where no more songs qualify.
+    * Songs that were never played are ranked separately, after the others, and only on request.
+    * A bundle contains no user id.
 
     Attributes
     ----------

@@ -1,26 +1,11 @@
 """Train a channel from settings and files, and write its bundle; a stopped training resumes.
 
-channel, data ──train_channel──▶ model/      checkpoints in ``model.run/`` until it is done
+    recipe class                      ──settings_of───▶ one `Setting` per field
+    vectors, side information, ...    ──read_context──▶ `Context`
+    channel, data                     ──train_channel─▶ model/
+    channel, data                     ──validated─────▶ `Trained`: new_ndcg@100, hit_rate@20
 
 Processes that ``torchrun`` started train together, and the first one writes the bundle.
-
-The settings of a channel: the fields of its recipe, with defaults and meanings.
-
-a recipe with an ``Attributes`` section in its docstring  ──settings_of──▶ one `Setting` per field
-
-Read the context of a channel from files.
-
-vectors, features, embeddings, side information,
-profiles, favourites, triples                    ──read_context──▶ `Context`
-
-Figures of a channel that learns in one pass, so that its lists can be weighed against others.
-
-    plays ──hold_out──▶ the newest part, and the rest ──fit──▶ a second channel of the same recipe
-    newest part, each play with those before it ──ranks──▶ `Trained`: new_ndcg@100, hit_rate@20
-
-Networks are judged on the same part of the listening while they train, by
-`audiorec.learning.next_song`. Only songs that the user had not played before are wanted, and songs
-of the history are left out, as in the lists that a nightly run writes.
 """
 
 import inspect
@@ -64,7 +49,10 @@ K = 20
 def validated(channel: Channel, data: RecallData) -> Trained:
     """Return the validation figures of a channel that counts; empty if it cannot be judged.
 
-    A second channel learns from the data without the newest part.
+    A second channel learns from the data without the newest part, so that the lists of the first
+    can be weighed against others. Networks are judged on the same part while they train, by
+    `audiorec.learning.next_song`. Only songs that the user had not played before are wanted, and
+    songs of the history are left out, as in the lists that a nightly run writes.
     """
     if not isinstance(channel, CountingChannel):
         return Trained()
@@ -133,6 +121,8 @@ class Setting:
 
 def settings_of(recipe: type | None) -> list[Setting]:
     """Return the fields of a recipe, in order; an empty list for a channel without one.
+
+    Their meanings are those of the section ``Attributes`` in its docstring.
 
     Examples
     --------

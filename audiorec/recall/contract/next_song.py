@@ -1,18 +1,11 @@
 """Base class of channels that predict the next play: everything but the network.
 
+    `Context` of a training ──SideEncoder.fit──▶ `SideEncoder` ──encode──▶ `SongFeatures`
     plays, context ──train_next_song──▶ a network ──as numpy──▶ queries of a history
     queries (Q, K, d), songs (S, d) ──largest cosine──▶ similarities
 
 A subclass provides a recipe, a torch network for training, and the same forward pass in numpy for
 inference. The embedding of a song without a play comes from its side information and sound.
-
-Encode side information and sound of songs as model inputs.
-
-    `Context` of a training ──SideEncoder.fit──▶ `SideEncoder` ──encode──▶ `SongFeatures`
-
-Categories come from the side information; artists and head classes that it lacks come from the
-sound. Values of a single song carry no more information than its id and count as unknown. Numbers
-and sound are standardised over the songs that were played.
 """
 
 import json
@@ -56,6 +49,10 @@ Texts = Mapping[str, list[str | None]]  # one value per song, by category
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SideEncoder:
     """Vocabulary and scaling with which side information and sound are encoded.
+
+    Categories come from the side information; artists and head classes that it lacks come from the
+    sound. Values of a single song carry no more information than its id and count as unknown.
+    Numbers and sound are standardised over the songs that were played.
 
     Attributes
     ----------

@@ -1,24 +1,10 @@
 """Channels that embed users and songs in one space; other tools can read the embeddings.
 
-histories ──embed_users──▶ (Q, E)      songs of the catalogue ──song_embeddings──▶ (S, E)
-                                       any sound              ──embed_sound──────▶ (n, E)
-
-Channels with several embeddings per user, and their table: one row per interest.
-
+    histories ──embed_users──▶ (Q, E)      songs of the catalogue ──song_embeddings──▶ (S, E)
+                                           any sound              ──embed_sound──────▶ (n, E)
     histories ──user_interests──▶ `UserInterests` ──write_interests──▶ users.parquet
 
-=========  ======================================================================
-column     what
-=========  ======================================================================
-user_id    string; one row per interest, the heaviest first
-interest   int32, as in ``candidates.parquet``
-weight     float32: share of the history, newer plays counting more; sums to 1 per user
-history    int32: plays of the history that were used
-embedding  fixed_size_list<float32>[d], of length 1
-about      string: songs and categories of the interest, on request
-=========  ======================================================================
-
-Because user ids repeat, the file has its own kind: readers of one embedding per user refuse it.
+A channel has one embedding per user (`SharedSpace`) or several (`InterestSpace`).
 """
 
 import json
@@ -239,6 +225,18 @@ def write_interests(
 ) -> dict[str, int]:
     """Write the interests of users; with `named`, add a description of each.
 
+    =========  ======================================================================
+    column     what
+    =========  ======================================================================
+    user_id    string; one row per interest, the heaviest first
+    interest   int32, as in ``candidates.parquet``
+    weight     float32: share of the history, newer plays counting more; sums to 1 per user
+    history    int32: plays of the history that were used
+    embedding  fixed_size_list<float32>[d], of length 1
+    about      string: songs and categories of the interest, on request
+    =========  ======================================================================
+
+    Because user ids repeat, the file has its own kind: readers of one embedding per user refuse it.
     No file is written if no user has an interest.
 
     Returns

@@ -1,33 +1,11 @@
 """Fuse the lists of several channels into one list per user; the lists of everybody.
 
     tables (one per channel), `FusionRecipe`, `SongTraits`, `Exclusions` ──fuse──▶ one table
-
-1. Excluded songs are removed; heard songs stay only if the channel ``replay`` proposes them. Rows
-   of the default list go if any channel proposes a song to that user.
-2. A song from several channels, and copies of one recording, become one entry. It keeps the row of
-   the channel that contributes most weight: its name, reason, evidence and interest.
-3. Entries are sorted by weight, ties by song id; the dials change this order.
-4. Entries beyond the caps per album and artist are skipped. Then warm, cold and heard songs each
-   fill their share of the places, spread evenly over the list.
-
-Similarities are never compared, since those of different channels have different scales.
-
-Who has no history gets what: one rule for the nightly run and for one user.
-
-fused lists of a block, its users ──with_default──▶ a list for every user
-fused.parquet, all users          ──fill_default──▶ the same file with a list for every user
-the rule ──write_default──▶ default.parquet ──read_default──▶ the lists of whoever comes later
-
-A user gets the default list if no channel proposes a song. A user without a finished play gets it
-also if only ``popular`` does, which proposes the same songs to everybody, in every product.
-Excluded songs, caps and dials hold in a default list as in any other.
-
-Learnt fusion settings, and their file: ``tuned.json``.
-
-    search ──▶ `Tried`: settings with figures ──▶ `Tuned`: the chosen ones, checked
+    fused lists of a block, its users ──with_default──▶ a list for every user
+    the rule ──write_default──▶ default.parquet ──read_default──▶ the lists of whoever comes later
     `Tuned` ──write_tuned──▶ tuned.json ──read_tuned──▶ `FusionRecipe` for the same channels
 
-Weights and points are stored by channel, so that tables may be given in any order.
+Similarities are never compared, since those of different channels have different scales.
 """
 
 import json
@@ -76,6 +54,14 @@ def fuse(
     excluded: Exclusions = NOTHING,
 ) -> Any:
     """Fuse the candidates of a block of users.
+
+    1. Excluded songs are removed; heard songs stay only if the channel ``replay`` proposes them.
+       Rows of the default list go if any channel proposes a song to that user.
+    2. A song from several channels, and copies of one recording, become one entry. It keeps the row
+       of the channel that contributes most weight: its name, reason, evidence and interest.
+    3. Entries are sorted by weight, ties by song id; the dials change this order.
+    4. Entries beyond the caps per album and artist are skipped. Then warm, cold and heard songs
+       each fill their share of the places, spread evenly over the list.
 
     Parameters
     ----------
@@ -286,6 +272,11 @@ CHUNK_USERS = 1_000
 class DefaultRule:
     """The default list, with the settings and rules of the lists that it stands in for.
 
+    It is one for the nightly run and for one user. A user gets the default list if no channel
+    proposes a song. A user without a finished play gets it also if only ``popular`` does, which
+    proposes the same songs to everybody, in every product. Excluded songs, caps and dials hold in a
+    default list as in any other.
+
     Attributes
     ----------
     default : DefaultList
@@ -451,7 +442,7 @@ class Tuned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TunedFile:
-    """Learnt fusion settings, by channel.
+    """Learnt fusion settings, by channel, so that tables may be given in any order.
 
     Attributes
     ----------

@@ -1,29 +1,12 @@
 """Learn the settings of a fusion on validation users: one half to choose, the other to check.
 
     candidates (one file per channel), JudgingSplit ──tune──▶ `Tuned`: settings with intervals
-
-1. On two thirds of the first half, weights and flatness of a reciprocal rank are searched, and
-   points are learnt (`learn_points`); points are chosen if they are better on the remaining third
-   by more than one standard error.
-2. The shares of never-played and of replayed songs are set to maximise accuracy; then shares and
-   dials (popularity, diversity) are raised as far as accuracy falls by no more than a given share.
-3. The result is evaluated on the second half, on which nothing was chosen.
-
-Use a split that no channel was trained on, and keep the test set out of it.
-
-    `Standings` of validation users ──learn_points──▶ points of each table at the places `KNOTS`
-
-The points of a song are summed over the channels. They maximise the likelihood of the wanted songs
-under a softmax over all candidates of a user, with points that never increase with the place. This
-generalises a weighted reciprocal rank by a learnt curve for each channel: one channel may be
-accurate only at its first place, another down to its last.
-
     tables (one per channel), wanted songs ──Standings.of──▶ place (N, C)
+    `Standings` of validation users ──learn_points──▶ points of each table at the places `KNOTS`
     weights of N entries ──ranks──▶ ranks of the wanted songs
 
-An entry is a pair of a user and a proposed song. `audiorec.recall.serving.fuse` applies rules and
-makes lists; `Standings` only ranks the wanted songs, without rules, in a hundredth of the time, so
-that a search can use many users.
+An entry is a pair of a user and a proposed song. Use a split that no channel was trained on, and
+keep the test set out of it.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -71,6 +54,9 @@ ABSENT = -1
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Standings:
     """Places of N entries of Q users in the lists of C channels.
+
+    `audiorec.recall.serving.fuse` applies rules and makes lists; this only ranks the wanted songs,
+    without rules, in a hundredth of the time, so that a search can use many users.
 
     Attributes
     ----------
@@ -161,6 +147,11 @@ DIGITS = 4
 
 def learn_points(places: Standings) -> tuple[tuple[float, ...], ...]:
     """Learn the points of each table.
+
+    The points of a song are summed over the channels. They maximise the likelihood of the wanted
+    songs under a softmax over all candidates of a user, and never increase with the place. This
+    generalises a weighted reciprocal rank by a learnt curve for each channel: one channel may be
+    accurate only at its first place, another down to its last.
 
     Parameters
     ----------
@@ -298,6 +289,14 @@ def tune(
     excluded: Exclusions = NOTHING,
 ) -> Tuned:
     """Search for the settings of a fusion.
+
+    1. On two thirds of the first half, weights and flatness of a reciprocal rank are searched, and
+       points are learnt (`learn_points`); points are chosen if they are better on the remaining
+       third by more than one standard error.
+    2. The shares of never-played and of replayed songs are set to maximise accuracy; then shares
+       and dials (popularity, diversity) are raised as far as accuracy falls by no more than
+       `tolerance`.
+    3. The result is evaluated on the second half, on which nothing was chosen.
 
     Parameters
     ----------

@@ -5,15 +5,7 @@
 
 Each play is a training example. The age of a play is the number of later plays; the age of a like
 (data with weights) is in days. A song without a play gets an embedding from its vector and its
-artist, if these are known (`placing`).
-
-Compute embeddings of unplayed songs, from their sound and their artist.
-
-    embedding of a learnt song  ≈  ridge(its vector)  +  mean residual of its artist's songs
-    embedding of a new song     =  the same two parts, scaled to length 1
-
-An artist's residual is shrunk by counting `SHRINK` further songs without one: one song says less
-about an artist than ten do.
+artist, if these are known (`SoundMap`).
 """
 
 import json
@@ -53,7 +45,14 @@ SHRINK = 3.0
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SoundMap:
-    """A map from sound and artist to embeddings of width E, for songs without a play."""
+    """A map from sound and artist to embeddings of width E, for songs without a play.
+
+        embedding of a learnt song  ≈  ridge(its vector)  +  mean residual of its artist's songs
+        embedding of a new song     =  the same two parts, scaled to length 1
+
+    An artist's residual is shrunk by counting `SHRINK` further songs without one: one song says
+    less about an artist than ten do.
+    """
 
     # (V + 1, E): ridge weights from standardised vectors and a constant 1 to embeddings
     by_sound: FloatArray

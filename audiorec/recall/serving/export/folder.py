@@ -1,21 +1,14 @@
-"""Write the folder of an export atomically: table parts, SQL and a manifest.
+"""Write the folder of an export atomically: table parts, labelled samples and a manifest.
 
     with export_folder(out) as fresh:            a folder beside `out`
         with PartWriter(fresh, table) as part:   part.write(rows of whole users)
         write_manifest(fresh, ...)               at the end, `fresh` replaces `out`
 
-Files are readable by other tools: snappy compression, only encodings that older readers know, and
-all rows of a user in one row group. A folder with other files than an export is never replaced.
+    events of a user        ──event_samples─────▶ wanted or not, in every product
+    exposures, later plays  ──exposure_samples──▶ played to the end within some days, or not
+    plays in one product    ──play_samples──────▶ the same if there are no exposures
 
-Labelled samples for models: events of users, and outcomes of exposures.
-
-    events of a user               ──event_samples──────▶ wanted or not, in every product
-    exposures, later plays         ──exposure_samples───▶ played to the end within some days, or not
-    plays in one product           ──play_samples────▶ the same if there are no exposures
-
-A play counts for the latest earlier exposure of its song. An exposure whose days are not over at
-the end of the log is not yet a sample, whatever has happened so far: positives are known earlier
-than negatives, so including it would bias the labels.
+A folder with other files than an export is never replaced.
 """
 
 import hashlib
@@ -70,7 +63,11 @@ WRITING: Mapping[str, Any] = {
 
 
 class PartWriter:
-    """Writer of one table as files of bounded size, without splitting users."""
+    """Writer of one table as files of bounded size, without splitting users.
+
+    Files are readable by other tools: snappy compression, only encodings that older readers know,
+    and all rows of a user in one row group.
+    """
 
     def __init__(self, folder: Path, table: ExportTable) -> None:
         self.table, self.rows = table, 0
@@ -359,7 +356,9 @@ def exposure_samples(
 ) -> Samples:
     """Return a sample for each exposure: positive if played to the end within `days`.
 
-    An exposure ends when the same song is shown to the user again, so each play counts once.
+    A play counts for the latest earlier exposure of its song, so each counts once. An exposure
+    whose days are not over at the end of the log is not yet a sample, whatever has happened so far:
+    positives are known earlier than negatives, so including it would bias the labels.
     """
     counts.add(shown=len(shown.at))
     order = np.lexsort((shown.at, shown.name, shown.owner))

@@ -1,21 +1,10 @@
-"""SQL for the tables of an export: CREATE TABLE and load statements for each database.
+"""SQL for the tables of an export: CREATE TABLE, load statements and queries for each database.
 
     `ExportTable`, ... ──sql_files──▶ duckdb.sql, clickhouse.sql, hive.sql, postgres.sql, ...
-
-=============  ================  ==========================  ==================  ===============
-kind           DuckDB            ClickHouse                  Hive, Spark         Postgres
-=============  ================  ==========================  ==================  ===============
-``vector``     ``FLOAT[84]``     ``Array(Float32)``          ``ARRAY<FLOAT>``    ``vector(84)``
-``texts``      ``VARCHAR[]``     ``Array(String)``           ``ARRAY<STRING>``   ``text[]``
-``time``       ``TIMESTAMPTZ``   ``DateTime64(6, 'UTC')``    ``TIMESTAMP``       ``timestamptz``
-=============  ================  ==========================  ==================  ===============
+    `QUERIES` ──query_file──▶ queries_duckdb.sql, queries_clickhouse.sql, ...
 
 Run the statements in the folder of the export. Postgres reads no Parquet, so DuckDB writes CSV for
 it.
-
-Ten SQL queries for a dashboard, and one for similar songs, in the dialects of all databases.
-
-`QUERIES` ──query_file──▶ queries_duckdb.sql, queries_clickhouse.sql, ...
 """
 
 import re

@@ -1,18 +1,12 @@
 """What a nightly run is to do, what it has done, and which day is served.
 
+    recall.toml ──NightlyPlan.read──▶ `NightlyPlan`
+    channel, data, the day before ──train_night──▶ a model; every so many of a channel are full
     OUT/current.json ──read_current──▶ `Current` ──promoted──▶ another day, newer or older
     OUT ──served_folder──▶ OUT/dt=DAY/; OUT itself, if no run of a day was ever promoted there
 
-Only days are read from the file, so it cannot lead out of the folder; links are not followed.
-
-The steps of a nightly job and the files that say what is done.
-
-state.json: fingerprint and cost of each finished step   run.json: the record of a finished run
-
-Settings of the nightly job: the table ``[recall]`` of a settings file.
-
-recall.toml ──NightlyPlan.read──▶ `NightlyPlan`
-channel, data, the day before ──train_night──▶ a model; every so many of a channel are full
+Only days are read from ``current.json``, so it cannot lead out of the folder; links are not
+followed.
 """
 
 import json

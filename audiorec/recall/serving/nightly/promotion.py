@@ -2,20 +2,12 @@
 
     plays ──judge_split──▶ what a night trains on; of some users, the newest song is kept back
     two nights, asked for the same users ──compare──▶ hit rates on these songs, paired by user
-
-The users are drawn by their id, so they are the same every night. Neither night was trained on the
-song that is wanted of a user: it was kept back, or had not been played when the served night ran.
-
-What a night says of its lists: ``report.md``, and figures of the last ones.
-
-    candidates of every channel, fused.parquet, plays ──report_of──▶ contributions of each channel
+    candidates of every channel, fused.parquet, plays ──report_of──▶ ``report.md``
     candidates, fused.parquet, the fused lists before ──change_of──▶ counts that runs compare
     lists of the last night, plays since ──judge_lists──▶ hit rates, fused minus each channel
 
-The page holds no times, so the same files give the same page. `audiorec.runs.record.run_warnings`
-compares the counts with those of the last run. Users decide what they play among the lists too, so
-hit rates are figures of a working product, not of a test set; all lists are judged on the same
-users.
+Users decide what they play among the lists too, so hit rates are figures of a working product, not
+of a test set; all lists are judged on the same users.
 """
 
 from collections import Counter
@@ -178,7 +170,7 @@ def report_of(
     about: Mapping[str, Any],
     ranked: Path | None = None,
 ) -> str:
-    """Return the report of a run, in Markdown.
+    """Return the report of a run, in Markdown; without times, so the same files give the same page.
 
     Parameters
     ----------
@@ -260,7 +252,9 @@ def _ranked_lists(path: Path) -> list[str]:
 def change_of(
     candidates: Mapping[str, Path], fused: Path, before: Path | None, facts: SongTraits
 ) -> dict[str, float]:
-    """Return the counts of a night's lists, default lists left out.
+    """Return the counts of a night's lists that `audiorec.runs.record.run_warnings` compares.
+
+    Default lists are left out.
 
     Parameters
     ----------
@@ -313,7 +307,7 @@ def judge_split(plays: Sequences, share: float) -> JudgingSplit | None:
     """Keep back the newest song of a share of the users; None if fewer than 20 have enough songs.
 
     All plays of that song by that user are kept back. In a log of counts, which has no order, it
-    is a song that its id draws.
+    is a song that its id draws. The users are drawn by their id, so they are the same every night.
     """
     n, key = max(1, len(plays.song_ids)), plays.pair
     pairs, first = np.unique(key, return_index=True)
@@ -415,6 +409,9 @@ def compare(
     judge: Judge | None, new: NightModels, served: Path | None, margin: float
 ) -> dict[str, Any]:
     """Compare a night with the one that is served.
+
+    Neither was trained on the song that is wanted of a user: it was kept back, or had not been
+    played when the served night ran.
 
     Parameters
     ----------

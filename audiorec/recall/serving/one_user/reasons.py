@@ -1,20 +1,10 @@
-"""Word the reasons of candidates with facts of the log: titles, counts, plays of the last week.
+"""Word the reasons of candidates with facts of the log, and portray what users play.
 
-log, plays, side information, tags ──ReasonWriter──▶ the reason of a candidate as a phrase
-
-Word the reason for a song as one short English phrase.
-
-Long- and short-term shares of artists, genres, languages and voices in a user's plays.
-
+    log, plays, side information, tags ──ReasonWriter──▶ the reason of a candidate as a phrase
     plays, side information ──portraits──▶ user_id, horizon, kind, value, share, plays
 
-The kind ``number`` is for numeric side information, mostly of the sound (``energy``, ``tempo``):
-its share is the mean quantile of the user's plays among all songs, 0 the lowest, 1 the highest, .5
-for songs drawn at random.
-
-The weight of a play halves every 90 days in the long portrait, every 3 days in the short one. If
-plays have no times, ten of them count as a day. Only finished plays count, so portraits show what a
-user stays with, not what the user tried.
+A portrait has the long- and short-term shares of artists, genres, languages and voices in a user's
+plays.
 """
 
 from collections.abc import Mapping
@@ -341,6 +331,11 @@ USUAL = PortraitRecipe()
 
 def portraits(plays: Sequences, side: SongSide, recipe: PortraitRecipe = USUAL) -> Any:
     """Return the portraits of all owners as one table: a `pyarrow.Table` of `PORTRAIT`.
+
+    The kind ``number`` is for numeric side information, mostly of the sound (``energy``,
+    ``tempo``): its share is the mean quantile of the user's plays among all songs, 0 the lowest, 1
+    the highest, .5 for songs drawn at random. If plays have no times, ten of them count as a day.
+    Only finished plays count, so portraits show what a user stays with, not what the user tried.
 
     Parameters
     ----------

@@ -1,19 +1,10 @@
 """Labelled features to a head: standardise, fit, stop early, calibrate.
 
     columns (n, D), labels, groups  ──train_head──▶  `TrainedHead`: head, out-of-fold scores
-
-Rows are split into folds by group (a song, an artist, a singer, a corpus), so that no group is in
-both the training and the held-out part. The folds have three uses: training stops at the epoch
-with the lowest held-out loss; the held-out scores are used for calibration; and they are unbiased
-scores of the training rows, for anything that is learnt on top of the head. The head itself is then
-refitted on all rows for that many epochs.
+    held-out logits (n, C), labels  ──fit_calibration──▶  scale and bias (C,)
 
 All arithmetic is float64: results depend on the seed, and on the machine only in digits far below
 float32 precision.
-
-Logits to calibrated probabilities: vector and temperature scaling. A head trained to separate its
-classes is overconfident on audio from other sources; its scores saturate at 0 and 1, and their
-statistics carry little. One scale and one bias per class, fitted on held-out rows, correct that.
 """
 
 import itertools
@@ -49,6 +40,9 @@ def fit_calibration(
     `logits` (n, C) must be of rows that the head was not trained on; `labels` as for
     `class_targets`. ``vector`` has one scale and bias per class, ``temperature`` one scale for
     all. `steps` is the number of gradient steps (Adam, full batch).
+
+    A head trained to separate its classes is overconfident on audio from other sources; its scores
+    saturate at 0 and 1, and their statistics carry little.
     """
     n_classes = logits.shape[1]
     scale, bias = np.ones(n_classes), np.zeros(n_classes)
@@ -185,6 +179,12 @@ def train_head(
     front_end: str | None = None,
 ) -> TrainedHead:
     """Train and calibrate a head.
+
+    Rows are split into folds by group (a song, an artist, a singer, a corpus), so that no group is
+    in both the training and the held-out part. The folds have three uses: training stops at the
+    epoch with the lowest held-out loss; the held-out scores are used for calibration; and they are
+    unbiased scores of the training rows, for anything that is learnt on top of the head. The head
+    itself is then refitted on all rows for that many epochs.
 
     Parameters
     ----------

@@ -4,17 +4,7 @@
     Player  ──check_player──▶ one sentence for each rule that it breaks
 
 A kind of player is a class with this interface, registered as an entry point of the group
-``audiorec.players``; ours are registered in the same way. The rules:
-
-1. Creating a player connects to nothing; the first call does, and `close` ends the connection.
-2. `songs` yields every song of the server once, and each with the same id at every call.
-3. `lists` has the playlists that the account owns, and no others.
-4. `create` adds exactly one list; songs keep their order, and may occur twice.
-5. `replace` leaves the old or the new songs if it is interrupted, and keeps the list's id.
-6. No call but `create`, `replace` and `remove` changes anything on the server.
-7. An id that the server does not know is a `PlayerError`, and leaves all lists as they were.
-8. `audio` returns the same bytes at every call, which counts as no play.
-9. What fails raises `PlayerError`; a message has no secret in it.
+``audiorec.players``; ours are registered in the same way.
 """
 
 from abc import ABC, abstractmethod
@@ -115,7 +105,20 @@ def address(url: str, like: str) -> SplitResult:
 
 
 class Player(ABC):
-    """One account of a music server or player; the rules are those of this module."""
+    """One account of a music server or player.
+
+    The rules:
+
+    1. Creating a player connects to nothing; the first call does, and `close` ends the connection.
+    2. `songs` yields every song of the server once, and each with the same id at every call.
+    3. `lists` has the playlists that the account owns, and no others.
+    4. `create` adds exactly one list; songs keep their order, and may occur twice.
+    5. `replace` leaves the old or the new songs if it is interrupted, and keeps the list's id.
+    6. No call but `create`, `replace` and `remove` changes anything on the server.
+    7. An id that the server does not know is a `PlayerError`, and leaves all lists as they were.
+    8. `audio` returns the same bytes at every call, which counts as no play.
+    9. What fails raises `PlayerError`; a message has no secret in it.
+    """
 
     def __init__(self, account: Account) -> None:
         self.account = account

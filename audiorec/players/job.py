@@ -6,13 +6,6 @@
 
 An account that fails is reported, and the others go on. All that a sync writes is the log, a table
 of unmatched songs beside it, the ledger of our lists, and the lists themselves.
-
-Servers count plays and tell the time of the last one. The log is its own memory: the plays of a
-user and a song that it already has from this server (column ``entry``) are subtracted from the
-count, and the rest becomes one row with that ``weight``, at the time of the last play. So nothing
-is counted twice, and a sync that was killed has no trace. Of servers that only tell what is played
-now, a play is new if it began long enough after the last one. Likes and dislikes are what they are
-on the server now: one that was taken back leaves the log.
 """
 
 import json
@@ -79,6 +72,13 @@ def continued(
     now_s: float | None = None,
 ) -> tuple[Any, dict[str, int]]:
     """Return a log with the events of a server that it does not have yet.
+
+    Servers count plays and tell the time of the last one. The plays of a user and a song that the
+    log already has from this server (column ``entry``) are subtracted from the count, and the rest
+    becomes one row with that ``weight``, at the time of the last play. So nothing is counted twice,
+    and a sync that was killed has no trace. Of servers that only tell what is played now, a play is
+    new if it began long enough after the last one. Likes and dislikes are what they are on the
+    server now: one that was taken back leaves the log.
 
     Parameters
     ----------

@@ -3,17 +3,7 @@
     songs of a server ──match──▶ `Matched`: rows of the store by id, and `UnmatchedSong`s
     unmatched songs, a `Player`, a store ──match_by_sound──▶ `Matched`, with those that were heard
 
-A song is known by the same path, a MusicBrainz id, an ISRC, folder and file name, or artist and
-title, as in an import (`audiorec.listening.imports.job`). What only folder and file name, or tags,
-have in common must also be of one length, and a song that several fit is none of them: a wrong song
-in a history or a list is worse than one that is named in the report.
-
-Matching by sound is the last resort, and asked for by ``by_sound = true``, since each song is
-fetched and decoded. One is fetched only if the store has a song of its length. It is matched if it
-has the same audio as a song of the store, or passes the store's rule for one recording: length,
-sound, embedding, version and titles (docs/decisions/0057). If songs pass that are not one recording
-themselves, none is matched. The ledger of the account keeps what was heard, so that no song is
-fetched again until songs of its length come into the store, or leave it.
+A wrong song in a history or a list is worse than one that is named in the report.
 """
 
 import hashlib
@@ -72,6 +62,10 @@ class Matched:
 
 def match(known: KnownSongs, songs: Iterable[SongRef]) -> Matched:
     """Match the songs of a server with a store.
+
+    A song is known by the same path, a MusicBrainz id, an ISRC, folder and file name, or artist and
+    title, as in an import (`audiorec.listening.imports.job`). What only folder and file name, or
+    tags, have in common must also be of one length, and a song that several fit is none of them.
 
     Parameters
     ----------
@@ -154,6 +148,13 @@ def match_by_sound(
     library: Library, player: Player, matched: Matched, ledger: ListLedger
 ) -> Matched:
     """Return a match with the songs added that are known by their sound alone.
+
+    This is the last resort, and asked for by ``by_sound = true``, since each song is fetched and
+    decoded. One is fetched only if the store has a song of its length. It is matched if it has the
+    same audio as a song of the store, or passes the store's rule for one recording: length, sound,
+    embedding, version and titles (docs/decisions/0057). If songs pass that are not one recording
+    themselves, none is matched. No song is fetched again until songs of its length come into the
+    store, or leave it.
 
     Parameters
     ----------

@@ -1,30 +1,14 @@
-r"""Create a figure in audiorec's style, the same on any machine, and write it to a file.
+"""Create a figure in audiorec's style, the same on any machine, and write it to a file.
 
     with house_style():
         figure = new_figure(11, 7)  ...  write_picture(figure, Path("song.png"))
-
-Figures belong to their caller only: pyplot, which keeps a reference to every figure and may open a
-window, is never imported.
-
-    with house_style(): ...draw...  saved(figure, "png") -> bytes, the same for the same drawing
-    "日本\x1b\u202e 🎵"  ──drawable──▶  "日本\\x1b\\u202e □"
-
-Four colours for areas, ten for dots. Within each set, any two differ by at least 24 in CIELAB,
-with normal sight, without red cones and without green ones. The four, after Okabe and Ito, also
-differ in lightness, so they can be told apart in greyscale. Ten greys could not, so a map shows
-each class in a small map of its own.
-
-matplotlib ships DejaVu Sans, which covers Latin, Greek, Cyrillic, Hebrew and Arabic. Other scripts
-are drawn in fonts from a short list, if installed; characters missing from all of them become a
-box.
-
-Draw scores over time into axes that the caller lays out.
 
     a head of at most four classes  ──draw_areas──▶ stacked areas that fill the height
     a head of more classes          ──draw_strip──▶ a heat map, one row per class
     an `Envelope`                   ──draw_waveform──▶ sample range, and root mean square within
 
-A segment extends from its start to the start of the next; the last one has the median length.
+Figures belong to their caller only: pyplot, which keeps a reference to every figure and may open a
+window, is never imported.
 """
 
 import io
@@ -70,6 +54,11 @@ HEAT = "cividis"
 
 def class_colours(names: Sequence[str]) -> dict[str, str]:
     """Return a colour for each class, by its position; those after the tenth are grey.
+
+    Four colours for areas, ten for dots. Within each set, any two differ by at least 24 in CIELAB,
+    with normal sight, without red cones and without green ones. The four, after Okabe and Ito, also
+    differ in lightness, so they can be told apart in greyscale. Ten greys could not, so a map shows
+    each class in a small map of its own.
 
     Examples
     --------
@@ -119,7 +108,11 @@ def drawable(text: str, *, longest: int = LONGEST) -> str:
 
 @cache
 def font_families() -> tuple[str, ...]:
-    """Return the font families for drawing text, matplotlib's own first."""
+    """Return the font families for drawing text, matplotlib's own first.
+
+    It covers Latin, Greek, Cyrillic, Hebrew and Arabic. Other scripts are drawn in fonts from a
+    short list, if installed; characters missing from all of them become a box.
+    """
     from matplotlib.font_manager import fontManager
 
     there = {entry.name for entry in fontManager.ttflist}
@@ -399,6 +392,8 @@ def display_name(name: str) -> str:
 
 def edges_s(series: ScoreSeries) -> Float64Array:
     """Return the starts of the segments and the end of the last: shape (T + 1,), seconds.
+
+    A segment extends to the start of the next; the last one has the median length.
 
     Examples
     --------

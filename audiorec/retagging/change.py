@@ -2,18 +2,10 @@
 
     `Change` ──handler, in a worker──▶ `Changed`: the fields written, how to restore the old file
     `Changed` ──swap_in────────────▶ the copy replaces the file
-
-Until the swap the file itself is only read. The copy must have the content hash of the file and
-all of its other tags, and the old file must be restorable from it; otherwise it is removed.
-
-Binary diff that restores an old file from the new one.
-
     old, new  ──delta_of──▶ `Delta`        Delta, new  ──old_bytes──▶ old, byte for byte
 
-Tags grow or shrink in one place, the fold: before it all bytes keep their distance from the
-beginning of the file, after it from the end. The fold is placed where the fewest bytes differ;
-those that still do (the tags themselves, page numbers and checksums of Ogg, the index of an MP4)
-are stored as patches.
+Until the swap the file itself is only read. The copy must have the content hash of the file and all
+of its other tags, and the old file must be restorable from it; otherwise it is removed.
 """
 
 import base64
@@ -48,6 +40,11 @@ MOST_BYTES = 64 << 20  # limit on the patches of one file
 @dataclass(frozen=True, slots=True)
 class Delta:
     """How to restore an old file from the new one.
+
+    Tags grow or shrink in one place, the fold: before it all bytes keep their distance from the
+    beginning of the file, after it from the end. The fold is placed where the fewest bytes differ;
+    those that still do (the tags themselves, page numbers and checksums of Ogg, the index of an
+    MP4) are stored as patches.
 
     Attributes
     ----------

@@ -1,20 +1,10 @@
 """Retag the songs of a store whose files lie below some folders, and restore them.
 
-store, roots, fields ──retag──▶ `Retagging`     writes nothing unless asked to
-
-Choose the fields of a song's file: version and genre from the heads, moods from the backbone.
-
+    store, roots, fields ──retag──▶ `Retagging`     writes nothing unless asked to
     store, ["AUDIOREC_GENRE", "mood"], rows  ──wanted_fields──▶  [{"AUDIOREC_GENRE": ["jazz"]}, …]
+    undo file, roots ──restore──▶ `Retagging`: each file restored byte for byte, or left alone
 
-Songs that are not classified anywhere (silence, speech, under three segments) get no genre and no
-mood here either.
-
-Restore files to their state before `retag`, from its undo file.
-
-undo file, roots ──undo──▶ `Retagging`: each file restored byte for byte, or left alone
-
-An undo file may come from anywhere. What it changes must be a song, and stay one with the same
-audio: a worker compares the content hashes, as `retag` does.
+Version and genre come from the heads, moods from the backbone.
 """
 
 import os
@@ -87,8 +77,10 @@ def wanted_fields(
 ) -> tuple[list[dict[str, tuple[str, ...]]], int]:
     """Return one mapping of field to values for each song; fields without a value are omitted.
 
-    A genre that is not clear is omitted too unless `unclear` is set; the second result says how
-    many were. Raises `AudiorecError` if moods are requested and the store has no `heard_tags`.
+    Songs that are not classified anywhere (silence, speech, under three segments) get no genre and
+    no mood. A genre that is not clear is omitted too unless `unclear` is set; the second result
+    says how many were. Raises `AudiorecError` if moods are requested and the store has no
+    `heard_tags`.
 
     Parameters
     ----------
@@ -439,6 +431,9 @@ def restore(
     after_each: AfterEach | None = None,
 ) -> Retagging:
     """Restore files to their state before `retag`; by default only report which.
+
+    An undo file may come from anywhere. What it changes must be a song, and stay one with the same
+    audio: a worker compares the content hashes, as `retag` does.
 
     Parameters
     ----------

@@ -2,21 +2,15 @@
 
     ~/.local/share/audiorec/backbones/mn04/
         model.onnx      the network
-        spec.json       its front end, input, outputs and class names, as `stated.read_spec` reads
+        spec.json       its front end, input, outputs and class names, as `backbone_spec` reads
         filterbank.npz  if the spec supplies one
         backbone.json   checksums of the above, and the output widths found when it was added
 
-`write_added` writes such a folder atomically; `find_added` opens one by its name, or by a path if
-it lies elsewhere. A network is identified by one checksum over its weights and everything in its
-spec that changes numbers: `AddedBackbone.sha256`.
-
-Run a network that a user added, in ONNX Runtime.
-
+    network  ──write_added──▶  such a folder  ──find_added──▶  `AddedBackbone`
     segments (B, T, M)  ──AddedOnnx.features──▶  scores (B, C), embedding (B, D), if it has them
 
-It is opened in worker processes only, from bytes whose checksum was recorded when it was added.
-ONNX Runtime never gets these, but what `audiorec.tagger.backbone_spec` has read in them, written
-anew, and no path, so that the model cannot refer to files.
+A network is identified by one checksum over its weights and everything in its spec that changes
+numbers: `AddedBackbone.sha256`.
 """
 
 import hashlib
@@ -358,7 +352,9 @@ def _npz(stated: BackboneSpec) -> bytes:
 class AddedOnnx:
     """An added network in ONNX Runtime, on one CPU thread.
 
-    Raises `WeightsError` if its file changed, or `rewritten_onnx` refuses it.
+    It is opened in worker processes only, from bytes whose checksum was recorded when it was added.
+    ONNX Runtime never gets these, but what `rewritten_onnx` made of them, and no path, so that the
+    model cannot refer to files. Raises `WeightsError` if its file changed, or is refused.
 
     Parameters
     ----------

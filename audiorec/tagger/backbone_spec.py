@@ -1,21 +1,11 @@
 """The spec of a network, written by its user: front end, input, outputs, class names.
 
     spec.json  ──read_spec──▶ `BackboneSpec`
+    bytes of an ONNX model  ──rewritten_onnx──▶  the same network in fresh bytes
 
 A wrong front end gives wrong numbers without any error, so nothing is guessed: everything that
 changes numbers must be stated, and unknown keys and invalid values are refused.
 ``docs/reference/backbone_spec.md`` has an example and explains each key.
-
-Read an untrusted ONNX model and write it anew, with nothing in it that was not understood.
-
-    bytes  ──rewritten_onnx──▶  the same network in fresh bytes, or a `WeightsError` with the reason
-
-An ONNX file is a protobuf message. It can make its reader open other files (external data;
-operators that load compiled graphs), change settings (metadata) and call code outside ONNX Runtime
-(custom operators), and an odd one may mean different things to different readers of protobuf. So
-only fields of the table below are accepted, each with its own type of value, only lists repeated,
-and tags, lengths and numbers in their shortest form: such a file has one meaning. Texts that
-compute nothing are left out. What runs is what is written here, never the file itself.
 """
 
 import hashlib
@@ -463,6 +453,13 @@ Chunks = list[bytes | memoryview]
 
 def rewritten_onnx(content: bytes) -> bytes:
     """Write an ONNX model anew, accepting only standard operators with all tensors in the file.
+
+    An ONNX file is a protobuf message. It can make its reader open other files (external data;
+    operators that load compiled graphs), change settings (metadata) and call code outside ONNX
+    Runtime (custom operators), and an odd one may mean different things to different readers of
+    protobuf. So only fields of `_FIELDS` are accepted, each with its own type of value, only lists
+    repeated, and tags, lengths and numbers in their shortest form: such a file has one meaning.
+    Texts that compute nothing are left out. What runs is what is written here, never the file.
 
     Parameters
     ----------

@@ -1,19 +1,9 @@
 """The backbone in torch: the readable reference, the form for training and for GPUs.
 
-    log-mel (B, 187, 96)
-      │ batch-norm of one channel
-      ├─ timbral blocks, kernels 7 frames × 38 or 67 bands     2 × 204 channels
-      ├─ temporal blocks, kernels 128, 64 or 32 frames × 1     3 ×  51 channels
-      │ maximum over all frequencies, concatenated             (B, 561, 187)
-      ├─ three blocks over time, the last two residual         3 ×  64 channels
-      │ all of the above concatenated                          (B, 753, 187)
-      │ maximum and mean over time                             (B, 753) each
-      │ batch-norm, dense 200, ReLU, batch-norm                penultimate
-      └ dense 50, sigmoid                                      tags
+    log-mel (B, 187, 96) ──Musicnn──▶ tags (B, 50), penultimate (B, 200), pools (B, 753)
 
-A block is convolution, ReLU, batch-norm, in this order. Layers are named as in the safetensors
-file. All weights are trainable; in training mode the network has the dropout and the batch-norm
-momentum of the original.
+Layers are named as in the safetensors file. All weights are trainable; in training mode the network
+has the dropout and the batch-norm momentum of the original.
 """
 
 from pathlib import Path
@@ -69,7 +59,21 @@ class TimeBlock(nn.Module):
 
 
 class Musicnn(nn.Module):
-    """The musicnn network; `forward` takes any number of frames, 187 in audiorec."""
+    """The musicnn network; `forward` takes any number of frames, 187 in audiorec.
+
+        log-mel (B, 187, 96)
+          │ batch-norm of one channel
+          ├─ timbral blocks, kernels 7 frames × 38 or 67 bands     2 × 204 channels
+          ├─ temporal blocks, kernels 128, 64 or 32 frames × 1     3 ×  51 channels
+          │ maximum over all frequencies, concatenated             (B, 561, 187)
+          ├─ three blocks over time, the last two residual         3 ×  64 channels
+          │ all of the above concatenated                          (B, 753, 187)
+          │ maximum and mean over time                             (B, 753) each
+          │ batch-norm, dense 200, ReLU, batch-norm                penultimate
+          └ dense 50, sigmoid                                      tags
+
+    A block is convolution, ReLU, batch-norm, in this order.
+    """
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,19 +1,10 @@
 """Backbone features to class scores.
 
-A head is a small classifier on the backbone features of a segment. It is one self-describing
-safetensors file: its classes in order, the backbone outputs that it reads, the checksums of the
-backbones and the fingerprint of the front end that it was trained on, the training recipe and the
-measured figures. The taxonomy is therefore data, not code.
-
     features of T segments  ──Head.scores──▶  (T, C), every row sums to 1
 
-A head standardises its input, applies dense layers with ReLU between them, vector scaling (the
-calibration) and softmax, all in NumPy float64 with one rounding to float32 at the end, so scores
-do not depend on how the segments were batched.
-
-Inputs are named as in `audiorec.tagger.features`, for example ``msd.penultimate``. Two heads are
-shipped, version and genre, and a second edition of both that learnt from free audio alone;
-``scripts/heads/train_heads.py`` and ``train_open_heads.py`` train them, and their model card is
+A head is a small classifier on the backbone features of a segment. It is one self-describing
+safetensors file, so the taxonomy is data, not code. Two heads are shipped, version and genre, and
+a second edition of both that learnt from free audio alone; their model card is
 ``docs/model_cards/heads.md``.
 """
 
@@ -62,6 +53,10 @@ def softmax(logits: Float64Array) -> Float64Array:
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Head:
     """A trained classifier of segments.
+
+    It standardises its input, applies dense layers with ReLU between them, vector scaling (the
+    calibration) and softmax, all in NumPy float64 with one rounding to float32 at the end, so
+    scores do not depend on how the segments were batched.
 
     Attributes
     ----------

@@ -1,26 +1,12 @@
-"""Genre and styles of whole songs, and whether they are sure: a head over stored columns.
+"""Genre and styles of whole songs, and whether they are sure: a head over stored columns, and tags.
 
     embedding (N, 624), heard_tags (N, 50)  ──SongLabels.of──▶ `FoundLabels`
-
-The vector's genre numbers come from a head that hears three seconds at a time, and always add up
-to one. This head reads what a store keeps of a whole song, so it decodes nothing, and may answer
-that a song is none of its ten genres: it knows styles beside them, and a last class has learnt from
-speech, noise and opera. A genre is clear if its probability reaches a limit from which, on music by
-makers that the head never heard, at least four of five answers are right
-(``docs/model_cards/song_labels.md``); so is a style. Nothing is clear of less than 20 s.
-
-``scripts/heads/train_song_labels.py`` learns the file. It is no part of `extractor_id`: a better
-one changes what is shown of a store, and nothing in it. ``$AUDIOREC_LABELS=open`` takes a second
-head, which learnt from free audio alone (``scripts/heads/train_open_labels.py``).
-
-What a file's own genre tag says: any of the ten genres, and styles, by one table.
-
     "Hip-Hop/Rap"            ──tagged_genre──▶ genres ("hiphop",)
     "Progressive House; 氛围" ──tagged_genre──▶ genres ("electronic",), styles ("house", "ambient")
 
-A tag is split at semicolons, commas and slashes. Of a name that the table lacks, the end counts,
-then the beginning: "symphonic metal", "rap français". What is left over is a name of its own, such
-as "Zydeco", which stays a text.
+The vector's genre numbers come from a head that hears three seconds at a time, and always add up to
+one. `SongLabels` reads what a store keeps of a whole song, so it decodes nothing, and may answer
+that a song is none of its ten genres.
 """
 
 import os
@@ -114,6 +100,15 @@ class SongLabel:
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SongLabels:
     """A linear head for genres and styles.
+
+    It knows styles beside genres, and a last class has learnt from speech, noise and opera. A genre
+    is clear if its probability reaches a limit from which, on music by makers that the head never
+    heard, at least four of five answers are right (``docs/model_cards/song_labels.md``); so is a
+    style. Nothing is clear of less than 20 s.
+
+    ``scripts/heads/train_song_labels.py`` learns the file. It is no part of `extractor_id`: a
+    better one changes what is shown of a store, and nothing in it. ``$AUDIOREC_LABELS=open`` takes
+    a second head, which learnt from free audio alone (``scripts/heads/train_open_labels.py``).
 
     Attributes
     ----------
@@ -370,6 +365,10 @@ class TaggedGenre:
 @lru_cache(maxsize=4_096)
 def tagged_genre(text: str | None) -> TaggedGenre | None:
     """Read a genre tag; None without one.
+
+    A tag is split at semicolons, commas and slashes. Of a name that the table lacks, the end
+    counts, then the beginning: "symphonic metal", "rap français". What is left over is a name of
+    its own, such as "Zydeco", which stays a text.
 
     Examples
     --------

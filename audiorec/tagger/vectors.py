@@ -1,29 +1,11 @@
-"""The two vectors of a song: statistics of its scores, and its place in the space of sound.
-
-Score series to song vector: six statistics over time for each class. A tagger gives one row of
-scores per segment, so a long song has more rows than a short one. A recommender needs vectors of
-one length. This module computes, for each class, six statistics over time, regardless of the order
-of the segments.
+"""The two vectors of a song: statistics of its scores, and its sound, for neighbours.
 
     scores (T, H)  ──summarise──▶  vector (H * 6,)
-
-The layout is class-major: ``vector.reshape(H, 6)[h, s]`` is statistic ``STATISTICS[s]`` of class
-``h``: max, min, mean, variance, kurtosis, skewness. Every stored vector depends on it, so a change
-here is a new store format.
-
-A song's sound: 128 numbers by a fixed projection of what the network heard, for neighbours.
-
     means over the segments: penultimate (200,), mean_pool (753,), max_pool (753,)
         ──embedding──▶ (624,) float16 ──project──▶ (128,) float32, of length 1
 
-The embedding is the last layer and those channels of both pools that music moves at all. Each of
-these three blocks is standardised by fixed numbers and brought to length 1. A matrix, learnt on
-parts of pieces and changed copies of them (``scripts/heads/train_sound.py``), then brings parts of
-one piece close together. Nothing depends on a store: songs of two stores compare by the cosine, and
-a song that is added moves no neighbours.
-
-The projection reads the embedding as it is stored, rounded to float16, so that `project` gives the
-same for a row of a store as it gave when the song was extracted.
+A long song has more segments than a short one; a recommender needs vectors of one length. Every
+stored vector depends on this module, so a change here is a new store format.
 """
 
 from collections.abc import Sequence
@@ -53,6 +35,9 @@ def summarise(
 ) -> FloatArray:
     """Summarise scores over time, class by class.
 
+    The layout is class-major: ``vector.reshape(H, 6)[h, s]`` is statistic ``STATISTICS[s]`` of
+    class ``h``: max, min, mean, variance, kurtosis, skewness.
+
     Parameters
     ----------
     scores : ndarray, shape (T, H)
@@ -63,8 +48,7 @@ def summarise(
     Returns
     -------
     vector : ndarray, shape (H * 6,), float32
-        Statistics in the order of `STATISTICS`, all six of class 0 first. Always finite. With
-        fewer statistics, (H * len(statistics),).
+        Always finite. With fewer statistics, (H * len(statistics),).
 
     Raises
     ------
@@ -167,6 +151,14 @@ F = TypeVar("F", np.float32, np.float64)
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SoundProjection:
     """The projection of a network's mean features.
+
+    The embedding is the last layer and those channels of both pools that music moves at all. Each
+    of these three blocks is standardised by fixed numbers and brought to length 1. A matrix, learnt
+    on parts of pieces and changed copies of them (``scripts/heads/train_sound.py``), then brings
+    parts of one piece close together. Nothing depends on a store: songs of two stores compare by
+    the cosine, and a song that is added moves no neighbours. The embedding is read as it is stored,
+    rounded to float16, so that `project` gives the same for a row of a store as when the song was
+    extracted.
 
     Attributes
     ----------

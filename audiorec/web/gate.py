@@ -1,21 +1,12 @@
-"""The gate of both servers: rate, time for a body, refusals, request log and counts.
+"""The gate of both servers, and who may pass: rates, refusals, request log and counts.
 
     request ──`Gate.around`──▶ application ──▶ response     or 408, 429, 503
                  ├ .guesses    wrong tokens by address
                  └ .counts     metrics
+    request ──`Guard`──▶ the page's application     or 401, 403, 405, 413, 421 and nothing else
 
 The log has one line of JSON per request, without the query, which may contain tokens, ids and
 users.
-
-Access control: a request needs the token, a same-origin page, and a known host name.
-
-    request ──`Guard`──▶ the page's application     or 401, 403, 405, 413, 421 and nothing else
-
-A page of another site can make a browser send requests to this machine. It cannot read the token,
-which follows the ``#`` of the address and is never sent to a server; ``Origin`` and
-``Sec-Fetch-Site`` reveal it; and if it made its own name resolve to this machine (DNS rebinding),
-that name is in ``Host``. Audio players cannot send a header, so the address of a song's audio
-carries a key that is valid for that song only.
 """
 
 import asyncio
@@ -93,6 +84,9 @@ API_HEADERS = {
 class AddressKeys:
     """The token of a server, and the address keys derived from it.
 
+    Audio players cannot send a header, so the address of a song's audio carries a key that is valid
+    for that song only.
+
     Parameters
     ----------
     token : str, optional
@@ -163,6 +157,11 @@ def check_token(scope: Scope, keys: AddressKeys, guesses: Guesses) -> None:
 
 class Guard:
     """ASGI middleware that checks requests and adds the security headers to every response.
+
+    A request needs the token, a same-origin page, and a known host name. A page of another site can
+    make a browser send requests to this machine. It cannot read the token, which follows the ``#``
+    of the address and is never sent to a server; ``Origin`` and ``Sec-Fetch-Site`` reveal it; and
+    if it made its own name resolve to this machine (DNS rebinding), that name is in ``Host``.
 
     Parameters
     ----------

@@ -4,17 +4,11 @@
                          .texts    titles, artists, albums, ids: JSON, one list per column
                          .numbers  map positions, durations, classes, scores: bytes, by column
                          .find     conditions of the command line ▶ one bit per song
+    projected (m, 2)    ──laid_out──▶ `Layout` of n songs, spread over -1 to 1
+    "version/vocal_accompaniment" ──class_words──▶ "singing with instruments"
 
 Stored by column, 100,000 songs are a few megabytes, which a browser reads in a tenth of a second.
-The map is computed while the page is opening, and kept.
-
-    "version/vocal_accompaniment" ──class_words──▶ "singing with instruments"
-    projected (m, 2)    ──laid_out──▶ `Layout` of n songs, spread over -1 to 1
-    layout, more songs  ──`Layout.with_songs`──▶ the same places, and new songs among their nearest
-    the same map before a restart ──`MapKeeper`──▶ `Layout`, kept beside the store
-
-A map of a library that has more than doubled would be that of a part of it: then there is none, and
-the songs are laid out anew.
+The map is computed while the page is opening, and kept beside the store (`MapKeeper`).
 """
 
 import gzip
@@ -71,6 +65,9 @@ class Layout:
 
     def with_songs(self, songs: Any, space: Space) -> "Layout | None":
         """Return the places of a changed library: songs that were there are where they were.
+
+        New songs are placed among their nearest. A map of a library that has more than doubled
+        would be that of a part of it: then there is none, and the songs are laid out anew.
 
         Parameters
         ----------

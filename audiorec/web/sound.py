@@ -1,18 +1,13 @@
 """Audio, waveforms and covers for a browser; files are parsed only in disposable workers.
 
+    uri ──`Roots.open`──▶ an open file, or a `SongError` that says why not
+    open file, ``Range`` ──answer──▶ 200 whole file, 206 a part, 416 out of range
     uri ──`SoundFiles.about`──▶ container and codec
         ──`SoundFiles.open`───▶ the file itself, or decoded to WAV   (kept while the server runs)
         ──`SoundFiles.wave`───▶ its waveform      ──`SoundFiles.cover`──▶ its cover
 
-On Linux a worker gets the file descriptor that was opened below a root instead of the file's name,
-so that it reads exactly the file that was checked.
-
-    uri ──`Roots.open`──▶ an open file, or a `SongError` that says why not
-    open file, ``Range`` ──answer──▶ 200 whole file, 206 a part, 416 out of range
-
-A store may come from anywhere, so its uris may point anywhere. A path below a root is opened
-component by component without following links, so that no uri leads out of the folders that the
-user named. Whether the file is audio is decided by a worker.
+A store may come from anywhere, so its uris may point anywhere: only files below the roots that the
+user named are opened. Whether a file is audio is decided by a worker.
 """
 
 import errno
@@ -42,6 +37,9 @@ from audiorec.types import Envelope
 
 class Roots:
     """The folders below which songs may be played.
+
+    A path below a root is opened component by component without following links, so that no uri
+    leads out of the folders.
 
     Parameters
     ----------
@@ -214,7 +212,11 @@ def _picture(data: bytes | None) -> CoverImage | None:
 
 
 class SoundFiles:
-    """Files below some roots, read by worker processes that start on first use."""
+    """Files below some roots, read by worker processes that start on first use.
+
+    On Linux a worker gets the file descriptor that was opened below a root instead of the file's
+    name, so that it reads exactly the file that was checked.
+    """
 
     def __init__(self, roots: Roots) -> None:
         self.roots = roots

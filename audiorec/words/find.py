@@ -1,20 +1,10 @@
 """Find the songs that a sentence describes.
 
     Sentence, Hearing ──scored──▶ (terms, n): shares ──find_songs──▶ `DescribedSongs`
-
-A term's value is the weighted sum of what it makes one hear, standardised over the library, so that
-all terms count alike. What is denied only takes away, from songs that have more of it than half of
-what follows from the wanted: in "metal, no rock" metal stays in place, though all metal is rock.
-
-What a sentence adds to a question with seeds: "similar to this song, but calmer".
-
     Sentence, Hearing, seeds ──wished_of──▶ `Wished`: by how much each song has it, and its pull
 
-What is compared ("calmer", "more guitar") is measured from the seeds; a song that goes further than
-half a deviation gains nothing more, so that the nearest of these come first. All else pulls as it
-does in a sentence alone. Without seeds nothing is compared: "calmer" means calm.
-
-The weights were chosen on GTZAN's clips (``benchmarks/words/eval_wish.py``, docs/decisions/0060).
+A term's value is the weighted sum of what it makes one hear, standardised over the library, so that
+all terms count alike.
 """
 
 from collections.abc import Mapping, Sequence
@@ -91,7 +81,9 @@ def values(
 def scored(terms: Sequence[Understood], hearing: Hearing) -> Float64Array:
     """Return what each term adds to each song's value: (terms, n), float64.
 
-    Wanted terms add their share of 1. A denied one adds nothing, or less.
+    Wanted terms add their share of 1. What is denied only takes away, from songs that have more of
+    it than half of what follows from the wanted: in "metal, no rock" metal stays in place, though
+    all metal is rock.
     """
     raw = np.stack([values(one, hearing)[0] for one in terms]).astype(np.float64)
     denied = np.array([one.term.denied for one in terms])
@@ -296,6 +288,12 @@ def wished_of(
     sentence: Sentence, hearing: Hearing, seeds: Sequence[SeedSong], *, why: bool = False
 ) -> Wished:
     """Return what a sentence asks of each song, beside some seeds; `why`: and how it was read.
+
+    What is compared ("calmer", "more guitar") is measured from the seeds; a song that goes further
+    than half a deviation gains nothing more, so that the nearest of these come first. All else
+    pulls as it does in a sentence alone. Without seeds nothing is compared: "calmer" means calm.
+    The weights were chosen on GTZAN's clips (``benchmarks/words/eval_wish.py``,
+    docs/decisions/0060).
 
     Raises
     ------

@@ -2,26 +2,12 @@
 
     "calm piano, no drums, under four minutes"
         ──read_sentence──▶ terms [calm, piano, not drums], conditions [duration<=4:00]
-
-The longest phrase that the table knows is taken first. A denial ("no", "without", "not", 没有)
-reaches to the end of its clause, and over "or" beyond a comma. Words that only captions know count
-less than those of the table. Facts become conditions of `audiorec.search.filters`.
-
-Facts in a sentence: tempo, key, length and artist, as conditions of `audiorec.search.filters`.
-
-"slow songs by Miles Davis, under four minutes"
-    ──facts_of──▶ "slow songs , , " and [artist="Miles Davis", duration<=4:00]
-
-What words mean: a table of concepts, and what captions taught.
-
+    "slow songs by Miles Davis, under four minutes"
+        ──facts_of──▶ "slow songs , , " and [artist="Miles Davis", duration<=4:00]
     data/words.csv  ──concepts──▶ `Concept`: words, what is heard, what a "no" before it means
     "Calm piano, 钢琴"  ──tokens──▶ ["calm", "piano", ",", "钢", "琴"]
 
-A row of the table has the words of one concept, separated by semicolons, and what is to be heard in
-a song: labels of `audiorec.words.labels`, tags (``tag.rock``), classes (``genre.jazz``,
-``version.vocal``), ``version.voiced`` (with a voice), ``bpm`` and ``loud``, each with a weight, by
-default 1. The column ``denied`` has what "no" denies if that is something else. The column
-``sounds`` says whether speech, noise and jingles may be what is meant.
+Facts (tempo, key, length, artist) become conditions of `audiorec.search.filters`.
 """
 
 import csv
@@ -107,7 +93,14 @@ class Concept:
 
 @cache
 def concepts() -> tuple[Concept, ...]:
-    """Return the rows of the shipped table."""
+    """Return the rows of the shipped table.
+
+    A row has the words of one concept, separated by semicolons, and what is to be heard in a song:
+    labels of `audiorec.words.labels`, tags (``tag.rock``), classes (``genre.jazz``,
+    ``version.vocal``), ``version.voiced`` (with a voice), ``bpm`` and ``loud``, each with a weight,
+    by default 1. The column ``denied`` has what "no" denies if that is something else. The column
+    ``sounds`` says whether speech, noise and jingles may be what is meant.
+    """
     text = read_checked(words_data() / TABLE)[0].decode()
     return tuple(
         Concept(
@@ -385,6 +378,10 @@ def read_sentence(
     text: str, artists: Collection[str] = (), *, captions: Captions | None = None
 ) -> Sentence:
     """Read a sentence.
+
+    The longest phrase that the table knows is taken first. A denial ("no", "without", "not", 没有)
+    reaches to the end of its clause, and over "or" beyond a comma. Words that only captions know
+    count less than those of the table.
 
     Parameters
     ----------

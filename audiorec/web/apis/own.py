@@ -1,19 +1,11 @@
 """audiorec's own JSON API, validated by the same definitions that make its OpenAPI document.
 
-=====================  ===========================================================================
-``GET /v1/store``      what is served: number of songs, space, classes, channels
-``GET /v1/song``       one song
-``GET /v1/similar``    songs near one song
-``POST /v1/similar``   songs near several, each of which gets its share
-``GET /v1/find``       songs that a sentence describes
-``GET /v1/path``       a path from one song to another
-``POST /v1/playlist``  a playlist of songs near some, along a curve
-``POST /v1/recommend`` songs for a user of ``recall run``, or for what the request says of one
-``POST /v1/user``      the vector of a history: by a model, or the mean of its songs' sound
-=====================  ===========================================================================
+    ``GET /v1/similar``, ``POST /v1/recommend``, ... ──an `operation`──▶ a JSON document
+    `OPERATIONS` ──document──▶ the OpenAPI document, which ``/v1/openapi.json`` answers
 
 A song is named by its exact id or alias. A history is used only for the response: nothing of it is
-stored except the last few, cached in memory for repeated requests.
+stored except the last few, cached in memory for repeated requests. docs/reference/server.md lists
+the operations.
 """
 
 from collections.abc import Callable, Sequence

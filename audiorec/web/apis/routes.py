@@ -1,30 +1,12 @@
 """The addresses of ``audiorec serve``, from the APIs that are registered.
 
     an entry point of ``audiorec.apis``  ──all_routes──▶ path → `Route`
-
-An entry point is a function without arguments that returns the `Route` of each of its paths. Our
-own are registered like those of other packages, which need the bearer token and take no address
-that is ours.
-
-ASGI application with all APIs: authentication, size of bodies, and routing.
-
     request ──`Gate`──▶ size, token ──▶ an API's handler in a thread, with one `Snapshot`
                               └───────▶ the page, which has its own `Guard`
 
-=================  ============================  ======================================
-api                addresses                     authentication
-=================  ============================  ======================================
-``audiomuse``      ``/api/similar_tracks`` …     bearer token
-``bliss``          ``/api/mix`` …                bearer token; none for `bliss-mixer`
-``opensubsonic``   ``/rest/…``                   the protocol's own methods
-``audiorec``       ``/v1/…``                     bearer token
-``+NAME``          those of another package      bearer token
-``metrics``        ``/metrics``                  bearer token
-``health``         ``/healthz``                  none
-``page``           everything else               as in `audiorec browse`
-=================  ============================  ======================================
-
-Every response names the edition that it was made from.
+An entry point is a function without arguments that returns the `Route` of each of its paths. Our
+own are registered like those of other packages, which need the bearer token and take no address
+that is ours. Every response names the edition that it was made from.
 """
 
 import asyncio
@@ -142,6 +124,19 @@ TRIES = 3  # attempts at a request whose models are replaced meanwhile
 
 class ApiServer:
     """The application of ``audiorec serve``.
+
+    =================  ============================  ======================================
+    api                addresses                     authentication
+    =================  ============================  ======================================
+    ``audiomuse``      ``/api/similar_tracks`` …     bearer token
+    ``bliss``          ``/api/mix`` …                bearer token; none for `bliss-mixer`
+    ``opensubsonic``   ``/rest/…``                   the protocol's own methods
+    ``audiorec``       ``/v1/…``                     bearer token
+    ``+NAME``          those of another package      bearer token
+    ``metrics``        ``/metrics``                  bearer token
+    ``health``         ``/healthz``                  none
+    ``page``           everything else               as in `audiorec browse`
+    =================  ============================  ======================================
 
     Parameters
     ----------

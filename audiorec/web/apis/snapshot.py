@@ -1,22 +1,11 @@
 """A consistent view for requests: a store, its names and its lists, loaded together.
 
     files ──`Snapshot`──▶ library, names, columns of tags, artists, lists of ``recall run``
+    songs (n, W), their artists ──`ArtistMap`──▶ means (G, W) ──near──▶ artists, and songs of both
+    "3f1c…" of a music server ──`SongNames.find`──▶ `NamedSong`: row, and the kind of name
 
 Everything that responses need is read or opened when the snapshot is made; a file that is replaced
 later belongs to the next snapshot (`audiorec.web.editions`).
-
-    songs (n, W), their artists ──`ArtistMap`──▶ means (G, W) ──near──▶ artists, and songs of both
-
-A music server's ids of artists are read from a table with the columns ``artist_id`` and ``artist``;
-without one, an artist's id is the name.
-
-Map the names that other programs have for songs to rows of the store, and back.
-
-    "3f1c…" of a music server ──`SongNames.find`──▶ `NamedSong`: row, and the kind of name
-    rows ──`SongNames.called`──▶ the names of the same kind; None for a song without one
-
-Names must match exactly. A part of an id is enough for a person, but not for a program: a server
-that asks for a song that the store does not have must not get the neighbours of another song.
 """
 
 import bisect
@@ -92,6 +81,10 @@ class _Aliases:
 
 class SongNames:
     """The ids of a store, and all aliases of its songs, as of construction.
+
+    Names must match exactly. A part of an id is enough for a person, but not for a program: a
+    server that asks for a song that the store does not have must not get the neighbours of another
+    song.
 
     Parameters
     ----------
@@ -246,7 +239,7 @@ class ArtistMap:
     ----------
     store : SearchableStore
     ids : mapping of str to str, optional
-        A server's artist ids to artist names; see `read_artist_ids`.
+        A server's artist ids to artist names (`read_artist_ids`); by default the names themselves.
     """
 
     def __init__(self, store: SearchableStore, ids: Mapping[str, str] | None = None) -> None:

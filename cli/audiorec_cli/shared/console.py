@@ -1,30 +1,11 @@
 """Output of commands: data and tables on stdout, messages on stderr, exit codes.
 
+    columns, rows ──print_table──▶ aligned in a terminal (`draw`), tab-separated in a pipe
+    error ──exit_code──▶ `Exit`, the same in every command (docs/reference/runs.md)
+    stdout, stderr ──guard_streams──▶ `Guarded`: errors of the streams do not end a command
+
 All text passes through `audiorec.files.visible`: names, tags and table cells cannot break a line, a
 column, a JSON document or the terminal.
-
-An error has the same exit code in every command (docs/reference/runs.md): only `exit_code` maps
-errors to codes.
-
-Errors of the standard streams do not end a command:
-
-    2>&-        replaced by /dev/null, so that no file of the store gets descriptor 2
-    | head -1   output that nobody reads is dropped
-    >/dev/full  dropped as well; `lost_output` returns the reason, for the exit code
-
-A run commits its work before it reports, so an error in reporting must not undo or hide the work:
-the streams swallow it, once, for everything that prints. They also escape text that does not come
-from the commands themselves, such as usage errors and tracebacks with file names.
-
-Aligned tables that fit the terminal: headings break between words, ids fold last.
-
-    columns, rows, width ──draw──▶ lines
-
-Numbers are right-aligned with two decimals; a column that is empty in all rows is left out. Rows
-are streamed if every column gives its expected width.
-
-Text for users: escaped, and with the URIs that they gave. A remote file is read from a local copy;
-messages about the copy name its URI.
 """
 
 import errno
@@ -65,7 +46,11 @@ if TYPE_CHECKING:
 
 
 def visible(text: str) -> str:
-    """Return a text as one line without control characters; see `audiorec.files.visible`."""
+    """Return a text as one line without control characters; see `audiorec.files.visible`.
+
+    A remote file is read from a local copy; messages about the copy name the URI that the user
+    gave.
+    """
     return plain.visible(_named(text))
 
 
@@ -136,7 +121,12 @@ def draw(
     digits: int = DIGITS,
     colour: bool = False,
 ) -> Iterator[str]:
-    """Yield the lines of a table, `width` cells wide at most."""
+    """Yield the lines of a table, `width` cells wide at most.
+
+    Headings break between words, ids fold last. Numbers are right-aligned with two decimals; a
+    column that is empty in all rows is left out. Rows are streamed if every column gives its
+    expected width.
+    """
     places = [n for n, c in enumerate(columns) if c.shown]
     if not all(columns[n].width for n in places):
         rows = list(rows)
@@ -513,6 +503,14 @@ def guard_streams() -> None:
     """Replace the standard streams by guarded ones; call this before anything else.
 
     Streams that are already replaced, for example by a test, are left alone.
+
+        2>&-        replaced by /dev/null, so that no file of the store gets descriptor 2
+        | head -1   output that nobody reads is dropped
+        >/dev/full  dropped as well; `lost_output` returns the reason, for the exit code
+
+    A run commits its work before it reports, so an error in reporting must not undo or hide the
+    work. Text that does not come from the commands themselves is escaped too, such as usage errors
+    and tracebacks with file names.
     """
     _open_missing_descriptors()
     if sys.stdin is None:

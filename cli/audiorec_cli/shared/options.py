@@ -1,18 +1,10 @@
 """Single options that several commands share, each declared once.
 
-Related options are grouped in a class with the functions that use them: `ListForm` in `m3u8`,
-`Extraction` in `extraction`. Those of questions are declared by the library.
-
-Options of the form NAME=VALUE: fields of a dataclass of the library, which declares them once.
-
     --set per_artist=2 --set method=quotas  ──values_for──▶ {"per_artist": 2, "method": "quotas"}
     "audiorec.recall.serving:FusionRecipe"  ──described──▶ the rows of a help page
 
-A name without a value switches a field on; a field of several values takes commas.
-
-Engine options of commands that process blocks of users.
-
-Which heads score a song: options of commands that open audio.
+`Engines` are the options of commands that process blocks of users, `HeadOption` and its kin those
+of commands that open audio. Those of questions are declared by the library.
 """
 
 import os
@@ -108,6 +100,8 @@ def values_for(
     texts: Sequence[str] | None, *kinds: Any, but: Collection[str] = (), option: str = "--set"
 ) -> list[dict[str, Any]]:
     """Sort ``NAME=VALUE`` texts by the dataclass that has the field; return the values of each.
+
+    A name without a value switches a field on; a field of several values takes commas.
 
     Raises
     ------

@@ -26,6 +26,7 @@ import prose_names
 from prose import ROOT, Piece, all_pieces, fences, nodes, pages, sources
 
 LONGEST = 120  # characters of a line in a page; tables, headings and code are left alone
+CODE = ("audiorec", "cli", "examples", "scripts", "benchmarks")
 GLOSSARY = ROOT / "docs" / "glossary.md"
 AS_WRITTEN = ("CHANGELOG.md", "docs/decisions/[0-9]*")  # the record of what was: words stay
 NO_STYLE = (*AS_WRITTEN, "docs/glossary.md")
@@ -217,6 +218,16 @@ def style(pieces: Iterable[Piece]) -> Iterator[str]:
                 yield f"{piece.path}:{piece.line + line - 1}: {message}"
 
 
+def spelling_and_style() -> dict[str, list[str]]:
+    """Return the faults that other programs find, by what was checked."""
+    read = [path.relative_to(ROOT) for path in pages()]
+    code = [name for name in CODE if (ROOT / name).is_dir()]  # a source archive has no benchmarks
+    return {
+        "misspellings": spelling([*read, *code]),
+        "faults of style": list(style(all_pieces())),
+    }
+
+
 def words_and_lines() -> dict[str, list[str]]:
     """Return the faults that no package is needed for, by what was checked."""
     glossary = GLOSSARY.read_text(encoding="utf-8")
@@ -254,17 +265,12 @@ def main() -> int:
             if list(too_long(name, text)):
                 path.write_text(wrapped(name, text), encoding="utf-8")
         return 0
-    read = [path.relative_to(ROOT) for path in pages()]
-    faults = {
-        "misspellings": spelling([*read, "audiorec", "cli", "examples", "scripts", "benchmarks"]),
-        "faults of style": list(style(all_pieces())),
-        **words_and_lines(),
-    }
+    faults = spelling_and_style() | words_and_lines()
     for name, lines in faults.items():
         print(*lines, f"{name}: {len(lines)}", sep="\n")
     print(prose_blocks.count(prose_blocks.all_blocks()))
     lengths = sum(len(path.read_text(encoding="utf-8").splitlines()) for path in pages())
-    print(f"pages: {len(read)}, lines: {lengths}, links out: {len(prose_links.external())}")
+    print(f"pages: {len(pages())}, lines: {lengths}, links out: {len(prose_links.external())}")
     return int(any(faults.values()))
 
 

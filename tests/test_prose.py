@@ -36,6 +36,12 @@ def test_the_repository_has_no_fault(check, found):
     assert faults == [], "\n".join(faults)
 
 
+def test_it_is_spelt_right_and_in_good_style():
+    needs("codespell_lib")
+    needs("proselint")
+    assert check_prose.spelling_and_style() == {"misspellings": [], "faults of style": []}
+
+
 def piece(text, path="docs/new.md", kind="page"):
     return Piece(path, 1, kind, page_prose(text) if kind == "page" else docstring_prose(text))
 

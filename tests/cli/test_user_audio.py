@@ -1,9 +1,9 @@
 """User-audio by commands: train, embed, judge, hold out; what they write, print and refuse."""
 
 import json
+import multiprocessing
 import shutil
 import signal
-import subprocess
 import sys
 import time
 
@@ -17,6 +17,9 @@ from safetensors.numpy import load_file
 
 needs("torch")
 
+from audiorec_cli.main import main
+
+FORK = multiprocessing.get_context("fork")
 QUICK = ("--set", "max_epochs=2", "--set", "hidden=4", "-q")
 HELD = ("--set", "test=0.25", "--set", "valid=0.2")
 LIKED = "-i log.csv --reading likes -v features.parquet".split()
@@ -247,32 +250,37 @@ def test_a_command_that_is_killed_at_random_goes_on(home):
     # Weights from chance gain in training: the second phase has epochs too.
     slow += ("--set", "start=random", "--set", "learning_rate=0.01")
     words = ("recall", "train", "user-audio", *LIKED, "-u", "users.parquet", *slow, *HELD, "-q")
-    every = "import audiorec.learning.fit as f; f.fit.__kwdefaults__['every_s'] = 0.0\n"
-    every += "import audiorec.recall.audio.trainer as t\n"
-    every += (
-        "for g in (t.train_tower, t.train_twice): g.__kwdefaults__['checkpoint_every_s'] = 0.0\n"
-    )
-    script = f"import sys; {every}from audiorec_cli.main import main; main()"
+
+    def command(name):
+        from audiorec.learning.fit import fit
+        from audiorec.recall.audio.trainer import train_tower, train_twice
+
+        fit.__kwdefaults__["every_s"] = 0.0
+        train_tower.__kwdefaults__["checkpoint_every_s"] = 0.0
+        train_twice.__kwdefaults__["checkpoint_every_s"] = 0.0
+        sys.argv = ["audiorec", *words, "-o", name]
+        main()
 
     def start(name):
-        command = [sys.executable, "-c", script, *words, "-o", name]
-        return subprocess.Popen(command, cwd=home, stderr=subprocess.PIPE)
+        process = FORK.Process(target=command, args=(name,))  # which imports nothing anew
+        process.start()
+        return process
 
     def ends_well(process):
-        _, err = process.communicate()
-        assert process.returncode == 0, err.decode()
+        process.join()
+        assert process.exitcode == 0
 
     ends_well(start("whole"))
     rng = np.random.default_rng()
 
     def is_killed(phase, longest_s):
         process, state = start("cut"), home / "cut.run" / f"{phase}.safetensors"
-        while process.poll() is None and not state.exists():
+        while process.is_alive() and not state.exists():
             time.sleep(0.002)
         time.sleep(rng.uniform(0, longest_s))
         process.kill()
-        process.communicate()
-        return process.returncode == -signal.SIGKILL
+        process.join()
+        return process.exitcode == -signal.SIGKILL
 
     for patience in range(10):  # a fast machine may end the training before it is killed
         if all(is_killed(phase, 0.1 / 2**patience) for phase in ("choose", "refit")):

@@ -1,9 +1,6 @@
 """`audiorec.learning.processes`: two processes take the steps of one."""
 
 import os
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,58 +8,45 @@ from needs import needs
 
 torch = needs("torch")
 
-from made_learner import MadeLearner, largest_difference
+from made_learner import MadeLearner, largest_difference, save_weights
 from two_processes import in_two
 
 from audiorec.errors import InputError, LostPeerError, LostProcessError, ProtocolError
 from audiorec.learning.fit import fit
 from audiorec.learning.processes import ALONE, Processes, join_processes
 
-TESTS = Path(__file__).parents[1]
 EPOCHS = 14  # of 15 steps: 210
 STEPS = 15 * EPOCHS
-RUN = """
-import sys
-from pathlib import Path
-import torch
-from made_learner import MadeLearner, save_weights
-from audiorec.learning.fit import fit
-from audiorec.learning.processes import join_processes
-
-torch.set_num_threads(1)
-out = Path(sys.argv[1])
-with join_processes() as processes:
-    for loss, name in [("in-batch", "float64"), ("shared", "float64"), ("in-batch", "float32")]:
-        learner = MadeLearner(loss, getattr(torch, name), processes)
-        with torch.no_grad():  # the first process's start is everybody's
-            learner.model["users"].weight += 0.5 * processes.rank
-        told = []
-        found = fit(
-            learner, max_epochs=14, patience=99, clip=0.3, processes=processes, tell=told.append,
-            checkpoint=out / f"{loss}-{name}.safetensors", fingerprint=name,
-        )
-        last = found.history[-1]["loss"]
-        save_weights(out / f"{loss}-{name}-{processes.rank}.npz", learner)
-        (out / f"{loss}-{name}-{processes.rank}.txt").write_text(
-            f"{processes.size} {found.steps} {last!r} {len(told)} {learner.judged}"
-        )
-"""
 
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory):
-    """The folder of what two processes came to, started as a user starts them."""
+    """The folder of what two processes came to."""
     out = tmp_path_factory.mktemp("two")
-    (out / "train.py").write_text(RUN)
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    environment = os.environ | {"PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1"}
-    subprocess.run(
-        [*launch, str(out / "train.py"), str(out)],
-        check=True,
-        timeout=300,
-        env=environment,
-        capture_output=True,
-    )
+
+    def target(processes):
+        for loss, name in (("in-batch", "float64"), ("shared", "float64"), ("in-batch", "float32")):
+            learner = MadeLearner(loss, getattr(torch, name), processes)
+            with torch.no_grad():  # the first process's start is everybody's
+                learner.model["users"].weight += 0.5 * processes.rank
+            told = []
+            found = fit(
+                learner,
+                max_epochs=EPOCHS,
+                patience=99,
+                clip=0.3,
+                processes=processes,
+                tell=told.append,
+                checkpoint=out / f"{loss}-{name}.safetensors",
+                fingerprint=name,
+            )
+            last = found.history[-1]["loss"]
+            save_weights(out / f"{loss}-{name}-{processes.rank}.npz", learner)
+            (out / f"{loss}-{name}-{processes.rank}.txt").write_text(
+                f"{processes.size} {found.steps} {last!r} {len(told)} {learner.judged}"
+            )
+
+    assert in_two(out, target) == ["None", "None"]
     return out
 
 

@@ -1,12 +1,10 @@
 """SASRec as a channel: order and time are learnt, songs without a play are placed, kills cost
 nothing, and two processes are one."""
 
+import multiprocessing
 import os
 import signal
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,9 +12,12 @@ from needs import needs
 
 torch = needs("torch")
 
+from two_processes import in_two
+
 from audiorec.errors import InputError
 from audiorec.learning.next_plays import hold_out
 from audiorec.learning.next_song import NextSongLearner
+from audiorec.learning.processes import ALONE
 from audiorec.listening.profiles import Profiles
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.checks import synthetic_listening
@@ -25,7 +26,6 @@ from audiorec.recall.contract.job import train_channel
 from audiorec.recall.sequence.sasrec.channel import SASRec, repeated
 from audiorec.recall.sequence.sasrec.forward import SASRecRecipe
 
-TESTS = Path(__file__).parents[3]
 SMALL = SASRecRecipe(
     dimension=16, batch_size=64, max_epochs=4, longest=10, dropout=0.1, network_rate=0.5
 )
@@ -209,24 +209,24 @@ def test_ablations_learn_save_and_load(setting, tmp_path):
     assert np.array_equal(loaded.recall(queries, 5).song, channel.recall(queries, 5).song)
 
 
-RUN = """
-import os, signal, sys
-from pathlib import Path
-from audiorec.learning.next_song import NextSongLearner
-sys.path.insert(0, {tests!r})
-import importlib.util
-spec = importlib.util.spec_from_file_location("t", {here!r})
-t = importlib.util.module_from_spec(spec); spec.loader.exec_module(t)
-step, count = NextSongLearner.step, [0]
-def dying(self, batch):
-    count[0] += 1
-    if count[0] == int(sys.argv[2]):
-        os.kill(os.getpid(), signal.SIGKILL)
-    return step(self, batch)
-NextSongLearner.step = dying
-import audiorec.learning.fit
-t.train_channel(t.small(), t.synthetic_listening(), Path(sys.argv[1]))
-"""
+def train_until_it_dies(out, at):
+    """Train in a forked process, which imports nothing anew, and is killed before a step."""
+    step, steps = NextSongLearner.step, []
+
+    def dying(self, batch):
+        steps.append(batch)
+        if len(steps) == at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return step(self, batch)
+
+    def train():
+        NextSongLearner.step = dying
+        train_channel(small(), synthetic_listening(), out)
+
+    process = multiprocessing.get_context("fork").Process(target=train)
+    process.start()
+    process.join(120)
+    return process.exitcode
 
 
 def test_a_kill_in_either_phase_costs_nothing(tmp_path):
@@ -234,13 +234,10 @@ def test_a_kill_in_either_phase_costs_nothing(tmp_path):
     train_channel(small(), data, tmp_path / "whole")
     whole = SASRec.load(tmp_path / "whole")
     steps = small().recipe.max_epochs * 4
-    script = RUN.format(tests=str(TESTS), here=__file__)
     # Behind the first epoch, whose end leaves the first state.
     for number, at in enumerate((int(np.random.default_rng().integers(10, steps)), steps + 6)):
         out = tmp_path / str(number)
-        run = [sys.executable, "-c", script, str(out), str(at)]
-        done = subprocess.run(run, capture_output=True, timeout=120, check=False)
-        assert done.returncode == -signal.SIGKILL, done.stderr.decode()[-500:]
+        assert train_until_it_dies(out, at) == -signal.SIGKILL
         assert not out.exists()
         states = {path.name for path in out.with_name(f"{number}.run").iterdir()}
         assert "choose.safetensors" in states
@@ -250,22 +247,8 @@ def test_a_kill_in_either_phase_costs_nothing(tmp_path):
         assert all(np.abs(again.weights[n] - w).max() < 1e-6 for n, w in whole.weights.items())
 
 
-TWO = """
-import sys
-import torch
-torch.set_num_threads(1)
-sys.path.insert(0, {tests!r})
-import importlib.util
-spec = importlib.util.spec_from_file_location("t", {here!r})
-t = importlib.util.module_from_spec(spec); spec.loader.exec_module(t)
-from audiorec.learning.processes import join_processes
-with join_processes() as processes:
-    t.in_float64(processes, sys.argv[1])
-"""
-
-
-def in_float64(processes, out):
-    """Take sixty steps; write the weights of the first process."""
+def in_float64(processes):
+    """Take sixty steps; return the weights."""
     from audiorec.learning.fit import fit
     from audiorec.learning.next_plays import no_features
     from audiorec.recall.contract.next_song import _next_plays
@@ -279,19 +262,15 @@ def in_float64(processes, out):
     learner = NextSongLearner(network, plays, recipe, held, processes=processes)
     done = fit(learner, max_epochs=3, patience=99, clip=1.0, processes=processes)
     assert done.steps >= 60
-    if processes.is_first and out:
-        np.savez(out, **{n: p.numpy() for n, p in network.state_dict().items()})
-    return network
+    return {n: p.numpy() for n, p in network.state_dict().items()}
 
 
 def test_two_processes_equal_one(tmp_path):
-    from audiorec.learning.processes import ALONE
+    def target(processes):
+        np.savez(tmp_path / f"{processes.rank}.npz", **in_float64(processes))
 
-    (tmp_path / "two.py").write_text(TWO.format(tests=str(TESTS), here=__file__))
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    environment = os.environ | {"PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1"}
-    run = [*launch, str(tmp_path / "two.py"), str(tmp_path / "two.npz")]
-    subprocess.run(run, check=True, timeout=300, env=environment, capture_output=True)
-    alone = in_float64(ALONE, None).state_dict()
-    with np.load(tmp_path / "two.npz") as two:
-        assert max(np.abs(two[n] - p.numpy()).max() for n, p in alone.items()) < 1e-6
+    assert in_two(tmp_path, target) == ["None", "None"]
+    alone = in_float64(ALONE)
+    for rank in (0, 1):
+        with np.load(tmp_path / f"{rank}.npz") as two:
+            assert max(np.abs(two[n] - p).max() for n, p in alone.items()) < 1e-6

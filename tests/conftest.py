@@ -34,7 +34,7 @@ def in_this_process(monkeypatch):
     ask_process = Workers.ask
 
     def ask(workers, item):
-        if workers._jobs > 1:
+        if workers._jobs > 1 or b"poison" in workers._setup:
             return ask_process(workers, item)
         try:
             if not hasattr(workers, "handler"):

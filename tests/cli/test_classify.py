@@ -16,6 +16,7 @@ from audiorec.extraction import reader
 from audiorec.runs.workers import Limits
 from audiorec_cli.library.classify import find_known
 
+pytestmark = pytest.mark.usefixtures("in_this_process")
 NAMES = ["a/one.flac", "a/two.wav", "b/one.flac"]
 
 

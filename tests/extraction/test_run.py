@@ -27,6 +27,7 @@ from audiorec.spec import FeatureSpec, SegmentSpec
 from audiorec.store.inventory import songs_lacking
 from audiorec.store.schema import Kind
 
+pytestmark = pytest.mark.usefixtures("in_this_process")
 VOLATILE = ("extracted_at", "uri", "mtime_ns")
 
 

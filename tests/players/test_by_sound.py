@@ -22,6 +22,7 @@ from audiorec.players.matching import match_by_sound
 from audiorec.players.push import ledger_of
 from audiorec.search.questions import Choice, PlaylistQuestion
 
+pytestmark = pytest.mark.usefixtures("in_this_process")
 STORED = [
     "blues-band.mp3",
     "folk-flute-and-guitar.ogg",

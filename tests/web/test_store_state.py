@@ -71,3 +71,4 @@ def test_the_page_follows_a_run(open_page, tmp_path):
         assert "is empty" in page.inner_text(".failures")
         page.fill(".state input[type=search]", "nothing")
         page.wait_for_selector(".failures tbody:not(:has(tr))", state="attached")
+        page.close()  # it asks for the state again, and soon nobody answers

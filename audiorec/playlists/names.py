@@ -130,12 +130,13 @@ def _again(name: GroupName, group: ListToName) -> GroupName | None:
 
 
 def _said(songs: Sequence[SureFacts], library: Sequence[SureFacts]) -> tuple[Part, ...]:
-    """Return what a name may say of some songs, the most telling first."""
+    """Return what a name may say of some songs, the most telling first: of two of them at least."""
     says: tuple[Part, ...] = ()
+    least = max(HALF, 2 / max(2, len(songs)))
     for part in _parts(songs):
         usual = len(songs) < len(library) and share_of([part], library) > ORDINARY
         is_new = not usual and not _is_said(part, says) and len(says) < MOST_PARTS
-        if is_new and share_of((*says, part), songs) >= HALF:
+        if is_new and share_of((*says, part), songs) >= least:
             says = (*says, part)
     return says
 

@@ -38,6 +38,12 @@ def test_what_fewer_than_half_have_is_not_said():
     assert names(mixed, group([ROCK] * 10, "y"))[0] == "Jazz"
 
 
+def test_two_songs_are_named_by_what_both_have():
+    songs = [SureFacts(genre="jazz", bpm=115.1), SureFacts(genre="jazz", bpm=156.1)]
+    assert names(group(songs), group([ROCK] * 4))[0] == "Jazz"
+    assert names(group(songs[:1]), group([ROCK] * 4))[0] == "Jazz, 115 to 116 BPM"
+
+
 def test_two_genres_if_neither_has_half():
     both = [JAZZ] * 4 + [SureFacts(genre="blues")] * 4 + [UNKNOWN] * 2
     (name, _) = name_groups([group(both), group([ROCK] * 10, "y")])

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from needs import needs
 
 from audiorec import open_store
 from audiorec.errors import InputError, StoreError
-from audiorec.playlists import list_folder
+from audiorec.files import own_files
 from audiorec.playlists.library_lists import INDEX, _called, divide_library, read_lists
 from audiorec.playlists.list_folder import write_lists
 from audiorec.search.questions import Choice
@@ -276,7 +277,7 @@ def test_a_kill_at_any_step_leaves_whole_files_that_are_known_as_ours(library, t
 def dies_at(step, work):
     child = os.fork()
     if child == 0:
-        calls, real = 0, list_folder.replaced
+        calls, real = 0, own_files.replaced
 
         def deadly(path):
             nonlocal calls
@@ -285,8 +286,8 @@ def dies_at(step, work):
                 os.kill(os.getpid(), signal.SIGKILL)
             return real(path)
 
-        list_folder.replaced = deadly
-        unlink = list_folder.Path.unlink
+        own_files.replaced = deadly
+        unlink = Path.unlink
 
         def dead(self, **more):
             nonlocal calls
@@ -295,7 +296,7 @@ def dies_at(step, work):
                 os.kill(os.getpid(), signal.SIGKILL)
             return unlink(self, **more)
 
-        list_folder.Path.unlink = dead
+        Path.unlink = dead
         try:
             work()
         finally:

@@ -333,6 +333,7 @@ class YouTubeDNNRecipe:
 
 # Purposes of random numbers: the second part of a seed.
 HELD_OUT, EPOCH, STEP, JUDGE = range(4)
+OLD_SHARE = 1 / 3  # of the plays that a trained model has learnt from, drawn anew in each epoch
 MIN_SCALE = 1e-6  # relative; columns that vary less are not rescaled
 
 
@@ -493,10 +494,20 @@ def epochs_of(likes: Likes, recipe: YouTubeDNNRecipe) -> int:
 
 
 def epoch_places(
-    likes: Likes, learnt_from: BoolArray, recipe: YouTubeDNNRecipe, epoch: int
+    likes: Likes,
+    learnt_from: BoolArray,
+    recipe: YouTubeDNNRecipe,
+    epoch: int,
+    is_new: BoolArray | None = None,
 ) -> Int64Array:
-    """Return the examples of one epoch, shuffled: at most `targets_per_user` per user."""
+    """Return the examples of one epoch, shuffled: at most `targets_per_user` per user.
+
+    Where some are known to be new, all of these and a share of the others.
+    """
     rng = generator(recipe.seed, EPOCH, epoch)
+    if is_new is not None:
+        drawn = learnt_from & (is_new | (rng.random(len(is_new)) < OLD_SHARE))
+        learnt_from = drawn if drawn.any() else learnt_from
     places = rng.permutation(np.flatnonzero(learnt_from))
     user = likes.owner[places]
     order = np.argsort(user, kind="stable")

@@ -201,7 +201,7 @@ def train(
 
     def make(phase: Phase) -> YouTubeDNNLearner:
         out = held if held is not None and phase == "choose" else nothing
-        return YouTubeDNNLearner(data, recipe, half_life, out, start=start, processes=processes)
+        return YouTubeDNNLearner(data, recipe, half_life, out, start, is_new, processes)
 
     with one_thread(PURPOSE), torch.random.fork_rng(devices=[]):
         done = fit_refit(
@@ -232,12 +232,12 @@ class YouTubeDNNLearner:
         recipe: YouTubeDNNRecipe,
         half_life: float | None,
         held: BoolArray,
-        *,
         start: UsersModel | None = None,
+        is_new: BoolArray | None = None,
         processes: Processes = ALONE,
     ) -> None:
         self.data, self.recipe, self.half_life = data, recipe, half_life
-        self.processes = processes
+        self.processes, self.is_new = processes, is_new
         self.learnt_from = ~held
         self.epochs = epochs_of(data.likes, recipe)
         self.counts = np.bincount(data.likes.song[~held], minlength=len(data.vectors))
@@ -271,7 +271,7 @@ class YouTubeDNNLearner:
 
     def batches(self, epoch: int, first: int) -> Iterator[Batch]:
         """Yield positions of examples, a generator, and the learning rate."""
-        places = epoch_places(self.data.likes, self.learnt_from, self.recipe, epoch)
+        places = epoch_places(self.data.likes, self.learnt_from, self.recipe, epoch, self.is_new)
         size = self.recipe.batch_size
         n = -(-len(places) // size)
         for number in range(first, n):

@@ -238,6 +238,17 @@ def test_an_epoch_takes_a_few_targets_of_each_user():
     assert places.tolist() != epoch_places(data.likes, learnt, recipe, 4).tolist()
 
 
+def test_a_warm_epoch_takes_every_new_play_and_some_of_the_others():
+    data, recipe = planted(n_users=40), dataclasses.replace(QUICK, targets_per_user=99)
+    every = np.ones(len(data.likes.song), np.bool_)
+    is_new = data.likes.owner < 4
+    first, second = (set(epoch_places(data.likes, every, recipe, n, is_new)) for n in (1, 2))
+    assert set(np.flatnonzero(is_new)) <= first & second
+    assert 0.2 < (len(first) - is_new.sum()) / (~is_new).sum() < 0.5
+    assert first != second
+    assert len(epoch_places(data.likes, is_new, recipe, 1, is_new & False)) > 0
+
+
 def test_a_hidden_history_leaves_the_profile():
     data = planted(n_users=4)
     catalogue = Catalogue(known=np.arange(60), inputs=data.vectors, has_input=np.ones(60, np.bool_))

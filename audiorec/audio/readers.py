@@ -1,12 +1,11 @@
 """Shared by the readers: their contract, the hash of packets, and what C libraries print.
 
-The hash of a stream's packets: part of `content_hash`, and computed while packets are decoded.
+    codec, rate, channels, packets  ──PacketHash──▶ 32 hex digits, part of `content_hash`
+    a ``with`` block  ──captured_stderr──▶ what was printed to file descriptor 2
 
-codec, rate, channels, packets  ──PacketHash──▶ 32 hex digits
-
-Capture what C libraries print to file descriptor 2, for error messages. Decoders write warnings
-such as "Illegal Audio-MPEG-Header" straight to the terminal, bypassing Python, where they garble a
-progress bar. A worker captures them and adds the last one to the song's error.
+Decoders write warnings such as "Illegal Audio-MPEG-Header" straight to the terminal, bypassing
+Python, where they garble a progress bar. A worker captures them and adds the last one to the song's
+error.
 """
 
 import contextlib

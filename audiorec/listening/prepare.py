@@ -1,16 +1,12 @@
 """Convert logs larger than memory to sequences in buckets: ``listening prepare``.
 
-    log ──blocks, checked──▶ pieces of `PIECE_ROWS` rows, one row group per bucket   one pass
+    log ──blocks, checked──▶ `Spill`: pieces of `PIECE_ROWS` rows, one row group per bucket
     a bucket's row groups ──bucket_sequences──▶ its owners' plays, in order   bucket by bucket
 
 The sequences equal those of `to_sequences` on the same log in memory: all rows of an owner are in
 one bucket, so its order, repeats and finished plays need no other data. Unfinished work is in
 ``DIR.run/``: a job that was interrupted while reading the log starts over, one interrupted later
 resumes with the missing buckets.
-
-First pass over a log larger than memory: write checked rows in pieces sorted by bucket.
-
-a block of rows ──Spill.add──▶ `PIECE_ROWS` rows ──▶ piece-000000.parquet, one row group per bucket
 """
 
 import json

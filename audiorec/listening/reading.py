@@ -1,11 +1,8 @@
 """How a log is read: rows that are skipped, plays that are left out, and what users like.
 
-Interactions ──likes──▶ `Sequences` of songs, with times
-Interactions, Rule ──to_liked──▶ `Liked`: the songs that each user likes, dislikes, has heard
-Interactions ──follows──▶ `Sequences`: users, with artist names in place of songs
-
-Sequences in buckets of owners, as ``listening prepare`` wrote them.
-
+    Interactions ──likes──▶ `Sequences` of songs, with times
+    Interactions, Rule ──to_liked──▶ `Liked`: the songs that each user likes, dislikes, has heard
+    Interactions ──follows──▶ `Sequences`: users, with artist names in place of songs
     DIR ──read_prepared──▶ `PreparedLog`: the sequences of one bucket, or of all
 
 The bucket of an owner depends on its id alone, and owners within a bucket are sorted by id.

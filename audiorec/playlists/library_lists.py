@@ -2,16 +2,12 @@
 
     store ──divide_library──▶ `DividedLibrary`: lists, their names, counts of omitted songs
           (optional: the lists of an earlier run, `EarlierLists`)
-
-Every song that is music is in exactly one list, except for copies of a song in a list. What lists
-are called: `audiorec.playlists.names`.
-
     units (m, W)             ──divide────────▶ group of each song (m,)
     the same, earlier groups ──update_groups──▶ the same groups, with new songs added to the nearest
 
-Groups come from k-means (scikit-learn, extra ``sklearn``). Groups that are too large are split;
-the songs of groups that are too small go to the nearest groups with room. The choice of method,
-and how many songs move when new ones arrive, are documented in docs/benchmarks/playlists.md.
+Every song that is music is in exactly one list, except for copies of a song in a list. Groups come
+from k-means (scikit-learn, extra ``sklearn``); large ones are split, and the songs of small ones go
+to the nearest groups with room. The choice of method is documented in docs/benchmarks/playlists.md.
 """
 
 import math

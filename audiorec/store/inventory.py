@@ -1,16 +1,12 @@
 """Describe what a store holds and which songs failed; vectors are not read.
 
-"library/vecs.parquet"  ──inventory────▶  rows, extractor, statuses, seconds, files beside
-                        ──files_beside─▶  {scores: library/scores.parquet, ...}
+    "library/vecs.parquet"  ──inventory──────▶  rows, extractor, statuses, seconds, files beside
+                            ──files_beside───▶  {scores: library/scores.parquet, ...}
+                            ──read_failures──▶  rows of "library/vecs.errors.parquet"
 
-Failures of a store: from its own errors file, or its rows of an older shared one.
-
-    "vecs.parquet"  ──errors_path──▶    "vecs.errors.parquet"
-                    ──read_failures──▶  its rows
-
-Until 0.1 all stores in a folder shared one ``errors.parquet``. If a store has no errors file of
-its own yet, the rows there for files below the folder of its songs count as its own; the next
-run writes them to the new file and leaves the old one unchanged.
+Until 0.1 all stores in a folder shared one ``errors.parquet``. If a store has no errors file of its
+own yet, the rows there for files below the folder of its songs count as its own; the next run
+writes them to the new file and leaves the old one unchanged.
 """
 
 import json

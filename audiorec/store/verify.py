@@ -1,17 +1,13 @@
 """Check every row of a store, and of the files beside it.
 
     "vecs.parquet"  ──verify──▶  Verification(rows, problems, counts)
+    a few thousand rows ──check_vectors──▶ StoreProblem(file, row, song_id, check, reason) ...
+    rows of scores.parquet, songs ──check_scores──▶ StoreProblem ...   (against their vectors)
 
-Checks: the numbers (finite, possible as statistics of scores), the ids (present, unique, in
-order), the extractor and the content hash of each row; whether every column still holds what
-was written, by checksums; whether scores, features and failures agree with the
-vectors, down to the statistics of the score series; whether copies and maps hold what was written;
-and, on request, whether the songs' files still exist unchanged. Rows are read a block at a time.
-
-Checks of one block of rows of a store.
-
-a few thousand rows ──check_vectors──▶ StoreProblem(file, row, song_id, check, reason) ...
-rows of scores.parquet, songs ──check_scores──▶ StoreProblem ...   (against their vectors)
+Checks: the numbers (finite, possible as statistics of scores), the ids (present, unique, in order),
+the extractor and the content hash of each row; whether every column, copies and maps still hold
+what was written; whether scores, features and failures agree with the vectors, down to the
+statistics of the score series; and, on request, whether the songs' files still exist unchanged.
 """
 
 import json

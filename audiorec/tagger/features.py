@@ -1,14 +1,11 @@
 """Features of a network: how segments are batched and checked, and the input of a head.
 
-Backbone outputs concatenated: the input of a head, in training and in use. An input is named
-``<backbone>.<output>``, for example ``msd.penultimate``. The outputs are those of `Features`,
-unchanged: tags enter as probabilities. Their logits would separate rare tags better, but generalise
-less well to other artists and recordings. An added network has the outputs of `AddedFeatures`:
-``mn04.scores``, ``mn04.embedding``.
+    ["msd.penultimate", "msd.tags"], features  ──assemble──▶  (T, D), the input of a head
+    segments (B, 187, 96)  ──in_batches(run)──▶  `Features` of B rows
 
-Shared by all engines of a network: the contract, checks and batching.
-
-segments (B, 187, 96)  ──in_batches(run)──▶  Features of B rows
+An input is named ``<backbone>.<output>``. Tags enter as probabilities: their logits would separate
+rare tags better, but generalise less well to other artists and recordings. An added network has the
+outputs of `AddedFeatures`: ``mn04.scores``, ``mn04.embedding``.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -1,17 +1,12 @@
-"""Scores in words: the likeliest classes of a song, and when to give none.
+"""Scores in words: the likeliest classes of a song, when to give none, and its most typical part.
 
     ScoreSeries, Status ──read_scores──▶ `Reading`
     means (H,), segments, Status ──read_means──▶ the same `Reading`, from a store's row
+    ScoreSeries ──typical_part──▶ where the song is most itself: start and end in seconds, of 20 s
 
 A song that is silent, shorter than three segments, or more likely not music than music gets no
 genre. The genre is that of the whole song (`audiorec.tagger.song_labels`) where it is known, and
 says whether it is sure; by the scores alone it never is.
-
-    ScoreSeries ──typical_part──▶ where the song is most itself: start and end in seconds, of 20 s
-
-A moment is typical if it is like most other moments of the song, and alive if it is unlike silence
-and noise: intros, breaks and endings lose. Two moments are alike by the product of the roots of
-their scores (Bhattacharyya), of which the mean over the song is taken.
 """
 
 from collections.abc import Mapping, Sequence
@@ -278,6 +273,10 @@ def typical_part(
     series: ScoreSeries, *, duration_s: float, part_s: float = PART_S
 ) -> tuple[float, float]:
     """Return the part of a song that is most like the whole, in seconds.
+
+    A moment is typical if it is like most other moments of the song, and alive if it is unlike
+    silence and noise: intros, breaks and endings lose. Two moments are alike by the product of the
+    roots of their scores (Bhattacharyya), of which the mean over the song is taken.
 
     Parameters
     ----------

@@ -1,15 +1,9 @@
 """Song inputs: stored vectors, stored features, or files decoded again to log-mels.
 
     sound, recipe ──song_inputs──▶ `SongInputs`: .load(rows) for training, .blocks() of all songs
+    (song id, path) ──decode_songs──▶ (T, 187, 96) float16, or the reason of a failure
 
 Rows are indices of the sound's songs. There is one class per kind of input, with the same methods.
-
-Decode songs to log-mel segments in disposable workers, as inputs of end-to-end models.
-
-    (song id, path) ──worker processes──▶ (T, 187, 96) float16, or the reason of a failure
-
-A folder caches the segments, one file per song, so that an interrupted run does not decode them
-again. A segment takes 36 kB.
 """
 
 import hashlib
@@ -72,7 +66,8 @@ def decode_songs(
     """Yield songs in any order, each with its segments (T, 187, 96) float16.
 
     If a song fails, the worker's answer, with the reason, is yielded instead. `folder` caches the
-    segments; entries of other songs or other content are ignored.
+    segments, 36 kB each, so that an interrupted run does not decode them again; entries of other
+    songs or other content are ignored.
     """
     folder.mkdir(parents=True, exist_ok=True)
     keys = {s.song_id: _key(s, spec, max_segments) for s in sources}

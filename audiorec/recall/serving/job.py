@@ -1,9 +1,6 @@
 """Fuse files of candidates, for any number of users in constant memory.
 
-a.parquet, b.parquet, ... ──fuse_files──▶ fused.parquet, written atomically
-
-Cut a fusion into parts for an engine: row ranges, and the excluded songs of their users.
-
+    a.parquet, b.parquet, ... ──fuse_files──▶ fused.parquet, written atomically
     tables, excluded songs ──`SplitFusion`──▶ part i, `SharedFusionInput` ──▶ lists of its users
 
 A part consists of several blocks of `user_blocks`. Workers read the rows of their parts themselves;

@@ -1,17 +1,12 @@
 """Read several tables of candidates in parallel, one block of users at a time.
 
-a.parquet, b.parquet, ... ──user_blocks──▶ one table per file, with the rows of the next users
-tables sorted by user ──▶ `UserStream` ──merge_streams──▶ the same for any schema
-candidates.parquet, metadata ──worth_of──▶ a figure per channel ──weights_by_worth──▶ weights
+    a.parquet, b.parquet, ... ──user_blocks──▶ one table per file, with the rows of the next users
+    tables sorted by user ──▶ `UserStream` ──merge_streams──▶ the same for any schema
+    tables (one per channel) ──CandidateRows.of──▶ `CandidateRows`: user, song, source as numbers
+    candidates.parquet, metadata ──worth_of──▶ a figure per channel ──weights_by_worth──▶ weights
 
 Memory does not grow with the number of users. Every channel of `recall train` is judged on the
-newest part of its listening (`audiorec.recall.contract.job`), and its candidates keep the
-figure.
-
-The candidates of a block of users as arrays, from all channels together.
-
-tables (one per channel) ──CandidateRows.of──▶ `CandidateRows`: user, song, source as numbers
-`CandidateRows`                   ──places──▶ the place of each row in its list
+newest part of its listening (`audiorec.recall.contract.job`), and its candidates keep the figure.
 """
 
 import json

@@ -1,16 +1,14 @@
-"""Requests and their responses, independent of sockets and framework, which keeps tests simple.
+"""Requests, their responses and queries, independent of sockets, framework and protocol.
 
-`ApiRequest` ──an API's handler, `Snapshot`──▶ `ApiReply`
+    `ApiRequest` ──an API's handler, `Snapshot`──▶ `ApiReply`
+    `Operation`: path, method, fields ──.read──▶ values, or an `InputError` that names the field
+                                      ──.described──▶ its part of the OpenAPI document
+    songs      ──near──────▶ similar songs, nearest first
+    two songs  ──way───────▶ a path from one to the other, both included
+    songs      ──long_list─▶ a playlist of songs near them
+    a sentence ──described─▶ songs that it describes, best first
 
-`Operation`: path, method, fields ──.read──▶ values, or an `InputError` that names the field
-                                  ──.described──▶ its part of the OpenAPI document
-
-Queries shared by all APIs, independent of protocol: they return rows and similarities.
-
-songs      ──near──────▶ similar songs, nearest first
-two songs  ──way───────▶ a path from one to the other, both included
-songs      ──long_list─▶ a playlist of songs near them
-a sentence ──described─▶ songs that it describes, best first
+Queries are shared by all APIs: they return rows and similarities.
 """
 
 import json

@@ -1,17 +1,12 @@
-"""The youtube-dnn network in numpy: embeds a history and a profile.
+"""The youtube-dnn network in numpy, its recipe, and plays as its training examples.
 
     history ─▶ weighted mean of song vectors (V) ─┐
             ─▶ weighted mean of id embeddings (I) ─┼─▶ dense layers, ReLU ─▶ (E,), length 1
             ─▶ log length, and whether any         │
     profile ─▶ demographics (A) ───────────────────┘
 
-If ids and embeddings have the same width, the mean of the ids is added before normalisation.
-Torch is needed for training (`trainer`), not for answers.
-
-Plays as training examples of youtube-dnn, and its recipe.
-
-Each draw has its own generator, seeded by its purpose, so any epoch or step can be reproduced
-without the ones before it.
+If ids and embeddings have the same width, the mean of the ids is added before normalisation. Torch
+is needed for training (`trainer`), not for answers.
 """
 
 import json
@@ -420,6 +415,9 @@ class Examples:
     """The plays of a training as examples, each with the history before it.
 
     Songs are rows of `catalogue`, which are also the rows of the model's tables.
+
+    Each draw has its own generator, seeded by its purpose, so any epoch or step can be reproduced
+    without the ones before it.
     """
 
     def __init__(

@@ -1,15 +1,11 @@
 """Make all rows of an export that belong to users, one block of users at a time.
 
-log, candidates, exposures, earlier nights ──UserBlocks──▶ (table, rows), ... for each block
+    log, candidates, exposures, earlier nights ──UserBlocks──▶ (table, rows), ... for each block
+    tables (one per channel and the fused one) ──merge_candidates──▶ `CandidatePairs`
+    features, samples, embeddings ──feature_arrays, ...──▶ Arrow columns
 
 Blocks hold whole users. The number of rows of every stream bounds their size, including the events
 of the log.
-
-Convert features, samples and embeddings to Arrow columns of the tables of an export.
-
-Merge the lists of all channels for a block of users into one row per user and song.
-
-tables (one per channel and the fused one) ──merge_candidates──▶ `CandidatePairs`
 """
 
 import math

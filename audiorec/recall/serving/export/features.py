@@ -1,15 +1,11 @@
 """Features of users and songs at a point in time, computed only from earlier events.
 
     log, side information, sound ──EventHistory──▶ .of(users) ──features(user, song, at)──▶ numbers
+    users, their plays, side information ──user_columns──▶ columns of the table `users`
 
 The features of a row at time t read only events before t. Log rows without a time count as before
-any t; if no row has a time, features of the last days are unknown.
-
-The log is in memory, as `Interactions`; sums over it are computed for a block of users at a time.
-
-Rows of the table of users: counts of plays, portraits and embeddings.
-
-a block of users, their plays, side information ──user_columns──▶ columns of the table `users`
+any t; if no row has a time, features of the last days are unknown. The log is in memory, as
+`Interactions`; sums over it are computed for a block of users at a time.
 """
 
 from collections.abc import Mapping

@@ -79,5 +79,5 @@ def test_shares_of_a_kind_sum_to_one_and_empty_data_is_no_error():
     assert sum(share for share, _ in found.values()) == pytest.approx(1, abs=1e-3)
     assert len(portraits(Sequences.from_lists([]), SIDE)) == 0
     assert len(portraits(plays, replace(SIDE, categories={}))) == 0
-    with pytest.raises(InputError, match="half-lives"):
+    with pytest.raises(InputError, match="long_days must be above 0"):
         PortraitRecipe(long_days=0.0)

@@ -410,6 +410,6 @@ def test_shares_outside_of_0_to_1_are_refused(home):
         text = (home / "recall.toml").read_text()
         kept = [one for one in text.splitlines() if not one.startswith(line.split()[0])]
         (home / "recall.toml").write_text("\n".join([*kept, line]) + "\n")
-        with pytest.raises(AudiorecError, match="must be between 0 and 1"):
+        with pytest.raises(AudiorecError, match=r"must be in \[0, 1\]"):
             open_night(home / "recall.toml", DAYS[4])
         night(home, 5)

@@ -335,7 +335,8 @@ def test_a_path_is_drawn_on_the_map_and_follows_the_list(page):
     assert inside
     colour = page.evaluate("import('/js/colours.js').then(c => c.accent())")
     wanted = [int(colour[n : n + 2], 16) for n in (1, 3, 5)]
-    drawn = page.evaluate(
+    until(  # it is drawn in the next frame
+        page,
         "(() => { const c = document.querySelector('.picture canvas');"
         " const { data } = c.getContext('2d').getImageData(0, 0, c.width, c.height); let n = 0;"
         " for (let i = 0; i < data.length; i += 4) if (data[i] === "
@@ -344,9 +345,8 @@ def test_a_path_is_drawn_on_the_map_and_follows_the_list(page):
         + str(wanted[1])
         + " && data[i + 2] === "
         + str(wanted[2])
-        + ") n++; return n; })()"
+        + ") n++; return n; })() > 100",
     )
-    assert drawn > 100
     page.click("text=Hide it")
     until(page, "window.songMap.songs.route === null")
 

@@ -382,6 +382,10 @@ def as_field_type(kind: type, name: str, value: Any) -> Any:
     return as_type(get_type_hints(kind)[name], name, value)
 
 
+WORDS: dict[Any, str] = {int: "a whole number", float: "a number", bool: "true or false"}
+WORDS |= {str: "text"} | {kind | None: words for kind, words in WORDS.items()}
+
+
 def as_type(wanted: Any, name: str, value: Any) -> Any:
     """Convert a value to a given type; lists become tuples, and strings paths where needed.
 
@@ -406,7 +410,7 @@ def as_type(wanted: Any, name: str, value: Any) -> Any:
         choices = get_args(wanted) if get_origin(wanted) is Literal else ()
         if choices:
             raise InputError(f"{name} must be one of {', '.join(map(str, choices))}, got {value!r}")
-        shown = getattr(wanted, "__name__", None) or str(wanted).replace("typing.", "")
+        shown = WORDS.get(wanted) or str(wanted).replace("typing.", "")
         raise InputError(f"{name} must be {shown}, got {value!r}")
     return read
 

@@ -68,7 +68,7 @@ def test_values_have_the_type_of_the_field(texts, found):
     [
         ("artists=2", "--set artists=2: unknown setting 'artists'; there are: artist, hidden, "),
         ("artist", "--set artist: expected artist=VALUE"),
-        ("artist=two", "--set artist=two: artist must be int, got 'two'"),
+        ("artist=two", "--set artist=two: artist must be a whole number, got 'two'"),
         ("hidden=a", "--set hidden=a: hidden must be"),
         ("label=x", "unknown setting 'label'"),
         ("", "--set : unknown setting ''"),

@@ -106,12 +106,12 @@ def test_limits_of_a_playlist_are_those_of_its_command(read):
     [
         ("[players.home.lists.A]\nk = 3\n", "give one of recommend, playlist, similar, find, file"),
         ('[players.home.lists.A]\nfind = "x"\nrecommend = "daily"\n', "give one of"),
-        ('by-sound = "yes"\n', "by_sound must be bool"),
+        ('by-sound = "yes"\n', "by_sound must be true or false"),
         ('[players.home.lists.A]\nrecommend = "weekly"\n', "entry must be one of"),
         ('[players.home.lists.A]\nrecommend = "daily"\nk = 0\n', "k is from 1, got 0"),
         ('[players.home.lists.A]\nrecommend = "daily"\nonly = "x"\n', "unknown key 'only'"),
         ('[players.home.lists.A]\nfind = "x"\nout = "y"\n', "unknown key 'out'"),
-        ("[players.home.lists.A]\nfind = 7\n", "text must be str"),
+        ("[players.home.lists.A]\nfind = 7\n", "text must be text"),
         ("[players.home.lists.A]\nplaylist = [7]\n", "seeds must be texts"),
         ('[players.home.lists.A]\nfile = "x"\nk = 7\n', "a file has no k"),
         ('[players.home.lists.A]\nfind = "x"\nmembers = ["zoe"]\n', "no member 'zoe'"),
@@ -132,7 +132,7 @@ def test_what_a_table_may_not_say(read, more, says):
     ("base", "says"),
     [
         ('[players.home]\nkind = "mpd"\n', "lacks url"),
-        ('[players.home]\nkind = 7\nurl = "x"\n', "kind must be str"),
+        ('[players.home]\nkind = 7\nurl = "x"\n', "kind must be text"),
         ('[players.home]\nkind = "mpd"\nurl = "x"\nmembers = []\n', "there is none"),
         ('[players.home]\nkind = "mpd"\nurl = "x"\nmembers = [{ password = "x" }]\n', "unknown"),
         ('[players.home]\nkind = "mpd"\nurl = "x"\nmembers = [{}, {}]\n', "one name"),

@@ -307,5 +307,5 @@ def test_a_damaged_parentage_is_refused(tmp_path):
     path = tmp_path / "m" / "model.json"
     content = unsealed(json.loads(path.read_text()))
     path.write_text(json.dumps(sealed({**content, "parent": {"model_id": 7}})))
-    with pytest.raises(InputError, match="parent: model_id must be str"):
+    with pytest.raises(InputError, match="parent: model_id must be text"):
         load_channel(tmp_path / "m")

@@ -507,7 +507,7 @@ def test_refusals(home):
         ("weights = {sasrec = 2.0}", "'sasrec' has settings or a weight"),
         ("settings = {rules = {windows = 3}}", "unknown setting 'windows'"),
         ("fusion = {per_artist = -1}", "per_artist"),
-        ("k = true", "k must be int"),
+        ("k = true", "k must be a whole number"),
     ):
         name = line.partition(" ")[0]
         kept = [

@@ -98,7 +98,11 @@ def main() -> None:
     model = trained(learn, epochs, settings, validates=False)
     spent = time.process_time() - began
     found = model.recommend(
-        known.user_id_map.external_ids, known, k=DEPTH, filter_viewed=not arguments.keep_heard
+        known.user_id_map.external_ids,
+        known,
+        k=DEPTH,
+        filter_viewed=not arguments.keep_heard,
+        on_unsupported_targets="ignore",  # a history of new songs alone has no list
     )
     lists = found.rename(columns={"item_id": "song_id"})[["user_id", "song_id", "rank"]]
     lists.to_parquet(arguments.folder / "peer-rectools-sasrec.parquet", index=False)

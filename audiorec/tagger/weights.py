@@ -71,7 +71,7 @@ class BackboneWeights:
 MSD = BackboneWeights(
     name="msd",
     sha256="c9dae8546555208e5cbb7b8a0d32575b2f3a9f2cece4574d3723e99a11ac14e1",
-    onnx_sha256="42b91c48e928da9582de2b966f2df2b3d29cfd0a5cd39c01d43d90da62c9dc8d",
+    onnx_sha256="1d47921a8a3a1c1a880630c0785e2551bbafd343e827e08612a2b86238214465",
     licence="ISC",
     tags=tuple(MSD_TAGS.split(", ")),
     mel_fingerprint="accbabe5ac9323be",

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
-from audiorec.audio.readers import MAX_CHANNELS, DecoderError, RawBlock, new_hash
+from audiorec.audio.readers import MAX_CHANNELS, DecoderError, PacketHash, RawBlock, new_hash
 from audiorec.audio.sniff import (
     Container,
     PathLike,
@@ -23,6 +23,7 @@ from audiorec.audio.sniff import (
     begin_of_audio,
     display_path,
     end_of_audio,
+    frames_alone,
     open_regular,
     sniff,
     unreadable,
@@ -614,6 +615,12 @@ def _hash_packets(file: BinaryIO) -> str:
     from audiorec.audio.pyav_reader import audio_stream, open_container, packet_hash
 
     begin, end = begin_of_audio(file), end_of_audio(file)
+    if (frames := frames_alone(file, begin, end)) is not None:
+        digest = PacketHash("mp3", frames.sample_rate, frames.channels)
+        file.seek(frames.begin)
+        while chunk := file.read(min(_READ_BYTES, end - file.tell())):
+            digest.add(chunk)
+        return digest.hexdigest()
     with open_container(file, begin=begin, end=end) as container:
         stream = audio_stream(container)
         result = packet_hash(stream)

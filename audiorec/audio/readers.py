@@ -14,7 +14,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from typing import IO, Any, NamedTuple
+from typing import IO, NamedTuple
 
 from audiorec.errors import Failure
 from audiorec.types import FloatArray
@@ -60,16 +60,13 @@ class PacketHash:
 
     def __init__(self, codec: str, sample_rate: int, channels: int) -> None:
         self._digest = new_hash("packets", codec, str(sample_rate), str(channels))
-        self._bytes = 0
-
-    def add(self, packet: Any) -> None:
-        """Add the next packet of PyAV."""
-        self._digest.update(packet)
-        self._bytes += packet.size
+        self._of_nothing = self._digest.hexdigest()
+        self.add = self._digest.update  # the next packet, or several at once
 
     def hexdigest(self) -> str:
         """Return the hash; empty if the packets hold no bytes."""
-        return self._digest.hexdigest() if self._bytes else ""
+        digest = self._digest.hexdigest()
+        return "" if digest == self._of_nothing else digest
 
 
 def new_hash(*prefix: str) -> "hashlib.blake2b":

@@ -38,6 +38,14 @@ _RATES_1 = (44_100, 48_000, 32_000)  # hertz
 _RATE_DIVISOR = {3: 1, 2: 2, 0: 4}  # version bits of MPEG-1, MPEG-2, MPEG-2.5
 _LONGER = 1.02  # a file longer than its own byte count by this factor has more than one song
 _SLACK_BYTES = 8192  # allowance for unrecognised tags
+_HEAD, _WALKED = 4096, 1 << 20  # bytes of frames that are read at first, and then at a time
+_LAYER_3 = 1 << 1  # bits of the second byte
+_SAME = (
+    0xFF,
+    0xFE,
+    0x0C,
+    0xCF,
+)  # a header without its bit rate and padding, and its mode extension
 _GAPLESS_ENCODERS = (b"LAME", b"Lavf", b"Lavc")  # write delay and padding after the count
 
 
@@ -150,6 +158,63 @@ def _read_xing(data: bytes, frame: MpegFrame, audio_bytes: int) -> Header:
         n_samples -= (packed >> 12) + (packed & 0xFFF)  # encoder's delay, padding
     claimed_s = max(n_samples, 0) / frame.sample_rate
     return Header(claimed_s or None, cut=n_bytes > audio_bytes * _LONGER)
+
+
+class FramesAlone(NamedTuple):
+    """Where the audio of an MP3 file lies that is nothing but frames, and what they say of it."""
+
+    begin: int  # behind the frame that counts the others
+    sample_rate: int
+    channels: int
+
+
+def frames_alone(file: BinaryIO, begin: int, end: int) -> FramesAlone | None:
+    """Return where an MP3 file's audio lies if FFmpeg's packets are all bytes up to `end`.
+
+    They are if a ``Xing`` or ``Info`` frame is followed by whole frames alone, of one version, rate
+    and number of channels, the first two also of one mode: FFmpeg begins at such a pair. None for
+    any other file. Walking from frame to frame takes a tenth of the time that demuxing takes.
+    """
+    file.seek(begin)
+    data = file.read(_HEAD)
+    counter = mpeg_frame(data, 0)
+    if counter is None or not _counts_frames(data[counter.xing_at :]):
+        return None
+    at = counter.length
+    first = mpeg_frame(data, at)
+    if first is None or data[at + 1] & 6 != _LAYER_3 or not _same_mode(data, at, at + first.length):
+        return None
+    second, is_mono = data[at + 1], data[at + 3] >> 6 == 3
+    headers = [mpeg_frame(bytes((255, second, third, 0)), 0) for third in range(256)]
+    lengths = [h.length if h and h.sample_rate == first.sample_rate else 0 for h in headers]
+    start = begin  # of `data`
+    while start + at < end:
+        start, at = start + at, 0
+        file.seek(start)
+        data = file.read(min(_WALKED, end - start))
+        while at < len(data) - 3:
+            if data[at] != 255 or data[at + 1] != second or (data[at + 3] >= 192) != is_mono:
+                return None
+            length = lengths[data[at + 2]]
+            if not length:
+                return None
+            at += length
+        if at == 0:
+            return None  # fewer bytes than a header has
+    if start + at != end:
+        return None
+    return FramesAlone(begin + counter.length, first.sample_rate, 1 if is_mono else 2)
+
+
+def _counts_frames(field: bytes) -> bool:
+    """Return whether FFmpeg takes a frame for one that counts the others."""
+    return field[:4] in (b"Xing", b"Info") and bool(int(field[7]) & 1) and any(field[8:12])
+
+
+def _same_mode(data: bytes, one: int, other: int) -> bool:
+    """Return whether the headers of two MPEG frames differ in bit rate and padding alone."""
+    pairs = zip(data[one : one + 4], data[other : other + 4], _SAME, strict=False)
+    return other + 4 <= len(data) and all((a ^ b) & mask == 0 for a, b, mask in pairs)
 
 
 def _is_chain(data: bytes, at: int, is_whole: bool) -> bool:

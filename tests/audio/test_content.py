@@ -21,7 +21,9 @@ from odd_files import (
     sound,
 )
 
+from audiorec.audio import decode as decoding
 from audiorec.audio.decode import content_hash, decode
+from audiorec.audio.sniff import begin_of_audio, end_of_audio, frames_alone
 from audiorec.errors import Failure, SongError
 
 MAKERS = {
@@ -170,3 +172,44 @@ def test_what_is_no_file_has_none(name, odd):
     with pytest.raises(SongError, match="unreadable") as caught:
         content_hash(odd[name].path)
     assert caught.value.failure is Failure.UNREADABLE
+
+
+def walks(path: Path) -> bool:
+    """Return whether an MP3 file is hashed from frame to frame, without a demuxer."""
+    with path.open("rb") as file:
+        return frames_alone(file, begin_of_audio(file), end_of_audio(file)) is not None
+
+
+def flipped(data: bytes, at: int, bit: int) -> bytes:
+    return data[:at] + bytes([data[at] ^ 1 << bit]) + data[at + 1 :]
+
+
+@pytest.mark.parametrize("vbr", [False, True])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_frames_alone_are_hashed_as_a_demuxer_splits_them(tmp_path, monkeypatch, vbr, channels):
+    path = tmp_path / "song.mp3"
+    mp3(path, music(seconds=2.0, channels=channels), vbr=vbr)
+    whole = path.read_bytes()
+    frames = [i for i in range(len(whole) - 1) if whole[i] == 255 and whole[i + 1] >> 5 == 7]
+    changed = [
+        *(
+            flipped(whole, at + byte, bit)
+            for at in frames[:3]
+            for byte in (1, 2, 3)
+            for bit in range(8)
+        ),
+        *(whole[: frames[-1] + n] for n in (0, 1, 3, 4, 5)),
+        *(whole[: frames[5]] + b"\0" * n + whole[frames[5] :] for n in (1, 3, 200)),
+        whole[: frames[4]] + whole[frames[6] :],
+        id3v2() + whole,
+    ]
+    assert walks(path)
+    n_walked = 0
+    for data in (whole, *changed):
+        path.write_bytes(data)
+        n_walked += walks(path)
+        by_walking = content_hash(path)
+        with monkeypatch.context() as patch:
+            patch.setattr(decoding, "frames_alone", lambda *_: None)
+            assert content_hash(path) == by_walking
+    assert 3 < n_walked < len(changed)

@@ -616,11 +616,11 @@ def _hash_packets(file: BinaryIO) -> str:
 
     begin, end = begin_of_audio(file), end_of_audio(file)
     if (frames := frames_alone(file, begin, end)) is not None:
-        digest = PacketHash("mp3", frames.sample_rate, frames.channels)
+        walked = PacketHash("mp3", frames.sample_rate, frames.channels)
         file.seek(frames.begin)
         while chunk := file.read(min(_READ_BYTES, end - file.tell())):
-            digest.add(chunk)
-        return digest.hexdigest()
+            walked.add(chunk)
+        return walked.hexdigest()
     with open_container(file, begin=begin, end=end) as container:
         stream = audio_stream(container)
         result = packet_hash(stream)

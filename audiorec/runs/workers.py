@@ -39,6 +39,8 @@ from audiorec.runs.imports import (
 
 ITEMS_PER_CHILD = 500  # then a fresh child, to bound memory leaks of native libraries
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+# glibc: what a song frees serves the next one, and is not given back and cleared in between.
+_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(4 << 20), "MALLOC_TRIM_THRESHOLD_": str(32 << 20)}
 PARENT_CHECK_S = 1.0
 GRACE_S = 60.0  # an orphaned child exits this long after its time limit
 MAX_TIMER_S = 1e6  # limit of the C timer
@@ -52,7 +54,7 @@ def one_thread_each() -> None:
 
     Requests of a server are many and small. With one BLAS thread per core, eight clients took three
     times the CPU time, because the threads spin while they wait for each other
-    (``benchmarks/speed/bench_serve.py``).
+    (``benchmarks/speed/bench_serve.py``). A command whose workers compute would only start them.
     """
     for name, value in ONE_THREAD.items():
         os.environ.setdefault(name, value)
@@ -223,7 +225,7 @@ class _Child:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=None if sys.stderr else subprocess.DEVNULL,  # sys.stderr is None if closed
-            env={**clean_environment(), **ONE_THREAD},
+            env={**_MEMORY, **clean_environment(), **ONE_THREAD},
             start_new_session=True,  # only the parent handles Ctrl-C in the terminal
         )
         self._unsent: bytes | None = setup

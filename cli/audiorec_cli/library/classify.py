@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import click
 
-from audiorec import extraction, library, tagger
+from audiorec import extraction, library, runs, tagger
 from audiorec.errors import (
     Failure,
     InputError,
@@ -251,6 +251,7 @@ def classify(
     audiorec classify ~/Music/new --vectors vecs.parquet --json
     audiorec classify fixtures/audio/blues-band.mp3 --tags 3
     """
+    runs.one_thread_each()
     if tags is not None:
         _print_tags(songs, vectors, tags, quiet=quiet, json=json)
         return

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import click
 
+from audiorec import runs
 from audiorec.errors import InputError
 from audiorec.options import argument, chooses, deletes, reads, unguards, writes
 from audiorec_cli.shared.console import (
@@ -122,6 +123,7 @@ def extract(
     audiorec extract ~/Music --out vecs.parquet --scores scores.parquet
     audiorec extract fixtures/audio --out clips.parquet --dry-run
     """
+    runs.one_thread_each()
     from audiorec.extraction.catalogue import parse_naming
     from audiorec.extraction.run import make_outputs, preview
 

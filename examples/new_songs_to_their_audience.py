@@ -25,7 +25,7 @@ from audiorec.recall.cold_start.sides import ColdStartFiles, open_inputs
 from audiorec.recall.contract.data import Context, RecallData, Sound
 from audiorec.recall.contract.job import train_channel
 from audiorec.recall.contract.space import write_users
-from audiorec.recall.sequence.youtube_dnn import channel as youtube_dnn
+from audiorec.recall.sequence import youtube_dnn
 from audiorec.simulation.world import WorldSpec, simulate_world
 from audiorec.store.features import FeatureFile
 

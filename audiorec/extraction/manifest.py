@@ -46,6 +46,7 @@ from audiorec.extraction.catalogue import (
 )
 from audiorec.files.arrow import WRITING, open_parquet, refuse_bomb
 from audiorec.files.storage import files_in, find, is_uri, join, opened, parent, put, within_int64
+from audiorec.files.tables import store_errors
 from audiorec.files.user_files import csv_table, input_errors, refuse_devices
 
 METADATA_KEY = b"audiorec"
@@ -232,7 +233,8 @@ class _ParquetRows:
 
     def _group(self, group: int) -> list[dict[str, Any]]:
         names, groups = self.names, [group]
-        refuse_bomb(self._file, self._source, name=self._place, columns=names, groups=groups)
+        with store_errors(self._place):
+            refuse_bomb(self._file, self._source, columns=names, groups=groups)
         table = self._file.read_row_group(group, columns=names)
         try:
             rows: list[dict[str, Any]] = table.to_pylist()

@@ -287,7 +287,6 @@ def refuse_bomb(
     file: Any,
     source: Any,
     *,
-    name: str,
     columns: Collection[str] | None = None,
     groups: Collection[int] | None = None,
 ) -> None:
@@ -296,7 +295,8 @@ def refuse_bomb(
     `file` is a `pyarrow.parquet.ParquetFile` of `source`, a path or binary file, which is read
     if the footer is not enough; `columns` and `groups` are those about to be read, by default
     all. Raises `StoreError` if they would take more than 1 GiB and more than 64 times the size of
-    the file, or if it has more than 2**20 rows and more than eight rows per byte.
+    the file, or if it has more than 2**20 rows and more than eight rows per byte; it does not name
+    the file, as what opened it does (`audiorec.files.tables.store_errors`).
 
     A string that occurs in a million rows is stored once, and repeated numbers are run-length
     encoded, so a file of 120 kB can fill the memory of any machine. The footer tells most of the
@@ -305,12 +305,12 @@ def refuse_bomb(
     """
     size, rows = _size(source), int(file.metadata.num_rows)
     if rows > max(LEAST_ROWS, ROWS_A_BYTE * size):
-        raise StoreError(f"{name}: claims {rows} rows in {size} bytes, which is implausible")
+        raise StoreError(f"claims {rows} rows in {size} bytes, which is implausible")
     limit = max(LEAST_BYTES, TIMES_FILE * size)
     chosen = list(range(file.metadata.num_row_groups) if groups is None else groups)
     if columns is None:
-        _refuse(sum(file.metadata.row_group(g).total_byte_size for g in chosen), limit, name)
-    _check_chunks(file, source, name, columns, chosen)
+        _refuse(sum(file.metadata.row_group(g).total_byte_size for g in chosen), limit)
+    _check_chunks(file, source, columns, chosen)
     known = least = 0
     most: Counter[str] = Counter()
     folded: dict[str, dict[int, Any]] = {}
@@ -323,18 +323,18 @@ def refuse_bomb(
             least += int(chunk.total_uncompressed_size)
         else:
             known += _most_bytes(chunk)
-    _refuse(known + least, limit, name)
+    _refuse(known + least, limit)
     for path in sorted(folded, key=most.__getitem__, reverse=True):
         if known + most.total() <= limit:
             return
         del most[path]
         for n_bytes in _text_bytes(file.metadata, source, folded[path], path):
             known += n_bytes
-            _refuse(known, limit, name)
+            _refuse(known, limit)
 
 
 def _check_chunks(
-    file: Any, source: Any, name: str, columns: Collection[str] | None, groups: list[int]
+    file: Any, source: Any, columns: Collection[str] | None, groups: list[int]
 ) -> None:
     """Refuse column chunks with inconsistent metadata.
 
@@ -356,7 +356,7 @@ def _check_chunks(
             next(reader.iter_batches(1, row_groups=groups, columns=names), None)
     except (OSError, pa.ArrowException) as error:
         reason = str(error).strip().split("\n", 1)[0]
-        raise StoreError(f"{name}: damaged: {reason}") from error
+        raise StoreError(f"damaged: {reason}") from error
 
 
 def _chunks(
@@ -412,10 +412,10 @@ def _length(texts: Any) -> int:
     return int(total) + _OFFSET * len(texts)
 
 
-def _refuse(n_bytes: int, limit: int, name: str) -> None:
+def _refuse(n_bytes: int, limit: int) -> None:
     if n_bytes > limit:
         raise StoreError(
-            f"{name}: would expand to more than {n_bytes / 1e9:.1f} GB in memory; the limit for "
+            f"would expand to more than {n_bytes / 1e9:.1f} GB in memory; the limit for "
             f"a file of its size is {limit / 1e9:.1f} GB"
         )
 

@@ -102,13 +102,13 @@ class TableFile:
             empty = pa.Table.from_batches([], self.schema)
             return empty if columns is None else empty.select(list(columns))
         with store_errors(self.path):
-            refuse_bomb(self.file, self.whole, name=str(self.path), columns=columns)
+            refuse_bomb(self.file, self.whole, columns=columns)
             return _with_rows(self.file.read(columns=columns), len(self))
 
     def read_group(self, group: int, columns: Sequence[str] | None = None) -> Any:
         """Read columns of one row group as a `pyarrow.Table`."""
         with store_errors(self.path):
-            refuse_bomb(self.file, self.whole, name=str(self.path), columns=columns, groups=[group])
+            refuse_bomb(self.file, self.whole, columns=columns, groups=[group])
             table = self.file.read_row_group(group, columns=columns)
             return _with_rows(table, self.file.metadata.row_group(group).num_rows)
 
@@ -187,7 +187,7 @@ def check_columns(found: Any, expected: Any, *, of_types: bool = True) -> None:
 
 
 @contextmanager
-def store_errors(path: Path) -> Iterator[None]:
+def store_errors(path: Path | str) -> Iterator[None]:
     """Convert Arrow's errors about bad content to `StoreError`; a full disk stays an `OSError`."""
     try:
         yield

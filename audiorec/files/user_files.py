@@ -192,6 +192,7 @@ def read_table(
     import pyarrow.csv
 
     from audiorec.files.arrow import open_parquet, refuse_bomb
+    from audiorec.files.tables import store_errors
 
     is_csv = path.name.lower().endswith(CSV_ENDS)
     names = column_names(path, failure)
@@ -210,7 +211,8 @@ def read_table(
             table = pa.csv.read_csv(path, convert_options=convert)
         else:
             with open_parquet(path) as file:
-                refuse_bomb(file, path, name=str(path), columns=columns)
+                with store_errors(path):
+                    refuse_bomb(file, path, columns=columns)
                 table = file.read(columns=columns)
             if texts:
                 table = table.cast(pa.schema([(n, pa.string()) for n in table.column_names]))

@@ -97,9 +97,7 @@ def written(path, table, **options):
 
 
 def check(path, table, *, columns=None, groups=None, **options):
-    refuse_bomb(
-        written(path, table, **options), path, name="f.parquet", columns=columns, groups=groups
-    )
+    refuse_bomb(written(path, table, **options), path, columns=columns, groups=groups)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +113,7 @@ def check(path, table, *, columns=None, groups=None, **options):
     ids=["one text", "long text", "zeros", "list of texts", "large string", "binary"],
 )
 def test_bombs_of_every_kind_are_refused(tmp_path, column):
-    with pytest.raises(StoreError, match=r"f\.parquet: would expand to more than .* GB"):
+    with pytest.raises(StoreError, match=r"would expand to more than .* GB"):
         check(tmp_path / "a", pa.table({"a": column}))
 
 
@@ -189,7 +187,7 @@ def test_an_open_file_is_looked_at_and_left_where_it_was(tmp_path):
     file = pq.ParquetFile(source)
     source.seek(3)
     with pytest.raises(StoreError, match="would expand"):
-        refuse_bomb(file, source, name="f.parquet")
+        refuse_bomb(file, source)
 
 
 def test_an_empty_table_passes(tmp_path):

@@ -11,7 +11,7 @@ Songs that are not music, and all copies of a recording but the best eligible on
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -271,32 +271,24 @@ class Chooser:
 
     def __init__(self, store: VectorStore) -> None:
         self._store = store
-        self._music: BoolArray | None = None
-        self._recordings: Recordings | None = None
-        self._versions: VersionsOf | None = None
         self._kinds: dict[str, tuple[Int32Array, int]] = {}
 
-    @property
+    @cached_property
     def music(self) -> BoolArray:
         """Which songs are music, (n,); see `is_music`."""
-        if self._music is None:
-            self._music = is_music(self._store)
-            self._music.flags.writeable = False
-        return self._music
+        music = is_music(self._store)
+        music.flags.writeable = False
+        return music
 
-    @property
+    @cached_property
     def recordings(self) -> Recordings:
         """Which songs are one recording; see `recordings_of`."""
-        if self._recordings is None:
-            self._recordings = recordings_of(self._store)
-        return self._recordings
+        return recordings_of(self._store)
 
-    @property
+    @cached_property
     def versions(self) -> VersionsOf:
         """Which songs are versions of one title."""
-        if self._versions is None:
-            self._versions = VersionsOf(self._store, self.recordings)
-        return self._versions
+        return VersionsOf(self._store, self.recordings)
 
     def chosen(self, choice: Choice) -> Chosen:
         """Return the eligible songs and the limits.

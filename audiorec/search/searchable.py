@@ -41,7 +41,7 @@ from audiorec.search.scaling import INDEXED
 from audiorec.search.space import Neighbours, Space, SpaceChoice, choose_space, open_space
 from audiorec.store.aliases import resolve
 from audiorec.store.inventory import files_beside
-from audiorec.store.schema import Checked, Kind, open_checked
+from audiorec.store.schema import Kind, open_checked
 from audiorec.store.store import VectorStore, unique_match
 from audiorec.types import BoolArray, Float64Array, FloatArray, IdMap, Int64Array
 
@@ -145,12 +145,16 @@ def _failure(store: VectorStore, text: str, *, part: bool) -> str:
 class SearchableStore(VectorStore):
     """The songs of one ``vecs.parquet``, searchable by name and by similarity."""
 
-    def __init__(self, file: Checked) -> None:
-        super().__init__(file)
-        self._spaces: dict[object, Space] = {}
-        self._auto: SpaceChoice | None = None
-        self._chooser = Chooser(self)
-        self._closeness: dict[Space, Closeness] = {}
+    _auto = cached_property(choose_space)
+    _chooser = cached_property(Chooser)
+
+    @cached_property
+    def _spaces(self) -> dict[object, Space]:
+        return {}
+
+    @cached_property
+    def _closeness(self) -> dict[Space, Closeness]:
+        return {}
 
     def resolve(self, query: str) -> str:
         """Return the id of the song that `query` names; see `song_named`.
@@ -318,11 +322,7 @@ class SearchableStore(VectorStore):
 
     def default_space(self, by: str | Path = "auto") -> SpaceChoice:
         """Return the space that is used by default; see `choose_space`."""
-        if str(by) != "auto":
-            return choose_space(self, by)
-        if self._auto is None:
-            self._auto = choose_space(self)
-        return self._auto
+        return self._auto if str(by) == "auto" else choose_space(self, by)
 
     def space(
         self,

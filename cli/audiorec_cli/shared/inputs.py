@@ -147,7 +147,7 @@ def open_vectors(
 
     With `by`, refuse a file that cannot be compared by.
     """
-    store = library.open_store(vectors_path(given))
+    store = library.Library.open(vectors_path(given))
     if not (empty or len(store)):
         raise StoreError(f"{store.path}: has no songs; add some: audiorec extract FOLDER")
     check(store.default_space(by).table, InputKind.SONGS)

@@ -23,13 +23,13 @@ from audiorec.listening.log_files import day_before as day_before
 from audiorec.listening.log_files import day_folder as day_folder
 from audiorec.listening.log_files import file_fingerprints as file_fingerprints
 from audiorec.listening.log_files import folder_of_day as folder_of_day
+from audiorec.listening.log_files import log_fingerprint as log_fingerprint
 from audiorec.listening.log_files import parse_day as parse_day
 from audiorec.listening.log_files import parse_days as parse_days
 from audiorec.listening.log_files import select_days as select_days
 from audiorec.listening.log_files import with_offset as with_offset
 from audiorec.listening.prepare import PreparedBy as PreparedBy
 from audiorec.listening.prepare import PrepareSpec as PrepareSpec
-from audiorec.listening.prepare import log_fingerprint as log_fingerprint
 from audiorec.listening.profiles import LARGEST_NUMBER as LARGEST_NUMBER
 from audiorec.listening.profiles import MOST_FACTS as MOST_FACTS
 from audiorec.listening.profiles import Encoder as Encoder

@@ -12,13 +12,12 @@ from audiorec.columns import ListColumns, LogColumns
 from audiorec.files.user_files import column_names
 from audiorec.listening.events import EVENTS, OLD_NAMES, PLACES, Interactions, is_listening
 from audiorec.listening.interactions import CSV_ENDS, unmatched
-from audiorec.listening.log_files import PARQUET_ENDS
+from audiorec.listening.log_files import FAILURE, PARQUET_ENDS
 from audiorec.listening.rule import Rule, duplicates, judge_pairs, to_preferences
 from audiorec.listening.sequences import count_noise
 
 TableKind = Literal["interactions", "side", "triples", "candidates", "targets"]
 KINDS: tuple[TableKind, ...] = get_args(TableKind)
-FAILURE = "cannot be read"
 OF_TARGETS = {LogColumns.USER, LogColumns.SONG}  # and nothing else, or ``group_id``
 OF_LISTS = ("rank", "channel", "similarity")  # at least one of them, and no ``event``
 

@@ -48,12 +48,11 @@ from audiorec.files.user_files import (
     refuse_devices,
 )
 from audiorec.listening.events import OLD_NAMES, PLACES
-from audiorec.listening.log_files import log_files
-from audiorec.listening.prepare import log_fingerprint, sequences_table, write_manifest
+from audiorec.listening.log_files import FAILURE, log_files, log_fingerprint
+from audiorec.listening.prepare import sequences_table, write_manifest
 from audiorec.listening.reading import MANIFEST, bucket_name, buckets_of, read_prepared
 from audiorec.store.schema import METADATA_KEY, metadata_object
 
-FAILURE = "cannot be read"
 MODEL_FILE = "model.json"
 BATCH_ROWS = 1 << 16
 # Kinds in the metadata of audiorec's own files that have one row per user or event.

@@ -60,12 +60,13 @@ from audiorec.listening.events import (
 )
 from audiorec.listening.log_files import (
     DAY_SECONDS,
+    FAILURE,
     PARQUET_ENDS,
     Days,
     LogFile,
     LogFiles,
     day_starts_s,
-    log_files,
+    opened_log,
     parse_day,
     select_days,
 )
@@ -76,7 +77,6 @@ BLOCK_BYTES = 16 << 20  # of a CSV
 TEXT_COLUMNS = (LogColumns.USER, LogColumns.SONG, LogColumns.EVENT, *LABELS, *OLD_NAMES)
 KNOWN = (*COLUMNS, *OPTIONAL_COLUMNS, *LABELS, *OLD_NAMES)
 CSV_ENDS = (".csv", ".csv.gz")
-FAILURE = "cannot be read"
 METADATA_KEY = b"audiorec"  # key of the JSON metadata in every file that audiorec writes
 
 
@@ -116,7 +116,7 @@ class LogBlock:
         return self.table.column(name)
 
 
-def interaction_blocks(path: Path, notes: ReadingNotes) -> Iterator[LogBlock]:
+def interaction_blocks(log: LogFiles, notes: ReadingNotes) -> Iterator[LogBlock]:
     """Read a log block by block, from a Parquet or CSV file or a folder of days.
 
     The files of a folder may have different schemas: missing optional columns are null, unknown
@@ -125,15 +125,11 @@ def interaction_blocks(path: Path, notes: ReadingNotes) -> Iterator[LogBlock]:
 
     Raises `InputError` if a file is missing or damaged, lacks a column, or has one of a wrong type.
     """
-    with input_errors(path, FAILURE):
-        log = log_files(path)
-    folders = {
-        name: number for number, name in enumerate(dict.fromkeys(f.folder for f in log.files))
-    }
+    names = dict.fromkeys(file.folder for file in log.files)
+    folders = dict(zip(names, range(len(names)), strict=True))
     if log.is_folder or log.days:
         notes.files_of(len(log.files), len(folders))
-    about = LogBlock(None, 1, ends_s=log.days.ends_s)
-    first = 1
+    about, first = LogBlock(None, 1, ends_s=log.days.ends_s), 1
     for file in log.files:
         if log.is_folder:
             notes.starts(first, file.name)
@@ -362,17 +358,21 @@ def read_interactions(
         name: parse_day(day, name) if isinstance(day, str) else day
         for name, day in (("since", since), ("until", until))
     }
-    path = select_days(path, Days(utc_offset=utc_offset, **ends))
+    days = Days(utc_offset=utc_offset, **ends)
+    return read_log(opened_log(select_days(path, days)), skip_bad_rows=skip_bad_rows)
+
+
+def read_log(log: LogFiles, *, skip_bad_rows: bool = False) -> Interactions:
+    """Read a log from its files; see `read_interactions`."""
     notes = ReadingNotes()
-    parts = [clean_block(block, notes) for block in interaction_blocks(path, notes)]
+    parts = [clean_block(block, notes) for block in interaction_blocks(log, notes)]
     rows_read = sum(rows for rows, _ in parts) + len(notes.skipped)
     columns = _once(_one_unit(_joined([part for _, part in parts]), notes), notes)
     problems = notes.problems()
-    name = log_files(path).name
     if problems and not skip_bad_rows:
-        raise RowsError(name, notes.bad_rows, rows_read, problems)
+        raise RowsError(log.name, notes.bad_rows, rows_read, problems)
     if len(columns["user"]) == 0:
-        raise DamagedFileError(f"{name}: none of its {rows_read} rows can be used")
+        raise DamagedFileError(f"{log.name}: none of its {rows_read} rows can be used")
     return _interactions(columns, rows_read, problems, notes)
 
 

@@ -34,6 +34,7 @@ from audiorec.files.copies import (
 )
 from audiorec.files.own_files import read_object, write_own
 from audiorec.files.storage import files_in, is_folder, is_uri, join
+from audiorec.files.user_files import input_errors
 
 DAY_KEYS = ("dt", "day", "date", "ds")
 DAY_SECONDS = 86_400.0
@@ -192,6 +193,7 @@ def day_folder(day: date) -> str:
     return f"dt={day.isoformat()}"
 
 
+FAILURE = "cannot be read"
 CHOSEN_END = ".log.json"  # suffix of files that `select_days` writes
 CHOSEN = "logs"  # their folder in the cache
 SCHEMA_NAME = "audiorec/log-files/1"
@@ -252,6 +254,12 @@ def log_files(path: Path) -> LogFiles:
     return _ordered(str(path), result, Days())
 
 
+def opened_log(path: Path) -> LogFiles:
+    """Return the files of a log, which are read next; `DamagedFileError` if it is none."""
+    with input_errors(path, FAILURE):
+        return log_files(path)
+
+
 def select_days(place: str | os.PathLike[str], days: Days) -> Path:
     """Return a local path for the selected days of a log, which every reader of logs accepts.
 
@@ -307,24 +315,16 @@ def is_rereadable(path: Path) -> bool:
     return path.is_file() or path.is_dir()
 
 
-def log_name(path: Path) -> str:
-    """Return the name of a log without its parent folders."""
-    log = log_files(path)
-    return log.name.rstrip("/").rpartition("/")[2] or log.name
-
-
 def file_fingerprints(path: Path) -> tuple[str, ...]:
     """Return the fingerprint (16 hex digits) of each file of a log, in reading order."""
     return tuple(_print(one.path) for one in log_files(path).files)
 
 
-def files_fingerprint(path: Path) -> str:
-    """Return the fingerprint (16 hex digits) of a log: its files, their names and the last day.
+def log_fingerprint(path: Path) -> str:
+    """Return the fingerprint (16 hex digits) of a log, to identify files derived from it.
 
-    For a single file read whole, it is the fingerprint of the file.
+    Of its files, their names and the last day; for a single file read whole, that of the file.
     """
-    if not path.is_dir() and not path.name.endswith(CHOSEN_END):
-        return _print(path)
     log = log_files(path)
     printed: list[Any] = [[one.name, _print(one.path)] for one in log.files]
     if not log.is_folder and log.days.until is None:

@@ -50,18 +50,18 @@ from audiorec.listening.events import (
     TextColumn,
 )
 from audiorec.listening.interactions import (
-    FAILURE,
     NO_TIME,
     clean_block,
     delivered_again,
     interaction_blocks,
 )
 from audiorec.listening.log_files import (
+    FAILURE,
     PARQUET_ENDS,
-    files_fingerprint,
+    LogFiles,
     is_rereadable,
-    log_files,
-    log_name,
+    log_fingerprint,
+    opened_log,
 )
 from audiorec.listening.reading import (
     BUCKET_SCHEMA,
@@ -339,14 +339,6 @@ class BucketTask:
         return BucketOutcome(self.index, message)
 
 
-def log_fingerprint(path: Path) -> str:
-    """Return a fingerprint (16 hex digits) of a log's bytes, to identify files derived from it.
-
-    For a folder of days it covers the files that are read and the last day.
-    """
-    return files_fingerprint(path)
-
-
 def prepare(
     path: Path,
     out: Path,
@@ -383,8 +375,9 @@ def prepare(
     spec, tell = spec or PrepareSpec(), progress or (lambda _what, _done, _total: None)
     if out.exists():
         check_tree(out, pattern(FOLDER_FILES))
+    log = opened_log(path)
     if not is_rereadable(path):
-        next(interaction_blocks(path, ReadingNotes()))  # raises the precise error
+        next(interaction_blocks(log, ReadingNotes()))  # raises the precise error
         raise InputError(f"{path}: is not a regular file, but must be read twice")
     of = log_fingerprint(path)
     identity = fingerprint(
@@ -393,14 +386,14 @@ def prepare(
     )
     run = RunFolder(out, RUN_FILES)
     try:
-        job = _read_job(run, identity) or _spill(path, run, spec, identity, tell)
+        job = _read_job(run, identity) or _spill(log, run, spec, identity, tell)
         if engine is not None:
             _send_buckets(engine, run, job, spec, tell)
         manifest = _make_buckets(run, job, spec, tell)
         manifest = {
             "kind": KIND,
             "format_version": FORMAT_VERSION,
-            "log": log_name(path),
+            "log": log.name.rstrip("/").rpartition("/")[2] or log.name,
             "log_fingerprint": of,
             "fingerprint": identity,
             "by": spec.by,
@@ -447,15 +440,15 @@ def _is_job(job: dict[str, Any]) -> bool:
 
 
 def _spill(
-    path: Path, run: RunFolder, spec: PrepareSpec, identity: str, tell: StageProgress
+    log: LogFiles, run: RunFolder, spec: PrepareSpec, identity: str, tell: StageProgress
 ) -> dict[str, Any]:
     """Read the log once, writing pieces; return the data that the buckets need."""
-    notes, rows_read, total = ReadingNotes(), 0, _rows_in(path)
+    notes, rows_read, total = ReadingNotes(), 0, _rows_in(log)
     spill = Spill(run.path, spec)
-    for block in interaction_blocks(path, notes):
+    for block in interaction_blocks(log, notes):
         if not {LogColumns.TIME, *PLACES, *OLD_NAMES} & set(block.table.schema.names):
             raise InputError(
-                f"{path}: no timestamp: a log of counts, which has no sequences to prepare; "
+                f"{log.name}: no timestamp: a log of counts, which has no sequences to prepare; "
                 "train on the log itself"
             )
         rows, columns = clean_block(block, notes)
@@ -467,10 +460,10 @@ def _spill(
     usual = _usual_unit(spill, notes)
     problems = notes.problems()
     if problems and not spec.skip_bad_rows:
-        raise RowsError(log_files(path).name, notes.bad_rows, rows_read, problems)
+        raise RowsError(log.name, notes.bad_rows, rows_read, problems)
     if not spill.groups:
         what = f"has no {LABEL_OF[spec.by]}" if spec.by in LABEL_OF and rows_read else "can be used"
-        raise DamagedFileError(f"{log_files(path).name}: none of its {rows_read} rows {what}")
+        raise DamagedFileError(f"{log.name}: none of its {rows_read} rows {what}")
     used = spill.units_of_song[: len(spill.songs)] & np.int16(1 << usual | 1 << NO_TIME) != 0
     texts = spill.songs
     order = pc.sort_indices(texts).to_numpy()
@@ -495,12 +488,10 @@ def _spill(
     return job
 
 
-def _rows_in(path: Path) -> int:
+def _rows_in(log: LogFiles) -> int:
     """Return the number of rows of a Parquet log; CSV files count as 0."""
     total = 0
-    with input_errors(path, FAILURE):
-        files = log_files(path).files
-    for one in files:
+    for one in log.files:
         if one.path.suffix.lower() in PARQUET_ENDS:
             with input_errors(one.path, FAILURE), open_parquet(one.path) as file:
                 total += file.metadata.num_rows

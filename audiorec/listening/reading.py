@@ -8,7 +8,6 @@
 The bucket of an owner depends on its id alone, and owners within a bucket are sorted by id.
 """
 
-import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +22,8 @@ from audiorec.errors import InputError, MissingStoreError, StoreError
 from audiorec.files.own_files import read_object
 from audiorec.files.tables import TableFile, check_columns
 from audiorec.listening.events import ARTIST_EVENTS, EVENTS, Interactions
-from audiorec.listening.interactions import read_interactions
+from audiorec.listening.interactions import read_log
+from audiorec.listening.log_files import opened_log
 from audiorec.listening.rule import Rule, load_rule, to_preferences
 from audiorec.listening.sequences import By, Sequences, to_sequences
 from audiorec.types import (
@@ -151,9 +151,9 @@ class LogReading:
         """The rule for liked songs."""
         return Rule() if self.rule is None else load_rule(self.rule)
 
-    def log(self, path: str | os.PathLike[str]) -> Interactions:
+    def log(self, path: Path) -> Interactions:
         """Read a log."""
-        return read_interactions(path, skip_bad_rows=self.skip_bad_rows)
+        return read_log(opened_log(path), skip_bad_rows=self.skip_bad_rows)
 
     def plays(self, log: Interactions, by: By = "user") -> Sequences:
         """Return the finished plays of a log, in order of listening."""

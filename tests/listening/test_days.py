@@ -18,8 +18,8 @@ from audiorec.listening.log_files import (
     Days,
     check_day,
     day_starts_s,
-    files_fingerprint,
     log_files,
+    log_fingerprint,
     parse_day,
     select_days,
 )
@@ -244,13 +244,13 @@ def test_a_key_of_a_folder_is_a_column_where_the_file_has_none(tmp_path):
 
 def test_the_fingerprint_is_of_the_days_that_are_read(plays):
     until = Days(until=date(2026, 11, 25))
-    before = files_fingerprint(select_days(plays, until))
-    whole = files_fingerprint(plays)
+    before = log_fingerprint(select_days(plays, until))
+    whole = log_fingerprint(plays)
     write_part(plays, "dt=2026-11-27/p.parquet", [("ana", "x", "2026-11-27 09:00")])
-    assert files_fingerprint(select_days(plays, until)) == before
-    assert files_fingerprint(plays) != whole
+    assert log_fingerprint(select_days(plays, until)) == before
+    assert log_fingerprint(plays) != whole
     write_part(plays, "dt=2026-11-25/q.parquet", [("ana", "x", "2026-11-25 09:00")])
-    assert files_fingerprint(select_days(plays, until)) != before
+    assert log_fingerprint(select_days(plays, until)) != before
 
 
 def test_midnights_are_where_the_offset_says(plays):
@@ -259,7 +259,7 @@ def test_midnights_are_where_the_offset_says(plays):
     log = read_interactions(plays, utc_offset="+08:00")
     assert (log.deliveries.late, log.deliveries.ahead) == (0, 0)
     one = write_part(plays.parent, "one.parquet", [("ana", "x", "2026-11-24 17:00")])
-    assert files_fingerprint(select_days(one, Days(utc_offset="+08:00"))) == files_fingerprint(one)
+    assert log_fingerprint(select_days(one, Days(utc_offset="+08:00"))) == log_fingerprint(one)
 
 
 def test_a_day_that_has_not_come_is_an_error(plays):

@@ -11,7 +11,8 @@ import pytest
 from audiorec.errors import AudiorecError, InputError, StoreError
 from audiorec.listening.forget import forget
 from audiorec.listening.interactions import read_interactions
-from audiorec.listening.prepare import PrepareSpec, log_fingerprint, prepare
+from audiorec.listening.log_files import log_fingerprint
+from audiorec.listening.prepare import PrepareSpec, prepare
 from audiorec.listening.reading import read_prepared
 from audiorec.recall.contract.candidates import read_candidates
 from audiorec.store.embeddings import EmbeddingTable

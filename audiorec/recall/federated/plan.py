@@ -13,7 +13,7 @@ from audiorec.columns import ListColumns
 from audiorec.errors import InputError
 from audiorec.files.user_files import from_table, read_lines, read_settings, read_table
 from audiorec.listening.interactions import read_interactions
-from audiorec.listening.prepare import log_fingerprint
+from audiorec.listening.log_files import log_fingerprint
 from audiorec.listening.profiles import read_profiles
 from audiorec.listening.sequences import to_sequences
 from audiorec.options import check_fields

@@ -24,7 +24,7 @@ from audiorec.engines.tasks import Engine
 from audiorec.errors import InputError
 from audiorec.files.arrow import integers
 from audiorec.files.tables import TableFile, run_blocks, table_writer
-from audiorec.listening.prepare import log_fingerprint
+from audiorec.listening.log_files import log_fingerprint
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.candidates import SCHEMA
 from audiorec.recall.serving.fuse import NO_FACTS, NOTHING, fuse

@@ -215,9 +215,10 @@ class TrainingOptions(ListeningOptions):
 
     def data(self, log: Path) -> "recall.RecallData":
         """Read a log or a folder of ``listening prepare``, and the side information."""
+        check(log, InputKind.LOG)
         if listening.is_prepared(log):
             return self._prepared(log)
-        read, context, logs = self.read(log), self.context(), listening.file_fingerprints(log)
+        read, context, logs = self.how.log(log), self.context(), listening.file_fingerprints(log)
         made_up = read.simulated
         if self.likes:
             result = self.liked(read)

@@ -27,8 +27,7 @@ from audiorec.files.user_files import column_names, input_errors, read_table
 from audiorec.learning.bundle import read_kind
 from audiorec.listening.events import UNITS, Interactions, to_times
 from audiorec.listening.interactions import read_interactions
-from audiorec.listening.log_files import is_rereadable, log_files
-from audiorec.listening.prepare import log_fingerprint
+from audiorec.listening.log_files import is_rereadable, log_files, log_fingerprint
 from audiorec.listening.side import Category, SongSide, fill_missing, read_side, side_of_store
 from audiorec.recall.contract.channel import KIND
 from audiorec.recall.contract.data import Context, Sound

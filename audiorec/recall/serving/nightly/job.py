@@ -34,8 +34,7 @@ from audiorec.files.own_files import refuse_link, remove_leftovers, write_errors
 from audiorec.files.tables import TableFile
 from audiorec.listening.events import Interactions
 from audiorec.listening.interactions import read_interactions
-from audiorec.listening.log_files import file_fingerprints, is_rereadable
-from audiorec.listening.prepare import log_fingerprint
+from audiorec.listening.log_files import file_fingerprints, is_rereadable, log_fingerprint
 from audiorec.listening.reading import follows, likes
 from audiorec.listening.sequences import Sequences, to_sequences
 from audiorec.listening.side import known_side

@@ -170,14 +170,6 @@ class Field:
         kinds = set(members(self.kind)) - {type(None)}  # a song, str | int, may be a file
         return self.option.reach is Reach.CHOOSES and len(kinds) == 1 and Path not in kinds
 
-    def value(self, given: Any) -> Any:
-        """Return a value as the function takes it; click gives a tuple for several."""
-        if not self.is_several:
-            return given
-        if self.default == ():
-            return tuple(given)
-        return list(given) if given else self.default if self.default is not MISSING else []
-
 
 def fields_of(kind: type) -> list[Field]:
     """Return the options of a dataclass and of those in its fields, its own before inherited ones.

@@ -106,13 +106,6 @@ class Named(click.Option):
             raise click.BadParameter("must be a JSON list or one value", param_hint=hint) from error
 
 
-@dataclass(frozen=True, slots=True)
-class RemotePlace:
-    """A remote place, given by URI."""
-
-    uri: str
-
-
 if TYPE_CHECKING:
     ParamType = click.ParamType[Any]
 else:
@@ -125,17 +118,17 @@ class PlaceType(ParamType):
     name = "path"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        """Return a `Path`, or a `RemotePlace`; refuse nothing at all, which `Path` calls here."""
+        """Return a `Path`, or a URI as text; refuse nothing at all, which `Path` calls here."""
         if value == "":
             self.fail("it is empty, as from a variable that is not set", param, ctx)
         return path_or_uri(value)
 
 
 def path_or_uri(text: Any) -> Any:
-    """Parse a place on the command line: a `Path`, or a `RemotePlace` for a URI."""
-    if isinstance(text, (Path, RemotePlace)):
+    """Parse a place on the command line: a `Path`; a URI stays a text."""
+    if isinstance(text, Path) or files.is_uri(text):
         return text
-    return RemotePlace(text) if files.is_uri(text) else Path(str(text).removeprefix("file://"))
+    return Path(text.removeprefix("file://"))
 
 
 def fields_of_command(function: Callable[..., None]) -> list[Field]:
@@ -174,6 +167,15 @@ def _field(name: str, hint: Any, default: Any) -> Field:
 def parameter_of(field: Field) -> click.Parameter:
     """Return the parameter of click; one object for all commands that share a common option."""
     return _common(replace(field, of=())) if field.option.common else _parameter(field)
+
+
+def taken(field: Field, given: Any) -> Any:
+    """Return a value as the function takes it; click gives a tuple for several."""
+    if not field.is_several:
+        return given
+    if field.default == ():
+        return tuple(given)
+    return list(given) if given else field.default if field.default is not MISSING else []
 
 
 def _type(field: Field) -> Any:

@@ -16,7 +16,7 @@ import click
 
 from audiorec.options import Field
 from audiorec_cli.shared.console import drawn_on
-from audiorec_cli.shared.declared import Job, fields_of_command, packed, parameter_of
+from audiorec_cli.shared.declared import Job, fields_of_command, packed, parameter_of, taken
 from audiorec_cli.shared.jobs import METRICS, run_job
 from audiorec_cli.shared.options import ADVANCED, COMMON, described
 from audiorec_cli.shared.places import day_fields, places
@@ -86,7 +86,7 @@ class Command(click.Command):
 
     def invoke(self, ctx: click.Context) -> None:
         """Make places local, run the function as a job if it is one, and deliver its outputs."""
-        given = {f.name: f.value(ctx.params[parameter_of(f).name or f.name]) for f in self.fields}
+        given = {f.name: taken(f, ctx.params[parameter_of(f).name or f.name]) for f in self.fields}
         with places(self.fields, given, job=self.job, here=self.here) as (values, outputs):
             own = [f for f in self.fields if f.name in values and f is not METRICS]
             run = partial(self.function, **packed(self.function, own, values))

@@ -23,7 +23,7 @@ from audiorec import files, listening, runs
 from audiorec.errors import InputError
 from audiorec.options import Field, Reach, chooses, writes
 from audiorec_cli.shared.console import Exit
-from audiorec_cli.shared.declared import Job, RemotePlace, path_or_uri
+from audiorec_cli.shared.declared import Job, path_or_uri
 from audiorec_cli.shared.options import ADVANCED
 
 DAY = Field(
@@ -190,9 +190,9 @@ class _Visit:
             return [self.resolved(one, declared) for one in value]
         if value is None:
             return None
-        held, place = self.outputs, _text(value)
-        if isinstance(value, RemotePlace):
-            value = self._fetched(value.uri, declared)
+        held, place = self.outputs, str(value)
+        if isinstance(value, str):
+            value = self._fetched(value, declared)
         elif declared.option.log and self.days:
             value = _chosen(value, self.days)
         if declared.option.log and self.days and self.days.until and held.of_day:
@@ -243,19 +243,15 @@ def _days(given: Mapping[str, Any]) -> "tuple[listening.Days, date | None]":
 def _by_day(values: dict[str, Any], job: Job, day: date, held: OpenOutputs) -> dict[str, Any]:
     """Direct a command's output to the folder of a day, and its input to earlier days."""
     is_one_file, out_name = job.by_day == "file", job.output
-    out = _text(values[out_name])
+    out = str(values[out_name])
     of_day = files.join(out, listening.day_folder(day))
     if is_one_file:
         of_day = files.join(of_day, DAY_FILE)
     held.day_before = listening.day_before(out, day)
     if values.get("recall") is not None:
-        values["recall"] = path_or_uri(listening.folder_of_day(_text(values["recall"]), day))
+        values["recall"] = path_or_uri(listening.folder_of_day(str(values["recall"]), day))
     held.of_day, held.is_one_file = runs.record_of(out), is_one_file
     return {**values, out_name: path_or_uri(of_day)}
-
-
-def _text(place: Any) -> str:
-    return place.uri if isinstance(place, RemotePlace) else str(place)
 
 
 def _chosen(place: Any, days: "listening.Days | None") -> Path:

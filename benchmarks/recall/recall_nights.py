@@ -63,10 +63,9 @@ from audiorec.recall.serving.nightly.current import STATE, read_json
 from audiorec.recall.serving.nightly.places import open_night
 from audiorec.recall.serving.nightly.promotion import BY, PROMOTION
 from audiorec.runs.record import run_warnings
-from audiorec_cli.shared.jobs import made_run
+from audiorec_cli.shared.jobs import Recorder
 
 CHANNELS = ("popular", "rules", "item-knn", "ease")
-NOBODY_KNOWS = datetime.fromtimestamp(0, UTC)  # when a run started
 COME = 0.1  # share of the users who come every day
 SHOWN = 10  # places that a user sees
 DAY_S = 86_400
@@ -331,7 +330,7 @@ def differences(before: dict[str, float], now: dict[str, float]) -> dict[str, ob
         for name in before
         if name.startswith("answered/")
     ]
-    last, this = (made_run("", "", NOBODY_KNOWS, 0, counts=of) for of in (before, now))
+    last, this = (Recorder("", "", None).ended(0, counts=of) for of in (before, now))
     warned = run_warnings(this, [last])
     return {
         "pairs_kept": round(now.get("lists/kept", 1.0), 3),

@@ -103,7 +103,8 @@ def job(
     check_metrics(metrics)
     done = JobSummary(os.fspath(output))
     files.remove_leftovers(Path(output).parent, Path(output).name)
-    started, before, code, error = datetime.now(UTC), cpu_seconds(), int(Exit.OK), ""
+    recorder = Recorder(name, done.output, place or runs.record_of(done.output))
+    before, code, error = cpu_seconds(), int(Exit.OK), ""
     try:
         with system_errors(done.output):
             yield done
@@ -121,10 +122,7 @@ def job(
         raise
     finally:
         if _speaks():
-            run = made_run(
-                name,
-                done.output,
-                started,
+            run = recorder.ended(
                 code,
                 versions=done.versions,
                 counts=done.counts,
@@ -132,64 +130,45 @@ def job(
                 extractor_id=done.extractor_id,
                 error=error,
             )
-            _tell(run, place or runs.record_of(done.output), metrics)
+            if metrics is not None:
+                with warn_if_unwritable(metrics):
+                    runs.write_job_metrics(metrics, run, now=time.time())
 
 
-def _tell(run: "runs.JobRun", place: str, metrics: Path | None) -> None:
-    run = noted(run, place, {})
-    if metrics is not None:
-        with warn_if_unwritable(metrics):
-            runs.write_job_metrics(metrics, run, now=time.time())
+class Recorder:
+    """Adds the run of a job, which begins now, to a record: a path or URI, None for no record."""
 
+    def __init__(self, job: str, output: str, place: str | None) -> None:
+        self._job, self._output, self._place = job, output, place
+        self._started = datetime.now(UTC)
 
-def made_run(
-    job: str,
-    output: str,
-    started: datetime,
-    code: int,
-    *,
-    versions: dict[str, str] | None = None,
-    counts: dict[str, float] | None = None,
-    cpu_s: float = 0.0,
-    extractor_id: str = "",
-    error: str = "",
-) -> "runs.JobRun":
-    """Return the record of a run that ends now."""
-    return runs.JobRun(
-        run_id=uuid4().hex[:12],
-        job=job,
-        output=output,
-        started_at=runs.timestamp(started),
-        ended_at=runs.timestamp(),
-        exit_code=int(code),
-        arguments=runs.safe_arguments(runs.command_line()),
-        versions={**(versions or {}), **runs.versions_here()},
-        wall_s=(datetime.now(UTC) - started).total_seconds(),
-        cpu_s=cpu_s,
-        counts=counts or {},
-        extractor_id=extractor_id,
-        error=error[:LONGEST_ERROR],
-    )
-
-
-def note_failure(
-    job: str, output: str, place: str, error: AudiorecError, started: datetime
-) -> None:
-    """Add a run that ended with an error to an existing record."""
-    code = exit_code(error)
-    runs.write_run(place, made_run(job, output, started, code, error=str(error)))
-
-
-def noted(run: "runs.JobRun", place: str, made_by: Mapping[str, object]) -> "runs.JobRun":
-    """Warn of deviations from earlier runs, and add the run to its record; return it."""
-    from dataclasses import replace
-
-    run = replace(run, warnings=tuple(runs.run_warnings(run, runs.runs_before(place))))
-    for warning in run.warnings:
-        say(f"warning: {warning}")
-    with warn_if_unwritable(place):
-        runs.write_run(place, run, made_by)
-    return run
+    def ended(
+        self, code: int, *, made_by: Any = None, versions: Any = (), error: str = "", **more: Any
+    ) -> "runs.JobRun":
+        """Warn of deviations from earlier runs, and record the run; `more` are its other fields."""
+        now = {
+            "run_id": uuid4().hex[:12],
+            "wall_s": (datetime.now(UTC) - self._started).total_seconds(),
+        }
+        run = runs.JobRun(
+            job=self._job,
+            output=self._output,
+            started_at=runs.timestamp(self._started),
+            ended_at=runs.timestamp(),
+            exit_code=int(code),
+            arguments=runs.safe_arguments(runs.command_line()),
+            versions={**dict(versions), **runs.versions_here()},
+            error=error[:LONGEST_ERROR],
+            **{**now, **more},
+        )
+        if self._place is None:
+            return run
+        run = replace(run, warnings=tuple(runs.run_warnings(run, runs.runs_before(self._place))))
+        for warning in run.warnings:
+            say(f"warning: {warning}")
+        with warn_if_unwritable(self._place):
+            runs.write_run(self._place, run, made_by)
+        return run
 
 
 def _speaks() -> bool:
@@ -297,7 +276,7 @@ def exit_code_of(report: "runs.RunReport") -> Exit:
     return Exit.SOME_FAILED if report.failed + report.failed_before else Exit.OK
 
 
-class Observers:
+class Observers(Recorder):
     """Writes log, record and metrics of a run; failures only give a warning.
 
     `output` is the output of the run, the label of its metrics; `record` is the path or URI of the
@@ -312,12 +291,8 @@ class Observers:
         metrics: Path | None,
         record: str | None,
     ) -> None:
-        self._job = job
-        self._output = output
-        self._log = log
-        self._metrics = metrics
-        self._record = record
-        self._started = datetime.now(UTC)
+        super().__init__(job, output, record)
+        self._log, self._metrics = log, metrics
 
     def start(self, **values: Any) -> None:
         """Log the start of the run."""
@@ -352,11 +327,18 @@ class Observers:
         """Write the end to log, record and textfile; `content` replaces that of the report."""
         content = content or report.to_dict()
         self._write_log("run_end", exit_code=exit_code, report=content)
-        run = self._run_of(report, metadata, exit_code)
-        if self._record is not None:
-            content = {name: value for name, value in content.items() if name != "scores"}
-            made_by = {"spec": metadata.spec, "weights": list(metadata.weights), "report": content}
-            run = noted(run, self._record, made_by)
+        content = {name: value for name, value in content.items() if name != "scores"}
+        run = self.ended(
+            exit_code,
+            made_by={"spec": metadata.spec, "weights": list(metadata.weights), "report": content},
+            versions=metadata.packages,
+            counts=_counts(report),
+            cpu_s=sum(report.cpu_s.values()),
+            wall_s=report.wall_s,
+            extractor_id=metadata.extractor_id,
+            scores=report.scores,
+            **({} if self._log is None else {"run_id": self._log.run_id}),
+        )
         if self._metrics is not None:
             with warn_if_unwritable(self._metrics):
                 runs.write_metrics(
@@ -371,33 +353,8 @@ class Observers:
     def failed(self, error: AudiorecError) -> None:
         """Log and record a run that ended with an error."""
         self._write_log("run_error", error=str(error))
-        if self._record is not None and not isinstance(error, BusyStoreError):
-            with warn_if_unwritable(self._record):
-                note_failure(self._job, self._output, self._record, error, self._started)
-
-    def _run_of(
-        self, report: "runs.RunReport", metadata: "store.StoreMetadata", exit_code: int
-    ) -> "runs.JobRun":
-        """Return the record of the run."""
-        names = ("found", "extracted", "failed", "unchanged", "reused", "copies")
-        counts: dict[str, float] = {"opened": report.done}
-        counts |= {n: getattr(report, n) for n in (*names, "failed_before", "pruned")}
-        counts["audio_s"] = round(report.audio_s, 1)
-        rows = {str(kind): n for kind, n in report.rows.items()}
-        if "vectors" in rows:
-            rows["songs"] = rows.pop("vectors")
-        run_of = made_run(
-            self._job,
-            self._output,
-            self._started,
-            exit_code,
-            versions=dict(metadata.packages),
-            counts={**counts, **rows},
-            cpu_s=sum(report.cpu_s.values()),
-            extractor_id=metadata.extractor_id,
-        )
-        run_id = run_of.run_id if self._log is None else self._log.run_id
-        return replace(run_of, run_id=run_id, wall_s=report.wall_s, scores=report.scores)
+        if not isinstance(error, BusyStoreError):
+            self.ended(exit_code(error), error=str(error))
 
     def _write_log(self, event: str, **values: Any) -> None:
         if self._log is not None:
@@ -411,6 +368,15 @@ class Observers:
         except OSError as error:
             self._log = None
             say(f"warning: logging stopped: {error.strerror or error}")
+
+
+def _counts(report: "runs.RunReport") -> dict[str, float]:
+    """Return the counts that a record of an extraction has."""
+    names = ("found", "extracted", "failed", "unchanged", "reused", "copies")
+    counts: dict[str, float] = {"opened": report.done}
+    counts |= {n: getattr(report, n) for n in (*names, "failed_before", "pruned")}
+    counts["audio_s"] = round(report.audio_s, 1)
+    return counts | {"songs" if k == "vectors" else str(k): n for k, n in report.rows.items()}
 
 
 @contextmanager

@@ -34,7 +34,8 @@ def test_the_torch_engine_gives_the_scores_and_the_vector_of_onnx():
 @pytest.mark.parametrize(
     ("config", "batches"),
     [
-        (ExtractorConfig(), [4, 2]),
+        (ExtractorConfig(), [6]),
+        (ExtractorConfig(batch_size=4), [4, 2]),
         (ExtractorConfig(engine="torch", device="cuda"), [6]),
         (ExtractorConfig(engine="torch", device="cuda", batch_size=5), [5, 1]),
     ],

@@ -160,4 +160,4 @@ def until(page, script, *, timeout_s=15.0):
     end = time.monotonic() + timeout_s
     while not page.evaluate(script):
         assert time.monotonic() < end, script
-        page.wait_for_timeout(40)
+        page.wait_for_timeout(100)

@@ -24,6 +24,8 @@ LOOKS = {
     "phone-dark": {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark"},
 }
 PICTURES = os.environ.get("AUDIOREC_SCREENSHOTS")
+# For what test_page.py does on a desk.
+on_a_phone = pytest.mark.parametrize("page", ["phone-dark"], indirect=True)
 
 
 @pytest.fixture(scope="module")
@@ -207,6 +209,7 @@ def stroke(page, *heights):
     return json.loads(answer.value.request.post_data)["curve"], found
 
 
+@on_a_phone
 def test_a_drawn_tempo_gives_the_same_list_again_and_undo_brings_its_curve_back(page):
     start_list(page, "Prelude")
     page.click("text=Along a curve")
@@ -233,6 +236,7 @@ def test_a_drawn_tempo_gives_the_same_list_again_and_undo_brings_its_curve_back(
     assert {"Tempo", "Happy (mood)", "Jazz"} <= set(options)
 
 
+@on_a_phone
 def test_a_list_is_saved_where_the_hand_is_and_downloaded_as_a_table(page, library, request):
     start_list(page, "Prelude", "Louder")
     name = f"kept-{request.node.callspec.id}"
@@ -301,6 +305,7 @@ def drop(page, name, text):
     )
 
 
+@on_a_phone
 def test_an_empty_list_says_what_to_do(page):
     page.click("nav >> text=Your list")
     assert page.locator(".curve").count() == 0
@@ -368,6 +373,7 @@ def wait_for_sound(page, after=0.1):
     )
 
 
+@on_a_phone
 def test_songs_like_this_one_say_why_and_play(page):
     to_list(page)
     choose(page, "Louder")
@@ -383,6 +389,7 @@ def test_songs_like_this_one_say_why_and_play(page):
     until(page, "document.getElementById('song-title').innerText === 'Loud'")
 
 
+@on_a_phone
 def test_listening_goes_on_while_one_looks_around(page):
     to_list(page)
     choose(page, "Prelude")
@@ -403,6 +410,7 @@ def test_listening_goes_on_while_one_looks_around(page):
     until(page, "import('/js/player.js').then(p => p.playing.get().isPaused)")
 
 
+@on_a_phone
 def test_scores_over_time_play_where_one_clicks(page):
     to_list(page)
     choose(page, "Prelude")
@@ -421,7 +429,7 @@ def test_scores_over_time_play_where_one_clicks(page):
 def test_a_sentence_finds_songs_best_first(open_page, heard):
     address, store = heard
     for look, settings in LOOKS.items():
-        page = open_page(address, **settings)
+        page = open_page(address, allow=["400"], **settings)
         page.click("text=By sound")
         page.fill("#find", "calm piano, no drums")
         page.wait_for_selector(".heard:has-text('piano')")
@@ -430,8 +438,16 @@ def test_a_sentence_finds_songs_best_first(open_page, heard):
         assert column(page, "title") == wanted
         assert "no drums" in page.inner_text(".heard")
         keep_picture(page, f"sentence-{look}")
+    page.fill("#find", "abbey road")
+    page.wait_for_selector(".heard.failure")
+    page.fill("#find", "")
+    until(page, "document.querySelector('.heard') === null")
+    page.click("text=By sound")
+    page.fill("#find", "ezer")
+    until(page, f"document.querySelectorAll('{ROWS}').length === 1")
 
 
+@on_a_phone
 def test_a_radio_goes_on_and_stops(page):
     to_list(page)
     choose(page, "Vibes, later")
@@ -473,7 +489,7 @@ def test_without_a_song_the_page_says_what_one_can_do(open_page, address):
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory):
-    """The address of 150 songs of two kinds that are not far apart."""
+    """The address of 60 songs of two kinds that are not far apart."""
     folder = tmp_path_factory.mktemp("many")
     write_music(folder, songs=SONGS[3:4])
     rows = [
@@ -486,13 +502,13 @@ def many(tmp_path_factory):
             duration_s=10.0,
         )
         for kind, genre in (("jazz", (1.6, 0, 1.0)), ("pop", (1.0, 0, 1.6)))
-        for n in range(75)
+        for n in range(30)
     ]
     with browsing(write_library(folder, rows, scores=True)) as address:
         yield address
 
 
-def test_ten_minutes_of_radio_with_skips(open_page, many):
+def test_three_minutes_of_radio_with_skips(open_page, many):
     """Jazz is heard, at sixteen times its speed, and everything else skipped.
 
     Nothing plays twice, nothing stops, and little has to be skipped.
@@ -501,7 +517,7 @@ def test_ten_minutes_of_radio_with_skips(open_page, many):
     choose(page, "jazz 00")
     page.click(".song >> text=Radio")
     played, skipped, music_s = [], [], 0
-    while music_s < 600:
+    while music_s < 180:
         before = played[-1] if played else -1
         until(
             page,
@@ -519,4 +535,4 @@ def test_ten_minutes_of_radio_with_skips(open_page, many):
     state = page.evaluate("import('/js/radio.js').then(r => r.radio.get())")
     assert state["isOn"]
     assert not set(state["skipped"]) & set(state["seeds"])
-    assert sum(skipped) <= 12  # by chance it would be half of them
+    assert sum(skipped) <= 4  # by chance it would be half of them

@@ -9,7 +9,6 @@ import pytest
 from pyarrow.parquet import read_table as read_parquet
 from pyarrow.parquet import write_table as write_parquet
 from web_server import (
-    AUDIO,
     LONG,
     ROWS,
     SONGS,
@@ -20,11 +19,21 @@ from web_server import (
     write_music,
 )
 
-from audiorec.extraction.run import extract
-from audiorec.library.library import open_store
 from audiorec.players import read_servers
 
 N = len(SONGS)
+ODD = ["id", "__proto__", "constructor", "toString", "hasOwnProperty", "valueOf"]
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory):
+    """Clips with tempo and key, and with columns of names that JavaScript knows."""
+    store = write_music(tmp_path_factory.mktemp("library"), attributes=True)
+    table = read_parquet(store)
+    for name in ODD:
+        table = table.append_column(name, pa.array([f"{name} {n % 3}" for n in range(N)]))
+    write_parquet(table, store)
+    return store
 
 
 def titles(page):
@@ -210,24 +219,14 @@ def test_tags_are_shown_as_text_whatever_they_hold(page):
     assert page.locator(".row img, .song h2 img, .song h2 script").count() == 0
 
 
-ODD = ["id", "__proto__", "constructor", "toString", "hasOwnProperty", "valueOf"]
-
-
-def test_columns_with_the_names_of_javascript_are_columns(open_page, tmp_path):
-    store = write_music(tmp_path / "odd")
-    table = read_parquet(store)
+def test_columns_with_the_names_of_javascript_are_columns(page):
     for name in ODD:
-        table = table.append_column(name, pa.array([f"{name} {n % 3}" for n in range(N)]))
-    write_parquet(table, store)
-    with browsing(store) as address:
-        page = open_page(address, allow=["503"])  # what it still asks for when the server ends
-        for name in ODD:
-            page.select_option(".legend select", f"own:{name}")
-            page.wait_for_timeout(50)
-        choose(page, "Vibes")
-        page.click(".about summary")
-        shown = page.inner_text(".about dl")
-        assert page.evaluate("Object.keys(Object.prototype)") == []
+        page.select_option(".legend select", f"own:{name}")
+        page.wait_for_timeout(50)
+    choose(page, "Vibes")
+    page.click(".about summary")
+    shown = page.inner_text(".about dl")
+    assert page.evaluate("Object.keys(Object.prototype)") == []
     for name in ODD:
         assert f"{name} " in shown
 
@@ -279,19 +278,17 @@ def test_the_map_shows_and_chooses_songs(page):
     assert page.locator(".amount").count() == 1
 
 
-def test_the_map_is_coloured_by_tempo_and_key(open_page, tmp_path):
-    with browsing(write_music(tmp_path / "heard", attributes=True)) as address:
-        page = open_page(address)
-        page.select_option(".legend select", label="Tempo")
-        low, high = re.findall(r"\d[\d.]*", page.inner_text(".amount"))
-        assert [round(float(value), -1) for value in (low, high)] == [60, 170]
-        colours = page.evaluate(
-            "Promise.all(['store', 'colours'].map(name => import(`/js/${name}.js`)))"
-            ".then(([s, c]) => [...c.dotColours(s.page.get().library, 'own:bpm')])"
-        )
-        assert len(set(colours)) == N  # all tempos differ, and one song has none
-        page.select_option(".legend select", label="Key")
-        assert page.inner_text(".legend .group:has-text('C')").split()[-1] == str(N)
+def test_the_map_is_coloured_by_tempo_and_key(page):
+    page.select_option(".legend select", label="Tempo")
+    low, high = re.findall(r"\d[\d.]*", page.inner_text(".amount"))
+    assert [round(float(value), -1) for value in (low, high)] == [60, 170]
+    colours = page.evaluate(
+        "Promise.all(['store', 'colours'].map(name => import(`/js/${name}.js`)))"
+        ".then(([s, c]) => [...c.dotColours(s.page.get().library, 'own:bpm')])"
+    )
+    assert len(set(colours)) == N  # all tempos differ, and one song has none
+    page.select_option(".legend select", label="Key")
+    assert page.inner_text(".legend .group:has-text('C')").split()[-1] == str(N)
 
 
 def circle_left_half(page):
@@ -584,23 +581,3 @@ def test_a_radio_goes_on_and_a_skip_counts(page):
     assert asked[-1]["skipped"]
     page.click("text=Stop radio")
     assert page.locator("text=Stop radio").count() == 0
-
-
-def test_songs_are_found_by_what_they_sound_like(open_page, tmp_path):
-    store = tmp_path / "vecs.parquet"
-    extract([AUDIO / song[0] for song in SONGS], out=store, jobs=1)
-    with browsing(store, "--root", AUDIO) as address:
-        page = open_page(address, allow=["400"])
-        page.click("text=By sound")
-        page.fill("#find", "heavy metal")
-        page.wait_for_selector(".heard:has-text('heavy metal')")
-        wanted = [song.row["title"] for song in open_store(store).find("heavy metal", 200)]
-        until(page, f"document.querySelectorAll('{ROWS}').length === {len(wanted)}")
-        assert titles(page) == wanted
-        page.fill("#find", "abbey road")
-        page.wait_for_selector(".heard.failure")
-        page.fill("#find", "")
-        until(page, "document.querySelector('.heard') === null")
-        page.click("text=By sound")
-        page.fill("#find", "ezer")
-        until(page, f"document.querySelectorAll('{ROWS}').length === 1")

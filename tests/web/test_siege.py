@@ -110,8 +110,7 @@ audiorec.web.song_columns.matching = endless
 """
 
 
-@both
-@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(("kind", "sign"), [("serve", signal.SIGTERM), ("browse", signal.SIGINT)])
 def test_a_signal_ends_the_process_whatever_runs(tmp_path, kind, sign):
     with served(kind, tmp_path / "home", ENDLESS) as (base, token, process, path), ExitStack() as s:
         for _ in range(6):

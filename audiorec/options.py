@@ -64,6 +64,8 @@ class Option:
         Whether all commands that have it share it.
     log : bool
         Whether it is a listening log, which can be limited to days.
+    holds : str
+        What else the file must hold, in words; any file if empty.
     remote : str
         What becomes of a URI: a local copy; refused; the command opens it; changed in place; an
         output whose present content is read.
@@ -83,6 +85,7 @@ class Option:
     argument: bool = False
     common: bool = False
     log: bool = False
+    holds: str = ""
     remote: Remote = "copied"
     only: str = ""
     variable: str = ""

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
+import click
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -15,11 +16,15 @@ from made_library import series, song, write_library
 from needs import needs
 from object_store import s3_server
 
+from audiorec.errors import StoreError
 from audiorec.files import storage
 from audiorec.files.copies import LISTING, with_local
 from audiorec.files.storage import files_in, join
 from audiorec.listening.interactions import read_interactions
 from audiorec.recall.serving.nightly.current import read_current
+from audiorec_cli.main import app
+from audiorec_cli.shared.configured import commands_of
+from audiorec_cli.shared.places import places
 
 SETTINGS = """
 [recall]
@@ -343,3 +348,20 @@ def test_copies_of_a_remote_store_lie_beside_it_and_are_read_from_there(audiorec
     storage.remove(f"{memory}/all.copies.parquet")
     _, out, _ = audiorec("info", "-v", f"{memory}/all.parquet", "--json")
     assert json.loads(out)["copies"]["not_compared"] == 3
+
+
+STORE = Path(__file__).parents[2] / "fixtures/formats/vecs-v1.parquet"
+CHECKED = [
+    pytest.param(command, one, id=f"{words} --{one.key}")
+    for words, command in commands_of(app)
+    for one in getattr(command, "fields", ())
+    if one.option.log or one.option.holds
+]
+
+
+@pytest.mark.parametrize(("command", "one"), CHECKED)
+def test_a_file_of_another_kind_is_refused_before_its_command_runs(command, one):
+    wanted = one.option.holds or "listening"
+    refusal = pytest.raises(StoreError, match=f"holds vectors of songs, not {wanted}")
+    with click.Context(command), refusal, places([one], {one.name: STORE}, job=None, here=""):
+        pass

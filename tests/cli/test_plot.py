@@ -185,6 +185,8 @@ def test_a_missing_extra_is_named_before_any_work(in_library, tmp_path, monkeypa
     ],
 )
 def test_what_cannot_be_drawn_is_refused(in_library, tmp_path, words, said):
+    (tmp_path / "plays.csv").touch()
+    words = [tmp_path / word if word == "plays.csv" else word for word in words]
     code, out, err = in_library("plot", *words, "-o", tmp_path / "a.png")
     assert (code, out, said in err) == (2, "", True), err
     assert not (tmp_path / "a.png").exists()

@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from audiorec import extraction, files, library, listening, plots, recall, search
 from audiorec.errors import DamagedFileError, InputError, MissingFileError, SongError
-from audiorec.options import argument, chooses, reads
+from audiorec.options import argument, chooses
 from audiorec.search.atlas import MapKind
 from audiorec.search.questions import Compared
 from audiorec_cli.shared.console import out, print_json, say
 from audiorec_cli.shared.inputs import (
-    InputKind,
     VectorsOption,
-    check,
     open_vectors,
+    plays_file,
     say_basis,
     vectors_path,
 )
@@ -46,7 +45,7 @@ def plot(
     ] = None,
     interactions: Annotated[
         Path | None,
-        reads("--interactions", "-i", metavar="PLAYS", help="For --user: the listening log."),
+        plays_file(help="For --user: the listening log."),
     ] = None,
     vectors: VectorsOption = None,
     by: Compared = "auto",
@@ -157,7 +156,6 @@ def _draw_user(
     import numpy as np
 
     size = picture.check(plots.USER_SIZE)
-    check(interactions, InputKind.LOG)
     store = open_vectors(vectors, empty=False)
     plays = listening.to_sequences(listening.read_interactions(interactions))
     if user not in plays.owner_ids:

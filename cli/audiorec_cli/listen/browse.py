@@ -6,9 +6,9 @@ from shlex import quote
 from typing import Annotated, Any, Literal
 
 from audiorec import library, listening, players, web
-from audiorec.options import chooses, connects, loads, reads
+from audiorec.options import chooses, connects, loads
 from audiorec_cli.shared.console import flush, out, say
-from audiorec_cli.shared.inputs import InputKind, VectorsOption, check, open_vectors
+from audiorec_cli.shared.inputs import VectorsOption, open_vectors, plays_file
 from audiorec_cli.shared.options import ADVANCED, NoOpenOption, PortOption
 
 
@@ -20,9 +20,7 @@ def browse(
     ] = None,
     interactions: Annotated[
         Path | None,
-        reads(
-            "--interactions", "-i", metavar="PLAYS", help="Listening log: shows users' histories."
-        ),
+        plays_file(help="Listening log: shows users' histories."),
     ] = None,
     root: Annotated[
         list[Path] | None,
@@ -61,8 +59,6 @@ def browse(
     audiorec browse --vectors vecs.parquet --root ~/Music
     audiorec browse --recall serving/ --interactions plays.csv --no-open
     """
-    if interactions is not None:
-        check(interactions, InputKind.LOG)
     store = open_vectors(vectors, empty=False)
     log = None
     if interactions is not None:

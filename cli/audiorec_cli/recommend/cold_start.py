@@ -42,7 +42,10 @@ class ColdStartOptions:
     songs: Annotated[Path, reads(help="New songs: embeddings.parquet with --users, else a store.")]
     users: Annotated[
         Path | None,
-        chooses(help="User embeddings; without them, users are compared by vector."),
+        chooses(
+            holds=InputKind.USERS,
+            help="User embeddings; without them, users are compared by vector.",
+        ),
     ] = None
     vectors: Annotated[
         Path | None,
@@ -155,9 +158,7 @@ def _check(files: "recall.cold_start.ColdStartFiles") -> None:
         check(files.songs, InputKind.SONGS)
     elif files.users is None:  # otherwise `open_inputs` reports the contradiction
         check(files.songs, InputKind.VECTORS)
-    check(files.users, InputKind.USERS)
     check(files.vectors, InputKind.VECTORS)
-    check(files.interactions, InputKind.LOG)
 
 
 def _report(

@@ -77,7 +77,6 @@ def graph(
     for name in facts or ():
         if name not in FACT_KINDS:
             raise InputError(f"--facts must be one of {', '.join(FACT_KINDS)}, got {name!r}")
-    check_file(interactions, InputKind.LOG)
     if facts and interactions is None:
         raise InputError("--facts needs a log: give --interactions")
     if side is None and vectors is None and not facts:
@@ -392,7 +391,6 @@ def check(
     audiorec listening check lists.parquet --kind candidates --json
     """
     rule = reading_of(reading).liking
-    check_file(file, InputKind.LOG)
     check_file(vectors, InputKind.VECTORS)
     found_kind = kind or listening.guess_kind(file)
     if reading and found_kind != "interactions":
@@ -458,7 +456,6 @@ def prepare(
     """
     from audiorec.listening.prepare import prepare as prepare_log
 
-    check_file(log, InputKind.LOG)
     if held_out:
         _write_held_out(log, out, held_out, vectors, side, json=json)
         return

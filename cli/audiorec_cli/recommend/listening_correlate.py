@@ -7,8 +7,7 @@ from audiorec import analysis, listening
 from audiorec.errors import InputError
 from audiorec.options import chooses, writes
 from audiorec_cli.shared.console import FIGURE_DIGITS, print_json, print_table, say
-from audiorec_cli.shared.inputs import InputKind, open_vectors
-from audiorec_cli.shared.inputs import check as check_file
+from audiorec_cli.shared.inputs import open_vectors
 from audiorec_cli.shared.listening import ReadingOption, reading_of, sound_files
 from audiorec_cli.shared.options import (
     JsonOption,
@@ -64,7 +63,6 @@ def correlate(
     _check_targets(output, plot)
     if plot is not None:
         analysis.check_picture(plot)
-    check_file(interactions, InputKind.LOG)
     since, until = _period(days)
     how = reading_of(reading)
     if how.filter:

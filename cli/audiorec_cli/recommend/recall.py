@@ -15,7 +15,7 @@ from audiorec.options import argument, chooses, loads, reads, writes
 from audiorec.recall.serving import nightly
 from audiorec_cli.recommend import recall_judge, recall_lists, recall_space
 from audiorec_cli.shared.console import Exit, print_json, print_table, say
-from audiorec_cli.shared.inputs import InputKind, check, open_vectors
+from audiorec_cli.shared.inputs import InputKind, check, open_vectors, users_file
 from audiorec_cli.shared.jobs import JobSummary, MetricsOption, job, recorded
 from audiorec_cli.shared.listening import HeardOption, ModelArgument, QueryOptions, TrainingOptions
 from audiorec_cli.shared.options import (
@@ -114,7 +114,6 @@ def export(
     from audiorec.recall.serving.export.job import ExportRecipe, export_recall
     from audiorec.recall.serving.export.sources import ExportSources
 
-    check(interactions, InputKind.LOG)
     check(vectors, InputKind.VECTORS)
     if models is not None and not models.is_dir():
         raise InputError(f"{models}: no such folder; train a model: audiorec recall train")
@@ -267,7 +266,7 @@ def train(
     output: Annotated[Path | None, out_file(metavar="FOLDER", help="The folder to write.")] = None,
     users: Annotated[
         Path | None,
-        chooses("--users", "-u", metavar="FILE", help="user-audio: embeddings of the users."),
+        users_file(help="user-audio: embeddings of the users."),
     ] = None,
     settings: SetOption = None,
     start: Annotated[
@@ -299,7 +298,6 @@ def train(
         return
     if channel is None or interactions is None or output is None:
         raise InputError("training needs CHANNEL, --interactions and --out")
-    check(users, InputKind.USERS)
     given: dict[str, Any] = {"users": str(users) if users else None}
     kind = recall.channel_class(channel)
     older = None if start is None else recall.load_channel(start)
@@ -352,7 +350,7 @@ def candidates(
     ] = None,
     users: Annotated[
         Path | None,
-        chooses("--users", "-u", metavar="FILE", help="User embeddings in the model's space."),
+        users_file(help="User embeddings in the model's space."),
     ] = None,
     k: Annotated[int, chooses("--k", "-k", min=1, help="Songs for each user.")] = 100,
     cold_share: Annotated[

@@ -11,7 +11,7 @@ from audiorec.errors import InputError
 from audiorec.options import argument, chooses, reads
 from audiorec_cli.recommend.recall_space import in_one_space
 from audiorec_cli.shared.console import FIGURE_DIGITS, print_json, print_table, say
-from audiorec_cli.shared.inputs import InputKind, check
+from audiorec_cli.shared.inputs import users_file
 from audiorec_cli.shared.listening import HeardOption, PlaysOf, TrainingOptions, sound_files
 from audiorec_cli.shared.options import Engines, JsonOption, LogOption, SeedOption
 from audiorec_cli.shared.training import SetOption, variants
@@ -104,9 +104,7 @@ def evaluate(
     ] = None,
     users: Annotated[
         Path | None,
-        chooses(
-            "--users", "-u", metavar="FILE", help="For --split artists: embeddings of the users."
-        ),
+        users_file(help="For --split artists: embeddings of the users."),
     ] = None,
     *,
     judging: JudgeOptions,
@@ -226,7 +224,6 @@ def _evaluate_artists(names: "Sequence[str]", users: Path | None, judging: Judge
     if len(judging.k or ()) > 1:
         raise InputError(f"--split {judging.split} needs a single --k")
     channel = in_one_space(Path(names[0]))
-    check(users, InputKind.USERS)
     result = recall.audio.judge_unheard(
         channel,
         judging.data(judging.interactions),

@@ -71,7 +71,6 @@ class ExclusionOptions:
 
     def read(self, exposure_days: float) -> "tuple[serving.SongTraits, serving.Exclusions]":
         """Return the traits of songs, and the songs excluded per user."""
-        check(self.interactions, InputKind.LOG)
         check(self.vectors, InputKind.VECTORS)
         side, store = _songs(self.side, self.vectors)
         shown = (
@@ -230,8 +229,6 @@ def tune(
     """
     from audiorec.recall.serving.tune import tune as search
 
-    check(interactions, InputKind.LOG)
-    check(histories, InputKind.LOG)
     check_plot(plot)
     of_tune, of_recipe = values_for(settings, serving.TuneSettings, recall.FusionRecipe, but=("k",))
     how = serving.TuneSettings(**of_tune)

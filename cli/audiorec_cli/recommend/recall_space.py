@@ -43,7 +43,6 @@ def print_near(model: Path, song: str, k: int, interactions: Path | None, *, jso
         )
     lists = None
     if interactions is not None:
-        check(interactions, InputKind.LOG)
         lists = listening.to_sequences(listening.read_interactions(interactions), by=channel.by)
     result = recall.graph.near_song(channel, song, k, lists=lists)
     if json:
@@ -387,7 +386,6 @@ def show_portraits(
     """Print the portrait of one user, or write those of all; `metadata` are a table and a store."""
     if (user == ALL) != (output is not None):
         raise InputError("--portrait USER prints one; --portrait all --out FILE writes all")
-    check(log, InputKind.LOG)
     known = _side(*metadata)
     plays = listening.of(log)
     if output is None:

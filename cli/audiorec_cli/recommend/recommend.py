@@ -10,7 +10,7 @@ from audiorec.errors import InputError
 from audiorec.options import argument, chooses, loads, reads
 from audiorec.recall.serving.one_user.answers import RecommendQuestion
 from audiorec_cli.shared.console import Column, print_json, print_json_lines, print_table, say
-from audiorec_cli.shared.inputs import InputKind, check, usual_vectors
+from audiorec_cli.shared.inputs import usual_vectors
 from audiorec_cli.shared.listening import sound_files
 from audiorec_cli.shared.options import ADVANCED, KNOWN, LogOption, ProfilesOption, store_file
 from audiorec_cli.shared.song_lists import ListForm
@@ -49,8 +49,6 @@ class RecommenderOptions:
 
     def recommender(self, interactions: Path) -> "recall.serving.one_user.Recommender":
         """Read all inputs and return the recommender."""
-        check(interactions, InputKind.LOG)
-        check(self.lists, InputKind.LOG)
         files = sound_files(self.vectors or usual_vectors("titles and sound from"))
         store = files.pop("vectors", None)
         made = (

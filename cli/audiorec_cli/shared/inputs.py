@@ -1,6 +1,7 @@
 """Inputs of a command: the store that it reads, and the kind of every other file.
 
-    check(path, Wanted.SONGS)     before anything else is read
+    reads(help=..., holds=InputKind.USERS)    checked before the command runs
+    check(path, InputKind.SONGS)              the same where it depends on other options
 
 For a file that does not exist or has another kind, the error says in one line which file, what it
 holds, what it should hold, and the command to run.
@@ -8,12 +9,13 @@ holds, what it should hold, and the command to run.
 
 import os
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 from audiorec import files, library, store
 from audiorec.errors import MissingFileError, StoreError
-from audiorec.options import argument
+from audiorec.options import argument, chooses, reads
 from audiorec_cli.shared.console import say
 from audiorec_cli.shared.options import store_file
 
@@ -106,6 +108,8 @@ DEFAULT = "vecs.parquet"
 _WHICH = f"The store; by default ${ENVIRONMENT}, else {DEFAULT} in this folder."
 
 VectorsOption = Annotated[Path | None, store_file(variable=ENVIRONMENT, help=_WHICH)]
+plays_file = partial(reads, "--interactions", "-i", metavar="PLAYS", holds=InputKind.LOG)
+users_file = partial(chooses, "--users", "-u", metavar="FILE", holds=InputKind.USERS)
 StoreArgument = Annotated[Path | None, argument(metavar="STORE", variable=ENVIRONMENT, help=_WHICH)]
 
 

@@ -8,7 +8,7 @@ from audiorec import files, listening, recall, store
 from audiorec.errors import InputError
 from audiorec.options import argument, chooses, reads, unguards
 from audiorec_cli.shared.console import say
-from audiorec_cli.shared.inputs import InputKind, check, open_vectors
+from audiorec_cli.shared.inputs import open_vectors
 from audiorec_cli.shared.options import ADVANCED, KNOWN, ProfilesOption, store_file, values_for
 
 UNPLAYED = (  # events that are no plays, and what trains on them
@@ -87,7 +87,6 @@ class ListeningOptions:
 
     def read(self, log: Path) -> "listening.Interactions":
         """Read a log."""
-        check(log, InputKind.LOG)
         return self.how.log(log)
 
     def plays(
@@ -157,7 +156,6 @@ class QueryOptions(ListeningOptions):
             else:
                 known = self.plays(read, self.asked_by(channel))
         if users is not None:
-            check(users, InputKind.USERS)
             ids, embedded = recall.contract.users_in(channel, users)
             known = known.with_owners(ids)
             rows = IdMap(known.owner_ids).rows(ids)
@@ -203,8 +201,6 @@ class TrainingOptions(ListeningOptions):
 
     def context(self) -> "recall.Context":
         """Read the side information."""
-        if self.favourites is not None:
-            check(self.favourites, InputKind.LOG)
         return recall.read_context(
             **sound_files(self.vectors),
             side=self.side,
@@ -215,10 +211,9 @@ class TrainingOptions(ListeningOptions):
 
     def data(self, log: Path) -> "recall.RecallData":
         """Read a log or a folder of ``listening prepare``, and the side information."""
-        check(log, InputKind.LOG)
         if listening.is_prepared(log):
             return self._prepared(log)
-        read, context, logs = self.how.log(log), self.context(), listening.file_fingerprints(log)
+        read, context, logs = self.read(log), self.context(), listening.file_fingerprints(log)
         made_up = read.simulated
         if self.likes:
             result = self.liked(read)

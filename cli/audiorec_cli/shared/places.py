@@ -24,6 +24,7 @@ from audiorec.errors import InputError
 from audiorec.options import Field, Reach, chooses, writes
 from audiorec_cli.shared.console import Exit
 from audiorec_cli.shared.declared import Job, path_or_uri
+from audiorec_cli.shared.inputs import InputKind, check
 from audiorec_cli.shared.options import ADVANCED
 
 DAY = Field(
@@ -202,6 +203,8 @@ class _Visit:
             if held.is_one_file:
                 value.parent.mkdir(parents=True, exist_ok=True)
                 held.marks.append((place.removesuffix(DAY_FILE) + SUCCESS, value))
+        if holds := declared.option.holds or (declared.option.log and InputKind.LOG):
+            check(value, InputKind(holds))
         return value
 
     def _fetched(self, uri: str, declared: Field) -> Any:

@@ -17,7 +17,6 @@ from audiorec import engines, learning, recall
 from audiorec.errors import InputError, MissingExtraError
 from audiorec.options import chooses, connects
 from audiorec_cli.shared.console import Exit, cell, say
-from audiorec_cli.shared.inputs import InputKind, check
 from audiorec_cli.shared.listening import TrainingOptions
 from audiorec_cli.shared.options import ADVANCED, LOCAL, values_for
 from audiorec_cli.shared.progress import graceful_stop, stopped
@@ -222,7 +221,6 @@ class ProcessOptions:
         start: Path | None = None,
     ) -> dict[str, Any]:
         """Train in several processes; return what `train_part` does, exit with 130 if stopped."""
-        check(log, InputKind.LOG)
         learning.check_target(out)
         task = learning.LaunchedCall(
             "audiorec_cli.shared.training:train_part",

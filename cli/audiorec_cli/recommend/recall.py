@@ -391,7 +391,7 @@ def candidates(
     queries = asked.queries(interactions, channel, users)
     songs = None
     if interactions is not None and not queries.histories.lengths.all():
-        songs = recall.contract.DefaultList.of(asked.read(interactions), people=queries.profiles)
+        songs = recall.contract.DefaultList.of(asked.how.log(interactions), people=queries.profiles)
     cold = round(k * cold_share)
     only = files.read_lines(str(allowed), "cannot read the songs") if allowed else None
     eligible = None if only is None else {line.strip() for line in only if line.strip()}

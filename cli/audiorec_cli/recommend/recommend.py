@@ -51,13 +51,10 @@ class RecommenderOptions:
         """Read all inputs and return the recommender."""
         files = sound_files(self.vectors or usual_vectors("titles and sound from"))
         store = files.pop("vectors", None)
-        made = (
-            listening.to_sequences(listening.read_interactions(self.lists), by="list")
-            if self.lists
-            else None
-        )
+        log = listening.LogReading().log
+        made = listening.to_sequences(log(self.lists), by="list") if self.lists else None
         return recall.serving.one_user.Recommender(
-            log=listening.read_interactions(interactions),
+            log=log(interactions),
             store=store,
             sound=recall.read_context(**files).sound,
             known=listening.read_side(self.side) if self.side else None,

@@ -83,11 +83,7 @@ class ListeningOptions:
 
     def of(self, log: Path, by: PlaysOf | None = None) -> "listening.Sequences":
         """Read the finished plays of a log, in order of listening."""
-        return self.plays(self.read(log), by)
-
-    def read(self, log: Path) -> "listening.Interactions":
-        """Read a log."""
-        return self.how.log(log)
+        return self.plays(self.how.log(log), by)
 
     def plays(
         self, read: "listening.Interactions", by: PlaysOf | None = None
@@ -150,7 +146,7 @@ class QueryOptions(ListeningOptions):
         people = listening.read_profiles(self.profiles) if self.profiles else None
         known, followed, liked, read = listening.Sequences.from_lists([], []), None, None, None
         if log is not None:
-            read = self.read(log)
+            read = self.how.log(log)
             if self.likes:
                 known = self.liked(read).liked
             else:
@@ -164,7 +160,7 @@ class QueryOptions(ListeningOptions):
             known = known.with_owners(people.user_ids)
         if read is not None and len(read.artists):
             followed = listening.follows(read, known.owner_ids)
-        said = self.read(self.favourites) if self.favourites is not None else read
+        said = self.how.log(self.favourites) if self.favourites is not None else read
         if said is not None and (said.event == listening.EVENTS.index("like")).any():
             liked = listening.likes(said, known.owner_ids)
         return recall.Context(profiles=people).queries_of(known, followed, liked)
@@ -213,7 +209,7 @@ class TrainingOptions(ListeningOptions):
         """Read a log or a folder of ``listening prepare``, and the side information."""
         if listening.is_prepared(log):
             return self._prepared(log)
-        read, context, logs = self.read(log), self.context(), listening.file_fingerprints(log)
+        read, context, logs = self.how.log(log), self.context(), listening.file_fingerprints(log)
         made_up = read.simulated
         if self.likes:
             result = self.liked(read)

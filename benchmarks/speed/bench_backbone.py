@@ -13,6 +13,7 @@ multiplications at that speed would make.
 import argparse
 import json
 import math
+import os
 import platform
 import statistics
 import tempfile
@@ -22,6 +23,9 @@ from collections.abc import Callable, Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[name] = "1"
 
 import numpy as np
 import onnxruntime

@@ -231,8 +231,13 @@ def print_counts(report: "runs.RunReport") -> None:
     for status, count in report.failures.most_common():
         remedy = f" ({RAISES[status]} raises the limit)" if status in RAISES else ""
         say(f"  failed: {count} {status}{remedy}")
-    for song in report.failed_songs:
-        say(f"    {song.song_id}: {song.status}: {song.message}")
+        songs = [song for song in report.failed_songs if song.status == status]
+        hints = {song.message.partition("; ")[2] for song in songs}
+        hint = hints.pop() if len(hints) == 1 else ""  # what to do, said once
+        for song in songs:
+            say(f"    {song.song_id}: {song.message.removesuffix(f'; {hint}')}")
+        if hint:
+            say(f"    {hint}")
     if report.failed_songs and (unnamed := report.failed - len(report.failed_songs)):
         say(f"    and {unnamed} more")
     if report.damaged_records:

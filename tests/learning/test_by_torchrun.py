@@ -1,4 +1,4 @@
-"""`audiorec.learning.launch`: one process of three is killed, and the model is that of one."""
+"""`audiorec.learning.launch`: one process of two is killed, and the model is that of one."""
 
 import signal
 import threading
@@ -46,17 +46,17 @@ def the_same(one, other):
     return bool((lists.song == others.song).all())
 
 
-def test_three_processes_one_of_which_is_killed_come_to_the_model_of_one(tmp_path, alone):
+def test_two_processes_one_of_which_is_killed_come_to_the_model_of_one(tmp_path, alone):
     lines, remarks = [], []
     found = by_torchrun(
         LaunchedCall("dying:train", {"out": str(tmp_path / "model"), "dies_in": "choose"}),
-        3,
+        2,
         tell=lines.append,
         remark=remarks.append,
     )
     assert found == {
         "model_id": load_channel(tmp_path / "model").model_id,
-        "processes": 3,
+        "processes": 2,
     }
     assert remarks == ["a process died; all resume from the last checkpoint (restart 1 of 3)"]
     told = [(line["phase"], line["epoch"]) for line in lines]

@@ -38,6 +38,7 @@ from audiorec.recall.graph.song_vectors import SongVectors
 from audiorec.types import FloatArray, IdMap, Int64Array
 
 if TYPE_CHECKING:
+    from audiorec.recall.graph.learner import PairModel
     from audiorec.recall.graph.models import BegunVectors
 
 R = TypeVar("R", bound=GraphRecipe)
@@ -234,7 +235,30 @@ class Song2vec(GraphChannel[Song2vecRecipe]):
         )
 
 
-class EGES(GraphChannel[EGESRecipe]):
+W = TypeVar("W", EGESRecipe, GraphSAGERecipe)
+
+
+class WalkChannel(GraphChannel[W]):
+    """A channel that learns from random walks over lists."""
+
+    @abstractmethod
+    def _model(self, material: GraphMaterial) -> "PairModel":
+        """Return the untrained model."""
+
+    def _train(
+        self, material: GraphMaterial, **options: Any
+    ) -> tuple[SongVectors, list[Any]] | None:
+        from audiorec.recall.graph.learner import train_pairs
+
+        recipe, purpose = self.recipe, f"training {self.name}"
+
+        def walked(of: GraphMaterial, rng: np.random.Generator) -> Sequences:
+            return list_walks(of.plays, rng, walks=recipe.walks, length=recipe.walk_length)
+
+        return train_pairs(material, recipe, self._model, purpose=purpose, walks=walked, **options)
+
+
+class EGES(WalkChannel[EGESRecipe]):
     """Songs near those of the history, by random walks over lists and weighted facts (EGES).
 
     A song's vector is the weighted mean of its own embedding and those of its facts:
@@ -252,21 +276,13 @@ class EGES(GraphChannel[EGESRecipe]):
     name = "eges"
     Recipe = EGESRecipe
 
-    def _train(
-        self, material: GraphMaterial, **options: Any
-    ) -> tuple[SongVectors, list[Any]] | None:
-        from audiorec.recall.graph.learner import train_pairs
+    def _model(self, material: GraphMaterial) -> "PairModel":
         from audiorec.recall.graph.models import EGESModel
 
-        make, recipe = partial(EGESModel, recipe=self.recipe), self.recipe
-
-        def walked(of: GraphMaterial, rng: np.random.Generator) -> Sequences:
-            return list_walks(of.plays, rng, walks=recipe.walks, length=recipe.walk_length)
-
-        return train_pairs(material, recipe, make, purpose="training eges", walks=walked, **options)
+        return EGESModel(material, self.recipe)
 
 
-class GraphSAGE(GraphChannel[GraphSAGERecipe]):
+class GraphSAGE(WalkChannel[GraphSAGERecipe]):
     """Songs near those of the history, by their neighbours in the graph (GraphSAGE).
 
     A song's vector is aggregated from itself and its neighbours, two steps deep:
@@ -284,20 +300,10 @@ class GraphSAGE(GraphChannel[GraphSAGERecipe]):
     name = "graphsage"
     Recipe = GraphSAGERecipe
 
-    def _train(
-        self, material: GraphMaterial, **options: Any
-    ) -> tuple[SongVectors, list[Any]] | None:
-        from audiorec.recall.graph.learner import train_pairs
+    def _model(self, material: GraphMaterial) -> "PairModel":
         from audiorec.recall.graph.models import SageModel
 
-        make, recipe = partial(SageModel, recipe=self.recipe), self.recipe
-
-        def walked(of: GraphMaterial, rng: np.random.Generator) -> Sequences:
-            return list_walks(of.plays, rng, walks=recipe.walks, length=recipe.walk_length)
-
-        return train_pairs(
-            material, recipe, make, purpose="training graphsage", walks=walked, **options
-        )
+        return SageModel(material, self.recipe)
 
 
 MOST_SHOWN = 5  # lists

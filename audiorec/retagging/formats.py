@@ -251,11 +251,19 @@ def _ape(file: BinaryIO) -> Tags:
         return _Ape(APEv2())
 
 
-class _Vorbis(Tags):
-    """Vorbis comments: FLAC, and Vorbis, Opus, Speex and FLAC in Ogg."""
+class _InFile(Tags):
+    """Tags that mutagen writes into the file as it opened it."""
 
     def __init__(self, opened: Any) -> None:
         self._opened = opened
+
+    def save(self, file: BinaryIO) -> None:
+        file.seek(0)
+        self._opened.save(file)
+
+
+class _Vorbis(_InFile):
+    """Vorbis comments: FLAC, and Vorbis, Opus, Speex and FLAC in Ogg."""
 
     def values(self, field: str) -> list[str]:
         return [value for key, value in self._opened.tags if key.lower() == field.lower()]
@@ -272,10 +280,6 @@ class _Vorbis(Tags):
         blocks = getattr(self._opened, "metadata_blocks", [])
         kept = [f"{b.code} {b.write()!r}" for b in blocks if b is not tags and b.code != 1]
         return [tags.vendor, *left, *kept]
-
-    def save(self, file: BinaryIO) -> None:
-        file.seek(0)
-        self._opened.save(file)
 
 
 def _vorbis(file: BinaryIO, container: Container) -> Tags:
@@ -302,11 +306,8 @@ def _vorbis(file: BinaryIO, container: Container) -> Tags:
     raise ValueError("unsupported codec in an Ogg stream")
 
 
-class _Mp4(Tags):
+class _Mp4(_InFile):
     """MP4: the genre in its own atom, all other fields as iTunes free-form atoms."""
-
-    def __init__(self, opened: Any) -> None:
-        self._opened = opened
 
     def _keys(self, field: str) -> list[str]:
         name = "\xa9gen" if field == GENRE else f"{_FREEFORM}{field.upper()}".lower()
@@ -333,16 +334,9 @@ class _Mp4(Tags):
         unread = getattr(self._opened.tags, "_failed_atoms", {})
         return sorted(left) + sorted(f"{k} {v!r}" for k, v in unread.items())
 
-    def save(self, file: BinaryIO) -> None:
-        file.seek(0)
-        self._opened.save(file)
 
-
-class _Asf(Tags):
+class _Asf(_InFile):
     """Windows Media (ASF): attributes of the file."""
-
-    def __init__(self, opened: Any) -> None:
-        self._opened = opened
 
     def values(self, field: str) -> list[str]:
         return [str(value) for value in self._opened.tags.get(_ASF_NAMES.get(field, field), [])]
@@ -353,10 +347,6 @@ class _Asf(Tags):
     def others(self, fields: Collection[str]) -> list[str]:
         ours = {_ASF_NAMES.get(field, field) for field in fields}
         return [f"{k} {v!r} {v.language} {v.stream}" for k, v in self._opened.tags if k not in ours]
-
-    def save(self, file: BinaryIO) -> None:
-        file.seek(0)
-        self._opened.save(file)
 
 
 def _drop_footer(file: BinaryIO) -> None:

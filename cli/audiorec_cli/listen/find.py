@@ -3,14 +3,11 @@
 from dataclasses import replace
 from typing import Annotated
 
-from audiorec import words
 from audiorec.options import argument
 from audiorec.search.questions import FindQuestion
-from audiorec_cli.shared.console import duration
 from audiorec_cli.shared.inputs import VectorsOption, open_vectors
-from audiorec_cli.shared.song_lists import ListForm, print_songs
+from audiorec_cli.shared.song_lists import ListForm, print_ranked
 
-COLUMNS = ("rank", "song_id", "artist", "title", "length")
 SentenceArgument = Annotated[
     list[str], argument(metavar="WORDS", help="What the songs should be like, in words.")
 ]
@@ -39,16 +36,4 @@ def find(
     form.check()
     store = open_vectors(vectors, empty=False)
     result = store.ask(replace(asked, text=" ".join(words)))
-    form.show(result, lambda: _print(result))
-
-
-def _print(found: "words.DescribedSongs") -> None:
-    rows = [
-        (
-            *(rank, one.song_id, one.row["artist"], one.row["title"]),
-            duration(float(one.row["duration_s"])),
-        )
-        for rank, one in enumerate(found, start=1)
-    ]
-    title = f"songs for: {found.question.text}"
-    print_songs(COLUMNS, rows, found.beside, why=found.question.why, title=title)
+    form.show(result, lambda: print_ranked(result, title=f"songs for: {result.question.text}"))

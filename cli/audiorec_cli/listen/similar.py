@@ -8,7 +8,7 @@ from typing import Annotated
 from audiorec import library, playlists, search
 from audiorec.errors import InputError
 from audiorec.search.questions import Choice, SimilarQuestion
-from audiorec_cli.shared.console import counted, duration, print_json, say
+from audiorec_cli.shared.console import counted, print_json, say
 from audiorec_cli.shared.inputs import VectorsOption, open_vectors, say_basis
 from audiorec_cli.shared.jobs import JobSummary, recorded
 from audiorec_cli.shared.options import QuietOption, StoreHeadOption, chosen_heads, out_file
@@ -18,11 +18,9 @@ from audiorec_cli.shared.song_lists import (
     ListForm,
     SeedsArgument,
     hint_once,
-    print_songs,
+    print_ranked,
     seed_names,
 )
-
-COLUMNS = ("rank", "song_id", "artist", "title", "length")
 
 
 @recorded("similar", "output")
@@ -108,17 +106,10 @@ def _write_all(
 
 
 def _print(found: "playlists.SimilarSongs") -> None:
-    rows = [
-        (
-            *(rank, one.song_id, one.row["artist"], one.row["title"]),
-            duration(float(one.row["duration_s"])),
-        )
-        for rank, one in enumerate(found, start=1)
-    ]
     seeds, away = (
         " + ".join(seed.name for seed in named)
         for named in (found.asked.seeds, found.asked.less_like)
     )
     but = f", {found.question.words}" if found.question.words else ""
     title = f"similar to {seeds}{f', less like {away}' if away else ''}{but}, by {found.by}"
-    print_songs(COLUMNS, rows, found.beside, why=found.question.why, title=title)
+    print_ranked(found, title=title)

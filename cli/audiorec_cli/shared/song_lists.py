@@ -26,6 +26,7 @@ from audiorec.options import argument, chooses, reads, writes
 from audiorec_cli.shared.console import (
     cell,
     counted,
+    duration,
     fold,
     out,
     out_lines,
@@ -130,6 +131,16 @@ class ListForm:
 
 
 CLOSER = "closer_than"  # "closer" on a terminal, where it is in percent
+
+
+def print_ranked(found: Any, *, title: str) -> None:
+    """Print the answer to a question with the number, the names and the length of each song."""
+    rows = [
+        (rank, one.song_id, one.row["artist"], one.row["title"], duration(one.row["duration_s"]))
+        for rank, one in enumerate(found, start=1)
+    ]
+    columns = ("rank", "song_id", "artist", "title", "length")
+    print_songs(columns, rows, found.beside, why=found.question.why, title=title)
 
 
 def print_songs(

@@ -20,7 +20,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -39,7 +38,7 @@ from audiorec.errors import (
     import_extra,
 )
 from audiorec.runs.imports import clean_environment, trusted_path
-from audiorec.runs.workers import ONE_THREAD, ray_cluster
+from audiorec.runs.workers import ONE_THREAD, end_with, ray_cluster
 from audiorec.types import LineProgress
 
 RESTARTS = 3  # maximum number of restarts of all processes
@@ -309,7 +308,7 @@ def launch() -> None:
         monitor_interval=0.1,
         local_addr="localhost",
     )
-    _watch_parent(lambda: os.kill(os.getpid(), signal.SIGTERM))
+    end_with(os.getppid(), lambda: os.kill(os.getpid(), signal.SIGTERM))
     program, *words = _command("work", about)
     try:
         elastic_launch(config, program)(*words)
@@ -320,7 +319,7 @@ def launch() -> None:
 def work() -> None:
     """Run one training process: entry point of the agent's children."""
     about = json.loads(sys.argv[1])
-    _watch_parent(lambda: os._exit(1))
+    end_with(os.getppid())
     task = LaunchedCall(about["target"], about["arguments"])
     try:
         run_part(task, Wire(Path(about["folder"]), int(os.environ["RANK"])))
@@ -343,18 +342,6 @@ def _end(agent: "subprocess.Popen[bytes]") -> None:
         except subprocess.TimeoutExpired:
             agent.kill()
             agent.wait()
-
-
-def _watch_parent(end: "Any") -> None:
-    """Call `end` once the parent process is gone."""
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1.0)
-        end()
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def by_ray(

@@ -339,13 +339,13 @@ def _limit_memory(memory_bytes: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
 
 
-def _end_with(parent: int) -> None:
-    """Exit soon after the parent does, even in the middle of an item."""
+def end_with(parent: int, end: Callable[[], object] = lambda: os._exit(1)) -> None:
+    """Call `end` soon after the parent of this process has ended, even in the middle of work."""
 
     def watch() -> None:
         while os.getppid() == parent:
             time.sleep(PARENT_CHECK_S)
-        os._exit(1)
+        end()
 
     threading.Thread(target=watch, daemon=True).start()
 
@@ -373,7 +373,7 @@ def main() -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)  # a library that prints must not write into the answers
     _limit_memory(memory_bytes)
-    _end_with(parent)
+    end_with(parent)
     with (
         contextlib.suppress(EOFError, BrokenPipeError),
         open(os.devnull, "w") as nowhere,  # noqa: PTH123 - the name of a device

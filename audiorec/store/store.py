@@ -237,12 +237,8 @@ class VectorStore:
 
     def blocks(self) -> Iterator[FloatArray]:
         """Yield the vectors of each row group, (rows, V); one is in memory at a time."""
-        with self._reading, store_errors(self.path):
-            scan = open_parquet(self._scan, metadata=self._file.file.metadata)
-        for group, (start, stop) in enumerate(pairwise(self.group_starts)):
-            with self._reading:
-                table = replace(self._file, file=scan).read_group(group, ["vector"])
-            block = matrix(table.column("vector"), self.metadata.dimension)
+        for group, (start, stop, column) in enumerate(self._scanned("vector")):
+            block = matrix(column, self.metadata.dimension)
             if len(block) != stop - start:
                 raise StoreError(f"{self.path}: row group {group} has fewer rows than it claims")
             if not np.isfinite(block).all():
@@ -285,13 +281,18 @@ class VectorStore:
     def list_blocks(self, name: str) -> Iterator[tuple[Int64Array, npt.NDArray[Any]]]:
         """Yield the result of `read_list` for each row group; one is in memory at a time."""
         width = self._width(name)
+        for start, _, column in self._scanned(name):
+            there, values = checked_lists(column, width, name, self.path)
+            yield start + there, values
+
+    def _scanned(self, name: str) -> Iterator[tuple[int, int, Any]]:
+        """Yield where each row group starts and stops, and its part of a column."""
         with self._reading, store_errors(self.path):
             scan = open_parquet(self._scan, metadata=self._file.file.metadata)
-        for group, start in enumerate(self.group_starts[:-1]):
+        for group, (start, stop) in enumerate(pairwise(self.group_starts)):
             with self._reading:
                 table = replace(self._file, file=scan).read_group(group, [name])
-            there, values = checked_lists(table.column(name), width, name, self.path)
-            yield start + there, values
+            yield start, stop, table.column(name)
 
     def list_rows(
         self, name: str, numbers: Sequence[int] | Int64Array

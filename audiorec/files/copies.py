@@ -15,7 +15,6 @@ import hashlib
 import json
 import os
 import shutil
-import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,7 +25,12 @@ from typing import Any
 from uuid import uuid4
 
 from audiorec.errors import AudiorecError, BusyStoreError, InputError, MissingFileError, StoreError
-from audiorec.files.own_files import RunFolder, refuse_other_than_folder, run_folder_path
+from audiorec.files.own_files import (
+    RunFolder,
+    home_folder,
+    refuse_other_than_folder,
+    run_folder_path,
+)
 from audiorec.files.storage import (
     Entry,
     check_writable,
@@ -181,15 +185,7 @@ def cache_folder() -> Path:
     Raises `InputError` if the home folder is unknown; `StoreError` if it cannot be created, is a
     link, or is owned or writable by other users.
     """
-    named = os.environ.get(CACHE_VARIABLE)
-    usual = os.environ.get("XDG_CACHE_HOME", "")
-    if not Path(usual).is_absolute():
-        usual = os.environ.get("LOCALAPPDATA", "") if sys.platform == "win32" else ""
-    try:
-        folder = Path(named or (Path(usual) if usual else Path.home() / ".cache") / "audiorec")
-    except RuntimeError as error:
-        raise InputError(f"the home folder is unknown; set ${CACHE_VARIABLE}") from error
-    folder = folder.absolute() / "elsewhere"
+    folder = home_folder(CACHE_VARIABLE, "XDG_CACHE_HOME", ".cache") / "elsewhere"
     refuse_other_than_folder(folder)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

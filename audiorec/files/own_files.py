@@ -187,16 +187,19 @@ def own_data_folder() -> Path:
 
     It holds networks that commands find by name.
     """
-    named = os.environ.get(ENVIRONMENT)
-    if named:
-        return Path(named).absolute()
-    usual = os.environ.get("XDG_DATA_HOME", "")
+    return home_folder(ENVIRONMENT, "XDG_DATA_HOME", ".local/share")
+
+
+def home_folder(variable: str, xdg: str, below: str) -> Path:
+    """Return the folder that a variable names, or ours in the one that systems have for its use."""
+    usual = os.environ.get(xdg, "")
     if not Path(usual).is_absolute():
         usual = os.environ.get("LOCALAPPDATA", "") if sys.platform == "win32" else ""
     try:
-        return (Path(usual) if usual else Path.home() / ".local" / "share") / "audiorec"
+        named = os.environ.get(variable) or Path(usual or Path.home() / below) / "audiorec"
+        return Path(named).absolute()
     except RuntimeError as error:
-        raise InputError(f"the home folder is unknown; set ${ENVIRONMENT}") from error
+        raise InputError(f"the home folder is unknown; set ${variable}") from error
 
 
 TEMPORARY = r"\.[^/]+\.[0-9a-f]{12}\.tmp"  # regular expression for temporary names

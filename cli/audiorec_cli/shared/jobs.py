@@ -75,8 +75,8 @@ def run_job(
         function(JobSummary(""))
         return
     place, metrics = outputs.records.get(str(made)), values[METRICS.name]
-    with job(kind.name, outputs.name(made), metrics, place=place) as done:
-        outputs.delivered_after(lambda: function(done))
+    with job(kind.name, outputs.name(made), metrics, place=place) as done, outputs.delivered():
+        function(done)
 
 
 @contextmanager

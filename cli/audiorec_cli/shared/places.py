@@ -10,7 +10,7 @@ URI, is declared with the option.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -91,10 +91,11 @@ class OpenOutputs:
             files.write(mark, b"")
         self.marks.clear()
 
-    def delivered_after(self, work: Callable[[], None]) -> None:
-        """Run a command and deliver its outputs, unless it ends with nothing usable."""
+    @contextmanager
+    def delivered(self) -> Iterator[None]:
+        """Deliver the outputs of a command at the end, unless it ends with nothing usable."""
         try:
-            work()
+            yield
         except click.exceptions.Exit as end:
             if end.exit_code in (Exit.OK, Exit.SOME_FAILED):
                 self.deliver()
@@ -137,12 +138,8 @@ def places(
         for one in declared:
             if one.is_path:
                 values[one.name] = visit.resolved(values[one.name], one)
-        yield values, held
-        held.deliver()
-    except click.exceptions.Exit as end:
-        if end.exit_code in (Exit.OK, Exit.SOME_FAILED):
-            held.deliver()
-        raise
+        with held.delivered():
+            yield values, held
     finally:
         held.forget()
 

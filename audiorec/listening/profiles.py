@@ -8,7 +8,7 @@ second column that is 1 if the number is missing.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ import pyarrow as pa
 from audiorec.columns import LogColumns
 from audiorec.errors import InputError
 from audiorec.files.user_files import read_table
-from audiorec.types import BoolArray, FloatArray, IdMap
+from audiorec.types import BoolArray, Float64Array, FloatArray, IdMap
 
 USER_ID = LogColumns.USER
 MIN_COUNT = 5  # users that must share a value before it gets its own column
@@ -134,8 +134,11 @@ class Encoder:
     @classmethod
     def fit(cls, profiles: Profiles) -> "Encoder":
         """Fit values and scales to the training users."""
-        categories = {name: _frequent(values) for name, values in profiles.categories.items()}
-        numbers = {name: _scale(values) for name, values in profiles.numbers.items()}
+        categories = {
+            name: frequent(values, MIN_COUNT, MAX_VALUES)
+            for name, values in profiles.categories.items()
+        }
+        numbers = {name: scale_of(values) for name, values in profiles.numbers.items()}
         return cls(categories, numbers)
 
     @property
@@ -155,14 +158,11 @@ class Encoder:
         ignored.
         """
         n = len(profiles)
-        parts = [np.zeros((n, 0))]
-        for name, values in self.categories.items():
-            parts.append(_one_hot(profiles.categories.get(name, [None] * n), values))
-        for name, (mean, std) in self.numbers.items():
-            numbers = np.asarray(profiles.numbers.get(name, np.full(n, np.nan)), np.float64)
-            scaled = np.clip((numbers - mean) / std, -MAX_DEVIATION, MAX_DEVIATION)
-            parts.append(np.stack([np.nan_to_num(scaled, nan=0.0), np.isnan(numbers)], axis=1))
-        return np.concatenate(parts, axis=1).astype(np.float32)
+        parts = [
+            _one_hot(profiles.categories.get(name, [None] * n), values)
+            for name, values in self.categories.items()
+        ]
+        return np.hstack([*parts, standardised(profiles, self.numbers)]).astype(np.float32)
 
     def knows(self, profiles: Profiles) -> BoolArray:
         """Return which users have a value in any encoded column: (U,), bool."""
@@ -232,17 +232,30 @@ def _texts(column: Any) -> list[str | None]:
     return [value or None for value in values]
 
 
-def _frequent(values: Sequence[str | None]) -> tuple[str, ...]:
+def frequent(values: Iterable[str | None], least: int, most: int) -> tuple[str, ...]:
+    """Return up to `most` values that occur at least `least` times, the most frequent first."""
     counts = Counter(value for value in values if value is not None)
     ranked = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
-    return tuple(value for value, count in ranked[:MAX_VALUES] if count >= MIN_COUNT)
+    return tuple(value for value, count in ranked[:most] if count >= least)
 
 
-def _scale(values: Any) -> tuple[float, float]:
+def scale_of(values: Any) -> tuple[float, float]:
+    """Return mean and standard deviation of the known numbers; 1 if they do not deviate."""
     known = values[~np.isnan(values)]
     if len(known) == 0:
         return 0.0, 1.0
     return float(known.mean()), float(known.std()) or 1.0
+
+
+def standardised(profiles: Profiles, numbers: Mapping[str, tuple[float, float]]) -> Float64Array:
+    """Return two columns for each number: standardised, 0 if missing, and whether it is missing."""
+    result = np.zeros((len(profiles), 2 * len(numbers)))
+    for index, (name, (mean, scale)) in enumerate(numbers.items()):
+        raw = np.asarray(profiles.numbers.get(name, np.full(len(profiles), np.nan)), np.float64)
+        z = np.clip((raw - mean) / scale, -MAX_DEVIATION, MAX_DEVIATION)
+        result[:, 2 * index] = np.nan_to_num(z, nan=0.0)
+        result[:, 2 * index + 1] = np.isnan(raw)
+    return result
 
 
 def _one_hot(values: Sequence[str | None], known: Sequence[str]) -> Any:

@@ -13,9 +13,9 @@ data of a single user.
 import hashlib
 import hmac
 import json
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any, Self
 
 import numpy as np
@@ -23,7 +23,7 @@ import numpy as np
 from audiorec.errors import InputError, ShapeError, WeightsError
 from audiorec.evaluation.ranking import mean_ranks
 from audiorec.learning.bundle import Bundle, texts_as_arrays, texts_of_arrays
-from audiorec.listening.profiles import MAX_DEVIATION, Profiles
+from audiorec.listening.profiles import Profiles, frequent, scale_of, standardised
 from audiorec.recall.federated.noise import NOTHING, Defence
 from audiorec.recall.federated.recipe import (
     RECIPES,
@@ -119,12 +119,12 @@ class UserEncoder:
         values = {
             name: result
             for name, texts in people.categories.items()
-            if (result := _frequent(texts, min_users, max_values))
+            if (result := frequent(chain(*map(_split, texts)), min_users, max_values))
         }
         numbers = {
-            name: (float(known.mean()), float(known.std()) or 1.0)
+            name: scale_of(column)
             for name, column in people.numbers.items()
-            if len(known := column[~np.isnan(column)])
+            if not np.isnan(column).all()
         }
         return cls(values, numbers)
 
@@ -133,16 +133,10 @@ class UserEncoder:
         n = len(people)
         nothing: list[str | None] = [None] * n
         bags = {name: self._bag(name, people.categories.get(name, nothing)) for name in self.values}
-        known = np.zeros(n, np.bool_)
+        dense = standardised(people, self.numbers).astype(np.float32)
+        known = (dense[:, 1::2] == 0).any(axis=1)
         for bag in bags.values():
             known |= bag.lengths > 0
-        dense = np.zeros((n, 2 * len(self.numbers)), np.float32)
-        for index, (name, (mean, scale)) in enumerate(self.numbers.items()):
-            raw = np.asarray(people.numbers.get(name, np.full(n, np.nan)), np.float64)
-            z = np.clip((raw - mean) / scale, -MAX_DEVIATION, MAX_DEVIATION)
-            dense[:, 2 * index] = np.nan_to_num(z, nan=0.0)
-            dense[:, 2 * index + 1] = np.isnan(raw)
-            known |= ~np.isnan(raw)
         return UserFeatures(bags, dense, known)
 
     def _bag(self, name: str, texts: Sequence[str | None]) -> Bag:
@@ -372,9 +366,3 @@ def _split(text: str | None) -> list[str]:
     """
     result = [value.strip() for value in (text or "").split(DIVIDER)]
     return list(dict.fromkeys(value for value in result if value))
-
-
-def _frequent(texts: Sequence[str | None], min_users: int, max_values: int) -> tuple[str, ...]:
-    counts = Counter(value for text in texts for value in _split(text))
-    ranked = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
-    return tuple(value for value, count in ranked[:max_values] if count >= min_users)

@@ -45,6 +45,11 @@ def arrow_array(values: npt.NDArray[Any], kind: Any) -> Any:
     return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(values)])
 
 
+def float_array(values: npt.NDArray[Any]) -> Any:
+    """Wrap numbers, shape (n,), as an Arrow array of float32: `pyarrow.array` imports pandas."""
+    return arrow_array(np.ascontiguousarray(values, np.float32), pa.float32())
+
+
 def mask(values: BoolArray) -> Any:
     """Convert booleans, shape (n,), to a `pyarrow.BooleanArray`.
 

@@ -44,6 +44,7 @@ from audiorec.store.schema import (
     METADATA_KEY,
     check_ids,
     metadata_object,
+    vector_array,
     vector_type,
 )
 from audiorec.store.store import near_names
@@ -308,13 +309,9 @@ def _table(
         check_ids(names, path, metadata.id_column)
     except StoreError as error:
         raise InputError(str(error)) from error
-    flat = np.ascontiguousarray(embeddings, np.float32).reshape(-1)
-    # Wraps the array's own memory: `pyarrow.array` may copy, and imports pandas.
-    numbers = pa.Array.from_buffers(pa.float32(), len(flat), [None, pa.py_buffer(flat)])
-    kind = vector_type(metadata.dimension)
     fields = _fields(metadata) + [pa.field(name, c.type) for name, c in columns.items()]
     schema = pa.schema(fields, metadata={METADATA_KEY: json.dumps(asdict(metadata)).encode()})
-    arrays = [names, pa.FixedSizeListArray.from_arrays(numbers, type=kind), *columns.values()]
+    arrays = [names, vector_array(embeddings), *columns.values()]
     table = pa.Table.from_arrays(arrays, schema=schema)
     order = np.asarray(sorted(range(len(ids)), key=ids.__getitem__), np.int64)
     return table if (np.diff(order) > 0).all() else table.take(integers(order))

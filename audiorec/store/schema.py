@@ -28,7 +28,7 @@ import pyarrow.compute as pc
 
 from audiorec.columns import StoreColumns
 from audiorec.errors import InputError, SpecMismatchError, StoreError
-from audiorec.files.arrow import booleans, one_chunk, view
+from audiorec.files.arrow import booleans, float_array, one_chunk, view
 from audiorec.files.own_files import parse_json, replaced
 from audiorec.files.tables import GROUP_ROWS, TableFile, check_columns, sealed_writer, store_errors
 from audiorec.types import STATISTICS, Int64Array
@@ -291,6 +291,12 @@ def schema_of(metadata: StoreMetadata) -> Any:
 def vector_type(width: int) -> Any:
     """Return ``fixed_size_list<float32 not null>[width]``."""
     return pa.list_(pa.field(ELEMENT, pa.float32(), nullable=False), width)
+
+
+def vector_array(rows: Any) -> Any:
+    """Return rows (n, width) as an array of `vector_type`."""
+    flat = float_array(rows.reshape(-1))
+    return pa.FixedSizeListArray.from_arrays(flat, type=vector_type(rows.shape[1]))
 
 
 def series_type(width: int | None = None) -> Any:

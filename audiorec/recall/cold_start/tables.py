@@ -29,11 +29,11 @@ import pyarrow as pa
 from audiorec.columns import ListColumns
 from audiorec.distribution import created_by
 from audiorec.errors import InputError, StoreError
-from audiorec.files.arrow import floats, integers
+from audiorec.files.arrow import float_array, floats, integers, one_chunk, view
 from audiorec.files.tables import TableFile
 from audiorec.recall.cold_start.assign import ListedPairs, ListOf, Tastes, rank_in_group
 from audiorec.recall.cold_start.sides import Side
-from audiorec.store.schema import METADATA_KEY, metadata_object, vector_type
+from audiorec.store.schema import METADATA_KEY, metadata_object, vector_array, vector_type
 from audiorec.types import Float64Array, FloatArray, Int32Array, Int64Array
 
 FORMAT_VERSION = 2  # 1 had the tastes on every row
@@ -104,8 +104,8 @@ def taste_table(users: Side, tastes: Tastes, rows: Int64Array, schema: Any) -> A
     columns = {
         ListColumns.USER: users.id_array.take(integers(rows)),
         "preference_songs": integers(features.songs),
-        "preference_mean": _lists(features.mean),
-        "preference_spread": _lists(features.spread),
+        "preference_mean": vector_array(features.mean),
+        "preference_spread": vector_array(features.spread),
     }
     arrays = [columns[field.name].cast(field.type) for field in schema]
     return pa.Table.from_arrays(arrays, schema=schema)
@@ -141,9 +141,9 @@ def list_table(
     columns: dict[str, Any] = {
         ListColumns.SONG: songs.id_array.take(integers(pairs.song)),
         ListColumns.USER: users.id_array.take(integers(pairs.user)),
-        "similarity": _float_array(np.clip(pairs.similarity, -1.0, 1.0)),
+        "similarity": float_array(np.clip(pairs.similarity, -1.0, 1.0)),
         "rank": integers(rank + 1),
-        "exposure_share": _float_array(shares),
+        "exposure_share": float_array(shares),
     }
     if totals is not None:
         columns["exposures"] = integers(parts)
@@ -163,7 +163,7 @@ def pair_schema(what: str, identity: str) -> Any:
 
 def pair_table(pairs: ListedPairs, schema: Any) -> Any:
     """Return pairs as a table."""
-    arrays = [integers(pairs.song), integers(pairs.user), _float_array(pairs.similarity)]
+    arrays = [integers(pairs.song), integers(pairs.user), float_array(pairs.similarity)]
     arrays = [array.cast(field.type) for array, field in zip(arrays, schema, strict=True)]
     return pa.Table.from_arrays(arrays, schema=schema)
 
@@ -172,7 +172,7 @@ def read_pairs(path: Path) -> ListedPairs:
     """Read pairs from a file written from `pair_table`."""
     with TableFile.open(path) as file:
         table = file.read()
-    song, user = (_ints(table.column(name)) for name in ("song", "user"))
+    song, user = (view(one_chunk(table.column(name)), np.int32) for name in ("song", "user"))
     chunks = [floats(chunk) for chunk in table.column("similarity").chunks]
     return ListedPairs(song, user, np.concatenate([np.empty(0, np.float32), *chunks]))
 
@@ -204,7 +204,7 @@ def summarise_lists(path: Path, k: int, *, candidates: int = 3) -> ListSummary:
     with TableFile.open(path) as file:
         names = file.schema.names[:2]
         for group in range(file.file.num_row_groups):
-            rank = _ints(file.read_group(group, ["rank"]).column("rank"))
+            rank = view(one_chunk(file.read_group(group, ["rank"]).column("rank")), np.int32)
             if filled <= SHOWN_LISTS and len(rank):
                 table = file.read_group(group, [*names, "similarity"])
                 _show(table.select([*names, "similarity"]), rank, shown, filled, candidates)
@@ -296,22 +296,3 @@ def _exposures(
         for start, stop in zip(starts, stops, strict=True):
             parts[start:stop] = whole_parts(shares[start:stop], int(totals[group[start]]))
     return shares.astype(np.float32), parts
-
-
-def _lists(rows: FloatArray) -> Any:
-    return pa.FixedSizeListArray.from_arrays(
-        _float_array(rows.reshape(-1)), type=vector_type(rows.shape[1])
-    )
-
-
-def _float_array(values: FloatArray) -> Any:
-    numbers = np.ascontiguousarray(values, np.float32)
-    return pa.Array.from_buffers(pa.float32(), len(numbers), [None, pa.py_buffer(numbers)])
-
-
-def _ints(column: Any) -> Int32Array:
-    chunks = [
-        np.frombuffer(chunk.buffers()[1], np.int32, len(chunk), 4 * chunk.offset)
-        for chunk in column.chunks
-    ]
-    return np.concatenate([np.empty(0, np.int32), *chunks])

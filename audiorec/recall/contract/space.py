@@ -27,7 +27,7 @@ from audiorec.recall.contract.candidates import ReasonKind
 from audiorec.recall.contract.channel import Channel
 from audiorec.recall.contract.data import Queries, Sound
 from audiorec.store.embeddings import EmbeddingMetadata, EmbeddingTable, write_embeddings
-from audiorec.store.schema import METADATA_KEY, vector_type
+from audiorec.store.schema import METADATA_KEY, vector_array
 from audiorec.types import FloatArray, Int64Array, string_array
 
 
@@ -256,7 +256,7 @@ def write_interests(
         "interest": pa.array(interest.astype(np.int32)),
         "weight": pa.array(result.weight[order]),
         "history": pa.array(used[user].astype(np.int32)),
-        "embedding": _vectors(result.embedding[order]),
+        "embedding": vector_array(result.embedding[order]),
     }
     if named:
         names = channel.descriptions(queries)
@@ -280,10 +280,3 @@ def _by_id(user_ids: tuple[str, ...], user: Int64Array) -> Int64Array:
     place = np.empty(len(user_ids), np.int64)
     place[sorted(range(len(user_ids)), key=user_ids.__getitem__)] = np.arange(len(user_ids))
     return np.argsort(place[user], kind="stable").astype(np.int64)
-
-
-def _vectors(rows: FloatArray) -> Any:
-    flat = np.ascontiguousarray(rows, np.float32).reshape(-1)
-    # Zero-copy: `pyarrow.array` may copy, and imports pandas.
-    numbers = pa.Array.from_buffers(pa.float32(), len(flat), [None, pa.py_buffer(flat)])
-    return pa.FixedSizeListArray.from_arrays(numbers, type=vector_type(rows.shape[1]))

@@ -80,17 +80,20 @@ def channels_of(paths: Sequence[Path]) -> tuple[str, ...]:
 
 def channels_in(path: Path) -> set[str]:
     """Return the channels named in the first rows of a table, other than the default list."""
-    if "channel" not in column_names(path, FAILURE):
-        return set()
-    nothing = {None, "", DEFAULT}
+    named = (texts - {None, "", DEFAULT} for texts in texts_in(path, "channel", FIRST_ROWS))
+    return next(filter(None, named), set())
+
+
+def texts_in(path: Path, name: str, rows: int, failure: str = FAILURE) -> Iterator[set[str]]:
+    """Yield the different texts of a column in each `rows` rows of a table; none without it."""
+    if name not in column_names(path, failure):
+        return
     if path.suffix != ".parquet":
-        table = read_table(path, FAILURE, needed=("channel",), texts=True)
-        return set(table.column("channel").to_pylist()) - nothing
+        yield set(read_table(path, failure, needed=(name,), texts=True).column(name).to_pylist())
+        return
     with TableFile.open(path) as file:
-        for table in file.batches(FIRST_ROWS, ["channel"]):
-            if named := set(table.column("channel").cast("string").to_pylist()) - nothing:
-                return named
-    return set()
+        for table in file.batches(rows, [name]):
+            yield set(table.column(name).cast("string").unique().to_pylist())
 
 
 class UserStream:

@@ -58,7 +58,13 @@ from audiorec.recall.serving.export.sources import (
     read_served,
     read_shown,
 )
-from audiorec.recall.serving.tables import BATCH_ROWS, UserStream, candidates_by_user, merge_streams
+from audiorec.recall.serving.tables import (
+    BATCH_ROWS,
+    CandidateRows,
+    UserStream,
+    candidates_by_user,
+    merge_streams,
+)
 from audiorec.types import BoolArray, FloatArray, IdMap, Int64Array, string_array
 
 LAST = np.iinfo(np.int64).max
@@ -116,10 +122,9 @@ def merge_candidates(tables: Sequence[Any], fused: Any) -> CandidatePairs:
         The fused list of each user; may be empty.
     """
     every = [*tables, fused]
-    table = pa.concat_tables(every).combine_chunks()
-    source = np.repeat(np.arange(len(every)), [len(one) for one in every])
-    user, user_ids = encoded(table.column(ListColumns.USER))
-    song, song_ids = encoded(table.column(ListColumns.SONG))
+    rows = CandidateRows.of(every)
+    table, source, user, song = rows.table, rows.source, rows.user, rows.song
+    user_ids, song_ids = rows.user_ids, rows.song_ids
     rank = table.column("rank").to_numpy().astype(np.int64)
     pairs, pair = np.unique(user * max(1, len(song_ids)) + song, return_inverse=True)
     ranks = np.zeros((len(pairs), len(every)), np.int64)

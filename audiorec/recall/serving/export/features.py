@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from audiorec.columns import ListColumns
-from audiorec.files.arrow import integers
+from audiorec.files.arrow import float_array, integers
 from audiorec.listening.events import EVENTS, Interactions
 from audiorec.listening.sequences import DAY_S, Sequences, is_finished
 from audiorec.listening.side import SongSide
@@ -79,11 +79,9 @@ def moments(time: Float64Array) -> Any:
 def vectors(rows: FloatArray, known: Any = None) -> Any:
     """Return rows (n, W) as an Arrow list array; null if not `known`, by default if all zero."""
     known = np.asarray(rows.any(axis=1)) if known is None else known
-    flat = np.ascontiguousarray(rows[known], np.float32).reshape(-1)
     ends = np.concatenate([[0], np.cumsum(known)]).astype(np.int32) * np.int32(rows.shape[1])
     bits = pa.py_buffer(np.packbits(known, bitorder="little"))
-    # Zero-copy: `pyarrow.array` may copy, and imports pandas.
-    numbers = pa.Array.from_buffers(pa.float32(), len(flat), [None, pa.py_buffer(flat)])
+    numbers = float_array(rows[known].reshape(-1))
     buffers = [bits, pa.py_buffer(ends)]
     return pa.Array.from_buffers(ARROW["vector"], len(rows), buffers, children=[numbers])
 

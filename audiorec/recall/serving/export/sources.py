@@ -12,6 +12,7 @@ an unsorted file is sorted in memory.
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ from audiorec.recall.contract.space import SharedSpace
 from audiorec.recall.registry import known_channel, load_channel
 from audiorec.recall.serving.exclusions import exposures_fingerprint
 from audiorec.recall.serving.export.folder import MANIFEST
-from audiorec.recall.serving.tables import LARGEST_SORTED, USERS, UserStream, channels_in
+from audiorec.recall.serving.tables import LARGEST_SORTED, USERS, UserStream, channels_in, texts_in
 from audiorec.search.searchable import SearchableStore
 from audiorec.types import IdMap, string_array
 
@@ -356,23 +357,9 @@ def tables_of(path: Path) -> list[Path]:
 
 def entries_of(path: Path) -> set[str]:
     """Return the products in exposures."""
-    result: set[str] = set()
-    for one in tables_of(path):
-        result |= _entries(one)
-    return {text for text in result if text}
-
-
-def _entries(path: Path) -> set[str]:
-    if "entry" not in column_names(path, FAILURE):
-        return set()
-    if path.suffix != ".parquet":
-        table = read_table(path, FAILURE, needed=("entry",), texts=True)
-        return set(table.column("entry").to_pylist())
-    entries: set[str] = set()
-    with TableFile.open(path) as file:
-        for table in file.batches(BATCH_ROWS, ["entry"]):
-            entries |= set(table.column("entry").cast(pa.string()).unique().to_pylist())
-    return entries
+    of_files = (texts_in(one, "entry", BATCH_ROWS, FAILURE) for one in tables_of(path))
+    parts = (texts for of_file in of_files for texts in of_file)
+    return {text for text in chain(*parts) if text}
 
 
 def read_served(folder: Path, schema: Any, *, since: float, without: str) -> list[UserStream]:

@@ -178,7 +178,7 @@ def frames_alone(file: BinaryIO, begin: int, end: int) -> FramesAlone | None:
     file.seek(begin)
     data = file.read(_HEAD)
     counter = mpeg_frame(data, 0)
-    if counter is None or not _counts_frames(data[counter.xing_at :]):
+    if counter is None or not _counts_frames(data[counter.xing_at :].ljust(12)):
         return None
     at = counter.length
     first = mpeg_frame(data, at)
@@ -208,7 +208,7 @@ def frames_alone(file: BinaryIO, begin: int, end: int) -> FramesAlone | None:
 
 def _counts_frames(field: bytes) -> bool:
     """Return whether FFmpeg takes a frame for one that counts the others."""
-    return field[:4] in (b"Xing", b"Info") and bool(int(field[7]) & 1) and any(field[8:12])
+    return field[:4] in (b"Xing", b"Info") and bool(field[7] & 1) and any(field[8:12])
 
 
 def _same_mode(data: bytes, one: int, other: int) -> bool:

@@ -199,6 +199,7 @@ def test_frames_alone_are_hashed_as_a_demuxer_splits_them(tmp_path, monkeypatch,
             for bit in range(8)
         ),
         *(whole[: frames[-1] + n] for n in (0, 1, 3, 4, 5)),
+        *(whole[: whole.index(b"Info" if not vbr else b"Xing") + n] for n in (4, 7, 8, 12)),
         *(whole[: frames[5]] + b"\0" * n + whole[frames[5] :] for n in (1, 3, 200)),
         whole[: frames[4]] + whole[frames[6] :],
         id3v2() + whole,

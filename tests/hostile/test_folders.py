@@ -5,40 +5,41 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from contextlib import suppress
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from command import run_command
 from made_songs import write_song
 
 from audiorec.extraction.catalogue import find_songs, make_source, read_list
 from audiorec.extraction.run import RunOptions, make_outputs, run
 
-COMMAND = shutil.which("audiorec", path=Path(sys.executable).parent)
-PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 24, 1, 2
+pytestmark = pytest.mark.usefixtures("in_this_process")
+# Of Linux: root's right to read and to look into what is closed, and a call's header.
+CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAPABILITIES = 1, 2, (0x20080522, 0)
 CLOSED = "the folder cannot be listed: permission denied"
 
 
-def as_a_user() -> None:
-    """Take root's right to look into every folder from the program that is about to start."""
-    for capability in (CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH):
-        ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
+@pytest.fixture
+def audiorec(monkeypatch, capsys):
+    """Return what runs the command as a user who is not root; it returns code, stdout, stderr."""
+    libc = ctypes.CDLL(None)
+    head, rights = (ctypes.c_uint32 * 2)(*CAPABILITIES), (ctypes.c_uint32 * 6)()
+    libc.capget(head, rights)
+    fewer = type(rights)(*rights)
+    fewer[0] &= ~(1 << CAP_DAC_OVERRIDE | 1 << CAP_DAC_READ_SEARCH)
 
+    def run_it(*arguments, cwd):
+        monkeypatch.chdir(cwd)
+        libc.capset(head, fewer)
+        try:
+            return run_command(monkeypatch, capsys, *arguments)
+        finally:
+            libc.capset(head, rights)
 
-def audiorec(*arguments, cwd):
-    """Run the installed command as a user who is not root; return its code and its stderr."""
-    done = subprocess.run(
-        [COMMAND, *map(str, arguments)],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        check=False,
-        preexec_fn=as_a_user,
-    )
-    assert "Traceback" not in done.stderr, done.stderr
-    return done.returncode, done.stdout, done.stderr
+    return run_it
 
 
 def rows(path):
@@ -68,7 +69,7 @@ def home(tmp_path):
 
 
 @pytest.mark.parametrize("mode", [0o000, 0o444])
-def test_a_closed_folder_is_a_failure_and_prune_keeps_its_rows(home, mode):
+def test_a_closed_folder_is_a_failure_and_prune_keeps_its_rows(home, mode, audiorec):
     """Closed altogether, or with names that can be listed and files that cannot be looked at."""
     assert audiorec("extract", "m", "-q", "-j1", cwd=home)[0] == 0
     before = rows(home / "vecs.parquet")
@@ -90,7 +91,7 @@ def test_a_closed_folder_is_a_failure_and_prune_keeps_its_rows(home, mode):
     assert rows(home / "vecs.errors.parquet") == {}
 
 
-def test_a_dry_run_and_a_manifest_tell_of_a_closed_folder(home):
+def test_a_dry_run_and_a_manifest_tell_of_a_closed_folder(home, audiorec):
     (home / "m/shut").chmod(0)
     code, stdout, stderr = audiorec("extract", "m", "--dry-run", cwd=home)
     assert (code, stdout) == (0, "open/a.wav\n")
@@ -107,7 +108,7 @@ def test_a_dry_run_and_a_manifest_tell_of_a_closed_folder(home):
     assert (row["song_id"], row["stage"], row["message"]) == ("shut/", "walk", CLOSED)
 
 
-def test_a_root_that_is_closed_and_one_in_a_closed_folder(home):
+def test_a_root_that_is_closed_and_one_in_a_closed_folder(home, audiorec):
     (home / "m/shut").chmod(0)
     code, _, stderr = audiorec("extract", "m/shut", "m/shut/b.wav", "m/open", "-q", "-j1", cwd=home)
     assert code == 3, stderr
@@ -135,7 +136,7 @@ def deep_song(root: Path, levels: int) -> None:
     os.close(at)
 
 
-def test_a_song_beyond_the_longest_path_is_a_failure(home):
+def test_a_song_beyond_the_longest_path_is_a_failure(home, audiorec):
     deep_song(home / "m", levels=30)
     code, _, stderr = audiorec("extract", "m", "-q", "-j1", cwd=home)
     assert (code, "2 extracted" in stderr, "1 failed" in stderr) == (3, True, True)
@@ -260,7 +261,7 @@ def test_songs_of_a_list_that_are_not_there_keep_their_vectors(home):
     assert set(rows(home / "vecs.parquet")) == set(before)
 
 
-def test_a_mount_that_is_empty_does_not_prune(home):
+def test_a_mount_that_is_empty_does_not_prune(home, audiorec):
     """Two libraries, one of them on a disk that is not mounted."""
     arguments = ("extract", "m/open", "m/shut", "--prune", "-q", "-j1")
     assert audiorec(*arguments, cwd=home)[0] == 0
@@ -298,7 +299,7 @@ def test_a_list_of_files_that_are_all_missing_is_a_wrong_folder(home):
     assert (report.stopped, report.failed) == ("max_failures", 50)
 
 
-def test_a_file_that_cannot_be_read_may_be_a_song(home):
+def test_a_file_that_cannot_be_read_may_be_a_song(home, audiorec):
     """Without an ending its first bytes would have to tell."""
     (home / "m/shut/b.wav").rename(home / "m/shut/b")
     (home / "m/shut/b").chmod(0)
@@ -307,7 +308,7 @@ def test_a_file_that_cannot_be_read_may_be_a_song(home):
     assert failed(home) == [("shut/b", "read", "unreadable", "permission denied")]
 
 
-def test_classify_tells_of_a_closed_folder(home):
+def test_classify_tells_of_a_closed_folder(home, audiorec):
     (home / "m/shut").chmod(0)
     code, stdout, stderr = audiorec("classify", "m", "--json", cwd=home)
     assert (code, len(json.loads(stdout)["songs"])) == (3, 1)
@@ -324,7 +325,7 @@ DATES = {
 }
 
 
-def test_a_date_costs_nothing(home):
+def test_a_date_costs_nothing(home, audiorec):
     """As `touch -d` sets it, through the command: vectors, a second run, and a manifest."""
     assert audiorec("extract", "m", "-o", "calm.parquet", "-q", "-j1", cwd=home)[0] == 0
     for date, song in (("2300-01-01", "open/a.wav"), ("1900-01-01", "shut/b.wav")):

@@ -12,6 +12,7 @@ NAME = "audiorec-music"
 IMPORTED_AS = "audiorec"
 
 
+@cache  # the metadata of a distribution is parsed anew each time
 def version_of(package: str) -> str:
     """Return the version of an installed distribution; ``audiorec`` means our own.
 
@@ -30,7 +31,6 @@ def own_version() -> str:
     return version_of(IMPORTED_AS)
 
 
-@cache  # the metadata of a distribution is parsed anew each time
 def created_by() -> str:
     """Return program and version, as files name what wrote them."""
     return f"{IMPORTED_AS} {own_version()}"

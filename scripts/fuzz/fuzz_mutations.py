@@ -13,7 +13,7 @@ import fuzz_codecs
 import fuzz_headers
 import fuzz_tags
 import numpy as np
-from fuzz_seeds import FORMATS, seeds
+from fuzz_seeds import FORMATS, seed
 
 Generator = np.random.Generator
 Way = Callable[[Generator, bytes], bytes]
@@ -73,14 +73,14 @@ def double(rng: Generator, data: bytes) -> bytes:
 
 def splice(rng: Generator, data: bytes) -> bytes:
     """Go on with another file, of any format, at any place."""
-    other = seeds()[FORMATS[int(rng.integers(len(FORMATS)))]]
+    other = seed(FORMATS[int(rng.integers(len(FORMATS)))])
     at, to = int(rng.integers(0, len(data) + 1)), int(rng.integers(0, len(other) + 1))
     return data[:at] + other[to:]
 
 
 def wrap(rng: Generator, data: bytes) -> bytes:
     """Put bytes in front of the file, or behind it: noise, zeros or another file."""
-    other = seeds()[FORMATS[int(rng.integers(len(FORMATS)))]]
+    other = seed(FORMATS[int(rng.integers(len(FORMATS)))])
     length = int(rng.integers(1, MAX_BLOCK))
     more = (rng.bytes(length), bytes(length), other)[int(rng.integers(3))]
     return more + data if rng.random() < 0.5 else data + more

@@ -132,6 +132,11 @@ FORMATS = tuple(_MAKERS)
 
 
 @cache
+def seed(name: str) -> bytes:
+    """Return a format's file, made once a process."""
+    return _MAKERS[name]()
+
+
 def seeds() -> Mapping[str, bytes]:
-    """Return every format's file, made once a process."""
-    return {name: make() for name, make in _MAKERS.items()}
+    """Return every format's file."""
+    return {name: seed(name) for name in FORMATS}

@@ -16,6 +16,8 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -210,12 +212,18 @@ def linter() -> Callable[[str, str], list[tuple[int, str]]]:
 
 
 def style(pieces: Iterable[Piece]) -> Iterator[str]:
-    """Yield a line for each fault of style that proselint finds."""
+    """Yield a line for each fault of style that proselint finds.
+
+    It reads a file at once: its docstrings, each on its lines.
+    """
     lint = linter()
-    for piece in pieces:
-        if piece.kind in ("page", "docstring") and not matches(piece.path, NO_STYLE):
-            for line, message in lint(piece.path, piece.text):
-                yield f"{piece.path}:{piece.line + line - 1}: {message}"
+    read = (p for p in pieces if p.kind in ("page", "docstring") and not matches(p.path, NO_STYLE))
+    for path, of_file in groupby(read, key=attrgetter("path")):
+        text = ""
+        for piece in sorted(of_file, key=attrgetter("line")):
+            text += "\n" * (piece.line - 1 - text.count("\n")) + piece.text
+        for line, message in lint(path, text):
+            yield f"{path}:{line}: {message}"
 
 
 def spelling_and_style() -> dict[str, list[str]]:

@@ -24,7 +24,6 @@ from audiorec.search.explain import Usual as Usual
 from audiorec.search.explain import percent_words as percent_words
 from audiorec.search.explain import reasons_for as reasons_for
 from audiorec.search.explain import sentence as sentence
-from audiorec.search.explain import song_facts as song_facts
 from audiorec.search.filters import UNKNOWN as UNKNOWN
 from audiorec.search.filters import class_number as class_number
 from audiorec.search.filters import excluding as excluding

@@ -1,6 +1,6 @@
 """Say how close two songs are, and why they go together: by facts that are true of both.
 
-    store, rows ──song_facts──▶ [`SureFacts`, ...]   one for each row, also by `FactReader`
+    store, rows ──FactReader.of_rows──▶ [`SureFacts`, ...]   one for each row
     facts of two songs, `Usual` ──reasons_for──▶ [`Reason`, ...] ──sentence──▶ "both reggae, ..."
     space, rows ──Closeness.of──▶ `Closeness` ──closer_than──▶ share of pairs that are less similar
 
@@ -173,19 +173,6 @@ class FactReader:
             parts = {**_labels(song, heard.labels_of(int(place))), **_measured(song)}
             facts.append(replace(tags, version=version, singer=singer, **parts))
         return facts
-
-
-def song_facts(store: VectorStore, rows: Sequence[int] | Int64Array) -> list[SureFacts]:
-    """Return what is certain about some songs of a store, in the order of `rows`.
-
-    Examples
-    --------
-    >>> from audiorec.search.searchable import SearchableStore
-    >>> store = SearchableStore.open("fixtures/formats/vecs-v1.parquet")
-    >>> [facts.artist for facts in song_facts(store, [0, 1])]
-    ['Anna', 'Anna']
-    """
-    return FactReader(store).of_rows(rows)
 
 
 def _labels(song: Mapping[str, Any], heard: dict[str, Any]) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from audiorec.playlists.library_lists import (
     update_groups,
 )
 from audiorec.playlists.names import GroupName, ListToName, name_groups
-from audiorec.search.explain import SureFacts, song_facts
+from audiorec.search.explain import FactReader, SureFacts
 
 NEW_SHARE = 0.05
 CURVES = ((), ("rock:rise",), ("jazz:arc",), ("metal:fall",))
@@ -152,7 +152,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=20)
     asked = parser.parse_args()
     store, sizes, rng = open_store(asked.store), Sizes(asked.size), np.random.default_rng(0)
-    words = song_facts(store, range(len(store)))
+    words = FactReader(store).of_rows(range(len(store)))
     rows = np.asarray(sorted(range(len(store)), key=store.ids.__getitem__))
     genres = np.asarray([Path(store.ids[row]).parts[0] for row in rows])
     print("| by | method | lists | sizes | noise | purity | by chance |")

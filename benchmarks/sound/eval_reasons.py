@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 
 from audiorec import open_store
 from audiorec.playlists.library_lists import divide_library
-from audiorec.search.explain import MAN, WOMAN, WOMAN_TAG, Reason, reasons_for, sentence, song_facts
+from audiorec.search.explain import MAN, WOMAN, WOMAN_TAG, FactReader, Reason, reasons_for, sentence
 from audiorec.tagger import SongLabels
 from audiorec.tagger.song_labels import tagged_genre
 from audiorec.tagger.weights import MSD
@@ -115,8 +115,8 @@ def versions(path: Path) -> None:
         names = [Path(name).stem for name in store.ids]
         is_one = [name.endswith(stem) or (stem in name and stem[0] != "_") for name in names]
         rows = np.flatnonzero(is_one)
-        told = Counter(facts.version or "nothing" for facts in song_facts(store, rows))
-        voices = Counter(facts.singer or "nothing" for facts in song_facts(store, rows))
+        told = Counter(facts.version or "nothing" for facts in FactReader(store).of_rows(rows))
+        voices = Counter(facts.singer or "nothing" for facts in FactReader(store).of_rows(rows))
         print(f"{stem}, {truth}, {len(rows)}: {dict(told)}; voices {dict(voices)}")
 
 

@@ -7,7 +7,7 @@ from made_library import CLASSES, series, song, write_library
 from made_sound import add_lists, random_sound
 
 from audiorec.library.library import Library
-from audiorec.search.explain import MAN, WOMAN, WOMAN_TAG, _labels, song_facts
+from audiorec.search.explain import MAN, WOMAN, WOMAN_TAG, FactReader, _labels
 from audiorec.search.stored_labels import WIDTHS
 from audiorec.tagger.song_labels import FoundLabels, SongLabels
 from audiorec.tagger.vectors import shipped_sound
@@ -26,7 +26,7 @@ def facts(folder, songs, **lists):
     if lists:
         add_lists(path, **lists)
     store = Library.open(path)
-    return dict(zip(store.ids, song_facts(store, range(len(store))), strict=True))
+    return dict(zip(store.ids, FactReader(store).of_rows(range(len(store))), strict=True))
 
 
 def test_tempo_and_key_need_confidence(tmp_path):
@@ -91,7 +91,7 @@ def test_whose_voice_it_is_is_said_of_a_voice_with_a_band_alone(tmp_path, monkey
 
 
 def test_a_store_without_means_has_no_version(tmp_path):
-    assert song_facts(Library.open("fixtures/formats/vecs-v1.parquet"), []) == []
+    assert FactReader(Library.open("fixtures/formats/vecs-v1.parquet")).of_rows([]) == []
 
 
 class Head:
@@ -131,7 +131,7 @@ def test_clear_genres_and_styles_of_stored_columns(tmp_path, monkeypatch):
     (file,) = store.facts.of_songs([entry], store.read_rows([0]), outside)
     assert (file.genre, file.styles) == ("rock", ("disco",))
     other = add_lists(write_library(tmp_path, [song("a", series(1))]), heard_tags=[tags(0.3)])
-    assert song_facts(Library.open(other), [0])[0].genre == ""  # made by another network
+    assert FactReader(Library.open(other)).of_rows([0])[0].genre == ""  # made by another network
 
 
 @pytest.mark.parametrize(
@@ -156,6 +156,6 @@ def test_the_files_own_genre_is_a_fact_unless_another_is_heard(tag, heard, genre
 def test_a_store_with_tags_tells_them(tmp_path):
     path = write_library(tmp_path, [song(name, series(n)) for n, name in enumerate("ab")])
     store = Library.open(add_genre_tags(path, ["Hip-Hop", None]))
-    first, second = song_facts(store, [0, 1])
+    first, second = FactReader(store).of_rows([0, 1])
     assert (first.genre, first.year) == ("hiphop", 1998)
     assert (second.genre, second.year) == ("", 1998)

@@ -282,32 +282,30 @@ def prepare_copy(change: Change) -> Changed:
     Raises `SongError` if the file cannot be changed without loss, because of its format, tags, kind
     or audio.
     """
-    with as_song_errors(change), folder_below(change.root, change.parts[:-1]) as folder:
-        place = SongPlace(change, folder)
-        with place.open_song() as file:
-            refuse_irreplaceable(change, os.fstat(file.fileno()))
-            seen = _identity(os.fstat(file.fileno()))
-            container = sniff_open(change.path, file).container
-            tags = open_tags(file, container, change.path)
-            put, kept = _decided(change, tags, file)
-            if not (put and change.write):
-                return Changed(put=put, kept=kept, seen=seen)
-            if content_hash_of(file) != change.content_hash:
-                raise _refused(
-                    change, "its audio is not the one in the store; extract its folder again"
-                )
-            with place.new_copy() as copy:
-                shutil.copyfileobj(_rewound(file), copy, _BLOCK_BYTES)
-                copied = open_tags(copy, container, change.path)
-                for name, values in put.items():
-                    copied.put(name, values)
-                copied.save(copy)
-                copy.flush()
-                _prove(change, tags, open_tags(copy, container, change.path), put, copy)
-                delta, old, new = _way_back(change, file, copy)
-                keep_attributes(file.fileno(), copy.fileno(), keep_mtime=change.keep_mtime)
-                os.fsync(copy.fileno())
-                new = FileState(new.size, new.sha256, os.fstat(copy.fileno()).st_mtime_ns)
+    with song_place(change) as place, place.open_song() as file:
+        refuse_irreplaceable(change, os.fstat(file.fileno()))
+        seen = _identity(os.fstat(file.fileno()))
+        container = sniff_open(change.path, file).container
+        tags = open_tags(file, container, change.path)
+        put, kept = _decided(change, tags, file)
+        if not (put and change.write):
+            return Changed(put=put, kept=kept, seen=seen)
+        if content_hash_of(file) != change.content_hash:
+            raise _refused(
+                change, "its audio is not the one in the store; extract its folder again"
+            )
+        with place.new_copy() as copy:
+            shutil.copyfileobj(_rewound(file), copy, _BLOCK_BYTES)
+            copied = open_tags(copy, container, change.path)
+            for name, values in put.items():
+                copied.put(name, values)
+            copied.save(copy)
+            copy.flush()
+            _prove(change, tags, open_tags(copy, container, change.path), put, copy)
+            delta, old, new = _way_back(change, file, copy)
+            keep_attributes(file.fileno(), copy.fileno(), keep_mtime=change.keep_mtime)
+            os.fsync(copy.fileno())
+            new = FileState(new.size, new.sha256, os.fstat(copy.fileno()).st_mtime_ns)
     return Changed(put=put, kept=kept, delta=delta, old=old, new=new, seen=seen)
 
 
@@ -319,8 +317,7 @@ def swap_in(change: Change, changed: Changed) -> None:
     SongError
         If the file has changed since the copy was made; the copy is removed.
     """
-    with as_song_errors(change), folder_below(change.root, change.parts[:-1]) as folder:
-        place = SongPlace(change, folder)
+    with song_place(change) as place:
         if _identity(place.look()) != changed.seen:
             place.remove_copy()
             raise _refused(change, "was changed by another program meanwhile; left unchanged")
@@ -487,10 +484,11 @@ def _refused(change: RootedPath, reason: str) -> SongError:
 
 
 @contextmanager
-def as_song_errors(change: RootedPath) -> Iterator[None]:
-    """Turn errors of the system, of mutagen and of malformed files into a `SongError`."""
+def song_place(change: RootedPath) -> Iterator[SongPlace]:
+    """Open a song's folder; errors of the system, mutagen and bad files become a `SongError`."""
     try:
-        yield
+        with folder_below(change.root, change.parts[:-1]) as folder:
+            yield SongPlace(change, folder)
     except FileNotFoundError:
         reason = "no such file"
         raise MissingSongError(change.path, Failure.UNREADABLE, reason, STAGE) from None

@@ -21,7 +21,7 @@ import numpy as np
 from audiorec.audio.decode import content_hash_of
 from audiorec.audio.sniff import sniff_open
 from audiorec.errors import DamagedFileError, Failure, InputError, MissingFileError, SongError
-from audiorec.files.user_files import folder_below, split_below
+from audiorec.files.user_files import split_below
 from audiorec.files.visible import visible
 from audiorec.library.readings import each_reading
 from audiorec.retagging.change import (
@@ -30,13 +30,12 @@ from audiorec.retagging.change import (
     Change,
     Changed,
     FileState,
-    SongPlace,
-    as_song_errors,
     discard,
     keep_attributes,
     old_bytes,
     refuse_irreplaceable,
     set_mtime,
+    song_place,
     state_of,
     swap_in,
 )
@@ -481,14 +480,12 @@ def comparer() -> Callable[[tuple[FilePlace, bool]], bool]:
 
     def compare(item: tuple[FilePlace, bool]) -> bool:
         at, is_copied = item
-        with as_song_errors(at), folder_below(at.root, at.parts[:-1]) as folder:
-            place = SongPlace(at, folder)
-            with place.open_song() as song:
-                sniff_open(at.path, song)
-                if not is_copied:
-                    return True
-                with place.open_copy() as copy:
-                    return content_hash_of(song) == content_hash_of(copy)
+        with song_place(at) as place, place.open_song() as song:
+            sniff_open(at.path, song)
+            if not is_copied:
+                return True
+            with place.open_copy() as copy:
+                return content_hash_of(song) == content_hash_of(copy)
 
     return compare
 
@@ -509,8 +506,7 @@ def _undone(record: Record, roots: Sequence[str], workers: Workers, *, write: bo
 
 
 def _restored(record: Record, at: FilePlace, workers: Workers, *, write: bool) -> str:
-    with as_song_errors(at), folder_below(at.root, at.parts[:-1]) as folder:
-        place = SongPlace(at, folder)
+    with song_place(at) as place:
         with place.open_song() as file:
             now = state_of(file)
             if _same(now, record.old):

@@ -307,9 +307,9 @@ class BrowsePage:
         shut = {"/audio/{row}": self._audio, "/cover/{row}": self._cover}  # with keys
         both = ((gets, posts, self._pool), (patient, patient_posts, self._patient_pool))
         return [
-            *(_route(p, self._got(w, pool)) for got, _, pool in both for p, w in got.items()),
+            *(_route(p, self._answer(w, pool)) for got, _, pool in both for p, w in got.items()),
             *(
-                _route(p, self._posted(w, pool), "POST")
+                _route(p, self._answer(w, pool), "POST")
                 for _, posted, pool in both
                 for p, w in posted.items()
             ),
@@ -355,22 +355,14 @@ class BrowsePage:
             "/api/undo": lambda _: self.saver.undo(),
         }
 
-    def _got(self, work: Callable[[Request], Any], pool: Pool) -> Endpoint:
-        """Return the endpoint of a GET request for JSON or columns."""
+    def _answer(self, work: Callable[[Any], Any], pool: Pool) -> Endpoint:
+        """Return the endpoint of a GET request for JSON or columns, or of a POST with JSON."""
 
         async def endpoint(request: Request) -> Response:
             if self._is_old(request):
                 return _json({"error": REPLACED}, 409)
-            return await _answered(lambda: work(request), request, pool)
-
-        return endpoint
-
-    def _posted(self, work: Callable[[dict[str, Any]], Any], pool: Pool) -> Endpoint:
-        """Return the endpoint of a POST request with JSON."""
-
-        async def endpoint(request: Request) -> Response:
-            if self._is_old(request):
-                return _json({"error": REPLACED}, 409)
+            if request.method != "POST":
+                return await _answered(lambda: work(request), request, pool)
             body = await request.body()
             kind = request.headers.get("content-type", "").partition(";")[0]
             if kind != "application/json" or len(body) > MAX_BODY:

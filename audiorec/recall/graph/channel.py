@@ -30,6 +30,7 @@ from audiorec.recall.graph.material import (
     GraphRecipe,
     GraphSAGERecipe,
     Song2vecRecipe,
+    WalkRecipe,
     list_walks,
     material_of,
     result_settings,
@@ -235,7 +236,7 @@ class Song2vec(GraphChannel[Song2vecRecipe]):
         )
 
 
-W = TypeVar("W", EGESRecipe, GraphSAGERecipe)
+W = TypeVar("W", bound=WalkRecipe)
 
 
 class WalkChannel(GraphChannel[W]):

@@ -359,36 +359,48 @@ class Song2vecRecipe(GraphRecipe):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EGESRecipe(GraphRecipe):
-    """Settings of EGES, and those of `GraphRecipe`.
+class WalkRecipe(GraphRecipe):
+    """Settings of a channel that learns from random walks, and those of `GraphRecipe`.
 
     Attributes
     ----------
     walks, walk_length : int
         Walks that start at each song per epoch, and their length in songs.
-    slots : int
-        Facts per song, at most.
     """
 
     window: int | None = 5
     places: int = 2_048
     walks: int = 1
     walk_length: int = 10
-    slots: int = 8
 
     def __post_init__(self) -> None:
         GraphRecipe.__post_init__(self)
-        check_fields(self, walks=">=1", slots=">=1", walk_length=">=2")
+        check_fields(self, walks=">=1", walk_length=">=2")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GraphSAGERecipe(GraphRecipe):
-    """Settings of GraphSAGE, and those of `GraphRecipe`.
+class EGESRecipe(WalkRecipe):
+    """Settings of EGES, and those of `WalkRecipe`.
 
     Attributes
     ----------
-    walks, walk_length : int
-        As in EGES.
+    slots : int
+        Facts per song, at most.
+    """
+
+    slots: int = 8
+
+    def __post_init__(self) -> None:
+        WalkRecipe.__post_init__(self)
+        check_fields(self, slots=">=1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraphSAGERecipe(WalkRecipe):
+    """Settings of GraphSAGE, and those of `WalkRecipe`.
+
+    Attributes
+    ----------
     near, far : int
         Neighbours sampled per song, and per each of these.
     table : int
@@ -397,10 +409,6 @@ class GraphSAGERecipe(GraphRecipe):
         Factor of the cosines in the loss.
     """
 
-    window: int | None = 5
-    places: int = 2_048
-    walks: int = 1
-    walk_length: int = 10
     near: int = 8
     far: int = 4
     table: int = 24
@@ -408,6 +416,5 @@ class GraphSAGERecipe(GraphRecipe):
     learning_rate: float = 0.01
 
     def __post_init__(self) -> None:
-        GraphRecipe.__post_init__(self)
-        check_fields(self, walks=">=1", walk_length=">=2", near=">=1", far=">=1", table=">=1")
-        check_fields(self, sharpness=">0")
+        WalkRecipe.__post_init__(self)
+        check_fields(self, near=">=1", far=">=1", table=">=1", sharpness=">0")

@@ -4,8 +4,8 @@
 """
 
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -15,7 +15,7 @@ import click
 from audiorec.errors import AudiorecError, BusyStoreError, InputError
 from audiorec.options import ADVANCED, chooses, connects, deletes, unguards, writes
 from audiorec_cli.shared.console import Exit, say
-from audiorec_cli.shared.jobs import MetricsOption, Observers, observers
+from audiorec_cli.shared.jobs import MetricsOption, Observers, check_metrics, open_log
 from audiorec_cli.shared.options import (
     AllowFailuresOption,
     BackboneOption,
@@ -170,18 +170,28 @@ class Extraction:
         """The settings that few change."""
         return made(Tuning, self.settings)
 
+    @contextmanager
     def observers(
         self, output: str, *, record: str | None, job: str = "extract"
-    ) -> AbstractContextManager[Observers]:
-        """Open the log and metrics of a run that writes `output`."""
-        return observers(
-            output,
-            job=job,
-            log_json=self.log_json,
-            metrics=self.metrics_textfile,
-            record=record,
-            json=self.json,
-        )
+    ) -> Iterator[Observers]:
+        """Open the log and check the textfile before a run that writes `output` begins.
+
+        An `AudiorecError` that ends the run is the last line of the log. A textfile that was not
+        written by audiorec is refused.
+        """
+        if self.log_json == "-" and self.json:
+            raise InputError(
+                "--json and --log-json - would both write to stdout; write the log to a file"
+            )
+        check_metrics(self.metrics_textfile)
+        with ExitStack() as files:
+            log = open_log(self.log_json, files)
+            watching = Observers(job, output, log, self.metrics_textfile, record)
+            try:
+                yield watching
+            except AudiorecError as error:
+                watching.failed(error)
+                raise
 
     def forgive(self, code: Exit) -> Exit:
         """Return 0 instead of 3 if --allow-failures is given."""

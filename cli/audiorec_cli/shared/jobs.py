@@ -384,39 +384,10 @@ def _counts(report: "runs.RunReport") -> dict[str, float]:
     return counts | {"songs" if k == "vectors" else str(k): n for k, n in report.rows.items()}
 
 
-@contextmanager
-def observers(
-    output: str,
-    *,
-    job: str,
-    log_json: str | None,
-    metrics: Path | None,
-    record: str | None,
-    json: bool,
-) -> Iterator[Observers]:
-    """Open the log and check the textfile before the run begins.
-
-    An `AudiorecError` that ends the run is the last line of the log. A textfile that was not
-    written by audiorec is refused.
-    """
-    if log_json == "-" and json:
-        raise InputError(
-            "--json and --log-json - would both write to stdout; write the log to a file"
-        )
-    check_metrics(metrics)
-    with ExitStack() as files:
-        watching = Observers(job, output, _open_log(log_json, files), metrics, record)
-        try:
-            yield watching
-        except AudiorecError as error:
-            watching.failed(error)
-            raise
-
-
-def _open_log(log_json: str | None, files: ExitStack) -> "runs.RunLog | None":
+def open_log(log_json: str | None, files: ExitStack) -> "runs.RunLog | None":
+    """Open the log of a run, a line of JSON for each song; it is closed with `files`."""
     if log_json is None:
         return None
-
     if log_json == "-":
         return runs.RunLog(lambda line: print(line, end="", flush=True))
     from audiorec.files.own_files import refuse_link

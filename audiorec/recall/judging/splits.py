@@ -150,7 +150,7 @@ def _last(plays: Sequences) -> JudgingSplit:
     last = np.zeros(len(plays.song), np.bool_)
     asked = np.flatnonzero(plays.lengths > 1)
     last[plays.starts[asked + 1] - 1] = True
-    return _cut("last", plays, last, asked)
+    return cut_at("last", plays, last, asked)
 
 
 def _time(plays: Sequences) -> JudgingSplit:
@@ -162,7 +162,7 @@ def _time(plays: Sequences) -> JudgingSplit:
     later = plays.time >= moment
     owner = plays.owner
     both = np.bincount(owner[later], minlength=len(plays)) > 0
-    return _cut("time", plays, later, np.flatnonzero(both))
+    return cut_at("time", plays, later, np.flatnonzero(both))
 
 
 def _sessions(plays: Sequences) -> JudgingSplit:
@@ -221,7 +221,7 @@ def _hidden(
     hides = hidden[place]
     kept = np.bincount(plays.owner[~hides], minlength=len(plays)) > 0
     asked = np.flatnonzero(kept & (np.bincount(plays.owner[hides], minlength=len(plays)) > 0))
-    return replace(_cut(name, plays, hides, asked), cluster=group[asked])
+    return replace(cut_at(name, plays, hides, asked), cluster=group[asked])
 
 
 def list_groups(lists: Sequences) -> Int64Array:
@@ -253,12 +253,13 @@ def list_groups(lists: Sequences) -> Int64Array:
     return order[number]
 
 
-def _cut(name: str, plays: Sequences, asked_for: BoolArray, rows: Int64Array) -> JudgingSplit:
+def cut_at(name: str, plays: Sequences, asked_for: BoolArray, rows: Int64Array) -> JudgingSplit:
     """Split at a mask of the wanted plays; the queries are the owners at `rows`."""
+    learn = plays.keep(~asked_for)
     return JudgingSplit(
         name=name,
-        learn=plays.keep(~asked_for),
-        histories=plays.keep(~asked_for).take(rows),
+        learn=learn,
+        histories=learn.take(rows),
         wanted=plays.keep(asked_for).take(rows),
         cluster=rows,
     )

@@ -35,7 +35,7 @@ from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.candidates import DEFAULT
 from audiorec.recall.contract.channel import Channel
 from audiorec.recall.contract.data import Context
-from audiorec.recall.judging.splits import JudgingSplit
+from audiorec.recall.judging.splits import JudgingSplit, cut_at
 from audiorec.recall.registry import is_external, load_channel
 from audiorec.recall.serving.exclusions import chance_of, with_copies
 from audiorec.recall.serving.fuse import fuse
@@ -322,14 +322,7 @@ def judge_split(plays: Sequences, share: float) -> JudgingSplit | None:
     order = np.lexsort((place, owner))
     last = order[np.flatnonzero(np.diff(owner[order], append=-1))]
     held = np.isin(key, pairs[last[np.isin(owner[last], rows)]])
-    learn = plays.keep(~held)
-    return JudgingSplit(
-        name="judge",
-        learn=learn,
-        histories=learn.take(rows),
-        wanted=plays.keep(held).take(rows),
-        cluster=rows,
-    )
+    return cut_at("judge", plays, held, rows)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -350,7 +350,14 @@ def portraits(plays: Sequences, side: SongSide, recipe: PortraitRecipe = USUAL) 
     -----
     Rows are sorted by user, horizon, kind and share, the largest share first, ties by value.
     """
-    columns: dict[str, list[Any]] = {name: [] for name in PORTRAIT.names}
+    parts = [PORTRAIT.empty_table()]
+
+    def add(owner: Any, horizon: str, kind: str, value: Any, share: Any, counts: Any) -> None:
+        texts = [pa.repeat(pa.scalar(text), len(owner)) for text in (horizon, kind)]
+        figures = [pa.array(share.astype(np.float32)), pa.array(counts.astype(np.int32))]
+        users = string_array(plays.owner_ids).take(integers(owner))
+        parts.append(pa.Table.from_arrays([users, *texts, value, *figures], schema=PORTRAIT))
+
     age = _ages(plays)
     song = IdMap(side.song_ids).rows(plays.song_ids)[plays.song]
     half_lives = {"long": recipe.long_days, "short": recipe.short_days}
@@ -361,28 +368,18 @@ def portraits(plays: Sequences, side: SongSide, recipe: PortraitRecipe = USUAL) 
                 continue
             category = side.categories[kind]
             value = np.append(category.number, -1)[song].astype(np.int64)
-            shares = _shares(plays.owner, value, weight, recipe.most)
-            owner, value, share, counts = shares
-            columns[ListColumns.USER].append(string_array(plays.owner_ids).take(integers(owner)))
-            columns["horizon"].append(pa.repeat(pa.scalar(horizon), len(owner)))
-            columns["kind"].append(pa.repeat(pa.scalar(kind), len(owner)))
-            columns["value"].append(string_array(category.values).take(integers(value)))
-            columns["share"].append(pa.array(share.astype(np.float32)))
-            columns["plays"].append(pa.array(counts.astype(np.int32)))
+            owner, value, share, counts = _shares(plays.owner, value, weight, recipe.most)
+            values = string_array(category.values).take(integers(value))
+            add(owner, horizon, kind, values, share, counts)
         for name, numbers in sorted(side.numbers.items()):
             height = np.append(_heights(numbers), np.nan)[song]
             known = ~np.isnan(height)
             owner, counts = np.unique(plays.owner[known], return_counts=True)
             sums = np.bincount(plays.owner[known], (weight * height)[known], len(plays))
             totals = np.bincount(plays.owner[known], weight[known], len(plays))
-            columns[ListColumns.USER].append(string_array(plays.owner_ids).take(integers(owner)))
-            columns["horizon"].append(pa.repeat(pa.scalar(horizon), len(owner)))
-            columns["kind"].append(pa.repeat(pa.scalar(NUMBER), len(owner)))
-            columns["value"].append(pa.repeat(pa.scalar(name), len(owner)))
-            columns["share"].append(pa.array((sums / totals)[owner].astype(np.float32)))
-            columns["plays"].append(pa.array(counts.astype(np.int32)))
-    arrays = [pa.chunked_array(columns[f.name], f.type) for f in PORTRAIT]
-    table = pa.Table.from_arrays(arrays, schema=PORTRAIT)
+            values = pa.repeat(pa.scalar(name), len(owner))
+            add(owner, horizon, NUMBER, values, (sums / totals)[owner], counts)
+    table = pa.concat_tables(parts)
     order = [(name, "ascending") for name in (ListColumns.USER, "horizon", "kind")]
     return table.sort_by([*order, ("share", "descending"), ("value", "ascending")])
 

@@ -129,14 +129,7 @@ def mean_interval(
     """
     if not len(per_user) or not np.isfinite(per_user).all():
         raise InputError(f"an interval needs finite values of at least one user, got {per_user}")
-    n = len(per_user)
-    at_once = max(1, MAX_DRAWN // n)
-    means = [
-        per_user[rng.integers(0, n, (min(at_once, samples - done), n))].mean(1)
-        for done in range(0, samples, at_once)
-    ]
-    low, high = np.percentile(np.concatenate(means), [2.5, 97.5])
-    return Interval(float(per_user.mean()), float(low), float(high))
+    return clustered_interval(per_user, np.arange(len(per_user)), rng, samples=samples)
 
 
 def paired_difference(

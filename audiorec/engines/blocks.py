@@ -346,7 +346,7 @@ def block_runner(engine: Engine, make: Make, part: Part, schema: Any) -> Elsewhe
     """Return a function that computes blocks of `audiorec.files.tables.run_blocks` on an engine."""
 
     def run(folder: Path, missing: Sequence[int]) -> Iterator[tuple[int, str]]:
-        for outcome in _outcomes(engine, (make, schema), part, missing, folder, str(folder)):
+        for outcome in outcomes_of(engine, make, part, missing, folder, schema=schema):
             yield outcome.index, outcome.message
 
     return run
@@ -388,7 +388,7 @@ def map_blocks(
     lost: dict[int, str] = {}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="audiorec-", dir=work)))
-        for outcome in _outcomes(engine, (make, None), part, range(n_blocks), folder, ""):
+        for outcome in outcomes_of(engine, make, part, range(n_blocks), folder):
             if outcome.message:
                 lost[outcome.index] = outcome.message
             else:
@@ -403,11 +403,21 @@ def map_blocks(
     return [result[i] for i in range(n_blocks)]
 
 
-def _outcomes(
-    engine: Engine, shared: Any, part: Part, numbers: Sequence[int], folder: Path, out: str
+def outcomes_of(
+    engine: Engine,
+    make: Make,
+    part: Part,
+    numbers: Sequence[int],
+    folder: Path,
+    *,
+    schema: Any = None,
 ) -> Iterator[BlockOutcome]:
-    """Yield outcomes; the workers' input files exist while they run."""
-    keeper, own = MappedWriter(shared), {}
+    """Yield the outcomes of some blocks, each with its value or, with a `schema`, in a file.
+
+    While they run, `folder` holds what the workers read (`audiorec.files.tables.INPUTS`).
+    """
+    out = "" if schema is None else str(folder)
+    keeper, own = MappedWriter((make, schema)), {}
     kept = keeper.write(folder / SHARED)
 
     def tasks() -> Iterator[BlockTask]:

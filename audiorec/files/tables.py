@@ -252,9 +252,8 @@ def _first_line(error: BaseException) -> str:
 JOB_FILE = "job.json"
 PREFIX = "block-"
 SHARED = "shared.bin"  # input shared by the workers of an engine, while they run
-RUN_FILES = (
-    rf"{PREFIX}\d{{6,}}\.parquet|{re.escape(JOB_FILE)}|{re.escape(SHARED)}|{PREFIX}\d{{6,}}\.bin"
-)
+INPUTS = rf"{re.escape(SHARED)}|{PREFIX}\d{{6,}}\.bin"
+RUN_FILES = rf"{PREFIX}\d{{6,}}\.parquet|{re.escape(JOB_FILE)}|{INPUTS}"
 # Makes numbered blocks in a folder; yields each number with the error, or "" on success.
 Elsewhere = Callable[[Path, Sequence[int]], Iterator[tuple[int, str]]]
 

@@ -11,10 +11,10 @@ resumes with the missing buckets.
 
 import json
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from re import compile as pattern
-from threading import Event
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -23,8 +23,9 @@ import pyarrow.compute as pc
 
 from audiorec.columns import LogColumns
 from audiorec.distribution import created_by
+from audiorec.engines.blocks import outcomes_of
 from audiorec.engines.tasks import Engine
-from audiorec.errors import AudiorecError, DamagedFileError, InputError, LostBlocksError, StoreError
+from audiorec.errors import DamagedFileError, InputError, LostBlocksError, StoreError
 from audiorec.files.arrow import arrow_array, integers, open_parquet
 from audiorec.files.own_files import (
     RunFolder,
@@ -34,7 +35,7 @@ from audiorec.files.own_files import (
     sealed,
     write_own,
 )
-from audiorec.files.tables import TableFile, table_writer, write_plain
+from audiorec.files.tables import INPUTS, TableFile, table_writer, write_plain
 from audiorec.files.user_files import input_errors
 from audiorec.listening.events import (
     DATE,
@@ -292,51 +293,8 @@ def _sorted_codes(texts: Any) -> tuple[Int32Array, tuple[str, ...]]:
 
 JOB, NUMBERS = "job.json", "numbers.parquet"
 FOLDER_FILES = r"bucket-\d{6}\.parquet|songs\.parquet|prepared\.json"
-RUN_FILES = rf"{FOLDER_FILES}|piece-\d{{6}}\.parquet|numbers\.parquet|job\.json"
+RUN_FILES = rf"{FOLDER_FILES}|piece-\d{{6}}\.parquet|numbers\.parquet|job\.json|{INPUTS}"
 NUMBERS_SCHEMA = pa.schema([("rank", pa.int32())])
-
-
-@dataclass(frozen=True, slots=True)
-class BucketOutcome:
-    """Result of a `BucketTask`, as returned by an engine."""
-
-    index: int
-    message: str = ""  # the error; empty on success
-
-
-@dataclass(frozen=True, slots=True)
-class BucketTask:
-    """A bucket to make from the pieces of a log, as a task for `audiorec.engines`.
-
-    Workers must share the disk that `folder` is on.
-    """
-
-    folder: str
-    index: int  # of the bucket
-    groups: tuple[tuple[int, ...], ...]  # for each piece, the bucket of each row group
-    unit: int
-    spec: PrepareSpec
-    jobs: ClassVar[int] = 1
-
-    def attempt(self, *, stop: Event | None = None) -> BucketOutcome:  # noqa: ARG002 - is finished
-        """Write the bucket's file; return errors as an outcome instead of raising them."""
-        folder = Path(self.folder)
-        try:
-            with TableFile.open(folder / NUMBERS) as file:
-                rank = file.read_as(NUMBERS_SCHEMA).column("rank").to_numpy()
-            parts = []
-            for number, groups in enumerate(self.groups):
-                if self.index in groups:
-                    with TableFile.open(folder / piece_name(number)) as piece:
-                        parts.append(piece.read_group(groups.index(self.index)))
-            _write_bucket(folder, self.index, parts, rank, self.unit, self.spec)
-        except (AudiorecError, OSError) as error:
-            return self.lost(f"{type(error).__name__}: {error}")
-        return BucketOutcome(self.index)
-
-    def lost(self, message: str) -> BucketOutcome:
-        """Return the outcome of a task that failed, or whose process died too often."""
-        return BucketOutcome(self.index, message)
 
 
 def prepare(
@@ -515,13 +473,12 @@ def _send_buckets(
     engine: Engine, run: RunFolder, job: dict[str, Any], spec: PrepareSpec, tell: StageProgress
 ) -> None:
     """Make the missing buckets with an engine."""
-    groups = tuple(map(tuple, job["groups"]))
-    folder = str(run.path.absolute())
+    folder = run.path.absolute()
+    make = partial(_make_bucket, folder, job["groups"], job["unit"], spec)
     missing = [n for n in range(spec.buckets) if not _is_made(run.path / bucket_name(n))]
-    tasks = [BucketTask(folder, number, groups, job["unit"], spec) for number in missing]
     lost: dict[int, str] = {}
     made = spec.buckets - len(missing)
-    for outcome in engine(tasks):
+    for outcome in outcomes_of(engine, make, int, missing, folder):
         if outcome.message:
             lost[outcome.index] = outcome.message
         else:
@@ -532,6 +489,20 @@ def _send_buckets(
         raise LostBlocksError(str(run.path).removesuffix(".run"), reasons, spec.buckets)
     if made < spec.buckets:
         raise KeyboardInterrupt  # the engine was stopped, so stop this job too
+
+
+def _make_bucket(
+    folder: Path, groups: list[list[int]], unit: int, spec: PrepareSpec, bucket: int
+) -> None:
+    """Write one bucket's file from the pieces of a log; workers share the disk of `folder`."""
+    with TableFile.open(folder / NUMBERS) as file:
+        rank = file.read_as(NUMBERS_SCHEMA).column("rank").to_numpy()
+    parts = []
+    for number, own in enumerate(groups):
+        if bucket in own:
+            with TableFile.open(folder / piece_name(number)) as piece:
+                parts.append(piece.read_group(own.index(bucket)))
+    _write_bucket(folder, bucket, parts, rank, unit, spec)
 
 
 def _write_bucket(

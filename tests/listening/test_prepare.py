@@ -110,7 +110,7 @@ def in_threads(tasks):
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(3) as pool:
-        yield from pool.map(lambda task: task.attempt(), reversed(tasks))
+        yield from pool.map(lambda task: task.attempt(), reversed(list(tasks)))
 
 
 def on_dask(tasks):

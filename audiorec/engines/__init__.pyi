@@ -1,4 +1,3 @@
-from audiorec.engines.blocks import BlockOutcome as BlockOutcome
 from audiorec.engines.blocks import BlockTask as BlockTask
 from audiorec.engines.blocks import MappedValue as MappedValue
 from audiorec.engines.blocks import block_runner as block_runner

@@ -27,7 +27,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from audiorec.engines.tasks import Engine
+from audiorec.engines.tasks import Engine, Outcome
 from audiorec.errors import AudiorecError, LostBlocksError, StoreError
 from audiorec.files.own_files import open_own, replaced
 from audiorec.files.tables import PREFIX, SHARED, Elsewhere, write_block
@@ -285,24 +285,6 @@ Part = Callable[[int], Any]
 
 
 @dataclass(frozen=True, slots=True)
-class BlockOutcome:
-    """Outcome of a block.
-
-    Attributes
-    ----------
-    index : int
-    value : object
-        Result of the block, unless it was written to a file.
-    message : str
-        Why the block failed; empty on success.
-    """
-
-    index: int
-    value: Any = None
-    message: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class BlockTask:
     """Task that computes one block on a worker.
 
@@ -323,23 +305,23 @@ class BlockTask:
     folder: str = ""
     jobs: ClassVar[int] = 1
 
-    def attempt(self, *, stop: Event | None = None) -> BlockOutcome:  # noqa: ARG002 - is finished
+    def attempt(self, *, stop: Event | None = None) -> Outcome:  # noqa: ARG002 - is finished
         """Compute the block; expected errors are returned as an outcome, not raised."""
         try:
             make, schema = self.shared.load()
             result = make(self.own.load())
             if not self.folder:
-                return BlockOutcome(self.index, result)
+                return Outcome(self.index, result)
             write_block(Path(self.folder), self.index, result, schema)
         except (AudiorecError, OSError) as error:
             return self.lost(f"{type(error).__name__}: {error}")
         except MemoryError:
             return self.lost("the worker ran out of memory")
-        return BlockOutcome(self.index)
+        return Outcome(self.index)
 
-    def lost(self, message: str) -> BlockOutcome:
+    def lost(self, message: str) -> Outcome:
         """Return the outcome of a block that was lost or failed."""
-        return BlockOutcome(self.index, message=message)
+        return Outcome(self.index, message=message)
 
 
 def block_runner(engine: Engine, make: Make, part: Part, schema: Any) -> Elsewhere:
@@ -411,7 +393,7 @@ def outcomes_of(
     folder: Path,
     *,
     schema: Any = None,
-) -> Iterator[BlockOutcome]:
+) -> Iterator[Outcome]:
     """Yield the outcomes of some blocks, each with its value or, with a `schema`, in a file.
 
     While they run, `folder` holds what the workers read (`audiorec.files.tables.INPUTS`).

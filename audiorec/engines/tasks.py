@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from threading import Event
 from typing import Any, Literal, Protocol, get_args
 
@@ -23,16 +24,13 @@ from audiorec.runs.workers import MAX_TIMER_S, Limits, Workers, ray_cluster
 MAX_TRIES = 3  # attempts of a task whose process dies
 
 
-class Outcome(Protocol):
-    """Outcome of one task."""
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Outcome of one task: its number, what it returned, and why it failed, empty if it did not."""
 
-    @property
-    def index(self) -> int:
-        """Number of the task."""
-
-    @property
-    def message(self) -> str:
-        """Why the task was lost; empty if it was not."""
+    index: int
+    value: Any = None
+    message: str = ""
 
 
 class Task(Protocol):

@@ -10,7 +10,7 @@ Readers use the old index until the sidecar is replaced; the old pieces are remo
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from audiorec.distribution import created_by
-from audiorec.engines.tasks import Engine
+from audiorec.engines.tasks import Engine, Outcome, attempt
 from audiorec.errors import AudiorecError, InputError, StoreError
 from audiorec.files.own_files import (
     RunFolder,
@@ -77,14 +77,6 @@ RUN_FILES = r"piece-\d{5}\.(?:faiss|json)"
 
 
 @dataclass(frozen=True, slots=True)
-class PieceOutcome:
-    """Result of a piece's task, returned by an engine; `message` is empty on success."""
-
-    index: int
-    message: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class PieceTask:
     """A piece to build: sent by an engine to a worker with access to the same disk."""
 
@@ -110,18 +102,18 @@ class PieceTask:
         """Where the piece is written."""
         return Path(self.folder) / f"piece-{self.index:05d}.faiss"
 
-    def attempt(self, *, stop: Event | None = None) -> PieceOutcome:  # noqa: ARG002 - is finished
+    def attempt(self, *, stop: Event | None = None) -> Outcome:  # noqa: ARG002 - is finished
         """Build the piece's file; errors are returned, not raised."""
         try:
             if self.made() is None:
                 self._make()
         except (AudiorecError, OSError) as error:
-            return PieceOutcome(self.index, f"{type(error).__name__}: {error}")
-        return PieceOutcome(self.index)
+            return self.lost(f"{type(error).__name__}: {error}")
+        return Outcome(self.index)
 
-    def lost(self, message: str) -> PieceOutcome:
+    def lost(self, message: str) -> Outcome:
         """Return the outcome of a piece whose worker died too often."""
-        return PieceOutcome(self.index, message)
+        return Outcome(self.index, message=message)
 
     def made(self) -> str | None:
         """Return the sha256 of the piece if its file is complete and belongs to this task."""
@@ -176,7 +168,7 @@ def build_index(
     piece_songs : int
         Maximum songs per piece; a larger store is split into pieces of nearly equal size.
     engine : callable, optional
-        Runs the tasks elsewhere: takes `PieceTask` objects and yields a `PieceOutcome` for
+        Runs the tasks elsewhere: takes `PieceTask` objects and yields an `Outcome` for
         each. By default they run here, one after the other.
 
     Raises
@@ -217,7 +209,8 @@ def build_index(
     run = RunFolder(out, RUN_FILES)
     try:
         tasks = _tasks(store, info, run.path, piece_songs)
-        for outcome in (engine or _here)([task for task in tasks if task.made() is None]):
+        missing = [task for task in tasks if task.made() is None]
+        for outcome in engine(missing) if engine else map(attempt, missing):
             if outcome.message:
                 raise StoreError(f"{out}: piece {outcome.index} was not built: {outcome.message}")
         pieces = _put(tasks, out)
@@ -269,11 +262,6 @@ def _tasks(store: VectorStore, info: IndexInfo, folder: Path, most: int) -> list
         )
         for number, first in enumerate(range(0, n, size))
     ]
-
-
-def _here(tasks: Sequence[PieceTask]) -> Iterator[PieceOutcome]:
-    for task in tasks:
-        yield task.attempt()
 
 
 def _put(tasks: Sequence[PieceTask], out: Path) -> tuple[IndexPiece, ...]:

@@ -13,6 +13,7 @@ from needs import needs
 
 needs("faiss")
 
+from audiorec.engines.tasks import Outcome
 from audiorec.errors import InputError, MissingExtraError, SpecMismatchError, StoreError
 from audiorec.library.library import Library
 from audiorec.search import index as module
@@ -348,7 +349,7 @@ def test_a_build_that_was_cut_off_makes_what_is_missing(path):
         for task in tasks[:2]:
             made.append(task.index)
             yield task.attempt()
-        yield build.PieceOutcome(2, "the worker was lost")
+        yield Outcome(2, message="the worker was lost")
 
     with pytest.raises(StoreError, match=r"vecs\.faiss: piece 2 was not built: the worker"):
         build_index(Library.open(path), kind="flat", piece_songs=136, engine=dies)
@@ -372,7 +373,7 @@ def test_a_build_that_was_cut_off_makes_what_is_missing(path):
 def test_pieces_of_another_store_are_not_gone_on_from(path, metadata, vectors):
     def stops(tasks):
         yield tasks[0].attempt()
-        yield build.PieceOutcome(1, "no")
+        yield Outcome(1, message="no")
 
     with pytest.raises(StoreError):
         build_index(Library.open(path), kind="flat", piece_songs=PIECES, engine=stops)

@@ -53,7 +53,7 @@ def dropout(x: Tensor, share: float, training: bool) -> Tensor:
 
 
 Line = dict[str, Any]
-USUAL_TIMEOUT_S = 1800.0  # time limit of waiting for the other processes, as in torch
+TIMEOUT_S = 1800.0  # time limit of waiting for the other processes, as in torch
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,13 +233,11 @@ ALONE = Processes()
 
 
 @contextmanager
-def join_processes(
-    backend: str = "gloo", *, timeout_s: float = USUAL_TIMEOUT_S
-) -> Iterator[Processes]:
+def join_processes() -> Iterator[Processes]:
     """Join the processes started by ``torchrun``; yield `ALONE` outside of it.
 
     Within another `join_processes`, it yields the same processes. A process that waits for the
-    others longer than `timeout_s` seconds raises `LostProcessError`.
+    others longer than `TIMEOUT_S` seconds raises `LostProcessError`.
 
     Examples
     --------
@@ -254,7 +252,7 @@ def join_processes(
         yield Processes(distributed.get_rank(), distributed.get_world_size())
         return
     with _others():
-        distributed.init_process_group(backend, timeout=timedelta(seconds=timeout_s))
+        distributed.init_process_group("gloo", timeout=timedelta(seconds=TIMEOUT_S))
     try:
         yield Processes(distributed.get_rank(), distributed.get_world_size())
     finally:

@@ -346,13 +346,7 @@ class Sequences(Ragged):
         return renumbered.keep(renumbered.song >= 0)
 
 
-def to_sequences(
-    log: Interactions,
-    *,
-    by: By = "user",
-    gap_s: float = SESSION_GAP_S,
-    filters: Collection[str] = (),
-) -> Sequences:
+def to_sequences(log: Interactions, *, by: By = "user", filters: Collection[str] = ()) -> Sequences:
     """Sort plays or list entries into sequences; rows without a time keep their file order.
 
     A **finished play** is a ``finish`` event, or a ``play`` with a played ratio of at least half or
@@ -365,9 +359,8 @@ def to_sequences(
     log : Interactions
     by : {"user", "session", "list"}
         The owners: finished plays by user or by session (``session_id``, or a user's plays
-        without a pause), or ``playlist`` events by ``list_id`` (by user if the log has no lists).
-    gap_s : float
-        Pause that ends a session, in seconds, if the log has no ``session_id``.
+        without a pause of `SESSION_GAP_S`), or ``playlist`` events by ``list_id`` (by user if the
+        log has no lists).
     filters : collection of str
         Names in `audiorec.listening.sequences.FILTERS` of filters to apply.
 
@@ -392,10 +385,10 @@ def to_sequences(
         raise InputError("a log of counts has no sessions (no timestamp): leave by=session out")
     if log.is_counted and by == "user":
         return _counts_of(log)
-    return in_order(log, by, gap_s)
+    return in_order(log, by)
 
 
-def in_order(log: Interactions, by: By = "user", gap_s: float = SESSION_GAP_S) -> Sequences:
+def in_order(log: Interactions, by: By = "user") -> Sequences:
     """Sort plays or list entries into sequences, as `to_sequences` of a log that has an order."""
     wanted = log.event == EVENTS.index("playlist") if by == "list" else is_finished(log)
     owner: npt.NDArray[Any] = log.user
@@ -407,7 +400,7 @@ def in_order(log: Interactions, by: By = "user", gap_s: float = SESSION_GAP_S) -
     rows = rows[np.lexsort((log.timestamp[rows], owner[rows]))]
     owner = owner[rows]
     if by == "session" and label is None:
-        owner, owner_ids = _cut_at_pauses(log, rows, gap_s)
+        owner, owner_ids = _cut_at_pauses(log, rows)
     starts = offsets(np.bincount(owner, minlength=len(owner_ids)))
     named = log.labels.get("session_id") if by == "user" else None
     session = None if named is None else named.number[rows].astype(np.int32)
@@ -457,13 +450,11 @@ def is_finished(log: Interactions) -> BoolArray:
     return play & ~(log.played_ratio < np.float32(MIN_RATIO))
 
 
-def _cut_at_pauses(
-    log: Interactions, rows: Int64Array, gap_s: float
-) -> tuple[Int64Array, tuple[str, ...]]:
+def _cut_at_pauses(log: Interactions, rows: Int64Array) -> tuple[Int64Array, tuple[str, ...]]:
     """Split rows, sorted by user and time, into sessions named ``user#N``, N from 1."""
     user, time = log.user[rows], log.timestamp[rows]
     new = np.ones(len(rows), np.bool_)
-    new[1:] = (np.diff(user) != 0) | (np.diff(time) > gap_s)
+    new[1:] = (np.diff(user) != 0) | (np.diff(time) > SESSION_GAP_S)
     first = np.flatnonzero(new)
     nth = np.arange(len(first)) - np.searchsorted(user[first], user[first])
     names = zip(user[first].tolist(), nth.tolist(), strict=True)

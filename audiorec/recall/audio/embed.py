@@ -100,7 +100,6 @@ def embed_audio(
     sources: Sequence[Source],
     *,
     out: str | Path,
-    work: str | Path | None = None,
     options: RunOptions | None = None,
     device: str = "cpu",
     progress: Progress | None = None,
@@ -115,8 +114,6 @@ def embed_audio(
         As listed by `audiorec.extraction.catalogue.find_songs`.
     out : path
         The ``embeddings.parquet`` to write, for exactly the songs of `sources`.
-    work : path, optional
-        The folder that keeps extracted data; by default ``<out>.work``.
     options : RunOptions, optional
     device : str
         Device for an end-to-end model.
@@ -138,7 +135,7 @@ def embed_audio(
         normalisation.
     """
     out = Path(out)
-    folder = Path(work) if work is not None else out.with_name(out.name + WORK_SUFFIX)
+    folder = out.with_name(out.name + WORK_SUFFIX)
     options = options or RunOptions()
     if isinstance(channel, UserAudio):
         channel.check_level()

@@ -58,8 +58,6 @@ def judge_unheard(
     data: RecallData,
     *,
     users: EmbeddingTable | None = None,
-    songs: EmbeddingTable | None = None,
-    warm: EmbeddingTable | None = None,
     k: int = TOP_K,
     all_songs: bool = False,
     seed: int = 0,
@@ -75,10 +73,6 @@ def judge_unheard(
     users : EmbeddingTable, optional
         Users in the model's space. Their histories must not contain the judged songs; see
         `audiorec.recall.audio.held_out`.
-    songs : EmbeddingTable, optional
-        Embeddings that the model made earlier, for songs whose audio is not available.
-    warm : EmbeddingTable, optional
-        Song embeddings of the user model itself: an upper bound.
     k : int
         Length of the lists.
     all_songs : bool
@@ -102,7 +96,7 @@ def judge_unheard(
             "the model was trained on all artists: train one with --set test=0.2 to evaluate it, "
             "or use --split all-artists if it heard none of these songs"
         )
-    work = _Work(channel, data, split, seed, users=users, songs=songs, warm=warm)
+    work = _Work(channel, data, split, seed, users=users)
     panels: dict[str, Comparison] = {}
     for number, (name, part) in enumerate(PANELS.items()):
         chosen = np.flatnonzero((work.parts == part) & work.has_song)
@@ -129,8 +123,6 @@ class _Work:
         seed: int,
         *,
         users: EmbeddingTable | None,
-        songs: EmbeddingTable | None,
-        warm: EmbeddingTable | None,
     ) -> None:
         self.name, self.seed = channel.name, seed
         ids = data.song_ids
@@ -139,7 +131,8 @@ class _Work:
         self.sound = data.sound.among(ids)
         self.groups = song_groups(ids, data.context)
         self.pairs = verdict_pairs(data)
-        self.songs = _songs(channel, data) if songs is None else _table(songs, ids, channel)
+        embedded = channel.embed_sound(data.sound)
+        self.songs = _or_zeros(embedded, IdMap(data.sound.song_ids).rows(ids))
         self.has_song = np.asarray(self.songs.any(axis=1), np.bool_)
         self.parts = parts_of_known(ids, self.groups, split, self.has_song)
         learnt = (self.parts == SplitPart.TRAIN) | (self.parts == SplitPart.VALID)
@@ -155,9 +148,6 @@ class _Work:
             _check_space(channel, users)
             self.users = unit(_or_zeros(users.embeddings, users.row_numbers(list(owners))))
         self.has_user = np.asarray(self.users.any(axis=1), np.bool_)
-        self.warm = None
-        if warm is not None:  # zeros for songs that the user model lacks
-            self.warm = _or_zeros(warm.embeddings, warm.row_numbers(list(ids)))
 
     def panel(self, songs: Int64Array, *, k: int, rng: np.random.Generator) -> Comparison | None:
         """Compare all methods on some songs; None if too few users can be judged."""
@@ -198,9 +188,6 @@ class _Work:
         units = fit_projection(self.sound.values[self.known])(self.sound.values)
         nearest = _Neighbours(users, self.has_user, history, units)
         methods[f"centroid over the {NEAREST} nearest users"] = _by_neighbours(nearest, songs)
-        if self.warm is not None:
-            warm = self.warm[songs]
-            methods["songs known to the user model"] = lambda who: users[who] @ warm.T
         return methods
 
 
@@ -248,22 +235,6 @@ def _shuffled(
     """Shuffle the songs of each user, with a different permutation per user."""
     rngs = [np.random.default_rng([seed, 2, int(user)]) for user in who]
     return np.stack([rng.permutation(row) for rng, row in zip(rngs, similarities, strict=True)])
-
-
-def _songs(channel: SharedSpace, data: RecallData) -> FloatArray:
-    """Embed the songs of the log from their sound."""
-    sound = data.sound
-    assert sound is not None  # noqa: S101 - refused before
-    embedded = channel.embed_sound(sound)
-    return _or_zeros(embedded, IdMap(sound.song_ids).rows(data.song_ids))
-
-
-def _table(table: EmbeddingTable, ids: tuple[str, ...], channel: SharedSpace) -> FloatArray:
-    if table.model_id != channel.model_id:
-        raise InputError(
-            f"{table.path}: was made by model {table.model_id}, not by {channel.model_id}"
-        )
-    return _or_zeros(table.embeddings, table.row_numbers(list(ids)))
 
 
 def _check_space(channel: SharedSpace, users: EmbeddingTable) -> None:

@@ -143,9 +143,7 @@ def title_facts(
     return _of_label([s for s, _ in both], [w for _, w in both], "title", form, entity="word")
 
 
-def sound_facts(
-    sound: Sound, *, neighbours: int = 10, minimum: float = 0.0, form: Form = "hub"
-) -> Triples:
+def sound_facts(sound: Sound, *, neighbours: int = 10, minimum: float = 0.0) -> Triples:
     """Return facts from the sound: the heads' classes, and the nearest songs, weighted.
 
     Parameters
@@ -155,13 +153,11 @@ def sound_facts(
         Nearest songs of each song; 0: none. The weight of a fact is the cosine of the two.
     minimum : float
         Minimum cosine of a neighbour, in 0..1.
-    form : {"hub", "pairwise"}
-        Form of the class facts; neighbour facts always link two songs.
     """
     parts = []
     for name, codes in sound.kinds.items():
         values = [None if c < 0 else f"{c}" for c in codes.tolist()]
-        parts.append(_of_label(sound.song_ids, values, name, form, relation=f"{HEARD}_{name}"))
+        parts.append(_of_label(sound.song_ids, values, name, "hub", relation=f"{HEARD}_{name}"))
     if neighbours > 0:
         parts.append(_neighbours(sound, neighbours, minimum))
     return joined(parts)

@@ -401,9 +401,7 @@ class _Described:
         return result
 
 
-def nearest_agreement(
-    store: SearchableStore, *, queries: int = QUERIES, seed: int = 0
-) -> dict[str, Any]:
+def nearest_agreement(store: SearchableStore) -> dict[str, Any]:
     """Measure how often the nearest song by a raw cosine is the one that ``similar`` finds.
 
     Returns
@@ -413,21 +411,15 @@ def nearest_agreement(
         that of the store's own search, with its 95 % Wilson interval.
     """
     space = store.space("vector", use_index=False)
-    rng = np.random.default_rng(seed)
-    asked = np.sort(rng.permutation(len(store))[:queries])
+    asked = np.sort(np.random.default_rng(0).permutation(len(store))[:QUERIES])
     raw = np.asarray(store.vectors, np.float64)
     raw /= np.maximum(np.linalg.norm(raw, axis=1, keepdims=True), 1e-300)
     wanted = space.search(space.units(asked), 1, own=asked).rows[:, 0]
     result: dict[str, Any] = {"queries": len(asked)}
     for name, matrix in (("raw_cosine", raw.astype(np.float32)), ("units", space.matrix)):
-        first = _first(matrix, asked, store.ranks)
-        result[name] = _share(int((first == wanted).sum()), len(asked))
+        rows, _ = nearest(matrix, matrix[asked], 1, ranks=store.ranks, own=asked)
+        result[name] = _share(int((rows[:, 0] == wanted).sum()), len(asked))
     return result
-
-
-def _first(matrix: FloatArray, asked: Int64Array, ranks: Int64Array) -> Int64Array:
-    rows, _ = nearest(matrix, matrix[asked], 1, ranks=ranks, own=asked)
-    return rows[:, 0]
 
 
 def _share(hits: int, n: int) -> list[float]:

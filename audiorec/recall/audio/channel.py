@@ -25,13 +25,13 @@ from audiorec.recall.audio.held_out import Split
 from audiorec.recall.audio.inputs import EMBEDDING, VECTOR, SongInputs, song_inputs
 from audiorec.recall.audio.model import Embedder, TowerSpec, UserAudioRecipe
 from audiorec.recall.audio.nearest import sound_of
-from audiorec.recall.contract.channel import FitRun, Tensors
+from audiorec.recall.contract.channel import FitRun, Tensors, nearest_played
 from audiorec.recall.contract.data import Queries, RecallData, Sound
 from audiorec.recall.contract.space import SharedSpace
 from audiorec.recall.contract.warm import Start
 from audiorec.spec import FeatureSpec
 from audiorec.store.features import SongSegments
-from audiorec.types import BoolArray, FloatArray, Int64Array, unit
+from audiorec.types import FloatArray, Int64Array, unit
 
 TOWER = "tower."  # prefix of names in a bundle
 EVIDENCE_FROM = 50  # newest songs of a history that are searched for evidence
@@ -172,14 +172,9 @@ class UserAudio(SharedSpace):
 
     def _evidence(self, histories: Sequences, song: Int64Array) -> Int64Array:
         """Return the recent song of the history whose embedding is nearest to each candidate."""
-        evidence = np.full(song.shape, -1, np.int64)
         histories = histories.newest(EVIDENCE_FROM)
-        histories = histories.keep(_known(self.songs)[histories.song])
-        for row in np.flatnonzero(histories.lengths).tolist():
-            own, there = histories[row], song[row] >= 0
-            near = self.songs[song[row, there]] @ self.songs[own].T
-            evidence[row, there] = own[near.argmax(axis=1)]
-        return evidence
+        known = np.asarray(self.songs.any(axis=1))
+        return nearest_played(histories.keep(known[histories.song]), song, self.songs)
 
     def _state(self) -> tuple[Tensors, dict[str, Any]]:
         tensors = {f"{TOWER}{name}": array for name, array in self.tower.items()}
@@ -282,7 +277,3 @@ def _kind_of(spec: TowerSpec, recipe: UserAudioRecipe) -> Any:
 
 def _in_words(made_by: str) -> str:
     return f"vectors of {made_by}" if made_by.startswith("extractor ") else made_by
-
-
-def _known(rows: FloatArray) -> BoolArray:
-    return np.asarray(rows.any(axis=1), np.bool_)

@@ -16,7 +16,7 @@ from audiorec.learning.bundle import texts_as_arrays, texts_of_arrays
 from audiorec.listening.sequences import Sequences
 from audiorec.options import check_fields
 from audiorec.recall.contract.candidates import ReasonKind
-from audiorec.recall.contract.channel import CountingChannel
+from audiorec.recall.contract.channel import CountingChannel, nearest_played
 from audiorec.recall.contract.data import Queries, RecallData, Sound
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array, unit
 
@@ -81,14 +81,7 @@ class NearestAudio(CountingChannel[NearestRecipe]):
 
     def _evidence(self, histories: Sequences, song: Int64Array) -> Int64Array:
         """Return the recent song that sounds most like each candidate."""
-        evidence = np.full(song.shape, -1, np.int64)
-        histories = histories.newest(self.recipe.history)
-        for row in np.flatnonzero(histories.lengths).tolist():
-            own = histories[row]
-            there = song[row] >= 0
-            near = self.units[song[row, there]] @ self.units[own].T
-            evidence[row, there] = own[near.argmax(axis=1)]
-        return evidence
+        return nearest_played(histories.newest(self.recipe.history), song, self.units)
 
 
 class NearestArtist(CountingChannel[NearestArtistRecipe]):

@@ -478,6 +478,19 @@ class Channel(ABC):
             raise InputError(f"{self.name}: not fitted; call fit first")
 
 
+def nearest_played(histories: Sequences, song: Int64Array, rows: FloatArray) -> Int64Array:
+    """Return the song of each history whose row is nearest to each candidate: (Q, k), -1 for none.
+
+    `rows` (S, d) are compared by dot product; the first of equals counts.
+    """
+    evidence = np.full(song.shape, -1, np.int64)
+    for row in np.flatnonzero(histories.lengths).tolist():
+        own, there = histories[row], song[row] >= 0
+        near = rows[song[row, there]] @ rows[own].T
+        evidence[row, there] = own[near.argmax(axis=1)]
+    return evidence
+
+
 def block_rows(n_songs: int) -> int:
     """Return the number of queries per block of `Channel.blocks`, for a catalogue of this size."""
     return min(MOST_ROWS, max(1, CELLS // max(1, n_songs)))

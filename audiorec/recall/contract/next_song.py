@@ -30,7 +30,7 @@ from audiorec.learning.next_plays import (
 )
 from audiorec.listening.profiles import Encoder, no_profiles
 from audiorec.listening.sequences import Sequences
-from audiorec.recall.contract.channel import FitRun, Tensors, Trained
+from audiorec.recall.contract.channel import FitRun, Tensors, Trained, nearest_played
 from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
 from audiorec.recall.contract.job import NEWEST_PART
 from audiorec.recall.contract.space import SharedSpace
@@ -378,7 +378,7 @@ class NextSong(SharedSpace, Generic[R]):
     def batches(self, queries: Queries) -> Iterator[tuple[Int64Array, PlayBatch]]:
         """Yield batches of non-empty histories of similar length, with their query rows."""
         histories_of = queries.histories.among(self.song_ids)
-        histories_of = histories_of.keep(_any(self.songs[histories_of.song]))
+        histories_of = histories_of.keep(np.asarray(self.songs[histories_of.song].any(axis=1)))
         known = queries.profiles or no_profiles(queries.user_ids)
         plays = self._next_plays(histories_of, self.encoder.encode(known))
         plays = _with_favourites(plays, histories_of, queries.likes)
@@ -408,14 +408,9 @@ class NextSong(SharedSpace, Generic[R]):
 
     def _evidence(self, histories: Sequences, song: Int64Array) -> Int64Array:
         """Return, for each song, the most similar of the newest songs of the history."""
-        evidence = np.full(song.shape, -1, np.int64)
         newest = histories.newest(EVIDENCE_FROM)
-        newest = newest.keep(_any(self.proposed[newest.song]))
-        for row in np.flatnonzero(newest.lengths).tolist():
-            own, there = newest[row], song[row] >= 0
-            near = self.proposed[song[row, there]] @ self.proposed[own].T
-            evidence[row, there] = own[near.argmax(axis=1)]
-        return evidence
+        newest = newest.keep(np.asarray(self.proposed[newest.song].any(axis=1)))
+        return nearest_played(newest, song, self.proposed)
 
     def _state(self) -> tuple[Tensors, dict[str, Any]]:
         tensors, facts = self.facts.state()
@@ -504,7 +499,3 @@ def _digest(features: SongFeatures, start: str = "") -> str:
     digest.update(features.codes.tobytes())
     digest.update(features.dense.tobytes())
     return digest.hexdigest()[:16]
-
-
-def _any(rows: FloatArray) -> BoolArray:
-    return np.asarray(rows.any(axis=1), np.bool_)

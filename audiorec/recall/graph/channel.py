@@ -19,7 +19,7 @@ from audiorec.errors import InputError
 from audiorec.learning.bundle import Bundle, texts_as_arrays, texts_of_arrays
 from audiorec.listening.sequences import Sequences
 from audiorec.listening.side import type_of
-from audiorec.recall.contract.channel import FitRun, Tensors, Trained
+from audiorec.recall.contract.channel import FitRun, Tensors, Trained, nearest_played
 from audiorec.recall.contract.data import Queries, RecallData, Sound
 from audiorec.recall.contract.space import SharedSpace
 from audiorec.recall.contract.warm import JUDGED_ON_NEW, Start
@@ -128,17 +128,10 @@ class GraphChannel(SharedSpace, Generic[R]):
 
     def _evidence(self, histories: Sequences, song: Int64Array) -> Int64Array:
         """Return the song of the history whose vector is nearest to each candidate."""
-        evidence = np.full(song.shape, -1, np.int64)
-        places, histories = self.song_vectors, self._recent(histories)
-        rows = places.ahead[:, : places.parts[0]]
-        for row in np.flatnonzero(histories.lengths).tolist():
-            own = np.unique(histories[row])
-            own = own[places.has_place[own]]
-            there = song[row] >= 0
-            if len(own):
-                near = rows[song[row, there]] @ rows[own].T
-                evidence[row, there] = own[near.argmax(axis=1)]
-        return evidence
+        places, recent = self.song_vectors, self._recent(histories)
+        owner, own, _ = recent.keep(places.has_place[recent.song]).distinct()
+        known = Sequences.from_pairs(owner, own, recent.owner_ids, recent.song_ids)
+        return nearest_played(known, song, places.ahead[:, : places.parts[0]])
 
     def _state(self) -> tuple[Tensors, dict[str, Any]]:
         places = self.song_vectors

@@ -238,6 +238,23 @@ def entries(first: Int64Array | int, lengths: npt.NDArray[np.integer]) -> Int64A
     return np.arange(starts[-1]) + np.repeat(first - starts[:-1], lengths)
 
 
+def nth(key: npt.NDArray[np.integer]) -> Int64Array:
+    """Return the number of earlier occurrences of each key: (n,), from 0.
+
+    Examples
+    --------
+    >>> nth(np.array([7, 3, 7, 7, 3])).tolist()
+    [0, 0, 1, 2, 1]
+    """
+    is_sorted = (key[1:] >= key[:-1]).all()
+    order = slice(None) if is_sorted else np.argsort(key, kind="stable")
+    new, places = np.ones(len(key), np.bool_), np.arange(len(key))
+    new[1:] = np.diff(key[order]) != 0
+    result = np.empty(len(key), np.int64)
+    result[order] = places - np.maximum.accumulate(np.where(new, places, 0))
+    return result
+
+
 class Ragged:
     """Base class of rows of different lengths that lie one after another.
 

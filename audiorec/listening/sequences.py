@@ -27,6 +27,7 @@ from audiorec.types import (
     Pairs,
     Ragged,
     entries,
+    nth,
     offsets,
 )
 
@@ -101,14 +102,14 @@ def _looped(log: Interactions, rows: Int64Array) -> BoolArray:
     user, song = log.user[rows].astype(np.int64), log.song[rows].astype(np.int64)
     new = np.ones(len(rows), np.bool_)
     new[1:] = (np.diff(user) != 0) | (np.diff(song) != 0)
-    in_a_row = _places(np.cumsum(new) - 1) >= LOOP_RUN
+    in_a_row = nth(np.cumsum(new) - 1) >= LOOP_RUN
     timed = np.flatnonzero(~np.isnan(log.timestamp[rows]))
     day = np.floor(log.timestamp[rows][timed] / DAY_S).astype(np.int64)
     order = np.lexsort((timed, day, song[timed], user[timed]))
     same = np.zeros(len(order), np.bool_)
     for key in (user[timed], song[timed], day):
         same[1:] |= np.diff(key[order]) != 0
-    in_a_row[timed[order]] |= _places(np.cumsum(same)) >= LOOP_DAY
+    in_a_row[timed[order]] |= nth(np.cumsum(same)) >= LOOP_DAY
     return in_a_row
 
 
@@ -162,14 +163,6 @@ def _far_above(values: Float64Array) -> BoolArray:
     # Require at least a factor of e above the quartile: equal users have no spread.
     far[there] = logs > high + max(1.0, SPREADS * (high - low))
     return far
-
-
-def _places(run: Int64Array) -> Int64Array:
-    """Return the position of each row in its run; `run` holds ascending run numbers."""
-    if not len(run):
-        return run
-    _, first, number = np.unique(run, return_index=True, return_inverse=True)
-    return np.arange(len(run)) - first[number]
 
 
 def _counts(user: npt.NDArray[Any], moment: Float64Array) -> Int64Array:

@@ -37,6 +37,7 @@ from audiorec.types import (
     Pairs,
     Preferences,
     Progress,
+    nth,
     unit,
 )
 
@@ -329,9 +330,9 @@ class _Kept:
         ]
         user, artist = pairs.user[order].astype(np.int64), self._artist[pairs.song[order]]
         key = user * (int(self._artist.max(initial=0)) + 1) + artist
-        chosen = rank_in_group(key) < self._room.per_artist
+        chosen = nth(key) < self._room.per_artist
         order, user = order[chosen], user[chosen]
-        place = rank_in_group(user)
+        place = nth(user)
         order, user, place = (a[place < self._room.per_user] for a in (order, user, place))
         # A full user accepts only songs nearer than its last kept one.
         last = place == self._room.per_user - 1
@@ -355,24 +356,6 @@ def pairs_of(rows: Int64Array, top: TopK) -> ListedPairs:
         top.indices[row, column].astype(np.int32),
         top.similarities[row, column],
     )
-
-
-def rank_in_group(group: npt.NDArray[np.integer]) -> Int64Array:
-    """Return the rank of each entry within its group, from 0: shape (n,), int64.
-
-    Examples
-    --------
-    >>> rank_in_group(np.array([7, 3, 7, 7, 3])).tolist()
-    [0, 0, 1, 2, 1]
-    """
-    order = np.argsort(group, kind="stable")
-    ordered = group[order]
-    new = np.ones(len(group), np.bool_)
-    new[1:] = ordered[1:] != ordered[:-1]
-    place = np.arange(len(group))
-    nth = np.empty(len(group), np.int64)
-    nth[order] = place - np.maximum.accumulate(np.where(new, place, 0))
-    return nth
 
 
 def _own_artists(artist: Int64Array | None, n_songs: int) -> Int64Array:

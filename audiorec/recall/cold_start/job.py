@@ -31,7 +31,6 @@ from audiorec.recall.cold_start.assign import (
     Tastes,
     assign,
     pairs_of,
-    rank_in_group,
 )
 from audiorec.recall.cold_start.sides import Side
 from audiorec.recall.cold_start.tables import (
@@ -48,7 +47,7 @@ from audiorec.recall.cold_start.tables import (
 )
 from audiorec.search.topk import ItemLists, TopK, top_k
 from audiorec.spec import fingerprint
-from audiorec.types import FloatArray, Int64Array, Progress, StageProgress
+from audiorec.types import FloatArray, Int64Array, Progress, StageProgress, nth
 
 BLOCK_PAIRS = 1 << 18  # output rows per block
 MAX_BLOCK = {"audience": 512, "songs": 8_192}  # songs, or users, per block
@@ -290,11 +289,11 @@ class _Lists:
         key = pairs.song.astype(np.int64) * len(self.job.users) + pairs.user
         group, other = self._list_and_other(pairs)
         order = np.lexsort((other, -pairs.similarity, ~fixed, group))
-        order = order[rank_in_group(key[order]) == 0]  # drops known pairs that were found again
+        order = order[nth(key[order]) == 0]  # drops known pairs that were found again
         artist, limit = self.job.songs.artist, self.job.plan.per_artist
         if limit is not None and artist is not None:
             order = order[_within_artist(group[order], artist[pairs.song[order]]) < limit]
-        order = order[rank_in_group(group[order]) < self.job.plan.k]
+        order = order[nth(group[order]) < self.job.plan.k]
         kept = pairs.take(order)
         return kept.sorted_by(*self._list_and_other(kept))
 
@@ -376,10 +375,10 @@ class _Stage:
 def _within_artist(group: npt.NDArray[np.integer], artist: Int64Array) -> Int64Array:
     """Return the rank of each song among those of its artist in its list; 0 without an artist."""
     known = np.flatnonzero(artist >= 0)
-    nth = np.zeros(len(artist), np.int64)
+    place = np.zeros(len(artist), np.int64)
     key = group[known].astype(np.int64) * (int(artist.max(initial=0)) + 1) + artist[known]
-    nth[known] = rank_in_group(key)
-    return nth
+    place[known] = nth(key)
+    return place
 
 
 def _some(lists: ItemLists, rows: Int64Array) -> ItemLists:

@@ -31,10 +31,10 @@ from audiorec.distribution import created_by
 from audiorec.errors import InputError, StoreError
 from audiorec.files.arrow import float_array, floats, integers, one_chunk, view
 from audiorec.files.tables import TableFile
-from audiorec.recall.cold_start.assign import ListedPairs, ListOf, Tastes, rank_in_group
+from audiorec.recall.cold_start.assign import ListedPairs, ListOf, Tastes
 from audiorec.recall.cold_start.sides import Side
 from audiorec.store.schema import METADATA_KEY, metadata_object, vector_array, vector_type
-from audiorec.types import Float64Array, FloatArray, Int32Array, Int64Array
+from audiorec.types import Float64Array, FloatArray, Int32Array, Int64Array, nth
 
 FORMAT_VERSION = 2  # 1 had the tastes on every row
 TASTES_VERSION = 1
@@ -136,7 +136,7 @@ def list_table(
     `totals` are the exposures of each list.
     """
     group = pairs.song if lists == "audience" else pairs.user
-    rank = rank_in_group(group)
+    rank = nth(group)
     shares, parts = _exposures(group, rank, totals)
     columns: dict[str, Any] = {
         ListColumns.SONG: songs.id_array.take(integers(pairs.song)),

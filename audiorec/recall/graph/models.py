@@ -38,7 +38,7 @@ from audiorec.recall.graph.song_vectors import (
     scaled,
     vectors_from_facts,
 )
-from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array, unit
+from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array, nth, unit
 
 Where = Literal["auto", "memory", "files"]
 SHARE = 0.5  # share of the free memory above which tables go into files
@@ -375,7 +375,7 @@ def slots_of(material: GraphMaterial, most: int) -> tuple[Int64Array, BoolArray]
     of_entity = np.bincount(entity, minlength=material.n_entities)
     order = np.lexsort((entity, of_entity[entity], song))
     song, entity = song[order], entity[order]
-    place = np.arange(len(song)) - np.searchsorted(song, song)
+    place = nth(song)
     kept = place < most
     entities = np.zeros((material.n_songs, most), np.int64)
     there = np.zeros((material.n_songs, most + 1), np.bool_)

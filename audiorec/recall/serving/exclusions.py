@@ -35,10 +35,9 @@ from audiorec.listening.reading import to_liked
 from audiorec.listening.sequences import DAY_S, Sequences
 from audiorec.listening.side import SongSide
 from audiorec.recall.serving.rules import UNKNOWN, Exclusions, SongTraits
-from audiorec.recall.serving.tables import nth
 from audiorec.search.copies import recordings_of
 from audiorec.store.store import VectorStore
-from audiorec.types import IdMap, Int64Array, entries, normalised_name, string_array
+from audiorec.types import IdMap, Int64Array, entries, normalised_name, nth, string_array
 
 FAILURE = "cannot be read as exposures"
 BATCH_ROWS = 1 << 18

@@ -36,9 +36,8 @@ from audiorec.recall.serving.tables import (
     candidates_by_user,
     key_of,
     merge_streams,
-    nth,
 )
-from audiorec.types import BoolArray, Float64Array, Int64Array, string_array
+from audiorec.types import BoolArray, Float64Array, Int64Array, nth, string_array
 
 DEEPEST = 4  # the diversity dial reorders the first DEEPEST * k entries
 VARIED_BY = ("genre", "artist")

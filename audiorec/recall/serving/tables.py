@@ -29,7 +29,7 @@ from audiorec.files.user_files import column_names, input_errors, read_table
 from audiorec.learning.next_plays import NEW
 from audiorec.recall.contract.candidates import DEFAULT, FIGURES_KEY, SCHEMA
 from audiorec.recall.serving.rules import UNKNOWN, ExcludedLists
-from audiorec.types import BoolArray, Float64Array, Int64Array
+from audiorec.types import BoolArray, Float64Array, Int64Array, nth
 
 BATCH_ROWS = 1 << 16  # rows of a file that are read at a time
 LARGEST_SORTED = 20_000_000  # maximum rows of a table that must be sorted in memory
@@ -368,23 +368,6 @@ class CandidateRows:
         song = excluded.numbers_of(self.song_ids if names is None else names)[self.song]
         width = excluded.width + 1
         return np.isin(self.user * width + song, user * width + number) & (song >= 0)
-
-
-def nth(key: Int64Array) -> Int64Array:
-    """Return the number of earlier occurrences of each key: (n,), from 0."""
-    if (key[1:] >= key[:-1]).all():
-        return _nth_of_sorted(key)
-    order = np.argsort(key, kind="stable")
-    result = np.empty(len(key), np.int64)
-    result[order] = _nth_of_sorted(key[order])
-    return result
-
-
-def _nth_of_sorted(key: Int64Array) -> Int64Array:
-    first = np.ones(len(key), np.bool_)
-    first[1:] = key[1:] != key[:-1]
-    places = np.arange(len(key))
-    return places - np.maximum.accumulate(np.where(first, places, 0))
 
 
 def _ascends(lists: Int64Array, rank: Int64Array) -> bool:

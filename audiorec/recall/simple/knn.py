@@ -21,7 +21,7 @@ from audiorec.options import check_fields
 from audiorec.recall.contract.candidates import ReasonKind
 from audiorec.recall.contract.channel import CountingChannel
 from audiorec.recall.contract.data import Queries, RecallData
-from audiorec.types import Float64Array, FloatArray, Int32Array, Int64Array, offsets
+from audiorec.types import Float64Array, FloatArray, Int32Array, Int64Array, nth, offsets
 
 T = TypeVar("T", bound=np.generic)
 
@@ -223,13 +223,8 @@ def weighted(plays: Sequences, n_songs: int, weighting: Weighting) -> Any:
 def _nearest(row: Any, column: Any, cosine: Any, most: int) -> tuple[Any, Any, Any]:
     """Return the `most` largest cosines of each row, sorted by row; ties by column number."""
     order = np.lexsort((column, -cosine, row))
-    row = row[order]
-    kept = order[np.arange(len(row)) - np.searchsorted(row, row) < most]
-    row, column = (
-        np.asarray(row[np.arange(len(row)) - np.searchsorted(row, row) < most]),
-        column[kept],
-    )
-    return row, column.astype(np.int32), cosine[kept].astype(np.float32)
+    kept = order[nth(row[order]) < most]
+    return row[kept], column[kept].astype(np.int32), cosine[kept].astype(np.float32)
 
 
 MOST_SONGS = 20_000

@@ -6,14 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audiorec.errors import InputError
-from audiorec.recall.cold_start.assign import (
-    UNLIMITED,
-    ListedPairs,
-    ListLimits,
-    assign,
-    rank_in_group,
-)
+from audiorec.recall.cold_start.assign import UNLIMITED, ListedPairs, ListLimits, assign
 from audiorec.search.topk import ItemLists, top_k
+from audiorec.types import nth
 
 
 def by_the_rule(similar, limits, artist=None, allowed=None):
@@ -185,8 +180,8 @@ def test_a_list_spares_looking_up():
 
 
 def test_nth_of_group():
-    assert rank_in_group(np.empty(0, np.int64)).tolist() == []
-    assert rank_in_group(np.array([2, 1, 2, 1, 2])).tolist() == [0, 0, 1, 1, 2]
+    assert nth(np.empty(0, np.int64)).tolist() == []
+    assert nth(np.array([2, 1, 2, 1, 2])).tolist() == [0, 0, 1, 1, 2]
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ from audiorec.listening.history import (
 from audiorec.listening.profiles import Encoder, Profiles
 from audiorec.listening.sequences import Sequences
 from audiorec.options import check_fields
-from audiorec.types import BoolArray, FloatArray, Int64Array, entries, unit
+from audiorec.types import BoolArray, FloatArray, Int64Array, nth, unit
 
 N_COUNTS = 2  # columns for the length of a history
 BLOCK_ROWS = 2_048  # users per block: with 100 songs of 84 numbers each, 140 MB
@@ -507,9 +507,4 @@ def epoch_places(
         drawn = learnt_from & (is_new | (rng.random(len(is_new)) < OLD_SHARE))
         learnt_from = drawn if drawn.any() else learnt_from
     places = rng.permutation(np.flatnonzero(learnt_from))
-    user = likes.owner[places]
-    order = np.argsort(user, kind="stable")
-    counts = np.bincount(user, minlength=len(likes))
-    nth = np.empty(len(places), np.int64)  # rank among the user's examples in this epoch
-    nth[order] = entries(0, counts)
-    return places[nth < recipe.targets_per_user]
+    return places[nth(likes.owner[places]) < recipe.targets_per_user]

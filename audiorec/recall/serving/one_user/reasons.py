@@ -25,7 +25,7 @@ from audiorec.listening.sequences import DAY_S, Sequences
 from audiorec.listening.side import SongSide
 from audiorec.options import check_fields
 from audiorec.recall.contract.candidates import ReasonKind
-from audiorec.types import Float64Array, FloatArray, IdMap, Int64Array, string_array
+from audiorec.types import Float64Array, FloatArray, IdMap, Int64Array, nth, string_array
 
 ONCE, TWICE = 1, 2
 FEW = 2  # minimum number of shared owners that is mentioned
@@ -421,6 +421,5 @@ def _shares(
     totals = np.bincount(whose, sums)
     share = sums / totals[whose]
     order = np.lexsort((pairs, -share, whose))
-    starts = np.searchsorted(whose[order], whose[order])
-    order = order[np.arange(len(order)) - starts < most]
+    order = order[nth(whose[order]) < most]
     return whose[order], pairs[order] % width, share[order], counts[order].astype(np.int64)

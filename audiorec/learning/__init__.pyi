@@ -9,9 +9,7 @@ from audiorec.learning.bundle import texts_as_arrays as texts_as_arrays
 from audiorec.learning.bundle import texts_of_arrays as texts_of_arrays
 from audiorec.learning.bundle import write_bundle as write_bundle
 from audiorec.learning.fit import Fitted as Fitted
-from audiorec.learning.fit import JsonLines as JsonLines
 from audiorec.learning.fit import Learner as Learner
-from audiorec.learning.fit import Logger as Logger
 from audiorec.learning.fit import Refitted as Refitted
 from audiorec.learning.fit import fit_refit as fit_refit
 from audiorec.learning.launch import LaunchedCall as LaunchedCall

@@ -1,7 +1,7 @@
 """The training loop of all models: epochs, evaluation after each, early stopping, resume, refit.
 
     Learner ──fit──▶ its model in the best state; `Fitted`: the history, and whether it finished
-            ──line──▶ Logger.log     {"epoch": 3, "loss": 0.41, ..., "steps": 900, ...}
+            ──line──▶ tell           {"epoch": 3, "loss": 0.41, ..., "steps": 900, ...}
     make_learner(part) ──fit_refit──▶ best epoch ──▶ make_learner(everything) ──▶ model
 
 Randomness belongs to the learner: every draw is seeded by the seed, the epoch and the number of the
@@ -143,29 +143,6 @@ def optimiser_state(tensors: Mapping[str, Tensor], groups: Any) -> dict[str, Any
 Line = dict[str, Any]
 
 
-class Logger(Protocol):
-    """Receiver of the metrics of each epoch; ``logger.log`` can be passed as any ``progress``.
-
-    docs/training.md shows loggers for MLflow and TensorBoard.
-    """
-
-    def log(self, line: Line) -> None:
-        """Log one epoch's metrics; a resumed run first repeats those of its checkpoint."""
-
-
-class JsonLines:
-    """JSON Lines file with one line per epoch; replaced atomically on every write."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._lines: list[str] = []
-
-    def log(self, line: Line) -> None:
-        """Add a line and write the file."""
-        self._lines.append(json.dumps(line) + "\n")
-        write_own(self._path, "".join(self._lines))
-
-
 class Learner(Protocol):
     """Interface of a model in training."""
 
@@ -219,7 +196,6 @@ def fit(
     checkpoint: Path | None = None,
     fingerprint: str = "",
     tell: LineProgress | None = None,
-    loggers: Sequence[Logger] = (),
     stop: Event | None = None,
     every_s: float = EVERY_S,
     clip: float | None = None,
@@ -247,9 +223,7 @@ def fit(
     tell : callable, optional
         Called with the metrics of every epoch, including those of a checkpoint. Epochs trained in
         this call also have ``steps``, in total, and ``seconds_left``, an upper bound until
-        `max_epochs`.
-    loggers : sequence of Logger
-        Get the same metrics.
+        `max_epochs`. docs/training.md shows it for MLflow and TensorBoard.
     stop : Event, optional
         Once set, training ends after the current batch.
     every_s : float
@@ -273,8 +247,7 @@ def fit(
     """
     if clip is not None and not clip > 0:
         raise InputError(f"clip must be above 0, got {clip}")
-    own_ear = [tell] if tell is not None else []
-    ears = [*own_ear, *(logger.log for logger in loggers)] if processes.is_first else []
+    ears = [tell] if tell is not None and processes.is_first else []
     path = checkpoint if processes.is_first else None
     training = _Training(learner, path, every_s, before_save, stop, processes, keep_best)
     training.begin(checkpoint, fingerprint)
@@ -386,11 +359,15 @@ class _Training:
 
 
 def log_epochs(path: Path, tell: LineProgress | None) -> LineProgress:
-    """Return a callback that writes the metrics of each epoch to a file and passes them on."""
-    lines = JsonLines(path)
+    """Return a callback that writes each epoch's metrics to a JSON Lines file, and passes them on.
+
+    The file is replaced atomically on every write.
+    """
+    lines: list[str] = []
 
     def note(line: Line) -> None:
-        lines.log(line)
+        lines.append(json.dumps(line) + "\n")
+        write_own(path, "".join(lines))
         if tell is not None:
             tell(line)
 
@@ -500,7 +477,6 @@ def fit_refit(
     work: Path | None = None,
     fingerprint: str = "",
     tell: LineProgress | None = None,
-    loggers: Sequence[Logger] = (),
     stop: Event | None = None,
     every_s: float = EVERY_S,
     clip: float | None = None,
@@ -544,7 +520,6 @@ def fit_refit(
             checkpoint=None if work is None else work / f"{name}.safetensors",
             fingerprint=of,
             tell=None if tell is None else _Tagged(name, tell, max_epochs).log,
-            loggers=[_Tagged(name, logger.log, max_epochs) for logger in loggers],
             stop=stop,
             every_s=every_s,
             clip=clip,

@@ -51,7 +51,7 @@ def sent(monkeypatch):
 
 
 def test_mlflow_gets_a_step_an_epoch(sent):
-    done = fit(MadeLearner(), max_epochs=2, patience=9, loggers=[defined("MlflowLogger")()])
+    done = fit(MadeLearner(), max_epochs=2, patience=9, tell=defined("MlflowLogger")().log)
     assert [step for _, step in sent] == [0, 1, 2]
     assert "loss" not in sent[0][0]  # None before the first epoch
     assert sent[2][0]["held_out_loss"] == done.history[2]["held_out_loss"]

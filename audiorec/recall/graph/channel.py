@@ -8,7 +8,6 @@ A song without a list gets a vector from its facts; it is ranked apart and marke
 
 import json
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar, Unpack
@@ -39,7 +38,7 @@ from audiorec.recall.graph.song_vectors import SongVectors
 from audiorec.types import FloatArray, IdMap, Int64Array
 
 if TYPE_CHECKING:
-    from audiorec.recall.graph.learner import PairModel
+    from audiorec.recall.graph.learner import PairModel, TrainedVectors
     from audiorec.recall.graph.models import BegunVectors
 
 R = TypeVar("R", bound=GraphRecipe)
@@ -66,9 +65,7 @@ class GraphChannel(SharedSpace, Generic[R]):
         self.recipe: R = self.Recipe() if recipe is None else recipe
 
     @abstractmethod
-    def _train(
-        self, material: GraphMaterial, **options: Any
-    ) -> "tuple[SongVectors, list[Any]] | None":
+    def _train(self, material: GraphMaterial, **options: Any) -> "TrainedVectors | None":
         """Train; see `audiorec.recall.graph.learner.train_pairs`."""
 
     def _fit(self, data: RecallData, **run: Unpack[FitRun]) -> None:
@@ -83,8 +80,8 @@ class GraphChannel(SharedSpace, Generic[R]):
         if trained is None:  # stopped: no model to answer with
             self.song_ids = ()
             return
-        self.song_vectors, self.history = trained
-        self.trained = _trained(self.history, JUDGED_ON_NEW if "start" in run else JUDGED_ON)
+        self.song_vectors, done = trained
+        self.trained = Trained.of(done, judged_on=JUDGED_ON_NEW if "start" in run else JUDGED_ON)
         self._keep_facts(material)
 
     def _keep_facts(self, material: GraphMaterial) -> None:
@@ -171,19 +168,6 @@ class GraphChannel(SharedSpace, Generic[R]):
         return channel
 
 
-def _trained(lines: Sequence[Mapping[str, Any]], judged_on: str) -> Trained:
-    """Return the summary of a training, given the log lines of its epochs."""
-    judged = [line for line in lines if "held_out_recall" in line]
-    best = max(judged, key=lambda line: float(line["held_out_recall"]), default={})
-    return Trained(
-        figures={"held_out_recall": float(best["held_out_recall"])} if best else {},
-        judged_on=judged_on if best else "",
-        epochs=int(lines[-1]["epoch"]) if lines else 0,
-        steps=int(lines[-1].get("steps", 0)) if lines else 0,
-        lines=lines,
-    )
-
-
 class Song2vec(GraphChannel[Song2vecRecipe]):
     """Songs near those of the history, by the lists they share and by artist, genre and sound.
 
@@ -196,9 +180,7 @@ class Song2vec(GraphChannel[Song2vecRecipe]):
     def _go_on(self, start: Start, **run: Unpack[FitRun]) -> None:
         self._train_on(start.data, start=start, **run)
 
-    def _train(
-        self, material: GraphMaterial, **options: Any
-    ) -> tuple[SongVectors, list[Any]] | None:
+    def _train(self, material: GraphMaterial, **options: Any) -> "TrainedVectors | None":
         from audiorec.recall.graph.learner import train_pairs
         from audiorec.recall.graph.models import NUMBER_BYTES, Song2vecModel, table_folder
 
@@ -239,9 +221,7 @@ class WalkChannel(GraphChannel[W]):
     def _model(self, material: GraphMaterial) -> "PairModel":
         """Return the untrained model."""
 
-    def _train(
-        self, material: GraphMaterial, **options: Any
-    ) -> tuple[SongVectors, list[Any]] | None:
+    def _train(self, material: GraphMaterial, **options: Any) -> "TrainedVectors | None":
         from audiorec.recall.graph.learner import train_pairs
 
         recipe, purpose = self.recipe, f"training {self.name}"

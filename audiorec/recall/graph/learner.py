@@ -21,7 +21,7 @@ from torch import Tensor, nn, optim
 from torch.nn import functional
 
 from audiorec.errors import InputError
-from audiorec.learning.fit import EVERY_S, Line, Phase, fit_refit, log_epochs
+from audiorec.learning.fit import EVERY_S, Line, Phase, Refitted, fit_refit, log_epochs
 from audiorec.learning.machine import generator, import_torch, one_thread, torch_seed
 from audiorec.learning.negatives import SharedSampler
 from audiorec.learning.next_plays import FEWEST_NEW
@@ -212,8 +212,8 @@ def train_pairs(
     stop: Event | None = None,
     every_s: float = EVERY_S,
     keep_state: bool = True,
-) -> tuple[SongVectors, list[Line]] | None:
-    """Train a model; return the song vectors and the history, or None if it was stopped.
+) -> "TrainedVectors | None":
+    """Train a model; return the song vectors and the training, or None if it was stopped.
 
     `walks` derives the lists of an epoch from those of the material; by default they are used
     unchanged. `make_model` goes on from the model of `start`. `work` keeps the log lines of a
@@ -247,7 +247,10 @@ def train_pairs(
             stop=stop,
             every_s=every_s,
         )
-        return (done.learner.song_vectors(), done.history) if done.finished else None
+        return (done.learner.song_vectors(), done) if done.finished else None
+
+
+TrainedVectors = tuple[SongVectors, "Refitted[_PairLearner]"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -184,6 +184,7 @@ def test_a_small_catalogue_where_all_lists_are_alike_leaves_something_to_learn()
     trained = channel("song2vec")
     trained.fit(RecallData(plays))
     assert trained.trained.figures["held_out_recall"] > 0
+    assert trained.trained.steps > 0
 
 
 def test_facts_that_come_without_triples():

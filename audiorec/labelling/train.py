@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import torch
 
 Calibration = Literal["vector", "temperature", "none"]
+STEPS = 500  # of the gradient (Adam, full batch)
 
 
 def fit_calibration(
@@ -33,13 +34,12 @@ def fit_calibration(
     *,
     kind: Calibration = "vector",
     row_weights: npt.NDArray[np.floating] | None = None,
-    steps: int = 500,
 ) -> tuple[Float64Array, Float64Array]:
     """Fit the scale and bias (C,) that calibrate the softmax of held-out logits.
 
     `logits` (n, C) must be of rows that the head was not trained on; `labels` as for
     `class_targets`. ``vector`` has one scale and bias per class, ``temperature`` one scale for
-    all. `steps` is the number of gradient steps (Adam, full batch).
+    all.
 
     A head trained to separate its classes is overconfident on audio from other sources; its scores
     saturate at 0 and 1, and their statistics carry little.
@@ -53,7 +53,7 @@ def fit_calibration(
     weights = weights / weights.sum()
     log_scale = np.zeros(n_classes)
     moments = np.zeros((2, 2, n_classes))
-    for step in range(1, steps + 1):
+    for step in range(1, STEPS + 1):
         error = (softmax(logits * np.exp(log_scale) + bias) - targets) * weights[:, None]
         gradient = np.stack([(error * logits).sum(0) * np.exp(log_scale), error.sum(0)])
         if kind == "temperature":
@@ -62,7 +62,7 @@ def fit_calibration(
         moments[1] = 0.99 * moments[1] + 0.01 * gradient**2
         corrected = moments[0] / (1 - 0.9**step)
         update = corrected / (np.sqrt(moments[1] / (1 - 0.99**step)) + 1e-8)
-        rate = 0.05 * (1 - step / (steps + 1))
+        rate = 0.05 * (1 - step / (STEPS + 1))
         log_scale, bias = log_scale - rate * update[0], bias - rate * update[1]
     return np.exp(log_scale), bias
 

@@ -70,7 +70,6 @@ def padded(
     rows: Int64Array,
     *,
     longest: int,
-    fill: int = -1,
 ) -> tuple[npt.NDArray[Any], Int64Array]:
     """Return the newest entries of sequences as a padded matrix, and the length of each row.
 
@@ -85,13 +84,11 @@ def padded(
     rows : ndarray, shape (B,)
     longest : int
         Maximum length; the oldest entries of longer sequences are dropped.
-    fill : int
-        Padding value, on the right.
 
     Returns
     -------
     matrix : ndarray, shape (B, L), of the type of `values`
-        L is the length of the longest row.
+        Padded with -1; L is the length of the longest row.
     lengths : ndarray, shape (B,), int64
 
     Examples
@@ -107,7 +104,7 @@ def padded(
     lengths = np.minimum(stop - starts[rows], longest).astype(np.int64)
     column = np.arange(int(lengths.max(initial=0)))
     there = column < lengths[:, None]
-    matrix = np.full(there.shape, fill, values.dtype)
+    matrix = np.full(there.shape, -1, values.dtype)
     matrix[there] = values[((stop - lengths)[:, None] + column)[there]]
     return matrix, lengths
 

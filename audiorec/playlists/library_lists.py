@@ -231,7 +231,6 @@ def divide_library(
     by: str | Path = "auto",
     choice: Choice = Choice(),  # noqa: B008 - frozen
     earlier: EarlierLists | None = None,
-    seed: int = 0,
 ) -> DividedLibrary:
     """Divide a library into named playlists.
 
@@ -250,12 +249,11 @@ def divide_library(
         long as size and basis are unchanged and at most a quarter of the songs were added since
         the last full division. Otherwise all songs are divided afresh, and a list that shares
         most of its songs with an earlier one takes over its name.
-    seed : int
-        The same store, earlier lists and seed give the same lists.
 
     Returns
     -------
     divided : DividedLibrary
+        The same store and earlier lists give the same lists.
 
     Raises
     ------
@@ -284,9 +282,9 @@ def divide_library(
     same = earlier is not None and earlier.fits(store, space.by, size)
     songs = units[rows]
     if same and earlier is not None:
-        groups, joined = update_groups(songs, before, sizes, joined=earlier.joined, seed=seed)
+        groups, joined = update_groups(songs, before, sizes, joined=earlier.joined)
     else:
-        groups, joined = divide(songs, sizes, seed=seed), 0
+        groups, joined = divide(songs, sizes), 0
     goes_on = match_earlier(groups, before)
     artists = name_codes(store, "artist")[rows].astype(np.int64)
     orders = []
@@ -404,7 +402,7 @@ class Sizes:
         return 2 * self.usual
 
 
-def divide(units: FloatArray, sizes: Sizes, *, seed: int = 0) -> Int64Array:
+def divide(units: FloatArray, sizes: Sizes) -> Int64Array:
     """Divide songs into groups.
 
     Parameters
@@ -412,13 +410,11 @@ def divide(units: FloatArray, sizes: Sizes, *, seed: int = 0) -> Int64Array:
     units : ndarray, shape (m, W), float32
         Rows of length 1.
     sizes : Sizes
-    seed : int
-        The same songs in the same order and the same seed give the same groups.
 
     Returns
     -------
     groups : ndarray, shape (m,), int64
-        Group numbers from 0, without gaps.
+        Group numbers from 0, without gaps; the same for the same songs in the same order.
 
     Raises
     ------
@@ -428,11 +424,11 @@ def divide(units: FloatArray, sizes: Sizes, *, seed: int = 0) -> Int64Array:
     if len(units) <= sizes.most and len(units) < 2 * sizes.least:
         return np.zeros(len(units), np.int64)
     count = max(1, round(len(units) / sizes.usual))
-    return bound_sizes(units, _means(units, count, seed), sizes, seed=seed)
+    return bound_sizes(units, _means(units, count), sizes)
 
 
 def update_groups(
-    units: FloatArray, before: Int64Array, sizes: Sizes, *, joined: int = 0, seed: int = 0
+    units: FloatArray, before: Int64Array, sizes: Sizes, *, joined: int = 0
 ) -> tuple[Int64Array, int]:
     """Keep existing groups, and add new songs to the nearest group.
 
@@ -445,7 +441,6 @@ def update_groups(
         Groups that have become too large are split, those too small dissolved.
     joined : int
         Songs added by earlier runs since the last full division.
-    seed : int
 
     Returns
     -------
@@ -457,22 +452,20 @@ def update_groups(
     is_new = before == NEW
     joined += int(is_new.sum())
     if joined > RENEWED * len(units) or is_new.all():
-        return divide(units, sizes, seed=seed), 0
+        return divide(units, sizes), 0
     groups = np.unique(before[~is_new], return_inverse=True)[1]
     every = np.full(len(units), NEW, np.int64)
     every[~is_new] = groups
     centres = _centres(units[~is_new], groups)
     every[is_new] = (units[is_new] @ centres.T).argmax(axis=1)
-    return bound_sizes(units, every, sizes, seed=seed), joined
+    return bound_sizes(units, every, sizes), joined
 
 
-def bound_sizes(
-    units: FloatArray, groups: Int64Array, sizes: Sizes, *, seed: int = 0
-) -> Int64Array:
+def bound_sizes(units: FloatArray, groups: Int64Array, sizes: Sizes) -> Int64Array:
     """Return groups within the size bounds: large ones split, small ones dissolved."""
     groups = np.unique(groups, return_inverse=True)[1].astype(np.int64)
     for group in range(int(groups.max()) + 1):
-        _split(units, groups, group, sizes, seed)
+        _split(units, groups, group, sizes)
     while True:
         counts = np.bincount(groups)
         small = np.flatnonzero(counts < sizes.least)
@@ -503,19 +496,19 @@ def match_earlier(groups: Int64Array, before: Int64Array) -> dict[int, int]:
     }
 
 
-def _split(units: FloatArray, groups: Int64Array, group: int, sizes: Sizes, seed: int) -> None:
+def _split(units: FloatArray, groups: Int64Array, group: int, sizes: Sizes) -> None:
     """Split a group that is too large, recursively and in place."""
     rows = np.flatnonzero(groups == group)
     if len(rows) <= sizes.most:
         return
-    parts = _means(units[rows], math.ceil(len(rows) / sizes.usual), seed)
+    parts = _means(units[rows], math.ceil(len(rows) / sizes.usual))
     if not parts.any():  # identical units: split in row order
         parts = np.arange(len(rows)) // sizes.usual
     first = int(groups.max()) + 1
     for part in range(1, int(parts.max()) + 1):
         groups[rows[parts == part]] = first + part - 1
     for part in (group, *range(first, int(groups.max()) + 1)):
-        _split(units, groups, part, sizes, seed)
+        _split(units, groups, part, sizes)
 
 
 def _dissolve(units: FloatArray, groups: Int64Array, group: int, sizes: Sizes) -> None:
@@ -533,12 +526,12 @@ def _dissolve(units: FloatArray, groups: Int64Array, group: int, sizes: Sizes) -
         room[best] -= 1
 
 
-def _means(units: FloatArray, count: int, seed: int) -> Int64Array:
+def _means(units: FloatArray, count: int) -> Int64Array:
     if count < 2:
         return np.zeros(len(units), np.int64)
     k_means = import_extra("sklearn.cluster", "dividing a library", "sklearn").KMeans
     distinct = len(np.unique(units, axis=0))
-    fit = k_means(n_clusters=min(count, distinct), n_init=STARTS, random_state=seed).fit(units)
+    fit = k_means(n_clusters=min(count, distinct), n_init=STARTS, random_state=0).fit(units)
     return np.asarray(fit.labels_, np.int64)
 
 

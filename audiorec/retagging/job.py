@@ -426,7 +426,6 @@ def restore(
     roots: Sequence[str | Path],
     *,
     write: bool = False,
-    limits: Limits = LIMITS,
     after_each: AfterEach | None = None,
 ) -> Retagging:
     """Restore files to their state before `retag`; by default only report which.
@@ -441,8 +440,6 @@ def restore(
         Files outside them are left alone, whatever the undo file says; links are not followed.
     write : bool
         Restore the files. A killed run can be repeated.
-    limits : Limits
-        Time and memory limits for reading the audio of one song.
     after_each : callable, optional
         Called with each `Retagged` as soon as it is done.
 
@@ -463,7 +460,7 @@ def restore(
     """
     places = checked_roots(roots)
     songs = []
-    with Workers(COMPARER, limits=limits) as workers:
+    with Workers(COMPARER, limits=LIMITS) as workers:
         for record in read_records(Path(undo_file)):
             if isinstance(record, DamagedFileError):
                 song = Retagged(song_id="", path=str(undo_file), state=REFUSED, reason=str(record))

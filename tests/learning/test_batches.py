@@ -12,8 +12,8 @@ from audiorec.learning.next_plays import causal_mask, even_batches, padded
 
 def test_padded_keeps_the_newest():
     values, starts = np.arange(10, dtype=np.int32), np.array([0, 4, 4, 5, 10])
-    matrix, lengths = padded(values, starts, np.array([3, 1, 0, 2, 0]), longest=3, fill=99)
-    assert matrix.tolist() == [[7, 8, 9], [99] * 3, [1, 2, 3], [4, 99, 99], [1, 2, 3]]
+    matrix, lengths = padded(values, starts, np.array([3, 1, 0, 2, 0]), longest=3)
+    assert matrix.tolist() == [[7, 8, 9], [-1] * 3, [1, 2, 3], [4, -1, -1], [1, 2, 3]]
     assert lengths.tolist() == [3, 0, 3, 1, 3]
     assert matrix.dtype == np.int32
 

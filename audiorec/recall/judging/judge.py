@@ -508,7 +508,6 @@ def compare(
     keep_heard: bool = False,
     trained: Sequence[Channel] = (),
     context: Context = NOTHING,
-    kinds: Labels | None = None,
     copies: Mapping[str, str] | None = None,
     seed: int = 0,
     engine: Engine | None = None,
@@ -527,7 +526,7 @@ def compare(
     """
     ks = sorted({*ks, by[1]})
     options: dict[str, Any] = {"ks": ks, "keep_heard": keep_heard, "context": context, "seed": seed}
-    options |= {"kinds": kinds, "copies": copies, "engine": engine}
+    options |= {"copies": copies, "engine": engine}
     result = [
         evaluate(channel, split, trained=any(channel is one for one in trained), **options)
         for channel in channels

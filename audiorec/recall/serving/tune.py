@@ -30,7 +30,6 @@ from audiorec.recall.judging.splits import JudgingSplit
 from audiorec.recall.serving.fuse import (
     ALONE,
     NO_FACTS,
-    NOTHING,
     Measure,
     Tried,
     Tuned,
@@ -40,7 +39,6 @@ from audiorec.recall.serving.fuse import (
 from audiorec.recall.serving.rules import (
     KNOTS,
     REPLAY,
-    Exclusions,
     FusionRecipe,
     Method,
     SongTraits,
@@ -286,7 +284,6 @@ def tune(
     names: Sequence[str] = (),
     tolerance: float = 0.0,
     facts: SongTraits = NO_FACTS,
-    excluded: Exclusions = NOTHING,
 ) -> Tuned:
     """Search for the settings of a fusion.
 
@@ -317,7 +314,7 @@ def tune(
         Names of the tables, for `Tried.name`; by default their file names.
     tolerance : float
         Share of the accuracy that dials may cost; at 0 only the shares are learnt.
-    facts, excluded
+    facts : SongTraits
         As for `fuse`; dials that lack the facts they need are not turned.
 
     Raises
@@ -339,7 +336,6 @@ def tune(
             recipe=recipe,
             by=measure,
             facts=facts,
-            excluded=excluded,
         )
         for side, of in enumerate((first, second))
     )
@@ -381,7 +377,6 @@ class _Sample:
     recipe: FusionRecipe
     by: Measure
     facts: SongTraits
-    excluded: Exclusions
     _places: dict[str, Standings] = field(default_factory=dict)
 
     @property
@@ -438,14 +433,13 @@ class _Sample:
     def _is_plain(self, recipe: FusionRecipe) -> bool:
         """Return whether lists are simply sorted by weight, without any rule."""
         rules = (*(getattr(recipe, name) for name in DIALS), recipe.per_artist, recipe.per_album)
-        excluding = (self.excluded.heard, self.excluded.never, self.excluded.artists)
         mixed = self.has("cold_share") or self.has("replay_share")
         copies = "recording" in self.facts.groups
-        return recipe.method != "quotas" and not any((*rules, mixed, copies)) and not any(excluding)
+        return recipe.method != "quotas" and not any((*rules, mixed, copies))
 
     def _lists(self, recipe: FusionRecipe) -> tuple[Lists, float]:
         """Fuse; return the lists and their share of never-played songs."""
-        fused = fuse(self.tables, recipe, self.facts, self.excluded)
+        fused = fuse(self.tables, recipe, self.facts)
         new = pc.mean(fused.column("cold").cast(pa.float64())).as_py()
         return Lists.of_table(fused, "fused"), float(new or 0.0)
 

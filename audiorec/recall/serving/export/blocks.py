@@ -273,8 +273,8 @@ class UserBlocks:
         self.entry, self.rule = self._product(entry)
         self._first = 0
 
-    def __iter__(self) -> Iterator[tuple[int, list[tuple[str, Rows]]]]:
-        """Yield, for each block, the number of its users in the log and (table, rows) pairs."""
+    def __iter__(self) -> Iterator[list[tuple[str, Rows]]]:
+        """Yield the (table, rows) pairs of each block."""
         sources = self._opened.sources
         shown: list[UserStream] = []
         if self.rule == BY_EXPOSURES and sources.exposures is not None:
@@ -288,14 +288,11 @@ class UserBlocks:
         ]
         ends = np.cumsum([1, len(sources.candidates), len(lists) - len(sources.candidates)])
         for tables in merge_streams(streams):
-            ids, own, one, rest = np.split(np.arange(len(tables)), ends)
+            _, own, one, rest = np.split(np.arange(len(tables)), ends)
             of = [[tables[at] for at in part] for part in (own, one, rest)]
             of[0] = [t.filter(pc.not_equal(t.column("channel"), DEFAULT)) for t in of[0]]
             fused = of[1][0] if of[1] else SCHEMA.empty_table()
-            yield (
-                len(tables[ids[0]]),
-                self._block(tables[0], of[0], fused, of[2][: len(shown)], of[2][len(shown) :]),
-            )
+            yield self._block(tables[0], of[0], fused, of[2][: len(shown)], of[2][len(shown) :])
 
     def counted(self) -> dict[str, Any]:
         """Return the counts of samples for the manifest, after the last block."""

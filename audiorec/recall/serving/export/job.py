@@ -58,7 +58,6 @@ from audiorec.types import (
     FloatArray,
     IdMap,
     Int64Array,
-    Progress,
     string_array,
 )
 
@@ -118,8 +117,6 @@ def export_recall(
     sources: ExportSources,
     out: Path,
     recipe: ExportRecipe | None = None,
-    *,
-    progress: Progress | None = None,
 ) -> ExportReport:
     """Write candidates, songs, users and samples as open tables, with SQL that loads them.
 
@@ -130,8 +127,6 @@ def export_recall(
         A folder; replaced atomically if it holds an export, whose served candidates are carried
         over.
     recipe : ExportRecipe, optional
-    progress : callable, optional
-        Called with (users done, users of the log).
 
     Raises
     ------
@@ -165,7 +160,7 @@ def export_recall(
     with export_folder(out) as fresh:
         kept = out / "served" if there is not None else None
         kept = kept if sources.earlier is None else sources.earlier / "served"
-        counts, tables = _written(fresh, opened, channels, parts, recipe, kept, progress)
+        counts, tables = _written(fresh, opened, channels, parts, recipe, kept)
         (fresh / "sql").mkdir()
         for name, text in sql_files(export_tables(parts)).items():
             (fresh / "sql" / name).write_text(text, encoding="utf-8")
@@ -231,7 +226,6 @@ def _written(
     parts: ExportParts,
     recipe: ExportRecipe,
     kept: Path | None,
-    progress: Progress | None,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Write all tables; return the counts of samples and the manifest entries of the tables."""
     past = EventHistory(opened.log, opened.side, opened.sound)
@@ -239,13 +233,9 @@ def _written(
     tables = export_tables(parts)
     with ExitStack() as stack:
         writers = {t.name: stack.enter_context(PartWriter(folder, t)) for t in tables}
-        done = 0
-        for users, block in blocks:
+        for block in blocks:
             for name, rows in block:
                 writers[name].write(rows)
-            done += users
-            if progress is not None:
-                progress(done, len(opened.log.user_ids))
         song_ids = tuple(sorted({*past.song_ids, *blocks.strange_songs}))
         spaces = list(zip([s.slug for s in parts.spaces], opened.spaces, strict=True))
         for rows in song_rows(

@@ -10,6 +10,8 @@ from audiorec.library.library import open_store
 from audiorec_cli.library import start
 from audiorec_cli.shared.console import Exit
 
+pytestmark = pytest.mark.usefixtures("in_this_process")
+
 SONGS = Path(__file__).parents[2] / "fixtures" / "demo"
 
 

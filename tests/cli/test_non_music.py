@@ -8,6 +8,8 @@ import pytest
 from made_library import series, song, write_library
 from made_songs import write_song
 
+pytestmark = pytest.mark.usefixtures("in_this_process")
+
 NONE = {"jingle.wav": "only 2 segments of three seconds", "silence.wav": "silent"}
 LEFT_OUT = "2 songs left out: speech, noise, silence or a jingle (--also non-music)"
 

@@ -10,6 +10,8 @@ from made_songs import write_song
 
 from audiorec.library.library import Library
 
+pytestmark = pytest.mark.usefixtures("in_this_process")
+
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):

@@ -27,6 +27,8 @@ from audiorec_cli.library import start
 from audiorec_cli.shared.console import Exit
 from audiorec_cli.shared.extraction import Extraction
 
+pytestmark = pytest.mark.usefixtures("in_this_process")
+
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):

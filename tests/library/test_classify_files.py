@@ -11,6 +11,8 @@ from audiorec.errors import InputError, SongError, SpecMismatchError
 from audiorec.library.readings import MOST_ROWS, Readings
 from audiorec.tagger.reading import Reading, read_scores
 
+pytestmark = pytest.mark.usefixtures("in_this_process")
+
 AUDIO = Path(__file__).parents[2] / "fixtures" / "audio"
 
 

@@ -26,7 +26,7 @@ from audiorec.distribution import created_by
 from audiorec.engines.blocks import outcomes_of
 from audiorec.engines.tasks import Engine
 from audiorec.errors import DamagedFileError, InputError, LostBlocksError, StoreError
-from audiorec.files.arrow import arrow_array, integers, open_parquet
+from audiorec.files.arrow import arrow_array, encoded, integers, open_parquet
 from audiorec.files.own_files import (
     RunFolder,
     check_tree,
@@ -244,7 +244,7 @@ def bucket_sequences(rows: Any, rank: Int32Array, *, unit: int, spec: PrepareSpe
     good = (units == unit) | (units == NO_TIME)
     if not good.all():
         rows = rows.filter(pa.array(good))
-    owner, owner_ids = _sorted_codes(rows.column("owner_id"))
+    owner, owner_ids = encoded(rows.column("owner_id"))
     time, event = rows.column("time").to_numpy(), rows.column(LogColumns.EVENT).to_numpy()
     of_song = event < len(EVENTS)
     n_rows = int(of_song.sum())
@@ -253,9 +253,9 @@ def bucket_sequences(rows: Any, rank: Int32Array, *, unit: int, spec: PrepareSpe
         raise StoreError("a piece of an unfinished run has an invalid song number")
     label = LABEL_OF.get(spec.by)
     log = Interactions(
-        user_ids=owner_ids,
+        user_ids=tuple(owner_ids.to_pylist()),
         song_ids=(),
-        user=owner[of_song],
+        user=owner[of_song].astype(np.int32),
         song=rank[song],
         timestamp=time[of_song] / (1.0 if unit == DATE else 1000.0**unit),
         event=event[of_song],
@@ -277,18 +277,6 @@ def sequences_table(found: Sequences) -> Any:
         ),
     ]
     return pa.Table.from_arrays(columns, schema=BUCKET_SCHEMA)
-
-
-def _sorted_codes(texts: Any) -> tuple[Int32Array, tuple[str, ...]]:
-    encoded = texts.combine_chunks().dictionary_encode()
-    if isinstance(encoded, pa.ChunkedArray):
-        encoded = encoded.unify_dictionaries().combine_chunks()
-    order = pc.sort_indices(encoded.dictionary).to_numpy()
-    rank = np.empty(len(order), np.int32)
-    rank[order] = np.arange(len(order), dtype=np.int32)
-    ids = encoded.dictionary.take(integers(order))
-    codes = encoded.indices.to_numpy()
-    return (rank[codes] if len(rank) else np.zeros(0, np.int32)), tuple(ids.to_pylist())
 
 
 JOB, NUMBERS = "job.json", "numbers.parquet"

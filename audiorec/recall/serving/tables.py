@@ -169,7 +169,7 @@ def is_by_user(path: Path, rows: int = BATCH_ROWS) -> bool:
     if path.suffix != ".parquet" or not set(column_names(path, FAILURE)) >= set(SCHEMA.names):
         return False
     with TableFile.open(path, mapped=False) as file:
-        return _is_sorted(file, rows)
+        return len(ascending(file, rows, most=1)) == 1
 
 
 def users_by_rows(path: Path) -> Iterator[Any]:
@@ -214,19 +214,21 @@ def rows_of(path: Path, start: int, stop: int, columns: Sequence[str] = tuple(SC
     return _fitted(whole, path, columns)
 
 
-def _is_sorted(file: TableFile, rows: int) -> bool:
-    """Return whether rows are sorted by user."""
-    last = ""
+def ascending(file: TableFile, rows: int, most: int) -> list[int]:
+    """Return the first row of each stretch in which users ascend; stop at more than `most`."""
+    result, at, last = [0], 0, None
     for table in file.batches(rows, [ListColumns.USER]):
-        users = table.column(ListColumns.USER).combine_chunks()
-        if isinstance(users, pa.ChunkedArray):
-            users = users.chunk(0)
-        if len(users) and (users[0].as_py() or "") < last:
-            return False
-        if len(users) > 1 and not pc.all(pc.less_equal(users[:-1], users[1:])).as_py():
-            return False
-        last = users[-1].as_py() if len(users) else last
-    return True
+        users = pa.concat_arrays(table.column(ListColumns.USER).cast(pa.string()).chunks)
+        if not len(users):
+            continue
+        if last is not None and (users[0].as_py() or "") < last:
+            result.append(at)
+        falls = pc.indices_nonzero(pc.greater(users[:-1], users[1:])) if len(users) > 1 else []
+        result += [at + int(fall.as_py()) + 1 for fall in falls[: most + 1]]
+        if len(result) > most:
+            break
+        at, last = at + len(users), users[-1].as_py() or ""
+    return result
 
 
 def _fitted(table: Any, path: Path, columns: Sequence[str] = tuple(SCHEMA.names)) -> Any:

@@ -37,7 +37,14 @@ from audiorec.recall.contract.space import SharedSpace
 from audiorec.recall.registry import known_channel, load_channel
 from audiorec.recall.serving.exclusions import exposures_fingerprint
 from audiorec.recall.serving.export.folder import MANIFEST
-from audiorec.recall.serving.tables import LARGEST_SORTED, USERS, UserStream, channels_in, texts_in
+from audiorec.recall.serving.tables import (
+    LARGEST_SORTED,
+    USERS,
+    UserStream,
+    ascending,
+    channels_in,
+    texts_in,
+)
 from audiorec.search.searchable import SearchableStore
 from audiorec.types import IdMap, string_array
 
@@ -260,7 +267,7 @@ def sorted_streams(path: Path, schema: Any, fit: Callable[[Any], Any]) -> list[U
         If the file is unsorted and has too many rows to be sorted in memory.
     """
     with TableFile.open(path) as file:
-        starts = _starts(file)
+        starts = ascending(file, BATCH_ROWS, MOST_STRETCHES)
         if len(starts) > MOST_STRETCHES:
             if len(file) > LARGEST_SORTED:
                 raise InputError(
@@ -273,23 +280,6 @@ def sorted_streams(path: Path, schema: Any, fit: Callable[[Any], Any]) -> list[U
     rows = max(LEAST_ROWS, BATCH_ROWS // max(1, len(starts)))
     parts = (_stretch(path, a, b, rows) for a, b in zip(starts, ends, strict=True) if b > a)
     return [UserStream(map(fit, part), schema) for part in parts]
-
-
-def _starts(file: TableFile) -> list[int]:
-    """Return the first row of each stretch in which users ascend."""
-    result, at, last = [0], 0, None
-    for table in file.batches(BATCH_ROWS, [ShownColumns.USER]):
-        users = pa.concat_arrays(table.column(ShownColumns.USER).cast(pa.string()).chunks)
-        if not len(users):
-            continue
-        if last is not None and (users[0].as_py() or "") < last:
-            result.append(at)
-        falls = pc.indices_nonzero(pc.greater(users[:-1], users[1:])) if len(users) > 1 else []
-        result += [at + int(fall.as_py()) + 1 for fall in falls[: MOST_STRETCHES + 1]]
-        if len(result) > MOST_STRETCHES:
-            break
-        at, last = at + len(users), users[-1].as_py() or ""
-    return result
 
 
 def _stretch(path: Path, first: int, stop: int, rows: int) -> Iterator[Any]:

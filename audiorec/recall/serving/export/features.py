@@ -56,7 +56,7 @@ def user_columns(
     row = IdMap(user_ids).rows(plays.owner_ids)
     n = len(user_ids)
     songs = np.bincount(plays.distinct()[0], minlength=len(plays))
-    first, last = _ends(plays)
+    first, last = first_and_last(plays.owner, plays.time, len(plays))
     columns: dict[str, Any] = {
         ListColumns.USER: user_ids,
         "plays": pa.array(_spread(plays.lengths, row, n)),
@@ -92,13 +92,14 @@ def _spread(values: Any, row: Int64Array, n: int, usual: float = 0) -> Any:
     return result
 
 
-def _ends(plays: Sequences) -> tuple[Float64Array, Float64Array]:
-    """Return the first and last known time of each owner: (U,), `LONG_AGO` for none."""
-    known = np.flatnonzero(~np.isnan(plays.time))
-    owner, time = plays.owner[known], plays.time[known]
-    first, last = np.full(len(plays), np.inf), np.full(len(plays), LONG_AGO)
-    np.minimum.at(first, owner, time)
-    np.maximum.at(last, owner, time)
+def first_and_last(
+    group: Int64Array, time: Float64Array, n: int
+) -> tuple[Float64Array, Float64Array]:
+    """Return the first and last known time of each group: (n,), `LONG_AGO` for none."""
+    known = np.flatnonzero(~np.isnan(time))
+    first, last = np.full(n, np.inf), np.full(n, LONG_AGO)
+    np.minimum.at(first, group[known], time[known])
+    np.maximum.at(last, group[known], time[known])
     return np.where(np.isfinite(first), first, LONG_AGO), last
 
 

@@ -31,7 +31,13 @@ from audiorec.listening.side import RELEASED, SongSide
 from audiorec.options import check_fields
 from audiorec.recall.contract.space import InterestSpace, SharedSpace
 from audiorec.recall.serving.export.blocks import UserBlocks
-from audiorec.recall.serving.export.features import LONG_AGO, EventHistory, moments, vectors
+from audiorec.recall.serving.export.features import (
+    LONG_AGO,
+    EventHistory,
+    first_and_last,
+    moments,
+    vectors,
+)
 from audiorec.recall.serving.export.folder import (
     PartWriter,
     check_target,
@@ -324,7 +330,8 @@ def song_rows(
     ids = string_array(song_ids)
     known = IdMap(string_array(past.song_ids)).rows(ids)
     counts = {name: np.append(column, 0) for name, column in _counts(past, likes).items()}
-    ends = [np.append(column, LONG_AGO) for column in _ends(past)]
+    found = first_and_last(past.song[past.finished], past.time[past.finished], len(past.song_ids))
+    ends = [np.append(column, LONG_AGO) for column in found]
     rate = np.append(_finish_rate(past), np.nan)
     in_store = np.full(len(song_ids), -1, np.int64) if store is None else IdMap(store.ids).rows(ids)
     matrix = store.space("vector", use_index=False).matrix if store is not None and units else None
@@ -430,16 +437,6 @@ def _counts(past: EventHistory, likes: Int64Array) -> dict[str, Int64Array]:
     liked[IdMap(string_array(past.song_ids)).rows(past.log.song_ids)] = likes
     plays, users = (np.bincount(s, minlength=n).astype(np.int64) for s in (song, listeners))
     return {"plays": plays, "listeners": users, "likes": liked}
-
-
-def _ends(past: EventHistory) -> tuple[Float64Array, Float64Array]:
-    n = len(past.song_ids)
-    song, time = past.song[past.finished], past.time[past.finished]
-    first, last = np.full(n, np.inf), np.full(n, LONG_AGO)
-    known: BoolArray = np.isfinite(time)
-    np.minimum.at(first, song[known], time[known])
-    np.maximum.at(last, song[known], time[known])
-    return np.where(np.isfinite(first), first, LONG_AGO), last
 
 
 def _finish_rate(past: EventHistory) -> Float64Array:

@@ -155,8 +155,8 @@ def main() -> None:
                 store,
                 "-o",
                 world,
-                "--users",
-                str(args.users),
+                "--set",
+                f"users={args.users}",
                 "-q",
             ]
         )

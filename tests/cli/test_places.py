@@ -24,7 +24,7 @@ from audiorec.listening.interactions import read_interactions
 from audiorec.recall.serving.nightly.current import read_current
 from audiorec_cli.main import app
 from audiorec_cli.shared.configured import commands_of
-from audiorec_cli.shared.places import places
+from audiorec_cli.shared.places import check_kinds, places
 
 SETTINGS = """
 [recall]
@@ -363,5 +363,6 @@ CHECKED = [
 def test_a_file_of_another_kind_is_refused_before_its_command_runs(command, one):
     wanted = one.option.holds or "listening"
     refusal = pytest.raises(StoreError, match=f"holds vectors of songs, not {wanted}")
-    with click.Context(command), refusal, places([one], {one.name: STORE}, job=None, here=""):
-        pass
+    with click.Context(command), places([one], {one.name: STORE}, job=None, here="") as (values, _):
+        with refusal:
+            check_kinds([one], values)

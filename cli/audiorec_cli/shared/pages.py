@@ -19,7 +19,7 @@ from audiorec_cli.shared.console import drawn_on
 from audiorec_cli.shared.declared import Job, fields_of_command, packed, parameter_of, taken
 from audiorec_cli.shared.jobs import METRICS, run_job
 from audiorec_cli.shared.options import ADVANCED, COMMON, described
-from audiorec_cli.shared.places import day_fields, places
+from audiorec_cli.shared.places import check_kinds, day_fields, places
 
 OTHERS = "More commands (audiorec help all)"
 SETTINGS = "Settings"  # the panel of what --set changes
@@ -89,9 +89,14 @@ class Command(click.Command):
         given = {f.name: taken(f, ctx.params[parameter_of(f).name or f.name]) for f in self.fields}
         with places(self.fields, given, job=self.job, here=self.here) as (values, outputs):
             own = [f for f in self.fields if f.name in values and f is not METRICS]
-            run = partial(self.function, **packed(self.function, own, values))
+            call = partial(self.function, **packed(self.function, own, values))
             if "ctx" in inspect.signature(self.function).parameters:
-                run = partial(run, ctx=ctx)
+                call = partial(call, ctx=ctx)
+
+            def run(**done: Any) -> None:
+                check_kinds(own, values)  # a job that fails by it leaves a record
+                call(**done)
+
             if self.job is None:
                 run()
             else:

@@ -144,6 +144,16 @@ def places(
         held.forget()
 
 
+def check_kinds(declared: Sequence[Field], values: Mapping[str, Any]) -> None:
+    """Refuse files of another kind than their options declare, before a command reads any."""
+    for one in declared:
+        if kind := one.option.holds or (one.option.log and InputKind.LOG):
+            value = values[one.name]
+            for path in value if isinstance(value, list) else [value]:
+                if path is not None:
+                    check(path, InputKind(kind))
+
+
 def parts_here(parts: list[str], output: Path | None) -> tuple[str | None, list[str], Path | None]:
     """Return the folder of parts if one is given, else the files and the store to write.
 
@@ -200,8 +210,6 @@ class _Visit:
             if held.is_one_file:
                 value.parent.mkdir(parents=True, exist_ok=True)
                 held.marks.append((place.removesuffix(DAY_FILE) + SUCCESS, value))
-        if holds := declared.option.holds or (declared.option.log and InputKind.LOG):
-            check(value, InputKind(holds))
         return value
 
     def _fetched(self, uri: str, declared: Field) -> Any:

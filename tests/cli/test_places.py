@@ -363,6 +363,6 @@ CHECKED = [
 def test_a_file_of_another_kind_is_refused_before_its_command_runs(command, one):
     wanted = one.option.holds or "listening"
     refusal = pytest.raises(StoreError, match=f"holds vectors of songs, not {wanted}")
-    with click.Context(command), places([one], {one.name: STORE}, job=None, here="") as (values, _):
-        with refusal:
-            check_kinds([one], values)
+    given = {one.name: STORE}
+    with click.Context(command), places([one], given, job=None, here="") as (values, _), refusal:
+        check_kinds([one], values)

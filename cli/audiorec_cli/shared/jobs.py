@@ -416,7 +416,7 @@ def stage_line(cpu_s: dict[str, float]) -> str:
         return ""
     parts: Sequence[str] = [
         f"{stage} {100 * seconds / total:.0f} %"
-        for stage, seconds in sorted(cpu_s.items(), key=lambda pair: -pair[1])
+        for stage, seconds in sorted(cpu_s.items(), key=lambda pair: -pair[1])[:4]  # 80 columns
         if seconds >= 0.05 * total
     ]
     return f"CPU time {total:.1f} s: {', '.join(parts)}"

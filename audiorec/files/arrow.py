@@ -13,11 +13,12 @@ not need pandas.
 import hashlib
 import math
 import os
+import stat
 import struct
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -205,6 +206,30 @@ def open_parquet(source: Any, **options: Any) -> Any:
 
     is_sealed(source)
     return pq.ParquetFile(source, page_checksum_verification=True, **options)
+
+
+def open_same(path: Path, *ways: Callable[[str], Any]) -> list[Any]:
+    """Open a file in several ways, again if it is replaced between the first and the last.
+
+    Raises `StoreError`, which does not name the file, if it is a pipe, device or socket;
+    `IsADirectoryError`; and the errors of `ways`.
+    """
+    while True:
+        before = _identity(path)
+        files = [way(os.fspath(path)) for way in ways]
+        if _identity(path) == before:
+            return files
+        for file in files:
+            file.close()
+
+
+def _identity(path: Path) -> tuple[int, ...]:
+    about = path.stat()
+    if stat.S_ISDIR(about.st_mode):
+        raise IsADirectoryError(path)
+    if not stat.S_ISREG(about.st_mode):  # it may block or be endless
+        raise StoreError("is not a regular file")
+    return about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns
 
 
 def read_schema(path: Path) -> Any:

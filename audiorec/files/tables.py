@@ -10,7 +10,6 @@ the file is refused before it begins.
 """
 
 import json
-import os
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,6 +29,7 @@ from audiorec.files.arrow import (
     integers,
     is_sealed,
     open_parquet,
+    open_same,
     read_schema,
     refuse_bomb,
     seal,
@@ -46,13 +46,14 @@ DAMAGED = "damaged: its footer claims {rows} rows, its pages hold another number
 class TableFile:
     """An open Parquet file; problems with it raise a `StoreError` that names it.
 
-    Replacing the file on disk has no effect: `whole`, which is inspected before a read, is opened
-    at the same time.
+    Replacing the file on disk has no effect: all that is read comes from `whole`, or from `scan`,
+    which is the same file, unmapped.
     """
 
     path: Path
     file: Any
     whole: Any
+    scan: Any
 
     @classmethod
     def open(cls, path: Path, *, mapped: bool = True) -> Self:
@@ -60,14 +61,17 @@ class TableFile:
         try:
             # Memory-mapped, since lookups touch a few pages of a large file. In a full scan, all
             # of its pages would count as memory of the process.
-            file = open_parquet(path, memory_map=mapped)
-            return cls(path, file, pa.memory_map(os.fspath(path)))
+            scan, *rest = open_same(path, *[pa.OSFile, pa.memory_map][: 1 + mapped])
+            whole = rest[0] if rest else scan
+            return cls(path, open_parquet(whole), whole, scan)
         except FileNotFoundError as error:
             raise MissingStoreError(f"{path}: no such file") from error
         except IsADirectoryError as error:
             raise StoreError(f"{path}: is a folder, not a Parquet file") from error
         except UnicodeDecodeError as error:
             raise StoreError(f"{path}: the name of a column is not UTF-8") from error
+        except StoreError as error:
+            raise StoreError(f"{path}: {error}") from error
         except (OSError, pa.ArrowException) as error:
             raise StoreError(f"{path}: not a valid Parquet file: {_first_line(error)}") from error
 
@@ -94,7 +98,7 @@ class TableFile:
     def is_sealed(self) -> bool:
         """Whether audiorec wrote the file, and no other program since."""
         with store_errors(self.path):
-            return is_sealed(self.path)
+            return is_sealed(self.whole)
 
     def read(self, columns: Sequence[str] | None = None) -> Any:
         """Read whole columns as a `pyarrow.Table`."""
@@ -161,6 +165,7 @@ class TableFile:
         """Close the file; safe to call twice."""
         self.file.close()
         self.whole.close()
+        self.scan.close()
 
 
 def with_nulls(table: Any, fields: Sequence[Any]) -> Any:

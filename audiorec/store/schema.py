@@ -451,7 +451,7 @@ def open_checked(
     except StoreError:
         opened.close()
         raise
-    return Checked(path, opened.file, opened.whole, metadata)
+    return Checked(path, opened.file, opened.whole, opened.scan, metadata)
 
 
 def check_ids(ids: Any, path: Path, column: str = StoreColumns.ID) -> bool:

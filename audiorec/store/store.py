@@ -9,7 +9,6 @@ by substrings, and only the best few hundred ids are compared letter by letter.
 """
 
 import hashlib
-import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -21,7 +20,6 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from audiorec.columns import StoreColumns
@@ -126,9 +124,6 @@ class VectorStore:
 
     def __init__(self, file: Checked) -> None:
         self._file = file
-        # Whole columns are read through this handle, since pages of the mapping would count as our
-        # memory. Opened now, so that both see the same file even if it is replaced.
-        self._scan = pa.OSFile(os.fspath(file.path))
         self._reading = threading.RLock()  # neither handle may be read by two threads at once
         self._ids = file.read([StoreColumns.ID]).column(StoreColumns.ID).combine_chunks()
         self._sorted = check_ids(self._ids, file.path)
@@ -205,7 +200,7 @@ class VectorStore:
         for chunk in self._chunks(column):
             start = chunk.dictionary_page_offset or chunk.data_page_offset
             with self._reading:
-                digest.update(self._scan.read_at(chunk.total_compressed_size, start))
+                digest.update(self._file.scan.read_at(chunk.total_compressed_size, start))
         return digest.hexdigest()[:16]
 
     @cached_property
@@ -288,7 +283,8 @@ class VectorStore:
     def _scanned(self, name: str) -> Iterator[tuple[int, int, Any]]:
         """Yield where each row group starts and stops, and its part of a column."""
         with self._reading, store_errors(self.path):
-            scan = open_parquet(self._scan, metadata=self._file.file.metadata)
+            # Unmapped: the pages of a mapping would count as memory of the process.
+            scan = open_parquet(self._file.scan, metadata=self._file.file.metadata)
         for group, (start, stop) in enumerate(pairwise(self.group_starts)):
             with self._reading:
                 table = replace(self._file, file=scan).read_group(group, [name])

@@ -71,6 +71,29 @@ def test_a_store_whose_vectors_are_unreadable_opens_and_knows_its_songs(path):
         store.read_vectors()
 
 
+@pytest.mark.parametrize("opening", ["OSFile", "memory_map", "ParquetFile"])
+def test_a_store_that_is_replaced_while_it_is_opened(
+    path, tmp_path, make_table, make_row, metadata, monkeypatch, opening
+):
+    other = tmp_path / "other.parquet"
+    write_table(other, make_table(["another", "song"]), metadata)
+    module = pq if opening == "ParquetFile" else pa
+    way = getattr(module, opening)
+
+    def replaced(*source, **options):
+        if other.exists():
+            other.replace(path)
+        return way(*source, **options)
+
+    monkeypatch.setattr(module, opening, replaced)
+    store = VectorStore.open(path)
+    assert not other.exists()
+    assert store.ids == (tuple(IDS) if opening == "ParquetFile" else ("another", "song"))
+    for vectors in (store.vectors, store.read_rows(range(len(store)))):  # by both handles
+        np.testing.assert_array_equal(vectors, [make_row(name)["vector"] for name in store.ids])
+    assert store.songs_with("sound") == 0
+
+
 def test_opening_reads_no_vectors(store):
     assert "vectors" not in vars(store)
     assert store.vectors is store.vectors

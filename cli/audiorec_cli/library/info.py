@@ -82,9 +82,10 @@ def _describe_named(store: "library.Library", song: str) -> dict[str, Any]:
     if failure is not None and song not in store:
         return {"schema": "audiorec/failure/1", **failure}
     if Path(song).is_file() and song not in store:
-        raise InputError(
-            f"{song}: not a song of {store.path}; add it: audiorec extract {quote(song)}"
-        )
+        hint = f"not a song of {store.path}; add it: audiorec extract {quote(song)}"
+        if Path(song).suffix == ".parquet":
+            hint = f"not a song; a store follows --vectors: audiorec info --vectors {quote(song)}"
+        raise InputError(f"{song}: {hint}")
     return _describe_song(store, store.resolve(song))
 
 

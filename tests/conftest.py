@@ -1,6 +1,7 @@
 """Small libraries for the tests of whole runs."""
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -44,3 +45,23 @@ def in_this_process(monkeypatch):
             return Answer(item, error=error)
 
     monkeypatch.setattr(Workers, "ask", ask)
+
+
+@pytest.fixture
+def hangs_are_over_at_once(monkeypatch, tmp_path_factory):
+    """Let a song's time be over once it hangs, and not before, however slow the machine is.
+
+    That time is kept by the clock is in `tests/runs/test_workers.py`.
+    """
+    marks = tmp_path_factory.mktemp("marks")
+    monkeypatch.setenv("HANGS", str(marks))
+
+    class Timer(threading.Timer):
+        def run(self):
+            mark = marks / str(self.function.__self__._process.pid)
+            while not self.finished.wait(0.05):
+                if mark.exists():
+                    self.function()
+                    return
+
+    monkeypatch.setattr(threading, "Timer", Timer)

@@ -1,4 +1,7 @@
-"""The pipeline's handler for worker processes, with songs that kill: see `test_extraction.py`."""
+"""The pipeline's handler for worker processes, with songs that kill it.
+
+A song hangs if its name begins with "hang" or is ``$HANGS_AT``, until a file ``go`` lies beside it.
+"""
 
 import os
 import signal
@@ -9,6 +12,16 @@ import numpy as np
 
 from audiorec.errors import MissingExtraError
 from audiorec.extraction import pipeline
+from audiorec.store.records import RecordPart
+
+
+def kept(run_folder):
+    """Count the songs in the journal of an unfinished run."""
+    streams = [RecordPart(path) for path in Path(run_folder).glob("vectors-*.rows")]
+    count = sum(map(len, streams))
+    for stream in streams:
+        stream.close()
+    return count
 
 
 def song_handler(*arguments):
@@ -24,8 +37,11 @@ def _poisoned(handle):
         name = Path(path).name
         if name.startswith("segfault"):
             os.kill(os.getpid(), signal.SIGSEGV)
-        if name.startswith("hang"):
-            time.sleep(600)
+        if name.startswith("hang") or name == os.environ.get("HANGS_AT"):
+            if marks := os.environ.get("HANGS"):
+                (Path(marks) / str(os.getpid())).touch()
+            while not Path(path).with_name("go").exists():
+                time.sleep(0.02)
         if name.startswith("memory"):
             raise MemoryError
         return handle(path)

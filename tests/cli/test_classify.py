@@ -205,6 +205,7 @@ def test_a_damaged_store_that_merely_lies_here_is_no_obstacle(
     assert classify()[0] == 4
 
 
+@pytest.mark.usefixtures("hangs_are_over_at_once")
 def test_limits_are_kept_and_a_song_that_hangs_costs_itself(home, classify, monkeypatch, tmp_path):
     monkeypatch.setattr(reader, "SONG_HANDLER", "poison:song_handler")
     for name in ("hang.wav", "z.wav"):
@@ -213,7 +214,7 @@ def test_limits_are_kept_and_a_song_that_hangs_costs_itself(home, classify, monk
     monkeypatch.setattr("audiorec_cli.library.classify.limits_of", lambda: limits)
     code, out, err = classify(tmp_path, "-j", "2")
     assert code == 3
-    assert "hang.wav: timeout" in err
+    assert "hang.wav: timeout: took longer than 4 s" in err
     assert [row["song"] for row in rows(out)] == ["z.wav"]
 
 

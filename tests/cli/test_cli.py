@@ -7,10 +7,8 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from typing import NamedTuple
 from unittest import mock
 
@@ -344,26 +342,6 @@ def test_help_and_similar_load_nothing_heavy(home):
             check=True,
         )
         assert "HEAVY []" in result.stdout
-
-
-def test_ctrl_c_finishes_what_is_in_flight_and_says_how_to_go_on(tmp_path):
-    for i in range(8):
-        write_song(tmp_path / "songs" / f"{i}.flac", seed=i, seconds=20)
-    command = [*COMMAND, "extract", "songs", "--jobs", "1"]
-    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
-    journal = tmp_path / "vecs.parquet.run"
-    for _ in range(400):
-        if any(p.stat().st_size > 6_000 for p in journal.glob("vectors-*")):
-            break
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=60)
-    assert process.returncode == 130, stderr
-    assert "run the same command to resume" in stderr
-    again = audiorec("extract", "songs", "--jobs", "1", cwd=tmp_path)
-    assert again.returncode == 0, again.stderr
-    assert "unchanged" in again.stderr
-    assert pq.read_metadata(tmp_path / "vecs.parquet").num_rows == 8
 
 
 def test_classify_says_what_a_song_is_and_what_is_broken(home):

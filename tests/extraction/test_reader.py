@@ -15,7 +15,6 @@ from audiorec.errors import Failure, SongError, WeightsError
 from audiorec.extraction import reader
 from audiorec.extraction.pipeline import Extractor, ExtractorConfig
 from audiorec.extraction.reader import envelope_reader, hash_reader, song_reader
-from audiorec.runs.workers import Limits
 
 NATIVE = ("av", "soundfile", "onnxruntime")
 
@@ -62,9 +61,10 @@ def test_an_envelope_comes_from_a_worker(songs, tmp_path, capfd):
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_answers_come_in_order_and_bad_files_are_answers(songs, poisoned, jobs):
+@pytest.mark.usefixtures("poisoned", "hangs_are_over_at_once")
+def test_answers_come_in_order_and_bad_files_are_answers(songs, jobs):
     names = ["a.wav", "segfault.wav", "b.flac", "hang.wav", "gone.wav", "c.wav"]
-    with song_reader(jobs=jobs, limits=Limits(timeout_s=10)) as songs_of:
+    with song_reader(jobs=jobs) as songs_of:
         found = list(songs_of.read_each([songs / name for name in names]))
     failures = [answer.failure if isinstance(answer, SongError) else None for answer in found]
     gone = Failure.UNREADABLE

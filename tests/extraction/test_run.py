@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 from made_songs import write_song
 from needs import needs
+from poison import kept
+from waiting import until
 
 import audiorec
 from audiorec.errors import InputError, MissingExtraError, SpecMismatchError, StoreError
@@ -22,7 +23,6 @@ from audiorec.extraction.catalogue import find_songs
 from audiorec.extraction.pipeline import ExtractorConfig
 from audiorec.extraction.run import Policy, RunOptions, make_outputs, preview, run
 from audiorec.runs.report import Stopped
-from audiorec.runs.workers import Limits
 from audiorec.spec import FeatureSpec, SegmentSpec
 from audiorec.store.inventory import songs_lacking
 from audiorec.store.schema import Kind
@@ -191,13 +191,14 @@ def test_a_mended_song_leaves_the_errors(library, out):
     assert "later.flac" in audiorec.open_store(out).ids
 
 
+@pytest.mark.usefixtures("hangs_are_over_at_once")
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_songs_that_kill_hang_or_eat_memory_cost_only_themselves(library, out, monkeypatch, jobs):
     monkeypatch.setattr(extraction, "HANDLER", "poison:song_handler")
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
     for i, name in enumerate(["segfault.wav", "hang.wav", "memory.wav"]):
         write_song(library / name, seed=10 + i)
-    report = extract(library, out, jobs=jobs, limits=Limits(timeout_s=15))
+    report = extract(library, out, jobs=jobs)
     assert report.extracted == 4
     assert report.failures == {"crashed": 1, "timeout": 1, "oom": 1}
     found = {r["song_id"]: r["status"] for r in rows(out.with_name("vecs.errors.parquet"))}
@@ -353,15 +354,20 @@ def test_sigkill_at_three_moments_and_a_resume_give_the_undisturbed_rows(tmp_pat
         write_song(library / f"{i}.flac", seed=i, seconds=5)
     (library / "broken.mp3").write_bytes(b"no music" * 20)
     audiorec.extract(library, out=tmp_path / "calm" / "vecs.parquet", jobs=1)
-    command = [sys.executable, "-m", "audiorec_cli.main", "extract", str(library), "-j1", "-q"]
+    hangs = "import audiorec.extraction.run as e; e.HANDLER = 'poison:song_handler'\n"
+    script = hangs + "from audiorec_cli.main import main; main()"
+    command = [sys.executable, "-c", script, "extract", str(library), "-j1", "-q"]
     command += ["--out", str(out)]
+    here = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     for songs in (1, 4, 7):
-        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        _wait_for_songs(out, songs, process)
+        process = subprocess.Popen(
+            command, stderr=subprocess.DEVNULL, env={**here, "HANGS_AT": f"{songs}.flac"}
+        )
+        until(lambda: kept(out.with_name("vecs.parquet.run")) == songs)  # noqa: B023
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
     assert not out.exists()
-    finished = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+    finished = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False, env=here)
     assert finished.returncode == 3
     assert "unchanged" in finished.stderr
     calm = tmp_path / "calm"
@@ -369,14 +375,3 @@ def test_sigkill_at_three_moments_and_a_resume_give_the_undisturbed_rows(tmp_pat
     volatile = (*VOLATILE, "failed_at")
     errors = [rows(f / "vecs.errors.parquet", without=volatile) for f in (out.parent, calm)]
     assert errors[0] == errors[1]
-
-
-def _wait_for_songs(out, songs, process):
-    """Wait until the journal holds about `songs` rows of vectors, 400 bytes or more each."""
-    run_dir = out.with_name("vecs.parquet.run")
-    for _ in range(600):
-        size = sum(p.stat().st_size for p in run_dir.glob("vectors-*")) if run_dir.exists() else 0
-        if size > 1500 * songs or process.poll() is not None:
-            return
-        time.sleep(0.05)
-    pytest.fail("the run makes no progress")

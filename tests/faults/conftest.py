@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,13 +11,12 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from made_songs import write_song
-
-from audiorec.store.records import RecordPart
+from poison import kept
+from waiting import until
 
 TESTS = Path(__file__).parents[1]
 VOLATILE = ["extracted_at", "failed_at"]
 START = "from audiorec_cli.main import main; main()"
-PATIENCE_S = 120.0  # on a machine with other work
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,23 +53,26 @@ class Command:
         if handler is not None:
             prelude += f"\nimport audiorec.extraction.run as e; e.HANDLER = {handler!r}"
         command = [sys.executable, "-c", f"{prelude}\n{START}", "extract", str(self.library)]
-        process = subprocess.Popen(
-            [*wrap, *command, "--out", str(self.out), "--jobs", "1", *options],
-            env={**os.environ, "PYTHONPATH": str(TESTS)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            preexec_fn=before_exec,
-        )
+        said = Path(f"{self.out.parent}.said-{len(self.started)}")
+        with said.open("w") as stderr:
+            process = subprocess.Popen(
+                [*wrap, *command, "--out", str(self.out), "--jobs", "1", *options],
+                env={**os.environ, "PYTHONPATH": str(TESTS)},
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                text=True,
+                preexec_fn=before_exec,
+            )
+        process.said = said
         self.started.append(process)
         return process
 
     def end(self, process: subprocess.Popen, *signals: int) -> Ended:
-        """Send the signals, a moment apart, and wait for the end."""
+        """Send the signals, and wait for the end."""
         for number in signals:
             process.send_signal(number)
-            time.sleep(0.3)
-        stdout, stderr = process.communicate(timeout=PATIENCE_S)
+        stdout, _ = process.communicate(timeout=120)
+        stderr = process.said.read_text()
         assert stdout == ""
         assert "Traceback" not in stderr, stderr
         return Ended(process.returncode, stderr.splitlines())
@@ -80,14 +81,16 @@ class Command:
         """Start the command and wait for its end."""
         return self.end(self.start(*options, **disturbances))
 
-    def wait_for(self, songs: int, process: subprocess.Popen) -> None:
-        """Wait until the journal holds so many songs."""
-        deadline = time.monotonic() + PATIENCE_S
-        while time.monotonic() < deadline and process.poll() is None:
-            if self.kept() >= songs:
-                return
-            time.sleep(0.02)
-        pytest.fail(f"the run does not get to {songs} songs")
+    def wait_for(self, sign: int | str, process: subprocess.Popen) -> None:
+        """Wait until the journal holds so many songs, or the process has said something."""
+
+        def has_come() -> bool:
+            ended, said = process.poll() is not None, process.said.read_text()
+            found = sign in said if isinstance(sign, str) else self.kept() >= sign
+            assert found or not ended, said
+            return found
+
+        until(has_come, told=process.said.read_text)
 
     def workers(self, process: subprocess.Popen) -> list[int]:
         """Return the ids of the processes that a run has started."""
@@ -101,15 +104,7 @@ class Command:
 
     def kept(self) -> int:
         """Count the songs in the journal of an unfinished run."""
-        streams = [RecordPart(path) for path in self._run_dir.glob("vectors-*.rows")]
-        count = sum(map(len, streams))
-        for stream in streams:
-            stream.close()
-        return count
-
-    @property
-    def _run_dir(self) -> Path:
-        return self.out.with_name(f"{self.out.name}.run")
+        return kept(self.out.with_name(f"{self.out.name}.run"))
 
     def goes_on(self, *options: str, unchanged: int | None = None) -> None:
         """The same command ends as if nothing had happened, without doing work again."""

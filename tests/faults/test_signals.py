@@ -7,6 +7,8 @@ every step of a commit in ``tests/store/test_journal.py``.
 import os
 import signal
 
+import pytest
+
 # What a shell starts in the background inherits an ignored SIGINT; a terminal's does not.
 SLOW_DISK = """
 import signal, sys, time
@@ -18,6 +20,7 @@ def find_songs(*arguments, **options):
 audiorec.extraction.catalogue.find_songs = find_songs
 """
 HANGS = "poison:song_handler"
+ASKED = "press Ctrl-C again to stop now"
 
 
 def test_a_worker_that_is_killed_costs_its_song_alone(command):
@@ -32,25 +35,31 @@ def test_a_worker_that_is_killed_costs_its_song_alone(command):
     command.goes_on("--retry-failed", unchanged=3)
 
 
-def test_a_run_that_is_asked_to_end_finishes_the_song_in_flight(command):
-    """SIGTERM, as a system that shuts down sends it; the same as one Ctrl-C."""
-    process = command.start()
-    command.wait_for(1, process)
-    ended = command.end(process, signal.SIGTERM)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_asked_to_end_finishes_the_song_in_flight(command, library, number):
+    """One Ctrl-C, or SIGTERM, as a system that shuts down sends it."""
+    process = command.start(handler=HANGS)
+    command.wait_for(2, process)
+    process.send_signal(number)
+    command.wait_for(ASKED, process)
+    (library / "go").touch()
+    ended = command.end(process)
+    (library / "go").unlink()
     assert ended.code == 130
-    assert sum("press Ctrl-C again to stop now" in line for line in ended.lines) == 1
+    assert sum(ASKED in line for line in ended.lines) == 1
     assert "run the same command to resume" in ended.lines[-1]
     assert not command.out.exists()
-    kept = command.kept()
-    assert 1 <= kept < 4
-    command.goes_on(unchanged=kept)
+    assert command.kept() == 3
+    command.goes_on(unchanged=3)
 
 
 def test_a_second_ctrl_c_ends_at_once_and_keeps_what_was_finished(command):
     process = command.start(handler=HANGS)
     command.wait_for(2, process)
     (worker,) = command.workers(process)
-    ended = command.end(process, signal.SIGINT, signal.SIGINT)
+    process.send_signal(signal.SIGINT)
+    command.wait_for(ASKED, process)
+    ended = command.end(process, signal.SIGINT)
     assert ended.code == 130
     assert "finished work is kept" in ended.lines[-1]
     assert not command.out.exists()
@@ -61,7 +70,7 @@ def test_a_second_ctrl_c_ends_at_once_and_keeps_what_was_finished(command):
 
 def test_ctrl_c_while_the_songs_are_listed_is_no_traceback(command):
     process = command.start(prelude=SLOW_DISK)
-    assert process.stderr.readline() == "listing\n"
+    command.wait_for("listing\n", process)
     ended = command.end(process, signal.SIGINT)
     assert ended.code == 130, ended.lines
     assert not command.out.parent.exists()

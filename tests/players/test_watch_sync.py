@@ -6,11 +6,11 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 
 import pytest
 from command import run_command
 from real_players import mpd, say
+from waiting import until
 from web_server import AUDIO, SONGS, write_music
 
 from audiorec.errors import InputError
@@ -52,13 +52,10 @@ def test_a_watched_folder_keeps_a_list_on_a_real_mpd(tmp_path, own):
             (tmp_path / "err").open("w") as told,
             subprocess.Popen(command, cwd=tmp_path, env=dict(os.environ), stderr=told) as process,
         ):
-            deadline = time.monotonic() + 120
-            while "1 lists changed" not in (tmp_path / "err").read_text():
-                assert process.poll() is None, (tmp_path / "err").read_text()
-                assert time.monotonic() < deadline, (tmp_path / "err").read_text()
-                time.sleep(0.1)
+            said = (tmp_path / "err").read_text
+            until(lambda: "1 lists changed" in said() or process.poll() is not None, told=said)
             process.send_signal(signal.SIGINT)
-            assert process.wait(30) == 0, (tmp_path / "err").read_text()
+            assert process.wait(60) == 0, (tmp_path / "err").read_text()
         assert "playlist: Near (audiorec)" in say(tmp_path, "listplaylists")
 
 

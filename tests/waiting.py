@@ -1,0 +1,12 @@
+"""Wait for what another process or thread does, for as long as a busy machine needs."""
+
+import time
+
+
+def until(condition, *, told=lambda: "it took too long", seconds=120.0):
+    """Wait until a condition holds, and return what it returned; `told` says why it may not."""
+    end = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < end, told()
+        time.sleep(0.02)
+    return found

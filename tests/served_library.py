@@ -104,7 +104,7 @@ def serving(store, *arguments, token=TOKEN, script=""):
             yield address.partition("/#")[0].rstrip("/"), process
         finally:
             process.terminate()
-            process.wait(timeout=30)
+            process.wait(timeout=60)
             assert "Traceback" not in log.read_text()
 
 

@@ -84,7 +84,7 @@ def browsing(store, *arguments, process=False, script=""):
             yield (address, it) if process else address
         finally:
             it.terminate()
-            _, it.told = it.communicate(timeout=20)
+            _, it.told = it.communicate(timeout=60)
             assert "Traceback" not in it.told
 
 
@@ -155,7 +155,7 @@ def choose(page, title):
     page.wait_for_selector(f"#song-title:has-text('{title}')")
 
 
-def until(page, script, *, timeout_s=15.0):
+def until(page, script, *, timeout_s=60.0):
     """Wait for a script to say yes; the page's own policy forbids what playwright would do."""
     end = time.monotonic() + timeout_s
     while not page.evaluate(script):

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from itertools import pairwise
@@ -18,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_songs import write_song
 from needs import needs
+from waiting import until
 
 from audiorec.extraction.catalogue import Source
 from audiorec.extraction.run import make_outputs
@@ -68,16 +68,13 @@ def started(*arguments):
         yield ask
     finally:
         process.send_signal(signal.SIGINT)
-        _, process.told = process.communicate(timeout=20)
+        _, process.told = process.communicate(timeout=60)
         assert "Traceback" not in process.told
         assert process.returncode == Exit.OK
 
 
 def until_grown(ask, songs, path):
-    end = time.monotonic() + 60
-    while ask()["growing"] or len(open_store(path)) < songs:
-        assert time.monotonic() < end
-        time.sleep(0.2)
+    until(lambda: not ask()["growing"] and len(open_store(path)) >= songs)
 
 
 def test_the_first_songs_are_in_the_store_before_the_last_are_heard(folder, tmp_path):

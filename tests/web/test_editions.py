@@ -2,9 +2,9 @@
 
 import os
 import threading
-import time
 
 import pytest
+from waiting import until
 
 from audiorec.errors import InputError, StoreError
 from audiorec.web.editions import Editions, stamp_of
@@ -125,18 +125,11 @@ def test_files_replaced_while_they_are_read_are_read_again(files):
     assert editions.current.value == "b9"
 
 
-def wait_for_the_second(editions):
-    ends = time.monotonic() + 10
-    while editions.current.number < 2:
-        assert time.monotonic() < ends
-        time.sleep(0.01)
-
-
 def test_the_watch_sees_a_change_by_itself_and_ends(files):
     editions = Editions(files, reader(files))
     with editions.watched(every_s=0.02):
         replace(files[0], "f")
-        wait_for_the_second(editions)
+        until(lambda: editions.current.number == 2)
     assert editions.current.value == "f1"
     assert not [t for t in threading.enumerate() if t.name == "editions"]
 
@@ -153,7 +146,7 @@ def test_a_bug_does_not_end_the_watch(files, caplog):
     editions = Editions(files, make)
     with editions.watched(every_s=0.02):
         replace(files[0], "g")
-        wait_for_the_second(editions)
+        until(lambda: editions.current.number == 2)
     assert "a bug" in caplog.text
 
 

@@ -39,8 +39,7 @@ scanner.run()
 close_connection()
 from supysonic.web import create_application
 from werkzeug.serving import make_server
-port = int(sys.argv[3])
-server = make_server("127.0.0.1", port, create_application(config), threaded=True)
+server = make_server("127.0.0.1", 0, create_application(config), threaded=True)
 print(server.server_port, flush=True)
 server.serve_forever()
 """
@@ -58,12 +57,12 @@ audio_output {{
 
 
 @contextmanager
-def supysonic(home, users=USERS, port=0):
+def supysonic(home, users=USERS):
     """Serve the songs of ``home/music``; yields the address, and the process."""
     import json
 
     needs("supysonic")
-    words = [sys.executable, "-c", SUPYSONIC, str(home), json.dumps(users), str(port)]
+    words = [sys.executable, "-c", SUPYSONIC, str(home), json.dumps(users)]
     with (
         (home / "supysonic.log").open("a") as log,
         subprocess.Popen(words, stdout=subprocess.PIPE, stderr=log, text=True) as server,

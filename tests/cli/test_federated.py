@@ -154,13 +154,13 @@ def test_nobody_there_is_one_line(folder, audiorec):
     import socket
 
     needs("private_set_intersection")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
     make_keys(folder / "theirs")
     (folder / "theirs" / "certificate.pem").rename(folder / "music.pem")
-    text = PARTNER.replace("127.0.0.1:7443", address)
-    (folder / "partner.toml").write_text(f"{text}wait_s = 0.1\n")
-    code, out, err = audiorec("federated", "align", "-c", "partner.toml", "--yes", "-q")
+    with socket.socket() as free:  # nobody else gets the port, and nobody listens there
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+        text = PARTNER.replace("127.0.0.1:7443", address)
+        (folder / "partner.toml").write_text(f"{text}wait_s = 0.1\n")
+        code, out, err = audiorec("federated", "align", "-c", "partner.toml", "--yes", "-q")
     assert (code, out) == (4, "")
     assert err.splitlines()[-1] == f"error: {address}: cannot be reached: connection refused"

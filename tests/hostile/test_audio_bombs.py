@@ -70,11 +70,11 @@ def test_a_long_claim_is_refused_without_decoding(tmp_path):
     data = bytearray(path.read_bytes())
     data[22:26] = struct.pack(">I", 2**32 - 1)  # 27 hours of samples
     path.write_bytes(data)
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(SongError, match=r"27\.05 h long; the limit is 4\.00 h") as caught:
         seconds_of(path)
     assert caught.value.failure is Failure.TOO_LONG
-    assert time.monotonic() - started < 1
+    assert time.process_time() - started < 1
 
 
 @pytest.mark.parametrize("kind", ["WAV", "RF64"])
@@ -105,11 +105,11 @@ def test_days_of_nothing_on_a_sparse_disk_are_refused_at_once(tmp_path):
     path.write_bytes(data)
     with path.open("r+b") as file:
         file.truncate(1 << 35)  # 34 GB that take no room
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(SongError, match=r"596\.\d+ h long") as caught:
         seconds_of(path)
     assert caught.value.failure is Failure.TOO_LONG
-    assert time.monotonic() - started < 1
+    assert time.process_time() - started < 1
 
 
 @pytest.mark.parametrize("n_items", [1, 2])

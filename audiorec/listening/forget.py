@@ -28,7 +28,6 @@ import pyarrow.parquet as pq
 
 from audiorec.columns import ListColumns, LogColumns, ShownColumns
 from audiorec.errors import DamagedFileError, InputError, StoreError
-from audiorec.files.arrow import is_sealed
 from audiorec.files.own_files import (
     read_object,
     refuse_link,
@@ -294,7 +293,7 @@ def _write_kept(path: Path, file: TableFile, keep: list[Any]) -> None:
     schema = file.schema
     batches = zip(file.batches(BATCH_ROWS), keep, strict=True)
     kept = (batch.filter(pa.array(mask)) for batch, mask in batches)
-    if is_sealed(path):
+    if file.is_sealed:
         with table_writer(path, schema) as writer:
             for table in kept:
                 writer.write_table(table.cast(schema), row_group_size=GROUP_ROWS)

@@ -17,7 +17,6 @@ import json
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -105,20 +104,19 @@ def running(path: Path) -> Document | None:
         If something other than a run's folder exists in its place.
     """
     folder = run_folder_path(path)
-    names = [n for n in unfinished_files(path, rf"{RECORD_FILES}|.*") if n.endswith(".rows")]
-    if not folder.is_dir():
-        return None
     done: dict[str, int] = {"vectors": 0, "errors": 0}
-    newest = folder.stat().st_mtime
-    for name in names:
-        kind = name.partition("-")[0]
-        if kind not in done:
-            continue
-        with suppress(FileNotFoundError):  # the run ended meanwhile
-            newest = max(newest, (folder / name).stat().st_mtime)
-            part = RecordPart(folder / name)
-            done[kind] += len(part)
-            part.close()
+    try:
+        names = unfinished_files(path, rf"{RECORD_FILES}|.*")
+        newest = folder.stat().st_mtime
+        for name in names:
+            kind = name.partition("-")[0]
+            if kind in done and name.endswith(".rows"):
+                newest = max(newest, (folder / name).stat().st_mtime)
+                part = RecordPart(folder / name)
+                done[kind] += len(part)
+                part.close()
+    except FileNotFoundError:  # there is none, or it ended meanwhile
+        return None
     silent_s = max(0.0, time.time() - newest)
     return {
         "done": done["vectors"],

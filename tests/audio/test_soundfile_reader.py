@@ -26,6 +26,15 @@ def test_blocks_equal_the_whole_file_in_every_bit(tmp_path):
     np.testing.assert_array_equal(read(tmp_path / "a.mp3")[0], whole)
 
 
+def test_16_bits_become_libsndfiles_floats_in_every_bit(tmp_path):
+    every = np.arange(-(2**15), 2**15, dtype=np.int16).reshape(-1, 2)
+    soundfile.write(tmp_path / "a.wav", every, 44_100)
+    expected, _ = soundfile.read(tmp_path / "a.wav", dtype="float32")
+    np.testing.assert_array_equal(
+        read(tmp_path / "a.wav")[0].view(np.int32), expected.view(np.int32)
+    )
+
+
 @pytest.mark.parametrize(
     ("subtype", "step"), [("PCM_U8", 2**-7), ("PCM_16", 2**-15), ("PCM_24", 2**-23)]
 )

@@ -36,7 +36,7 @@ from audiorec.players.contract import Player, PlayerSong
 from audiorec.players.matching import Matched, match, match_by_sound, server_ids
 from audiorec.players.push import NO_FILES, ListChange, ledger_of, push, undo
 from audiorec.players.settings import ListRecipe, Server, ServerMember
-from audiorec.recall.serving.one_user.answers import RecommendQuestion
+from audiorec.recall.serving.answers import RecommendQuestion
 from audiorec.store.schema import METADATA_KEY
 
 VERDICTS = ("like", "dislike")

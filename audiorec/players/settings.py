@@ -26,7 +26,7 @@ from audiorec.files.own_settings import SettingsOwner, layers
 from audiorec.files.user_files import as_field_type, as_type, from_table, read_settings
 from audiorec.options import Field, check_range, fields_of, made
 from audiorec.players.contract import PLAYERS, Account
-from audiorec.recall.serving.one_user.answers import RecommendQuestion
+from audiorec.recall.serving.answers import RecommendQuestion
 from audiorec.search.questions import FindQuestion, PlaylistQuestion, SimilarQuestion
 
 TABLE = "players"

@@ -19,6 +19,7 @@ from audiorec.options import ADVANCED, chooses
 MINIMUM = 0.0  # below 0, two songs lie on opposite sides of the average
 Also = Literal["copies", "non-music"]
 GenreFrom = Literal["tags", "sound", "both"]
+SongCount = Annotated[int, chooses("--k", "-k", min=1, help="Number of songs.")]
 OnlyOption = Annotated[
     str | None,
     chooses(
@@ -177,7 +178,7 @@ class SimilarQuestion(Question):
         What the songs should be like beside that, for example ``but calmer, without drums``.
     """
 
-    k: Annotated[int, chooses("--k", "-k", min=1, help="Number of songs.")] = 10
+    k: SongCount = 10
     diversity: Annotated[
         float,
         chooses(min=0, max=1, help="0: the nearest songs; 1: the most varied.", panel=ADVANCED),
@@ -260,7 +261,7 @@ class FindQuestion:
     """
 
     text: str = ""
-    k: Annotated[int, chooses("--k", "-k", min=1, help="Number of songs.")] = 10
+    k: SongCount = 10
     why: Annotated[
         bool, chooses(help="Say how the sentence was understood, and what each song has of it.")
     ] = False

@@ -34,7 +34,8 @@ from audiorec.recall.contract.candidates import DEFAULT, SCHEMA
 from audiorec.recall.contract.channel import Channel
 from audiorec.recall.contract.data import Queries
 from audiorec.recall.registry import load_channel
-from audiorec.recall.serving.exclusions import excluded_by, traits_of
+from audiorec.recall.serving.answers import DEPTH, CandidatesQuestion
+from audiorec.recall.serving.exclusions import ask_channel, excluded_by, traits_of, with_copies
 from audiorec.recall.serving.fuse import DefaultRule, fuse, read_default
 from audiorec.recall.serving.nightly.current import RANKED, file_stem, served_files, served_folder
 from audiorec.recall.serving.one_user.reasons import reason_phrase
@@ -48,7 +49,6 @@ from audiorec.web.song_columns import SongColumns, songs_by_id
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-DEPTH = 200  # candidates requested from a channel
 SHOWN = 50  # songs of a channel sent to the page
 MOST_USERS = 200  # users in the answer to a search
 MOST_HISTORY = 500
@@ -174,7 +174,7 @@ class RecommendationPages:
         )
         self._lists = {name: UserRows(there[name]) for name in self.channels}
         self.default = read_default(folder)
-        self._asked: OrderedDict[AskedUser, dict[str, Any]] = OrderedDict()
+        self._asked: OrderedDict[AskedUser, tuple[dict[str, Any], Exclusions]] = OrderedDict()
         self._models: dict[str, Channel | str] = {}
         self._lock = threading.Lock()
 
@@ -326,32 +326,32 @@ class RecommendationPages:
         asked = AskedUser.of(wish)
         if self.default is None and not (asked.songs or asked.likes or asked.profile):
             raise InputError("give a history of at least one song, liked songs, or a profile")
-        tables = self._answers(asked)
+        tables, closed = self._answers(asked)
         shown = self._shown(tables, None, asked.songs)
-        result = self._fused(tables, wish, None, Exclusions(), asked)
+        result = self._fused(tables, wish, None, closed, asked)
         notes = [f"{n}: {m}" for n, m in sorted(self._models.items()) if isinstance(m, str)]
         if any(song["channel"] == DEFAULT for song in result["fused"]):
             notes.append("no channel has songs for this user: this is the default list")
         return {"channels": shown, **result, "notes": notes}
 
-    def _answers(self, asked: AskedUser) -> dict[str, Any]:
-        """Return each channel's candidates for somebody; cached for the next change of a dial."""
+    def _answers(self, asked: AskedUser) -> tuple[dict[str, Any], Exclusions]:
+        """Return each channel's candidates for somebody, and the songs that are excluded.
+
+        Both are cached for the next change of a dial.
+        """
+        question, facts = CandidatesQuestion.for_fusion(), self._facts
         with self._lock:
             if asked in self._asked:
                 self._asked.move_to_end(asked)
                 return self._asked[asked]
-            closed = asked.heard
+            heard = with_copies(asked.heard, facts)
             tables: dict[str, Any] = {}
             for name in self.channels:
                 model = self._model(name)
                 if isinstance(model, str):
                     continue
                 try:
-                    out = None if name == "replay" else closed
-                    result = model.recall(asked.queries, DEPTH, exclude=out, cold=DEPTH)
-                    tables[name] = result.to_table(
-                        [SOMEBODY], channel=name, model_id=model.model_id
-                    )
+                    tables[name] = ask_channel(model, question, asked.queries, heard)
                 except AudiorecError as error:
                     self._models[name] = str(error)
             if not tables:
@@ -359,10 +359,10 @@ class RecommendationPages:
                     "no model of this folder can be used: "
                     + "; ".join(str(m) for m in self._models.values())
                 )
-            self._asked[asked] = tables
+            self._asked[asked] = tables, Exclusions.of(heard=heard)
             if len(self._asked) > KEPT:
                 self._asked.popitem(last=False)
-            return tables
+            return self._asked[asked]
 
     def _model(self, name: str) -> Channel | str:
         """Return a channel, or the reason why it cannot be used."""
@@ -384,18 +384,17 @@ class RecommendationPages:
         recipe = self._recipe(wish, tuple(tables))
         if recipe is None:
             return {"fused": []}
-        result = fuse(list(tables.values()), recipe, self._facts, closed)
-        if asked is not None and self.default is not None:
+        if asked is None or self.default is None:
+            result = fuse(list(tables.values()), recipe, self._facts, closed)
+        else:
             rule = DefaultRule(
                 default=self.default.of_people(asked.people),
                 recipe=recipe,
                 depth=DEPTH,
                 facts=self._facts,
-                excluded=Exclusions.of(heard=asked.heard),
+                excluded=closed,
             )
-            weighed = zip(tables.values(), recipe.weights, strict=True)
-            proposed = [table for table, weight in weighed if weight]
-            result = rule.with_default(result, asked.history, proposed)
+            result = rule.fuse(list(tables.values()), asked.history)
         rows = result.to_pylist()
         named = self._named(rows, user_id, () if asked is None else asked.songs)
         for row, one in zip(rows, named, strict=True):

@@ -238,3 +238,13 @@ def test_a_fusion_says_what_is_not_known_and_warns_of_what_is(log, audiorec):
     learnt["checked"] = {"over best alone: ndcg@20": [0.01, -0.05, 0.02]}
     (log / "tuned.json").write_text(json.dumps(learnt))
     assert "warning" not in audiorec(*fuse.split(), "--tuned", "tuned.json")[2]
+
+
+def test_replay_proposes_heard_songs_though_they_are_not_kept(log, audiorec):
+    for name in ("replay", "rules"):
+        assert audiorec(*f"recall train {name} -i plays.csv --out {name} -q".split())[0] == 0
+        ask = f"recall candidates {name} -i plays.csv --out {name}.parquet"
+        assert audiorec(*ask.split())[0] == 0
+    again, new = (pq.read_table(f"{name}.parquet").to_pylist() for name in ("replay", "rules"))
+    assert {row["song_id"] for row in again if row["user_id"] == "u0"} == {"a", "b", "c"}
+    assert {row["song_id"] for row in new if row["user_id"] == "u0"} == {"d"}

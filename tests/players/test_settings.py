@@ -10,7 +10,7 @@ from command import run_command
 from audiorec.errors import InputError, MissingFileError
 from audiorec.players import read_servers, server_names
 from audiorec.players.settings import read_secret
-from audiorec.recall.serving.one_user import RecommendQuestion
+from audiorec.recall.serving import RecommendQuestion
 from audiorec.search.questions import FindQuestion, PlaylistQuestion
 
 BASE = """

@@ -2,6 +2,7 @@
 
     Interactions, exposures        ──excluded_by──▶ `Exclusions`
     side information, store, plays ──traits_of───▶ `SongTraits`
+    channel, queries, heard songs  ──ask_channel─▶ candidates of a block of users
     fused.parquet ──note_shown──▶ exposures.parquet: the first places of every list, night by night
 
 Nobody knows whether the songs of `note_shown` were displayed. They stay out of the next lists, if
@@ -34,7 +35,11 @@ from audiorec.listening.log_files import log_files
 from audiorec.listening.reading import to_liked
 from audiorec.listening.sequences import DAY_S, Sequences
 from audiorec.listening.side import SongSide
-from audiorec.recall.serving.rules import UNKNOWN, Exclusions, SongTraits
+from audiorec.recall.contract.batch_recall import write_candidates
+from audiorec.recall.contract.channel import Channel
+from audiorec.recall.contract.data import Queries
+from audiorec.recall.serving.answers import CandidatesQuestion
+from audiorec.recall.serving.rules import REPLAY, UNKNOWN, Exclusions, SongTraits
 from audiorec.search.copies import recordings_of
 from audiorec.store.store import VectorStore
 from audiorec.types import IdMap, Int64Array, entries, normalised_name, nth, string_array
@@ -97,6 +102,32 @@ def with_copies(lists: Sequences, facts: SongTraits) -> Sequences:
         lists.owner_ids,
         song_ids,
     )
+
+
+def ask_channel(
+    channel: Channel, question: CandidatesQuestion, queries: Queries, heard: Sequences
+) -> Any:
+    """Return the candidates of a block of users as a table; `heard` are songs with copies."""
+    result = channel.recall(queries, **_asked(channel, question, heard))
+    return result.to_table(queries.user_ids, channel=channel.name, model_id=channel.model_id)
+
+
+def write_asked(
+    path: Path,
+    channel: Channel,
+    question: CandidatesQuestion,
+    queries: Queries,
+    heard: Sequences,
+    **run: Any,
+) -> int | None:
+    """Write the same for any number of users; `run` are options of `write_candidates`."""
+    return write_candidates(path, channel, queries, **_asked(channel, question, heard), **run)
+
+
+def _asked(channel: Channel, question: CandidatesQuestion, heard: Sequences) -> dict[str, Any]:
+    """Return a question as `Channel.recall` takes it."""
+    hidden = None if question.keep_heard or channel.name == REPLAY else heard
+    return {"k": question.warm, "cold": question.cold, "exclude": hidden}
 
 
 def best_copies(facts: SongTraits, song_ids: tuple[str, ...]) -> set[str]:

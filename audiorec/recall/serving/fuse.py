@@ -299,6 +299,15 @@ class DefaultRule:
         rows = self.default.rows(user_ids, self.depth)
         return fuse([rows], alone, self.facts, self.excluded)
 
+    def fuse(self, tables: Sequence[Any], users: Sequences) -> Any:
+        """Fuse the tables of channels and return the lists of a block of users; see `fuse`.
+
+        `users` are their finished plays.
+        """
+        fused = fuse(tables, self.recipe, self.facts, self.excluded)
+        weighed = zip(tables, self.recipe.weights_of(len(tables)), strict=True)
+        return self.with_default(fused, users, [table for table, weight in weighed if weight])
+
     def with_default(self, fused: Any, users: Sequences, proposed: Sequence[Any] = ()) -> Any:
         """Return the lists of a block of users, with the default list of those who need it.
 

@@ -1,5 +1,6 @@
-"""Fuse files of candidates, for any number of users in constant memory.
+"""Write files of candidates and fuse them, for any number of users in constant memory.
 
+    channel, queries, log, store ──ask_candidates──▶ a.parquet, `CandidatesAnswer`
     a.parquet, b.parquet, ... ──fuse_files──▶ fused.parquet, written atomically
     tables, excluded songs ──`SplitFusion`──▶ part i, `SharedFusionInput` ──▶ lists of its users
 
@@ -7,7 +8,7 @@ A part consists of several blocks of `user_blocks`. Workers read the rows of the
 only files that are not sorted by user are sorted once here and sent to them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from threading import Event
@@ -24,9 +25,14 @@ from audiorec.engines.tasks import Engine
 from audiorec.errors import InputError
 from audiorec.files.arrow import integers
 from audiorec.files.tables import TableFile, run_blocks, table_writer
+from audiorec.listening.events import Interactions
 from audiorec.listening.log_files import log_fingerprint
 from audiorec.listening.sequences import Sequences
-from audiorec.recall.contract.candidates import SCHEMA
+from audiorec.recall.contract.candidates import SCHEMA, DefaultList, default_users
+from audiorec.recall.contract.channel import Channel
+from audiorec.recall.contract.data import Queries
+from audiorec.recall.serving.answers import CandidatesAnswer, CandidatesQuestion
+from audiorec.recall.serving.exclusions import best_copies, traits_of, with_copies, write_asked
 from audiorec.recall.serving.fuse import NO_FACTS, NOTHING, fuse
 from audiorec.recall.serving.rules import ExcludedLists, Exclusions, FusionRecipe, SongTraits
 from audiorec.recall.serving.tables import (
@@ -41,6 +47,7 @@ from audiorec.recall.serving.tables import (
     users_by_rows,
 )
 from audiorec.spec import fingerprint
+from audiorec.store.store import VectorStore
 from audiorec.types import IdMap, Progress
 
 PART_ROWS = 1 << 20  # minimum rows of the largest table in a part
@@ -203,6 +210,63 @@ class FusedReport:
     rows: int
     channels: dict[str, int]
     cold: int
+
+
+def ask_candidates(
+    question: CandidatesQuestion,
+    out: Path,
+    channel: Channel,
+    queries: Queries,
+    *,
+    log: Interactions | None = None,
+    store: VectorStore | None = None,
+    allowed: Collection[str] | None = None,
+    **run: Any,
+) -> CandidatesAnswer | None:
+    """Write what one channel proposes to each user; return None if the call was stopped.
+
+    Parameters
+    ----------
+    question : CandidatesQuestion
+    out : path
+    channel : Channel
+    queries : Queries
+    log : Interactions, optional
+        Users without a history to whom the channel proposes nothing get what is popular in it.
+    store : VectorStore, optional
+        Knows copies: that of a heard song is heard too, and one of a recording is proposed.
+    allowed : collection of str, optional
+        The only songs that may be proposed.
+    run
+        Options of `write_candidates`.
+
+    Raises
+    ------
+    InputError
+        If the channel proposes no song to anybody; the message says why.
+    """
+    facts = NO_FACTS if store is None else traits_of(queries.histories, None, store)
+    if store is not None:
+        known = channel.song_ids if allowed is None else tuple(sorted(allowed))
+        allowed = best_copies(facts, known)
+    default = None
+    if log is not None and not queries.histories.lengths.all():
+        default = DefaultList.of(log, people=queries.profiles)
+    heard = with_copies(queries.histories, facts)
+    run |= {"allowed": allowed, "default": default, "needs_rows": True}
+    rows = write_asked(out, channel, question, queries, heard, **run)
+    if rows is None:
+        return None
+    has_cold = "cold_song" in channel.serves and not question.cold
+    return CandidatesAnswer(
+        channel=channel.name,
+        model_id=channel.model_id,
+        users=len(queries),
+        default_users=default_users(out),
+        rows=rows,
+        out=out,
+        left_out=int(channel.is_cold.sum()) if has_cold else 0,
+    )
 
 
 def fuse_files(

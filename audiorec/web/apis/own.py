@@ -22,7 +22,7 @@ from audiorec.options import made
 from audiorec.recall.contract.candidates import SCHEMA
 from audiorec.recall.contract.data import Queries
 from audiorec.recall.contract.space import InterestSpace, SharedSpace
-from audiorec.recall.serving.one_user.answers import RecommendQuestion
+from audiorec.recall.serving.answers import DEPTH, RecommendQuestion
 from audiorec.recall.serving.one_user.reasons import reason_phrase
 from audiorec.search.questions import (
     Choice,
@@ -46,7 +46,6 @@ from audiorec.web.apis.messages import (
 )
 from audiorec.web.apis.snapshot import NamedSong, Snapshot
 from audiorec.web.forms import MOST_SONGS, Document, FormField, Values, fields_for
-from audiorec.web.recommendations import DEPTH
 
 _TEXT = {"type": "string"}
 _TEXT_OR_NONE = {"type": ["string", "null"]}

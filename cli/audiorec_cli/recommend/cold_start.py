@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from audiorec import recall
 from audiorec.options import argument, chooses, reads
+from audiorec.recall.serving.answers import KeepHeard
 from audiorec_cli.shared.console import print_document, print_table, say
 from audiorec_cli.shared.inputs import InputKind, check, usual_vectors
 from audiorec_cli.shared.jobs import JobSummary, recorded
@@ -61,9 +62,7 @@ class ColdStartOptions:
         Path | None,
         reads(help="Table of song_id and artist, if --songs has no artists.", panel=ADVANCED),
     ] = None
-    keep_heard: Annotated[
-        bool, chooses("--keep-heard", help="Allow songs that the user has heard.", panel=ADVANCED)
-    ] = False
+    keep_heard: KeepHeard = False
     reading: ReadingOption = None
 
     def run(

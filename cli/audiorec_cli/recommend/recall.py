@@ -13,11 +13,12 @@ from audiorec import files, listening, recall, runs
 from audiorec.errors import InputError
 from audiorec.options import argument, chooses, loads, reads, writes
 from audiorec.recall.serving import nightly
+from audiorec.recall.serving.answers import CandidatesQuestion
 from audiorec_cli.recommend import recall_judge, recall_lists, recall_space
 from audiorec_cli.shared.console import Exit, print_json, print_table, say
 from audiorec_cli.shared.inputs import InputKind, check, open_vectors, users_file
 from audiorec_cli.shared.jobs import JobSummary, MetricsOption, job, recorded
-from audiorec_cli.shared.listening import HeardOption, ModelArgument, QueryOptions, TrainingOptions
+from audiorec_cli.shared.listening import ModelArgument, QueryOptions, TrainingOptions
 from audiorec_cli.shared.options import (
     KNOWN,
     Engines,
@@ -352,11 +353,6 @@ def candidates(
         Path | None,
         users_file(help="User embeddings in the model's space."),
     ] = None,
-    k: Annotated[int, chooses("--k", "-k", min=1, help="Songs for each user.")] = 100,
-    cold_share: Annotated[
-        float, chooses(min=0, max=1, help="Share of them that nobody has played.")
-    ] = 0.0,
-    keep_heard: HeardOption = False,
     vectors: Annotated[
         Path | None,
         store_file(help="Store: a copy of a heard song is heard too."),
@@ -367,6 +363,7 @@ def candidates(
     quiet: QuietOption = False,
     json: JsonOption = False,
     *,
+    question: CandidatesQuestion,
     asked: QueryOptions,
     engines: Engines,
     done: JobSummary,
@@ -388,55 +385,29 @@ def candidates(
     channel = recall.load_channel(model)
     if interactions is None and users is None and asked.profiles is None:
         raise InputError("no users given: use --interactions, --profiles or --users")
-    queries = asked.queries(interactions, channel, users)
-    songs = None
-    if interactions is not None and not queries.histories.lengths.all():
-        songs = recall.contract.DefaultList.of(asked.how.log(interactions), people=queries.profiles)
-    cold = round(k * cold_share)
+    log = asked.how.log(interactions) if interactions is not None else None
     only = files.read_lines(str(allowed), "cannot read the songs") if allowed else None
-    eligible = None if only is None else {line.strip() for line in only if line.strip()}
-    heard = queries.histories
-    if vectors is not None:
-        facts = recall.serving.traits_of(queries.histories, None, open_vectors(vectors))
-        heard = recall.serving.with_copies(heard, facts)
-        known = channel.song_ids if eligible is None else tuple(sorted(eligible))
-        eligible = recall.serving.best_copies(facts, known)
     with engines.work(quiet=quiet) as work:
-        rows = recall.write_candidates(
+        answer = recall.serving.ask_candidates(
+            question,
             output,
             channel,
-            queries,
-            max(1, k - cold),
-            cold=cold,
-            exclude=None if keep_heard else heard,
-            allowed=eligible,
-            default=songs,
-            needs_rows=True,
+            asked.queries(log, channel, users),
+            log=log,
+            store=open_vectors(vectors) if vectors is not None else None,
+            allowed=None if only is None else {line.strip() for line in only if line.strip()},
             engine=work.engine,
             progress=work.progress("blocks of users"),
             stop=work.stop,
         )
-    if rows is None:
+    if answer is None:
         raise stopped()
-    by_default = recall.contract.default_users(output)
-    done.count(users=len(queries), rows=rows, default_users=by_default)
-    document = {
-        "schema": "audiorec/candidates/1",
-        "channel": channel.name,
-        "model_id": channel.model_id,
-        "users": len(queries),
-        "default_users": by_default,
-        "rows": rows,
-        "out": str(output),
-    }
+    done.count(users=answer.users, rows=answer.rows, default_users=answer.default_users)
     if json:
-        print_json(document)
-    say(f"{rows:,} candidates for {len(queries):,} users: {output}")
-    if by_default:
-        say(f"{by_default:,} of them have no history and get the default list: what is popular now")
-    left_out = int(channel.is_cold.sum()) if "cold_song" in channel.serves else 0
-    if left_out and not cold and not quiet:
-        say(f"note: left out {left_out:,} songs that nobody has played; --cold-share 0.3 adds some")
+        print_json(answer.to_dict())
+    for line in answer.remarks:
+        if not (quiet and line.startswith("note:")):
+            say(line)
 
 
 def _first_line(kind: "type[recall.Channel]") -> str:

@@ -9,10 +9,11 @@ from typing import Annotated, Any, Literal
 from audiorec import evaluation, recall, search, store
 from audiorec.errors import InputError
 from audiorec.options import argument, chooses, reads
+from audiorec.recall.serving.answers import KeepHeard
 from audiorec_cli.recommend.recall_space import in_one_space
 from audiorec_cli.shared.console import FIGURE_DIGITS, print_json, print_table, say
 from audiorec_cli.shared.inputs import users_file
-from audiorec_cli.shared.listening import HeardOption, PlaysOf, TrainingOptions, sound_files
+from audiorec_cli.shared.listening import PlaysOf, TrainingOptions, sound_files
 from audiorec_cli.shared.options import Engines, JsonOption, LogOption, SeedOption
 from audiorec_cli.shared.training import SetOption, variants
 
@@ -42,7 +43,7 @@ class JudgeOptions(TrainingOptions):
         list[int] | None,
         chooses("--k", "-k", min=1, help="Lengths of the lists [default: 10 20 50 100 200]."),
     ] = None
-    keep_heard: HeardOption = False
+    keep_heard: KeepHeard = False
     count_copies: Annotated[
         bool,
         chooses("--count-copies", help="Count copies of heard songs, which --vectors knows."),

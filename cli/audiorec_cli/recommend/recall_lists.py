@@ -2,12 +2,13 @@
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from audiorec import evaluation, files, listening, recall
 from audiorec.errors import InputError
 from audiorec.options import argument, chooses, reads, writes
 from audiorec.recall import serving
+from audiorec.recall.serving.answers import Entry, KeepHeard, UserSongs
 from audiorec_cli.shared.console import FIGURE_DIGITS, print_json, print_table, say
 from audiorec_cli.shared.inputs import InputKind, check, open_vectors
 from audiorec_cli.shared.jobs import JobSummary, recorded
@@ -65,9 +66,7 @@ class ExclusionOptions:
     ] = None
     side: SideOption = None
     vectors: SongStoreOption = None
-    keep_heard: Annotated[
-        bool, chooses("--keep-heard", help="Allow songs that the user has heard.", panel=KNOWN)
-    ] = False
+    keep_heard: KeepHeard = False
 
     def read(self, exposure_days: float) -> "tuple[serving.SongTraits, serving.Exclusions]":
         """Return the traits of songs, and the songs excluded per user."""
@@ -95,7 +94,7 @@ def fuse(
         list[Path], argument(metavar="CANDIDATES", help="Tables of recall candidates.")
     ],
     output: OutFileOption,
-    k: Annotated[int, chooses("--k", "-k", min=1, help="Songs for each user.")] = 100,
+    k: UserSongs = 100,
     tuned: Annotated[
         Path | None, reads(metavar="JSON", help="Settings written by recall tune --out.")
     ] = None,
@@ -196,9 +195,9 @@ def tune(
     ],
     histories: Annotated[Path, reads(log=True, help="Known histories of the users in the tables.")],
     targets: Annotated[Path, reads(help="Their next plays: user_id, song_id. Not the test set.")],
-    k: Annotated[int, chooses("--k", "-k", min=1, help="Length of the lists.")] = 100,
+    k: UserSongs = 100,
     entry: Annotated[
-        Literal["daily", "radio", "discover", "new"] | None,
+        Entry | None,
         chooses(help="Tune for a product of recommend, with its caps, shares and tolerance."),
     ] = None,
     out: Annotated[

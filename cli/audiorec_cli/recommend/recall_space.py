@@ -198,7 +198,8 @@ def users(
     if interactions is None and asked.profiles is None:
         raise InputError("no users given: use --interactions, --profiles or both")
     channel = in_one_space(model)
-    counts = _written(output, channel, asked.queries(interactions, channel), explain=explain)
+    log = asked.how.log(interactions) if interactions is not None else None
+    counts = _written(output, channel, asked.queries(log, channel), explain=explain)
     if not counts["users"]:
         source = interactions or asked.profiles
         raise InputError(f"{source}: no user has a profile or has played a song that {model} knows")

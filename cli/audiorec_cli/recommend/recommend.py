@@ -8,7 +8,7 @@ from typing import Annotated
 from audiorec import listening, recall
 from audiorec.errors import InputError
 from audiorec.options import argument, chooses, loads, reads
-from audiorec.recall.serving.one_user.answers import RecommendQuestion
+from audiorec.recall.serving.answers import RecommendQuestion
 from audiorec_cli.shared.console import Column, print_json, print_json_lines, print_table, say
 from audiorec_cli.shared.inputs import usual_vectors
 from audiorec_cli.shared.listening import sound_files
@@ -110,7 +110,7 @@ def recommend(
         say(line)
 
 
-def _print(answer: "recall.serving.one_user.RecommendAnswer") -> None:
+def _print(answer: "recall.serving.RecommendAnswer") -> None:
     """Print a table; mixes are one table each on a terminal, and one in a pipe."""
     asked, user = answer.question, answer.question.user_id
     if asked.what == "lists":
@@ -126,13 +126,11 @@ def _print(answer: "recall.serving.one_user.RecommendAnswer") -> None:
             print_table(COLUMNS, map(_row, mix.songs), title=f"{user}: {mix.name or about}")
 
 
-def _row(song: "recall.serving.one_user.Recommendation") -> tuple[int, str, str, str, str]:
+def _row(song: "recall.serving.Recommendation") -> tuple[int, str, str, str, str]:
     return song.rank, song.song_id, song.title or song.song_id, song.artist, song.reason
 
 
-def _explain(
-    found: "recall.serving.one_user.SongExplanation", user: str, entry: str, *, json: bool
-) -> None:
+def _explain(found: "recall.serving.SongExplanation", user: str, entry: str, *, json: bool) -> None:
     """Print the rank and reason each channel gives a song, and whether it is recommended."""
     named = found.title or found.song_id
     if json:

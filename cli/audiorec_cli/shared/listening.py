@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from audiorec import files, listening, recall, store
 from audiorec.errors import InputError
-from audiorec.options import argument, chooses, reads, unguards
+from audiorec.options import argument, reads, unguards
 from audiorec_cli.shared.console import say
 from audiorec_cli.shared.inputs import open_vectors
 from audiorec_cli.shared.options import ADVANCED, KNOWN, ProfilesOption, store_file, values_for
@@ -32,9 +32,6 @@ FavouritesOption = Annotated[
         "--favourites", log=True, help="A log whose like events are the favourites.", panel=KNOWN
     ),
 ]
-HeardOption = Annotated[bool, chooses("--keep-heard", help="Allow songs of the user's history.")]
-
-
 ReadingOption = Annotated[
     list[str] | None,
     unguards(
@@ -130,27 +127,28 @@ class QueryOptions(ListeningOptions):
     favourites: FavouritesOption = None
 
     def queries(
-        self, log: Path | None, channel: "recall.Channel", users: Path | None = None
+        self,
+        read: "listening.Interactions | None",
+        channel: "recall.Channel",
+        users: Path | None = None,
     ) -> "recall.Queries":
-        """Read histories, profiles and embeddings; a user without plays has an empty history.
+        """Return histories, profiles and embeddings; a user without plays has an empty history.
 
         `users` is a table of embeddings in the channel's space, used instead of histories.
         """
         from audiorec.types import IdMap
 
         if self.profiles is not None and "profile" not in channel.serves:
-            if log is None:
+            if read is None:
                 raise InputError(f"{channel.name} does not use profiles: give --interactions")
             rest = "who has no history gets a default list"
             say(f"note: {channel.name} does not use profiles: {rest}")
         people = listening.read_profiles(self.profiles) if self.profiles else None
-        known, followed, liked, read = listening.Sequences.from_lists([], []), None, None, None
-        if log is not None:
-            read = self.how.log(log)
-            if self.likes:
-                known = self.liked(read).liked
-            else:
-                known = self.plays(read, self.asked_by(channel))
+        known, followed, liked = listening.Sequences.from_lists([], []), None, None
+        if read is not None:
+            known = (
+                self.liked(read).liked if self.likes else self.plays(read, self.asked_by(channel))
+            )
         if users is not None:
             ids, embedded = recall.contract.users_in(channel, users)
             known = known.with_owners(ids)

@@ -449,7 +449,7 @@ def test_only_what_changed_is_made_again(home):
     assert not steps["fuse"]
 
 
-@pytest.mark.parametrize("place", ["train_night", "write_candidates", "fuse_files", "_note"])
+@pytest.mark.parametrize("place", ["train_night", "write_asked", "fuse_files", "_note"])
 def test_stopped_at_any_step_and_resumed_it_writes_the_same_bytes(
     home, tmp_path_factory, place, monkeypatch
 ):

@@ -13,8 +13,8 @@ from audiorec.listening.events import TextColumn
 from audiorec.listening.sequences import Sequences
 from audiorec.listening.side import read_side
 from audiorec.recall.contract.data import RecallData
+from audiorec.recall.serving.answers import RecommendQuestion
 from audiorec.recall.serving.fuse import TunedFile
-from audiorec.recall.serving.one_user.answers import RecommendQuestion
 from audiorec.recall.serving.one_user.reasons import reason_phrase
 from audiorec.recall.serving.one_user.recommend import Recommender
 from audiorec.recall.serving.rules import ENTRIES, FusionRecipe

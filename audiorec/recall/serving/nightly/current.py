@@ -45,6 +45,7 @@ from audiorec.recall.contract.data import RecallData
 from audiorec.recall.contract.job import train_channel
 from audiorec.recall.contract.warm import check_start
 from audiorec.recall.registry import EXTERNAL, channel_class, is_external, load_channel
+from audiorec.recall.serving.answers import DEPTH, CandidatesQuestion
 from audiorec.recall.serving.export.job import ExportRecipe
 from audiorec.recall.serving.fuse import read_tuned
 from audiorec.recall.serving.rules import REPLAY, FusionRecipe, by_horizon
@@ -148,7 +149,7 @@ class NightlyPlan:
     exposures: Path | None = None
     lists: Path | None = None
     k: int = 100
-    depth: int = 200
+    depth: int = DEPTH
     keep_heard: bool = False
     entry: str = "daily"
     exposure_days: float = 7.0
@@ -242,6 +243,11 @@ class NightlyPlan:
         if name in self.tables:
             made.recipe = replace(made.recipe, table=str(self.tables[name]))
         return made
+
+    def question(self) -> CandidatesQuestion:
+        """Return what each channel is asked."""
+        cold = bool(self.recipe().cold_share)
+        return CandidatesQuestion.for_fusion(self.depth, cold=cold, keep_heard=self.keep_heard)
 
     @property
     def is_unweighed(self) -> bool:

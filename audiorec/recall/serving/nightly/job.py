@@ -38,7 +38,6 @@ from audiorec.listening.log_files import file_fingerprints, is_rereadable, log_f
 from audiorec.listening.reading import follows, likes
 from audiorec.listening.sequences import Sequences, to_sequences
 from audiorec.listening.side import known_side
-from audiorec.recall.contract.batch_recall import write_candidates
 from audiorec.recall.contract.candidates import DefaultList, default_users, read_candidates
 from audiorec.recall.contract.channel import Channel
 from audiorec.recall.contract.data import Context, Queries, RecallData
@@ -55,6 +54,7 @@ from audiorec.recall.serving.exclusions import (
     run_ids,
     traits_of,
     with_copies,
+    write_asked,
 )
 from audiorec.recall.serving.export.job import EXPORT, export_recall
 from audiorec.recall.serving.export.sources import ExportSources
@@ -108,7 +108,7 @@ from audiorec.recall.serving.nightly.promotion import (
     report_of,
 )
 from audiorec.recall.serving.playlists import ListRanking, write_lists
-from audiorec.recall.serving.rules import REPLAY, Exclusions, FusionRecipe, SongTraits
+from audiorec.recall.serving.rules import Exclusions, FusionRecipe, SongTraits
 from audiorec.recall.serving.tables import weights_by_worth
 from audiorec.search.searchable import SearchableStore
 from audiorec.spec import fingerprint
@@ -385,15 +385,10 @@ class NightlyJob:
         return ""
 
     def _ask(self, name: str, out: Path, stop: Event | None, engine: Engine | None) -> str | None:
-        depth = self.plan.depth
-        model = self._model(name)
-        queries = self._inputs.queries
-        heard = None
-        if not self.plan.keep_heard and name != REPLAY:
-            heard = with_copies(queries.histories, self._inputs.facts)
-        cold = depth if self.plan.recipe().cold_share else 0
+        model, inputs, asked = self._model(name), self._inputs, self.plan.question()
+        heard = with_copies(inputs.queries.histories, inputs.facts)
         by: dict[str, Any] = {} if engine is None else {"engine": engine, "stop": stop}
-        rows = write_candidates(out, model, queries, depth, exclude=heard, cold=cold, **by)
+        rows = write_asked(out, model, asked, inputs.queries, heard, **by)
         return None if rows is None else ""
 
     def _model(self, name: str) -> Channel:
@@ -578,9 +573,7 @@ class NightlyJob:
         )
 
     def _asked_from(self, name: str) -> str:
-        plan = self.plan
-        cold = bool(plan.recipe().cold_share)
-        asked = {"depth": plan.depth, "keep_heard": plan.keep_heard, "cold": cold}
+        asked = asdict(self.plan.question())
         return fingerprint({"model": self._trained_from(name), **asked})
 
     def _run_id(self) -> str:

@@ -37,7 +37,8 @@ from audiorec.recall.contract.channel import Channel
 from audiorec.recall.contract.data import Context
 from audiorec.recall.judging.splits import JudgingSplit, cut_at
 from audiorec.recall.registry import is_external, load_channel
-from audiorec.recall.serving.exclusions import chance_of, with_copies
+from audiorec.recall.serving.answers import CandidatesQuestion
+from audiorec.recall.serving.exclusions import ask_channel, chance_of, with_copies
 from audiorec.recall.serving.fuse import fuse
 from audiorec.recall.serving.nightly.current import (
     FUSED,
@@ -46,7 +47,7 @@ from audiorec.recall.serving.nightly.current import (
     read_json,
     whole_run,
 )
-from audiorec.recall.serving.rules import REPLAY, FusionRecipe, SongTraits
+from audiorec.recall.serving.rules import FusionRecipe, SongTraits
 from audiorec.recall.serving.tables import (
     BATCH_ROWS,
     CandidateRows,
@@ -388,13 +389,8 @@ class Judge:
         histories = self.split.histories.take(rows)
         heard = with_copies(histories, self.facts)
         queries = self.context.queries_of(histories)
-        cold = self.depth if models.recipe.cold_share else 0
-        tables = []
-        for channel in models.channels:
-            exclude = None if channel.name == REPLAY else heard
-            result = channel.recall(queries, self.depth, exclude=exclude, cold=cold)
-            names = {"channel": channel.name, "model_id": channel.model_id}
-            tables.append(result.to_table(histories.owner_ids, **names))
+        asked = CandidatesQuestion.for_fusion(self.depth, cold=bool(models.recipe.cold_share))
+        tables = [ask_channel(channel, asked, queries, heard) for channel in models.channels]
         return fuse(tables, models.recipe, self.facts)
 
 

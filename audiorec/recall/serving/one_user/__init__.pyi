@@ -1,10 +1,3 @@
-from audiorec.recall.serving.one_user.answers import ListProposal as ListProposal
-from audiorec.recall.serving.one_user.answers import Mix as Mix
-from audiorec.recall.serving.one_user.answers import Proposal as Proposal
-from audiorec.recall.serving.one_user.answers import RecommendAnswer as RecommendAnswer
-from audiorec.recall.serving.one_user.answers import Recommendation as Recommendation
-from audiorec.recall.serving.one_user.answers import RecommendQuestion as RecommendQuestion
-from audiorec.recall.serving.one_user.answers import SongExplanation as SongExplanation
 from audiorec.recall.serving.one_user.reasons import PORTRAIT as PORTRAIT
 from audiorec.recall.serving.one_user.reasons import USUAL as USUAL
 from audiorec.recall.serving.one_user.reasons import PortraitRecipe as PortraitRecipe

@@ -33,9 +33,9 @@ from audiorec.recall.contract.candidates import DefaultList
 from audiorec.recall.contract.channel import Channel
 from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
 from audiorec.recall.registry import channel_class, load_channel
-from audiorec.recall.serving.exclusions import excluded_by, traits_of, with_copies
-from audiorec.recall.serving.fuse import DefaultRule, TunedFile, fuse
-from audiorec.recall.serving.one_user.answers import (
+from audiorec.recall.serving.answers import (
+    DEPTH,
+    CandidatesQuestion,
     ListProposal,
     Mix,
     Proposal,
@@ -44,6 +44,8 @@ from audiorec.recall.serving.one_user.answers import (
     RecommendQuestion,
     SongExplanation,
 )
+from audiorec.recall.serving.exclusions import ask_channel, excluded_by, traits_of, with_copies
+from audiorec.recall.serving.fuse import DefaultRule, TunedFile
 from audiorec.recall.serving.one_user.reasons import ReasonWriter, portraits
 from audiorec.recall.serving.playlists import FLATNESS, ListRanking
 from audiorec.recall.serving.rules import ENTRIES, Exclusions, SongTraits
@@ -130,7 +132,6 @@ COUNTED = (
     *("vs-knn", "item-knn", "rules", "recent-likes", "nearest-audio", "nearest-artist"),
     *("popular", "replay"),
 )
-DEPTH = 200  # candidates per channel
 MIXED = 4  # songs fused per song of a mix, before they are divided by interest
 MOST_MIXES = 5
 # Kinds of interests, and the minimum share of plays of one.
@@ -275,10 +276,7 @@ class Recommender:
             facts=self._facts,
             excluded=self.excluded,
         )
-        fused = fuse(tables, recipe, self._facts, self.excluded)
-        weighed = zip(tables, recipe.weights_of(len(tables)), strict=True)
-        proposed = [table for table, weight in weighed if weight]
-        return rule.with_default(fused, self.plays.of_owners([user_id]), proposed)
+        return rule.fuse(tables, self.plays.of_owners([user_id]))
 
     def _default(self, entry: str) -> DefaultList:
         """Return the songs of users without a history, in one product."""
@@ -477,12 +475,11 @@ class Recommender:
     def _table(self, channel: Channel, user_id: str) -> Any:
         """Return the candidates of one channel for the user as a table."""
         history = self.plays.of_owners([user_id])
-        hidden = None if channel.name == "replay" else with_copies(history, self._facts)
         said = None if self._likes is None else self._likes.of_owners([user_id])
         profile = None if self.people is None else self.people.for_users([user_id])
         asked = Queries(history, self._follows.of_owners([user_id]), profile, likes=said)
-        table = channel.recall(asked, DEPTH, exclude=hidden, cold=DEPTH)
-        return table.to_table([user_id], channel=channel.name, model_id=channel.model_id)
+        heard = with_copies(history, self._facts)
+        return ask_channel(channel, CandidatesQuestion.for_fusion(), asked, heard)
 
     @cached_property
     def _follows(self) -> Sequences:

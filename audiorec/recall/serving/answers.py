@@ -1,13 +1,99 @@
-"""What `Recommender` is asked, and its answers: songs with reasons, mixes, playlists.
+"""What recommendations are asked for, and the answers: songs of one user, candidates of many.
 
-`RecommendQuestion` ──Recommender.ask──▶ `RecommendAnswer`: rows, songs to play, remarks
+`RecommendQuestion`  ──Recommender.ask──▶ `RecommendAnswer`: rows, songs to play, remarks
+`CandidatesQuestion` ──ask_candidates───▶ a file, and `CandidatesAnswer`: counts, remarks
+                     ──ask_channel──────▶ the same rows, for a block of users
 """
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from audiorec.options import chooses
+from audiorec.search.questions import SongCount
+
+DEPTH = 200  # candidates of each channel whose lists are fused
+Entry = Literal["daily", "radio", "discover", "new"]
+UserSongs = Annotated[int, chooses("--k", "-k", min=1, help="Songs for each user.")]
+KeepHeard = Annotated[bool, chooses("--keep-heard", help="Allow songs that the user has heard.")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CandidatesQuestion:
+    """What a channel is asked for each user.
+
+    Attributes
+    ----------
+    k : int
+    cold_share : float
+    keep_heard : bool
+        The channel ``replay`` proposes heard songs in any case.
+    """
+
+    k: UserSongs = 100
+    cold_share: Annotated[
+        float, chooses(min=0, max=1, help="Share of them that nobody has played.")
+    ] = 0.0
+    keep_heard: KeepHeard = False
+
+    @classmethod
+    def for_fusion(
+        cls, depth: int = DEPTH, *, cold: bool = True, keep_heard: bool = False
+    ) -> "CandidatesQuestion":
+        """Ask for `depth` songs and, with `cold`, for as many that nobody has played."""
+        return cls(k=depth * (1 + cold), cold_share=0.5 * cold, keep_heard=keep_heard)
+
+    @property
+    def cold(self) -> int:
+        """How many songs of a list nobody has played."""
+        return round(self.k * self.cold_share)
+
+    @property
+    def warm(self) -> int:
+        """How many songs of a list have been played; at least one."""
+        return max(1, self.k - self.cold)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CandidatesAnswer:
+    """A file of candidates, and what to tell a person about it.
+
+    Attributes
+    ----------
+    channel, model_id : str
+    users, default_users, rows : int
+        Users asked for, those of them with the default list, and rows of the file.
+    out : Path
+    left_out : int
+        Songs of the channel that nobody has played, if none was asked for.
+    """
+
+    channel: str
+    model_id: str
+    users: int
+    default_users: int
+    rows: int
+    out: Path
+    left_out: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON document."""
+        counts = asdict(self) | {"out": str(self.out)}
+        del counts["left_out"]
+        return {"schema": "audiorec/candidates/1", **counts}
+
+    @property
+    def remarks(self) -> list[str]:
+        """What to tell a person about the answer, one line each."""
+        lines = [f"{self.rows:,} candidates for {self.users:,} users: {self.out}"]
+        if self.default_users:
+            rest = "have no history and get the default list: what is popular now"
+            lines.append(f"{self.default_users:,} of them {rest}")
+        if self.left_out:
+            rest = "songs that nobody has played; --cold-share 0.3 adds some"
+            lines.append(f"note: left out {self.left_out:,} {rest}")
+        return lines
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,11 +112,8 @@ class RecommendQuestion:
     """
 
     user_id: str = ""
-    k: Annotated[int, chooses("--k", "-k", min=1, help="Number of songs.")] = 30
-    entry: Annotated[
-        Literal["daily", "radio", "discover", "new"],
-        chooses(help="The product that the list is for."),
-    ] = "daily"
+    k: SongCount = 30
+    entry: Annotated[Entry, chooses(help="The product that the list is for.")] = "daily"
     what: Annotated[
         Literal["songs", "mixes", "lists"],
         chooses(

@@ -9,7 +9,8 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audiorec.files.arrow import booleans, floats, integers, rows, string_array
+from audiorec.files.arrow import booleans, floats, integers, rows
+from audiorec.types import string_array
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]))))

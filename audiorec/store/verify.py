@@ -15,6 +15,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
@@ -379,7 +380,13 @@ def verify(
     if _is_other_table(vectors):
         note(_changes_of_table(vectors, result))
         return result
-    with open_checked(vectors, Kind.VECTORS) as store:
+    with ExitStack() as stack:
+        # All are opened first: a run that ends meanwhile replaces them one by one.
+        store = stack.enter_context(open_checked(vectors, Kind.VECTORS))
+        others: list[Checked] = []
+        for kind, path in files_beside(vectors, beside).items():
+            with _noted(path, note):
+                others.append(stack.enter_context(open_checked(path, kind)))
         result.rows[str(vectors)] = len(store)
         note(id_problems(RowBlock(vectors, 0, store.read([StoreColumns.ID]))))
         check = partial(check_vectors, metadata=store.metadata)
@@ -387,15 +394,25 @@ def verify(
         if files:
             note(_file_problems(store, result))
         songs = _VectorRows(store)
-        for kind, path in files_beside(vectors, beside).items():
-            note(_problems_beside(kind, path, songs, result))
+        for file in others:
+            with _noted(file.path, note):
+                note(_problems_beside(file, songs, result))
     for path in filter(Path.exists, (links_path(vectors), *map_paths(vectors))):
-        try:
+        with _noted(path, note, "; remove it"):
             note(_changes_of_table(path, result))
-        except StoreError as error:
-            reason = str(error).removeprefix(f"{path}: ")
-            note([StoreProblem(str(path), None, "", "file", f"{reason}; remove it")])
     return result
+
+
+@contextmanager
+def _noted(
+    path: Path, note: Callable[[Iterable[StoreProblem]], None], advice: str = ""
+) -> Iterator[None]:
+    """Note that a file cannot be read, instead of raising the error."""
+    try:
+        yield
+    except StoreError as error:
+        reason = str(error).removeprefix(f"{path}: ")
+        note([StoreProblem(str(path), None, "", "file", f"{reason}{advice}")])
 
 
 def _changes_of_table(path: Path, result: Verification) -> Iterator[StoreProblem]:
@@ -433,19 +450,13 @@ def _each_block(
 
 
 def _problems_beside(
-    kind: Kind, path: Path, songs: "_VectorRows", result: Verification
+    file: Checked, songs: "_VectorRows", result: Verification
 ) -> Iterator[StoreProblem]:
     """Yield the problems of scores, features or errors, and where they differ from the vectors."""
-    try:
-        with open_checked(path, kind) as file:
-            if kind != Kind.ERRORS:
-                result.rows[str(path)] = len(file)
-            yield from id_problems(RowBlock(path, 0, file.read([StoreColumns.ID])))
-            rows = _failures if kind == Kind.ERRORS else _series
-            yield from rows(file, songs, result)
-    except StoreError as error:
-        reason = str(error).removeprefix(f"{path}: ")
-        yield StoreProblem(str(path), None, "", "file", reason)
+    result.rows[str(file.path)] = len(file)
+    yield from id_problems(RowBlock(file.path, 0, file.read([StoreColumns.ID])))
+    rows = _failures if file.metadata.kind == Kind.ERRORS else _series
+    yield from rows(file, songs, result)
 
 
 def _failures(file: Checked, songs: "_VectorRows", result: Verification) -> Iterator[StoreProblem]:

@@ -14,11 +14,13 @@ partner knows.
 import argparse
 import csv
 import os
+import secrets
 import socket
 import subprocess
 import sys
 import time
 from collections import Counter, defaultdict
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -190,10 +192,12 @@ def released(folder, held):
 
 
 def free_port():
-    """Return a port that nobody listens on."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
+    """Return a port that nobody listens on, and that no system gives to a program by itself."""
+    while True:
+        with socket.socket() as one, suppress(OSError):
+            port = 20_000 + secrets.randbelow(10_000)
+            one.bind(("127.0.0.1", port))
+            return port
 
 
 def _write(path, rows):

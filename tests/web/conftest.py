@@ -34,7 +34,7 @@ def open_page(browser):
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 860}, **settings})
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(60_000)
         page.on("console", lambda m: said.append(f"{m.type}: {m.text}"))
         page.on("pageerror", lambda e: said.append(f"error: {e}"))
         page.on("request", lambda r: asked.append((split_address(address)[0], r.url)))

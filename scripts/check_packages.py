@@ -27,7 +27,7 @@ METADATA = {
     "licenses/NOTICE",
 }
 ADDED = {"PKG-INFO"}  # to the source archive
-MOST_MB = {".whl": 13.0, ".tar.gz": 22.0}
+MOST_MB = {".whl": 7.5, ".tar.gz": 22.0}
 SHOWN = 5
 
 

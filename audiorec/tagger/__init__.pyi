@@ -29,4 +29,5 @@ from audiorec.tagger.weights import MOODS as MOODS
 from audiorec.tagger.weights import WEIGHTS as WEIGHTS
 from audiorec.tagger.weights import data_folder as data_folder
 from audiorec.tagger.weights import mood_columns as mood_columns
+from audiorec.tagger.weights import onnx_model as onnx_model
 from audiorec.tagger.weights import weights_path as weights_path

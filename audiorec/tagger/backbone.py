@@ -14,7 +14,7 @@ from typing import Any, Literal
 from audiorec.errors import InputError, import_extra
 from audiorec.spec import MelSpec
 from audiorec.tagger.features import OUTPUT_WIDTHS, ShippedBackbone, check_batch_size, in_batches
-from audiorec.tagger.weights import BackboneName, backbone_weights, check_mel, weights_path
+from audiorec.tagger.weights import BackboneName, backbone_weights, check_mel, onnx_model
 from audiorec.types import Features, FloatArray
 
 Engine = Literal["onnx", "torch"]
@@ -34,7 +34,7 @@ class OnnxBackbone:
         self.weights_sha256 = entry.sha256
         self.tag_names = entry.tags
         self.batch_size = check_batch_size(batch_size)
-        self._session = open_session(str(weights_path(name, "onnx")))
+        self._session = open_session(onnx_model(name))
 
     def features(self, segments: FloatArray) -> Features:
         """Return the features of B segments; see `Backbone.features`."""
@@ -87,8 +87,8 @@ def load_backbone(
     return OnnxBackbone(name)
 
 
-def open_session(model: str | bytes) -> Any:
-    """Open an ONNX model, given as path or bytes, on one thread without spin-waiting."""
+def open_session(model: bytes) -> Any:
+    """Open an ONNX model on one thread without spin-waiting."""
     # From 1.29 on, its wheels send telemetry about every session and write files for it.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime  # late: takes 0.2 s and is not needed for the torch engine

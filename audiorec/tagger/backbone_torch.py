@@ -15,11 +15,16 @@ from torch.nn import functional
 
 from audiorec.errors import InputError, WeightsError
 from audiorec.tagger.features import check_batch_size, in_batches
-from audiorec.tagger.weights import BackboneName, backbone_weights, read_metadata, weights_path
+from audiorec.tagger.weights import (
+    NORM_EPSILON,
+    BackboneName,
+    backbone_weights,
+    read_metadata,
+    weights_path,
+)
 from audiorec.types import Features, FloatArray
 
-EPSILON = 1e-3  # of every batch-norm; default of the framework in which it was trained
-MOMENTUM = 0.01  # the same, 1 - 0.99
+MOMENTUM = 0.01  # of every batch-norm; the framework's default, 1 - 0.99
 DROPOUT = 0.5
 TIMBRAL_CHANNELS, TEMPORAL_CHANNELS, MIDDLE_CHANNELS = 204, 51, 64
 FRONT_CHANNELS = 2 * TIMBRAL_CHANNELS + 3 * TEMPORAL_CHANNELS  # 561
@@ -35,7 +40,7 @@ class FrequencyBlock(nn.Module):
     def __init__(self, channels: int, frames: int, bands: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(1, channels, (frames, bands))
-        self.norm = nn.BatchNorm2d(channels, eps=EPSILON, momentum=MOMENTUM)
+        self.norm = nn.BatchNorm2d(channels, eps=NORM_EPSILON, momentum=MOMENTUM)
         before = (frames - 1) // 2  # an even kernel is padded by one more zero at the end
         self.padding = (0, 0, before, frames - 1 - before)
 
@@ -51,7 +56,7 @@ class TimeBlock(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.conv = nn.Conv1d(channels, MIDDLE_CHANNELS, 7, padding=3)
-        self.norm = nn.BatchNorm1d(MIDDLE_CHANNELS, eps=EPSILON, momentum=MOMENTUM)
+        self.norm = nn.BatchNorm1d(MIDDLE_CHANNELS, eps=NORM_EPSILON, momentum=MOMENTUM)
 
     def forward(self, series: Tensor) -> Tensor:
         """Return the block's output."""
@@ -77,7 +82,7 @@ class Musicnn(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.input_norm = nn.BatchNorm2d(1, eps=EPSILON, momentum=MOMENTUM)
+        self.input_norm = nn.BatchNorm2d(1, eps=NORM_EPSILON, momentum=MOMENTUM)
         self.timbral_38 = FrequencyBlock(TIMBRAL_CHANNELS, frames=7, bands=38)
         self.timbral_67 = FrequencyBlock(TIMBRAL_CHANNELS, frames=7, bands=67)
         self.temporal_128 = FrequencyBlock(TEMPORAL_CHANNELS, frames=128, bands=1)
@@ -86,9 +91,9 @@ class Musicnn(nn.Module):
         self.mid_1 = TimeBlock(FRONT_CHANNELS)
         self.mid_2 = TimeBlock(MIDDLE_CHANNELS)
         self.mid_3 = TimeBlock(MIDDLE_CHANNELS)
-        self.pool_norm = nn.BatchNorm1d(2 * POOLED, eps=EPSILON, momentum=MOMENTUM)
+        self.pool_norm = nn.BatchNorm1d(2 * POOLED, eps=NORM_EPSILON, momentum=MOMENTUM)
         self.dense = nn.Linear(2 * POOLED, HIDDEN)
-        self.dense_norm = nn.BatchNorm1d(HIDDEN, eps=EPSILON, momentum=MOMENTUM)
+        self.dense_norm = nn.BatchNorm1d(HIDDEN, eps=NORM_EPSILON, momentum=MOMENTUM)
         self.output = nn.Linear(HIDDEN, TAGS)
         self.dropout = nn.Dropout(DROPOUT)
 

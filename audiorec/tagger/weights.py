@@ -1,9 +1,10 @@
 """The backbone weights shipped with audiorec, their checksums, and the columns of the mood tags.
 
 Each network has two files in ``data/``: the weights as safetensors, and the same network folded for
-inference as ONNX. ``scripts/musicnn/convert_musicnn.py`` reproduces both byte for byte from the
-public wheel, and this table has their checksums. A network is identified by the checksum of its
-safetensors file, whichever file is used.
+inference as ONNX, less its largest matrix, which the first file holds.
+``scripts/musicnn/convert_musicnn.py`` reproduces both byte for byte from the public wheel, and this
+table has the checksums of the weights and of the whole ONNX model. A network is identified by that
+of its weights, whichever file is used.
 
 The backbone's mood tags and their columns.
 
@@ -16,7 +17,7 @@ after the tags.
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -31,11 +32,14 @@ from safetensors.numpy import save
 
 from audiorec.errors import InputError, MissingWeightsError, SpecMismatchError, WeightsError
 from audiorec.spec import MelSpec, fingerprint
+from audiorec.types import FloatArray
 
 BackboneName = Literal["msd"]
 Form = Literal["safetensors", "onnx"]
 
 FORMAT_VERSION = 1
+NORM_EPSILON = 1e-3  # of every batch-norm; default of the framework in which it was trained
+DENSE_MARK = b"<dense.matrix>"
 METADATA_KEY = "audiorec_backbone"
 
 MSD_TAGS = (
@@ -54,7 +58,7 @@ class BackboneWeights:
 
     name: BackboneName
     sha256: str  # of the safetensors file: identifies the network in stores and heads
-    onnx_sha256: str
+    onnx_sha256: str  # of the model that `onnx_model` returns
     licence: str  # SPDX identifier
     tags: tuple[str, ...]  # names of the 50 tag outputs, in order
     mel_fingerprint: str  # of the `MelSpec` that the network was trained on
@@ -99,38 +103,42 @@ def backbone_weights(name: str) -> BackboneWeights:
 
 
 @cache
-def weights_path(name: BackboneName, form: Form = "safetensors") -> Path:
-    """Return the path of a shipped file after verifying its checksum.
+def weights_path(name: BackboneName) -> Path:
+    """Return the path of a network's safetensors file after verifying its checksum.
 
-    The checksum is computed once per process and file.
-
-    Parameters
-    ----------
-    name : {"msd"}
-    form : {"safetensors", "onnx"}
-
-    Raises
-    ------
-    InputError
-        If there is no such network.
-    WeightsError
-        If the file is missing, or its checksum does not match.
+    The checksum is computed once per process and file. Raises `InputError` if there is no such
+    network, `WeightsError` if the file is missing, or its checksum does not match.
     """
     entry = backbone_weights(name)
-    path = data_folder() / entry.file_name(form)
-    expected = entry.onnx_sha256 if form == "onnx" else entry.sha256
-    try:
-        result = hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        kind = MissingWeightsError if isinstance(error, FileNotFoundError) else WeightsError
-        reason = f"cannot read the weights ({error.strerror})"
-        raise kind(f"{path}: {reason}; reinstall audiorec") from error
-    if result != expected:
-        raise WeightsError(
-            f"{path}: sha256 is {result[:12]}..., expected {expected[:12]}...: "
-            "the file was damaged or replaced; reinstall audiorec"
-        )
+    path = data_folder() / entry.file_name("safetensors")
+    read_checked(path, what="the weights", sha256=entry.sha256)
     return path
+
+
+def onnx_model(name: BackboneName) -> bytes:
+    """Return a network as ONNX, after verifying its checksum; raise as `weights_path`.
+
+    `DENSE_MARK` stands in the file for its largest matrix, which is made of the safetensors file.
+    """
+    entry = backbone_weights(name)
+    path = data_folder() / entry.file_name("onnx")
+    content, _ = read_checked(path, what="the weights")
+    with safe_open(weights_path(name), framework="numpy") as file:
+        model = content.replace(DENSE_MARK, dense_matrix(file.get_tensor).tobytes(), 1)
+    _checksum(path, model, entry.onnx_sha256)
+    return model
+
+
+def dense_matrix(tensor: Callable[[str], npt.NDArray[np.floating]]) -> FloatArray:
+    """Return the first dense layer's matrix, with its batch-norm: 753 columns of max, 753 of mean.
+
+    `tensor` returns a tensor of the safetensors file, where the columns alternate.
+    """
+    names = ("dense.weight", "pool_norm.weight", "pool_norm.running_var")
+    matrix, weight, variance = (tensor(name).astype(np.float64) for name in names)
+    matrix = matrix * (weight / np.sqrt(variance + NORM_EPSILON))
+    by_pool = matrix.reshape(len(matrix), -1, 2).transpose(0, 2, 1)
+    return by_pool.reshape(len(matrix), -1).astype(np.float32)
 
 
 def read_checked(path: Path, *, what: str = "it", sha256: str = "") -> tuple[bytes, str]:
@@ -143,13 +151,18 @@ def read_checked(path: Path, *, what: str = "it", sha256: str = "") -> tuple[byt
     except OSError as error:
         kind = MissingWeightsError if isinstance(error, FileNotFoundError) else WeightsError
         raise kind(f"{path}: cannot read {what} ({error.strerror}); reinstall audiorec") from error
+    return content, _checksum(path, content, sha256)
+
+
+def _checksum(path: Path, content: bytes, sha256: str) -> str:
+    """Return a checksum; raise `WeightsError` if it is not `sha256`, where that is given."""
     result = hashlib.sha256(content).hexdigest()
     if sha256 and result != sha256:
         raise WeightsError(
             f"{path}: sha256 is {result[:12]}..., expected {sha256[:12]}...: the file was "
             "damaged or replaced; reinstall audiorec"
         )
-    return content, result
+    return result
 
 
 def write_shipped(

@@ -33,7 +33,7 @@ from safetensors.numpy import load_file
 
 from audiorec.tagger.backbone import OnnxBackbone
 from audiorec.tagger.features import Backbone
-from audiorec.tagger.weights import WEIGHTS, BackboneName, weights_path
+from audiorec.tagger.weights import WEIGHTS, BackboneName, onnx_model, weights_path
 
 ORACLE = Path(__file__).parents[2] / "fixtures" / "musicnn_oracle.npz"
 SEGMENT_S = 187 * 256 / 16_000  # of audio in a segment
@@ -93,7 +93,7 @@ def limit(name: BackboneName, segments: np.ndarray, *, repeats: int) -> Iterator
     with tempfile.TemporaryDirectory() as folder:
         options.profile_file_prefix = f"{folder}/run"
         session = onnxruntime.InferenceSession(
-            str(weights_path(name, "onnx")), options, providers=["CPUExecutionProvider"]
+            onnx_model(name), options, providers=["CPUExecutionProvider"]
         )
         entry = session.get_inputs()[0].name
         for start in range(0, repeats * len(segments), BATCH):

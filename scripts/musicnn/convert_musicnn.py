@@ -12,10 +12,11 @@ anything is read, and its checkpoints are read with numpy alone. For each networ
 
 - ``musicnn_<name>.safetensors``: the weights under the names and in the layouts of
   `audiorec.tagger.backbone_torch.Musicnn`, unchanged in value;
-- ``musicnn_<name>.onnx``: the same network folded for inference (`musicnn_graph`).
+- ``musicnn_<name>.onnx``: the same network folded for inference (`musicnn_graph`); of a shipped one
+  without its largest matrix, which `audiorec.tagger.weights.onnx_model` makes of the other file.
 
 Both carry one JSON document that says what they are. The same wheel gives the same bytes.
-The checksums that are printed belong into ``audiorec/tagger/weights.py``.
+The checksums that are printed, of whole models, belong into ``audiorec/tagger/weights.py``.
 """
 
 import argparse
@@ -34,17 +35,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from musicnn_graph import build_model
-from safetensors.numpy import save
+from safetensors.numpy import load, save
 from tf_bundle import read_bundle
 
 from audiorec.spec import MelSpec, SegmentSpec, fingerprint
+from audiorec.tagger.weights import DENSE_MARK, FORMAT_VERSION, METADATA_KEY, WEIGHTS, dense_matrix
 
 PACKAGE, VERSION = "musicnn", "0.1.0"
 WHEEL_SHA256 = "f38a4890c648c1ddbb141c5d96d2b0a8cfcd36746002d896989f7b88beb65cfa"
 LICENCE = "ISC"
 COPYRIGHT = "Copyright (c) Music Technology Group, Universitat Pompeu Fabra 2019"
-FORMAT_VERSION = 1
-METADATA_KEY = "audiorec_backbone"
 CHECKPOINTS = {"msd": "MSD_musicnn", "mtt": "MTT_musicnn"}
 
 # The layers in the order in which TensorFlow numbered them.
@@ -87,8 +87,10 @@ def main() -> None:
     for name, content in written.items():
         if name.partition(".")[0] != f"musicnn_{args.network}":
             continue
-        (args.out / name).write_bytes(content)
         print(sha256(content), len(content), name)
+        if args.network in WEIGHTS and name.endswith(".onnx"):
+            content = without_dense(content, written[f"musicnn_{args.network}.safetensors"])
+        (args.out / name).write_bytes(content)
 
 
 def download() -> bytes:
@@ -129,6 +131,11 @@ def convert(wheel: bytes, *, expected_sha256: str = WHEEL_SHA256) -> dict[str, b
             written[f"musicnn_{name}.safetensors"] = weights
             written[f"musicnn_{name}.onnx"] = model
     return written
+
+
+def without_dense(model: bytes, weights: bytes) -> bytes:
+    """Return a model as the package ships it, with `DENSE_MARK` for the matrix of `weights`."""
+    return model.replace(dense_matrix(load(weights).__getitem__).tobytes(), DENSE_MARK, 1)
 
 
 def read_tags(source: str) -> dict[str, list[str]]:

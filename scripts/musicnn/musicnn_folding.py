@@ -24,7 +24,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-NORM_EPSILON = 1e-3
+from audiorec.tagger.weights import NORM_EPSILON
+
 LARGEST = float(np.finfo(np.float32).max)  # stands for "no limit"
 FIRST = ("timbral_38", "timbral_67", "temporal_128", "temporal_64", "temporal_32")  # layers
 LARGEST_INPUT = 10.0  # log-mel lies between 0 and about 8, and ``-c / a`` is nearer to 0

@@ -27,6 +27,8 @@ from musicnn_folding import LARGEST, Channels, Float64Array, Weights, affine, fo
 from onnx import TensorProto, helper, numpy_helper
 from toom_cook import ToomCook, toom_cook, transform_taps
 
+from audiorec.tagger.weights import dense_matrix
+
 FRAMES, MELS = 187, 96
 OPSET, IR_VERSION = 17, 8  # onnxruntime 1.25 reads both
 OUTPUTS = {"tags": 50, "penultimate": 200, "max_pool": 753, "mean_pool": 753}
@@ -301,11 +303,10 @@ def _back(graph: Graph, weights: Weights, features: str, channels: Channels) -> 
         for op, output in (("ReduceMax", "max_pool"), ("ReduceMean", "mean_pool"))
     ]
     joined = graph.add("Concat", pooled, "pooled", axis=1)
-    scale, shift = affine(weights, "pool_norm")
+    _, shift = affine(weights, "pool_norm")
     matrix = weights["dense.weight"]  # (200, 1506), columns alternate max, mean
     bias = weights["dense.bias"] + [math.fsum(row) for row in matrix * shift]
-    matrix = (matrix * scale).reshape(len(bias), -1, 2).transpose(0, 2, 1).reshape(len(bias), -1)
-    hidden = _dense(graph, joined, matrix, bias, "dense")
+    hidden = _dense(graph, joined, dense_matrix(weights.__getitem__), bias, "dense")
     hidden = graph.add("Relu", [hidden], "dense.relu")
     scale, shift = affine(weights, "dense_norm")
     hidden = graph.add("Mul", [hidden, graph.constant("dense_norm.scale", scale)], "dense_norm")
@@ -328,7 +329,7 @@ def _with_constants(graph: Graph, living: str, output: str, channels: Channels) 
     return graph.add("Add", [spread, graph.constant(f"{output}.constants", values)], output)
 
 
-def _dense(graph: Graph, value: str, matrix: Float64Array, bias: Float64Array, output: str) -> str:
+def _dense(graph: Graph, value: str, matrix: npt.ArrayLike, bias: Float64Array, output: str) -> str:
     """Multiply by a matrix (out, in) and add the bias."""
     parts = [graph.constant(f"{output}.matrix", matrix), graph.constant(f"{output}.bias", bias)]
     return graph.add("Gemm", [value, *parts], output, transB=1)

@@ -37,7 +37,7 @@ from audiorec.spec import FeatureSpec
 from audiorec.store.features import FeatureFile
 from audiorec.tagger.added import added_names, find_added
 from audiorec.tagger.vectors import summarise
-from audiorec.tagger.weights import WEIGHTS, data_folder
+from audiorec.tagger.weights import WEIGHTS, onnx_model
 
 SHIPPED = {
     "name": "again",
@@ -163,7 +163,8 @@ def test_an_embedding_alone_makes_a_vector_of_its_means(tmp_path, songs):
 def test_the_shipped_network_added_by_its_spec_says_the_same(tmp_path, songs):
     """One description for all front ends: ours is one of them, to the last bit."""
     (tmp_path / "again.json").write_text(json.dumps(SHIPPED))
-    added = add_backbone(data_folder() / "musicnn_msd.onnx", tmp_path / "again.json")
+    (tmp_path / "again.onnx").write_bytes(onnx_model("msd"))
+    added = add_backbone(tmp_path / "again.onnx", tmp_path / "again.json")
     assert added.stated.features == FeatureSpec()
     ours = Extractor().song(songs / "0.wav", outputs=("msd.tags", "msd.penultimate"))
     theirs = Extractor(extractor_config((), "again")).song(

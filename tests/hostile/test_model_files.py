@@ -73,7 +73,7 @@ def test_onnx_models_come_from_the_table_of_checksums_or_are_made_here():
     assert "model = rewritten_onnx(model)\n        try:\n            self._session = open" in added
     (source,) = (p.read_text() for p in users if p.name == "backbone.py")
     assert source.count("open_session(") == 2  # its definition, and one use
-    assert 'open_session(str(weights_path(name, "onnx")))' in source
+    assert "open_session(onnx_model(name))" in source
 
 
 def safetensors(header: bytes, length: int | None = None, content: bytes = b"") -> bytes:
@@ -150,8 +150,9 @@ def test_a_hostile_backbone_is_refused_by_its_checksum(tmp_path, monkeypatch, na
     weights.weights_path.cache_clear()
     for form in ("safetensors", "onnx"):
         (tmp_path / f"musicnn_msd.{form}").write_bytes(HOSTILE[name])
+    for read in (weights.weights_path, weights.onnx_model):
         with pytest.raises(WeightsError, match="damaged or replaced"):
-            weights.weights_path("msd", form)
+            read("msd")
     weights.weights_path.cache_clear()
     assert not Path("executed").exists()
 

@@ -11,7 +11,7 @@ from needs import needs
 from audiorec.errors import WeightsError
 from audiorec.tagger import backbone_spec
 from audiorec.tagger.backbone_spec import rewritten_onnx
-from audiorec.tagger.weights import data_folder
+from audiorec.tagger.weights import onnx_model
 
 IN, OUT = [value_info("mel", ["N", 40])], [value_info("y", ["N", 40])]
 RELU = node("Relu", ["mel"], ["y"])
@@ -206,7 +206,7 @@ def test_lists_of_numbers_may_be_packed():
 @pytest.mark.parametrize("name", ["msd"])
 def test_the_shipped_networks_are_the_same_but_for_texts(name):
     onnx = needs("onnx")
-    content = (data_folder() / f"musicnn_{name}.onnx").read_bytes()
+    content = onnx_model(name)
     before, after = map(onnx.ModelProto.FromString, (content, rewritten_onnx(content)))
     assert before.graph.node == after.graph.node
     assert before.graph.initializer == after.graph.initializer

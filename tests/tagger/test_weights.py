@@ -17,6 +17,7 @@ from audiorec.tagger.weights import (
     backbone_weights,
     check_mel,
     data_folder,
+    onnx_model,
     read_metadata,
     weights_path,
 )
@@ -67,12 +68,11 @@ def test_the_file_and_the_table_say_the_same(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_checksums_are_those_of_the_files(name):
-    for form, expected in [
-        ("safetensors", WEIGHTS[name].sha256),
-        ("onnx", WEIGHTS[name].onnx_sha256),
+def test_checksums_are_those_of_the_contents(name):
+    for content, expected in [
+        (weights_path(name).read_bytes(), WEIGHTS[name].sha256),
+        (onnx_model(name), WEIGHTS[name].onnx_sha256),
     ]:
-        content = weights_path(name, form).read_bytes()
         assert hashlib.sha256(content).hexdigest() == expected
     assert WEIGHTS[name].sha256 != WEIGHTS[name].onnx_sha256
 
@@ -84,19 +84,20 @@ def test_refuses_a_file_with_one_flipped_bit(copied, form):
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
     with pytest.raises(WeightsError, match=rf"musicnn_msd\.{form}.*damaged or replaced.*reinstall"):
-        weights_path("msd", form)
+        onnx_model("msd")
 
 
 def test_refuses_another_file_under_this_name(copied):
     (copied / "musicnn_msd.onnx").write_bytes((copied / "musicnn_msd.safetensors").read_bytes())
     with pytest.raises(WeightsError, match=f"expected {WEIGHTS['msd'].onnx_sha256[:12]}"):
-        weights_path("msd", "onnx")
+        onnx_model("msd")
 
 
-def test_a_missing_file_says_what_to_do(copied):
-    (copied / "musicnn_msd.safetensors").unlink()
-    with pytest.raises(WeightsError, match=r"cannot read .*No such file.*reinstall"):
-        weights_path("msd")
+@pytest.mark.parametrize("form", ["safetensors", "onnx"])
+def test_a_missing_file_says_what_to_do(copied, form):
+    (copied / f"musicnn_msd.{form}").unlink()
+    with pytest.raises(WeightsError, match=rf"{form}: cannot read .*No such file.*reinstall"):
+        onnx_model("msd")
 
 
 def test_a_repaired_file_is_taken_again(copied):

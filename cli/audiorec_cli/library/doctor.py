@@ -144,7 +144,7 @@ def _weights() -> list[Check]:
     checks = []
     for name, entry in tagger.WEIGHTS.items():
         try:
-            tagger.weights_path(name, "onnx")
+            tagger.onnx_model(name)
             checks.append(Check(f"musicnn_{name}", True, f"{entry.sha256[:12]} {entry.licence}"))
         except WeightsError as error:
             checks.append(Check(f"musicnn_{name}", False, str(error)))

@@ -24,6 +24,7 @@ from audiorec.listening.log_files import day_folder as day_folder
 from audiorec.listening.log_files import file_fingerprints as file_fingerprints
 from audiorec.listening.log_files import folder_of_day as folder_of_day
 from audiorec.listening.log_files import log_fingerprint as log_fingerprint
+from audiorec.listening.log_files import opened_log as opened_log
 from audiorec.listening.log_files import parse_day as parse_day
 from audiorec.listening.log_files import parse_days as parse_days
 from audiorec.listening.log_files import select_days as select_days

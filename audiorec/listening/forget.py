@@ -47,10 +47,10 @@ from audiorec.files.user_files import (
     refuse_devices,
 )
 from audiorec.listening.events import OLD_NAMES, PLACES
-from audiorec.listening.log_files import FAILURE, log_files, log_fingerprint
+from audiorec.listening.log_files import FAILURE, log_fingerprint, opened_log
 from audiorec.listening.prepare import sequences_table, write_manifest
 from audiorec.listening.reading import MANIFEST, bucket_name, buckets_of, read_prepared
-from audiorec.store.schema import METADATA_KEY, metadata_object
+from audiorec.store.schema import own_metadata
 
 MODEL_FILE = "model.json"
 BATCH_ROWS = 1 << 16
@@ -173,7 +173,7 @@ def _parts(path: Path) -> list[Path]:
     if not path.is_dir() or (path / MANIFEST).exists() or (path / MODEL_FILE).exists():
         return [path]
     try:
-        return [part.path for part in log_files(path).files]
+        return [part.path for part in opened_log(path).files]
     except InputError:
         return [path]  # `_kind` raises the error
 
@@ -233,8 +233,7 @@ def _kind(path: Path) -> KeptKind:
 def _about(path: Path) -> dict[str, Any]:
     """Return the metadata of one of audiorec's own files; empty for other files."""
     with TableFile.open(path) as file:
-        text = (file.schema.metadata or {}).get(METADATA_KEY)
-        return metadata_object(text) if text else {}
+        return own_metadata(file.schema)
 
 
 def _alignments(path: Path) -> set[str]:

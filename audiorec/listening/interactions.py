@@ -11,9 +11,9 @@ by a user.
 """
 
 import hashlib
-import json
 import os
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -26,7 +26,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from audiorec.columns import LogColumns
-from audiorec.errors import DamagedFileError, InputError
+from audiorec.errors import DamagedFileError, InputError, StoreError
 from audiorec.files.arrow import booleans, mask, open_parquet, scalar, string_array, view
 from audiorec.files.user_files import (
     Utf8,
@@ -70,6 +70,7 @@ from audiorec.listening.log_files import (
     parse_day,
     select_days,
 )
+from audiorec.store.schema import own_metadata
 from audiorec.types import BoolArray, Int64Array
 
 BLOCK_ROWS = 1 << 18
@@ -77,7 +78,7 @@ BLOCK_BYTES = 16 << 20  # of a CSV
 TEXT_COLUMNS = (LogColumns.USER, LogColumns.SONG, LogColumns.EVENT, *LABELS, *OLD_NAMES)
 KNOWN = (*COLUMNS, *OPTIONAL_COLUMNS, *LABELS, *OLD_NAMES)
 CSV_ENDS = (".csv", ".csv.gz")
-METADATA_KEY = b"audiorec"  # key of the JSON metadata in every file that audiorec writes
+KIND, HOW = "interactions", "audiorec listening simulate --out world/ makes a simulated log"
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,15 +173,19 @@ def _file_blocks(
 
 def _parquet_batches(file: LogFile, notes: ReadingNotes, *, strict: bool) -> Iterator[Any]:
     """Yield the rows of a file; with `strict`, check the types of all columns."""
-    path = file.path
-    with open_parquet(path, memory_map=True) as opened:
+    with open_parquet(file.path, memory_map=True) as opened:
         schema = opened.schema_arrow
-        notes.simulated = notes.simulated or _says_simulated(schema.metadata or {})
+        about: dict[str, Any] = {}
+        with suppress(StoreError):  # a key of the same name, written by another tool
+            about = own_metadata(schema)
+        if about.get("kind", KIND) != KIND:
+            raise InputError(f"holds {about['kind']}, not listening; {HOW}")
+        notes.simulated = notes.simulated or about.get("simulated") is True
         said = {n: v for n, v in file.keys.items() if n in KNOWN and n not in schema.names}
-        known = _known_columns([*schema.names, *said], path, alone=not strict)
+        known = _known_columns([*schema.names, *said], alone=not strict)
         names = [name for name in known if name not in said]
         for name in names if strict else set(TEXT_COLUMNS) & set(names):
-            _check_type(schema.field(name), path)
+            _check_type(schema.field(name))
         for batch in opened.iter_batches(batch_size=BLOCK_ROWS, columns=names):
             yield _as_texts(_with(batch, said))
 
@@ -209,14 +214,6 @@ def _unit_of(file: LogFile) -> int | None:
     return int(counts.argmax()) if counts.any() else None
 
 
-def _says_simulated(metadata: Mapping[bytes, bytes]) -> bool:
-    try:
-        content = json.loads(metadata.get(METADATA_KEY, b"{}"))
-    except ValueError:  # a key of the same name, written by another tool
-        return False
-    return isinstance(content, dict) and content.get("simulated") is True
-
-
 def _csv_batches(path: Path, notes: ReadingNotes, *, alone: bool) -> Iterator[Any]:
     def skip(row: Any) -> str:
         notes.skip(row.number - 1, row.text)  # the header is row 1
@@ -233,12 +230,12 @@ def _csv_batches(path: Path, notes: ReadingNotes, *, alone: bool) -> Iterator[An
                 column_types=texts, null_values=[""], strings_can_be_null=True
             ),
         )
-        names = _known_columns(reader.schema.names, path, alone=alone)
+        names = _known_columns(reader.schema.names, alone=alone)
         for batch in reader:
             yield batch.select(names)
 
 
-def _known_columns(names: list[str], path: Path, *, alone: bool) -> list[str]:
+def _known_columns(names: list[str], *, alone: bool) -> list[str]:
     """Return the columns to read; `alone`: the file is no part of a folder of days."""
     needed = set(COLUMNS)
     # A session or list without a user is its own user, and is ordered even without times.
@@ -251,12 +248,12 @@ def _known_columns(names: list[str], path: Path, *, alone: bool) -> list[str]:
             other = [mark for mark in ";\t|" if len(names) == 1 and mark in names[0]]
             commas = f", separated by {other[0]!r} instead of commas" if other else ""
             raise InputError(
-                f"{path}: column {name!r} is missing or duplicated; the columns are "
+                f"column {name!r} is missing or duplicated; the columns are "
                 f"{column_list(names)}{commas}; {columns_of_logs()}"
             )
     for old, new in OLD_NAMES.items():
         if old in names and new in names:
-            raise InputError(f"{path}: columns {old!r} and {new!r} mean the same: leave one out")
+            raise InputError(f"columns {old!r} and {new!r} mean the same: leave one out")
     return [name for name in KNOWN if name in names]
 
 
@@ -268,7 +265,7 @@ def columns_of_logs() -> str:
     )
 
 
-def _check_type(field: Any, path: Path) -> None:
+def _check_type(field: Any) -> None:
     """Refuse a column of a Parquet file if its type is unsuitable."""
     kind, types = field.type, pa.types
     if types.is_dictionary(kind):
@@ -285,7 +282,7 @@ def _check_type(field: Any, path: Path) -> None:
     else:
         good, wanted = is_number, "numbers"
     if not good and not types.is_null(kind):
-        raise InputError(f"{path}: column {field.name!r} holds {kind}, expected {wanted}")
+        raise InputError(f"column {field.name!r} holds {kind}, expected {wanted}")
 
 
 def _as_texts(batch: Any) -> Any:

@@ -1,7 +1,7 @@
 """Find the files of a log, a single file or a folder of files by day; and folders of days.
 
-    plays.parquet                      ──log_files──▶  one file
-    plays/dt=2026-11-25/a.parquet, …   ──log_files──▶  the files, day by day
+    plays.parquet                      ──opened_log─▶  one file
+    plays/dt=2026-11-25/a.parquet, …   ──opened_log─▶  the files, day by day
     s3://bucket/plays/, days           ──select_days──▶  a small file that lists local copies
     day_before("export", day)          ──▶  the folder of the newest earlier day of an output
 
@@ -34,7 +34,6 @@ from audiorec.files.copies import (
 )
 from audiorec.files.own_files import read_object, write_own
 from audiorec.files.storage import files_in, is_folder, is_uri, join
-from audiorec.files.user_files import input_errors
 
 DAY_KEYS = ("dt", "day", "date", "ds")
 DAY_SECONDS = 86_400.0
@@ -229,7 +228,7 @@ class LogFiles:
     is_folder: bool = False
 
 
-def log_files(path: Path) -> LogFiles:
+def opened_log(path: Path) -> LogFiles:
     """Return the files of a log, given a file, a folder, or a file written by `select_days`.
 
     Folders have the layout of Hive and Spark: ``key=value`` at any level, one of them the day
@@ -237,27 +236,25 @@ def log_files(path: Path) -> LogFiles:
     ``_`` or ``.`` are ignored. A key with the name of a log column supplies that column if the file
     lacks it.
 
-    Raises `MissingFileError` if the folder has no Parquet file of a log; `InputError` if only some
-    of the files are in day folders, or a file is not Parquet.
+    Raises `MissingFileError` if there is none, or no Parquet file in the folder;
+    `DamagedFileError` if only some of the files are in day folders, or a file is not Parquet.
     """
     if path.name.endswith(CHOSEN_END) and path.parent == _chosen_folder():
         return _read_chosen(path)
     if not path.is_dir():
+        if not path.exists():
+            raise MissingFileError(f"{path}: {FAILURE}: no such file")
+        if not path.is_file():
+            raise DamagedFileError(f"{path}: is not a regular file, but must be read twice")
         return LogFiles(name=str(path), files=(LogFile(path, path.name),))
     names = []
     for above, folders, files in os.walk(path):
         folders[:] = [name for name in folders if not _is_hidden(name)]
         names += [(Path(above) / name).relative_to(path).as_posix() for name in files]
         if len(names) > MOST_FILES:
-            raise InputError(f"{path}: has more than {MOST_FILES} files")
+            raise DamagedFileError(f"{path}: has more than {MOST_FILES} files")
     result = [_log_file(path / name, name, str(path)) for name in names if not _is_no_data(name)]
     return _ordered(str(path), result, Days())
-
-
-def opened_log(path: Path) -> LogFiles:
-    """Return the files of a log, which are read next; `DamagedFileError` if it is none."""
-    with input_errors(path, FAILURE):
-        return log_files(path)
 
 
 def select_days(place: str | os.PathLike[str], days: Days) -> Path:
@@ -287,7 +284,7 @@ def select_days(place: str | os.PathLike[str], days: Days) -> Path:
             return local
         if not local.exists():
             raise MissingFileError(f"{text}: no such file")
-        log = _chosen(replace(log_files(local), name=text, days=days))
+        log = _chosen(replace(opened_log(local), name=text, days=days))
     about = {
         "schema": SCHEMA_NAME,
         "name": log.name,
@@ -315,17 +312,17 @@ def is_rereadable(path: Path) -> bool:
     return path.is_file() or path.is_dir()
 
 
-def file_fingerprints(path: Path) -> tuple[str, ...]:
+def file_fingerprints(log: LogFiles) -> tuple[str, ...]:
     """Return the fingerprint (16 hex digits) of each file of a log, in reading order."""
-    return tuple(_print(one.path) for one in log_files(path).files)
+    return tuple(_print(one.path) for one in log.files)
 
 
-def log_fingerprint(path: Path) -> str:
+def log_fingerprint(log: Path | LogFiles) -> str:
     """Return the fingerprint (16 hex digits) of a log, to identify files derived from it.
 
     Of its files, their names and the last day; for a single file read whole, that of the file.
     """
-    log = log_files(path)
+    log = opened_log(log) if isinstance(log, Path) else log
     printed: list[Any] = [[one.name, _print(one.path)] for one in log.files]
     if not log.is_folder and log.days.until is None:
         return str(printed[0][1])
@@ -397,7 +394,7 @@ def check_day(path: Path, day: date) -> None:
     MissingFileError
         If the log has day folders, but none of this day.
     """
-    log = log_files(path)
+    log = opened_log(path)
     known = {one.day for one in log.files if one.day is not None}
     if log.is_folder and known and day not in known:
         raise MissingFileError(
@@ -412,7 +409,7 @@ def _ordered(name: str, found: list[LogFile], days: Days) -> LogFiles:
     dated = sum(one.day is not None for one in found)
     if 0 < dated < len(found):
         odd = next(one for one in found if one.day is None)
-        raise InputError(f"{name}: {odd.name} is not in a day folder, unlike other files")
+        raise DamagedFileError(f"{name}: {odd.name} is not in a day folder, unlike other files")
     found.sort(key=lambda one: (one.day or date.min, one.name))
     return LogFiles(name=name, files=tuple(found), days=days, is_folder=True)
 
@@ -420,7 +417,9 @@ def _ordered(name: str, found: list[LogFile], days: Days) -> LogFiles:
 def _log_file(path: Path, name: str, folder: str) -> LogFile:
     check_name(name, folder)
     if not name.lower().endswith(PARQUET_ENDS):
-        raise InputError(f"{folder}: contains {name}; a log folder may have only Parquet files")
+        raise DamagedFileError(
+            f"{folder}: contains {name}; a log folder may have only Parquet files"
+        )
     keys: dict[str, str | None] = {}
     for part in name.split("/")[:-1]:
         key, is_key, value = part.partition("=")
@@ -429,7 +428,7 @@ def _log_file(path: Path, name: str, folder: str) -> LogFile:
     try:
         day = day_of({key: value for key, value in keys.items() if value is not None})
     except InputError as error:
-        raise InputError(f"{folder}: {name}: {error}") from error
+        raise DamagedFileError(f"{folder}: {name}: {error}") from error
     return LogFile(path, name, day, keys)
 
 

@@ -60,7 +60,6 @@ from audiorec.listening.log_files import (
     FAILURE,
     PARQUET_ENDS,
     LogFiles,
-    is_rereadable,
     log_fingerprint,
     opened_log,
 )
@@ -322,10 +321,7 @@ def prepare(
     if out.exists():
         check_tree(out, pattern(FOLDER_FILES))
     log = opened_log(path)
-    if not is_rereadable(path):
-        next(interaction_blocks(log, ReadingNotes()))  # raises the precise error
-        raise InputError(f"{path}: is not a regular file, but must be read twice")
-    of = log_fingerprint(path)
+    of = log_fingerprint(log)
     identity = fingerprint(
         {"log": of, "by": spec.by, "buckets": spec.buckets, "filters": sorted(spec.filters)}
         | {"skip_bad_rows": spec.skip_bad_rows, "format": FORMAT_VERSION}

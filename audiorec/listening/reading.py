@@ -23,7 +23,7 @@ from audiorec.files.own_files import read_object
 from audiorec.files.tables import TableFile, check_columns
 from audiorec.listening.events import ARTIST_EVENTS, EVENTS, Interactions
 from audiorec.listening.interactions import read_log
-from audiorec.listening.log_files import opened_log
+from audiorec.listening.log_files import LogFiles, opened_log
 from audiorec.listening.rule import Rule, load_rule, to_preferences
 from audiorec.listening.sequences import By, Sequences, to_sequences
 from audiorec.types import (
@@ -151,9 +151,10 @@ class LogReading:
         """The rule for liked songs."""
         return Rule() if self.rule is None else load_rule(self.rule)
 
-    def log(self, path: Path) -> Interactions:
+    def log(self, log: Path | LogFiles) -> Interactions:
         """Read a log."""
-        return read_log(opened_log(path), skip_bad_rows=self.skip_bad_rows)
+        files = opened_log(log) if isinstance(log, Path) else log
+        return read_log(files, skip_bad_rows=self.skip_bad_rows)
 
     def plays(self, log: Interactions, by: By = "user") -> Sequences:
         """Return the finished plays of a log, in order of listening."""

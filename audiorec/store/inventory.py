@@ -32,8 +32,8 @@ from audiorec.store.schema import (
     Checked,
     Kind,
     StoreMetadata,
-    metadata_object,
     open_checked,
+    own_metadata,
     schema_of,
 )
 from audiorec.types import BoolArray
@@ -300,6 +300,6 @@ def declared_kind(path: Path) -> str:
     Empty if there is none or the file cannot be read.
     """
     with suppress(StoreError), TableFile.open(path) as file:
-        kind = metadata_object((file.schema.metadata or {}).get(METADATA_KEY, b"{}")).get("kind")
+        kind = own_metadata(file.schema).get("kind")
         return kind if isinstance(kind, str) else ""
     return ""

@@ -50,7 +50,7 @@ from audiorec.store.schema import (
     METADATA_KEY,
     StoreMetadata,
     checked_lists,
-    metadata_object,
+    own_metadata,
     write_batches,
 )
 from audiorec.store.store import VectorStore
@@ -222,7 +222,7 @@ class LinksFile(NamedTuple):
     def read(cls, path: Path) -> "LinksFile":
         """Read a file; raise `StoreError` if it is damaged or of another kind."""
         with TableFile.open(path) as file:
-            about = metadata_object((file.schema.metadata or {}).get(METADATA_KEY, b"{}"))
+            about = own_metadata(file.schema)
             first = about.get("format_version") == 1
             table = file.read_as(FIRST_SCHEMA if first else SCHEMA).combine_chunks()
         columns = [one_chunk(column) for column in table.columns]

@@ -248,6 +248,11 @@ def metadata_object(text: str | bytes) -> dict[str, Any]:
     return content
 
 
+def own_metadata(schema: Any) -> dict[str, Any]:
+    """Return what a file of ours says about itself; empty for a file of another program."""
+    return metadata_object((schema.metadata or {}).get(METADATA_KEY, b"{}"))
+
+
 def feature_column(output: str) -> str:
     """Return the column name of a backbone output: ``msd.tags`` → ``msd_tags``."""
     return output.replace(".", "_")

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from needs import needs
 
-from audiorec.errors import InputError, ShapeError
+from audiorec.errors import DamagedFileError, InputError, ShapeError
 from audiorec.listening import interactions as reading
 from audiorec.listening.events import EVENTS, Interactions, RowsError
 from audiorec.listening.interactions import read_interactions, unmatched
@@ -315,3 +315,8 @@ def test_a_log_is_read_without_pandas(tmp_path):
     )
     command = [sys.executable, "-c", script, tmp_path / "log.parquet"]
     assert subprocess.run(command, capture_output=True, text=True).stdout == "2 False\n"
+
+
+def test_a_file_of_another_kind_says_what_it_holds():
+    with pytest.raises(DamagedFileError, match="holds vectors, not listening; audiorec listening"):
+        read_interactions("fixtures/formats/vecs-v1.parquet")

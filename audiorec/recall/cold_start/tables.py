@@ -33,7 +33,7 @@ from audiorec.files.arrow import float_array, floats, integers, one_chunk, view
 from audiorec.files.tables import TableFile
 from audiorec.recall.cold_start.assign import ListedPairs, ListOf, Tastes
 from audiorec.recall.cold_start.sides import Side
-from audiorec.store.schema import METADATA_KEY, metadata_object, vector_array, vector_type
+from audiorec.store.schema import METADATA_KEY, own_metadata, vector_array, vector_type
 from audiorec.types import Float64Array, FloatArray, Int32Array, Int64Array, nth
 
 FORMAT_VERSION = 2  # 1 had the tastes on every row
@@ -117,7 +117,7 @@ def remove_tastes(lists: Path) -> None:
     if not path.exists():
         return
     with suppress(StoreError), TableFile.open(path) as file:
-        result = metadata_object((file.schema.metadata or {}).get(METADATA_KEY, b"{}"))
+        result = own_metadata(file.schema)
         if result.get("kind") == TASTES:
             path.unlink()
 

@@ -65,7 +65,7 @@ from audiorec.recall.federated.protocol import (
     joined,
 )
 from audiorec.runs.workers import Limits, Workers
-from audiorec.store.schema import METADATA_KEY, metadata_object
+from audiorec.store.schema import METADATA_KEY, own_metadata
 from audiorec.types import StageProgress
 
 KIND = "alignment"
@@ -557,8 +557,7 @@ def read_alignment(path: Path) -> Alignment:
     """Read what `write_alignment` wrote; `StoreError` if it is missing, damaged or another file."""
     try:
         with TableFile.open(path) as file:
-            text = (file.schema.metadata or {}).get(METADATA_KEY)
-            about = metadata_object(text) if text else {}
+            about = own_metadata(file.schema)
             if about.get("kind") != KIND:
                 raise StoreError(f"{path}: holds {about.get('kind') or 'no alignment'}; {HOW}")
             if about.get("format_version") != FORMAT_VERSION:

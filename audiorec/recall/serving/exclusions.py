@@ -31,7 +31,7 @@ from audiorec.listening.events import (
     is_listening,
     to_times,
 )
-from audiorec.listening.log_files import log_files
+from audiorec.listening.log_files import opened_log
 from audiorec.listening.reading import to_liked
 from audiorec.listening.sequences import DAY_S, Sequences
 from audiorec.listening.side import SongSide
@@ -220,7 +220,7 @@ def _shown(path: Path, ends_s: float | None, without: str) -> tuple[Any, Any]:
     """Read exposures before `ends_s` of runs other than `without`; times in seconds since 1970."""
     types = {name: pa.string() for name in SHOWN[:2]}
     tables, times = [], []
-    for one in log_files(path).files:
+    for one in opened_log(path).files:
         table = read_table(one.path, FAILURE, needed=SHOWN, wanted=(ShownColumns.RUN,), types=types)
         if without and ShownColumns.RUN in table.column_names:
             runs = pc.fill_null(table.column(ShownColumns.RUN).cast(pa.string()), "")

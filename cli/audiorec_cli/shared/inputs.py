@@ -27,7 +27,6 @@ class InputKind(StrEnum):
     FEATURES = "features of songs"
     SONGS = "embeddings of songs"
     USERS = "embeddings of users"
-    LOG = "listening"
 
 
 # The command that makes such a file at {path} from the songs in {folder}.
@@ -36,14 +35,12 @@ MAKES = {
     InputKind.FEATURES: "audiorec extract {folder} --features {path}",
     InputKind.SONGS: "audiorec recall songs MODEL {folder} --out {path}",
     InputKind.USERS: "audiorec recall users MODEL -i LOG --out {path}",
-    InputKind.LOG: "audiorec listening simulate --out world/ makes a simulated log",
 }
 USUAL = {
     InputKind.VECTORS: "vecs.parquet",
     InputKind.FEATURES: "features.parquet",
     InputKind.SONGS: "embeddings.parquet",
     InputKind.USERS: "users.parquet",
-    InputKind.LOG: "",
 }
 # The kind in the metadata of a file, in words.
 HOLDS = {
@@ -51,7 +48,7 @@ HOLDS = {
     "features": InputKind.FEATURES,
     "song_embeddings": InputKind.SONGS,
     "user_embeddings": InputKind.USERS,
-    "interactions": InputKind.LOG,
+    "interactions": "listening",
     "scores": "score series",
     "errors": "failures of a run",
     "audiences": "audiences",
@@ -81,12 +78,9 @@ def check(path: Path | None, wanted: InputKind) -> None:
         return
     if not path.exists():
         raise MissingFileError(f"{path}: no such file; {_make(wanted, path)}")
-    of_songs = wanted in (InputKind.VECTORS, InputKind.FEATURES, InputKind.SONGS)
-    if path.is_dir() and of_songs:
+    if path.is_dir():
         how = _make(wanted, folder=str(path))
         raise StoreError(f"{path}: is a folder, not {wanted}; {how}")
-    if path.is_dir() or (wanted == InputKind.LOG and path.suffix != PARQUET):
-        return
 
     kind = store.declared_kind(path)
     holds = HOLDS.get(kind)
@@ -99,8 +93,7 @@ def check(path: Path | None, wanted: InputKind) -> None:
 def _make(wanted: InputKind, path: Path | None = None, *, folder: str = "FOLDER") -> str:
     """Return the command that makes such a file, at `path` if its suffix fits."""
     name = path if path is not None and path.suffix == PARQUET else USUAL[wanted]
-    command = MAKES[wanted].format(path=name, folder=folder)
-    return command if wanted == InputKind.LOG else f"make them: {command}"
+    return f"make them: {MAKES[wanted].format(path=name, folder=folder)}"
 
 
 ENVIRONMENT = "AUDIOREC_VECTORS"
@@ -108,7 +101,7 @@ DEFAULT = "vecs.parquet"
 _WHICH = f"The store; by default ${ENVIRONMENT}, else {DEFAULT} in this folder."
 
 VectorsOption = Annotated[Path | None, store_file(variable=ENVIRONMENT, help=_WHICH)]
-plays_file = partial(reads, "--interactions", "-i", metavar="PLAYS", holds=InputKind.LOG)
+plays_file = partial(reads, "--interactions", "-i", metavar="PLAYS")
 users_file = partial(chooses, "--users", "-u", metavar="FILE", holds=InputKind.USERS)
 StoreArgument = Annotated[Path | None, argument(metavar="STORE", variable=ENVIRONMENT, help=_WHICH)]
 

@@ -207,7 +207,12 @@ class TrainingOptions(ListeningOptions):
         """Read a log or a folder of ``listening prepare``, and the side information."""
         if listening.is_prepared(log):
             return self._prepared(log)
-        read, context, logs = self.how.log(log), self.context(), listening.file_fingerprints(log)
+        opened = listening.opened_log(log)
+        logs, read, context = (
+            listening.file_fingerprints(opened),
+            self.how.log(opened),
+            self.context(),
+        )
         made_up = read.simulated
         if self.likes:
             result = self.liked(read)

@@ -147,7 +147,7 @@ def places(
 def check_kinds(declared: Sequence[Field], values: Mapping[str, Any]) -> None:
     """Refuse files of another kind than their options declare, before a command reads any."""
     for one in declared:
-        if kind := one.option.holds or (one.option.log and InputKind.LOG):
+        if kind := one.option.holds:
             value = values[one.name]
             for path in value if isinstance(value, list) else [value]:
                 if path is not None:

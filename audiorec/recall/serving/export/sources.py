@@ -28,7 +28,7 @@ from audiorec.files.user_files import column_names, input_errors, read_table
 from audiorec.learning.bundle import read_kind
 from audiorec.listening.events import UNITS, Interactions, to_times
 from audiorec.listening.interactions import read_interactions
-from audiorec.listening.log_files import is_rereadable, log_files, log_fingerprint
+from audiorec.listening.log_files import is_rereadable, log_fingerprint, opened_log
 from audiorec.listening.side import Category, SongSide, fill_missing, read_side, side_of_store
 from audiorec.recall.contract.channel import KIND
 from audiorec.recall.contract.data import Context, Sound
@@ -342,7 +342,7 @@ def _shown(path: Path, entry: str | None, ends_s: float | None) -> list[UserStre
 
 def tables_of(path: Path) -> list[Path]:
     """Return the tables of exposures at a path: itself, or those of a folder."""
-    return [one.path for one in log_files(path).files]
+    return [one.path for one in opened_log(path).files]
 
 
 def entries_of(path: Path) -> set[str]:

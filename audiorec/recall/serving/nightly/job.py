@@ -34,7 +34,12 @@ from audiorec.files.own_files import refuse_link, remove_leftovers, write_errors
 from audiorec.files.tables import TableFile
 from audiorec.listening.events import Interactions
 from audiorec.listening.interactions import read_interactions
-from audiorec.listening.log_files import file_fingerprints, is_rereadable, log_fingerprint
+from audiorec.listening.log_files import (
+    file_fingerprints,
+    is_rereadable,
+    log_fingerprint,
+    opened_log,
+)
 from audiorec.listening.reading import follows, likes
 from audiorec.listening.sequences import Sequences, to_sequences
 from audiorec.listening.side import known_side
@@ -355,7 +360,7 @@ class NightlyJob:
         """Run one step; return the id of a trained model (else an empty text), None if stopped."""
         kind, _, name = step.name.partition(" ")
         if kind == TRAIN:
-            logs = file_fingerprints(self.plan.interactions)
+            logs = file_fingerprints(opened_log(self.plan.interactions))
             data = self._inputs.data(logs)
             before = self._before
             last = None if before is None else before.served or before.lists

@@ -50,7 +50,6 @@ if TYPE_CHECKING:
     from audiorec.extraction.pipeline import ExtractorConfig
     from audiorec.extraction.plan import Plan
     from audiorec.extraction.run import Policy, Prepared, RunOptions
-    from audiorec.runs.report import RunReport
     from audiorec.store.journal import Outputs
 
 TABLES = (".csv", ".parquet")
@@ -189,11 +188,17 @@ def _one_run(
     config: "ExtractorConfig",
     work: Extraction,
 ) -> Exit:
-    """Run, print the result, and return the exit code."""
+    """Run with a display, a log and a record, print the result, and return the exit code."""
     from audiorec.extraction.run import prepare
 
-    ready = prepare(config, outputs, options)
-    report, code = _run(sources, ready, work, stop)
+    out = str(outputs.vectors)
+    with work.observers(out, record=f"{out}.run.json") as watching:
+        watching.start(songs=len(sources))
+        ready = prepare(config, outputs, options)
+        with progress_display(quiet=work.quiet) as shown:
+            report = ready.run(sources, progress=watching.songs(shown), stop=stop)
+        code = work.forgive(exit_code_of(report))
+        watching.end(report, ready.metadata, exit_code=code)
     if report.stopped is None:
         _keep_aliases(naming, outputs)
     if work.json:
@@ -202,21 +207,6 @@ def _one_run(
     if report.stopped is None:
         _say_lacking(ready)
     return code
-
-
-def _run(
-    sources: "Sequence[Source]", ready: "Prepared", work: Extraction, stop: threading.Event
-) -> "tuple[RunReport, Exit]":
-    """Run with a progress display and observers (log, record, metrics)."""
-    out = str(ready.outputs.vectors)
-    with work.observers(out, record=f"{out}.run.json") as watching:
-        watching.start(songs=len(sources))
-        with progress_display(quiet=work.quiet) as shown:
-            progress = watching.songs(shown)
-            report = ready.run(sources, progress=progress, stop=stop)
-        code = work.forgive(exit_code_of(report))
-        watching.end(report, ready.metadata, exit_code=code)
-    return report, code
 
 
 def _say_lacking(ready: "Prepared") -> None:

@@ -13,7 +13,7 @@ colon is the type, the rest the name.
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from audiorec.files.user_files import column_names, read_table
 from audiorec.listening.events import to_floats, without_dictionary
 from audiorec.store.schema import LANGUAGE
 from audiorec.store.store import VectorStore
-from audiorec.types import BoolArray, FloatArray, Int32Array, Int64Array, string_array
+from audiorec.types import BoolArray, FloatArray, IdMap, Int32Array, Int64Array, string_array
 
 NEEDED = ("head", "relation", "tail")
 FACTS_FAILURE = "cannot be read as triples"
@@ -211,6 +211,28 @@ class SongSide:
     def __len__(self) -> int:
         return len(self.song_ids)
 
+    def named(self, name: str) -> dict[str, str]:
+        """Return the known values of a category by song; none without the category."""
+        texts = self.categories[name].texts() if name in self.categories else ()
+        return {song: text for song, text in zip(self.song_ids, texts, strict=False) if text}
+
+    def among(self, song_ids: Any) -> "SongSide":
+        """Return the side information of the given songs, in order; unknown where it has none."""
+        row, unknown = IdMap(self.song_ids).rows(song_ids), np.float32(np.nan)
+        return SongSide(
+            song_ids=tuple(song_ids),
+            categories={
+                name: Category(
+                    np.append(of.number, np.int32(-1))[row],
+                    of.values,
+                    np.append(of.is_heard, False)[row],
+                )
+                for name, of in self.categories.items()
+            },
+            numbers={name: np.append(of, unknown)[row] for name, of in self.numbers.items()},
+            released=np.append(self.released, unknown)[row],
+        )
+
     def alone(self, name: str) -> "SongSide | None":
         """Return one category alone; None if it is unknown."""
         if name not in self.categories:
@@ -339,22 +361,16 @@ def fill_missing(side: SongSide, heard: SongSide) -> SongSide:
     >>> genre.texts()[1:3], genre.is_heard[1:3].tolist()
     (['classical', 'blues'], [False, True])
     """
-    row = {song: number for number, song in enumerate(heard.song_ids)}
-    places = np.array([row.get(song, -1) for song in side.song_ids], np.int64)
-    known = places >= 0
     categories = dict(side.categories)
-    for name, other in heard.categories.items():
+    for name, other in heard.among(side.song_ids).categories.items():
         mine = categories.get(name)
-        texts = [None] * len(side) if mine is None else mine.texts()
-        is_heard = np.zeros(len(side), np.bool_) if mine is None else mine.is_heard.copy()
-        theirs = other.texts()
-        for at in np.flatnonzero(known & np.array([t is None for t in texts], np.bool_)).tolist():
-            texts[at] = theirs[places[at]]
-            is_heard[at] = other.is_heard[places[at]] and texts[at] is not None
+        texts, is_heard = other.texts(), other.is_heard & (other.number >= 0)
+        if mine is not None:
+            pairs = zip(mine.texts(), texts, strict=True)
+            texts = [own if own is not None else their for own, their in pairs]
+            is_heard = np.where(mine.number >= 0, mine.is_heard, is_heard)
         categories[name] = _category(pa.array(texts, pa.string()), is_heard)
-    return SongSide(
-        song_ids=side.song_ids, categories=categories, numbers=side.numbers, released=side.released
-    )
+    return replace(side, categories=categories)
 
 
 def describe_side(side: SongSide) -> dict[str, Any]:

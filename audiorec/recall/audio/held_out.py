@@ -148,10 +148,7 @@ def song_groups(song_ids: Sequence[str], context: Context) -> tuple[str, ...]:
 
     Tags take precedence. Songs with neither are their own groups.
     """
-    artists: dict[str, str | None] = {}
-    side = context.side
-    if side is not None and "artist" in side.categories:
-        artists |= dict(zip(side.song_ids, side.categories["artist"].texts(), strict=True))
+    artists = {} if context.side is None else context.side.named("artist")
     sound = context.sound
     if sound is not None:
         tagged = zip(sound.song_ids, sound.artists, strict=True)

@@ -106,7 +106,7 @@ class Sound:
         """Return a copy with artists from side information, if no artist is known."""
         if side is None or "artist" not in side.categories or any(self.artists):
             return self
-        named = dict(zip(side.song_ids, side.categories["artist"].texts(), strict=True))
+        named = side.named("artist")
         artists = tuple(normalised_name(named.get(song)) for song in self.song_ids)
         return replace(self, artists=artists)
 

@@ -35,7 +35,7 @@ from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
 from audiorec.recall.contract.job import NEWEST_PART
 from audiorec.recall.contract.space import SharedSpace
 from audiorec.recall.contract.warm import JUDGED_ON_NEW, Start
-from audiorec.types import BoolArray, Float64Array, FloatArray, IdMap, Int64Array, unit
+from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array, unit
 
 if TYPE_CHECKING:
     from audiorec.learning.next_model import NextSongModel
@@ -209,13 +209,9 @@ def _columns(
     numbers: dict[str, FloatArray] = {}
     sound = np.zeros((len(song_ids), 0))
     if context.side is not None:
-        rows = IdMap(context.side.song_ids).rows(song_ids)
-        for name, category in context.side.categories.items():
-            values = (*category.values, None)
-            number = np.append(category.number, -1)[rows]
-            texts[name] = [values[n] for n in number.tolist()]
-        for name, column in {**context.side.numbers, RELEASED: context.side.released}.items():
-            numbers[name] = np.append(column, np.float32(np.nan))[rows].astype(np.float32)
+        side = context.side.among(song_ids)
+        texts = {name: category.texts() for name, category in side.categories.items()}
+        numbers = {**side.numbers, RELEASED: side.released}
     if context.sound is not None:
         heard = context.sound.among(song_ids)
         if "artist" not in texts and any(heard.artists):

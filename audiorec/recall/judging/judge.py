@@ -574,11 +574,9 @@ def _ranks_in_lists(
 
 def _languages(context: Context) -> Labels:
     """Return the language of songs, as far as it is known."""
-    known = {} if context.side is None else context.side.categories
-    if context.side is None or "language" not in known:
+    if context.side is None or "language" not in context.side.categories:
         return {}
-    pairs = zip(context.side.song_ids, known["language"].texts(), strict=True)
-    return {"language": {song: name for song, name in pairs if name}}
+    return {"language": context.side.named("language")}
 
 
 def _catalogue(split: JudgingSplit, made: Lists) -> tuple[str, ...]:

@@ -271,7 +271,8 @@ def traits_of(
     groups: dict[str, Int64Array] = {}
     artists: tuple[str, ...] = ()
     if side is not None:
-        texts = {name: _texts(side, name, song_ids) for name in ("artist", "album", "genre")}
+        named = {name: side.named(name) for name in ("artist", "album", "genre")}
+        texts = {name: [of.get(song, "") for song in song_ids] for name, of in named.items()}
         artist = [normalised_name(name) for name in texts["artist"]]
         album = [f"{a}\0{b}" if b else "" for a, b in zip(artist, texts["album"], strict=True)]
         artists = tuple(sorted(set(artist) - {""}))
@@ -282,14 +283,6 @@ def traits_of(
     if plays is not None:
         counts += np.bincount(plays.among(song_ids).song, minlength=len(song_ids))
     return SongTraits(song_ids=song_ids, groups=groups, plays=counts, artists=artists)
-
-
-def _texts(side: SongSide, name: str, song_ids: tuple[str, ...]) -> list[str]:
-    category = side.categories.get(name)
-    if category is None:
-        return [""] * len(song_ids)
-    texts = [*category.texts(), None]
-    return [texts[row] or "" for row in IdMap(side.song_ids).rows(song_ids).tolist()]
 
 
 def _codes(texts: list[str]) -> Int64Array:

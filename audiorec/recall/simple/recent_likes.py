@@ -184,11 +184,9 @@ class RecentLikes(CountingChannel[RecentLikesRecipe]):
 
 def _artists(data: RecallData) -> list[str]:
     """Return the normalised artist of each song, from tags or else side information."""
-    artists = [""] * len(data.song_ids)
     side = data.context.side
-    if side is not None and "artist" in side.categories:
-        named = dict(zip(side.song_ids, side.categories["artist"].texts(), strict=True))
-        artists = [normalised_name(named.get(song)) for song in data.song_ids]
+    named = {} if side is None else side.named("artist")
+    artists = [normalised_name(named.get(song)) for song in data.song_ids]
     if data.sound is not None:
         heard = data.sound.among(data.song_ids).artists
         artists = [own or other for own, other in zip(artists, heard, strict=True)]

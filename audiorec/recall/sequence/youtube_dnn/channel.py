@@ -134,9 +134,8 @@ def artists_among(context: Context, song_ids: tuple[str, ...]) -> tuple[str, ...
     """Return the plain artist name of each song, from side information or sound, or ""."""
     side = context.side
     if side is not None and "artist" in side.categories:
-        texts = (*side.categories["artist"].texts(), None)
-        rows = IdMap(side.song_ids).rows(song_ids)
-        return tuple(normalised_name(texts[row]) for row in rows.tolist())
+        named = side.named("artist")
+        return tuple(normalised_name(named.get(song)) for song in song_ids)
     if context.sound is not None:
         return context.sound.among(song_ids).artists
     return ("",) * len(song_ids)

@@ -275,10 +275,9 @@ class EventHistory:
     @cached_property
     def released(self) -> Float64Array:
         """Release date of each song: (S,), seconds since 1970; NaN where unknown."""
-        if self.side is None:
+        if self._known is None:
             return np.full(len(self.song_ids), np.nan)
-        days = np.append(self.side.released, np.float32(np.nan)).astype(np.float64)
-        return days[self._side_rows] * DAY_S
+        return self._known.released.astype(np.float64) * DAY_S
 
     @cached_property
     def units(self) -> FloatArray:
@@ -324,17 +323,15 @@ class EventHistory:
         return UserEventHistory(self, first, stop)
 
     @cached_property
-    def _side_rows(self) -> Int64Array:
-        assert self.side is not None  # noqa: S101 - checked by the callers
-        return IdMap(string_array(self.side.song_ids)).rows(self.song_ids)
+    def _known(self) -> SongSide | None:
+        return None if self.side is None else self.side.among(self.song_ids)
 
     def _numbers(self, name: str, *, by_name: bool = False) -> Int64Array:
-        category = None if self.side is None else self.side.categories.get(name)
+        category = None if self._known is None else self._known.categories.get(name)
         if category is None:
             return np.full(len(self.song_ids), -1, np.int64)
         values = name_numbers(category.values) if by_name else np.arange(len(category.values))
-        number = np.append(values, -1)[np.append(category.number, -1)]
-        return np.asarray(number[self._side_rows], np.int64)
+        return np.append(values, -1)[category.number].astype(np.int64)
 
 
 class UserEventHistory:

@@ -368,19 +368,18 @@ class _Described:
     def __init__(
         self, side: SongSide, store: SearchableStore | None, ids: Any, in_store: Int64Array
     ) -> None:
-        self._row = IdMap(string_array(side.song_ids)).rows(ids)
-        self._side, self._at = side, in_store
+        self._side, self._at = side.among(ids.to_pylist()), in_store
         self._titles = None if store is None else store.column("title")
 
     def columns(self, part: slice) -> dict[str, Any]:
         """Return the columns of a slice of the songs."""
-        row, result = self._row[part], {}
+        n, result = len(self._at[part]), {}
         for name in DESCRIPTIONS:
             category = self._side.categories.get(name)
             if category is None:
-                result[name] = pa.nulls(len(row), pa.string())
+                result[name] = pa.nulls(n, pa.string())
                 continue
-            number = np.append(category.number, np.int32(-1))[row]
+            number = category.number[part]
             codes = pa.array(number, mask=number < 0)
             values = string_array(category.values)
             result[name] = pa.DictionaryArray.from_arrays(codes, values).dictionary_decode()
@@ -391,7 +390,7 @@ class _Described:
             result["title"] = pa.array(
                 [a or b or None for a, b in zip(own, tags, strict=True)], pa.string()
             )
-        days = np.append(self._side.released, np.float32(np.nan))[row]
+        days = self._side.released[part]
         known = ~np.isnan(days)
         whole = pa.array(np.where(known, days, 0).astype(np.int32), mask=~known)
         result[RELEASED] = whole.cast(pa.date32())

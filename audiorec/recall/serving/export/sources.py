@@ -29,7 +29,7 @@ from audiorec.learning.bundle import read_kind
 from audiorec.listening.events import UNITS, Interactions, to_times
 from audiorec.listening.interactions import read_interactions
 from audiorec.listening.log_files import is_rereadable, log_fingerprint, opened_log
-from audiorec.listening.side import Category, SongSide, fill_missing, read_side, side_of_store
+from audiorec.listening.side import SongSide, known_side, read_side
 from audiorec.recall.contract.channel import KIND
 from audiorec.recall.contract.data import Context, Sound
 from audiorec.recall.contract.job import read_context
@@ -46,7 +46,6 @@ from audiorec.recall.serving.tables import (
     texts_in,
 )
 from audiorec.search.searchable import SearchableStore
-from audiorec.types import IdMap, string_array
 
 RECORD = "run.json"
 
@@ -167,11 +166,10 @@ class OpenSources:
     @cached_property
     def side(self) -> SongSide | None:
         """Side information of songs, completed from the store."""
-        heard = side_of_store(self.store) if self.store is not None else None
         known = read_side(self.sources.side) if self.sources.side else None
-        if known is not None and heard is not None:
-            return both_sides(known, heard)
-        return known or heard
+        if known is not None and self.store is not None:
+            known = known.among(sorted({*known.song_ids, *self.store.ids}))
+        return known_side(known, self.store)
 
     @cached_property
     def sound(self) -> Sound | None:
@@ -194,29 +192,6 @@ class OpenSources:
                 assert isinstance(channel, SharedSpace)  # noqa: S101 - its class is a subclass
                 result.append(channel)
         return tuple(sorted(result, key=lambda channel: channel.name))
-
-
-def both_sides(side: SongSide, heard: SongSide) -> SongSide:
-    """Merge two tables of side information; values of the first take precedence."""
-    parts = (fill_missing(side, heard), heard)
-    song_ids = tuple(sorted({*side.song_ids, *heard.song_ids}))
-    rows = [IdMap(string_array(part.song_ids)).rows(song_ids) for part in parts]
-    first = rows[0] >= 0
-    categories = {}
-    for name in {**parts[0].categories, **heard.categories}:
-        texts = np.full(len(song_ids), None, object)
-        is_heard = np.zeros(len(song_ids), np.bool_)
-        for part, row, mine in zip(parts, rows, (first, ~first), strict=True):
-            if name in part.categories:
-                category = part.categories[name]
-                texts[mine] = np.array([*category.texts(), None], object)[row[mine]]
-                is_heard[mine] = np.append(category.is_heard, False)[row[mine]]
-        values = tuple(sorted(set(texts.tolist()) - {None}))
-        codes = {value: number for number, value in enumerate(values)}
-        number = np.array([codes.get(text, -1) for text in texts.tolist()], np.int32)
-        categories[name] = Category(number, values, is_heard)
-    released = np.append(side.released, np.float32(np.nan))[rows[0]]
-    return SongSide(song_ids=song_ids, categories=categories, released=released)
 
 
 def _there(path: Path) -> Path | None:

@@ -254,10 +254,7 @@ class ReasonWriter:
 
     @cached_property
     def _genres(self) -> dict[str, str]:
-        if self.side is None or "genre" not in self.side.categories:
-            return {}
-        texts = self.side.categories["genre"].texts()
-        return {s: t for s, t in zip(self.side.song_ids, texts, strict=True) if t}
+        return {} if self.side is None else self.side.named("genre")
 
     @cached_property
     def _rows(self) -> tuple[dict[str, int], dict[str, int]]:

@@ -312,7 +312,7 @@ class Recommender:
         self._require(user_id)
         kind, values = self._interests(user_id)
         rows = self._fused(user_id, MIXED * k * len(values), entry).to_pylist()
-        labels = self._labels(kind)
+        labels = self.side.named(kind) if self.side is not None else {}
         songs: dict[str, list[Recommendation]] = {value: [] for value in values}
         for row in rows:
             own, of = labels.get(row[ListColumns.SONG], ""), labels.get(row["evidence"] or "", "")
@@ -412,13 +412,6 @@ class Recommender:
                 return kind, values
         raise InputError(f"no song that {user_id} plays has a known genre or artist")
 
-    def _labels(self, kind: str) -> dict[str, str]:
-        side = self.side
-        if side is None or kind not in side.categories:
-            return {}
-        texts = side.categories[kind].texts()
-        return {song: text for song, text in zip(side.song_ids, texts, strict=True) if text}
-
     @cached_property
     def _facts(self) -> SongTraits:
         return traits_of(self.plays, self.side, self.store)
@@ -510,10 +503,9 @@ class Recommender:
     def _tags(self) -> dict[str, dict[str, Any]]:
         result: dict[str, dict[str, Any]] = {}
         if self.known is not None:
-            names = [n for n in ("title", "artist") if n in self.known.categories]
-            texts = [self.known.categories[name].texts() for name in names]
-            rows = zip(self.known.song_ids, *texts, strict=True)
-            result = {song: dict(zip(names, row, strict=True)) for song, *row in rows}
+            for name in ("title", "artist"):
+                for song, text in self.known.named(name).items():
+                    result.setdefault(song, {})[name] = text
         if self.store is not None:
             table: pa.Table = self.store.table(["title", "artist", "uri", "duration_s"])
             for song, tags in zip(self.store.ids, table.to_pylist(), strict=True):

@@ -10,7 +10,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -22,6 +21,7 @@ needs("private_set_intersection")
 import pyarrow.parquet as pq
 from rehearsal import rehearse
 from safetensors.numpy import load_file
+from waiting import until
 
 from audiorec.recall.federated.ledger import Ledger
 
@@ -201,9 +201,24 @@ def parties(rehearsed, tmp_path):
 PLACES = ("address", "model =", "recipe ")
 
 
-def started(folder, role):
+# Stops at the partner's hello, until it is told to continue.
+STOPS = """
+import os, signal
+from audiorec.recall.federated import link
+answer = link.Desk.answer
+def stop(*about):
+    link.Desk.answer = answer
+    os.kill(os.getpid(), signal.SIGSTOP)
+    return answer(*about)
+link.Desk.answer = stop
+from audiorec_cli.main import main
+main()
+"""
+
+
+def started(folder, role, command=rehearse.AUDIOREC):
     return subprocess.Popen(
-        [*rehearse.AUDIOREC, *f"federated train -c {role}.toml --json".split()],
+        [*command, *f"federated train -c {role}.toml --json".split()],
         cwd=folder / role,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -237,9 +252,8 @@ def test_a_kill_on_either_side_changes_nothing(rehearsed, parties):
     music, partner = (started(folder, role) for role in ROLES)
     killed(heard(music, "listening on"))
     heard(partner, "retrying")
-    music = heard(started(folder, "music"), "listening on")
-    music.send_signal(signal.SIGSTOP)  # so that the partner cannot get further than its hello
-    time.sleep(1)
+    music = started(folder, "music", [sys.executable, "-c", STOPS])
+    os.waitpid(music.pid, os.WUNTRACED)
     killed(partner)
     music.send_signal(signal.SIGCONT)
     partner = started(folder, "partner")
@@ -285,22 +299,14 @@ def in_one_process(folder):
     return learner
 
 
-def there(path):
-    """Wait until a file is there."""
-    deadline = time.monotonic() + 240  # a busy machine
-    while not path.exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
-
-
 def test_two_towers_whose_parties_are_killed_equal_one_process(parties):
     needs("torch")
     folder = parties(TOWERS)
     music, partner = (started(folder, role) for role in ROLES)
-    there(folder / "partner" / "model.run" / "latest.safetensors")
+    until((folder / "partner" / "model.run" / "latest.safetensors").exists)
     killed(partner)
     partner = started(folder, "partner")
-    there(folder / "music" / "model.run" / "before.safetensors")
+    until((folder / "music" / "model.run" / "before.safetensors").exists)
     killed(music)
     music = started(folder, "music")
     (_, said), (done, heard_of) = ended(music), ended(partner)

@@ -15,12 +15,12 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import numpy as np
@@ -134,6 +134,7 @@ def _shown(value: Value) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:.6g}"
 
 
+T = TypeVar("T")
 FORMAT_VERSION = 1
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "model.json"
@@ -230,7 +231,10 @@ def read_bundle(path: str | os.PathLike[str], *, kind: str) -> Bundle:
         If it is missing, damaged, of another kind or a newer format, or if the weights do not
         match ``model.json``. The message names the folder.
     """
-    folder = _whole_folder(Path(path))
+    return _read_whole(Path(path), lambda folder: _read_bundle(folder, path, kind))
+
+
+def _read_bundle(folder: Path, path: str | os.PathLike[str], kind: str) -> Bundle:
     config = _read_config(folder)
     if config.get("kind") != kind:
         raise WeightsError(f"{path}: expected a model of kind {kind}, got {config.get('kind')}")
@@ -251,7 +255,7 @@ def read_bundle(path: str | os.PathLike[str], *, kind: str) -> Bundle:
 
 def read_kind(path: str | os.PathLike[str]) -> str:
     """Return the kind of model in a folder; errors as for `read_bundle`."""
-    kind = _read_config(_whole_folder(Path(path))).get("kind")
+    kind = _read_whole(Path(path), _read_config).get("kind")
     if not isinstance(kind, str):
         raise WeightsError(f"{path}: {CONFIG_FILE} has no kind of model")
     return kind
@@ -294,6 +298,24 @@ def check_target(target: Path) -> None:
             raise InputError(
                 f"{folder}: the folder contains other files; give a new name ({error})"
             ) from error
+
+
+def _read_whole(path: Path, read: Callable[[Path], T]) -> T:
+    """Read the folder of a bundle, again if it was replaced meanwhile."""
+    while True:
+        folder = _whole_folder(path)
+        before = _inode(folder)
+        try:
+            return read(folder)
+        except WeightsError:
+            if before is not None and _inode(folder) == before:
+                raise
+
+
+def _inode(path: Path) -> int | None:
+    with suppress(OSError):
+        return path.stat().st_ino
+    return None
 
 
 def _whole_folder(path: Path) -> Path:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from audiorec.errors import InputError, StoreError, WeightsError
+from audiorec.learning import bundle as module
 from audiorec.learning.bundle import read_bundle, write_bundle
 
 TENSORS = {"weight": np.float32([[1, -2.5], [0.25, 3]]), "counts": np.int64([7, 0])}
@@ -83,6 +84,19 @@ def test_a_link_is_neither_replaced_nor_read(folder, tmp_path):
     (folder / "model.json").symlink_to(tmp_path / "elsewhere.json")
     with pytest.raises(WeightsError, match=r"model\.json: is a link"):
         read_bundle(folder, kind="users_model")
+
+
+def test_a_model_that_is_replaced_while_it_is_read_is_read_anew(folder, monkeypatch):
+    read = module._read_config
+
+    def replaced(path):
+        result = read(path)
+        monkeypatch.undo()
+        write_bundle(folder, tensors={"b": np.ones(3)}, config=CONFIG, card="c")
+        return result
+
+    monkeypatch.setattr(module, "_read_config", replaced)
+    assert list(read_bundle(folder, kind="users_model").tensors) == ["b"]
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path):

@@ -30,6 +30,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from audiorec.errors import DamagedFileError, MissingFileError, StoreError, import_extra
+from audiorec.files.own_files import MAX_READS
 from audiorec.types import BoolArray, FloatArray, Int64Array
 from audiorec.types import string_array as string_array
 
@@ -209,18 +210,18 @@ def open_parquet(source: Any, **options: Any) -> Any:
 
 
 def open_same(path: Path, *ways: Callable[[str], Any]) -> list[Any]:
-    """Open a file in several ways, again if it is replaced between the first and the last.
+    """Open a file in several ways, again if it was replaced between the first and the last.
 
     Raises `StoreError`, which does not name the file, if it is a pipe, device or socket;
     `IsADirectoryError`; and the errors of `ways`.
     """
-    while True:
+    files: list[Any] = []
+    for _ in range(MAX_READS):
         before = _identity(path)
         files = [way(os.fspath(path)) for way in ways]
         if _identity(path) == before:
-            return files
-        for file in files:
-            file.close()
+            break
+    return files
 
 
 def _identity(path: Path) -> tuple[int, ...]:

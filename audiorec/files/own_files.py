@@ -45,6 +45,8 @@ _SAFETENSORS = ".safetensors"  # eight bytes of length, then JSON
 SAFETENSORS_TEMPORARY = r"\.tmp[0-9A-Za-z]{6}"
 _HEAD_BYTES = 16
 MAX_JSON_BYTES = 64 << 20
+# Of what was replaced meanwhile; some file systems give a file a new number each time it is opened.
+MAX_READS = 20
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # opening a pipe without a writer must not block
 _BINARY = getattr(os, "O_BINARY", 0)

@@ -30,6 +30,7 @@ from safetensors.numpy import load, save
 
 from audiorec.errors import InputError, MissingWeightsError, StoreError, WeightsError
 from audiorec.files.own_files import (
+    MAX_READS,
     check_tree,
     leftovers,
     parse_json,
@@ -302,7 +303,7 @@ def check_target(target: Path) -> None:
 
 def _read_whole(path: Path, read: Callable[[Path], T]) -> T:
     """Read the folder of a bundle, again if it was replaced meanwhile."""
-    while True:
+    for _ in range(1, MAX_READS):
         folder = _whole_folder(path)
         before = _inode(folder)
         try:
@@ -310,6 +311,7 @@ def _read_whole(path: Path, read: Callable[[Path], T]) -> T:
         except WeightsError:
             if before is not None and _inode(folder) == before:
                 raise
+    return read(_whole_folder(path))
 
 
 def _inode(path: Path) -> int | None:

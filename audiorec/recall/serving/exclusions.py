@@ -22,7 +22,7 @@ from audiorec.columns import ShownColumns
 from audiorec.errors import InputError
 from audiorec.files.arrow import encoded
 from audiorec.files.tables import TableFile, table_writer
-from audiorec.files.user_files import read_table
+from audiorec.files.user_files import input_errors, read_table
 from audiorec.listening.events import (
     ARTIST_EVENTS,
     EVENTS,
@@ -46,7 +46,17 @@ from audiorec.types import IdMap, Int64Array, entries, normalised_name, nth, str
 
 FAILURE = "cannot be read as exposures"
 BATCH_ROWS = 1 << 18
-SHOWN = (ShownColumns.USER, ShownColumns.SONG, ShownColumns.AT)
+NEEDED = (ShownColumns.USER, ShownColumns.SONG, ShownColumns.AT)
+TEXTS = (ShownColumns.USER, ShownColumns.SONG, "entry", ShownColumns.RUN)
+SHOWN = pa.schema(
+    [
+        pa.field(ShownColumns.USER, pa.string(), nullable=False),
+        pa.field(ShownColumns.SONG, pa.string(), nullable=False),
+        pa.field(ShownColumns.AT, pa.float64(), nullable=False),  # seconds since 1970
+        pa.field("entry", pa.string()),
+        pa.field(ShownColumns.RUN, pa.string()),
+    ]
+)
 
 
 def excluded_by(
@@ -190,16 +200,18 @@ def read_exposures(
     InputError
         If the table lacks a column, or a time cannot be read.
     """
-    table, times = _shown(path, ends_s, without)
+    table = shown_table(path, ends_s)
+    runs = table.column(ShownColumns.RUN)
+    if without:
+        table = table.filter(pc.not_equal(pc.fill_null(runs, ""), without))
+    times = table.column(ShownColumns.AT).to_numpy()
     newest = now if now is not None else float(times.max(initial=0.0))
     counts = times >= newest - days * DAY_S
-    if shown_k and ShownColumns.RUN in table.column_names:
+    if shown_k and runs.null_count < len(runs):
         keys = [encoded(table.column(name))[0] for name in (ShownColumns.RUN, ShownColumns.USER)]
         counts &= nth(keys[0] * (int(keys[1].max(initial=0)) + 1) + keys[1]) < shown_k
     lately = table.filter(pa.array(counts))
-    users, songs = (
-        pc.dictionary_encode(lately.column(n).cast(pa.string()).combine_chunks()) for n in SHOWN[:2]
-    )
+    users, songs = (pc.dictionary_encode(lately.column(n).combine_chunks()) for n in NEEDED[:2])
     if isinstance(users, pa.ChunkedArray):
         users, songs = users.combine_chunks(), songs.combine_chunks()
     ids = (tuple(column.dictionary.to_pylist()) for column in (users, songs))
@@ -208,40 +220,44 @@ def read_exposures(
 
 def exposures_fingerprint(path: Path, ends_s: float) -> str:
     """Return a fingerprint, sixteen hex digits, of the exposures before `ends_s`."""
-    table, times = _shown(path, ends_s, "")
-    digest = hashlib.sha256(np.ascontiguousarray(times).tobytes())
+    table = shown_table(path, ends_s)
+    digest = hashlib.sha256(table.column(ShownColumns.AT).to_numpy().tobytes())
     for name in (ShownColumns.USER, ShownColumns.SONG, ShownColumns.RUN):
-        if name in table.column_names:
-            digest.update(json.dumps(table.column(name).to_pylist()).encode())
+        digest.update(json.dumps(table.column(name).to_pylist()).encode())
     return digest.hexdigest()[:16]
 
 
-def _shown(path: Path, ends_s: float | None, without: str) -> tuple[Any, Any]:
-    """Read exposures before `ends_s` of runs other than `without`; times in seconds since 1970."""
-    types = {name: pa.string() for name in SHOWN[:2]}
-    tables, times = [], []
+def shown_table(path: Path, ends_s: float | None) -> Any:
+    """Read the exposures of a table, or of a folder of tables, in the columns of `SHOWN`."""
+    tables = []
     for one in opened_log(path).files:
-        table = read_table(one.path, FAILURE, needed=SHOWN, wanted=(ShownColumns.RUN,), types=types)
-        if without and ShownColumns.RUN in table.column_names:
-            runs = pc.fill_null(table.column(ShownColumns.RUN).cast(pa.string()), "")
-            table = table.filter(pc.not_equal(runs, without))
-        result, units = to_times(table.column(ShownColumns.AT))
-        result = result / np.where((units > 0) & (units < len(UNITS)), 1000.0**units, 1.0)
+        types = dict.fromkeys(TEXTS, pa.string())
+        table = read_table(one.path, FAILURE, needed=NEEDED, wanted=TEXTS[2:], types=types)
+        tables.append(as_shown(one.path, table, ends_s))
+    return pa.concat_tables(tables)
+
+
+def as_shown(path: Path, table: Any, ends_s: float | None) -> Any:
+    """Return exposures in the columns of `SHOWN`; those before `ends_s`, in seconds since 1970."""
+    with input_errors(path, FAILURE):
+        columns = {
+            name: table.column(name).cast(pa.string())
+            if name in table.column_names
+            else pa.chunked_array([pa.nulls(len(table), pa.string())])
+            for name in TEXTS
+        }
+        if any(columns[name].null_count for name in NEEDED[:2]):
+            raise InputError("a row has no user_id or song_id")
+        times, units = to_times(table.column(ShownColumns.AT))
         bad = np.flatnonzero(units < 0)
         if len(bad):
-            raise InputError(
-                f"{one.path}: {FAILURE}: row {int(bad[0]) + 1} has no valid time in shown_at"
-            )
-        before = np.ones(len(result), np.bool_) if ends_s is None else result < ends_s
-        texts = [
-            n
-            for n in (ShownColumns.USER, ShownColumns.SONG, ShownColumns.RUN)
-            if n in table.column_names
-        ]
-        plain = {n: table.column(n).cast(pa.string()) for n in texts}
-        tables.append(pa.table(plain).filter(pa.array(before)))
-        times.append(result[before])
-    return pa.concat_tables(tables, promote_options="default"), np.concatenate(times)
+            raise InputError(f"row {int(bad[0]) + 1} has no valid time in shown_at")
+    scale = np.where((units > 0) & (units < len(UNITS)), 1000.0**units, 1.0)
+    columns[ShownColumns.AT] = pa.array(times / scale)
+    result = pa.table([columns[field.name] for field in SHOWN], schema=SHOWN)
+    if ends_s is not None:
+        result = result.filter(pc.less(result.column(ShownColumns.AT), ends_s))
+    return result
 
 
 def run_ids(path: Path) -> set[str]:

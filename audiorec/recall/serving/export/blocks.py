@@ -27,6 +27,7 @@ from audiorec.listening.rule import Rule, judge_pairs
 from audiorec.listening.sequences import DAY_S, Sequences, to_sequences
 from audiorec.recall.contract.candidates import DEFAULT, SCHEMA
 from audiorec.recall.contract.space import InterestSpace
+from audiorec.recall.serving.exclusions import SHOWN
 from audiorec.recall.serving.export.features import (
     EventHistory,
     FeatureColumn,
@@ -51,7 +52,6 @@ from audiorec.recall.serving.export.schema import (
     served_columns,
 )
 from audiorec.recall.serving.export.sources import (
-    SHOWN,
     OpenSources,
     entries_of,
     ids_stream,

@@ -16,7 +16,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -24,9 +23,9 @@ from audiorec.columns import ShownColumns
 from audiorec.errors import InputError, MissingFileError
 from audiorec.files.own_files import read_object
 from audiorec.files.tables import TableFile
-from audiorec.files.user_files import column_names, input_errors, read_table
+from audiorec.files.user_files import column_names, read_table
 from audiorec.learning.bundle import read_kind
-from audiorec.listening.events import UNITS, Interactions, to_times
+from audiorec.listening.events import Interactions
 from audiorec.listening.interactions import read_interactions
 from audiorec.listening.log_files import is_rereadable, log_fingerprint, opened_log
 from audiorec.listening.side import SongSide, known_side, read_side
@@ -35,7 +34,14 @@ from audiorec.recall.contract.data import Context, Sound
 from audiorec.recall.contract.job import read_context
 from audiorec.recall.contract.space import SharedSpace
 from audiorec.recall.registry import known_channel, load_channel
-from audiorec.recall.serving.exclusions import exposures_fingerprint
+from audiorec.recall.serving.exclusions import (
+    FAILURE,
+    NEEDED,
+    SHOWN,
+    TEXTS,
+    as_shown,
+    exposures_fingerprint,
+)
 from audiorec.recall.serving.export.folder import MANIFEST
 from audiorec.recall.serving.tables import (
     LARGEST_SORTED,
@@ -271,20 +277,6 @@ def _stretch(path: Path, first: int, stop: int, rows: int) -> Iterator[Any]:
                 yield table.slice(low, high - low)
 
 
-FAILURE = "cannot be read as exposures"
-NEEDED = (ShownColumns.USER, ShownColumns.SONG, ShownColumns.AT)
-OPTIONAL = ("entry", ShownColumns.RUN)
-SHOWN = pa.schema(
-    [
-        pa.field(ShownColumns.USER, pa.string(), nullable=False),
-        pa.field(ShownColumns.SONG, pa.string(), nullable=False),
-        pa.field(ShownColumns.AT, pa.float64(), nullable=False),  # seconds since 1970
-        pa.field("entry", pa.string()),
-        pa.field(ShownColumns.RUN, pa.string()),
-    ]
-)
-
-
 def read_shown(path: Path, entry: str | None, ends_s: float | None = None) -> list[UserStream]:
     """Return streams of the exposures of one product, or of all if `entry` is None.
 
@@ -306,12 +298,15 @@ def _shown(path: Path, entry: str | None, ends_s: float | None) -> list[UserStre
         raise InputError(f"{path}: {FAILURE}: has no column {' and '.join(missing)}")
 
     def fit(table: Any) -> Any:
-        return _fitted(path, table, entry, ends_s)
+        result = as_shown(path, table, ends_s)
+        if entry is None or "entry" not in table.column_names:
+            return result
+        return result.filter(pc.equal(result.column("entry"), entry).fill_null(False))
 
     if path.suffix == ".parquet":
         return sorted_streams(path, SHOWN, fit)
-    types = {name: pa.string() for name in (*NEEDED[:2], *OPTIONAL)}
-    whole = read_table(path, FAILURE, needed=NEEDED, wanted=OPTIONAL, types=types)
+    types = dict.fromkeys(TEXTS, pa.string())
+    whole = read_table(path, FAILURE, needed=NEEDED, wanted=TEXTS[2:], types=types)
     return [UserStream(iter([fit(whole).sort_by([(ShownColumns.USER, "ascending")])]), SHOWN)]
 
 
@@ -352,28 +347,3 @@ def read_served(folder: Path, schema: Any, *, since: float, without: str) -> lis
         for path in sorted(folder.glob("part-*.parquet"))
         for one in sorted_streams(path, schema, fit)
     ]
-
-
-def _fitted(path: Path, table: Any, entry: str | None, ends_s: float | None) -> Any:
-    with input_errors(path, FAILURE):
-        columns = {name: table.column(name).cast(pa.string()) for name in NEEDED[:2]}
-        for name in OPTIONAL:
-            there = name in table.column_names
-            columns[name] = table.column(name).cast(pa.string()) if there else _nothing(table)
-        if any(columns[name].null_count for name in NEEDED[:2]):
-            raise InputError("a row has no user_id or song_id")
-        times, units = to_times(table.column(ShownColumns.AT))
-        times = times / np.where((units > 0) & (units < len(UNITS)), 1000.0**units, 1.0)
-        if (units < 0).any():
-            raise InputError("a row has no valid time in shown_at")
-        columns[ShownColumns.AT] = pa.array(times)
-    result = pa.table([columns[field.name] for field in SHOWN], schema=SHOWN)
-    if entry is not None and "entry" in table.column_names:
-        result = result.filter(pc.equal(result.column("entry"), entry).fill_null(False))
-    if ends_s is not None:
-        result = result.filter(pc.less(result.column(ShownColumns.AT), ends_s))
-    return result
-
-
-def _nothing(table: Any) -> Any:
-    return pa.chunked_array([pa.nulls(len(table), pa.string())])

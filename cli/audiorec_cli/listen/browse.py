@@ -6,18 +6,21 @@ from shlex import quote
 from typing import Annotated, Any, Literal
 
 from audiorec import library, listening, players, web
-from audiorec.options import chooses, connects, loads
+from audiorec.options import chooses, connects
 from audiorec_cli.shared.console import flush, out, say
 from audiorec_cli.shared.inputs import VectorsOption, open_vectors, plays_file
-from audiorec_cli.shared.options import ADVANCED, NoOpenOption, PortOption
+from audiorec_cli.shared.options import (
+    ADVANCED,
+    HostNameOption,
+    NoOpenOption,
+    PortOption,
+    RecallOption,
+)
 
 
 def browse(
     vectors: VectorsOption = None,
-    recall: Annotated[
-        Path | None,
-        loads(metavar="DIR", help="Folder that recall run wrote: shows recommendations."),
-    ] = None,
+    recall: RecallOption = None,
     interactions: Annotated[
         Path | None,
         plays_file(help="Listening log: shows users' histories."),
@@ -41,10 +44,7 @@ def browse(
             panel=ADVANCED,
         ),
     ] = None,
-    host_name: Annotated[
-        list[str] | None,
-        connects(metavar="NAME", help="Host name used by a proxy in front.", panel=ADVANCED),
-    ] = None,
+    host_name: HostNameOption = None,
 ) -> None:
     """Browse and play a library in the browser: map, scores, lists, recommendations.
 

@@ -6,20 +6,17 @@ from typing import Annotated
 
 from audiorec import runs, web
 from audiorec.errors import MissingFileError
-from audiorec.options import connects, loads, reads, unguards
+from audiorec.options import connects, reads, unguards
 from audiorec_cli.shared.console import flush, out, say
 from audiorec_cli.shared.inputs import VectorsOption, vectors_path
-from audiorec_cli.shared.options import ADVANCED, PortOption
+from audiorec_cli.shared.options import ADVANCED, HostNameOption, PortOption, RecallOption
 
 TOKEN_BYTES = 24
 
 
 def serve(
     vectors: VectorsOption = None,
-    recall: Annotated[
-        Path | None,
-        loads(metavar="DIR", help="Folder that recall run wrote: serves recommendations."),
-    ] = None,
+    recall: RecallOption = None,
     port: PortOption = 0,
     host: Annotated[
         str | None, connects(help="Address to listen on; by default only this machine.")
@@ -43,10 +40,7 @@ def serve(
         list[Path] | None,
         connects(metavar="FOLDER", help="Folder whose songs the page may play.", panel=ADVANCED),
     ] = None,
-    host_name: Annotated[
-        list[str] | None,
-        connects(metavar="NAME", help="Host name of the page behind a proxy.", panel=ADVANCED),
-    ] = None,
+    host_name: HostNameOption = None,
     rate: Annotated[
         float,
         unguards(min=0, help="Requests per second and address; 0 for no limit.", panel=ADVANCED),

@@ -12,7 +12,7 @@ import click
 
 from audiorec import listening, recall, simulation
 from audiorec.errors import InputError
-from audiorec.options import argument, chooses, reads, writes
+from audiorec.options import argument, chooses, writes
 from audiorec_cli.recommend import listening_correlate
 from audiorec_cli.shared.console import Exit, out, print_json, print_table, say
 from audiorec_cli.shared.inputs import InputKind, VectorsOption, open_vectors, usual_vectors
@@ -20,7 +20,6 @@ from audiorec_cli.shared.inputs import check as check_file
 from audiorec_cli.shared.jobs import JobSummary, recorded
 from audiorec_cli.shared.listening import ReadingOption, SoundOption, reading_of, sound_files
 from audiorec_cli.shared.options import (
-    KNOWN,
     Engines,
     JsonOption,
     LogArgument,
@@ -28,6 +27,8 @@ from audiorec_cli.shared.options import (
     OutFolderOption,
     QuietOption,
     SettingsOption,
+    SideOption,
+    SongStoreOption,
     log_file,
     made,
     out_file,
@@ -43,13 +44,8 @@ FACT_KINDS = ("lists", "likes", "follows")
 @recorded("listening graph", "output")
 def graph(
     output: OutFileOption,
-    side: Annotated[
-        Path | None,
-        reads(metavar="FILE", help="Song metadata: artist, album, genre, language, released."),
-    ] = None,
-    vectors: Annotated[
-        Path | None, store_file(help="Sound, tags and head classes of the songs.")
-    ] = None,
+    side: SideOption = None,
+    vectors: SongStoreOption = None,
     interactions: Annotated[
         Path | None, log_file(help="A log; columns that only name its lists are refused.")
     ] = None,
@@ -431,9 +427,7 @@ def prepare(
     ] = None,
     reading: ReadingOption = None,
     vectors: SoundOption = None,
-    side: Annotated[
-        Path | None, reads(metavar="FILE", help="Song metadata: artist.", panel=KNOWN)
-    ] = None,
+    side: SideOption = None,
     quiet: QuietOption = False,
     json: JsonOption = False,
     *,

@@ -22,12 +22,17 @@ from audiorec_cli.shared.listening import ModelArgument, QueryOptions, TrainingO
 from audiorec_cli.shared.options import (
     KNOWN,
     Engines,
+    ExposuresOption,
     JsonOption,
     LogOption,
+    ModelsOption,
+    OptionalLogOption,
     OutFileOption,
+    ProfilesOption,
     QuietOption,
     SettingsOption,
-    log_file,
+    SideOption,
+    SongStoreOption,
     made,
     out_file,
     store_file,
@@ -72,30 +77,11 @@ def export(
     fused: Annotated[
         Path | None, reads(metavar="FILE", help="Fused lists, one per user.", panel=KNOWN)
     ] = None,
-    exposures: Annotated[
-        Path | None,
-        reads(metavar="FILE", help="Songs shown: user_id, song_id, shown_at.", panel=KNOWN),
-    ] = None,
-    models: Annotated[
-        Path | None,
-        loads(
-            metavar="FOLDER",
-            help="A folder with one folder per model, for embeddings.",
-            panel=KNOWN,
-        ),
-    ] = None,
-    vectors: Annotated[
-        Path | None,
-        store_file(help="Sound and tags of the songs.", panel=KNOWN),
-    ] = None,
-    side: Annotated[
-        Path | None,
-        reads(metavar="FILE", help="Song metadata: artist, genre, released.", panel=KNOWN),
-    ] = None,
-    profiles: Annotated[
-        Path | None,
-        reads(metavar="FILE", help="User profiles, for models that use them.", panel=KNOWN),
-    ] = None,
+    exposures: ExposuresOption = None,
+    models: ModelsOption = None,
+    vectors: SongStoreOption = None,
+    side: SideOption = None,
+    profiles: ProfilesOption = None,
     json: JsonOption = False,
     *,
     done: JobSummary,
@@ -263,7 +249,7 @@ def train(
     channel: Annotated[
         str | None, argument(metavar="CHANNEL", help="A channel that it lists, or module:Class.")
     ] = None,
-    interactions: Annotated[Path | None, log_file(help="The listening log.")] = None,
+    interactions: OptionalLogOption = None,
     output: Annotated[Path | None, out_file(metavar="FOLDER", help="The folder to write.")] = None,
     users: Annotated[
         Path | None,
@@ -345,10 +331,7 @@ def train(
 def candidates(
     model: ModelArgument,
     output: OutFileOption,
-    interactions: Annotated[
-        Path | None,
-        log_file(help="Listening histories of the users."),
-    ] = None,
+    interactions: OptionalLogOption = None,
     users: Annotated[
         Path | None,
         users_file(help="User embeddings in the model's space."),

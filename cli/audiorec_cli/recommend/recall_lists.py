@@ -16,12 +16,14 @@ from audiorec_cli.shared.options import (
     ADVANCED,
     KNOWN,
     Engines,
+    ExposuresOption,
     JsonOption,
     OutFileOption,
     SettingsOption,
+    SideOption,
+    SongStoreOption,
     log_file,
     out_file,
-    store_file,
     values_for,
 )
 from audiorec_cli.shared.pictures import check_plot
@@ -30,12 +32,6 @@ from audiorec_cli.shared.progress import stopped
 RECIPE = "audiorec.recall.serving:FusionRecipe"
 FUSE_SETTINGS = (RECIPE, "audiorec.recall.serving:FuseSettings")
 TUNE_SETTINGS = ("audiorec.recall.serving:TuneSettings", RECIPE)
-SideOption = Annotated[
-    Path | None, reads(metavar="FILE", help="Song metadata: artist, album, genre.", panel=KNOWN)
-]
-SongStoreOption = Annotated[
-    Path | None, store_file(help="Tags, genres and copies of songs.", panel=KNOWN)
-]
 WeightsOption = Annotated[
     str,
     chooses(
@@ -60,10 +56,7 @@ class ExclusionOptions:
         Path | None,
         log_file(help="Exclude heard, disliked and blocked songs.", panel=KNOWN),
     ] = None
-    exposures: Annotated[
-        Path | None,
-        reads(metavar="FILE", help="Recently shown: user_id, song_id, shown_at.", panel=KNOWN),
-    ] = None
+    exposures: ExposuresOption = None
     side: SideOption = None
     vectors: SongStoreOption = None
     keep_heard: KeepHeard = False

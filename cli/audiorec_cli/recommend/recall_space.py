@@ -19,16 +19,17 @@ from audiorec_cli.shared.listening import (
     sound_files,
 )
 from audiorec_cli.shared.options import (
-    KNOWN,
     DeviceOption,
     JobsOption,
     JsonOption,
+    OptionalLogOption,
     QuietOption,
     RetryFailedOption,
     SettingsOption,
+    SideOption,
+    SongStoreOption,
     log_file,
     out_file,
-    store_file,
     values_for,
 )
 from audiorec_cli.shared.progress import graceful_stop, progress_display
@@ -114,10 +115,7 @@ def users(
     model: Annotated[
         Path | None, argument(metavar="[MODEL]", help="A model that recall train wrote.")
     ] = None,
-    interactions: Annotated[
-        Path | None,
-        log_file(help="The listening log."),
-    ] = None,
+    interactions: OptionalLogOption = None,
     table: Annotated[
         Path | None,
         reads(
@@ -139,18 +137,8 @@ def users(
             "of all users to --out.",
         ),
     ] = None,
-    side: Annotated[
-        Path | None,
-        reads(
-            metavar="FILE",
-            help="For --portrait: song metadata (artist, genre, language).",
-            panel=KNOWN,
-        ),
-    ] = None,
-    vectors: Annotated[
-        Path | None,
-        store_file(help="For --portrait: tags of the songs.", panel=KNOWN),
-    ] = None,
+    side: SideOption = None,
+    vectors: SongStoreOption = None,
     settings: SettingsOption = None,
     json: JsonOption = False,
     *,

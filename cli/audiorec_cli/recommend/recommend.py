@@ -7,12 +7,20 @@ from typing import Annotated
 
 from audiorec import listening, recall
 from audiorec.errors import InputError
-from audiorec.options import argument, chooses, loads, reads
+from audiorec.options import argument, chooses, reads
 from audiorec.recall.serving.answers import RecommendQuestion
 from audiorec_cli.shared.console import Column, print_json, print_json_lines, print_table, say
 from audiorec_cli.shared.inputs import usual_vectors
 from audiorec_cli.shared.listening import sound_files
-from audiorec_cli.shared.options import ADVANCED, KNOWN, LogOption, ProfilesOption, store_file
+from audiorec_cli.shared.options import (
+    ADVANCED,
+    KNOWN,
+    LogOption,
+    ModelsOption,
+    ProfilesOption,
+    SideOption,
+    store_file,
+)
 from audiorec_cli.shared.song_lists import ListForm
 
 COLUMNS = ("rank", Column("song_id", shown=False), "title", "artist", "reason")
@@ -30,19 +38,13 @@ class RecommenderOptions:
             panel=KNOWN,
         ),
     ] = None
-    side: Annotated[
-        Path | None,
-        reads(metavar="FILE", help="Song metadata: title, artist, album, genre.", panel=KNOWN),
-    ] = None
+    side: SideOption = None
     profiles: ProfilesOption = None
     lists: Annotated[
         Path | None,
         reads(log=True, help="Playlists made by users [default: those in LOG].", panel=KNOWN),
     ] = None
-    models: Annotated[
-        Path | None,
-        loads(metavar="FOLDER", help="A folder with one folder per trained model."),
-    ] = None
+    models: ModelsOption = None
     tuned: Annotated[
         Path | None, reads(metavar="JSON", help="Settings written by recall tune.", panel=ADVANCED)
     ] = None

@@ -9,7 +9,14 @@ from audiorec.errors import InputError
 from audiorec.options import argument, reads, unguards
 from audiorec_cli.shared.console import say
 from audiorec_cli.shared.inputs import open_vectors
-from audiorec_cli.shared.options import ADVANCED, KNOWN, ProfilesOption, store_file, values_for
+from audiorec_cli.shared.options import (
+    ADVANCED,
+    KNOWN,
+    ProfilesOption,
+    SideOption,
+    store_file,
+    values_for,
+)
 
 UNPLAYED = (  # events that are no plays, and what trains on them
     ("like", "likes", "--reading likes"),
@@ -177,10 +184,7 @@ class TrainingOptions(ListeningOptions):
     """What a channel learns from: histories, and side information on songs and users."""
 
     vectors: SoundOption = None
-    side: Annotated[
-        Path | None,
-        reads(metavar="FILE", help="Song metadata: artist, genre, language, numbers.", panel=KNOWN),
-    ] = None
+    side: SideOption = None
     profiles: ProfilesOption = None
     favourites: FavouritesOption = None
     triples: Annotated[

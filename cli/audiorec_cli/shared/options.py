@@ -50,6 +50,13 @@ store_file = partial(reads, "--vectors", "-v", metavar="STORE")
 log_file = partial(reads, "--interactions", "-i", log=True)
 out_file = partial(writes, "--out", "-o")
 
+RecallOption = Annotated[
+    Path | None, loads(metavar="DIR", help="Folder that recall run wrote, for recommendations.")
+]
+HostNameOption = Annotated[
+    list[str] | None,
+    connects(metavar="NAME", help="Host name of the page behind a proxy.", panel=ADVANCED),
+]
 PortOption = Annotated[
     int, connects("--port", "-p", min=0, max=65535, help="Port; 0 for any free one.")
 ]
@@ -60,12 +67,28 @@ ProfilesOption = Annotated[
     Path | None,
     reads(metavar="FILE", help="User profiles: user_id and attributes.", panel=KNOWN),
 ]
+SideOption = Annotated[
+    Path | None,
+    reads(metavar="FILE", help="Song metadata: title, artist, genre, released ...", panel=KNOWN),
+]
+SongStoreOption = Annotated[
+    Path | None, store_file(help="Tags, genres, sound and copies of songs.", panel=KNOWN)
+]
+ExposuresOption = Annotated[
+    Path | None,
+    reads(metavar="FILE", help="Songs shown: user_id, song_id, shown_at.", panel=KNOWN),
+]
+ModelsOption = Annotated[
+    Path | None,
+    loads(metavar="FOLDER", help="A folder with one folder per trained model.", panel=KNOWN),
+]
 OutFileOption = Annotated[Path, out_file(help="The file to write.")]
 OutFolderOption = Annotated[Path, out_file(metavar="FOLDER", help="The folder to write.")]
 
 # Listening.
 LogArgument = Annotated[Path, argument(log=True, help="Parquet, .csv or .csv.gz.")]
 LogOption = Annotated[Path, log_file(help="The listening log.")]
+OptionalLogOption = Annotated[Path | None, log_file(help="The listening log.")]
 
 # Songs in folders.
 IdFromOption = Annotated[

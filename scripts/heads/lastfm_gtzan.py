@@ -32,11 +32,12 @@ from lastfm_join import Join, Taggrams, load_join, load_taggrams
 from scipy.stats import t as student
 
 from audiorec.evaluation.ranking import auc_per_user, centroids, fit_projection
+from audiorec.learning.fit import fit
 from audiorec.recall.audio.data import TrainingData
 from audiorec.recall.audio.held_out import Split as Shares
 from audiorec.recall.audio.held_out import SplitPart, artist_groups, assign_parts
 from audiorec.recall.audio.model import Ridge, TowerSpec, UserAudioRecipe, factorise, fit_map
-from audiorec.recall.audio.trainer import Tower, TowerInputs, embed_songs, train_tower
+from audiorec.recall.audio.trainer import Tower, TowerInputs, TowerLearner, embed_songs, quiet_torch
 from audiorec.store.features import join_songs
 from audiorec.types import FloatArray, Pairs
 
@@ -176,8 +177,11 @@ def trained(users: FloatArray, recipe: UserAudioRecipe, *, pooling: str = "atten
             heard=liked,
             anchors=users,
         )
-        found = train_tower(TowerInputs(tower, data, judge), replace(recipe, seed=split.seed))
-        return users @ embed_songs(found.tower, songs).T
+        seeded = replace(recipe, seed=split.seed)
+        with quiet_torch(seeded):
+            learner = TowerLearner(TowerInputs(tower, data, judge), seeded)
+            fit(learner, max_epochs=recipe.max_epochs, patience=recipe.patience, clip=recipe.clip)
+        return users @ embed_songs(learner.tower.eval().cpu(), songs).T
 
     return method
 

@@ -221,7 +221,7 @@ def test_a_stopped_training_goes_on(train, audiorec, home, monkeypatch):
     from audiorec.recall.audio import trainer as training
 
     whole, _, _ = train(name="whole")
-    step, steps = training._TowerLearner.step, []
+    step, steps = training.TowerLearner.step, []
 
     def interrupted(self, batch):
         steps.append(batch.key)
@@ -231,7 +231,7 @@ def test_a_stopped_training_goes_on(train, audiorec, home, monkeypatch):
 
     words = ("recall", "train", "user-audio", *LIKED, "-u", "users.parquet", "-o", "cut")
     with monkeypatch.context() as patch:
-        patch.setattr(training._TowerLearner, "step", interrupted)
+        patch.setattr(training.TowerLearner, "step", interrupted)
         code, _, err = audiorec(*words, *QUICK, *HELD)
     assert code == 130
     assert "run the same command to resume" in err
@@ -252,12 +252,9 @@ def test_a_command_that_is_killed_at_random_goes_on(home):
     words = ("recall", "train", "user-audio", *LIKED, "-u", "users.parquet", *slow, *HELD, "-q")
 
     def command(name):
-        from audiorec.learning.fit import fit
-        from audiorec.recall.audio.trainer import train_tower, train_twice
+        from audiorec.learning.fit import fit, fit_refit
 
-        fit.__kwdefaults__["every_s"] = 0.0
-        train_tower.__kwdefaults__["checkpoint_every_s"] = 0.0
-        train_twice.__kwdefaults__["checkpoint_every_s"] = 0.0
+        fit.__kwdefaults__["every_s"] = fit_refit.__kwdefaults__["every_s"] = 0.0
         sys.argv = ["audiorec", *words, "-o", name]
         main()
 

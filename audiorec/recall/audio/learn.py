@@ -96,7 +96,7 @@ def train_on_listening(
     }
     identity |= {} if start is None else {"start": start.digest}
     tell = progress if work is None else log_epochs(work / METRICS_FILE, progress)
-    given: dict[str, Any] = {"fingerprint": fingerprint(identity), "progress": tell, "stop": stop}
+    given: dict[str, Any] = {"fingerprint": fingerprint(identity), "tell": tell, "stop": stop}
     trained = train_twice(
         lambda phase: course.lesson(first if phase == "choose" else course.material(phase)),
         recipe,

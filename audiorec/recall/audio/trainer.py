@@ -1,7 +1,6 @@
 """The audio tower, and its training: liked songs near their users, while held-out artists improve.
 
-    `TowerInputs`, recipe        ──train_tower──▶ `TrainedTower`: the best state, and the history
-    a `TowerInputs` for a phase  ──train_twice──▶ the same, refitted on all artists
+    `TowerInputs` of each phase, recipe ──train_twice──▶ `TrainedTower`: the state, and the history
 
 Epoch 0 is the initial state. After every epoch the embeddings of all songs go to `judge`, which
 scores held-out artists; `audiorec.learning.fit` keeps the best state.
@@ -11,8 +10,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
-from threading import Event
 from typing import Any
 
 import numpy as np
@@ -22,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from audiorec.errors import InputError, WeightsError, import_extra
-from audiorec.learning.fit import EVERY_S, Line, Phase, fit, fit_refit
+from audiorec.learning.fit import Line, Phase, fit_refit
 from audiorec.learning.losses import hinge_loss, softmax_loss
 from audiorec.learning.machine import generator, one_thread, torch_seed
 from audiorec.learning.negatives import semi_hard
@@ -207,69 +204,28 @@ class TrainedTower:
     finished: bool  # False if it was stopped; it resumes from the checkpoint
 
 
-def train_tower(
-    lesson: TowerInputs,
-    recipe: UserAudioRecipe,
-    *,
-    checkpoint: Path | None = None,
-    fingerprint: str = "",
-    progress: Callable[[dict[str, Any]], None] | None = None,
-    stop: Event | None = None,
-    checkpoint_every_s: float = EVERY_S,
-) -> TrainedTower:
-    """Train a tower in place; see `fit`. An unusable device raises an `InputError`."""
-    with _quiet_torch(recipe):
-        learner = _TowerLearner(lesson, recipe)
-        done = fit(
-            learner,
-            max_epochs=recipe.max_epochs,
-            patience=recipe.patience,
-            checkpoint=checkpoint,
-            fingerprint=fingerprint,
-            tell=progress,
-            stop=stop,
-            every_s=checkpoint_every_s,
-            clip=recipe.clip,
-        )
-        return learner.trained(done.history, done.best_epoch, finished=done.finished)
-
-
 def train_twice(
-    lesson_for: Callable[[Phase], TowerInputs],
-    recipe: UserAudioRecipe,
-    *,
-    choose: bool = True,
-    goes_on: bool = False,
-    work: Path | None = None,
-    fingerprint: str = "",
-    progress: Callable[[dict[str, Any]], None] | None = None,
-    stop: Event | None = None,
-    checkpoint_every_s: float = EVERY_S,
+    lesson_for: Callable[[Phase], TowerInputs], recipe: UserAudioRecipe, **run: Any
 ) -> TrainedTower:
-    """Choose the number of epochs on held-out artists, then train on these too; see `fit_refit`.
+    """Choose the number of epochs on held-out artists, then train on these too.
 
-    The history covers both phases; the best epoch and its figure are those of the first.
+    The history covers both phases; the best epoch and its figure are those of the first. `run` are
+    options of `fit_refit`. An unusable device raises an `InputError`.
     """
-    with _quiet_torch(recipe):
+    with quiet_torch(recipe):
         done = fit_refit(
-            lambda phase: _TowerLearner(lesson_for(phase), recipe),
+            lambda phase: TowerLearner(lesson_for(phase), recipe),
             max_epochs=recipe.max_epochs,
             patience=recipe.patience,
-            choose=choose,
-            goes_on=goes_on,
-            work=work,
-            fingerprint=fingerprint,
-            tell=progress,
-            stop=stop,
-            every_s=checkpoint_every_s,
             clip=recipe.clip,
+            **run,
         )
         best = (done.refit or done.chosen).best_epoch
         return done.learner.trained(done.history, best, finished=done.finished)
 
 
 @contextmanager
-def _quiet_torch(recipe: UserAudioRecipe) -> Iterator[None]:
+def quiet_torch(recipe: UserAudioRecipe) -> Iterator[None]:
     """Train in one thread, and leave torch's global generator unchanged."""
     with one_thread("training user-audio"), torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
@@ -292,7 +248,7 @@ def embed_songs(tower: AudioTower, songs: SongSegments, *, device: str = "cpu") 
     return embeddings
 
 
-class _TowerLearner:
+class TowerLearner:
     """A tower and, if they are learnt, the users' embeddings; see `fit`."""
 
     def __init__(self, lesson: TowerInputs, recipe: UserAudioRecipe) -> None:
@@ -317,12 +273,15 @@ class _TowerLearner:
         )
 
     def start(self) -> Line:
+        """Return the figures of the untrained tower."""
         return {"epoch": 0, "loss": None, "auc": self._auc(), "seconds": 0.0}
 
     def batches(self, epoch: int, first: int) -> Iterator[PairBatch]:
+        """Yield the batches of an epoch from number `first`."""
         return self.sampled.epoch(epoch, first)
 
     def evaluate(self, epoch: int, loss: float, seconds: float) -> Line:
+        """Return the figures of an epoch."""
         return {"epoch": epoch, "loss": loss, "auc": self._auc(), "seconds": seconds}
 
     def score(self, line: Line) -> float:
@@ -330,6 +289,7 @@ class _TowerLearner:
         return float(line["epoch"] if self.judged_by is None else line["auc"])
 
     def step(self, batch: PairBatch) -> float:
+        """Train on a batch; return its loss."""
         torch.manual_seed(torch_seed(generator(*batch.key, 2)))
         rng = generator(*batch.key, 3)
         anchors = self._anchors(batch.anchor, rng)

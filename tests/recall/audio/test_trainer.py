@@ -16,8 +16,15 @@ from little_worlds import TASTES, little_world
 from random_kills import kill_at_random
 
 from audiorec.errors import InputError
+from audiorec.learning.fit import fit
 from audiorec.recall.audio.model import TowerSpec, UserAudioRecipe
-from audiorec.recall.audio.trainer import Tower, TowerInputs, train_tower, train_twice
+from audiorec.recall.audio.trainer import (
+    Tower,
+    TowerInputs,
+    TowerLearner,
+    quiet_torch,
+    train_twice,
+)
 
 RECIPE = UserAudioRecipe(
     start="random",
@@ -46,8 +53,11 @@ def tower(**changes) -> Tower:
 
 
 def train(recipe=RECIPE, data=DATA, **given):
-    lesson = TowerInputs(tower(), data, given.pop("judge", judge))
-    return train_tower(lesson, recipe, **given)
+    how = {"max_epochs": recipe.max_epochs, "patience": recipe.patience, "clip": recipe.clip}
+    with quiet_torch(recipe):
+        learner = TowerLearner(TowerInputs(tower(), data, given.pop("judge", judge)), recipe)
+        done = fit(learner, **how, **given)
+        return learner.trained(done.history, done.best_epoch, finished=done.finished)
 
 
 def weights(trained):
@@ -110,7 +120,7 @@ def test_a_stop_at_any_batch_changes_nothing(whole, tmp_path, stop_after):
     stop, steps = Event(), []
     from audiorec.recall.audio import trainer as training
 
-    step = training._TowerLearner.step
+    step = training.TowerLearner.step
 
     def counted(self, batch):
         steps.append(batch.key)
@@ -119,7 +129,7 @@ def test_a_stop_at_any_batch_changes_nothing(whole, tmp_path, stop_after):
         return step(self, batch)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training._TowerLearner, "step", counted)
+        patch.setattr(training.TowerLearner, "step", counted)
         first = train(checkpoint=tmp_path / "state", fingerprint="a", stop=stop)
         assert not first.finished
         assert len(steps) == stop_after
@@ -156,7 +166,7 @@ def train_in_a_child(checkpoint):
     child = os.fork()
     if child == 0:  # no way out but this one: the child must not run pytest's end
         try:
-            train(checkpoint=checkpoint, fingerprint="a", checkpoint_every_s=0.0)
+            train(checkpoint=checkpoint, fingerprint="a", every_s=0.0)
         finally:
             os._exit(0)
     return child
@@ -227,7 +237,7 @@ def test_songs_can_be_the_anchors():
 
 def test_progress_gets_every_line():
     lines = []
-    found = train(replace(RECIPE, max_epochs=2), progress=lines.append)
+    found = train(replace(RECIPE, max_epochs=2), tell=lines.append)
     assert [
         {k: v for k, v in line.items() if k in found.history[0]} for line in lines
     ] == found.history

@@ -357,7 +357,6 @@ app = group(
 )
 
 KindName = Literal["interactions", "side", "triples", "candidates", "targets"]
-ByName = Literal["user", "session", "list"]
 
 
 @command(app)

@@ -28,6 +28,7 @@ from audiorec.listening.sequences import Sequences, to_sequences
 from audiorec.recall.contract.channel import Channel
 from audiorec.recall.contract.data import Context, RecallData
 from audiorec.recall.judging.splits import list_groups
+from audiorec.recall.serving.answers import DEPTH
 from audiorec.recall.serving.tables import BATCH_ROWS, candidates_by_user
 from audiorec.types import Float64Array, IdMap, Int64Array, string_array
 
@@ -36,7 +37,6 @@ KNOWN = 0.5 / FLATNESS  # value of a played song
 FEWEST = 10  # added to the length of a list, so that very short lists do not win
 MOST_LISTS = 10  # of a user, in a nightly run
 BLOCK_USERS = 200
-DEPTH = 200  # songs that a channel proposes, to rank lists by
 HALF = 0.5  # of a playlist's songs are somebody's plays, when lists are judged
 NO_CONTEXT = Context()
 BY_SONGS, BY_KNOWN = "common songs", "known songs"  # ways to rank lists without a channel
@@ -71,14 +71,10 @@ class ListRanking:
     @classmethod
     def of_log(cls, log: Interactions) -> "ListRanking":
         """Build from the ``playlist`` events of a log; raise `InputError` if it has none."""
-        lists, label = to_sequences(log, by="list"), log.labels.get("list_id")
+        lists = to_sequences(log, by="list")
         if not len(lists.song):
             raise InputError("no playlists; the log needs rows with event playlist and a list_id")
-        if label is None:
-            return cls(lists, lists.owner_ids)
-        rows = np.flatnonzero(label.number >= 0)
-        makers = {label.texts[label.number[n]]: log.user_ids[log.user[n]] for n in rows.tolist()}
-        return cls(lists, [makers.get(name, "") for name in lists.owner_ids])
+        return cls(lists, makers_of(lists, log))
 
     def best(
         self, proposed: Any, known: Any, k: int, user_ids: Sequence[str] = ()
@@ -126,6 +122,16 @@ class ListRanking:
         there = song >= 0
         table = (values[there], (owner[there], song[there]))
         return csr_array(table, shape=(users, len(self.lists.song_ids)))
+
+
+def makers_of(lists: Sequences, log: Interactions) -> Sequence[str]:
+    """Return the user who made each list, as a log says; without such a column, its own id."""
+    label = log.labels.get("list_id")
+    if label is None:
+        return lists.owner_ids
+    rows = np.flatnonzero(label.number >= 0)
+    makers = {label.texts[label.number[n]]: log.user_ids[log.user[n]] for n in rows.tolist()}
+    return [makers.get(name, "") for name in lists.owner_ids]
 
 
 def write_lists(out: Path, fused: Path, ranking: ListRanking, plays: Sequences) -> None:

@@ -66,7 +66,8 @@ def test_all_users_at_once_get_what_each_gets_alone(tmp_path):
         found.setdefault(row.pop("user_id"), []).append(row)
     for user, of, heard in zip(users, proposed, played, strict=True):
         own = {f"l{n}" for n, maker in enumerate(makers) if maker == user}
-        wanted = ranked_lists(lists, proposed=of, known=heard, name=str, left_out=own)
+        wanted = ranked_lists(ranking, proposed=of, known=heard, name=str, user_id=user)
+        assert not own & {one.list_id for one in wanted}
         columns = ("rank", "list_id", "songs", "known", "proposed")
         assert found.get(user, []) == [{n: getattr(one, n) for n in columns} for one in wanted]
 

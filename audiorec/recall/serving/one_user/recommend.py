@@ -12,7 +12,7 @@ Rank existing playlists for one user.
 returns the playlists that suit best as `ListProposal` objects.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -47,7 +47,7 @@ from audiorec.recall.serving.answers import (
 from audiorec.recall.serving.exclusions import ask_channel, excluded_by, traits_of, with_copies
 from audiorec.recall.serving.fuse import DefaultRule, TunedFile
 from audiorec.recall.serving.one_user.reasons import ReasonWriter, portraits
-from audiorec.recall.serving.playlists import FLATNESS, ListRanking
+from audiorec.recall.serving.playlists import FLATNESS, ListRanking, makers_of
 from audiorec.recall.serving.rules import ENTRIES, Exclusions, SongTraits
 from audiorec.search.searchable import SearchableStore
 from audiorec.store.store import near_names
@@ -57,53 +57,48 @@ NAMED = 2  # songs named in a reason
 
 
 def ranked_lists(
-    lists: Sequences,
+    ranking: ListRanking,
     *,
     proposed: Sequence[str],
     known: Sequence[str],
     name: Callable[[str], str],
-    left_out: Collection[str] = (),
+    user_id: str = "",
     k: int = 10,
 ) -> list[ListProposal]:
     """Return the best playlists for a user, from proposed and played songs.
 
     Parameters
     ----------
-    lists : Sequences
-        Songs by list.
+    ranking : ListRanking
     proposed : sequence of str
         Songs proposed to the user, best first.
     known : sequence of str
         Songs that the user played, newest first.
     name : callable
         Maps a song id to a title.
-    left_out : collection of str
-        Lists to skip, such as the user's own.
+    user_id : str
+        The user's own lists are left out.
     k : int
         Maximum number of lists.
 
     Examples
     --------
     >>> lists = Sequences.from_lists([["a", "b", "c"], ["a", "x"], ["y"]], ["one", "two", "three"])
-    >>> found = ranked_lists(lists, proposed=["b", "c"], known=["a"], name=str.upper)
+    >>> found = ranked_lists(ListRanking(lists), proposed=["b", "c"], known=["a"], name=str.upper)
     >>> [(one.list_id, one.known, one.proposed, one.reason) for one in found]
     ... # doctest: +NORMALIZE_WHITESPACE
     [('one', 1, 2, 'you know A; suits you: B, C'), ('two', 1, 0, 'you know A')]
     """
     place, played = ({song: n for n, song in enumerate(of)} for of in (proposed, known))
-    ranking = ListRanking(lists)
+    lists = ranking.lists
     ranks = 1 / (FLATNESS + np.arange(len(proposed)) + 1)
     wished, heard = (
         ranking.songs_of(np.zeros(len(of), np.int64), list(of), values, 1)
         for of, values in ((proposed, ranks), (played, np.ones(len(played))))
     )
-    order, _ = ranking.best(wished, heard, k + len(left_out))
+    order, _ = ranking.best(wished, heard, k, [user_id])
     found_lists: list[ListProposal] = []
-    for row in order[0].tolist():
-        if len(found_lists) == k or row < 0:
-            break
-        if lists.owner_ids[row] in left_out:
-            continue
+    for row in order[0][order[0] >= 0].tolist():
         own = list(dict.fromkeys(lists.song_ids[song] for song in lists[row].tolist()))
         mine = sorted((one for one in own if one in played), key=played.__getitem__)
         suits = sorted(
@@ -339,16 +334,15 @@ class Recommender:
             If there are no playlists; also as for `recommend`.
         """
         self._require(user_id)
-        lists = self._playlists
-        if lists is None:
+        if self._ranking is None:
             raise InputError("no playlists; the log needs rows with event playlist and a list_id")
         rows = self._fused(user_id, DEPTH, "daily").to_pylist()
         return ranked_lists(
-            lists,
+            self._ranking,
             proposed=[row[ListColumns.SONG] for row in rows],
             known=self._played(user_id),
             name=self._teller.name,
-            left_out=self._own_lists(user_id),
+            user_id=user_id,
             k=k,
         )
 
@@ -417,20 +411,11 @@ class Recommender:
         return traits_of(self.plays, self.side, self.store)
 
     @cached_property
-    def _playlists(self) -> Sequences | None:
-        if self.lists is not None:
-            return self.lists
-        if not (self.log.event == EVENTS.index("playlist")).any():
-            return None
-        return to_sequences(self.log, by="list")
-
-    def _own_lists(self, user_id: str) -> set[str]:
-        """Return the ids of lists that a user made, according to the log."""
-        label = self.log.labels.get("list_id")
-        if label is None:
-            return {user_id}
-        mine = (self.log.user == self.log.user_ids.index(user_id)) & (label.number >= 0)
-        return {label.texts[number] for number in np.unique(label.number[mine]).tolist()}
+    def _ranking(self) -> ListRanking | None:
+        lists = self.lists
+        if lists is None and (self.log.event == EVENTS.index("playlist")).any():
+            lists = to_sequences(self.log, by="list")
+        return None if lists is None else ListRanking(lists, makers_of(lists, self.log))
 
     def _played(self, user_id: str) -> list[str]:
         """Return the songs that a user finished, newest first."""
@@ -442,7 +427,7 @@ class Recommender:
         return ReasonWriter(
             log=self.log,
             plays=self.plays,
-            lists=self._playlists,
+            lists=None if self._ranking is None else self._ranking.lists,
             side=self.side,
             tags=self._tags,
         )

@@ -31,7 +31,6 @@ from audiorec.engines.tasks import Engine, Outcome
 from audiorec.errors import AudiorecError, LostBlocksError, StoreError
 from audiorec.files.own_files import open_own, replaced
 from audiorec.files.tables import PREFIX, SHARED, Elsewhere, write_block
-from audiorec.types import Progress
 
 # Prefixes and suffixes of OpenBLAS symbols in the various numpy wheels.
 PREFIXES = ("scipy_openblas_", "openblas_")
@@ -342,8 +341,6 @@ def map_blocks(
     *,
     what: str,
     named: Callable[[int], str] = "block {}".format,
-    work: Path | None = None,
-    progress: Progress | None = None,
 ) -> list[Any]:
     """Return ``make(part(i))`` for all blocks, in their order.
 
@@ -357,9 +354,6 @@ def map_blocks(
         Name of the job, for errors.
     named : callable of int
         Returns the name of a block, for errors.
-    work : Path, optional
-        Folder accessible to all workers, for their inputs; by default a temporary one.
-    progress : callable of (done, total), optional
 
     Raises
     ------
@@ -369,14 +363,12 @@ def map_blocks(
     result: dict[int, Any] = {}
     lost: dict[int, str] = {}
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(TemporaryDirectory(prefix="audiorec-", dir=work)))
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="audiorec-")))
         for outcome in outcomes_of(engine, make, part, range(n_blocks), folder):
             if outcome.message:
                 lost[outcome.index] = outcome.message
             else:
                 result[outcome.index] = outcome.value
-            if progress is not None:
-                progress(len(result), n_blocks)
     if lost:
         reasons = tuple((named(i), why) for i, why in sorted(lost.items()))
         raise LostBlocksError(what, reasons, n_blocks)

@@ -142,9 +142,9 @@ def hash_reader(*, limits: Limits | None = None) -> Reader[str]:
     return Reader(HASH_HANDLER, limits=limits)
 
 
-def envelope_reader(*, limits: Limits | None = None) -> "Reader[Envelope]":
+def envelope_reader() -> "Reader[Envelope]":
     """Return a reader of waveform envelopes; see `audiorec.audio.decode.envelope`."""
-    return Reader(ENVELOPE_HANDLER, limits=limits)
+    return Reader(ENVELOPE_HANDLER)
 
 
 def vector(path: "PathLike") -> "FloatArray":

@@ -431,7 +431,7 @@ class Delivery:
         self.path = folder / name
         show_as(self.path, self.uri)
 
-    def bring(self, only: Callable[[str], bool] | None = None) -> None:
+    def bring(self) -> None:
         """Download the present content of the destination, for a job that extends it.
 
         Undelivered local work of an earlier job is kept, unless the destination has changed
@@ -443,7 +443,7 @@ class Delivery:
             return
         shutil.rmtree(self.path, ignore_errors=True)
         if entries:
-            shutil.copytree(local_folder(self.uri, only=only), self.path)
+            shutil.copytree(local_folder(self.uri), self.path)
         marker.write_text(based_on)
 
     def deliver(self) -> None:

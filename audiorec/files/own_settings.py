@@ -78,7 +78,7 @@ def user_file() -> Path | None:
     return None
 
 
-def layers(folder: Path | None = None) -> tuple[list[SettingsLayer], TrustStatus]:
+def layers() -> tuple[list[SettingsLayer], TrustStatus]:
     """Return the settings files in use, the user's first, and the status of the folder's file.
 
     Raises
@@ -95,7 +95,7 @@ def layers(folder: Path | None = None) -> tuple[list[SettingsLayer], TrustStatus
             )
         elif ENVIRONMENT in os.environ:
             raise MissingFileError(f"{own}: no such file; correct or unset ${ENVIRONMENT}")
-    path = (folder or Path()) / FILE
+    path = Path(FILE)
     standing, data = _look(path, own)
     if standing is TrustStatus.TRUSTED:
         result.append(SettingsLayer(SettingsOwner.FOLDER, path, parsed_settings(path, data)))

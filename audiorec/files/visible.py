@@ -94,7 +94,7 @@ MAX_WIDTH = 60  # terminal columns of one cell
 CUT = "…"
 
 
-def text_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, indent: int = 0) -> str:
+def text_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     r"""Format a table as lines of text; numeric columns are aligned to the right.
 
     Columns that are empty in every row are left out, and long cells are truncated.
@@ -117,7 +117,7 @@ def text_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, inde
             " " * (width - _width(text)) + text if right else text + " " * (width - _width(text))
             for text, width, right in zip(line, widths, to_right, strict=True)
         ]
-        lines.append((" " * indent + "  ".join(padded)).rstrip())
+        lines.append("  ".join(padded).rstrip())
     return "\n".join(lines)
 
 

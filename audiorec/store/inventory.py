@@ -78,15 +78,15 @@ def own_failures(failures: Checked, songs: Checked) -> BoolArray:
     return booleans(pc.starts_with(uris.combine_chunks(), f"{folder}/"))
 
 
-def read_failures(vectors: Path, given: Path | None = None) -> Any:
+def read_failures(vectors: Path) -> Any:
     """Read the failures of a store as a `pyarrow.Table`; None if there is no errors file.
 
     Raises
     ------
     StoreError
-        If the store or the errors file (`given`, or the one beside it) is damaged.
+        If the store or the errors file is damaged.
     """
-    path = given or errors_beside(vectors)
+    path = errors_beside(vectors)
     if path is None:
         return None
     with open_checked(vectors, Kind.VECTORS) as songs, open_checked(path, Kind.ERRORS) as failures:

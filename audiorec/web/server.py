@@ -204,7 +204,6 @@ def serve_apis(
     only_bliss: bool = False,
     write: Callable[[str], object] | None = None,
     ready: Callable[[str], None] = print,
-    every_s: float = 1.0,
     ends_process: bool = False,
 ) -> None:
     """Serve all APIs until the process is stopped.
@@ -225,8 +224,6 @@ def serve_apis(
         Called with each line of the log; by default it goes to stderr.
     ready : callable
         Called with the address once requests are answered.
-    every_s : float
-        Seconds between checks of the files.
     ends_process : bool
         End the process within two seconds of a signal, even if threads still work.
 
@@ -267,7 +264,7 @@ def serve_apis(
             routes=bliss_routes() if only_bliss else all_routes(),
         )
         ending.callback(apis.pool.close)
-        ending.enter_context(editions.watched(every_s))
+        ending.enter_context(editions.watched())
         address = address_of_listener(host, listener)
         serve_until_ended(
             apis,

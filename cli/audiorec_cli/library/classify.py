@@ -163,17 +163,15 @@ def _with_folder(one: GivenSong, folders: Sequence[str]) -> GivenSong:
     return replace(one, name=f"{Path(folder).resolve().name}/{one.name}") if folder else one
 
 
-def find_one(
-    song: str, vectors: Path | None, *, needed: bool = False
-) -> "tuple[library.Library | None, GivenSong]":
-    """Find the one named song; with `needed`, a store must exist.
+def find_one(song: str, vectors: Path | None) -> "tuple[library.Library | None, GivenSong]":
+    """Find the one named song.
 
     Raises
     ------
     InputError
         If a folder or a pattern with several matches is named; otherwise as `find_known`.
     """
-    store = _store(vectors, needed=needed)
+    store = _store(vectors, needed=False)
     if Path(song).is_dir():
         raise InputError(f"{song}: is a folder; name one song")
     result = _marked(store, _named(song, store))

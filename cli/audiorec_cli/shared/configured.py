@@ -14,7 +14,6 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any
 
 from audiorec import files
@@ -125,7 +124,7 @@ def configurable(root: Any) -> dict[str, dict[str, Configurable]]:
     }
 
 
-def configured(root: Any, *, folder: Path | None = None, quiet: bool = False) -> Settings:
+def configured(root: Any) -> Settings:
     """Read and check the environment and the settings files that apply.
 
     Raises
@@ -134,9 +133,8 @@ def configured(root: Any, *, folder: Path | None = None, quiet: bool = False) ->
         If a key, a variable or a value is invalid, or the file of a folder sets an option that it
         may not set.
     """
-    result, standing = files.layers(folder)
-    if not quiet:
-        say_standing(standing)
+    result, standing = files.layers()
+    say_standing(standing)
     settings, variables = Settings(), _variables()
     if not result and not variables:
         return settings

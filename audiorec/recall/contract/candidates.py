@@ -214,24 +214,15 @@ class DefaultList:
 
     def _rows(self, user_ids: Sequence[str], k: int) -> Any:
         """Return the same list for each user."""
-        k = min(k, len(self))
-        n = k * len(user_ids)
-        place = np.tile(np.arange(k), len(user_ids))
-        owner = np.repeat(np.arange(len(user_ids)), k)
-        columns = {
-            ListColumns.USER: string_array(user_ids).take(integers(owner)),
-            ListColumns.SONG: self.song_ids.take(integers(place)),
-            "channel": pa.repeat(pa.scalar(DEFAULT), n),
-            "rank": integers(place + 1),
-            "similarity": pa.array(self.weight[place]),
-            "reason": pa.repeat(pa.scalar(str(ReasonKind.POPULAR_NOW)), n),
-            "evidence": pa.nulls(n, pa.string()),
-            "interest": pa.nulls(n, pa.int32()),
-            "cold": pa.array(np.zeros(n, np.bool_)),
-            "model_id": pa.repeat(pa.scalar(""), n),
-        }
-        arrays = [columns[field.name].cast(field.type) for field in SCHEMA]
-        return pa.Table.from_arrays(arrays, schema=SCHEMA)
+        shape = (len(user_ids), min(k, len(self)))
+        return Candidates(
+            song_ids=self.song_ids,
+            song=np.broadcast_to(np.arange(shape[1]), shape),
+            similarity=np.broadcast_to(self.weight[: shape[1]], shape),
+            evidence=np.full(shape, -1),
+            cold=np.zeros(shape, np.bool_),
+            reason=ReasonKind.POPULAR_NOW,
+        ).to_table(user_ids, channel=DEFAULT, model_id="")
 
 
 def _ranked(log: Interactions, weight: Float64Array, first: Float64Array) -> tuple[Any, FloatArray]:

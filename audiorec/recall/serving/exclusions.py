@@ -36,6 +36,7 @@ from audiorec.listening.reading import to_liked
 from audiorec.listening.sequences import DAY_S, Sequences
 from audiorec.listening.side import SongSide
 from audiorec.recall.contract.batch_recall import write_candidates
+from audiorec.recall.contract.candidates import Lists
 from audiorec.recall.contract.channel import Channel
 from audiorec.recall.contract.data import Queries
 from audiorec.recall.serving.answers import CandidatesQuestion
@@ -210,12 +211,7 @@ def read_exposures(
     if shown_k and runs.null_count < len(runs):
         keys = [encoded(table.column(name))[0] for name in (ShownColumns.RUN, ShownColumns.USER)]
         counts &= nth(keys[0] * (int(keys[1].max(initial=0)) + 1) + keys[1]) < shown_k
-    lately = table.filter(pa.array(counts))
-    users, songs = (pc.dictionary_encode(lately.column(n).combine_chunks()) for n in NEEDED[:2])
-    if isinstance(users, pa.ChunkedArray):
-        users, songs = users.combine_chunks(), songs.combine_chunks()
-    ids = (tuple(column.dictionary.to_pylist()) for column in (users, songs))
-    return Sequences.from_pairs(users.indices.to_numpy(), songs.indices.to_numpy(), *ids)
+    return Lists.of_table(table.filter(pa.array(counts)), "").ranked
 
 
 def exposures_fingerprint(path: Path, ends_s: float) -> str:

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 from made_export import read
 
-from audiorec.recall.serving.export.folder import is_whole, read_manifest, sha256_of
+from audiorec.recall.serving.export.folder import is_whole, read_manifest
 from audiorec.recall.serving.export.schema import (
     FEATURES,
     ExportParts,
@@ -15,6 +15,7 @@ from audiorec.recall.serving.export.schema import (
     export_tables,
 )
 from audiorec.recall.serving.export.sql import ALIKE, QUERIES
+from audiorec.search.index_files import sha256_of
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "reference" / "ranker.md").read_text()

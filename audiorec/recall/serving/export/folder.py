@@ -11,7 +11,6 @@
 A folder with other files than an export is never replaced.
 """
 
-import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -39,6 +38,7 @@ from audiorec.listening.events import EVENTS, is_listening
 from audiorec.listening.sequences import DAY_S
 from audiorec.recall.serving.export.features import LONG_AGO, EventsInTime, UserEventHistory
 from audiorec.recall.serving.export.schema import ExportTable
+from audiorec.search.index_files import sha256_of
 from audiorec.store.schema import METADATA_KEY
 from audiorec.types import BoolArray, Float64Array, Int64Array
 
@@ -151,12 +151,6 @@ def _described(column: Any) -> dict[str, Any]:
 
 def _cast(array: Any, kind: Any) -> Any:
     return array if array.type == kind else array.cast(kind)
-
-
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file as hex digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_target(out: Path) -> None:

@@ -298,7 +298,6 @@ def _about(opened: OpenSources, parts: ExportParts, recipe: ExportRecipe) -> dic
 ROWS = 16_384
 NOTHING = SongSide(song_ids=(), released=np.empty(0, np.float32))
 QUERIES = 1_000  # sampled songs of `nearest_agreement`
-Z = 1.959964  # quantile of the normal distribution for a 95 % interval
 
 
 def song_rows(
@@ -422,10 +421,10 @@ def _share(hits: int, n: int) -> list[float]:
     """Return a share and its 95 % Wilson interval: [value, low, high]."""
     if not n:
         return [0.0, 0.0, 1.0]
-    p, z2 = hits / n, Z * Z / n
-    half = Z * np.sqrt(p * (1 - p) / n + z2 / (4 * n))
-    low, high = ((p + z2 / 2 + side * half) / (1 + z2) for side in (-1, 1))
-    return [round(float(value), 4) for value in (p, max(0.0, low), min(1.0, high))]
+    from scipy.stats import binomtest
+
+    interval = binomtest(hits, n).proportion_ci(method="wilson")
+    return [round(float(value), 4) for value in (hits / n, interval.low, interval.high)]
 
 
 def _counts(past: EventHistory, likes: Int64Array) -> dict[str, Int64Array]:

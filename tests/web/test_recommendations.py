@@ -1,8 +1,10 @@
 """`web.recommendations`: the lists of a run, the models beside them, and dials."""
 
 import shutil
+from dataclasses import replace
 from datetime import date
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from web_server import write_music, write_recall
@@ -119,6 +121,18 @@ def test_a_history_is_asked_of_the_models(proposals):
     hidden = mine["popular"][0]
     again = proposals.ask({"songs": history, "hidden": [hidden]})
     assert hidden not in {song["id"] for song in again["fused"]}
+
+
+def test_a_copy_of_a_song_that_was_heard_is_not_proposed(proposals):
+    history = [song["id"] for song in proposals.user("u3")["history"]]
+    new = proposals.ask({"songs": history})["fused"][0]["id"]
+    ids = proposals._facts.song_ids
+    codes = np.array([0 if song in (new, history[0]) else -1 for song in ids])
+    proposals._facts = replace(proposals._facts, groups={"recording": codes})
+    proposals._asked.clear()
+    found = proposals.ask({"songs": history})
+    lists = {one["channel"]: {s["id"] for s in one["songs"]} for one in found["channels"]}
+    assert new not in set().union({s["id"] for s in found["fused"]}, *lists.values())
 
 
 BAD = [

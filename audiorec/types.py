@@ -306,6 +306,19 @@ def unit(rows: npt.NDArray[Any]) -> FloatArray:
     return (rows / lengths_of(rows)).astype(np.float32)
 
 
+def rows_or_zeros(values: FloatArray, rows: Int64Array) -> FloatArray:
+    """Return the given rows (n,) of a table, and zeros for -1: (n, W) float32.
+
+    Examples
+    --------
+    >>> rows_or_zeros(np.eye(2, dtype=np.float32), np.array([1, -1])).tolist()
+    [[0.0, 1.0], [0.0, 0.0]]
+    """
+    result = np.zeros((len(rows), values.shape[1]), np.float32)
+    result[rows >= 0] = values[rows[rows >= 0]]
+    return result
+
+
 def lengths_of(rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return the length of each row (..., d) as a divisor: shape (..., 1), 1 for rows of zeros."""
     lengths = np.linalg.norm(rows, axis=-1, keepdims=True)

@@ -31,7 +31,7 @@ from audiorec.recall.audio.held_out import Split, SplitPart, parts_of_known, son
 from audiorec.recall.contract.data import Queries, RecallData
 from audiorec.recall.contract.space import SharedSpace
 from audiorec.store.embeddings import EmbeddingTable
-from audiorec.types import BoolArray, FloatArray, IdMap, Int64Array, Pairs, unit
+from audiorec.types import BoolArray, FloatArray, IdMap, Int64Array, Pairs, rows_or_zeros, unit
 
 PANELS = {"artists": SplitPart.TEST, "new_songs": SplitPart.NEW_SONG}
 COMPONENTS = 40  # of the PCA baseline: the width of an embedding
@@ -132,7 +132,7 @@ class _Work:
         self.groups = song_groups(ids, data.context)
         self.pairs = verdict_pairs(data)
         embedded = channel.embed_sound(data.sound)
-        self.songs = _or_zeros(embedded, IdMap(data.sound.song_ids).rows(ids))
+        self.songs = rows_or_zeros(embedded, IdMap(data.sound.song_ids).rows(ids))
         self.has_song = np.asarray(self.songs.any(axis=1), np.bool_)
         self.parts = parts_of_known(ids, self.groups, split, self.has_song)
         learnt = (self.parts == SplitPart.TRAIN) | (self.parts == SplitPart.VALID)
@@ -146,7 +146,7 @@ class _Work:
             self.users = unit(channel.embed_users(Queries(plays)))
         else:
             _check_space(channel, users)
-            self.users = unit(_or_zeros(users.embeddings, users.row_numbers(list(owners))))
+            self.users = unit(rows_or_zeros(users.embeddings, users.row_numbers(list(owners))))
         self.has_user = np.asarray(self.users.any(axis=1), np.bool_)
 
     def panel(self, songs: Int64Array, *, k: int, rng: np.random.Generator) -> Comparison | None:
@@ -180,7 +180,7 @@ class _Work:
         if self.sound.features is not None and store is not None:
             rows = IdMap(store.id_array).rows(self.sound.song_ids)
             name = f"centroid, {store.metadata.dimension}-d vector"
-            spaces[name] = (_or_zeros(store.vectors, rows), None)
+            spaces[name] = (rows_or_zeros(store.vectors, rows), None)
         for name, (features, components) in spaces.items():
             units = fit_projection(features[self.known], components=components)(features)
             tastes = centroids(units, history, len(users))
@@ -245,10 +245,3 @@ def _check_space(channel: SharedSpace, users: EmbeddingTable) -> None:
             f"{users.path}: users of {', '.join(sorted(theirs))}, the model was trained "
             f"in the space of {channel.space or channel.model_id}"
         )
-
-
-def _or_zeros(values: FloatArray, rows: Int64Array) -> FloatArray:
-    """Return the given rows of values, zeros for a row of -1."""
-    zeros = np.zeros((len(rows), values.shape[1]), np.float32)
-    zeros[rows >= 0] = values[rows[rows >= 0]]
-    return zeros

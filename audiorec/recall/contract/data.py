@@ -20,7 +20,15 @@ from audiorec.search.searchable import SearchableStore
 from audiorec.store.embeddings import EmbeddingTable
 from audiorec.store.features import FeatureFile
 from audiorec.store.store import VectorStore
-from audiorec.types import BoolArray, FloatArray, IdMap, Int64Array, normalised_name, unit
+from audiorec.types import (
+    BoolArray,
+    FloatArray,
+    IdMap,
+    Int64Array,
+    normalised_name,
+    rows_or_zeros,
+    unit,
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,7 +121,7 @@ class Sound:
     def among(self, song_ids: tuple[str, ...]) -> "Sound":
         """Return the sound of the given songs, in order; zeros and no artist where unknown."""
         rows = IdMap(self.song_ids).rows(song_ids)
-        units, values = (_and_a_row_of_zeros(a)[rows] for a in (self.units, self.values))
+        units, values = (rows_or_zeros(a, rows) for a in (self.units, self.values))
         artists = (*self.artists, "")
         kinds = {name: np.append(codes, -1)[rows] for name, codes in self.kinds.items()}
         known = tuple(artists[row] for row in rows.tolist())
@@ -279,10 +287,6 @@ class Queries:
         embedded = None if self.embedded is None else self.embedded[rows]
         likes = None if self.likes is None else self.likes.take(rows)
         return Queries(self.histories.take(rows), follows, profiles, embedded, likes)
-
-
-def _and_a_row_of_zeros(rows: FloatArray) -> FloatArray:
-    return np.append(rows, np.zeros((1, rows.shape[1]), np.float32), axis=0)
 
 
 def _classes(store: SearchableStore) -> dict[str, Int64Array]:

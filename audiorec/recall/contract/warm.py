@@ -16,7 +16,7 @@ import numpy as np
 
 from audiorec.errors import InputError
 from audiorec.recall.contract.data import RecallData
-from audiorec.types import BoolArray, FloatArray, IdMap, Int64Array
+from audiorec.types import BoolArray, FloatArray, IdMap, Int64Array, rows_or_zeros
 
 WARM_EPOCHS = 0.25  # of all that the last full training ran: to choose their number, and after
 R = TypeVar("R")
@@ -104,8 +104,7 @@ class Start:
 
     def rows(self, table: FloatArray) -> FloatArray:
         """Return the rows of a table of the channel, for the songs of the data; new songs get 0."""
-        result = table[np.maximum(self.row, 0)]
-        return np.where(self.row[:, None] >= 0, result, 0).astype(np.float32)
+        return rows_or_zeros(table, self.row)
 
     def recipe(self, recipe: R) -> R:
         """Return the recipe of a shorter training."""

@@ -59,11 +59,10 @@ from audiorec.search.searchable import SearchableStore
 from audiorec.search.topk import nearest
 from audiorec.spec import fingerprint
 from audiorec.types import (
-    BoolArray,
     Float64Array,
-    FloatArray,
     IdMap,
     Int64Array,
+    rows_or_zeros,
     string_array,
 )
 
@@ -350,14 +349,14 @@ def song_rows(
         columns["duration_s"] = _taken(durations, at)
         if store is not None:
             there = at >= 0
-            columns["vector"] = vectors(_rows_or_zeros(store.read_rows, at, there), there)
+            raw = np.zeros((len(at), store.metadata.dimension), np.float32)
+            raw[there] = store.read_rows(at[there])
+            columns["vector"] = vectors(raw, there)
         if matrix is not None:
-            columns["unit"] = vectors(_rows_or_zeros(matrix.__getitem__, at, at >= 0), at >= 0)
+            columns["unit"] = vectors(rows_or_zeros(matrix, at), at >= 0)
         for slug, (rows, values) in tables.items():
             place = rows[part]
-            columns[f"embedding_{slug}"] = vectors(
-                _rows_or_zeros(values.__getitem__, place, place >= 0)
-            )
+            columns[f"embedding_{slug}"] = vectors(rows_or_zeros(values, place))
         yield columns
 
 
@@ -442,17 +441,6 @@ def _finish_rate(past: EventHistory) -> Float64Array:
     listened = np.bincount(past.song[is_listening(past.log.event)], minlength=n)
     done = np.bincount(past.song[past.finished], minlength=n)
     return np.where(listened > 0, done / np.maximum(listened, 1), np.nan)
-
-
-def _rows_or_zeros(read: Any, at: Int64Array, there: BoolArray) -> FloatArray:
-    """Return the rows at `at`, zeros where `there` is False."""
-    rows = np.asarray(read(at[there]), np.float32)
-    if there.all():
-        return rows
-    width = rows.shape[1] if rows.ndim == 2 else 0
-    zeros = np.zeros((len(at), width), np.float32)
-    zeros[there] = rows
-    return zeros
 
 
 def _taken(column: Any, at: Int64Array) -> Any:

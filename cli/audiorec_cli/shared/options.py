@@ -69,7 +69,9 @@ ProfilesOption = Annotated[
 ]
 SideOption = Annotated[
     Path | None,
-    reads(metavar="FILE", help="Song metadata: title, artist, genre, released ...", panel=KNOWN),
+    reads(
+        metavar="FILE", help="Song metadata: title, artist, album, genre, language.", panel=KNOWN
+    ),
 ]
 SongStoreOption = Annotated[
     Path | None, store_file(help="Tags, genres, sound and copies of songs.", panel=KNOWN)

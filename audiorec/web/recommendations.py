@@ -13,7 +13,7 @@ beside them are queried.
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ from audiorec.columns import ListColumns, ShownColumns
 from audiorec.errors import AudiorecError, InputError, StoreError
 from audiorec.files.own_files import read_object, refuse_link
 from audiorec.files.tables import TableFile
+from audiorec.files.user_files import from_table
 from audiorec.listening.events import Interactions
 from audiorec.listening.profiles import Profiles
 from audiorec.listening.sequences import Sequences, to_sequences
@@ -36,7 +37,7 @@ from audiorec.recall.contract.data import Queries
 from audiorec.recall.registry import load_channel
 from audiorec.recall.serving.answers import DEPTH, CandidatesQuestion
 from audiorec.recall.serving.exclusions import ask_channel, excluded_by, traits_of, with_copies
-from audiorec.recall.serving.fuse import DefaultRule, fuse, read_default
+from audiorec.recall.serving.fuse import DefaultRule, fuse, read_default, settings_of
 from audiorec.recall.serving.nightly.current import RANKED, file_stem, served_files, served_folder
 from audiorec.recall.serving.one_user.reasons import reason_phrase
 from audiorec.recall.serving.playlists import LISTS
@@ -207,9 +208,9 @@ class RecommendationPages:
             "users": len(self._users),
             ShownColumns.AT: self._record.get(ShownColumns.AT),
             ShownColumns.RUN: self.run_id,
-            "fusion": {**self._fusion, "weights": self._weights},
+            "fusion": {**settings_of(self._usual), "weights": self._weights},
             "dials": inputs(
-                replace(one, usual=self._fusion.get(one.name, one.usual))
+                replace(one, usual=getattr(self._usual, one.name))
                 for one in DIALS
                 if self._log is not None or one.name != "popularity"  # it counts plays
             ),
@@ -236,29 +237,20 @@ class RecommendationPages:
         return [file_stem(name) for name in names]  # as the files of their candidates
 
     @cached_property
-    def _fusion(self) -> dict[str, Any]:
-        """Return the run's fusion settings except weights; empty if they are not valid."""
+    def _usual(self) -> FusionRecipe:
+        """Return the run's fusion settings; if they are not valid, those of any fusion."""
         given = self._record.get("fusion")
-        names = {field.name for field in fields(FusionRecipe)} - {"weights", "k"}
-        result = {n: v for n, v in given.items() if n in names} if isinstance(given, dict) else {}
         try:
-            FusionRecipe(**result)
-        except (InputError, TypeError):
-            return {}
-        return result
+            return from_table(FusionRecipe, given if isinstance(given, dict) else {}, "fusion")
+        except InputError:
+            return FusionRecipe()
 
     @cached_property
     def _weights(self) -> dict[str, float]:
         """Return the weight of each channel in the run; 1 if unknown."""
-        given = self._record.get("fusion")
-        weights = given.get("weights") if isinstance(given, dict) else None
-        asked = self._order
-        good = isinstance(weights, list) and len(weights) == len(asked)
-        known = dict(zip(asked, weights, strict=True)) if good and weights else {}
-        usual = {
-            n: v for n, v in known.items() if isinstance(v, (int, float)) and 0 <= v <= HEAVIEST
-        }
-        return {name: float(usual.get(name, 1.0)) for name in self.channels}
+        order, weights = self._order, self._usual.weights
+        known = dict(zip(order, weights, strict=True)) if len(order) == len(weights) else {}
+        return {name: min(known.get(name, 1.0), HEAVIEST) for name in self.channels}
 
     def users(self, text: str) -> Document:
         """Return the first users whose id contains a text (ignoring case), and how many do."""
@@ -412,13 +404,14 @@ class RecommendationPages:
         weights = weights if isinstance(weights, dict) else {}
         turned = {one.name for one in DIALS if one.name in dials}
         read = read_form(DIALS, {name: dials[name] for name in turned})
-        given = {**self._fusion, **{name: read[name] for name in turned}}
+        given: dict[str, Any] = {name: read[name] for name in turned}
         given["k"] = int(_within(dials.get("k", 30), DEPTH)) or 30
         usual = self._weights
         given["weights"] = tuple(_within(weights.get(n, usual[n]), HEAVIEST) for n in channels)
         if isinstance(dials.get("quotas"), dict):
-            given |= _by_quotas(dials["quotas"], channels, given.get("cold_share", 0.0))
-        return FusionRecipe(**given) if any(given["weights"]) else None
+            cold_share = given.get("cold_share", self._usual.cold_share)
+            given |= _by_quotas(dials["quotas"], channels, cold_share)
+        return replace(self._usual, **given) if any(given["weights"]) else None
 
     def _shown(
         self, tables: Mapping[str, Any], user_id: str | None, songs: Sequence[str] = ()

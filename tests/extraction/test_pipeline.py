@@ -66,7 +66,7 @@ def test_a_worker_takes_150_megabytes_and_loads_what_a_song_needs():
 {PEAK_MB}
 from audiorec.extraction.pipeline import ExtractorConfig, song_handler
 song_handler(ExtractorConfig(), frozenset(), ())({str(CLIP)!r})
-idle = {{"scipy", "pyarrow", "joblib", "torch", "librosa"}} & set(sys.modules)
+idle = {{"av", "scipy", "pyarrow", "joblib", "torch", "librosa"}} & set(sys.modules)
 assert not idle, idle
 print(peak_mb())
 """

@@ -1,7 +1,7 @@
 from audiorec.runs.entry_points import Registry as Registry
 from audiorec.runs.entry_points import maker as maker
-from audiorec.runs.imports import collect_garbage_rarely as collect_garbage_rarely
 from audiorec.runs.imports import forget_current_folder as forget_current_folder
+from audiorec.runs.imports import start_lightly as start_lightly
 from audiorec.runs.prometheus import Labels as Labels
 from audiorec.runs.prometheus import metric_text as metric_text
 from audiorec.runs.prometheus import read_metrics as read_metrics

@@ -33,7 +33,7 @@ from audiorec.runs.imports import (
     OWN_FOLDER,
     clean_environment,
     clean_start,
-    collect_garbage_rarely,
+    start_lightly,
     trusted_path,
 )
 
@@ -365,7 +365,7 @@ def _last_resort(seconds: float, sink: IO[str]) -> Iterator[None]:
 
 def main() -> None:
     """Serve items from standard input until it closes: the body of a child process."""
-    collect_garbage_rarely()
+    start_lightly()
     parent, memory_bytes, timeout_s = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     source = os.fdopen(os.dup(0), "rb")

@@ -7,7 +7,7 @@ A command's function is its page of help: docstring, examples, options (see `sha
 Nothing of audiorec but errors and visible text is imported before a command runs.
 """
 
-from audiorec.runs.imports import collect_garbage_rarely, forget_current_folder
+from audiorec.runs.imports import forget_current_folder, start_lightly
 
-collect_garbage_rarely()
+start_lightly()
 forget_current_folder()  # before the first large import, in `audiorec_cli.main`

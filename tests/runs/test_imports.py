@@ -125,12 +125,14 @@ def test_only_the_program_itself_imports_from_its_folder(here, body, printed):
     assert ("not trusted" in done.stderr) is not bool(printed)
 
 
-def test_cycles_are_looked_for_seldom_in_the_command_alone():
+def test_cycles_are_looked_for_seldom_and_threads_rest_soon_in_the_command_alone():
     script = (
-        "import gc; before = gc.get_threshold(); import audiorec, audiorec.runs.workers; "
-        "print(gc.get_threshold() == before); import audiorec_cli; print(gc.get_threshold()[0])"
+        "import gc, os; before = gc.get_threshold(); import audiorec, audiorec.runs.workers; "
+        "print(gc.get_threshold() == before and 'OPENBLAS_THREAD_TIMEOUT' not in os.environ); "
+        "import audiorec_cli; print(gc.get_threshold()[0], os.environ['OPENBLAS_THREAD_TIMEOUT'])"
     )
+    set_before = {k: v for k, v in os.environ.items() if k != "OPENBLAS_THREAD_TIMEOUT"}
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, env=set_before
     )
-    assert done.stdout.split() == ["True", str(imports.SELDOM)]
+    assert done.stdout.split() == ["True", str(imports.SELDOM), "20"]

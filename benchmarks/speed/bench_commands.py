@@ -2,10 +2,11 @@
 
     python -m benchmarks bench_commands BASE/bin/audiorec NOW/bin/audiorec CLIPS [--rounds 15]
 
-CLIPS is a folder of short clips. Each revision extracts a store of its own; BASE simulates the log
-for both. Then both run each command, or one (`--only`), once per round, in turns. One JSON line per
-command: CPU seconds of all its processes (median), and the ratio of the pairs, NOW to BASE, as
-median, least and most.
+CLIPS is a folder of short clips. Each revision extracts a store of its own, under a name that
+`classify` does not look for, since it would not decode the clip; BASE simulates the log for both.
+Then both run each command, or one (`--only`), once per round, in turns. One JSON line per command:
+CPU seconds of all its processes (median), and the ratio of the pairs, NOW to BASE, as median, least
+and most.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from statistics import median
 
 COMMANDS = {
     "--help": "--help",
-    "similar": "similar {song} -v {work}/vecs.parquet",
+    "similar": "similar {song} -v {work}/songs.parquet",
     "classify of a clip": "classify {clip}",
     "extract of a clip": "extract {clip} --out {work}/one.parquet -j 1 -q",
     "recall train vs-knn": "recall train vs-knn -i {log} --out {work}/model -q",
@@ -53,7 +54,7 @@ def main() -> None:
         for side, program in programs.items():
             work = Path(scratch) / side
             work.mkdir()
-            cpu_s([program, "extract", str(args.clips.resolve()), "--out", "vecs.parquet"], work)
+            cpu_s([program, "extract", str(args.clips.resolve()), "--out", "songs.parquet"], work)
             if side == "base":
                 cpu_s([program, "listening", "simulate", "--out", "world"], work)
             filled[side] = {

@@ -53,17 +53,20 @@ class Command:
         if handler is not None:
             prelude += f"\nimport audiorec.extraction.run as e; e.HANDLER = {handler!r}"
         command = [sys.executable, "-c", f"{prelude}\n{START}", "extract", str(self.library)]
-        said = Path(f"{self.out.parent}.said-{len(self.started)}")
+        said, hangs = (
+            Path(f"{self.out.parent}.{n}-{len(self.started)}") for n in ("said", "hangs")
+        )
+        hangs.mkdir()
         with said.open("w") as stderr:
             process = subprocess.Popen(
                 [*wrap, *command, "--out", str(self.out), "--jobs", "1", *options],
-                env={**os.environ, "PYTHONPATH": str(TESTS)},
+                env={**os.environ, "PYTHONPATH": str(TESTS), "HANGS": str(hangs)},
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 text=True,
                 preexec_fn=before_exec,
             )
-        process.said = said
+        process.said, process.hangs = said, hangs
         self.started.append(process)
         return process
 
@@ -81,16 +84,17 @@ class Command:
         """Start the command and wait for its end."""
         return self.end(self.start(*options, **disturbances))
 
-    def wait_for(self, sign: int | str, process: subprocess.Popen) -> None:
-        """Wait until the journal holds so many songs, or the process has said something."""
+    def wait_for(self, words: str, process: subprocess.Popen) -> None:
+        """Wait until a process has said something."""
+        said = process.said.read_text
+        until(lambda: words in said() or process.poll() is not None, told=said)
 
-        def has_come() -> bool:
-            ended, said = process.poll() is not None, process.said.read_text()
-            found = sign in said if isinstance(sign, str) else self.kept() >= sign
-            assert found or not ended, said
-            return found
-
-        until(has_come, told=process.said.read_text)
+    def hangs(self, **disturbances) -> subprocess.Popen:
+        """Start the command, and return when it hangs at the third song."""
+        process = self.start(handler="poison:song_handler", **disturbances)
+        until(lambda: [*process.hangs.iterdir()], told=process.said.read_text)
+        assert self.kept() == 2
+        return process
 
     def workers(self, process: subprocess.Popen) -> list[int]:
         """Return the ids of the processes that a run has started."""
@@ -153,5 +157,5 @@ def command(library, calm, tmp_path) -> Iterator[Command]:
     made = Command(library, tmp_path / "out" / "vecs.parquet", calm)
     yield made
     for process in made.started:  # what a failed test left behind
-        process.kill()
-        process.communicate()
+        with process:
+            process.kill()

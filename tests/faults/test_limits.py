@@ -3,7 +3,6 @@
 import os
 import signal
 
-HANGS = "poison:song_handler"
 CLOCK = """
 import datetime, itertools, time
 hours = itertools.count(1)
@@ -25,8 +24,7 @@ def test_a_song_that_needs_too_much_memory_costs_itself_alone(command):
 
 
 def test_a_clock_that_goes_backwards_changes_nothing(command):
-    process = command.start(handler=HANGS, prelude=CLOCK)
-    command.wait_for(2, process)
+    process = command.hangs(prelude=CLOCK)
     command.end(process, signal.SIGKILL)
     kept = command.kept()
     ended = command.run(prelude=CLOCK)
@@ -52,8 +50,7 @@ def test_a_newer_row_wins_whatever_its_time_says(command, library):
 
 
 def test_a_second_run_on_one_output_is_refused_until_the_first_is_dead(command):
-    first = command.start(handler=HANGS)
-    command.wait_for(2, first)
+    first = command.hangs()
     second = command.run()
     assert second.code == 4
     assert len(second.lines) == 1

@@ -19,13 +19,11 @@ def find_songs(*arguments, **options):
     time.sleep(600)
 audiorec.extraction.catalogue.find_songs = find_songs
 """
-HANGS = "poison:song_handler"
 ASKED = "press Ctrl-C again to stop now"
 
 
 def test_a_worker_that_is_killed_costs_its_song_alone(command):
-    process = command.start(handler=HANGS)
-    command.wait_for(2, process)
+    process = command.hangs()
     (worker,) = command.workers(process)
     os.kill(worker, signal.SIGKILL)
     ended = command.end(process)
@@ -38,8 +36,7 @@ def test_a_worker_that_is_killed_costs_its_song_alone(command):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_run_that_is_asked_to_end_finishes_the_song_in_flight(command, library, number):
     """One Ctrl-C, or SIGTERM, as a system that shuts down sends it."""
-    process = command.start(handler=HANGS)
-    command.wait_for(2, process)
+    process = command.hangs()
     process.send_signal(number)
     command.wait_for(ASKED, process)
     (library / "go").touch()
@@ -54,8 +51,7 @@ def test_a_run_that_is_asked_to_end_finishes_the_song_in_flight(command, library
 
 
 def test_a_second_ctrl_c_ends_at_once_and_keeps_what_was_finished(command):
-    process = command.start(handler=HANGS)
-    command.wait_for(2, process)
+    process = command.hangs()
     (worker,) = command.workers(process)
     process.send_signal(signal.SIGINT)
     command.wait_for(ASKED, process)

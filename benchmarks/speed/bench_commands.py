@@ -56,7 +56,7 @@ def main() -> None:
             work.mkdir()
             cpu_s([program, "extract", str(args.clips.resolve()), "--out", "songs.parquet"], work)
             if side == "base":
-                cpu_s([program, "listening", "simulate", "--out", "world"], work)
+                cpu_s([program, *"listening simulate -v songs.parquet --out world".split()], work)
             filled[side] = {
                 name: text.format(song=clips[0].stem, clip=clips[0], work=work, log=log)
                 for name, text in COMMANDS.items()

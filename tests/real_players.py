@@ -4,13 +4,13 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from urllib.parse import urlencode
 from urllib.request import urlopen
 
 import pytest
 from needs import needs
+from waiting import until
 
 USERS = {"ana": "ana secret", "ben": "ben secret", "cleo": "cleo secret"}
 # Makes the database, scans the music, and answers requests on a free port, which it prints.
@@ -97,21 +97,21 @@ def listen(url, user, song):
 @contextmanager
 def mpd(home):
     """Play the songs of ``home/music`` to nobody; yields the address, and the process."""
-    if shutil.which("mpd") is None:
+    if not all(map(shutil.which, ("mpd", "mpc"))):
         pytest.skip("needs the programs mpd and mpc: apt-get install mpd mpc")
     (home / "saved").mkdir(exist_ok=True)
     (home / "mpd.conf").write_text(MPD.format(home=home))
     words = ["mpd", "--no-daemon", "--stderr", str(home / "mpd.conf")]
     with (home / "mpd.log").open("a") as log, subprocess.Popen(words, stderr=log) as server:
+
+        def listens():  # the socket is there a moment before
+            with socket.socket(socket.AF_UNIX) as line:
+                return line.connect_ex(str(home / "socket")) == 0 or server.poll() is not None
+
         try:
-            deadline = time.monotonic() + 30
-            while not (home / "socket").exists():
-                assert server.poll() is None, (home / "mpd.log").read_text()
-                assert time.monotonic() < deadline, (home / "mpd.log").read_text()
-                time.sleep(0.05)
+            until(listens, told=(home / "mpd.log").read_text)
             say(home, "update")
-            while "updating_db" in say(home, "status"):
-                time.sleep(0.05)
+            until(lambda: "updating_db" not in say(home, "status"))
             yield f"mpd://{home}/socket", server
         finally:
             server.kill()

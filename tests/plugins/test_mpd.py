@@ -3,23 +3,13 @@
 import os
 import shutil
 import subprocess
-import time
 
 import pytest
 from command import run_command
 from needs import needs
+from real_players import mpd
 from web_server import SONGS, write_music
 
-CONFIG = """
-music_directory "{home}/music"
-playlist_directory "{home}/saved"
-db_file "{home}/db"
-bind_to_address "{home}/socket"
-audio_output {{
-  type "null"
-  name "none"
-}}
-"""
 ODD = ["Ayla - #1 100% & more.mp3", "日本語 ♫.ogg"]  # what a player may take for something else
 
 
@@ -38,25 +28,14 @@ def mpc(home, *arguments):
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
     """A folder of music, its store, and an MPD that plays it to nobody."""
-    if not all(map(shutil.which, ("mpd", "mpc"))):
-        pytest.skip("needs the programs mpd and mpc: apt-get install mpd mpc")
     home = tmp_path_factory.mktemp("mpd")
     write_music(home, SONGS[:10])
     for name in ("lists", "radio"):
         (home / "music" / name).mkdir()
-    (home / "saved").mkdir()
     for odd, (name, *_) in zip(ODD, SONGS, strict=False):
         shutil.copy(home / "music" / name, home / "music" / odd)
-    (home / "mpd.conf").write_text(CONFIG.format(home=home))
-    command = ["mpd", "--no-daemon", "--stderr", str(home / "mpd.conf")]
-    with (home / "log").open("w") as log, subprocess.Popen(command, stderr=log) as server:
-        deadline = time.monotonic() + 30
-        while not (home / "socket").exists():
-            assert server.poll() is None, (home / "log").read_text()
-            assert time.monotonic() < deadline, (home / "log").read_text()
-            time.sleep(0.05)
+    with mpd(home):
         yield home
-        server.terminate()
 
 
 def written(path):

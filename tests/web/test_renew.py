@@ -140,7 +140,8 @@ def test_a_library_that_grows_is_shown_while_nobody_touches_the_page(open_page, 
         page.evaluate(LOOK)
         until(page, f"document.querySelectorAll('{ROWS}').length === 7")
         assert page.locator(".changes").count() == 0
-        page.evaluate("setInterval(() => dispatchEvent(new Event('pointermove')), 200)")
+        move = "dispatchEvent(new Event('pointermove'))"
+        page.evaluate(f"{move}; setInterval(() => {move}, 200)")
         replace(store)
         page.evaluate(LOOK)
         page.wait_for_selector(".changes")  # someone is at work there: it asks

@@ -8,5 +8,5 @@ def until(condition, *, told=lambda: "it took too long", seconds=120.0):
     end = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < end, told()
-        time.sleep(0.02)
+        time.sleep(0.05)
     return found

@@ -109,7 +109,7 @@ def test_no_request_is_lost_while_a_night_is_promoted_taken_back_and_damaged(tmp
     store = write_served(tmp_path)
     root = write_recall(store, days=(2, 3))
     answers, ended = {"user": [], "history": []}, threading.Event()
-    with serving(store, "--recall", root, "--no-page") as (base, _):
+    with serving(store, "--recall", root, "--no-page", "--rate", 0) as (base, _):
 
         def night():
             return httpx.get(f"{base}/v1/store", headers=BEARER).json()["night"]

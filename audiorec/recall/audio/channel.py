@@ -41,6 +41,7 @@ class UserAudio(SharedSpace):
     """Songs whose sound suits users with this history, new songs included."""
 
     name = "user-audio"
+    goes_on = True
     Recipe = UserAudioRecipe
 
     def __init__(self, recipe: UserAudioRecipe | None = None) -> None:
@@ -51,13 +52,7 @@ class UserAudio(SharedSpace):
         """The artists and songs that the model never learns from."""
         return self.recipe.split
 
-    def _fit(self, data: RecallData, **run: Unpack[FitRun]) -> None:
-        self._train(data, None, **run)
-
-    def _go_on(self, start: Start, **run: Unpack[FitRun]) -> None:
-        self._train(start.data, start, **run)
-
-    def _train(self, data: RecallData, start: Start | None, **run: Unpack[FitRun]) -> None:
+    def _fit(self, data: RecallData, *, start: Start | None = None, **run: Unpack[FitRun]) -> None:
         from audiorec.learning.machine import import_torch
 
         import_torch("training user-audio")

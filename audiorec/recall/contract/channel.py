@@ -185,6 +185,8 @@ class Channel(ABC):
         Whether it models long-term taste or what fits the last plays.
     light : bool
         Whether it loads and recalls without torch.
+    goes_on : bool
+        Whether a training can start from a trained channel.
     together : bool
         Whether several processes can train it, with the same weights as one process.
     people : str
@@ -212,6 +214,7 @@ class Channel(ABC):
     horizon: ClassVar[Horizon] = "long"
     reason: ClassVar[ReasonKind]
     light: ClassVar[bool] = True
+    goes_on: ClassVar[bool] = False
     together: ClassVar[bool] = False
     people: ClassVar[str] = "Counts and weights of songs: no id and no history of a user."
     waived: ClassVar[Mapping[str, str]] = MappingProxyType({})
@@ -223,11 +226,6 @@ class Channel(ABC):
     trained: Trained = Trained()
     newest_play: float = float("nan")
     parent: Parent | None = None
-
-    @property
-    def goes_on(self) -> bool:
-        """Whether a training can start from a trained channel."""
-        return type(self)._go_on is not Channel._go_on
 
     def fit(
         self,
@@ -273,7 +271,7 @@ class Channel(ABC):
         # What it learnt from both must be named, or forgetting a user would miss the model.
         self.logs = tuple(dict.fromkeys((*start.logs, *data.logs)))
         self.newest_play = float(np.fmax(start.newest_play, data.newest_play))
-        self._go_on(begun, **run)
+        self._fit(begun.data, start=begun, **run)
         if self.trained and not self.trained.figures:
             older = start.trained  # fusion weighs a channel by its figures
             judged_on = f"the model that this one goes on from: {older.judged_on}"
@@ -408,15 +406,11 @@ class Channel(ABC):
         return channel
 
     @abstractmethod
-    def _fit(self, data: RecallData, **run: Unpack[FitRun]) -> None:
-        """Learn from `data`, which has at least one play."""
+    def _fit(self, data: RecallData, *, start: Start | None = None, **run: Unpack[FitRun]) -> None:
+        """Learn from `data`, which has at least one play.
 
-    def _go_on(self, start: Start, **run: Unpack[FitRun]) -> None:
-        """Learn from ``start.data``, beginning with the weights of ``start.channel``.
-
-        Channels that count have no such method: they learn everything anew in one pass.
+        A channel that `goes_on` may get a `start`: training begins with the weights of its channel.
         """
-        raise NotImplementedError  # never reached: `check_start` asks `goes_on` first
 
     @abstractmethod
     def _similarities(self, queries: Queries) -> FloatArray:
@@ -567,7 +561,7 @@ class CountingChannel(Channel, Generic[R]):
     def _count(self, data: RecallData) -> None:
         """Compute the attributes named in `ARRAYS`."""
 
-    def _fit(self, data: RecallData, **run: Unpack[FitRun]) -> None:  # noqa: ARG002 - no checkpoints, progress or stop
+    def _fit(self, data: RecallData, **_: Any) -> None:
         self._count(data)
 
     def _state(self) -> tuple[Tensors, dict[str, Any]]:

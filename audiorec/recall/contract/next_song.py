@@ -255,7 +255,7 @@ class NextSong(SharedSpace, Generic[R]):
     """
 
     serves = frozenset({"history", "cold_song"})
-    together = True
+    goes_on = together = True
     Recipe: ClassVar[type]
     weights: Mapping[str, Any]
     songs: FloatArray
@@ -277,13 +277,7 @@ class NextSong(SharedSpace, Generic[R]):
         least one play, and every song in it has an embedding.
         """
 
-    def _fit(self, data: RecallData, **run: Unpack[FitRun]) -> None:
-        self._train(data, None, **run)
-
-    def _go_on(self, start: Start, **run: Unpack[FitRun]) -> None:
-        self._train(start.data, start, **run)
-
-    def _train(self, data: RecallData, start: Start | None, **run: Unpack[FitRun]) -> None:
+    def _fit(self, data: RecallData, *, start: Start | None = None, **run: Unpack[FitRun]) -> None:
         from audiorec.learning.machine import import_torch
 
         import_torch(f"training {self.name}")

@@ -8,7 +8,7 @@ with its own: the music side takes tables of user vectors, which the partner's c
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from audiorec.errors import InputError, WeightsError
 from audiorec.learning.bundle import Bundle
 from audiorec.learning.next_plays import side_embeddings
 from audiorec.listening.profiles import Profiles
-from audiorec.recall.contract.channel import FitRun, Tensors, Trained
+from audiorec.recall.contract.channel import Tensors, Trained
 from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
 from audiorec.recall.contract.next_song import SideEncoder
 from audiorec.recall.contract.space import SharedSpace
@@ -184,7 +184,7 @@ class Towers(ByProfile):
     facts: SideEncoder | None = None
     side: Mapping[str, Any]
 
-    def _fit(self, data: RecallData, **run: Unpack[FitRun]) -> None:
+    def _fit(self, data: RecallData, **run: Any) -> None:
         people = self.profiles_of(data)
         from audiorec.learning.machine import import_torch
 

@@ -10,7 +10,7 @@ shared users once, the music side fits at home, and nothing goes back. Similarit
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Self, Unpack
+from typing import Any, Self
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from audiorec.errors import InputError, WeightsError
 from audiorec.learning.bundle import Bundle
 from audiorec.listening.profiles import Profiles
 from audiorec.listening.sequences import Sequences
-from audiorec.recall.contract.channel import FitRun, Tensors, Trained
+from audiorec.recall.contract.channel import Tensors, Trained
 from audiorec.recall.contract.data import RecallData, Sound
 from audiorec.recall.federated.channel import ByProfile
 from audiorec.recall.federated.recipe import OneWayRecipe
@@ -85,7 +85,7 @@ class OneWay(ByProfile):
     recipe: OneWayRecipe
     release: Release | None = None
 
-    def _fit(self, data: RecallData, **run: Unpack[FitRun]) -> None:  # noqa: ARG002 - closed form
+    def _fit(self, data: RecallData, **_: Any) -> None:
         people = self.profiles_of(data)
         self.users = fit_users(people, self.recipe)
         known = people.for_users(data.plays.owner_ids)

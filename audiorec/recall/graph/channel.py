@@ -10,7 +10,7 @@ import json
 from abc import abstractmethod
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from audiorec.errors import InputError
 from audiorec.learning.bundle import Bundle, texts_as_arrays, texts_of_arrays
 from audiorec.listening.sequences import Sequences
 from audiorec.listening.side import type_of
-from audiorec.recall.contract.channel import FitRun, Tensors, Trained, nearest_played
+from audiorec.recall.contract.channel import Tensors, Trained, nearest_played
 from audiorec.recall.contract.data import Queries, RecallData, Sound
 from audiorec.recall.contract.space import SharedSpace
 from audiorec.recall.contract.warm import JUDGED_ON_NEW, Start
@@ -68,10 +68,7 @@ class GraphChannel(SharedSpace, Generic[R]):
     def _train(self, material: GraphMaterial, **options: Any) -> "TrainedVectors | None":
         """Train; see `audiorec.recall.graph.learner.train_pairs`."""
 
-    def _fit(self, data: RecallData, **run: Unpack[FitRun]) -> None:
-        self._train_on(data, **run)
-
-    def _train_on(self, data: RecallData, **run: Any) -> None:
+    def _fit(self, data: RecallData, **run: Any) -> None:
         from audiorec.learning.machine import import_torch
 
         import_torch(f"training {self.name}")
@@ -175,10 +172,8 @@ class Song2vec(GraphChannel[Song2vecRecipe]):
     """
 
     name = "song2vec"
+    goes_on = True
     Recipe = Song2vecRecipe
-
-    def _go_on(self, start: Start, **run: Unpack[FitRun]) -> None:
-        self._train_on(start.data, start=start, **run)
 
     def _train(self, material: GraphMaterial, **options: Any) -> "TrainedVectors | None":
         from audiorec.recall.graph.learner import train_pairs

@@ -8,14 +8,14 @@ ignored. Nothing is trained or saved: the table is the model.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, NoReturn, Unpack
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 
 from audiorec.errors import InputError
 from audiorec.learning.bundle import Bundle
 from audiorec.recall.contract.candidates import Lists, ReasonKind, read_candidates
-from audiorec.recall.contract.channel import Channel, FitRun
+from audiorec.recall.contract.channel import Channel
 from audiorec.recall.contract.data import Queries, RecallData
 from audiorec.types import FloatArray
 
@@ -58,7 +58,7 @@ class External(Channel):
         """Pickle by name and table: the generated class cannot be imported by its name."""
         return _again, (self.name, self.TABLE), self.__dict__
 
-    def _fit(self, data: RecallData, **run: Unpack[FitRun]) -> None:  # noqa: ARG002 - no state, no stop
+    def _fit(self, data: RecallData, **_: Any) -> None:
         if not self.recipe.table:
             raise InputError("external: name the table of candidates, as external:FILE")
         self._take(read_candidates(Path(self.recipe.table)), data)

@@ -150,19 +150,13 @@ class YouTubeDNN(SharedSpace):
 
     name = "youtube-dnn"
     serves = frozenset({"history", "profile", "cold_song"})
-    together = True
+    goes_on = together = True
     Recipe = YouTubeDNNRecipe
 
     def __init__(self, recipe: YouTubeDNNRecipe | None = None) -> None:
         self.recipe = recipe or YouTubeDNNRecipe()
 
-    def _fit(self, data: RecallData, **run: Unpack[FitRun]) -> None:
-        self._train(data, None, **run)
-
-    def _go_on(self, start: Start, **run: Unpack[FitRun]) -> None:
-        self._train(start.data, start, **run)
-
-    def _train(self, data: RecallData, start: Start | None, **run: Unpack[FitRun]) -> None:
+    def _fit(self, data: RecallData, *, start: Start | None = None, **run: Unpack[FitRun]) -> None:
         from audiorec.learning.machine import import_torch
 
         import_torch("training youtube-dnn")

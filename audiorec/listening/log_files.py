@@ -243,7 +243,7 @@ def opened_log(path: Path) -> LogFiles:
         return _read_chosen(path)
     if not path.is_dir():
         if not path.exists():
-            raise MissingFileError(f"{path}: {FAILURE}: no such file")
+            raise MissingFileError(f"{path}: no such file")
         if not path.is_file():
             raise DamagedFileError(f"{path}: is not a regular file, but must be read twice")
         return LogFiles(name=str(path), files=(LogFile(path, path.name),))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import click
 
-from audiorec import engines, learning, recall
+from audiorec import engines, learning, listening, recall
 from audiorec.errors import InputError, MissingExtraError
 from audiorec.options import chooses, connects
 from audiorec_cli.shared.console import Exit, cell, say
@@ -222,6 +222,8 @@ class ProcessOptions:
     ) -> dict[str, Any]:
         """Train in several processes; return what `train_part` does, exit with 130 if stopped."""
         learning.check_target(out)
+        if not listening.is_prepared(log):
+            listening.opened_log(log)  # one that is missing is refused before processes start
         task = learning.LaunchedCall(
             "audiorec_cli.shared.training:train_part",
             {

@@ -245,7 +245,9 @@ def opened_log(path: Path) -> LogFiles:
         if not path.exists():
             raise MissingFileError(f"{path}: no such file")
         if not path.is_file():
-            raise DamagedFileError(f"{path}: is not a regular file, but must be read twice")
+            raise DamagedFileError(
+                f"{path}: is a pipe or a device, but must be read twice; give a file"
+            )
         return LogFiles(name=str(path), files=(LogFile(path, path.name),))
     names = []
     for above, folders, files in os.walk(path):

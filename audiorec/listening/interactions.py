@@ -178,7 +178,7 @@ def _parquet_batches(file: LogFile, notes: ReadingNotes, *, strict: bool) -> Ite
         about: dict[str, Any] = {}
         with suppress(StoreError):  # a key of the same name, written by another tool
             about = own_metadata(schema)
-        if about.get("kind", KIND) != KIND:
+        if "format_version" in about and about.get("kind", KIND) != KIND:  # else of a script
             raise InputError(f"holds {about['kind']}, not listening; {HOW}")
         notes.simulated = notes.simulated or about.get("simulated") is True
         said = {n: v for n, v in file.keys.items() if n in KNOWN and n not in schema.names}

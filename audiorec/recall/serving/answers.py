@@ -1,8 +1,10 @@
 """What recommendations are asked for, and the answers: songs of one user, candidates of many.
 
-`RecommendQuestion`  ──Recommender.ask──▶ `RecommendAnswer`: rows, songs to play, remarks
-`CandidatesQuestion` ──ask_candidates───▶ a file, and `CandidatesAnswer`: counts, remarks
-                     ──ask_channel──────▶ the same rows, for a block of users
+    RecommendQuestion  ──Recommender.ask──▶ RecommendAnswer: rows, songs to play, remarks
+    CandidatesQuestion ──ask_candidates───▶ a file, and CandidatesAnswer: counts, remarks
+                       ──ask_channel──────▶ the same rows, for a block of users
+
+Command line, page and servers take their options from the fields of a question.
 """
 
 from collections.abc import Iterator

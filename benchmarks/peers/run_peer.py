@@ -177,6 +177,8 @@ def main() -> None:
     args = parser.parse_args()
     work = PEERS[args.peer](args.graph)
     if args.warm:
+        if args.peer.startswith("audiorec"):  # loaded for the first file that needs it, which this
+            import audiorec.audio.pyav_reader  # noqa: F401 - MP3 does not; here all is start-up
         work(args.warm)
         print(json.dumps({"warm": True}), flush=True)
     startup, begun = time.process_time(), time.perf_counter()

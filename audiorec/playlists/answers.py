@@ -263,8 +263,8 @@ class SimilarSongs(Neighbours, ForPlayers):
         if len(store) == len(asked.taken):
             lines.append("the store has no other song; add some: audiorec extract FOLDER")
         elif there < question.k:
-            few = f"{there} song{'s' * (there != 1)} instead of {question.k}"
-            lines.append(f"{few}: the store has no more eligible songs")
+            many = f"{there} eligible song{'s' * (there != 1)}"
+            lines.append(f"the store has {many}, not {question.k}")
         return lines
 
     def entries(self) -> list[dict[str, Any]]:

@@ -231,8 +231,9 @@ def main() -> None:
     except click.exceptions.Exit as end:
         code = end.exit_code
     except click.ClickException as error:
-        shown = visible(error.format_message())  # which repeats an argument: a name from a folder
-        error.format_message = lambda: shown  # type: ignore[method-assign]
+        if not isinstance(error, click.exceptions.NoArgsIsHelpError):  # a page: all of its lines
+            shown = visible(error.format_message())  # repeats an argument: a name from a folder
+            error.format_message = lambda: shown  # type: ignore[method-assign]
         error.show()
         code = error.exit_code
     except KeyboardInterrupt:

@@ -214,6 +214,16 @@ def test_the_store_of_the_environment_wins_over_files(home, in_store, audiorec, 
     assert audiorec("info")[0] == 0
 
 
+def test_the_example_of_the_page_works_as_pasted(home, in_store, audiorec):
+    page = (Path(__file__).parents[2] / "docs" / "config.md").read_text()
+    (block,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    home.write_text(block)
+    code, _, err = audiorec("info")
+    assert code == 0, err
+    assert shown(audiorec, "similar")["exclude"] == (["live/*", "*.wav"], str(home))
+    assert shown(audiorec, "recall", "evaluate")["seed"] == (7, str(home))
+
+
 def test_mistakes_end_with_2_and_help_still_works(home, audiorec, monkeypatch):
     home.write_text("[similar]\nkk = 1\n")
     code, out, err = audiorec("similar", "x")

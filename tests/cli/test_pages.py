@@ -344,6 +344,15 @@ def test_a_command_loads_no_other_command():
         assert done.stdout.splitlines()[-1] == f"LOADED {own}", arguments
 
 
+@pytest.mark.parametrize("name", [name for name in PAGES if name not in COMMANDS])
+def test_a_group_alone_prints_its_page_line_by_line_and_ends_with_2(name, audiorec):
+    code, out, err = audiorec(*name.split()[1:])
+    assert (code, out) == (2, "")
+    assert "\\n" not in err
+    assert err.startswith("Usage: ")
+    assert len(err.splitlines()) > 10
+
+
 def test_help_is_plain_in_a_pipe():
     done = run("similar", "--help")
     assert (done.returncode, done.stderr) == (0, "")

@@ -52,7 +52,7 @@ class Configurable:
 
     @property
     def variable(self) -> str:
-        """Its environment variable: ``AUDIOREC_RECALL_TRAIN_EPOCHS``."""
+        """Its environment variable: ``AUDIOREC_RECALL_EVALUATE_SEED``."""
         words = f"{PREFIX} {self.command} {self.name}"
         return words.upper().replace("-", "_").replace(" ", "_")
 

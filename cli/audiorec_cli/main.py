@@ -4,7 +4,6 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
-from itertools import takewhile
 from typing import Any
 
 import click
@@ -19,7 +18,6 @@ from audiorec_cli.shared.console import (
     say,
     system_errors,
 )
-from audiorec_cli.shared.moved import moved
 from audiorec_cli.shared.pages import CommandGroup, command, group
 
 # Each command is a module, imported when the command is called or its help page is shown.
@@ -95,7 +93,7 @@ class Commands(Mapping[str, Any]):
 
 
 class Root(CommandGroup):
-    """The root group of commands; reports renamed commands."""
+    """The root group of commands."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
@@ -114,18 +112,6 @@ class Root(CommandGroup):
         first = set(self.described(ctx))
         rest = {panel: [n for n in names if n not in first] for panel, names in PANELS.items()}
         return [(panel, ", ".join(names)) for panel, names in rest.items() if names]
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Find the command; for an old name, print the new one and exit with 2."""
-        given = tuple(part for arg in args for part in _parts(arg))
-        for old, new in moved().items():
-            words = tuple(takewhile(lambda word: not word.startswith("-"), old))
-            rest = old[len(words) :]
-            there = (given[at : at + len(rest)] == rest for at in range(len(given)))
-            if given[: len(words)] == words and any(there):
-                say(f"error: audiorec {' '.join(old)} is now: audiorec {new}")
-                ctx.exit(Exit.USAGE)
-        return super().resolve_command(ctx, args)
 
 
 def _complete(ctx: click.Context, _: click.Parameter, shell: str | None) -> None:
@@ -191,11 +177,6 @@ app = group(
         "5 stopped by --max-failures, 6 done but stdout could not be written, 130 interrupted."
     ),
 )
-
-
-def _parts(argument: str) -> list[str]:
-    """Return an option and its value apart, if they are one argument."""
-    return argument.split("=", 1) if argument.startswith("--") else [argument]
 
 
 def _call(arguments: list[str]) -> int:

@@ -4,7 +4,6 @@
 ``declared``      what a command declares: its options, and the classes of options
 ``pages``         groups, commands and their help pages
 ``configured``    options set in files and in the environment
-``moved``         old commands and options, and what replaces them
 ``places``        paths, URIs and days: where commands read and write
 ``inputs``        which store a command reads, and whether a file is of the right kind
 ``options``       options that several commands share: single ones, NAME=VALUE, heads, engines

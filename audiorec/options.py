@@ -38,7 +38,6 @@ class Reach(StrEnum):
     UNGUARDS = "lifts a limit"
 
 
-FROM_A_FOLDER = frozenset({Reach.CHOOSES, Reach.READS})
 SEVERAL = (list, tuple, Collection)
 
 

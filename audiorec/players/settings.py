@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from audiorec.errors import InputError, MissingFileError
-from audiorec.files.own_settings import SettingsOwner, layers
+from audiorec.files.own_settings import user_settings
 from audiorec.files.user_files import as_field_type, as_type, from_table, read_settings
 from audiorec.options import Field, check_range, fields_of, made
 from audiorec.players.contract import PLAYERS, Account
@@ -141,11 +141,11 @@ def server_names() -> list[str]:
 def _tables(config: Path | None) -> tuple[str, Mapping[str, Any]]:
     if config is not None:
         return str(config), read_settings(config, TABLE)
-    for layer in layers()[0]:
-        if layer.whose is SettingsOwner.USER:
-            tables = layer.content.get(TABLE, {})
-            return str(layer.path), tables if isinstance(tables, Mapping) else {}
-    return "your own settings", {}
+    own = user_settings()
+    if own is None:
+        return "your own settings", {}
+    tables = own.content.get(TABLE, {})
+    return str(own.path), tables if isinstance(tables, Mapping) else {}
 
 
 def _server(name: str, content: Mapping[str, Any], where: str) -> Server:

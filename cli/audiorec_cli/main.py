@@ -55,7 +55,6 @@ HERE = {
     "sync": "writes a local log",
     "index": "writes an index beside a local store",
     "backbones": "registers a local network",
-    "config": "trusts a local folder",
 }
 
 

@@ -1,4 +1,4 @@
-"""Options in files and in the environment: who wins, what is refused, and what a folder may say."""
+"""Options in the user's file and in the environment: who wins, and what is refused."""
 
 import json
 import re
@@ -8,10 +8,10 @@ from typing import Literal, get_args, get_origin
 import pytest
 
 from audiorec.errors import InputError
-from audiorec.files.own_settings import SettingsLayer, SettingsOwner
-from audiorec.options import FROM_A_FOLDER, Reach
+from audiorec.files.own_settings import SettingsFile
+from audiorec.options import Reach
 from audiorec_cli.main import app
-from audiorec_cli.shared.configured import configurable, of_environment, of_layer
+from audiorec_cli.shared.configured import configurable, of_environment, of_file
 
 ROOT = app
 KNOWN = configurable(ROOT)
@@ -19,8 +19,8 @@ OPTIONS = [option for options in KNOWN.values() for option in options.values()]
 AHEAD = {"token", "token-file"}  # of commands that are still to come
 
 
-def layer(content, whose=SettingsOwner.USER):
-    return SettingsLayer(whose, Path("s.toml"), content)
+def written(content):
+    return SettingsFile(Path("s.toml"), content)
 
 
 def nested(command, name, value):
@@ -78,7 +78,7 @@ def test_every_option_can_be_set_by_a_file_and_by_a_variable(monkeypatch):
     assert len(set(variables)) == len(variables)
     for option in OPTIONS:
         value = sample(option)
-        found = of_layer(layer(nested(option.command, option.name, value)), KNOWN)
+        found = of_file(written(nested(option.command, option.name, value)), KNOWN)
         assert list(found) == [(option.command, option.name)]
         defaults = {option.parameter: found[option.command, option.name].value}
         settings = {"resilient_parsing": True, "default_map": defaults}
@@ -97,18 +97,6 @@ def test_every_option_can_be_set_by_a_file_and_by_a_variable(monkeypatch):
         assert plain == (
             [str(v) for v in expected] if isinstance(expected, list) else str(expected)
         )
-
-
-def test_a_folder_sets_what_chooses_and_what_is_read_and_nothing_else():
-    for option in OPTIONS:
-        value = sample(option)
-        content = layer(nested(option.command, option.name, value), SettingsOwner.FOLDER)
-        if option.reach in FROM_A_FOLDER:
-            assert of_layer(content, KNOWN)
-        else:
-            with pytest.raises(InputError, match="a file in a folder may not set this"):
-                of_layer(content, KNOWN)
-        assert option.refusal("s3://there/x")
 
 
 # ----------------------------------------------------------------------------------- what is wrong
@@ -136,7 +124,7 @@ def test_a_folder_sets_what_chooses_and_what_is_read_and_nothing_else():
 )
 def test_what_cannot_be_used_is_one_line_that_says_where(content, message):
     with pytest.raises(InputError, match=message) as caught:
-        of_layer(layer(content), KNOWN)
+        of_file(written(content), KNOWN)
     assert str(caught.value).startswith("s.toml: ")
     assert "\n" not in str(caught.value)
 
@@ -147,7 +135,7 @@ def test_the_nearest_table_counts():
         "recall": {"vectors": "b", "train": {"vectors": "c"}},
         "similar": {"max_per_artist": 2, "exclude": "live/"},
     }
-    found = of_layer(layer(content), KNOWN)
+    found = of_file(written(content), KNOWN)
     stores = {command: one.value for (command, name), one in found.items() if name == "vectors"}
     assert stores["recall train"] == "c"
     assert stores["recall evaluate"] == "b"
@@ -166,24 +154,15 @@ def shown(audiorec, *words):
     return {row["option"]: (row["value"], row["origin"]) for row in rows}
 
 
-def test_the_command_line_wins_then_the_environment_then_the_folder_then_the_user(
-    home, audiorec, monkeypatch
-):
-    names = ("k", "minimum", "diversity", "per-album", "by")
+def test_the_command_line_wins_then_the_environment_then_the_user(home, audiorec, monkeypatch):
     home.write_text("[similar]\nk = 2\nminimum = 0.2\ndiversity = 0.2\nmax-per-album = 2\n")
-    Path("audiorec.toml").write_text("[similar]\nk = 3\nminimum = 0.3\ndiversity = 0.3\n")
-    before = shown(audiorec, "similar")
-    assert before["minimum"] == (0.2, str(home))  # the folder is not trusted
-    assert audiorec("config", "--trust", ".")[0] == 0
     monkeypatch.setenv("AUDIOREC_SIMILAR_K", "4")
     monkeypatch.setenv("AUDIOREC_SIMILAR_MINIMUM", "0.4")
     found = shown(audiorec, "similar", "etude", "--k", "5")
     assert found["k"] == (5, "command line")
     assert found["minimum"] == (0.4, "$AUDIOREC_SIMILAR_MINIMUM")
-    assert found["diversity"] == (0.3, "audiorec.toml")
     assert found["max-per-album"] == (2, str(home))
     assert found["by"] == ("auto", "default")
-    assert set(names) & set(found)
 
 
 def test_the_commands_take_what_is_set(home, in_store, audiorec, monkeypatch):

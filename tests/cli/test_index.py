@@ -124,7 +124,6 @@ def test_an_index_of_another_extractor_is_refused(home, audiorec):
         (["--vectors", "gone.parquet"], 2, "no store at gone.parquet"),
         (["--vectors", "cut.parquet"], 4, "cut.parquet: not a valid Parquet"),
         (["--vectors", "empty.parquet"], 2, "empty.parquet: no songs to index"),
-        (["--out", "other.faiss"], 2, "is now: audiorec index (similar looks for it beside"),
         (["--kind", "tree"], 2, "tree"),
     ],
 )

@@ -52,7 +52,6 @@ def test_all_pairs_can_be_stopped_and_go_on(in_library, music, tmp_path, monkeyp
         (["--out", "lists"], 2, "it is a folder"),
         (["--out", "x.parquet", "song 00"], 2, "and no songs"),
         (["--out", "x.parquet", "--only", "genre=jazz"], 2, "it takes --k, --by and --also"),
-        (["--out", "x.parquet", "--by", "features"], 2, "is now: audiorec similar --by sound"),
         (["--out", "x.parquet", "--by", "sound"], 2, "has no sound, as it was extracted without"),
         (["--out", "x.parquet", "--m3u8", "x.m3u8"], 2, "it takes --k, --by and --also"),
         (["--out", "vecs.parquet"], 2, "is the store itself"),

@@ -122,21 +122,6 @@ def test_import_normalises(home, audiorec):
 
 
 @pytest.mark.parametrize(
-    ("old", "new"),
-    [
-        ("train", "recall train youtube-dnn --reading likes"),
-        ("embed", "recall users model --reading likes"),
-        ("songs", "recall songs model"),
-        ("import", "recall users --import TABLE"),
-    ],
-)
-def test_an_old_name_is_answered_with_the_new_one(audiorec, old, new):
-    code, out, err = audiorec("users", old, "plays.csv")
-    assert (code, out) == (2, "")
-    assert f"audiorec users {old} is now: audiorec {new}" in err
-
-
-@pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
         (["users", "--out", "u"], 2, "give a MODEL"),

@@ -98,15 +98,8 @@ DUCKDB = ("store", "export", "--format", "duckdb", "-o", "-")
         # options
         (["store", "export"], 2, "Missing option '--out'"),
         (["store", "export", "-o", "c.csv", "--projection", "pac"], 2, "is not one of 'pca'"),
-        (["store", "sql", "--dialect", "hive"], 2, "is now: audiorec store export --format"),
-        (["store", "map"], 2, "is now: audiorec store export --format atlas"),
-        (["store", "compact", "parts/"], 2, "is now: audiorec store merge"),
-        (["store", "info"], 2, "is now: audiorec info"),
-        (["index", "info"], 2, "is now: audiorec info"),
-        (["tags", "one"], 2, "is now: audiorec classify SONG --tags 3"),
         (["store", "export", "-o", "c.doc"], 2, "give a --format"),
         (["store", "export", "-o", "c.csv", "--columns", "tempo"], 2, "no column 'tempo'"),
-        ([*DUCKDB, "--table", "a b"], 2, "the table is called songs"),
         (["store", "aliases", "--add", "bad.csv"], 4, "has no column song_id"),
         # a wrong id, and an alias of two songs
         (["similar", "no-such-song"], 2, "no song with id 'no-such-song'"),

@@ -211,7 +211,6 @@ CASES = {
     ],
     "config": [
         *((), (ODD,), ("--json", "similar", LINES, "--only", ODD)),
-        *(("--trust", ABSENT), ("--json", "--revoke", ".")),
     ],
     "runs": [
         *((), ("--json",), ("--in", ABSENT), ("--in", "odd.parquet")),

@@ -216,17 +216,10 @@ def test_the_users_own_file_counts_and_other_commands_pass_it_by(own, monkeypatc
     assert code == 0, err
 
 
-def test_a_file_in_a_folder_never_names_a_server(own, monkeypatch, capsys):
+def test_a_file_in_a_folder_never_names_a_server(own):
     planted = BASE.replace("localhost:1", "evil.example.org")
     (own / "here" / "audiorec.toml").write_text(planted)
     assert read_servers(["home"])[0].url == "http://localhost:1"
-    code, _, err = run_command(monkeypatch, capsys, "config", "--trust", ".")
-    assert code == 2
-    assert "[players]: a file in a folder may not set this: it opens the network" in err
-    for setting in ('config = "x.toml"', 'out = "x.parquet"'):
-        (own / "here" / "audiorec.toml").write_text(f"[sync]\n{setting}\n")
-        code, _, err = run_command(monkeypatch, capsys, "config", "--trust", ".")
-        assert (code, "may not set this" in err) == (2, True)
 
 
 def test_without_settings_the_message_says_where_to_read(monkeypatch):

@@ -1,8 +1,7 @@
 r"""Options set in files and in the environment: checked, and used as defaults.
 
     AUDIOREC_SIMILAR_K=5                           the environment
-    ./audiorec.toml       [similar]\nk = 5          the file of a folder, if trusted
-    ~/.config/audiorec/audiorec.toml               the user's file
+    ~/.config/audiorec/audiorec.toml               the user's file: [similar]\nk = 5
         ──configured──▶ `Settings`: a value and its origin for each option of each command
 
 A table is a command: ``[recall.train]``. A key is an option without its dashes. A key in the table
@@ -18,13 +17,13 @@ from typing import Any
 
 from audiorec import files
 from audiorec.errors import InputError
-from audiorec.options import FROM_A_FOLDER, Field, Reach, check_range
-from audiorec_cli.shared.console import say
+from audiorec.options import Field, Reach, check_range
 
 PREFIX = "AUDIOREC"
 LOOKS = "config"
 NOT_OPTIONS = {"CONFIG", "DATA", "DEBUG", "CACHE", "CACHE_GB", "CHANNELS", "VECTORS"}
 NEAR = 3  # suggestions
+SHARED = (Reach.CHOOSES, Reach.READS)  # what a key of several commands may set
 PLAYERS = "players"  # a table of servers, not of a command: `audiorec.players.settings`
 
 
@@ -68,13 +67,6 @@ class Configurable:
         for one in result:
             check_range(self.declared.option, self.name, one)
         return result if self.declared.is_several else result[0]
-
-    def refusal(self, value: object) -> str:
-        """Return why the file of a folder may not set it; empty if it may."""
-        if self.reach not in FROM_A_FOLDER:
-            return f"it {self.reach}"
-        values = value if isinstance(value, (list, tuple)) else (value,)
-        return f"it {Reach.CONNECTS}" if any("://" in str(one) for one in values) else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,22 +122,19 @@ def configured(root: Any) -> Settings:
     Raises
     ------
     InputError
-        If a key, a variable or a value is invalid, or the file of a folder sets an option that it
-        may not set.
+        If a key, a variable or a value is invalid.
     """
-    result, standing = files.layers()
-    say_standing(standing)
-    settings, variables = Settings(), _variables()
-    if not result and not variables:
+    own, settings, variables = files.user_settings(), Settings(), _variables()
+    if own is None and not variables:
         return settings
     known = configurable(root)
-    for layer in result:
-        settings.values.update(of_layer(layer, known))
-    settings.values = {
-        key: one
-        for key, one in settings.values.items()
-        if not os.environ.get(one.option.declared.option.variable or PREFIX)
-    }
+    if own is not None:
+        found = of_file(own, known)
+        settings.values = {
+            key: one
+            for key, one in found.items()
+            if not os.environ.get(one.option.declared.option.variable or PREFIX)
+        }
     _check_variables(known, variables)
     return settings
 
@@ -163,20 +152,6 @@ def of_environment(root: Any, known: Mapping[str, Mapping[str, Configurable]]) -
     return result
 
 
-def say_standing(standing: "files.TrustStatus") -> None:
-    """Print a note if the file of the folder is ignored, with the command to trust it."""
-    if standing is files.TrustStatus.UNKNOWN:
-        say(
-            f"note: ./{files.FILE} is not trusted and was not read; trust it: "
-            "audiorec config --trust ."
-        )
-    elif standing is files.TrustStatus.CHANGED:
-        say(
-            f"note: ./{files.FILE} has changed since it was trusted and was not read; trust it: "
-            "audiorec config --trust ."
-        )
-
-
 def defaults(root: Any, arguments: list[str]) -> dict[str, Any]:
     """Return the defaults that files set; none for help pages and for ``config`` itself."""
     asks = set(arguments) & {"-h", "--help", "--version", "--show-completion"}
@@ -188,30 +163,21 @@ def defaults(root: Any, arguments: list[str]) -> dict[str, Any]:
 def is_silent() -> bool:
     """Whether no file and no variable sets an option, without reading any file."""
     own = files.user_file()
-    return (
-        not (own is not None and own.exists())
-        and not os.path.lexists(files.FILE)
-        and not _variables()
-    )
+    return not (own is not None and own.exists()) and not _variables()
 
 
-def of_layer(
-    layer: "files.SettingsLayer", known: Mapping[str, Mapping[str, Configurable]]
+def of_file(
+    file: "files.SettingsFile", known: Mapping[str, Mapping[str, Configurable]]
 ) -> dict[tuple[str, str], Configured]:
     """Return the values of one file; inner tables override outer ones."""
     result: dict[tuple[str, str], Configured] = {}
-    if PLAYERS in layer.content and layer.whose is files.SettingsOwner.FOLDER:
-        raise InputError(
-            f"{layer.path}: [{PLAYERS}]: a file in a folder may not set this: it "
-            f"{Reach.CONNECTS}; move it to your own settings file"
-        )
-    content = {key: value for key, value in layer.content.items() if key != PLAYERS}
-    _take(layer, content, (), known, result)
+    content = {key: value for key, value in file.content.items() if key != PLAYERS}
+    _take(file, content, (), known, result)
     return result
 
 
 def _take(
-    layer: "files.SettingsLayer",
+    file: "files.SettingsFile",
     table: Mapping[str, Any],
     path: tuple[str, ...],
     known: Mapping[str, Mapping[str, Configurable]],
@@ -224,16 +190,16 @@ def _take(
     for key, value in table.items():
         name = key.replace("_", "-")
         if not (isinstance(value, dict) and name in words):
-            for option in _meant(layer, key, value, path, below):
-                found[option.command, option.name] = _checked(layer, option, value)
+            for option in _meant(file, key, value, path, below):
+                found[option.command, option.name] = _checked(file, option, value)
     for key, value in table.items():
         name = key.replace("_", "-")
         if isinstance(value, dict) and name in words:
-            _take(layer, value, (*path, name), known, found)
+            _take(file, value, (*path, name), known, found)
 
 
 def _meant(
-    layer: "files.SettingsLayer",
+    file: "files.SettingsFile",
     key: str,
     value: Any,
     path: tuple[str, ...],
@@ -249,27 +215,21 @@ def _meant(
         what = "table" if isinstance(value, dict) else "key"
         near = get_close_matches(name, sorted(there), NEAR)
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
-        raise InputError(f"{layer.path}: unknown {what} {key!r} in {where}{hint}")
+        raise InputError(f"{file.path}: unknown {what} {key!r} in {where}{hint}")
     is_shared = here not in below
-    if is_shared and (away := [o for o in meant if o.reach not in FROM_A_FOLDER]):
+    if is_shared and (away := [o for o in meant if o.reach not in SHARED]):
         raise InputError(
-            f"{layer.path}: {key!r} in {where} would apply to all commands, and in "
+            f"{file.path}: {key!r} in {where} would apply to all commands, and in "
             f"{away[0].command} it {away[0].reach}; "
             f"move it to [{away[0].command.replace(' ', '.')}]"
         )
     return meant
 
 
-def _checked(layer: "files.SettingsLayer", option: Configurable, value: Any) -> Configured:
-    where = f"{layer.path}: [{option.command.replace(' ', '.')}]"
-
-    if layer.whose is files.SettingsOwner.FOLDER and (why := option.refusal(value)):
-        raise InputError(
-            f"{where}: {option.name}: a file in a folder may not set this: {why}; give it on the "
-            "command line, or in your own settings file"
-        )
+def _checked(file: "files.SettingsFile", option: Configurable, value: Any) -> Configured:
+    where = f"{file.path}: [{option.command.replace(' ', '.')}]"
     try:
-        return Configured(option, option.value(value), str(layer.path))
+        return Configured(option, option.value(value), str(file.path))
     except InputError as error:
         raise InputError(f"{where}: {error}") from error
 

@@ -1,4 +1,4 @@
-"""``audiorec config``: show settings and their origin, and trust settings files of folders."""
+"""``audiorec config``: show settings and their origin."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -7,7 +7,7 @@ import click
 
 from audiorec import files
 from audiorec.errors import InputError
-from audiorec.options import argument, writes
+from audiorec.options import argument
 from audiorec_cli.shared.console import print_json, print_table, say
 from audiorec_cli.shared.options import JsonOption
 
@@ -24,39 +24,21 @@ def config(
         list[str] | None,
         argument(metavar="COMMAND", help="A command, optionally with options."),
     ] = None,
-    trusted: Annotated[
-        Path | None,
-        writes("--trust", metavar="FOLDER", help="Trust the audiorec.toml of this folder."),
-    ] = None,
-    revoked: Annotated[
-        Path | None,
-        writes("--revoke", metavar="FOLDER", help="Stop trusting this folder, which may be gone."),
-    ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Show settings with their origin: command line, file or default; trust a folder's settings.
+    """Show settings with their origin: command line, environment, your own file or default.
 
-    Without COMMAND, shows everything set by files and the environment; with it, all of its options.
-    Precedence, highest first: the command line, the environment (AUDIOREC_SIMILAR_K), audiorec.toml
-    in the current folder if it is trusted, your own settings file, the default.
-
-    A trusted file applies to commands run in its folder until it changes. It can never set options
-    that write, delete, load a model, use the network or lift a limit: such a file is refused.
+    Without COMMAND, shows everything set by your file and the environment; with it, all of its
+    options. Precedence, highest first: the command line, the environment (AUDIOREC_SIMILAR_K), your
+    own settings file, the default. A file in the current folder is never read.
 
     Examples
     --------
     audiorec config
     audiorec config similar
-    audiorec config --trust ~/Music
+    audiorec config similar song.mp3 --k 5
     """
-    if (words is not None and words != []) + (trusted is not None) + (revoked is not None) > 1:
-        raise InputError("give one of: a command, --trust FOLDER, --revoke FOLDER")
-    if trusted is not None:
-        _trust(ctx, trusted, json=json)
-    elif revoked is not None:
-        _revoke(revoked, json=json)
-    else:
-        _show(ctx, words or [], json=json)
+    _show(ctx, words or [], json=json)
 
 
 def _show(ctx: click.Context, words: list[str], *, json: bool) -> None:
@@ -84,30 +66,6 @@ def _show(ctx: click.Context, words: list[str], *, json: bool) -> None:
         own = files.user_file()
         there = "" if own is None or own.exists() else " (does not exist)"
         say(f"your own file: {own or 'none'}{there}; options set: {len(rows)}")
-
-
-def _revoke(folder: Path, *, json: bool) -> None:
-    was = files.revoke(folder)
-    if json:
-        print_json({"schema": "audiorec/config-revoke/1", "revoked": was})
-    say(f"{folder}: {'is not trusted any more' if was else 'was not trusted'}")
-
-
-def _trust(ctx: click.Context, folder: Path, *, json: bool) -> None:
-    """Trust a folder's file, and print what it sets."""
-    from audiorec_cli.shared.configured import configurable, of_layer
-
-    path, data = files.read_folder_file(folder)
-    layer = files.SettingsLayer(files.SettingsOwner.FOLDER, path, files.parsed_settings(path, data))
-    result = of_layer(layer, configurable(ctx.find_root().command))
-    rows = [_row(one.option, one.value, one.origin) for one in result.values()]
-    files.trust(path, data)
-    if json:
-        print_json({"schema": "audiorec/config-trust/1", "file": str(path), "options": rows})
-    else:
-        cells = [[_shown(row[name]) for name in ("command", "option", "value")] for row in rows]
-        print_table(("command", "option", "value"), cells, title=str(path))
-    say(f"{path}: trusted until it changes; options set: {len(rows)}")
 
 
 def _of_command(

@@ -261,7 +261,6 @@ def test_no_request_is_lost_or_mixed_while_the_store_is_replaced_twice(bench, tm
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--token", TOKEN], "--token is now: audiorec serve --token-file FILE"),
         (["--token-file", "gone"], "gone: cannot read a token"),
         (["--artists", "gone.csv"], "gone.csv: no such file"),
         (["--root", "gone"], "gone: no such folder"),

@@ -19,6 +19,7 @@ keys = "keys"
 peer = "partner.pem"
 address = "127.0.0.1:7443"
 interactions = "plays.csv"
+budget = { least_users = 1 }
 """
 PARTNER = """[federated]
 role = "partner"
@@ -26,6 +27,7 @@ keys = "keys"
 peer = "music.pem"
 address = "127.0.0.1:7443"
 profiles = "profiles.csv"
+budget = { least_users = 1 }
 """
 
 

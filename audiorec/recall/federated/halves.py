@@ -73,10 +73,8 @@ class ItemSide:
 
     @classmethod
     def of(cls, data: RecallData, aligned: Sequence[str]) -> "ItemSide":
-        """Build the side from the plays of aligned users; `InputError` if none has a play."""
+        """Build the side from the plays of aligned users."""
         own = data.plays.of_owners(aligned)
-        if not len(own.song):
-            raise InputError("no user known to both sides has a play")
         facts = SideEncoder.fit(data.context, data.song_ids, ~data.is_cold)
         plays = Bag(own.starts.astype(np.int64), own.song.astype(np.int64), len(data.song_ids))
         return cls(facts, facts.encode(data.context, data.song_ids), plays)
@@ -114,18 +112,18 @@ class ItemHalf:
         defence: Defence = NOTHING,
         secret: int | None = None,
     ) -> None:
-        """Initialise the weights from the recipe's seed; raise `InputError` without a play.
+        """Initialise the weights from the recipe's seed.
 
-        In the phase ``choose``, a part of the rows is for validation. The secret is the seed of its
-        draws, random by default.
+        Without a play it answers as with some: an error would tell the partner. In the phase
+        ``choose``, a part of the rows is for validation. The secret is the seed of its draws,
+        random by default.
         """
         self.plays, self.recipe, self.defence = side.plays, recipe, defence
         self.rows, self.judged = split_rows(len(side.plays), recipe, phase)
         counts = np.bincount(side.plays.take(self.rows).code, minlength=side.plays.size)
-        if not counts.any():
-            raise InputError("no user of the training part has a play: nothing to learn from")
         self.learnt: BoolArray = counts > 0
-        self.sampler = SharedSampler(counts, power=NEGATIVE_POWER)
+        drawn_from = counts if counts.any() else np.ones_like(counts)
+        self.sampler = SharedSampler(drawn_from, power=NEGATIVE_POWER)
         plain = recipe.popularity * np.log(np.maximum(counts, 1))
         self.prior: FloatArray = (plain - plain.max()).astype(np.float32)
         table = SongTable(

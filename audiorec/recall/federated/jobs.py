@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audiorec.errors import LostPeerError, PeerError, SpecMismatchError
+from audiorec.errors import InputError, LostPeerError, PeerError, SpecMismatchError
 from audiorec.files.own_files import RunFolder
 from audiorec.learning.bundle import check_target
 from audiorec.listening.profiles import read_profiles
@@ -25,6 +25,7 @@ from audiorec.recall.federated.alignment import (
     CPU_S,
     Alignment,
     AlignMusic,
+    Hear,
     Normalised,
     align_partner,
     bucket_pool,
@@ -90,20 +91,20 @@ def align(
 
     Raises
     ------
+    InputError
+        If this side has fewer ids than ``least_users``.
     LostPeerError
         If the other party is unreachable for longer than ``wait_s``.
     PeerError
-        If it violates the protocol, or tries more ids than the budget allows.
+        If it violates the protocol, tries more ids than the budget allows, or leaves and comes back
+        after it has begun, or if too few users are common.
     """
     require_psi()
     how = PartyRun(wait_s=plan.wait_s, say=say, stop=stop)
-    budget, peer = plan.parsed_budget(), _peer(plan)
-
-    def hear(theirs: int, commitment: str) -> None:
-        how.note(f"the other side tries {theirs:,} ids")
-        reason = note_ids(plan.ledger, budget, peer, theirs, commitment)
-        if reason:
-            raise PeerError(f"the other party was refused: {reason}")
+    least = plan.parsed_budget().least_users
+    if len(ids) < least:
+        raise InputError(f"{len(ids):,} ids; {too_few(least)}")
+    hear = one_alignment(plan, how)
 
     def told(what: str, done: int, total: int) -> None:
         if how.stopped:
@@ -123,8 +124,41 @@ def align(
 
             result = keep_trying(lambda: _caller(plan), talk, how)
     if result is not None:
+        if len(result) < least:
+            raise PeerError(f"{len(result):,} common users; {too_few(least)}; nothing is written")
         write_alignment(plan.alignment, result)
     return result
+
+
+def one_alignment(plan: PartyPlan, how: PartyRun) -> Hear:
+    """Return what hears how many ids the other side tries, once in a run, and may refuse.
+
+    A side that left after it had seen answers, and began again, could try other ids each time:
+    what it has committed to is checked at the end of an alignment alone.
+    """
+    budget, peer = plan.parsed_budget(), _peer(plan)
+    heard: list[int] = []
+
+    def hear(theirs: int, commitment: str) -> None:
+        if heard:
+            raise PeerError(
+                "the connection was lost within the alignment, and a run allows one: both sides "
+                "run federated align again"
+            )
+        heard.append(theirs)
+        how.note(f"the other side tries {theirs:,} ids")
+        reason = note_ids(plan.ledger_path, budget, peer, theirs, commitment)
+        if theirs < budget.least_users:
+            reason = f"{theirs:,} ids; {too_few(budget.least_users)}"
+        if reason:
+            raise PeerError(f"the other party was refused: {reason}")
+
+    return hear
+
+
+def too_few(least: int) -> str:
+    """Return the reason of a refusal."""
+    return f"this side takes {least:,} or more (least_users)"
 
 
 def train(
@@ -139,7 +173,8 @@ def train(
     Raises
     ------
     InputError
-        If a file that this party needs is not named in the plan or cannot be read.
+        If a file that this party needs is not named in the plan or cannot be read, or fewer than
+        ``least_users`` are aligned.
     LostPeerError, PeerError, SpecMismatchError
         If the other party is lost, violates the protocol, or has other settings.
     StoreError
@@ -152,6 +187,9 @@ def train(
             f"{plan.alignment}: aligned with {len(alignment.ids)} parties; align again with one: "
             "audiorec federated align"
         )
+    least = plan.parsed_budget().least_users
+    if len(alignment) < least:
+        raise InputError(f"{plan.alignment}: has {len(alignment):,} users; {too_few(least)}")
     recipe = plan.settings()
     run: Any = {"tell": tell, "say": say, "stop": stop}
     how = PartyRun(defence=plan.parsed_defence(), wait_s=plan.wait_s, **run)
@@ -185,7 +223,7 @@ def _partner(
         channel.trained = trained
         if digest not in sent:  # the same bytes sent again tell nothing more
             sent[digest] = users.embed(people.for_users(alignment.user_ids))
-            note_vectors(plan.ledger, _peer(plan), int(sent[digest].any(axis=1).sum()))
+            note_vectors(plan.ledger_path, _peer(plan), int(sent[digest].any(axis=1).sum()))
         finish(caller, sent[digest], space, how, lambda: _saved(plan, channel, written))
 
     if isinstance(recipe, OneWayRecipe):
@@ -221,6 +259,8 @@ def _music(
     recipe, data = shared.recipe, music_data(plan)
     # A model lists what it was trained on, so that `listening forget` can name it.
     data = replace(data, logs=(*data.logs, *alignment.ids))
+    if not len(data.plays.of_owners(alignment.user_ids).song):
+        how.note("no aligned user has a play: the model will know what is popular, and no more")
     written: dict[str, Any] = {}
 
     def save(channel: ByProfile, vectors: FloatArray) -> None:
@@ -230,6 +270,7 @@ def _music(
     if isinstance(recipe, OneWayRecipe):
 
         def fit(vectors: FloatArray, space: str) -> None:
+            _check_table(plan, vectors)
             ids = alignment.user_ids
             save(OneWay.of_vectors(recipe, data, ids, vectors, space=space), vectors)
 
@@ -241,6 +282,7 @@ def _music(
     keys, side = read_keys(plan.keys), ItemSide.of(data, alignment.user_ids)
 
     def end(vectors: FloatArray, space: str) -> None:
+        _check_table(plan, vectors)
         half = host.half
         assert half is not None  # noqa: S101 - trained
         trained = Trained(
@@ -256,6 +298,13 @@ def _music(
     host = ItemHost(side, shared, how, end, work=work, secret=secret)
     with reproducible():
         return written if _served(plan, host, how) else None
+
+
+def _check_table(plan: PartyPlan, vectors: FloatArray) -> None:
+    """Refuse a table with too few vectors; all that it tells is what the partner has sent."""
+    known, least = int(vectors.any(axis=1).sum()), plan.parsed_budget().least_users
+    if known < least:
+        raise PeerError(f"{known:,} vectors that are not zero; {too_few(least)}")
 
 
 def channel_of(plan: PartyPlan) -> type[ByProfile]:

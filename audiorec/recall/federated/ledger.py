@@ -4,8 +4,9 @@
                                ──`note_ids`──▶ ids that a partner tries, within the limit of a day
 
 An entry is written before anything leaves, so a run that is killed in between is counted too. A
-file that was changed, or cannot be read, lets nothing through. Whoever removes it removes what it
-knows: keep it as long as the plays that it protects.
+file that was changed, or cannot be read, lets nothing through. It lies beside the data that it
+protects, so that all partners of these data have one. Whoever removes it, or names another one,
+removes what it knows: keep it as long as the plays.
 
 Epsilon is that of Gaussian releases, by the exact formula of the mechanism. Noise is a multiple of
 the sensitivity: what one user can change, in Euclidean length. Releases compose exactly: several
@@ -47,10 +48,13 @@ class Budget:
     # Of all releases together: what one user's plays may change. 0: nothing is released
     epsilon: float = 0.0
     delta: float = 1e-5  # of all releases together
-    ids_a_day: int = 0  # Ids that one partner may try within 24 hours in alignments. 0: no limit
+    # Ids that one partner may try within 24 hours in alignments. 0: no limit
+    ids_a_day: int = 1_000_000
+    # An alignment of fewer users is refused, and a table with fewer vectors that are not zero
+    least_users: int = 100
 
     def __post_init__(self) -> None:
-        check_fields(self, epsilon=">=0", ids_a_day=">=0", delta="(0, 1)")
+        check_fields(self, epsilon=">=0", ids_a_day=">=0", least_users=">=1", delta="(0, 1)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

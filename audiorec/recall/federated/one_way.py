@@ -30,7 +30,7 @@ from audiorec.recall.federated.users import (
     figures_of,
     ranks_of,
 )
-from audiorec.types import Float64Array, FloatArray, Int64Array
+from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array
 
 PRIOR_SHARE = 1e-3  # regularisation of the prior, as a share of that of the vectors
 MOST_JUDGED = 1_000  # users whose plays are ranked for the figures
@@ -88,8 +88,10 @@ class OneWay(ByProfile):
     def _fit(self, data: RecallData, **_: Any) -> None:
         people = self.profiles_of(data)
         self.users = fit_users(people, self.recipe)
-        known = people.for_users(data.plays.owner_ids)
-        self._learn(data, self.users.embed(known))
+        vectors = self.users.embed(people.for_users(data.plays.owner_ids))
+        if not _players(vectors, data.plays).any():
+            raise InputError("no user known to both sides has a play")
+        self._learn(data, vectors)
 
     @classmethod
     def of_vectors(
@@ -102,6 +104,8 @@ class OneWay(ByProfile):
         space: str = "",
     ) -> Self:
         """Return the music side's channel, learnt from the vectors that the partner sent.
+
+        It is made whoever plays what: an error would tell the partner, who waits for an answer.
 
         Parameters
         ----------
@@ -120,9 +124,7 @@ class OneWay(ByProfile):
     def _learn(self, data: RecallData, vectors: FloatArray) -> None:
         """Set songs, prior and figures from a vector per owner of the plays, 0 for none."""
         plays, recipe = data.plays, self.recipe
-        known = np.flatnonzero(vectors.any(axis=1) & (plays.lengths > 0))
-        if not len(known):
-            raise InputError("no user known to both sides has a play")
+        known = np.flatnonzero(_players(vectors, plays))
         self.songs, self.prior = fit_songs(vectors, plays, recipe)
         drawn = np.random.default_rng(recipe.seed).permutation(known)
         held = drawn[: min(MOST_JUDGED, round(recipe.valid * len(known)))]
@@ -252,6 +254,12 @@ def who_plays(plays: Sequences) -> Any:
     result = csr_array(parts, shape=shape)
     result.sum_duplicates()
     result.data[:] = 1
+    return result
+
+
+def _players(vectors: FloatArray, plays: Sequences) -> BoolArray:
+    """Return which owners of plays have a play and a vector, (U,)."""
+    result: BoolArray = vectors.any(axis=1) & (plays.lengths > 0)
     return result
 
 

@@ -62,10 +62,12 @@ class PartyPlan:
         Settings of the model, the same for both parties; ``recall train one-way`` shows them.
     defence : mapping
         ``clip``, ``noise``, ``rounding``, ``vector_noise``: defence of the numbers that are sent.
-    ledger : Path
-        File of what this party has let others learn (`audiorec.recall.federated.ledger`).
+    ledger : Path, optional
+        File of what this party has let others learn (`audiorec.recall.federated.ledger`). By
+        default ``ledger.json`` beside the log or the profiles, for whichever partner.
     budget : mapping
-        ``epsilon`` and ``delta`` of all releases together, ``ids_a_day`` that a party may try.
+        ``epsilon`` and ``delta`` of all releases together, ``ids_a_day`` that a party may try,
+        ``least_users`` of an alignment and of a table of vectors.
     jobs : int
         Number of processes for the alignment.
     timeout_s, wait_s : float
@@ -87,7 +89,7 @@ class PartyPlan:
     model: Literal["one-way", "two-tower", "mmoe"] = "one-way"
     recipe: Mapping[str, Any] = field(default_factory=dict)
     defence: Mapping[str, Any] = field(default_factory=dict)
-    ledger: Path = Path("ledger.json")
+    ledger: Path | None = None
     budget: Mapping[str, Any] = field(default_factory=dict)
     jobs: int = 1
     timeout_s: float = 60.0
@@ -127,6 +129,12 @@ class PartyPlan:
     def parsed_budget(self) -> Budget:
         """Return the budget of what others may learn."""
         return from_table(Budget, self.budget, "budget")
+
+    @property
+    def ledger_path(self) -> Path:
+        """The ledger: beside the data, since it counts what these data have told."""
+        data = self.interactions if self.role == "music" else self.profiles
+        return self.ledger or (data or self.ids or self.out).with_name("ledger.json")
 
     def needs(self, name: str) -> Path:
         """Return the path of a required file."""

@@ -97,7 +97,7 @@ def release(plan: PartyPlan, epsilon: float, out: Path) -> dict[str, Any]:
     budget = plan.parsed_budget()
     noise = noise_for(epsilon, budget.delta)
     peer = fingerprint_of(read_certificate(plan.peer))
-    total = note_release(plan.ledger, budget, peer, len(catalogue), noise)
+    total = note_release(plan.ledger_path, budget, peer, len(catalogue), noise)
     made = Release(epsilon=epsilon, delta=budget.delta, noise=noise)
     channel = released(vectors, plays, made, recipe, space=table.metadata.space)
     model_id = channel.save(out)

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from audiorec.errors import PeerError, ProtocolError
+from audiorec.errors import InputError, PeerError, ProtocolError
 from audiorec.learning.fit import (
     EVERY_S,
     Fitted,
@@ -126,10 +126,14 @@ def train_here(
     The defence is that of the numbers that two parties would exchange, the secret that of both
     halves. `watch` is called with the learner of each phase, before it trains.
     """
+    if not len(items.plays.code):
+        raise InputError("no user known to both sides has a play")
 
     def learner(phase: Phase) -> TowersLearner:
         how: Any = {"defence": defence, "secret": secret}
         half = ItemHalf(items, recipe, phase, **how)
+        if not half.learnt.any():
+            raise InputError("no user of the training part has a play: nothing to learn from")
         made = TowersLearner(UserHalf(users, recipe, phase, **how), half)
         if watch is not None:
             watch(made, phase)

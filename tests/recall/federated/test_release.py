@@ -288,14 +288,14 @@ def test_ids_are_limited_by_peer_and_day(tmp_path):
     assert note_ids(path, BUDGET, PEER, 50) == refused
     assert note_ids(path, BUDGET, "b" * 64, 50) == ""
     assert note_ids(path, BUDGET, PEER, 40) == ""
-    assert note_ids(path, Budget(), PEER, 10**8) == ""  # no limit
+    assert note_ids(path, Budget(ids_a_day=0), PEER, 10**8) == ""  # no limit
     note_vectors(path, PEER, 5)
     counts = [(entry.what, entry.count) for entry in Ledger.read(path).entries]
     assert counts[1:] == [("ids", 60), ("ids", 50), ("ids", 40), ("ids", 10**8), ("vectors", 5)]
 
 
 def test_a_budget_that_makes_no_sense_is_refused():
-    for wrong in ({"epsilon": -1.0}, {"delta": 0.0}, {"ids_a_day": -1}):
+    for wrong in ({"epsilon": -1.0}, {"delta": 0.0}, {"ids_a_day": -1}, {"least_users": 0}):
         with pytest.raises(InputError):
             Budget(**wrong)
 

@@ -26,9 +26,9 @@ def flip(path, bit):
     path.write_bytes(content)
 
 
-def some_bits(path, n, seed=0):
-    """Return `n` different bits of a file, at random; all where there are fewer."""
-    bits = range(8 * path.stat().st_size)
+def some_bits(path, n, seed=0, before=None):
+    """Return `n` different bits of a file, or of its first bytes, at random; all if fewer."""
+    bits = range(8 * (path.stat().st_size if before is None else before))
     return random.Random(seed).sample(bits, min(n, len(bits)))  # noqa: S311
 
 

@@ -44,9 +44,8 @@ from audiorec.extraction.catalogue import (
     unique,
     uri_of,
 )
-from audiorec.files.arrow import WRITING, open_parquet, refuse_bomb
+from audiorec.files.arrow import WRITING, open_parquet
 from audiorec.files.storage import files_in, find, is_uri, join, opened, parent, put, within_int64
-from audiorec.files.tables import store_errors
 from audiorec.files.user_files import csv_table, input_errors, refuse_devices
 
 METADATA_KEY = b"audiorec"
@@ -213,7 +212,6 @@ class _ParquetRows:
 
     def __init__(self, place: str, source: Any) -> None:
         self._place = place
-        self._source = source
         self._file = open_parquet(source)
         self.names = [n for n in self._file.schema_arrow.names if n in COLUMNS]
         self.created_at = _created_at(self._file.schema_arrow.metadata)
@@ -232,10 +230,7 @@ class _ParquetRows:
                 yield from rows[max(start - first, 0) : min(stop, end) - first]
 
     def _group(self, group: int) -> list[dict[str, Any]]:
-        names, groups = self.names, [group]
-        with store_errors(self._place):
-            refuse_bomb(self._file, self._source, columns=names, groups=groups)
-        table = self._file.read_row_group(group, columns=names)
+        table = self._file.read_row_group(group, columns=self.names)
         try:
             rows: list[dict[str, Any]] = table.to_pylist()
         except UnicodeDecodeError:

@@ -5,8 +5,7 @@
     run_blocks(out, 40, make, schema=schema, ...)        writes a large table, and can resume
 
 Floats are byte-stream-split, strings dictionary-encoded, and everything is compressed with zstd.
-Damage is detected (`audiorec.files.arrow`). A read that would take far more memory than the size of
-the file is refused before it begins.
+Every page carries a checksum, by which a reader detects damage.
 """
 
 import json
@@ -27,18 +26,14 @@ from audiorec.files.arrow import (
     WRITING,
     float_leaves,
     integers,
-    is_sealed,
     open_parquet,
     open_same,
     read_schema,
-    refuse_bomb,
-    seal,
 )
 from audiorec.files.own_files import RunFolder, read_object, refuse_link, replaced, write_own
 from audiorec.types import Int64Array, Progress
 
 GROUP_ROWS = 16_384
-OLD_DIGESTS = b"audiorec.digests"  # metadata of older files, outdated once they are written anew
 DAMAGED = "damaged: its footer claims {rows} rows, its pages hold another number"
 
 
@@ -94,25 +89,17 @@ class TableFile:
         """Key-value metadata of the file."""
         return self.file.metadata.metadata or {}
 
-    @property
-    def is_sealed(self) -> bool:
-        """Whether audiorec wrote the file, and no other program since."""
-        with store_errors(self.path):
-            return is_sealed(self.whole)
-
     def read(self, columns: Sequence[str] | None = None) -> Any:
         """Read whole columns as a `pyarrow.Table`."""
         if self.file.num_row_groups == 0:  # older Arrow releases refuse to read such a file
             empty = pa.Table.from_batches([], self.schema)
             return empty if columns is None else empty.select(list(columns))
         with store_errors(self.path):
-            refuse_bomb(self.file, self.whole, columns=columns)
             return _with_rows(self.file.read(columns=columns), len(self))
 
     def read_group(self, group: int, columns: Sequence[str] | None = None) -> Any:
         """Read columns of one row group as a `pyarrow.Table`."""
         with store_errors(self.path):
-            refuse_bomb(self.file, self.whole, columns=columns, groups=[group])
             table = self.file.read_row_group(group, columns=columns)
             return _with_rows(table, self.file.metadata.row_group(group).num_rows)
 
@@ -212,17 +199,14 @@ def store_errors(path: Path | str) -> Iterator[None]:
 
 
 @contextmanager
-def sealed_writer(path: Path, schema: Any, *, texts: list[str], **options: Any) -> Iterator[Any]:
-    """Yield the `pyarrow.parquet.ParquetWriter` of a file with checksums and a seal.
+def parquet_writer(path: Path, schema: Any, *, texts: list[str], **options: Any) -> Iterator[Any]:
+    """Yield the `pyarrow.parquet.ParquetWriter` of a file with checksums.
 
     The columns in `texts` are dictionary-encoded; `options` replace those of `WRITING`.
     """
     columns = {"use_dictionary": texts, "use_byte_stream_split": float_leaves(schema)}
-    kept = {k: v for k, v in (schema.metadata or {}).items() if k != OLD_DIGESTS}
-    bare = schema.with_metadata(kept) if kept else schema.remove_metadata()
-    with pq.ParquetWriter(path, bare, **(WRITING | columns | options)) as writer:
+    with pq.ParquetWriter(path, schema, **(WRITING | columns | options)) as writer:
         yield writer
-    seal(path)
 
 
 @contextmanager
@@ -231,7 +215,7 @@ def table_writer(path: Path, schema: Any, **options: Any) -> Iterator[Any]:
     texts = [field.name for field in schema if pa.types.is_string(field.type)]
     with (
         replaced(path) as temporary,
-        sealed_writer(temporary, schema, texts=texts, **options) as writer,
+        parquet_writer(temporary, schema, texts=texts, **options) as writer,
     ):
         yield writer
 

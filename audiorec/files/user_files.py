@@ -191,8 +191,7 @@ def read_table(
     import pyarrow as pa
     import pyarrow.csv
 
-    from audiorec.files.arrow import open_parquet, refuse_bomb
-    from audiorec.files.tables import store_errors
+    from audiorec.files.arrow import open_parquet
 
     is_csv = path.name.lower().endswith(CSV_ENDS)
     names = column_names(path, failure)
@@ -211,8 +210,6 @@ def read_table(
             table = pa.csv.read_csv(path, convert_options=convert)
         else:
             with open_parquet(path) as file:
-                with store_errors(path):
-                    refuse_bomb(file, path, columns=columns)
                 table = file.read(columns=columns)
             if texts:
                 table = table.cast(pa.schema([(n, pa.string()) for n in table.column_names]))

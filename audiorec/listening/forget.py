@@ -24,7 +24,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from audiorec.columns import ListColumns, LogColumns, ShownColumns
 from audiorec.errors import DamagedFileError, InputError, StoreError
@@ -288,18 +287,13 @@ def _from_parquet(path: Path, user_id: str) -> tuple[int, int]:
 
 
 def _write_kept(path: Path, file: TableFile, keep: list[Any]) -> None:
-    """Rewrite a file with the rows of `keep`; with a seal if the old one had one."""
+    """Rewrite a file with the rows of `keep`."""
     schema = file.schema
     batches = zip(file.batches(BATCH_ROWS), keep, strict=True)
     kept = (batch.filter(pa.array(mask)) for batch, mask in batches)
-    if file.is_sealed:
-        with table_writer(path, schema) as writer:
-            for table in kept:
-                writer.write_table(table.cast(schema), row_group_size=GROUP_ROWS)
-        return
-    with replaced(path) as temporary, pq.ParquetWriter(temporary, schema) as plain:
+    with table_writer(path, schema) as writer:
         for table in kept:
-            plain.write_table(table.cast(schema))
+            writer.write_table(table.cast(schema), row_group_size=GROUP_ROWS)
 
 
 def _id_columns(names: Sequence[str]) -> list[str]:

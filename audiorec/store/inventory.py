@@ -126,8 +126,8 @@ def inventory(vectors: Path, given: Mapping[Kind, Path | None] | None = None) ->
     -------
     description : dict
         ``rows``, ``bytes``, what made it, counts by status, codec, rate and channels,
-        ``duration_s`` (total, least, most), ``extracted_at`` (first, last), extra columns,
-        whether the file is ``verifiable`` by its seal, and ``beside``: the other files by kind.
+        ``duration_s`` (total, least, most), ``extracted_at`` (first, last), extra columns, and
+        ``beside``: the other files by kind.
 
     Raises
     ------
@@ -177,7 +177,6 @@ def _size(file: Checked) -> dict[str, Any]:
         "bytes": file.path.stat().st_size,
         "vector_bytes": vector_bytes,
         "row_groups": len(groups),
-        "verifiable": file.is_sealed,
         "columns_of_your_own": [n for n in file.schema.names if n not in own],
     }
 
@@ -230,7 +229,6 @@ def _beside(kind: Kind, path: Path, store: Checked) -> dict[str, Any]:
     with file:
         rows = int(own_failures(file, store).sum()) if kind == Kind.ERRORS else len(file)
         result |= {"rows": rows, "bytes": path.stat().st_size}
-        result["verifiable"] = file.is_sealed
         if file.metadata.extractor_id != store.metadata.extractor_id and kind != Kind.ERRORS:
             result["problem"] = f"made by another extractor: {file.metadata.extractor_id}"
     return result

@@ -30,7 +30,7 @@ from audiorec.columns import StoreColumns
 from audiorec.errors import InputError, SpecMismatchError, StoreError
 from audiorec.files.arrow import booleans, float_array, one_chunk, view
 from audiorec.files.own_files import parse_json, replaced
-from audiorec.files.tables import GROUP_ROWS, TableFile, check_columns, sealed_writer, store_errors
+from audiorec.files.tables import GROUP_ROWS, TableFile, check_columns, parquet_writer, store_errors
 from audiorec.types import STATISTICS, Int64Array
 
 FORMAT_VERSION = 3
@@ -524,7 +524,7 @@ def write_batches(path: Path, batches: Iterable[Any], metadata: StoreMetadata) -
     schema = schema_of(metadata)
     written = 0
     texts = [name for name in DICTIONARY_COLUMNS if name in schema.names]
-    with store_errors(path), sealed_writer(path, schema, texts=texts) as writer:
+    with store_errors(path), parquet_writer(path, schema, texts=texts) as writer:
         for table in _groups(batches, schema):
             writer.write_table(table, row_group_size=max(1, table.num_rows))
             written += table.num_rows

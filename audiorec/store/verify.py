@@ -30,7 +30,6 @@ from audiorec.errors import Failure, StoreError
 from audiorec.files.arrow import booleans, floats, matrix, view
 from audiorec.files.storage import within_int64
 from audiorec.files.tables import TableFile
-from audiorec.store.embeddings import ID_COLUMNS
 from audiorec.store.inventory import files_beside, own_failures
 from audiorec.store.links import links_path
 from audiorec.store.map_file import map_paths
@@ -323,15 +322,12 @@ class Verification:
         Number of problems by check, all of them.
     not_looked_at : int
         Songs whose files are not on this machine's disks, or in a folder we may not read.
-    notes : list of str
-        What could not be checked, and why; these are not problems.
     """
 
     rows: dict[str, int] = field(default_factory=dict)
     problems: list[StoreProblem] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     not_looked_at: int = 0
-    notes: list[str] = field(default_factory=list)
 
     @property
     def is_good(self) -> bool:
@@ -390,7 +386,7 @@ def verify(
         result.rows[str(vectors)] = len(store)
         note(id_problems(RowBlock(vectors, 0, store.read([StoreColumns.ID]))))
         check = partial(check_vectors, metadata=store.metadata)
-        note(_each_block(store, BLOCK_ROWS, check, result))
+        note(_each_block(store, BLOCK_ROWS, check))
         if files:
             note(_file_problems(store, result))
         songs = _VectorRows(store)
@@ -419,32 +415,24 @@ def _changes_of_table(path: Path, result: Verification) -> Iterator[StoreProblem
     """Read any table, whose damage is then detected."""
     with TableFile.open(path) as file:
         result.rows[str(path)] = len(file)
-        yield from _each_block(file, BLOCK_ROWS, lambda _: (), result)
+        yield from _each_block(file, BLOCK_ROWS, lambda _: ())
 
 
 def _is_other_table(path: Path) -> bool:
     """Whether a file is a table of audiorec other than the four of a store."""
     with TableFile.open(path) as file:
-        metadata, sealed = file.footer, file.is_sealed
+        metadata, names = file.footer, file.schema.names
     try:
         kind = json.loads(metadata.get(METADATA_KEY, b"{}"))["kind"]
     except (ValueError, RecursionError, KeyError, TypeError):
-        kind = None
-    return kind not in tuple(Kind) if sealed else kind in tuple(ID_COLUMNS)
+        return "vector" not in names
+    return kind not in tuple(Kind)
 
 
 def _each_block(
-    file: TableFile,
-    rows: int,
-    check: Callable[[RowBlock], Iterable[StoreProblem]],
-    result: Verification,
+    file: TableFile, rows: int, check: Callable[[RowBlock], Iterable[StoreProblem]]
 ) -> Iterator[StoreProblem]:
-    """Yield what a check finds in each block; note a file whose damage may go unnoticed."""
-    if not file.is_sealed:
-        result.notes.append(
-            f"{file.path}: unverifiable: it has no seal, since it is old, or rewritten by another "
-            "program; a changed number may go unnoticed"
-        )
+    """Yield what a check finds in each block."""
     for block in _blocks(file, rows):
         yield from check(block)
 
@@ -455,8 +443,10 @@ def _problems_beside(
     """Yield the problems of scores, features or errors, and where they differ from the vectors."""
     result.rows[str(file.path)] = len(file)
     yield from id_problems(RowBlock(file.path, 0, file.read([StoreColumns.ID])))
-    rows = _failures if file.metadata.kind == Kind.ERRORS else _series
-    yield from rows(file, songs, result)
+    if file.metadata.kind == Kind.ERRORS:
+        yield from _failures(file, songs, result)
+    else:
+        yield from _series(file, songs)
 
 
 def _failures(file: Checked, songs: "_VectorRows", result: Verification) -> Iterator[StoreProblem]:
@@ -471,10 +461,10 @@ def _failures(file: Checked, songs: "_VectorRows", result: Verification) -> Iter
                 reason = "the song is among both the failures and the vectors"
                 yield block.problem(row, "both", reason)
 
-    yield from _each_block(file, BLOCK_ROWS, check, result)
+    yield from _each_block(file, BLOCK_ROWS, check)
 
 
-def _series(file: Checked, songs: "_VectorRows", result: Verification) -> Iterator[StoreProblem]:
+def _series(file: Checked, songs: "_VectorRows") -> Iterator[StoreProblem]:
     metadata, ours = file.metadata, songs.store.metadata
     if metadata.extractor_id != ours.extractor_id:
         reason = f"made by extractor {metadata.extractor_id}, the vectors by {ours.extractor_id}"
@@ -487,7 +477,7 @@ def _series(file: Checked, songs: "_VectorRows", result: Verification) -> Iterat
         found = [songs.get(name) for name in block.table.column(StoreColumns.ID).to_pylist()]
         yield from of_kind(block, metadata, found)
 
-    yield from _each_block(file, SERIES_BLOCK_ROWS, check, result)
+    yield from _each_block(file, SERIES_BLOCK_ROWS, check)
 
 
 class _VectorRows:

@@ -340,27 +340,14 @@ def test_a_manifest_takes_ids_too(home, audiorec):
     assert (code, "--id-from" in err) == (2, True)
 
 
-def test_verify_and_info_say_what_cannot_be_verified(home, audiorec):
-    code, _, err = audiorec("store", "verify", FORMATS / "users-v1.parquet")
-    assert (code, "unverifiable: it has no seal" in err) == (0, True)
-    code, _, err = audiorec("store", "verify", FORMATS / "users-v1-digests.parquet")
-    assert (code, "unverifiable" in err) == (0, False)
-    assert "damage: cannot be verified" in audiorec("info", "-v", FORMATS / "vecs-v1.parquet")[1]
-    code, out, _ = audiorec("info", "-v", FORMATS / "vecs-v1-digests.parquet", "--json")
-    assert json.loads(out)["verifiable"] is True
-    code, out, _ = audiorec("store", "verify", FORMATS / "vecs-v1.parquet", "--json")
-    assert len(json.loads(out)["notes"]) == 1
-
-
 def test_verify_finds_a_turned_bit(home, audiorec):
     path = home / "vecs.parquet"
     whole = path.read_bytes()
     chunk = pq.ParquetFile(path).metadata.row_group(0).column(1)
     assert chunk.path_in_schema.startswith("vector")
-    for at in (chunk.data_page_offset + chunk.total_compressed_size - 5, len(whole) - 40):
-        content = bytearray(whole)
-        content[at] ^= 16
-        path.write_bytes(content)
-        code, _, err = audiorec("store", "verify")
-        assert (code, "vecs.parquet: damaged" in err) == (4, True)
-        assert err.count("\n") == 1
+    content = bytearray(whole)
+    content[chunk.data_page_offset + chunk.total_compressed_size - 5] ^= 16
+    path.write_bytes(content)
+    code, _, err = audiorec("store", "verify")
+    assert (code, "vecs.parquet: damaged" in err) == (4, True)
+    assert err.count("\n") == 1

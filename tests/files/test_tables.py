@@ -75,7 +75,6 @@ def test_groups_batches_and_the_whole_hold_the_same_rows(seven):
     assert max(map(len, batches)) <= 4
     assert pa.concat_tables(batches).equals(rows(7).select(["x"]))
     assert seven.read(["x"]).equals(rows(7).select(["x"]))
-    assert seven.is_sealed
 
 
 def test_a_table_is_read_as_its_schema_or_refused(tmp_path):

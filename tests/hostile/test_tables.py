@@ -24,7 +24,6 @@ from audiorec.errors import AudiorecError, InputError, StoreError
 from audiorec.evaluation.pictures import draw
 from audiorec.extraction.catalogue import parse_naming, read_manifest
 from audiorec.extraction.manifest import Manifest
-from audiorec.files.arrow import seal
 from audiorec.files.user_files import csv_rows, read_lines, read_table
 from audiorec.labelling.songs import read_labels
 from audiorec.library.library import Library
@@ -281,7 +280,6 @@ def bad_names(tmp_path):
     log = write_parquet(tmp_path / "log.parquet", LOG | {"title": [""] * N})
     for path in (store, log):
         path.write_bytes(path.read_bytes().replace(b"title", b"\xe5itle"))
-        seal(path)  # as one who means it would
     return tmp_path
 
 
@@ -480,7 +478,6 @@ def test_a_task_and_classes_of_another_name_no_file_and_no_formula(tmp_path):
 def test_a_store_whose_texts_are_not_utf8_is_a_store_error(tmp_path):
     store = write_good_store(tmp_path)
     store.write_bytes(store.read_bytes().replace(b"title", b"\xe5itle"))
-    seal(store)
     with pytest.raises(StoreError, match="the name of a column is not UTF-8"):
         Library.open(store)
 

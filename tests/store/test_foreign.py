@@ -1,8 +1,6 @@
 """`audiorec.store.embeddings`: three formats, one result; every fault with its row."""
 
-import io
 import pickle
-import zipfile
 
 import numpy as np
 import pyarrow as pa
@@ -144,64 +142,6 @@ def test_the_name_of_a_space_follows_its_content():
     assert content_id(IDS, NUMBERS) == content_id(list(IDS), NUMBERS.copy())
     assert content_id(IDS, NUMBERS) != content_id(IDS, NUMBERS + 1)
     assert content_id(IDS, NUMBERS) != content_id(("b", "7"), NUMBERS)
-
-
-def npz_of(path, **members):
-    """Write an npz of raw members, as no honest tool would."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in members.items():
-            archive.writestr(f"{name}.npy", content)
-    return path
-
-
-def npy(array, shape=None):
-    """Return an array as a npy file, whose header may claim another shape."""
-    file = io.BytesIO()
-    header = {"descr": np.lib.format.dtype_to_descr(array.dtype), "fortran_order": False}
-    np.lib.format.write_array_header_1_0(file, header | {"shape": shape or array.shape})
-    return file.getvalue() + array.tobytes()
-
-
-def test_an_npz_that_would_fill_the_memory_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
-    monkeypatch.setattr("audiorec.files.arrow.LEAST_BYTES", 1 << 20)
-    path = npz_of(
-        tmp_path / "e.npz", ids=npy(np.array(["a"])), embeddings=npy(np.zeros((1, 2 << 20), "f4"))
-    )
-    assert path.stat().st_size < 20_000
-    with pytest.raises(InputError, match=r"e\.npz: the array 'embeddings' would expand to 0\.0 GB"):
-        read_foreign(path, id_column="user_id")
-
-
-@pytest.mark.parametrize(
-    ("members", "message"),
-    [
-        (
-            {"ids": npy(np.array(["a"])), "embeddings": npy(np.ones((1, 2)), (10**9, 2))},
-            "does not match its header",
-        ),
-        (
-            {"ids": npy(np.array(["a"]), (9,)), "embeddings": npy(np.ones((1, 2)))},
-            "does not match its header",
-        ),
-        ({"ids": b"\x93NUMPY\x09\x00", "embeddings": b""}, "unsupported npy format"),
-        ({"ids": b"nothing", "embeddings": b""}, "magic string"),
-        ({"ids": b"", "embeddings": b""}, "EOF"),
-        ({"ids": npy(np.array(["a"]))}, "has no array 'embeddings', it has ids"),
-    ],
-)
-def test_an_npz_that_is_not_what_it_says(tmp_path, members, message):
-    path = npz_of(tmp_path / "e.npz", **members)
-    with pytest.raises(InputError, match=rf"e\.npz: .*{message}"):
-        read_foreign(path, id_column="user_id")
-
-
-@pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_an_npz_with_an_array_twice(tmp_path):
-    path = npz_of(tmp_path / "e.npz", ids=npy(np.array(["a"])), embeddings=npy(np.ones((1, 2))))
-    with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr("ids.npy", npy(np.array(["b"])))
-    with pytest.raises(InputError, match="has more than one array 'ids'"):
-        read_foreign(path, id_column="user_id")
 
 
 def test_every_turned_bit_of_an_npz_is_an_input_error_or_harmless(tmp_path):

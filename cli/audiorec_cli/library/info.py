@@ -26,12 +26,11 @@ from audiorec_cli.shared.options import JsonOption
 DIFFERING = "genre_tags_that_differ"
 # What is described in lines of its own: most of it is the inventory of a store.
 STORED = (
-    *("bytes", "vector_bytes", "row_groups", "verifiable", "columns_of_your_own", "songs_with"),
+    *("bytes", "vector_bytes", "row_groups", "columns_of_your_own", "songs_with"),
     *("source_rates", "source_channels", "duration_s", "extracted_at", "beside", "unfinished_run"),
     DIFFERING,
 )
 MOST_DIFFERING = 20  # songs named whose genre tag is not what is heard
-UNVERIFIABLE = "damage: cannot be verified, as the file has no seal"
 
 
 def info(
@@ -307,7 +306,6 @@ def info_lines(name: str, value: Any) -> list[str]:
                 if "problem" in f
                 else f"{counted(f['rows'], 'row')}, {file_size(f['bytes'])}"
             )
-            + (", unverifiable" if not f.get("verifiable", True) else "")
             for f in value
         ]
     if name == DIFFERING:
@@ -319,8 +317,6 @@ def info_lines(name: str, value: Any) -> list[str]:
         return ["duration: {} (from {} to {} a song)".format(*lengths)]
     if name in ("bytes", "vector_bytes"):
         return [f"{'size' if name == 'bytes' else 'of which vectors'}: {file_size(value)}"]
-    if name == "verifiable":
-        return ["damage: found by store verify" if value else UNVERIFIABLE]
     if name == "unfinished_run":
         return ["unfinished run: yes; the same audiorec extract resumes it"] if value else []
     if isinstance(value, Mapping):

@@ -258,7 +258,6 @@ def _verification(path: Path, found: "store.Verification") -> dict[str, Any]:
         "rows": found.rows,
         "counts": dict(found.counts),
         "not_looked_at": found.not_looked_at,
-        "notes": found.notes,
         "problems": [asdict(problem) for problem in found.problems],
     }
 
@@ -273,8 +272,6 @@ def _print_verification(found: "store.Verification") -> None:
     if found.not_looked_at:
         why = "they are not on this machine's disks, or in a folder that cannot be read"
         say(f"not checked: {counted(found.not_looked_at, 'song')}: {why}")
-    for note in found.notes:
-        say(note)
 
 
 def _elsewhere(files: Sequence[Path]) -> "dict[store.Kind, Path | None]":

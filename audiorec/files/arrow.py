@@ -254,6 +254,14 @@ def read_npz(path: Path, names: Sequence[str]) -> list[Any]:
             return [archive[name] for name in names]
     except FileNotFoundError as error:
         raise MissingFileError(f"{path}: no such file") from error
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+    except (
+        OSError,
+        ValueError,
+        EOFError,
+        AttributeError,
+        NotImplementedError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
         reason = (str(error) or "not a complete archive").splitlines()[0]
         raise DamagedFileError(f"{path}: cannot be read as npz: {reason}") from error

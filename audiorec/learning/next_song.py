@@ -57,7 +57,7 @@ JUDGE_CELLS = 1 << 26  # maximum number of their similarities: 256 MB
 SHOWN_AT = (10, 20, 100)
 STEPS = 256  # minimum number of steps in an epoch, as long as batches have at least
 FEWEST = 64  # plays
-SPARSE_FROM = 100_000  # songs: see "Large tables" in docs/benchmarks/training.md
+SPARSE_FROM = 100_000  # songs: a step with dense gradients takes longer from there on
 
 
 @dataclass(frozen=True, slots=True, eq=False)

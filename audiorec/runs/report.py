@@ -124,7 +124,7 @@ def drifts(before: ScoreDistribution, now: ScoreDistribution) -> list[Drift]:
     chi-squared with one degree of freedom less than there are bins. Since songs of one album are
     alike, n and m are Kish's effective sample sizes: the square of the number of songs, divided by
     the sum of squares of the numbers of songs per album (the number of albums, if all have the same
-    size). A song without an album counts as an album. `benchmarks/sound/eval_drift.py` prints the
+    size). A song without an album counts as an album. Decision 0045 has the
     false alarm rate and the detection rate.
     """
     if min(before.independent, now.independent) < LEAST_INDEPENDENT:

@@ -65,8 +65,7 @@ def draw(rankings: Sequence[Ranking], most: int) -> Ranking:
     one: the next is the one with the most votes, and the votes of a seed count less the more of the
     drawn songs it has voted for, as in sequential proportional approval voting (T. N. Thiele, "Om
     flerfoldsvalg", Oversigt over det Kongelige Danske Videnskabernes Selskabs Forhandlinger, 1895).
-    The constants were chosen on GTZAN's clips (``benchmarks/sound/eval_seeds.py``;
-    docs/decisions/0056).
+    The constants were chosen on GTZAN's clips (docs/decisions/0056).
 
     Parameters
     ----------

@@ -19,7 +19,7 @@ from typing import Any
 
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ[name] = "1"
-os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", TF_USE_LEGACY_KERAS="1", CUDA_VISIBLE_DEVICES="")
+os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="")
 os.environ.update(TF_NUM_INTRAOP_THREADS="1", TF_NUM_INTEROP_THREADS="1")
 warnings.filterwarnings("ignore")
 
@@ -56,16 +56,6 @@ def audiorec_vector(_graph: str) -> Work:
     return lambda song: extractor.song(song).vector.tolist()
 
 
-def audiorec_hop(_graph: str) -> Work:
-    """Return audiorec with a segment every six seconds."""
-    from audiorec.extraction.pipeline import Extractor, ExtractorConfig
-    from audiorec.spec import FeatureSpec, SegmentSpec
-
-    spec = FeatureSpec(segment=SegmentSpec(hop_s=6.0))
-    extractor = Extractor(ExtractorConfig(spec=spec))
-    return lambda song: extractor.song(song).vector.tolist()
-
-
 def essentia_musicnn(graph: str) -> Work:
     """Return essentia's MusiCNN algorithm over the same frozen weights, without overlap."""
     from essentia.standard import MonoLoader, TensorflowPredictMusiCNN
@@ -84,39 +74,6 @@ def essentia_musicnn(graph: str) -> Work:
         return network(samples).mean(axis=0).tolist()
 
     return work
-
-
-def musicnn(_graph: str) -> Work:
-    """Return the original, one segment at a time: its default batch."""
-    import contextlib
-    import io
-
-    from musicnn.extractor import extractor
-
-    def work(song: str) -> list[float]:
-        with contextlib.redirect_stdout(io.StringIO()):
-            taggram, _tags = extractor(song, model="MSD_musicnn", extract_features=False)
-        return taggram.mean(axis=0).tolist()
-
-    return work
-
-
-def _opensmile(name: str) -> Work:
-    import opensmile
-
-    level = opensmile.FeatureLevel.Functionals
-    smile = opensmile.Smile(feature_set=getattr(opensmile.FeatureSet, name), feature_level=level)
-    return lambda song: smile.process_file(song).to_numpy()[0].tolist()
-
-
-def opensmile_compare(_graph: str) -> Work:
-    """Return openSMILE's ComParE 2016 set: 6,373 functionals."""
-    return _opensmile("ComParE_2016")
-
-
-def opensmile_egemaps(_graph: str) -> Work:
-    """Return openSMILE's eGeMAPS v02 set: 88 functionals."""
-    return _opensmile("eGeMAPSv02")
 
 
 def bliss(_graph: str) -> Work:
@@ -151,11 +108,7 @@ PEERS: dict[str, Callable[[str], Work]] = {
     "audiorec": audiorec_plain,
     "audiorec-vector": audiorec_vector,
     "audiorec-tags": audiorec_tags,
-    "audiorec-hop6": audiorec_hop,
     "essentia-musicnn": essentia_musicnn,
-    "musicnn": musicnn,
-    "opensmile-compare": opensmile_compare,
-    "opensmile-egemaps": opensmile_egemaps,
     "bliss": bliss,
     "librosa": librosa_features,
 }
@@ -172,13 +125,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("peer", choices=PEERS)
     parser.add_argument("song")
-    parser.add_argument("--warm", help="a short song to warm up on")
+    parser.add_argument("--warm", help="a short song of the same format to warm up on")
     parser.add_argument("--graph", default="")
     args = parser.parse_args()
     work = PEERS[args.peer](args.graph)
     if args.warm:
-        if args.peer.startswith("audiorec"):  # loaded for the first file that needs it, which this
-            import audiorec.audio.pyav_reader  # noqa: F401 - MP3 does not; here all is start-up
         work(args.warm)
         print(json.dumps({"warm": True}), flush=True)
     startup, begun = time.process_time(), time.perf_counter()

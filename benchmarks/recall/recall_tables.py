@@ -10,35 +10,29 @@ comirec          beauty by users: 8 : 1 : 1, of a judged one the first 80 % are 
 playlists        a fifth of each of 244 playlists is hidden, near-copies together
 playlists-plain  a fifth of each of 288, those of one artist too, near-copies not together
 nowplaying       all 89,824 given prefixes, or some that are drawn; repeats kept
-world            playlists of the joined catalogue; songs have artists and 12 numbers of audio
 ===============  ===========================================================================
 
 DATA holds ``lastfm_seq/``, ``beauty_s3/``, ``hari_playlists/`` and so on as their repositories have
-them; for ``world`` it is what ``scripts/samples/make_recall_world.py`` wrote. Repeats are left out
-but for nowplaying.
+them. Repeats are left out but for nowplaying.
 """
 
 import argparse
 import json
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from audiorec.errors import AudiorecError
-from audiorec.listening.interactions import read_interactions
-from audiorec.listening.sequences import Sequences, to_sequences
+from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.channel import Channel
-from audiorec.recall.contract.data import Context, Sound
+from audiorec.recall.contract.data import Context
 from audiorec.recall.judging.judge import NOTHING, Judgement, Labels, evaluate
 from audiorec.recall.judging.splits import HIDDEN_SHARE, JudgingSplit, given_split, split
 from audiorec.recall.registry import CHANNELS, channel_class
-from audiorec.store.embeddings import EmbeddingTable
-from audiorec.types import normalised_name
 
 QUERIES = 10_000  # that the cost of ranking is given for, where a set has that many
 SHORTEST, LONGEST = 10, 2_000  # tracks of a playlist
@@ -160,21 +154,6 @@ def nowplaying(data: Path, drawn: int = 0, newest: int = 0) -> Task:
     return Task(cut, shown, keep_heard=True, intervals=3)
 
 
-def world(folder: Path) -> Task:
-    """Read the joined catalogue: lists, artists, and the sound of its songs in numbers."""
-    log = read_interactions(folder / "playlists.parquet")
-    cut = split(to_sequences(log, by="list"), "lists")
-    return Task(cut, HIDDEN_SHOWN, context=Context(sound=world_sound(folder)), intervals=2)
-
-
-def world_sound(folder: Path) -> Sound:
-    """Return the audio numbers of the catalogue's songs as a space, and whose the songs are."""
-    sound = Sound.of_embeddings(EmbeddingTable.open(folder / "numbers.parquet", kind="songs"))
-    side = pq.read_table(folder / "songs.parquet", columns=["song_id", "artist"])
-    artist = dict(zip(*(side.column(n).to_pylist() for n in ("song_id", "artist")), strict=True))
-    return replace(sound, artists=tuple(normalised_name(artist[song]) for song in sound.song_ids))
-
-
 TASKS: dict[str, Callable[[Path], Task]] = {
     "lastfm": lambda data: s3(data, "lastfm_seq"),
     "beauty": lambda data: s3(data, "beauty_s3"),
@@ -184,7 +163,6 @@ TASKS: dict[str, Callable[[Path], Task]] = {
     "playlists": playlists,
     "playlists-plain": playlists_plain,
     "nowplaying": nowplaying,
-    "world": world,
 }
 
 

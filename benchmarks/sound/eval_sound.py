@@ -32,7 +32,6 @@ import numpy as np
 import numpy.typing as npt
 from eval_level import weighting
 from head_gtzan import artists_of
-from hubness import occurrence_skewness
 from sound_data import (
     HALF_MINUTES,
     JUDGED,
@@ -70,6 +69,17 @@ ARTISTS = "artist P@5, all three"
 BOTH = ("msd.penultimate", "mtt.penultimate")
 # What a space makes of the judged rows, and of changed copies of some of them.
 Space = Callable[[Rows, Sequence[Rows]], list[Array]]
+HUB_NEIGHBOURS = 10
+
+
+def occurrence_skewness(similar: npt.NDArray[np.float64]) -> float:
+    """Return the skewness of the 10-occurrence of a matrix of similarities (n, n): 0 is none."""
+    similar = similar.copy()
+    np.fill_diagonal(similar, -np.inf)
+    nearest = np.argsort(-similar, axis=1, kind="stable")[:, :HUB_NEIGHBOURS]
+    counts = np.bincount(nearest.ravel(), minlength=len(similar)).astype(np.float64)
+    deviation = counts - counts.mean()
+    return float((deviation**3).mean() / max(1e-12, counts.std() ** 3))
 
 
 def over_the_store(columns: Sequence[str], asked: Weighting | None = None) -> Space:

@@ -1,16 +1,17 @@
 """Time audiorec beside its peers on one song: paired rounds, one fresh process each.
 
-    python -m benchmarks bench_peers --peers PYTHON --tf PYTHON --graph musicnn_msd.pb
+    python -m benchmarks bench_peers --peers PYTHON --graph musicnn_msd.pb
                                      [--song FILE] [--seconds 240] [--rounds 5] [--only NAME ...]
                                      [--formats wav flac mp3 ogg opus m4a]
 
-The environments of the two Pythons are described in `benchmarks/peers/README.md`. A round runs
+The environment of that Python is described in `benchmarks/peers/README.md`. Every peer warms up on
+ten seconds of the same format, so that what it loads for a format is start-up. A round runs
 every peer once, in an order that turns from round to round, so that a slow minute of the machine
 falls on all of them. One JSON line for each format and peer: seconds of audio per CPU-second of one
 thread, as minimum, median and maximum over the rounds; seconds of audio per second of wall time, of
 one process and of two that run side by side; start-up and peak memory; the speed of a plain
 ``extract`` over the peer's, round by round. Before anything is timed, the answers are
-checked: the three that run MSD_musicnn must give the same tags, the others finite numbers of their
+checked: the two that run MSD_musicnn must give the same tags, the others finite numbers of their
 number. A peer that cannot read a format has a line that says so.
 """
 
@@ -26,30 +27,25 @@ from statistics import median
 from typing import Any
 
 import soundfile
-from bench_library import write
 from bench_pipeline import make_song, report
+from pieces import write
 
 from audiorec.audio.decode import decode
 
+WARM_S = 10.0
 RUNNER = Path(__file__).parents[1] / "peers" / "run_peer.py"
-OURS = ("audiorec", "audiorec-vector", "audiorec-tags", "audiorec-hop6")
-TENSORFLOW = ("musicnn",)
-THEIRS = ("essentia-musicnn", "bliss", "librosa", "opensmile-egemaps", "opensmile-compare")
+OURS = ("audiorec", "audiorec-vector", "audiorec-tags")
+THEIRS = ("essentia-musicnn", "bliss", "librosa")
 WIDTHS = {
     "audiorec": 84 + 128,
     "audiorec-vector": 84,
     "audiorec-tags": 50,
-    "audiorec-hop6": 84,
     "essentia-musicnn": 50,
-    "musicnn": 50,
     "bliss": 23,
     "librosa": 4 * 39,
-    "opensmile-egemaps": 88,
-    "opensmile-compare": 6373,
 }
-SAME_NETWORK = ("essentia-musicnn", "musicnn")
-# Essentia's own mel, framing and resampler move single tags by up to 0.04; the original
-# rounds its mel to float16 and resamples the file as a whole.
+SAME_NETWORK = ("essentia-musicnn",)
+# Essentia's own mel, framing and resampler move single tags by up to 0.04.
 TOLERANCE = 0.05  # of the mean over time of any tag
 
 
@@ -143,8 +139,7 @@ def length_s(song: Path) -> float:
 def main() -> None:
     """Make the song in every format asked for, and compare the peers on each."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--peers", help="Python with essentia, openSMILE, bliss, librosa")
-    parser.add_argument("--tf", help="Python with the original musicnn")
+    parser.add_argument("--peers", help="Python with essentia, bliss, librosa")
     parser.add_argument("--graph", default="", help="what freeze_musicnn.py wrote")
     parser.add_argument("--song", type=Path)
     parser.add_argument("--seconds", type=float, default=240.0)
@@ -155,21 +150,24 @@ def main() -> None:
 
     pythons = dict.fromkeys(OURS, sys.executable)
     pythons |= dict.fromkeys(THEIRS, args.peers) if args.peers else {}
-    pythons |= dict.fromkeys(TENSORFLOW, args.tf) if args.tf else {}
     pythons = {p: python for p, python in pythons.items() if not args.only or p in args.only}
     with tempfile.TemporaryDirectory() as folder:
-        warm, song = Path(folder) / "warm.mp3", args.song or Path(folder) / "song.mp3"
-        make_song(warm, 10.0)
+        song = args.song or Path(folder) / "song.mp3"
+        source, warm = Path(folder) / "source.mp3", Path(folder) / f"warm{song.suffix}"
+        make_song(source, WARM_S)
+        short, short_rate = soundfile.read(source, dtype="float32", always_2d=True)
         if args.song is None:
             make_song(song, args.seconds)
         if not args.formats:
+            write(warm, short, short_rate)
             compare(pythons, song, warm, args)
             return
         samples, rate = soundfile.read(song, dtype="float32", always_2d=True)
         for form in args.formats:
             written = Path(folder) / f"written.{form}"
             write(written, samples, rate)
-            compare(pythons, written, warm, args)
+            write(warm.with_suffix(f".{form}"), short, short_rate)
+            compare(pythons, written, warm.with_suffix(f".{form}"), args)
 
 
 if __name__ == "__main__":

@@ -25,8 +25,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow.parquet as pq
-from bench_library import make
 from bench_pipeline import report
+from pieces import make
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
 

@@ -24,7 +24,6 @@ import head_augment as augment
 import numpy as np
 import numpy.typing as npt
 import soundfile
-from eval_same_song import MAX_PARTS, PART_S, songs
 from head_data import OTHER, SAMPLE_RATE, Channel, read_channel, version_clips
 from head_packages import MUSIC, SOUNDTRACKS
 from head_voices import voice_clips
@@ -39,7 +38,11 @@ from audiorec.tagger.weights import MSD
 from audiorec.types import Features, FloatArray
 
 SPEC = FeatureSpec()
+PART_S = 30.0
 LATER_S = 2.0
+MAX_PARTS = 8  # of one piece
+SUFFIXES = (".ogg", ".opus", ".mp3", ".flac", ".wav")
+MIN_BYTES = 200_000  # below, it is a sound of a game
 MOST_S = 900.0  # of a piece
 # Packages by which spaces are judged: those of decision 0006.
 JUDGED = (
@@ -146,6 +149,20 @@ def spread(pieces: Sequence[Piece], most: int = MOST_PIECES) -> list[Piece]:
 def once(pieces: Sequence[Piece]) -> list[Piece]:
     """Return a few pieces of each package, of which only the first part is taken."""
     return [replace(piece, parts=1) for piece in spread(pieces, MOST_CHANGED)]
+
+
+def songs(music: Path) -> Iterator[tuple[Path, float]]:
+    """Yield every song once, by soundtrack and file name, with its length in seconds."""
+    seen = set()
+    for path in sorted(music.rglob("*")):
+        key = (path.relative_to(music).parts[0], path.name)
+        if path.suffix not in SUFFIXES or path.stat().st_size < MIN_BYTES or key in seen:
+            continue
+        seen.add(key)
+        try:
+            yield path, soundfile.info(path).duration
+        except soundfile.LibsndfileError:
+            continue
 
 
 def _pieces(music: Path) -> list[Piece]:

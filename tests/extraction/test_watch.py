@@ -131,7 +131,7 @@ def test_a_copy_that_keeps_an_old_date_has_to_stay_still_as_well(world):
 
 
 def test_a_burst_of_two_thousand_files_is_one_batch(world):
-    for n in range(2_000):  # twenty a second; benchmarks/speed/bench_watch.py has 10,000 real ones
+    for n in range(2_000):  # twenty a second
         world.at(200 + n / 20, lambda n=n: world.write(f"{n:05}.mp3", 1))
     batches = world.run()
     assert sum(len(songs) for _, songs in batches[-1:]) == 2_000

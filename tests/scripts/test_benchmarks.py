@@ -44,7 +44,7 @@ def test_a_name_runs_it_with_its_arguments():
 
 def test_what_lies_in_another_folder_is_imported():
     needs("threadpoolctl")
-    done = run("eval_titles", "--help")  # eval_find beside it, label_data with the scripts
+    done = run("eval_wish", "--help")  # eval_find beside it, label_data with the scripts
     assert (done.returncode, done.stderr) == (0, "")
 
 

@@ -5,7 +5,6 @@ import pytest
 from needs import needs
 
 needs("torchaudio")
-import compare_genre
 import head_folk
 import head_genre
 import head_gtzan
@@ -184,29 +183,6 @@ def test_folk_is_judged_on_the_artists_named():
     assert found["auc_by_artist"] == {"anidifranco": [1, 0.5], "neilyoung": [1, 1.0]}
     assert found["first"] == [0.5, 0.5]
     assert found["first_two"] == [0.5, 0.5]
-
-
-def test_the_difference_is_drawn_by_artist():
-    artist = np.repeat(["a", "b"], [6, 2])
-    gain = np.repeat([0.0, 1.0], [6, 2])
-    low, high = compare_genre.difference(gain, np.zeros(8), artist)
-    assert (low, high) == (0.0, 1.0)  # one artist only, in a quarter of the draws each
-    assert compare_genre.difference(gain, gain, artist) == (0.0, 0.0)
-
-
-def test_no_artist_helps_to_judge_itself():
-    data = taggrams(3, seed=0)
-    seen = []
-
-    def ways(train, held):
-        seen.append(set(train.artist) & set(held.artist))
-        first = np.unique(held.series, return_index=True)[1]
-        return {"all right": np.eye(10)[held.genre[first]]}
-
-    found = compare_genre.cross_validate(data, ways, 2)
-    assert seen == [set()] * 10
-    assert found["all right"].shape == (2, 30)
-    assert found["all right"].all()
 
 
 @pytest.mark.parametrize("positive", [[True, False, True, False], [False, True, False, True]])

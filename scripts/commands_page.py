@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from audiorec_cli.main import PANELS, app
-from audiorec_cli.shared.options import described as settings_rows
 from audiorec_cli.shared.pages import examples
 
 
@@ -41,9 +40,6 @@ def _sections(name: str, command: Any) -> Iterator[str]:
     if command.shared:
         options += f"\n- common options: {', '.join(map(_names, command.shared))}"
     yield f"### `{name}`\n\n{text}\n\n```sh\n{lines}\n```\n\n{options}\n"
-    if sets := getattr(command, "sets", ()):
-        rows = settings_rows(sets, but=[p.name for p in command.params])
-        yield "Settings:\n\n" + "\n".join(f"- `{name}`: {text}" for name, text in rows) + "\n"
 
 
 def _line(parameter: Any) -> str:

@@ -25,7 +25,7 @@ NEEDS = {
 }  # a command, and what its extra brings
 # Fewer days and epochs than a person would wait for.
 BUDGET = {
-    "listening simulate": "--set users=80 --set days=30",
+    "listening simulate": "--users 80 --days 30",
     "recall train youtube-dnn": "--set max_epochs=2",
     "recall train user-audio": "--set max_epochs=1",
     "extract": "--jobs 1 --quiet",

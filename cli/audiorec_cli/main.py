@@ -76,7 +76,7 @@ class Commands(Mapping[str, Any]):
             result: Any = getattr(module, "app", None)
             if result is None:
                 alone = click.Group()
-                own: Any = {"sets": getattr(module, "SETTINGS", ()), "here": HERE.get(name, "")}
+                own: Any = {"here": HERE.get(name, "")}
                 own["context_settings"] = getattr(module, "CONTEXT", None)
                 command(alone, name, **own)(getattr(module, name.replace("-", "_")))
                 result = alone.commands[name]

@@ -130,9 +130,7 @@ def run(folder: Path, *words: str) -> str:
 
 def judged(folder: Path, seed: int) -> dict[str, dict[str, list[float]]]:
     """Train and judge by commands; return the methods' figures."""
-    files = (
-        "-i log.csv --reading likes -v features.parquet --side side.csv -u users.parquet".split()
-    )
+    files = "-i log.csv --likes -v features.parquet --side side.csv -u users.parquet".split()
     shares = (f"test={HELD_OUT}", f"valid={VALID}", f"split_seed={seed}", f"seed={seed}")
     settings = [word for share in shares for word in ("--set", share)]
     run(folder, "recall", "train", "user-audio", *files, "--out", "model", "-q", *settings)

@@ -52,7 +52,7 @@ def test_from_a_new_songs_file_to_its_audience(tmp_path, audiorec, monkeypatch):
         in err
     )
     assert "1 of 3 new songs are speech, noise, silence or jingles (news.mp3): left out" in err
-    assert "minimum similarity 0 (--set minimum=...)" in err
+    assert "minimum similarity 0 (--minimum)" in err
     assert "lists: audience.parquet; tastes for a ranker: audience.tastes.parquet" in err
     assert "song\tusers\tbest\tfirst user\nKevin MacLeod: Vibe Ace (later)\t1\t0.8" in out
     rows = pq.read_table("audience.parquet").to_pylist()
@@ -62,7 +62,7 @@ def test_from_a_new_songs_file_to_its_audience(tmp_path, audiorec, monkeypatch):
     tastes = pq.read_table("audience.tastes.parquet").to_pylist()
     assert [taste["user_id"] for taste in tastes] == ["chuck", "miles", "singer"]
     assert len(tastes[0]["preference_mean"]) == 84
-    kept = "--set minimum=-1 --set keep_known --set include_non_music"
+    kept = "--minimum -1 --keep-known --include-non-music"
     code, out, err = audiorec(*f"cold-start songs {named} {kept}".split())
     assert code == 0, err
     assert "(copy.mp3 is jazz-vibraphone.mp3): kept" in err
@@ -117,12 +117,12 @@ def test_audience_by_embedding_with_everything(home, audiorec):
             *BY_EMBEDDING,
             "--k",
             4,
-            "--set",
-            "per_user=2",
-            "--set",
-            "quota=1",
+            "--per-user",
+            "2",
+            "--quota",
+            "1",
         ),
-        *("--set", "per_artist=1", "--set", "minimum=-0.9", "--set", "exposures=1000"),
+        *("--per-artist", "1", "--minimum", "-0.9", "--exposures", "1000"),
         *("--interactions", "plays.csv", "--vectors", "vecs.parquet"),
         *("--out", "audience.parquet", "--json", "--quiet"),
     )
@@ -151,10 +151,9 @@ def test_song_lists_and_heard_songs_again(home, audiorec):
             "--interactions",
             "plays.csv",
             "--keep-heard",
-            "--set",
-            "minimum=-1",
-            "--set",
-            "tastes=false",
+            "--minimum",
+            "-1",
+            "--no-tastes",
         ),
     )
     assert code == 0, err
@@ -167,7 +166,7 @@ def test_song_lists_and_heard_songs_again(home, audiorec):
 def test_artists_from_another_table(home, audiorec):
     code, _, err = audiorec(
         *("cold-start", "songs", *BY_EMBEDDING, "--k", 3, "--out", "lists.parquet"),
-        *("--set", "per_artist=1", "--artists", "artists.parquet"),
+        *("--per-artist", "1", "--artists", "artists.parquet"),
     )
     assert code == 0, err
     assert pq.read_table("lists.parquet").num_rows == 20
@@ -175,11 +174,11 @@ def test_artists_from_another_table(home, audiorec):
 
 def test_empty_lists_are_counted(home, audiorec):
     code, out, err = audiorec(
-        *("cold-start", "audience", *BY_EMBEDDING, "--set", "minimum=0.9999", "--out", "a.parquet")
+        *("cold-start", "audience", *BY_EMBEDDING, "--minimum", "0.9999", "--out", "a.parquet")
     )
     assert code == 0, err
     # there are no limits, no log
-    why = "excluded by the minimum similarity 0.9999 (--set minimum=...)\n"
+    why = "excluded by the minimum similarity 0.9999 (--minimum)\n"
     assert f"6 of 6 lists are empty: {why}" in err
     assert "rows\t0" in out
 
@@ -239,11 +238,10 @@ def test_songs_that_nobody_likes_are_not_songs_of_other_ids(home, audiorec):
             4,
             "not listening; audiorec listening simulate --out world/ makes a simulated log",
         ),
-        (["songs", *BY_EMBEDDING, "--set", "minimum=2"], 2, "minimum must be in [-1, 1]"),
-        (["songs", *BY_EMBEDDING, "--set", "per_user=2"], 2, "per_user applies to audiences"),
-        (["audience", *BY_EMBEDDING, "--set", "quota=2000"], 2, "quota must be in [0, 1000]"),
+        (["songs", *BY_EMBEDDING, "--per-user", "2"], 2, "per_user applies to audiences"),
+        (["audience", *BY_EMBEDDING, "--quota", "2000"], 2, "quota must be in [0, 1000]"),
         (
-            ["songs", *BY_EMBEDDING, "--artists", "vecs.parquet", "--set", "per_artist=1"],
+            ["songs", *BY_EMBEDDING, "--artists", "vecs.parquet", "--per-artist", "1"],
             2,
             "no artist for any of the new songs",
         ),
@@ -276,7 +274,7 @@ def test_ctrl_c_keeps_what_was_found(home):
         "from audiorec_cli.main import main\n"
         "main()\n"
     )
-    arguments = ["cold-start", "songs", *BY_EMBEDDING, "--set", "minimum=-1"]
+    arguments = ["cold-start", "songs", *BY_EMBEDDING, "--minimum", "-1"]
     command = [sys.executable, "-c", script, *arguments]
     process = subprocess.Popen(
         [*command, "--slow"], stderr=subprocess.PIPE, text=True, env={**os.environ}

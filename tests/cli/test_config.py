@@ -60,7 +60,7 @@ def home(tmp_path, monkeypatch):
 
 
 def test_what_says_that_it_writes_is_classified_so():
-    says = re.compile(r"\b([Ww]rite|to this file|store to (?:make|create)|PNG)\b")
+    says = re.compile(r"\b(Write|to this file|store to (?:make|create)|PNG)\b")
     for option in OPTIONS:
         if says.search(option.declared.option.help) or option.name == "out":
             assert option.reach is Reach.WRITES, option

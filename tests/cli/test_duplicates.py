@@ -43,8 +43,6 @@ def test_the_document_says_how_far_copies_are_apart(in_library, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["--scores", "scores.parquet"], 2, "it reads scores.parquet beside the store"),
-        (["--features", "f.parquet"], 2, "it reads features.parquet beside the store"),
         (["-v", "empty/vecs.parquet"], 4, "has no songs"),
         (["-v", "cut_vecs.parquet"], 4, "cut_vecs.parquet"),
         (["-v", "scores.parquet"], 4, "holds scores, not vectors"),

@@ -127,9 +127,6 @@ def test_settings_that_do_not_do_are_refused_by_name(line, said, folder):
 
 MISTAKES = [
     ("train -c music.toml", 2, r"aligned\.parquet: no such file; align with the other party"),
-    ("users -c partner.toml -o v.parquet", 2, "federated users is now: audiorec recall users"),
-    ("train -c music.toml --role music", 2, r"federated --role is now: .*stands in the settings"),
-    ("keys --out k --role music", 2, "federated keys is now: audiorec federated align"),
     ("release -c music.toml -o out", 2, "give --epsilon at the music side, or --from"),
     ("release -c partner.toml --epsilon 1 -o out", 2, "give --epsilon at the music side"),
     ("release -c music.toml --epsilon 1 -o out", 2, r"aligned\.parquet: no such file"),

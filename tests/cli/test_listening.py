@@ -47,12 +47,12 @@ def home(tmp_path_factory):
     result = audiorec(
         "listening",
         "simulate",
-        "--set",
-        "users=200",
-        "--set",
-        "days=60",
-        "--set",
-        "signal=1",
+        "--users",
+        "200",
+        "--days",
+        "60",
+        "--signal",
+        "1",
         "--out",
         "world",
         "--json",
@@ -87,10 +87,10 @@ def test_check_counts_and_matches():
 def test_check_with_a_rule_of_ones_own(tmp_path):
     rule = tmp_path / "rule.toml"
     rule.write_text("[events.skip]\ndisliked_below = 0.7\n")
-    result = audiorec("listening", "check", FIXTURE, "--reading", f"rule={rule}", "--json")
+    result = audiorec("listening", "check", FIXTURE, "--rule", f"{rule}", "--json")
     assert json.loads(result.stdout)["rule"]["disliked"] == 2
     rule.write_text("[events.hop]\n")
-    result = audiorec("listening", "check", FIXTURE, "--reading", f"rule={rule}")
+    result = audiorec("listening", "check", FIXTURE, "--rule", f"{rule}")
     assert result.returncode == 2
     assert "rule.toml: events: expected play" in result.stderr
 
@@ -121,10 +121,6 @@ def test_a_world_is_checked_and_analysed(home):
     result = audiorec(
         *("listening", "correlate", "-i", "world/interactions.parquet", "-v", "vecs.parquet"),
         *(
-            "--set",
-            "draws=20",
-            "--set",
-            "song_draws=20",
             "--out",
             "correlation.parquet",
             "--json",
@@ -142,11 +138,10 @@ def test_a_world_is_checked_and_analysed(home):
 
 def test_correlate_prints_a_table_and_takes_dates(home):
     arguments = ("listening", "correlate", "-i", "world/interactions.parquet", "-v", "vecs.parquet")
-    quick = ("--set", "draws=5", "--set", "song_draws=5")
-    result = audiorec(*arguments, *quick, "--days", "2024-02-01..", cwd=home)
+    result = audiorec(*arguments, "--days", "2024-02-01..", cwd=home)
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith("figure\tvalue\tlow\thigh\nsince\t2024-02-01T00:00:00Z")
-    result = audiorec(*arguments, *quick, "--days", "2034-02-01..", cwd=home)
+    result = audiorec(*arguments, "--days", "2034-02-01..", cwd=home)
     assert result.returncode == 2
     assert "no user has a correlation" in result.stderr
 
@@ -178,7 +173,7 @@ def test_bad_rows_stop_the_analysis_unless_left_out(home, tmp_path):
     result = audiorec(*arguments, cwd=home)
     assert result.returncode == 4
     assert "1 of 2 rows cannot be used" in result.stderr
-    result = audiorec(*arguments, "--reading", "skip_bad_rows", cwd=home)
+    result = audiorec(*arguments, "--skip-bad-rows", cwd=home)
     assert "left out: unknown event: 1 row (2)" in result.stderr
     assert "no user has a correlation" in result.stderr
 
@@ -228,11 +223,9 @@ def test_check_of_a_kind_that_the_file_is_not(tmp_path):
     assert "has no column head and relation and tail" in result.stderr
     rule = tmp_path / "rule.toml"
     rule.write_text("min_liked = 1\n")
-    result = audiorec(
-        "listening", "check", "fixtures/formats/side-v1.csv", "--reading", f"rule={rule}"
-    )
+    result = audiorec("listening", "check", "fixtures/formats/side-v1.csv", "--rule", f"{rule}")
     assert result.returncode == 2
-    assert "--reading is for a listening log" in result.stderr
+    assert "--rule is for a listening log" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -300,7 +293,7 @@ def test_prepare_and_forget_refuse_what_they_cannot_do(tmp_path):
     assert (result.returncode, result.stdout) == (4, "")
     assert "is not a listening log" in result.stderr
     result = audiorec(
-        *("listening", "prepare", "notes.csv", "--out", "fed", "--reading", "filter=boring"),
+        *("listening", "prepare", "notes.csv", "--out", "fed", "--filter", "shared-device"),
         cwd=tmp_path,
     )
     assert result.returncode == 2

@@ -64,7 +64,7 @@ def test_what_is_learnt_is_kept_and_used(home, audiorec):
     code, _, err = audiorec(*fuse.split())
     assert code == 0, err
     assert pq.read_table(home / "f.parquet").num_rows > 0
-    for wrong in ("--weights 1,2", "--set flatness=3"):
+    for wrong in ("--weights 1,2", "--flatness 3"):
         assert audiorec(*fuse.split(), *wrong.split())[0] == 2
     code, _, err = audiorec(*fuse.replace("good.parquet ", "").split())
     assert code == 2
@@ -74,7 +74,7 @@ def test_what_is_learnt_is_kept_and_used(home, audiorec):
 
 def test_the_trade_off_is_drawn(home, audiorec):
     needs("matplotlib")
-    line = f"{TUNE} --targets targets.csv --k 5 --side side.csv --set tolerance=0.5 --plot t.png"
+    line = f"{TUNE} --targets targets.csv --k 5 --side side.csv --tolerance 0.5 --plot t.png"
     code, out, err = audiorec(*line.split())
     assert code == 0, err
     assert "diversity 0.5" in out
@@ -91,9 +91,7 @@ def test_short_share_turns_to_what_suits_now(home, audiorec):
     pq.write_table(table_of("rules", {"u00": ["s01"]}), home / "rules.parquet")
     pq.write_table(table_of("popular", {"u00": ["s02"]}), home / "popular.parquet")
     for share, first in ((0.1, "s02"), (0.9, "s01")):
-        line = (
-            f"recall fuse popular.parquet rules.parquet --set short_share={share} --out f.parquet"
-        )
+        line = f"recall fuse popular.parquet rules.parquet --short-share {share} --out f.parquet"
         assert audiorec(*line.split())[0] == 0
         assert pq.read_table(home / "f.parquet").column("song_id")[0].as_py() == first
 

@@ -154,7 +154,6 @@ def test_size_and_resolution(in_library, tmp_path, matplotlib):
         ("a.png", ("--size", "nanx5"), "as in 16x9@200"),
         ("a.png", ("--size", "5.5.5x5"), "as in 16x9@200"),
         ("a.png", ("--size", "@90000"), "dots per inch"),
-        ("a.png", ("--width", "5"), "--size 16x9@200"),
         ("a.png", ("-v", "empty/vecs.parquet"), "no songs"),
         ("a.png", ("-v", "cut_vecs.parquet"), "cut_vecs.parquet"),
     ],

@@ -73,9 +73,9 @@ def test_prepared_listening_trains_as_its_log_does(plays, audiorec):
         assert audiorec(*f"recall train rules -i {log} -o {out}".split())[0] == 0
     one, other = (plays / n / "model.safetensors" for n in ("a", "b"))
     assert one.read_bytes() == other.read_bytes()
-    code, _, err = audiorec(*"recall train rules -i prepared -o c --reading likes".split())
+    code, _, err = audiorec(*"recall train rules -i prepared -o c --likes".split())
     assert (code, "prepared listening has only plays" in err) == (2, True)
-    code, _, err = audiorec(*"recall train rules -i prepared -o c --reading by=session".split())
+    code, _, err = audiorec(*"recall train rules -i prepared -o c --by session".split())
     assert (code, "was prepared by user" in err) == (2, True)
     (plays / "empty").mkdir()
     code, _, err = audiorec(*"recall train rules -i empty -o c".split())

@@ -31,7 +31,7 @@ def log(tmp_path, monkeypatch):
 
 def test_a_channel_is_trained_and_asked(log, audiorec):
     code, out, err = audiorec(
-        *"recall train rules -i plays.csv --reading by=session --out model --json".split()
+        *"recall train rules -i plays.csv --by session --out model --json".split()
     )
     assert code == 0, err
     assert json.loads(out)["songs"] == 4
@@ -77,14 +77,12 @@ def test_a_model_goes_on_from_an_earlier_one_with_its_settings(log, audiorec):
 def test_a_log_of_likes_alone_says_what_trains_on_them(log, audiorec):
     log.write_text(log.read_text().replace(",finish", ",like"))
     code, _, err = audiorec(*"recall train popular -i plays.csv --out model".split())
-    note = "note: plays.csv has no finished plays, but 120 likes: --reading likes trains on them\n"
+    note = "note: plays.csv has no finished plays, but 120 likes: --likes trains on them\n"
     assert (code, err) == (
         2,
         f"{note}error: popular: the log has no finished play to learn from\n",
     )
-    code, _, err = audiorec(
-        *"recall train popular -i plays.csv --out model --reading likes".split()
-    )
+    code, _, err = audiorec(*"recall train popular -i plays.csv --out model --likes".split())
     assert code == 0, err
 
 
@@ -164,12 +162,12 @@ def test_plays_that_say_nothing_are_left_out_where_asked(log, audiorec):
     words = "recall train popular -i plays.csv --out model --json"
     plays = [
         json.loads(audiorec(*words.split(), *more)[1])["plays"]
-        for more in ([], ["--reading", "filter=looped"])
+        for more in ([], ["--filter", "looped"])
     ]
     assert plays[0] - plays[1] > 0
-    code, _, err = audiorec(*words.split(), "--reading", "filter=loops")
+    code, _, err = audiorec(*words.split(), "--filter", "loops")
     assert code == 2
-    assert "there is no filter 'loops', there are: looped," in err
+    assert "'loops' is not one of 'flood', 'looped'" in err
 
 
 def test_candidates_keep_to_the_songs_that_are_allowed(log, audiorec):
@@ -436,7 +434,7 @@ def test_the_list_of_channels(audiorec):
             "evaluate external:gone.csv -i plays.csv --keep-heard",
             "gone.csv: cannot be read as a table: no such file",
         ),
-        ("train rules -i plays.csv --epochs 2 --out m", "CHANNEL --set max_epochs=VALUE"),
+        ("train rules -i plays.csv --epochs 2 --out m", "rules has no option --epochs"),
         ("train youtube-dnn -i plays.csv --users plays.csv --out m", "has no option --users"),
         ("train user-audio -i plays.csv -v no.parquet --out m", "no store at no.parquet"),
         ("evaluate -i plays.csv", "name channels or models, or give --candidates"),

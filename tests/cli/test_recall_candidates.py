@@ -89,7 +89,7 @@ def test_no_candidate_for_anybody_is_an_error_that_says_why(log, audiorec):
         (
             "skips.csv",
             "",
-            "no history has a song; the model was trained by user (--reading by=...)",
+            "no history has a song; the model was trained by user (--by ...)",
         ),
         (
             "plays.csv",
@@ -119,12 +119,12 @@ def test_new_songs_that_are_left_out_are_mentioned_and_quiet_is_quiet(log, audio
 
 def test_a_log_of_playlists_alone_says_what_trains_on_them(playlists, audiorec):
     code, _, err = audiorec(*"recall train item-knn -i lists.csv --out model".split())
-    note = "no finished plays, but 180 playlist entries: --reading by=list trains on"
+    note = "no finished plays, but 180 playlist entries: --by list trains on"
     assert (code, note in err) == (2, True), err
 
 
 def test_a_model_keeps_how_it_was_trained(playlists, audiorec):
-    train = "recall train item-knn -i lists.csv --reading by=list --out model -q"
+    train = "recall train item-knn -i lists.csv --by list --out model -q"
     assert audiorec(*train.split())[0] == 0
     assert json.loads((playlists / "model" / "model.json").read_text())["by"] == "list"
     code, out, err = audiorec(*"recall candidates model -i lists.csv --out c.p --json".split())
@@ -135,9 +135,7 @@ def test_a_model_keeps_how_it_was_trained(playlists, audiorec):
     code, out, err = audiorec(*"recall evaluate model -i lists.csv --k 5 --json".split())
     assert code == 0, err
     assert json.loads(out)["queries"] == 30
-    code, _, err = audiorec(
-        *"recall candidates model -i lists.csv --reading by=user --out c.p".split()
-    )
+    code, _, err = audiorec(*"recall candidates model -i lists.csv --by user --out c.p".split())
     assert (code, "no history has a song; the model was trained by list" in err) == (
         2,
         True,
@@ -148,8 +146,8 @@ def test_song2vec_says_and_keeps_it_too(playlists, audiorec):
     needs("torch")
     train = "recall train song2vec -i lists.csv --set max_epochs=1 --out model"
     code, _, err = audiorec(*train.split())
-    assert (code, "--reading by=list trains on them" in err) == (2, True), err
-    assert audiorec(*train.split(), "--reading", "by=list")[0] == 0
+    assert (code, "--by list trains on them" in err) == (2, True), err
+    assert audiorec(*train.split(), "--by", "list")[0] == 0
     code, out, err = audiorec(*"recall candidates model -i lists.csv --out c.p --json".split())
     assert (code, json.loads(out)["users"]) == (0, 30), err
 

@@ -16,7 +16,7 @@ def world(tmp_path, monkeypatch):
 LINE = (
     "recall export -i plays.parquet rules.parquet vs-knn.parquet --fused fused.parquet "
     "--exposures exposures.parquet -v vecs.parquet --side side.parquet "
-    "--set entry=daily --set days=3 --set units --out export"
+    "--entry daily --positive-days 3 --units --out export"
 ).split()
 
 
@@ -75,10 +75,10 @@ def test_rows_without_a_time_are_counted(world, audiorec):
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        ("--set units", "give it with --vectors"),
+        ("--units", "give it with --vectors"),
         ("--models models", "models: no such folder"),
         ("--recall nowhere", "nowhere: no such folder"),
-        ("--set entry=weekly --exposures exposures.parquet", "there are: daily, radio"),
+        ("--entry weekly --exposures exposures.parquet", "there are: daily, radio"),
         ("rules.parquet rules.parquet", "one table per channel"),
     ],
 )

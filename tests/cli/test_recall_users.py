@@ -36,7 +36,7 @@ def home(tmp_path, monkeypatch):
 
 def trained(audiorec, *more, epochs=2):
     code, out, err = audiorec(
-        *("recall", "train", "youtube-dnn", "-i", "plays.csv", "--reading", "likes", "--vectors"),
+        *("recall", "train", "youtube-dnn", "-i", "plays.csv", "--likes", "--vectors"),
         *(
             "vecs.parquet",
             "--set",
@@ -69,8 +69,7 @@ def test_users_by_history_and_by_profile(home, audiorec):
             "model",
             "-i",
             "plays.csv",
-            "--reading",
-            "likes",
+            "--likes",
             "--out",
             "users.parquet",
         ),
@@ -87,7 +86,7 @@ def test_users_by_history_and_by_profile(home, audiorec):
     assert code == 0, err
     assert json.loads(out)["model_id"] == document["model_id"]
     code, out, err = audiorec("recall", "candidates", "model", "-i", "plays.csv",
-        "--reading", "likes", "--profiles", "profiles.csv",
+        "--likes", "--profiles", "profiles.csv",
         "--k", 3, "--out", "c.parquet")  # fmt: skip
     assert code == 0, err
     assert pq.read_table("c.parquet").column("user_id").to_pylist().count("new") == 3
@@ -100,7 +99,7 @@ def test_who_is_not_known_is_left_out(home, audiorec):
         "user_id,song_id,timestamp,event\nx,nowhere,2024-05-01T10:00:00Z,like\n"
     )
     code, _, err = audiorec(
-        "recall", "users", "model", "-i", "few.csv", "--reading", "likes", "--out", "u.parquet"
+        "recall", "users", "model", "-i", "few.csv", "--likes", "--out", "u.parquet"
     )
     assert code == 2
     assert "few.csv: no user has a profile or has played a song that model knows" in err
@@ -111,7 +110,7 @@ def test_import_normalises(home, audiorec):
     np.savez(home / "t.npz", ids=np.array(["b", "a"]), embeddings=np.float32([[3, 4], [0, -2]]))
     code, out, err = audiorec(
         *("recall", "users", "--import", "t.npz", "--out", "u.parquet"),
-        *("--set", "normalise", "--set", "model_id=theirs"),
+        *("--normalise", "--model-id", "theirs"),
     )
     assert code == 0, err
     assert "dimension\t2" in out
@@ -131,7 +130,7 @@ def test_import_normalises(home, audiorec):
         (["users", "--import", "plays.csv", "--out", "u"], 4, "rows 1 and 2 have the id|cannot be"),
         (["users", "--import", "vecs.parquet", "--out", "u"], 4, "needs one column 'user_id'"),
         (["users", "OLD", "-i", "plays.csv", "--out", "u"], 4, "recall train youtube-dnn"),
-        ("train youtube-dnn -i plays.csv --reading likes -o m --set id_width=0".split(),
+        ("train youtube-dnn -i plays.csv --likes -o m --set id_width=0".split(),
             2, "needs song vectors, or ids"),
         (["users", "POPULAR", "--profiles", "profiles.csv", "--out", "u"], 2, "has no embeddings"),
         (["train", "popular-music"], 2, "unknown channel 'popular-music'; there are: als"),

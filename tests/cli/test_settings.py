@@ -1,27 +1,19 @@
 """Options of the form NAME=VALUE: what they become, and what is refused."""
 
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from audiorec.errors import InputError
-from audiorec_cli.shared.options import described, made, values_for
+from audiorec_cli.main import app
+from audiorec_cli.shared.options import made, values_for
 from audiorec_cli.shared.training import variants
 
 
 @dataclass(frozen=True)
 class Caps:
-    """Limits.
-
-    Attributes
-    ----------
-    artist : int
-        Most songs of one artist.
-    names : tuple of str
-        Some names.
-    """
-
     artist: int = 3
     names: tuple[str, ...] = ()
     hidden: tuple[int, ...] = (8,)
@@ -31,8 +23,6 @@ class Caps:
 
 @dataclass(frozen=True)
 class Dials:
-    """Dials, without a word on them."""
-
     variety: float | None = None
     file: Path | None = None
 
@@ -86,17 +76,6 @@ def test_options_of_their_own_come_first():
         made(Caps, ["label=y"], label="x")
 
 
-def test_what_a_help_page_says_of_settings():
-    place = f"{__name__}:Caps"
-    assert list(described([place])) == [
-        ("artist", "Most songs of one artist. [default: 3]"),
-        ("names", "Some names."),
-    ]
-    assert list(described([place, f"{__name__}:Dials"], but=["names"])) == [
-        ("artist", "Most songs of one artist. [default: 3]"),
-    ]
-
-
 def test_a_setting_given_several_times_is_compared():
     from audiorec.recall import VsKnn
 
@@ -107,3 +86,42 @@ def test_a_setting_given_several_times_is_compared():
         ("vs-knn, neighbours = 9", 9, 20),
     ]
     assert [one.name for one in variants(VsKnn, ["history=20"])] == ["vs-knn"]
+
+
+def defaults(command):
+    return {field.name: field.default for field in app_command(command).fields}
+
+
+def app_command(words):
+    found = app
+    for word in words.split():
+        found = found.commands[word]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("command", "place", "but"),
+    [
+        ("heads", "audiorec.labelling:HeadRecipe", ()),
+        ("listening simulate", "audiorec.simulation:WorldSpec", ()),
+        ("listening graph", "audiorec.recall.graph:FactSettings", ("columns",)),
+        ("listening correlate", "audiorec.analysis:CorrelationSpec", ("rule",)),
+        ("recall export", "audiorec.recall.serving.export:ExportRecipe", ("days",)),
+        ("recall users", "audiorec.store:ForeignTable", ()),
+        ("recall users", "audiorec.recall.serving.one_user:PortraitRecipe", ()),
+        ("recall fuse", "audiorec.recall.serving:FuseSettings", ()),
+        ("recall tune", "audiorec.recall.serving:TuneSettings", ()),
+        ("cold-start", "audiorec.recall.cold_start:ColdStartPlan", ("k",)),
+        ("cold-start", "audiorec.recall.cold_start:ColdStartFiles", ("keep_heard",)),
+    ],
+)
+def test_a_command_without_options_is_the_library_without_settings(command, place, but):
+    module, _, name = place.partition(":")
+    usual = {
+        field.name: field.default
+        for field in fields(getattr(import_module(module), name))
+        if field.default is not MISSING
+    }
+    shared = (set(defaults(command)) & set(usual)) - set(but)
+    assert shared or command == "heads"
+    assert {n: defaults(command)[n] for n in shared} == {n: usual[n] for n in shared}

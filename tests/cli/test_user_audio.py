@@ -22,7 +22,7 @@ from audiorec_cli.main import main
 FORK = multiprocessing.get_context("fork")
 QUICK = ("--set", "max_epochs=2", "--set", "hidden=4", "-q")
 HELD = ("--set", "test=0.25", "--set", "valid=0.2")
-LIKED = "-i log.csv --reading likes -v features.parquet".split()
+LIKED = "-i log.csv --likes -v features.parquet".split()
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +148,7 @@ def test_judged_beside_the_baselines(train, audiorec, home):
         ("model popular --split artists", "judges one trained model: name its folder"),
         ("model --split artists --k 5 10", "--split artists needs a single --k"),
         ("popular --split last -u users.parquet", "--users is for --split artists"),
-        ("popular --split last --reading likes", "likes are for --split artists"),
+        ("popular --split last --likes", "likes are for --split artists"),
     ],
 )
 def test_held_out_artists_are_judged_for_one_model(home, train, audiorec, words, said):
@@ -162,9 +162,7 @@ def test_judged_on_songs_of_another_catalogue(train, audiorec, home):
     train("--set", "test=0")
     (home / "other").mkdir()
     write_catalogue(home / "other", seed=3)
-    files = (
-        "-v other/features.parquet -i other/log.csv --reading likes -u other/users.parquet".split()
-    )
+    files = "-v other/features.parquet -i other/log.csv --likes -u other/users.parquet".split()
     code, _, err = audiorec("recall", "evaluate", "model", "--split", "artists", *files)
     assert code == 2
     assert "trained on all artists" in err
@@ -196,7 +194,7 @@ def test_songs_that_stand_together(audiorec, train, home):
     assert not (home / "m.run").exists()
     text = (home / "log.csv").read_text().replace(",like", ",playlist")
     (home / "lists.csv").write_text(text)
-    lists = "-i lists.csv --reading by=list -v features.parquet --set pairs=playlists".split()
+    lists = "-i lists.csv --by list -v features.parquet --set pairs=playlists".split()
     model, _, _ = train(log=lists, users=())
     assert json.loads((model / "model.json").read_text())["space"] == ""
     code, _, err = audiorec(*"recall songs model -v features.parquet -o e.parquet".split())

@@ -238,7 +238,7 @@ def watched(tmp_path):
     songs = tmp_path / "songs"
     write_song(songs / "one.wav", seed=0, seconds=2.0)
     command = [sys.executable, "-m", "audiorec_cli.main", "extract", songs, "--watch"]
-    command += ["--set", "settle=0.5", "--set", "every=1", "-j", "1", "--json", "--prune"]
+    command += ["--settle", "0.5", "--every", "1", "-j", "1", "--json", "--prune"]
     with (
         (tmp_path / "err").open("w") as told,
         subprocess.Popen(

@@ -15,7 +15,7 @@ START = "from audiorec_cli.main import main; main()"
 JOBS = {
     "prepare": "listening prepare plays.csv --out o/out",
     "graph": "listening graph -v vecs.parquet --out o/out",
-    "simulate": "listening simulate -v vecs.parquet --set users=20 --out o/out",
+    "simulate": "listening simulate -v vecs.parquet --users 20 --out o/out",
     "neighbours": "similar -v vecs.parquet --out o/out",
     "train": "recall train item-knn -i plays.csv --out o/out",
     "candidates": "recall candidates model -i plays.csv --keep-heard --out o/out",

@@ -19,7 +19,7 @@ def test_a_song_that_needs_too_much_memory_costs_itself_alone(command):
     ended = command.run(handler="poison:eating_handler")
     assert ended.code == 3
     assert ended.lines[0].startswith("3 extracted (3 short), 1 failed")
-    assert "  failed: 1 oom (--set memory=MIB raises the limit)" in ended.lines
+    assert "  failed: 1 oom (--memory MIB raises the limit)" in ended.lines
     command.goes_on("--retry-failed", unchanged=3)
 
 

@@ -29,7 +29,7 @@ def test_a_worker_that_is_killed_costs_its_song_alone(command):
     ended = command.end(process)
     assert ended.code == 3
     assert ended.lines[0].startswith("3 extracted (3 short), 1 failed")
-    assert "  failed: 1 oom (--set memory=MIB raises the limit)" in ended.lines
+    assert "  failed: 1 oom (--memory MIB raises the limit)" in ended.lines
     command.goes_on("--retry-failed", unchanged=3)
 
 

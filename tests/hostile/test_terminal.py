@@ -224,7 +224,7 @@ CASES = {
         ("plays.csv", "-o", "fed"),
         ("good.csv", "-v", STORE, "--held-out", "test=0.2", "-o", f"h{FOLDER}.parquet", "--json"),
         (ABSENT, "-v", STORE, "--held-out", "test=0.2", "-o", "h.parquet"),
-        ("good.csv", "--reading", f"rule={ODD}", "--reading", ODD, "-o", "fed"),
+        ("good.csv", "--rule", f"{ODD}", "--filter", ODD, "-o", "fed"),
     ],
     "listening import": [
         ("lastfm", "scrobbles.csv", "-v", STORE, "-o", f"i{FOLDER}.parquet"),
@@ -263,7 +263,7 @@ CASES = {
     "recall export": [
         ("-i", "good.csv", ABSENT, "--out", "e"),
         (
-            *("-i", "good.csv", "-v", STORE, "--set", "units", "--set", f"entry={ODD}"),
+            *("-i", "good.csv", "-v", STORE, "--units", "--entry", ODD),
             *("--out", f"e{ODD}", "--json"),
         ),
     ],
@@ -280,7 +280,7 @@ CASES = {
         ("audience", "--songs", STORE, "-i", "good.csv", "-v", STORE, "-o", "a.parquet"),
         (
             *("audience", "--songs", "two.parquet", "-i", "good.csv", "-v", STORE),
-            *("--set", "keep_known", "--set", "include_non_music", "--set", "minimum=-1"),
+            *("--keep-known", "--include-non-music", "--minimum", "-1"),
             *("--keep-heard", "-o", "a.parquet"),
         ),
         (

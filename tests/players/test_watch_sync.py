@@ -47,7 +47,7 @@ def test_a_watched_folder_keeps_a_list_on_a_real_mpd(tmp_path, own):
     with mpd(tmp_path) as (url, _):
         own(url)
         words = ["extract", "music", "--out", "vecs.parquet", "--watch", "--sync", "kitchen"]
-        words += ["--set", "settle=0.5"]
+        words += ["--settle", "0.5"]
         command = [sys.executable, "-m", "audiorec_cli.main", *words, "-j", "1", "--quiet"]
         with (
             (tmp_path / "err").open("w") as told,

@@ -119,7 +119,7 @@ def test_it_is_trained_reloaded_asked_evaluated_and_fused(audiorec, home):
     compared = json.loads(audiorec("recall", "evaluate", "hour", "popular", *log, *by))
     assert [one["channel"] for one in compared["channels"]] == ["hour", "popular"]
     assert compared["channels"][1]["measures"]["hit_rate"]["2"][0] == 0.0
-    fused = ("fuse", "popular.parquet", "hour.parquet", "--k", 4, "--set", "short_share=0.9")
+    fused = ("fuse", "popular.parquet", "hour.parquet", "--k", 4, "--short-share", "0.9")
     told = json.loads(audiorec("recall", *fused, "--out", "fused.parquet", "--json"))
     assert set(told["channels"]) == {"hour", "popular"}
 

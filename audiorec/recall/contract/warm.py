@@ -88,7 +88,7 @@ class Start:
         if start.by != data.by:
             raise InputError(
                 f"{channel.name}: the model to go on from learnt by {start.by}, and the data is by "
-                f"{data.by}: read the log alike (--reading by={start.by}), or train without --from"
+                f"{data.by}: read the log alike (--by {start.by}), or train without --from"
             )
         data = replace(data, new_songs=tuple(sorted({*data.new_songs, *start.song_ids})))
         row = IdMap(start.song_ids).rows(data.song_ids).astype(np.int64)

@@ -23,7 +23,6 @@ from audiorec_cli.shared.console import (
     print_json,
     say,
 )
-from audiorec_cli.shared.extraction import SETTINGS as SETTINGS
 from audiorec_cli.shared.extraction import (
     Extraction,
     SyncOption,
@@ -97,6 +96,24 @@ def extract(
         ),
     ] = False,
     watch: WatchOption = False,
+    settle: Annotated[
+        float,
+        chooses(
+            metavar="S",
+            min=0.1,
+            help="With --watch: a file is complete after so many seconds without a change.",
+            panel=ADVANCED,
+        ),
+    ] = 10.0,
+    every: Annotated[
+        float,
+        chooses(
+            metavar="S",
+            min=0.5,
+            help="With --watch: scan all folders at least every so many seconds.",
+            panel=ADVANCED,
+        ),
+    ] = 60.0,
     sync: SyncOption = None,
     upgrade: Annotated[
         bool,
@@ -148,8 +165,8 @@ def extract(
             with_sync(one_run, sync, outputs.vectors) if sync else one_run,
             options,
             paths=paths or [],
-            settle_s=work.tuning.settle,
-            every_s=work.tuning.every,
+            settle_s=settle,
+            every_s=every,
             quiet=work.quiet,
         )
     sources, naming = look()

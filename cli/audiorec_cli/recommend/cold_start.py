@@ -5,35 +5,27 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from audiorec import recall
+from audiorec import listening, recall
 from audiorec.options import argument, chooses, reads
 from audiorec.recall.serving.answers import KeepHeard
 from audiorec_cli.shared.console import print_document, print_table, say
 from audiorec_cli.shared.inputs import InputKind, check, usual_vectors
 from audiorec_cli.shared.jobs import JobSummary, recorded
-from audiorec_cli.shared.listening import ReadingOption, reading_of
+from audiorec_cli.shared.listening import RuleOption, SkipBadRowsOption
 from audiorec_cli.shared.options import (
     ADVANCED,
     Engines,
     JsonOption,
     QuietOption,
-    SettingsOption,
     log_file,
     out_file,
     store_file,
-    values_for,
 )
 from audiorec_cli.shared.progress import graceful_stop, progress_lines, stopped
 
 LENGTH = {"audience": 1000, "songs": 50}  # of a list
 NAMES_SHOWN = 5  # songs named in a remark
-LEAST = "--set minimum=..."
-
-
-SETTINGS = (
-    "audiorec.recall.cold_start:ColdStartPlan",
-    "audiorec.recall.cold_start:ColdStartFiles",
-)
+LEAST = "--minimum"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +47,41 @@ class ColdStartOptions:
     interactions: Annotated[
         Path | None, log_file(help="Listening log, for tastes and to exclude heard songs.")
     ] = None
-    settings: SettingsOption = None
+    minimum: Annotated[
+        float, chooses(min=-1, max=1, help="Minimum similarity; -1: every pair.", panel=ADVANCED)
+    ] = 0.0
+    per_user: Annotated[
+        int | None, chooses(min=1, help="Most audiences of a user.", panel=ADVANCED)
+    ] = None
+    per_song: Annotated[
+        int | None, chooses(min=1, help="Most users' lists of a song.", panel=ADVANCED)
+    ] = None
+    per_artist: Annotated[
+        int | None, chooses(min=1, help="Most songs of one artist per user.", panel=ADVANCED)
+    ] = None
+    quota: Annotated[
+        int,
+        chooses(min=0, help="Users given to every song before similarity decides.", panel=ADVANCED),
+    ] = 0
+    exposures: Annotated[
+        int | None,
+        chooses(metavar="TOTAL", help="Exposures to distribute over all lists.", panel=ADVANCED),
+    ] = None
+    half_life_days: Annotated[
+        float,
+        chooses(
+            min=0,
+            help="Days in which a like loses half its weight in a taste; 0: none is lost.",
+            panel=ADVANCED,
+        ),
+    ] = 90.0
+    no_tastes: Annotated[
+        bool, chooses(help="Leave out the file of the users' tastes, for a ranker.", panel=ADVANCED)
+    ] = False
+    keep_known: Annotated[bool, chooses(help="Keep copies of known songs.", panel=ADVANCED)] = False
+    include_non_music: Annotated[
+        bool, chooses(help="Keep speech, noise, silence and jingles.", panel=ADVANCED)
+    ] = False
     quiet: QuietOption = False
     json: JsonOption = False
     artists: Annotated[
@@ -63,7 +89,8 @@ class ColdStartOptions:
         reads(help="Table of song_id and artist, if --songs has no artists.", panel=ADVANCED),
     ] = None
     keep_heard: KeepHeard = False
-    reading: ReadingOption = None
+    rule: RuleOption = None
+    skip_bad_rows: SkipBadRowsOption = False
 
     def run(
         self,
@@ -74,20 +101,28 @@ class ColdStartOptions:
         engines: Engines,
     ) -> None:
         """Build the lists and print a summary."""
-        own = ("songs", "users", "interactions", "artists", "keep_heard")
-        given = ("lists", "k", "vectors", "reading", *own)
-        limits, kept = values_for(
-            self.settings,
-            recall.cold_start.ColdStartPlan,
-            recall.cold_start.ColdStartFiles,
-            but=given,
+        plan = recall.cold_start.ColdStartPlan(
+            lists=lists,
+            k=k,
+            minimum=self.minimum,
+            per_user=self.per_user,
+            per_song=self.per_song,
+            per_artist=self.per_artist,
+            quota=self.quota,
+            exposures=self.exposures,
         )
-        plan = recall.cold_start.ColdStartPlan(lists=lists, k=k, **limits)
         files = recall.cold_start.ColdStartFiles(
+            songs=self.songs,
+            users=self.users,
             vectors=self.vectors or usual_vectors("known songs:"),
-            reading=reading_of(self.reading),
-            **{name: getattr(self, name) for name in own},
-            **kept,
+            interactions=self.interactions,
+            artists=self.artists,
+            reading=listening.LogReading(rule=self.rule, skip_bad_rows=self.skip_bad_rows),
+            keep_heard=self.keep_heard,
+            half_life_days=self.half_life_days or None,
+            tastes=not self.no_tastes,
+            keep_known=self.keep_known,
+            include_non_music=self.include_non_music,
         )
         _check(files)
         inputs = recall.cold_start.open_inputs(files)
@@ -143,7 +178,7 @@ def cold_start(
     Examples
     --------
     audiorec cold-start audience --songs new.parquet --interactions plays.csv \
-        --set per_user=5 --set per_artist=1
+        --per-user 5 --per-artist 1
     audiorec cold-start audience --songs embeddings.parquet --users users.parquet
     audiorec cold-start songs --songs embeddings.parquet --users users.parquet \
         --interactions plays.csv --k 20 --out lists.parquet
@@ -236,10 +271,10 @@ def _say_screened(
     of = f"of {inputs.offered} new songs"
     if known:
         names = _some([f"{song.song_id} is {song.same_as}" for song in known])
-        left = "kept" if kept.keep_known else "left out; --set keep_known keeps them"
+        left = "kept" if kept.keep_known else "left out; --keep-known keeps them"
         say(f"{len(known)} {of} are copies of known songs ({names}): {left}")
     if noise:
-        left = "kept" if kept.include_non_music else "left out; --set include_non_music keeps them"
+        left = "kept" if kept.include_non_music else "left out; --include-non-music keeps them"
         say(f"{len(noise)} {of} are speech, noise, silence or jingles ({_some(noise)}): {left}")
 
 

@@ -18,15 +18,23 @@ from audiorec_cli.shared.console import Exit, out, print_json, print_table, say
 from audiorec_cli.shared.inputs import InputKind, VectorsOption, open_vectors, usual_vectors
 from audiorec_cli.shared.inputs import check as check_file
 from audiorec_cli.shared.jobs import JobSummary, recorded
-from audiorec_cli.shared.listening import ReadingOption, SoundOption, reading_of, sound_files
+from audiorec_cli.shared.listening import (
+    ByOption,
+    FilterOption,
+    RuleOption,
+    SkipBadRowsOption,
+    SoundOption,
+    sound_files,
+)
 from audiorec_cli.shared.options import (
+    ADVANCED,
     Engines,
     JsonOption,
     LogArgument,
     OutFileOption,
     OutFolderOption,
     QuietOption,
-    SettingsOption,
+    SeedOption,
     SideOption,
     SongStoreOption,
     log_file,
@@ -37,7 +45,6 @@ from audiorec_cli.shared.options import (
 from audiorec_cli.shared.pages import command, group
 from audiorec_cli.shared.progress import due_lines, progress_lines
 
-GRAPH_SETTINGS = ("audiorec.recall.graph:FactSettings",)
 FACT_KINDS = ("lists", "likes", "follows")
 
 
@@ -53,9 +60,25 @@ def graph(
         list[str] | None,
         chooses(help="Facts from the log: lists, likes, follows (repeatable)."),
     ] = None,
-    settings: SettingsOption = None,
+    columns: Annotated[
+        list[str] | None,
+        chooses(
+            help="Only these columns of side information, and year (repeatable).", panel=ADVANCED
+        ),
+    ] = None,
+    neighbours: Annotated[
+        int, chooses(min=0, help="Similar-sounding songs of each song; 0: none.", panel=ADVANCED)
+    ] = 10,
+    minimum: Annotated[
+        float, chooses(help="Minimum similarity of similar-sounding songs.", panel=ADVANCED)
+    ] = 0.0,
+    form: Annotated[
+        Literal["hub", "pairwise"],
+        chooses(help="One fact per song and hub, or per pair of songs.", panel=ADVANCED),
+    ] = "hub",
+    rule: RuleOption = None,
+    skip_bad_rows: SkipBadRowsOption = False,
     json: JsonOption = False,
-    reading: ReadingOption = None,
     *,
     done: JobSummary,
 ) -> None:
@@ -67,7 +90,7 @@ def graph(
     Examples
     --------
     audiorec listening graph --vectors vecs.parquet --out triples.parquet
-    audiorec listening graph --side side.csv --set columns=artist --out t.parquet
+    audiorec listening graph --side side.csv --columns artist --out t.parquet
     audiorec listening graph -i plays.csv --facts likes --out triples.parquet
     """
     for name in facts or ():
@@ -77,9 +100,12 @@ def graph(
         raise InputError("--facts needs a log: give --interactions")
     if side is None and vectors is None and not facts:
         raise InputError("no source of facts: give --side, --vectors or --facts")
-    how = reading_of(reading)
+    how = listening.LogReading(rule=rule, skip_bad_rows=skip_bad_rows)
     log = None if interactions is None else how.log(interactions)
-    parts = _known_facts(side, vectors, log, made(recall.graph.FactSettings, settings))
+    settings = recall.graph.FactSettings(
+        columns=tuple(columns or ()), neighbours=neighbours, minimum=minimum, form=form
+    )
+    parts = _known_facts(side, vectors, log, settings)
     parts += _log_facts(log, facts or (), how)
     result = recall.graph.joined(parts)
     if not len(result):
@@ -371,7 +397,7 @@ def check(
     kind: Annotated[
         KindName | None, chooses(help="Kind of table [default: from its columns].")
     ] = None,
-    reading: ReadingOption = None,
+    rule: RuleOption = None,
     json: JsonOption = False,
 ) -> None:
     """Check a log: count rows, users, songs, errors, uninformative plays, and likes by the rule.
@@ -385,15 +411,15 @@ def check(
     audiorec listening check plays.parquet --vectors vecs.parquet
     audiorec listening check lists.parquet --kind candidates --json
     """
-    rule = reading_of(reading).liking
+    liking = listening.LogReading(rule=rule).liking
     check_file(vectors, InputKind.VECTORS)
     found_kind = kind or listening.guess_kind(file)
-    if reading and found_kind != "interactions":
-        raise InputError(f"--reading is for a listening log; {file} was read as {found_kind}")
+    if rule and found_kind != "interactions":
+        raise InputError(f"--rule is for a listening log; {file} was read as {found_kind}")
     store = open_vectors(vectors) if vectors else None
     ids = store.ids if store else None
     if found_kind == "interactions":
-        document = counted_log(file, rule, ids)
+        document = counted_log(file, liking, ids)
     else:
         document = counted_table(file, found_kind, ids)
     if json:
@@ -424,7 +450,9 @@ def prepare(
             "(repeatable).",
         ),
     ] = None,
-    reading: ReadingOption = None,
+    by: ByOption = None,
+    filter: FilterOption = None,  # noqa: A002
+    skip_bad_rows: SkipBadRowsOption = False,
     vectors: SoundOption = None,
     side: SideOption = None,
     quiet: QuietOption = False,
@@ -443,7 +471,7 @@ def prepare(
     Examples
     --------
     audiorec listening prepare plays.parquet --out prepared/
-    audiorec listening prepare plays.csv --out prepared/ --reading filter=looped
+    audiorec listening prepare plays.csv --out prepared/ --filter looped
     audiorec listening prepare plays.csv --held-out test=0.2 -v vecs.parquet \
         --out known.parquet
     """
@@ -454,14 +482,11 @@ def prepare(
         return
     if vectors or side:
         raise InputError("--vectors and --side are for --held-out")
-    how = reading_of(reading, histories=True)
-    if how.rule is not None or how.likes:
-        raise InputError("prepared listening has only plays: leave likes and rule=FILE out")
     spec = listening.PrepareSpec(
-        by=how.by or "user",
+        by=by or "user",
         buckets=buckets,
-        filters=how.filter,
-        skip_bad_rows=how.skip_bad_rows,
+        filters=tuple(filter or ()),
+        skip_bad_rows=skip_bad_rows,
     )
     with engines.work(quiet=quiet) as work:
         tell = progress_lines(quiet=quiet)
@@ -475,7 +500,7 @@ def prepare(
 
 
 command(app, "import")(import_)
-command(app, "graph", sets=GRAPH_SETTINGS)(graph)
+command(app, "graph")(graph)
 
 
 @command(app)
@@ -546,14 +571,32 @@ def _write_held_out(
     say(f"{report.kept:,} of {report.rows:,} rows kept; songs: {songs}; log: {output}")
 
 
-command(app, "correlate", sets=listening_correlate.SETTINGS)(listening_correlate.correlate)
+command(app, "correlate")(listening_correlate.correlate)
 
 
-@command(app, sets=("audiorec.simulation:WorldSpec",))
+@command(app)
 def simulate(
     out: OutFolderOption,
     vectors: VectorsOption = None,
-    settings: SettingsOption = None,
+    users: Annotated[int, chooses(min=1, help="Number of users.")] = 1000,
+    days: Annotated[int, chooses(min=1, help="Days of listening.")] = 90,
+    signal: Annotated[
+        float,
+        chooses(
+            min=0,
+            max=1,
+            help="How much of a sensitive user's taste depends on the audio: 0 nothing, 1 all.",
+        ),
+    ] = 0.8,
+    cold_songs: Annotated[
+        float,
+        chooses(min=0, max=1, help="Share of songs that are released late.", panel=ADVANCED),
+    ] = 0.3,
+    cold_users: Annotated[
+        float,
+        chooses(min=0, max=1, help="Share of users who join late.", panel=ADVANCED),
+    ] = 0.1,
+    seed: SeedOption = 0,
     quiet: QuietOption = False,
     json: JsonOption = False,
 ) -> None:
@@ -564,10 +607,17 @@ def simulate(
     Examples
     --------
     audiorec listening simulate --out world/
-    audiorec listening simulate -v vecs.parquet --set users=200 --out world/
-    audiorec listening simulate --set signal=1 --set seed=7 --out clear/
+    audiorec listening simulate -v vecs.parquet --users 200 --out world/
+    audiorec listening simulate --signal 1 --seed 7 --out clear/
     """
-    spec = made(simulation.WorldSpec, settings)
+    spec = simulation.WorldSpec(
+        users=users,
+        days=days,
+        signal=signal,
+        cold_songs=cold_songs,
+        cold_users=cold_users,
+        seed=seed,
+    )
     store = open_vectors(vectors)
     lines = progress_lines(quiet=quiet)
     document = simulation.simulate_world(

@@ -8,13 +8,13 @@ from audiorec.errors import InputError
 from audiorec.options import chooses, writes
 from audiorec_cli.shared.console import FIGURE_DIGITS, print_json, print_table, say
 from audiorec_cli.shared.inputs import open_vectors
-from audiorec_cli.shared.listening import ReadingOption, reading_of, sound_files
+from audiorec_cli.shared.listening import RuleOption, SkipBadRowsOption, sound_files
 from audiorec_cli.shared.options import (
+    ADVANCED,
     JsonOption,
     LogOption,
     QuietOption,
-    SettingsOption,
-    made,
+    SeedOption,
     out_file,
     store_file,
 )
@@ -22,8 +22,6 @@ from audiorec_cli.shared.progress import progress_lines
 
 if TYPE_CHECKING:
     from audiorec.types import FloatArray
-
-SETTINGS = ("audiorec.analysis:CorrelationSpec",)
 
 
 def correlate(
@@ -41,8 +39,23 @@ def correlate(
             metavar="A..B", help="The test period [default: from 60 % of the time span to the end]."
         ),
     ] = None,
-    settings: SettingsOption = None,
-    reading: ReadingOption = None,
+    space: Annotated[
+        Literal["vector", "mean"],
+        chooses(
+            help="Compare songs of a store by the weighted vector, or by the mean scores.",
+            panel=ADVANCED,
+        ),
+    ] = "vector",
+    half_life_days: Annotated[
+        float,
+        chooses(help="Days in which a favourite loses half its weight.", panel=ADVANCED),
+    ] = 30.0,
+    min_songs: Annotated[
+        int, chooses(min=3, help="Leave out users with fewer new songs.", panel=ADVANCED)
+    ] = 10,
+    seed: SeedOption = 0,
+    rule: RuleOption = None,
+    skip_bad_rows: SkipBadRowsOption = False,
     output: Annotated[
         Path | None, out_file(help="Write a Parquet file with one row per user.")
     ] = None,
@@ -64,10 +77,16 @@ def correlate(
     if plot is not None:
         analysis.check_picture(plot)
     since, until = _period(days)
-    how = reading_of(reading)
-    if how.filter:
-        raise InputError("--reading filter=... is not used here: every event counts")
-    spec = made(analysis.CorrelationSpec, settings, since=since, until=until, rule=how.liking)
+    how = listening.LogReading(rule=rule, skip_bad_rows=skip_bad_rows)
+    spec = analysis.CorrelationSpec(
+        since=since,
+        until=until,
+        space=space,
+        half_life_days=half_life_days,
+        min_songs=min_songs,
+        rule=how.liking,
+        seed=seed,
+    )
     song_ids, units, source = _songs(vectors, spec.space)
     log = how.log(interactions)
     for problem in log.problems:

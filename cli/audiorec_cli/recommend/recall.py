@@ -20,6 +20,7 @@ from audiorec_cli.shared.inputs import InputKind, check, open_vectors, users_fil
 from audiorec_cli.shared.jobs import JobSummary, MetricsOption, job, recorded
 from audiorec_cli.shared.listening import ModelArgument, QueryOptions, TrainingOptions
 from audiorec_cli.shared.options import (
+    ADVANCED,
     KNOWN,
     Engines,
     ExposuresOption,
@@ -30,10 +31,8 @@ from audiorec_cli.shared.options import (
     OutFileOption,
     ProfilesOption,
     QuietOption,
-    SettingsOption,
     SideOption,
     SongStoreOption,
-    made,
     out_file,
     store_file,
 )
@@ -56,7 +55,6 @@ if TYPE_CHECKING:
     from audiorec.types import LineProgress
 
 KEPT = r"manifest\.json|served/.*"  # what is read of the export of the day before
-SETTINGS = ("audiorec.recall.serving.export:ExportRecipe",)
 
 
 @recorded("recall export", "output", by_day="folder")
@@ -73,7 +71,31 @@ def export(
         Path | None,
         loads("--recall", "-r", metavar="FOLDER", help="A folder written by recall run."),
     ] = None,
-    settings: SettingsOption = None,
+    units: Annotated[
+        bool,
+        chooses(
+            help="Export the unit of each song's vector, whose dot products are the similarities "
+            "of similar."
+        ),
+    ] = False,
+    entry: Annotated[
+        str,
+        chooses(
+            help="Product of the ranking samples [default: that of the run, or the only one with "
+            "exposures].",
+            panel=ADVANCED,
+        ),
+    ] = "",
+    positive_days: Annotated[
+        float,
+        chooses(
+            help="A finished play so many days after an exposure makes it positive.",
+            panel=ADVANCED,
+        ),
+    ] = 7.0,
+    served_days: Annotated[
+        float, chooses(help="Days for which served candidates are kept.", panel=ADVANCED)
+    ] = 60.0,
     fused: Annotated[
         Path | None, reads(metavar="FILE", help="Fused lists, one per user.", panel=KNOWN)
     ] = None,
@@ -95,7 +117,7 @@ def export(
     --------
     audiorec recall export -i plays.parquet --recall serving/ --out export/
     audiorec recall export -i plays.parquet lists.parquet --vectors vecs.parquet \
-        --set units --out export/
+        --units --out export/
     audiorec recall run --config recall.toml
     """
     from audiorec.recall.serving.export.job import ExportRecipe, export_recall
@@ -123,7 +145,8 @@ def export(
     )
     if recall is not None:
         sources = sources.with_run(recall)
-    report = export_recall(sources, output, made(ExportRecipe, settings))
+    recipe = ExportRecipe(units=units, entry=entry, days=positive_days, served_days=served_days)
+    report = export_recall(sources, output, recipe)
     done.count(rows=sum(report.rows.values()))
     done.count(**{f"rows/{name}": n for name, n in report.rows.items()})
     if json:
@@ -255,6 +278,21 @@ def train(
         Path | None,
         users_file(help="user-audio: embeddings of the users."),
     ] = None,
+    epochs: Annotated[
+        int | None,
+        chooses(
+            min=0,
+            help="Most epochs [default: of the channel]; training may stop earlier.",
+            panel=ADVANCED,
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None, chooses(min=0, help="Seed of weights and samples [default: 0].", panel=ADVANCED)
+    ] = None,
+    gamma: Annotated[
+        float | None,
+        chooses(help="song2vec: weight of the facts; 0 is without the graph.", panel=ADVANCED),
+    ] = None,
     settings: SetOption = None,
     start: Annotated[
         Path | None,
@@ -285,7 +323,12 @@ def train(
         return
     if channel is None or interactions is None or output is None:
         raise InputError("training needs CHANNEL, --interactions and --out")
-    given: dict[str, Any] = {"users": str(users) if users else None}
+    given = {
+        "users": str(users) if users else None,
+        "max_epochs": epochs,
+        "seed": seed,
+        "gamma": gamma,
+    }
     kind = recall.channel_class(channel)
     older = None if start is None else recall.load_channel(start)
     made = with_recipe(kind, given, settings or (), older)
@@ -560,10 +603,10 @@ def _print_plan(steps: "list[nightly.Step]", run_id: str, *, json: bool) -> None
 
 
 command(app, "evaluate")(recall_judge.evaluate)
-command(app, "users", sets=recall_space.USERS_SETTINGS)(recall_space.users)
+command(app, "users")(recall_space.users)
 command(app, "songs")(recall_space.songs)
-command(app, "fuse", sets=recall_lists.FUSE_SETTINGS)(recall_lists.fuse)
-command(app, "tune", sets=recall_lists.TUNE_SETTINGS)(recall_lists.tune)
+command(app, "fuse")(recall_lists.fuse)
+command(app, "tune")(recall_lists.tune)
 command(app, "run")(run)
 command(app, "promote")(promote)
-command(app, "export", sets=SETTINGS)(export)
+command(app, "export")(export)

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from audiorec import evaluation, files, listening, recall
 from audiorec.errors import InputError
@@ -19,19 +19,15 @@ from audiorec_cli.shared.options import (
     ExposuresOption,
     JsonOption,
     OutFileOption,
-    SettingsOption,
+    SeedOption,
     SideOption,
     SongStoreOption,
     log_file,
     out_file,
-    values_for,
 )
 from audiorec_cli.shared.pictures import check_plot
 from audiorec_cli.shared.progress import stopped
 
-RECIPE = "audiorec.recall.serving:FusionRecipe"
-FUSE_SETTINGS = (RECIPE, "audiorec.recall.serving:FuseSettings")
-TUNE_SETTINGS = ("audiorec.recall.serving:TuneSettings", RECIPE)
 WeightsOption = Annotated[
     str,
     chooses(
@@ -46,6 +42,73 @@ def _weights(text: str) -> tuple[float, ...]:
         return tuple(float(part) for part in text.split(",") if part.strip())
     except ValueError as error:
         raise InputError(f"--weights {text}: expected numbers separated by commas") from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FusionOptions:
+    """How lists are fused: the fields of `FusionRecipe` that are not None here are set."""
+
+    method: Annotated[
+        Literal["reciprocal", "quotas"] | None,
+        chooses(
+            help="Weighted reciprocal rank, or places in proportion to the weights "
+            "[default: reciprocal].",
+            panel=ADVANCED,
+        ),
+    ] = None
+    flatness: Annotated[
+        float | None,
+        chooses(
+            min=0,
+            help="Of the reciprocal rank: higher values reduce the advantage of the first places "
+            "[default: 20].",
+            panel=ADVANCED,
+        ),
+    ] = None
+    popularity: Annotated[
+        float | None,
+        chooses(
+            min=0,
+            max=2,
+            help="Fewer hits: a weight is divided by (plays + 1) to this power.",
+            panel=ADVANCED,
+        ),
+    ] = None
+    diversity: Annotated[
+        float | None,
+        chooses(
+            min=0,
+            max=1,
+            help="Variety: how much a song is demoted for earlier ones of its genre and artist.",
+            panel=ADVANCED,
+        ),
+    ] = None
+    cold_share: Annotated[
+        float | None,
+        chooses(min=0, max=1, help="Share of places for never-played songs.", panel=ADVANCED),
+    ] = None
+    replay_share: Annotated[
+        float | None,
+        chooses(
+            min=0,
+            max=1,
+            help="Share of places for heard songs, which only the channel replay proposes.",
+            panel=ADVANCED,
+        ),
+    ] = None
+    per_artist: Annotated[
+        int | None,
+        chooses(min=0, help="Most songs of one artist; 0: no limit.", panel=ADVANCED),
+    ] = None
+    per_album: Annotated[
+        int | None,
+        chooses(min=0, help="Most songs of one album; 0: no limit.", panel=ADVANCED),
+    ] = None
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The fields of a recipe that are given."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,9 +155,21 @@ def fuse(
         Path | None, reads(metavar="JSON", help="Settings written by recall tune --out.")
     ] = None,
     weights: WeightsOption = "",
-    settings: SettingsOption = None,
+    short_share: Annotated[
+        float | None,
+        chooses(
+            min=0,
+            max=1,
+            help="Share of the weight for channels of short horizon [default: as the weights say].",
+            panel=ADVANCED,
+        ),
+    ] = None,
+    exposure_days: Annotated[
+        float, chooses(min=0, help="Days for which a shown song is excluded.", panel=ADVANCED)
+    ] = 7.0,
     json: JsonOption = False,
     *,
+    how: FusionOptions,
     known: ExclusionOptions,
     engines: Engines,
     done: JobSummary,
@@ -107,17 +182,14 @@ def fuse(
     --------
     audiorec recall fuse lists.parquet more.parquet --k 100 --out fused.parquet
     audiorec recall fuse lists.parquet more.parquet --weights 3,1 \
-        --set per_artist=2 --vectors vecs.parquet --out fused.parquet
-    audiorec recall fuse lists.parquet more.parquet --set method=quotas \
+        --per-artist 2 --vectors vecs.parquet --out fused.parquet
+    audiorec recall fuse lists.parquet more.parquet --method quotas \
         -i plays.parquet --out fused.parquet
     """
-    own = ("k", "weights")
-    of_recipe, of_fuse = values_for(settings, recall.FusionRecipe, serving.FuseSettings, but=own)
-    recipe, note = _recipe(tables, k, _weights(weights), of_recipe, tuned)
-    how = serving.FuseSettings(**of_fuse)
-    if how.short_share is not None:
-        recipe = _with_horizons(recipe, tables, how.short_share)
-    facts, excluded = known.read(how.exposure_days)
+    recipe, note = _recipe(tables, k, _weights(weights), how.given, tuned)
+    if short_share is not None:
+        recipe = _with_horizons(recipe, tables, short_share)
+    facts, excluded = known.read(exposure_days)
     if (recipe.per_artist or recipe.per_album or recipe.diversity) and not facts.groups:
         raise InputError("caps and variety need the artists of songs: give --side or --vectors")
     with engines.work() as work:
@@ -197,7 +269,25 @@ def tune(
         Path | None,
         out_file(metavar="JSON", help="Write the settings, for --tuned of fuse, run, recommend."),
     ] = None,
-    settings: SettingsOption = None,
+    measure: Annotated[
+        Literal["ndcg", "hit_rate", "recall", "capped_recall", "mrr"],
+        chooses(
+            metavar="NAME",
+            help="The measure to maximise: ndcg, hit_rate, recall, capped_recall or mrr.",
+            panel=ADVANCED,
+        ),
+    ] = "ndcg",
+    tolerance: Annotated[
+        float | None,
+        chooses(
+            help="Share of the accuracy that dials may cost [default: that of the entry, else 0].",
+            panel=ADVANCED,
+        ),
+    ] = None,
+    users: Annotated[
+        int, chooses(help="Number of users; half of them select the settings.", panel=ADVANCED)
+    ] = 20_000,
+    seed: SeedOption = 0,
     side: SideOption = None,
     vectors: SongStoreOption = None,
     plot: Annotated[
@@ -205,6 +295,8 @@ def tune(
         writes("--plot", metavar="PNG", help="Plot the trade-off (extra plot).", panel=ADVANCED),
     ] = None,
     json: JsonOption = False,
+    *,
+    how: FusionOptions,
 ) -> None:
     r"""Tune the settings of a fusion on validation data, and report their effect.
 
@@ -222,9 +314,8 @@ def tune(
     from audiorec.recall.serving.tune import tune as search
 
     check_plot(plot)
-    of_tune, of_recipe = values_for(settings, serving.TuneSettings, recall.FusionRecipe, but=("k",))
-    how = serving.TuneSettings(**of_tune)
-    recipe, tolerance = _first_settings(entry, k, of_recipe)
+    settings = serving.TuneSettings(measure=measure, tolerance=tolerance, users=users, seed=seed)
+    recipe, usual_tolerance = _first_settings(entry, k, how.given)
     learnt, known = (
         listening.to_sequences(listening.read_interactions(path))
         for path in (interactions, histories)
@@ -236,11 +327,11 @@ def tune(
         tables,
         split,
         recipe,
-        by=(how.measure, k),
-        users=how.users,
-        seed=how.seed,
+        by=(settings.measure, k),
+        users=settings.users,
+        seed=settings.seed,
         names=names,
-        tolerance=tolerance if how.tolerance is None else how.tolerance,
+        tolerance=usual_tolerance if settings.tolerance is None else settings.tolerance,
         facts=serving.traits_of(learnt, *_songs(side, vectors)),
     )
     if out is not None:
@@ -251,7 +342,7 @@ def tune(
         say(f"settings: {out}; use: audiorec recall fuse ... --tuned {out}")
     elif result.recipe.method != "points":
         weights = ",".join(f"{w:g}" for w in result.recipe.weights)
-        options = f"--weights {weights} --set flatness={result.recipe.flatness:g}"
+        options = f"--weights {weights} --flatness {result.recipe.flatness:g}"
         say(f"weights: audiorec recall fuse {' '.join(map(str, tables))} {options}")
     else:
         say("points per rank are best; write them with --out FILE, use: recall fuse --tuned FILE")

@@ -19,18 +19,17 @@ from audiorec_cli.shared.listening import (
     sound_files,
 )
 from audiorec_cli.shared.options import (
+    ADVANCED,
     DeviceOption,
     JobsOption,
     JsonOption,
     OptionalLogOption,
     QuietOption,
     RetryFailedOption,
-    SettingsOption,
     SideOption,
     SongStoreOption,
     log_file,
     out_file,
-    values_for,
 )
 from audiorec_cli.shared.progress import graceful_stop, progress_display
 
@@ -85,15 +84,8 @@ def _plain(neighbour: "recall.graph.NearSong") -> dict[str, Any]:
     }
 
 
-USERS_SETTINGS = (
-    "audiorec.store:ForeignTable",
-    "audiorec.recall.serving.one_user:PortraitRecipe",
-)
-
-
-def _import(table: Path, output: Path, settings: dict[str, Any]) -> dict[str, Any]:
+def _import(table: Path, output: Path, foreign: "store.ForeignTable") -> dict[str, Any]:
     """Write a table from another program in audiorec's format, and return a summary."""
-    foreign = store.ForeignTable(**settings)
     ids, embeddings = store.read_foreign(
         table, id_column=foreign.id_column, embedding_column=foreign.embedding_column
     )
@@ -139,7 +131,36 @@ def users(
     ] = None,
     side: SideOption = None,
     vectors: SongStoreOption = None,
-    settings: SettingsOption = None,
+    id_column: Annotated[
+        str, chooses(help="With --import: column of the ids.", panel=ADVANCED)
+    ] = "user_id",
+    embedding_column: Annotated[
+        str, chooses(help="With --import: column of the embeddings.", panel=ADVANCED)
+    ] = "embedding",
+    normalise: Annotated[
+        bool,
+        chooses(help="With --import: scale every embedding to length 1.", panel=ADVANCED),
+    ] = False,
+    model_id: Annotated[
+        str,
+        chooses(
+            metavar="ID",
+            help="With --import: the model that made them [default: a hash of their content].",
+            panel=ADVANCED,
+        ),
+    ] = "",
+    long_days: Annotated[
+        float,
+        chooses(help="With --portrait: half-life of the long portrait, in days.", panel=ADVANCED),
+    ] = 90.0,
+    short_days: Annotated[
+        float,
+        chooses(help="With --portrait: half-life of the short portrait, in days.", panel=ADVANCED),
+    ] = 3.0,
+    most: Annotated[
+        int,
+        chooses(help="With --portrait: values of each kind, the largest.", panel=ADVANCED),
+    ] = 10,
     json: JsonOption = False,
     *,
     asked: QueryOptions,
@@ -155,29 +176,32 @@ def users(
     --------
     audiorec recall users model/ --interactions plays.parquet --out users.parquet
     audiorec recall users --portrait u1 -i plays.parquet --vectors vecs.parquet
-    audiorec recall users --import theirs.npz --set normalise --out users.parquet
+    audiorec recall users --import theirs.npz --normalise --out users.parquet
     """
-    of_table, of_portrait = values_for(
-        settings, store.ForeignTable, recall.serving.one_user.PortraitRecipe
-    )
     if portrait is not None:
-        if interactions is None or model is not None or table is not None or of_table:
+        if interactions is None or model is not None or table is not None:
             raise InputError(
                 "--portrait needs only a log and metadata: -i LOG, and --side or --vectors"
             )
-        recipe = recall.serving.one_user.PortraitRecipe(**of_portrait)
+        recipe = recall.serving.one_user.PortraitRecipe(
+            long_days=long_days, short_days=short_days, most=most
+        )
         show_portraits(asked, interactions, portrait, output, (side, vectors), recipe, json=json)
         return
     if output is None:
         raise InputError("name the output table: --out FILE")
     if side is not None or vectors is not None:
         raise InputError("--side and --vectors are for --portrait")
-    if of_portrait or (of_table and table is None):
-        raise InputError("--set is for --import and --portrait")
     if table is not None:
         if model is not None or interactions is not None or asked.profiles is not None or explain:
             raise InputError("--import cannot be combined with MODEL, a log, profiles or --explain")
-        document = _import(table, output, of_table)
+        foreign = store.ForeignTable(
+            id_column=id_column,
+            embedding_column=embedding_column,
+            normalise=normalise,
+            model_id=model_id,
+        )
+        document = _import(table, output, foreign)
         done.count(users=document["users"])
         print_document(document, json=json, title="users")
         return

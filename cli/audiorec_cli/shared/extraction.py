@@ -24,7 +24,6 @@ from audiorec_cli.shared.options import (
     JsonOption,
     QuietOption,
     chosen_heads,
-    made,
 )
 from audiorec_cli.shared.progress import graceful_stop
 
@@ -37,49 +36,30 @@ if TYPE_CHECKING:
     BatchRun = Callable[[Sequence[Source], Naming, RunOptions, threading.Event], Exit]
 
 MIB = 1 << 20
-SETTINGS = ("audiorec_cli.shared.extraction:Tuning",)
-LEAST = {"timeout": 1, "memory": 1024, "max_duration": 1, "settle": 0.1, "every": 0.5}
 ENGINES: tuple[Any, ...] = ("onnx", "torch")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tuning:
-    """What few change; limits protect against hostile files.
+    """What few change; limits protect against hostile files."""
 
-    Attributes
-    ----------
-    timeout : float
-        Seconds per song.
-    memory : int
-        MiB of address space per process.
-    max_duration : float
-        Seconds; longer songs are refused.
-    hop : float, optional
-        Seconds between segments; 6 is a quarter faster than the network's own (3).
-    settle : float
-        With --watch: a file is complete after so many seconds without a change.
-    every : float
-        With --watch: scan all folders at least every so many seconds.
-
-    Raises
-    ------
-    InputError
-        If a value is not positive.
-    """
-
-    timeout: float = 900.0
-    memory: int = 4096
-    max_duration: float = 14_400.0
-    hop: float | None = None
-    settle: float = 10.0
-    every: float = 60.0
-
-    def __post_init__(self) -> None:
-        for name, least in LEAST.items():
-            if getattr(self, name) < least:
-                raise InputError(
-                    f"--set {name} must be {least:g} or more, got {getattr(self, name):g}"
-                )
+    timeout: Annotated[
+        float, unguards(metavar="S", min=1, help="Seconds per song.", panel=ADVANCED)
+    ] = 900.0
+    memory: Annotated[
+        int, unguards(metavar="MIB", min=1024, help="Memory of a process.", panel=ADVANCED)
+    ] = 4096
+    max_duration: Annotated[
+        float, unguards(metavar="S", min=1, help="Longer songs are refused.", panel=ADVANCED)
+    ] = 14_400.0
+    hop: Annotated[
+        float | None,
+        chooses(
+            metavar="S",
+            help="Seconds between segments; 6 is a quarter faster than the network's own (3).",
+            panel=ADVANCED,
+        ),
+    ] = None
 
     @property
     def limits(self) -> "Limits":
@@ -114,10 +94,7 @@ class Extraction:
             panel=ADVANCED,
         ),
     ] = "onnx"
-    settings: Annotated[
-        list[str] | None,
-        unguards("--set", metavar="NAME=VALUE", help="Change a setting (repeatable)."),
-    ] = None
+    tuning: Tuning = Tuning()
     max_failures: Annotated[
         str | None,
         unguards(metavar="N|N%", help="Stop after this many failures: 20, or 5%.", panel=ADVANCED),
@@ -164,11 +141,6 @@ class Extraction:
             max_failures=_max_failures(self.max_failures),
             **own,
         )
-
-    @property
-    def tuning(self) -> Tuning:
-        """The settings that few change."""
-        return made(Tuning, self.settings)
 
     @contextmanager
     def observers(

@@ -202,9 +202,9 @@ def cpu_seconds() -> float:
 
 
 RAISES = {
-    "timeout": "--set timeout=SECONDS",
-    "oom": "--set memory=MIB",
-    "too_long": "--set max_duration=SECONDS",
+    "timeout": "--timeout SECONDS",
+    "oom": "--memory MIB",
+    "too_long": "--max-duration SECONDS",
 }
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from audiorec import files, listening, recall, store
 from audiorec.errors import InputError
-from audiorec.options import argument, reads, unguards
+from audiorec.options import argument, chooses, reads, unguards
 from audiorec_cli.shared.console import say
 from audiorec_cli.shared.inputs import open_vectors
 from audiorec_cli.shared.options import (
@@ -15,15 +15,15 @@ from audiorec_cli.shared.options import (
     ProfilesOption,
     SideOption,
     store_file,
-    values_for,
 )
 
 UNPLAYED = (  # events that are no plays, and what trains on them
-    ("like", "likes", "--reading likes"),
-    ("playlist", "playlist entries", "--reading by=list"),
+    ("like", "likes", "--likes"),
+    ("playlist", "playlist entries", "--by list"),
 )
 OTHER_SOUND = {"features": "features", "song_embeddings": "songs"}  # kinds of files, not stores
 PlaysOf = Literal["user", "session", "list"]
+PlayFilter = Literal["flood", "looped", "skip-chain", "shared-device"]
 SoundOption = Annotated[
     Path | None,
     store_file(
@@ -39,51 +39,53 @@ FavouritesOption = Annotated[
         "--favourites", log=True, help="A log whose like events are the favourites.", panel=KNOWN
     ),
 ]
-ReadingOption = Annotated[
-    list[str] | None,
-    unguards(
-        "--reading",
-        metavar="NAME=VALUE",
-        help="How the log is read: skip_bad_rows, filter=looped,flood,skip-chain,shared-device, "
-        "histories of likes instead of plays, liked by rule=FILE; one by=session or by=list "
-        "(repeatable).",
+RuleOption = Annotated[
+    Path | None,
+    reads(metavar="FILE", help="Rule for liked songs, in TOML or JSON.", panel=ADVANCED),
+]
+FilterOption = Annotated[
+    list[PlayFilter] | None,
+    chooses(
+        "--filter",
+        metavar="NAME",
+        help="Plays to leave out (repeatable): skip-chain, flood, looped or shared-device.",
         panel=ADVANCED,
     ),
 ]
-
-
-def reading_of(texts: list[str] | None, *, histories: bool = False) -> "listening.LogReading":
-    """Return how a log is read; the file of a rule may be remote.
-
-    Only a command that makes `histories` asks what they are for (by=session).
-    """
-    but = () if histories else ("by", "likes")
-    given = values_for(texts, listening.LogReading, but=but, option="--reading")[0]
-    if "rule" in given and files.is_uri(str(given["rule"])):
-        given["rule"] = files.with_local(str(given["rule"]))
-    return listening.LogReading(**given)
+SkipBadRowsOption = Annotated[
+    bool,
+    unguards(
+        help="Leave out rows that cannot be used, instead of refusing the log.", panel=ADVANCED
+    ),
+]
+ByOption = Annotated[
+    PlaysOf | None,
+    chooses(help="One history per user, session or list [default: as trained].", panel=ADVANCED),
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListeningOptions:
     """Options for reading histories: of plays or likes, of whom, and how the log is read."""
 
-    reading: ReadingOption = None
+    by: ByOption = None
+    likes: Annotated[
+        bool, chooses(help="Histories of liked songs instead of plays.", panel=ADVANCED)
+    ] = False
+    rule: RuleOption = None
+    filter: FilterOption = None
+    skip_bad_rows: SkipBadRowsOption = False
 
     @property
     def how(self) -> "listening.LogReading":
         """How the log is read."""
-        return reading_of(self.reading, histories=True)
-
-    @property
-    def likes(self) -> bool:
-        """Whether histories are liked songs instead of plays."""
-        return self.how.likes
-
-    @property
-    def by(self) -> PlaysOf | None:
-        """What a history is for; None for what is usual."""
-        return self.how.by
+        return listening.LogReading(
+            by=self.by,
+            likes=self.likes,
+            rule=self.rule,
+            filter=tuple(self.filter or ()),
+            skip_bad_rows=self.skip_bad_rows,
+        )
 
     def of(self, log: Path, by: PlaysOf | None = None) -> "listening.Sequences":
         """Read the finished plays of a log, in order of listening."""
@@ -95,7 +97,7 @@ class ListeningOptions:
         """Return the finished plays of a log, in order of listening."""
         how = self.how
         if how.rule is not None:
-            raise InputError("--reading rule=FILE defines liked songs: add --reading likes")
+            raise InputError("--rule FILE defines liked songs: add --likes")
         if read.is_counted:
             say("note: no timestamp: a log of counts; songs have no order, the most played is last")
         return how.plays(read, by or self.by or "user")
@@ -111,18 +113,16 @@ class ListeningOptions:
             return self.by
         by_list = {channel.by == "list" for channel in channels}
         if len(by_list) > 1:
-            raise InputError(
-                "only some of the models were trained by list: choose: --reading by=..."
-            )
+            raise InputError("only some of the models were trained by list: choose: --by ...")
         if True not in by_list:
             return "user"
-        say("note: one history per list, as the model was trained; per user: --reading by=user")
+        say("note: one history per list, as the model was trained; per user: --by user")
         return "list"
 
     def liked(self, read: "listening.Interactions") -> "listening.Liked":
         """Return the liked, disliked and heard songs of each user of a log."""
         if self.by not in (None, "user"):
-            raise InputError("liked songs are per user: leave --reading by=... out")
+            raise InputError("liked songs are per user: leave --by ... out")
         return self.how.liked(read)
 
 
@@ -242,7 +242,7 @@ class TrainingOptions(ListeningOptions):
         ):
             raise InputError(
                 f"{folder}: was prepared by {of}, with filters {log.about.get('filters')}; "
-                "prepare it again: audiorec listening prepare --reading by=... --reading filter=..."
+                "prepare it again: audiorec listening prepare --by ... --filter ..."
             )
         context, plays = self.context(), log.whole()
         logs = (str(log.about.get("log_fingerprint", "")),)

@@ -1,7 +1,6 @@
 """Single options that several commands share, each declared once.
 
-    --set per_artist=2 --set method=quotas  ──values_for──▶ {"per_artist": 2, "method": "quotas"}
-    "audiorec.recall.serving:FusionRecipe"  ──described──▶ the rows of a help page
+    --per-artist 2 --method quotas  ──values_for──▶ {"per_artist": 2, "method": "quotas"}
 
 `Engines` are the options of commands that process blocks of users, `HeadOption` and its kin those
 of commands that open audio. Those of questions are declared by the library.
@@ -12,12 +11,11 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from threading import Event
 from typing import Annotated, Any, TypeVar, get_origin, get_type_hints
 
-from audiorec import engines, files, recall, tagger
+from audiorec import engines, files, tagger
 from audiorec.errors import InputError, MissingFileError
 from audiorec.options import ADVANCED as ADVANCED
 from audiorec.options import COMMON as COMMON
@@ -34,7 +32,7 @@ QuietOption = Annotated[
     bool, chooses("--quiet", "-q", panel=COMMON, common=True, help="Show no progress.")
 ]
 JobsOption = Annotated[int, chooses("--jobs", "-j", min=0, help="Processes; 0: all cores.")]
-SeedOption = Annotated[int, chooses("--seed", min=0, help="Random seed.")]
+SeedOption = Annotated[int, chooses("--seed", min=0, help="Random seed.", panel=ADVANCED)]
 DeviceOption = Annotated[
     str, chooses("--device", panel=ADVANCED, help="Device of torch: cpu or cuda.")
 ]
@@ -108,10 +106,6 @@ ExcludePathsOption = Annotated[
 
 
 T = TypeVar("T")
-SettingsOption = Annotated[
-    list[str] | None,
-    chooses("--set", metavar="NAME=VALUE", help="Change a setting (repeatable)."),
-]
 
 
 def made(
@@ -161,17 +155,6 @@ def _value(kind: Any, name: str, text: str) -> Any:
     elif wanted is str or wanted == str | None:
         read = text
     return files.as_field_type(kind, name, read)
-
-
-def described(places: Sequence[str], but: Collection[str] = ()) -> Iterator[tuple[str, str]]:
-    """Yield name and meaning, with the default, of the fields of dataclasses ``module:Class``."""
-    for place in places:
-        module, _, name = place.partition(":")
-        for setting in recall.contract.settings_of(getattr(import_module(module), name)):
-            if setting.meaning and setting.name not in but:
-                usual = f" [default: {setting.default}]"
-                shown = "" if setting.default in (None, (), "") else usual
-                yield setting.name, f"{setting.meaning.rstrip('.')}.{shown}"
 
 
 LOCAL = "local"

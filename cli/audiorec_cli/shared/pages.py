@@ -18,11 +18,10 @@ from audiorec.options import Field
 from audiorec_cli.shared.console import drawn_on
 from audiorec_cli.shared.declared import Job, fields_of_command, packed, parameter_of, taken
 from audiorec_cli.shared.jobs import METRICS, run_job
-from audiorec_cli.shared.options import ADVANCED, COMMON, described
+from audiorec_cli.shared.options import ADVANCED, COMMON
 from audiorec_cli.shared.places import check_kinds, day_fields, places
 
 OTHERS = "More commands (audiorec help all)"
-SETTINGS = "Settings"  # the panel of what --set changes
 Panels = dict[str, list[tuple[str, str]]]
 Function = TypeVar("Function", bound=Callable[..., None])
 
@@ -46,8 +45,6 @@ class Command(click.Command):
         Heading on the page of its group.
     here : str
         Why it works on local files alone; empty if it does not.
-    sets : tuple of str
-        The dataclasses, as ``module:Class``, whose fields --set changes.
     """
 
     def __init__(
@@ -57,10 +54,9 @@ class Command(click.Command):
         *,
         panel: str,
         here: str,
-        sets: tuple[str, ...],
         **settings: Any,
     ) -> None:
-        self.function, self.panel, self.here, self.sets = function, panel, here, sets
+        self.function, self.panel, self.here = function, panel, here
         self.job: Job | None = getattr(function, "job", None)
         self.fields: list[Field] = fields_of_command(function)
         self.fields += [METRICS] if self.job else []
@@ -136,18 +132,16 @@ def command(
     *,
     panel: str = "",
     here: str = "",
-    sets: tuple[str, ...] = (),
     **settings: Any,
 ) -> Callable[[Function], Function]:
     """Return a decorator that adds a function to a group as one of its commands.
 
-    `here` says why a command refuses URIs: "reads local songs"; `sets` are the dataclasses, as
-    ``module:Class``, whose fields --set changes.
+    `here` says why a command refuses URIs: "reads local songs".
     """
 
     def add(function: Function) -> Function:
         words = name or function.__name__.replace("_", "-")
-        parent.add_command(Command(words, function, panel=panel, here=here, sets=sets, **settings))
+        parent.add_command(Command(words, function, panel=panel, here=here, **settings))
         return function
 
     return add
@@ -196,8 +190,6 @@ def _panels(command: Any, ctx: click.Context) -> Panels:
             usual = "Options" if parameter.param_type_name == "option" else "Arguments"
             title = getattr(parameter, "panel", "") or usual
             panels.setdefault(title, []).append(record)
-    if sets := getattr(command, "sets", ()):
-        panels[SETTINGS] = list(described(sets, but=[p.name for p in command.params]))
     own: Panels = {name: panels.pop(name) for name in ("Arguments", "Options") if name in panels}
     is_group = isinstance(command, CommandGroup)
     others = command.named(ctx) if is_group else []
@@ -208,7 +200,7 @@ def _panels(command: Any, ctx: click.Context) -> Panels:
         panels.setdefault(title, []).append((name, first.replace("\n", " ")))
     if others:
         panels[OTHERS] = others
-    for last in (ADVANCED, SETTINGS, COMMON):
+    for last in (ADVANCED, COMMON):
         if last in panels:
             panels[last] = panels.pop(last)
     # A group lists its commands before its few options; a command lists options in order.

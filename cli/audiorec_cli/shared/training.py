@@ -49,7 +49,7 @@ def with_recipe(
     known = fields_of(kind)
     chosen = {name: value for name, value in given.items() if value is not None}
     for name in chosen.keys() - known:
-        raise InputError(f"{kind.name} has no option --{name}")
+        raise InputError(f"{kind.name} has no option --{name.removeprefix('max_')}")
     recipe: Any = getattr(kind, "Recipe", None)
     if settings:
         if recipe is None:

@@ -36,7 +36,7 @@ def config(
     --------
     audiorec config
     audiorec config similar
-    audiorec config similar song.mp3 --k 5
+    audiorec config similar --json
     """
     _show(ctx, words or [], json=json)
 

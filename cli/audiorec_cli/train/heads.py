@@ -12,19 +12,18 @@ from audiorec.options import argument, chooses, reads, writes
 from audiorec_cli.shared.console import out_lines, print_json, say
 from audiorec_cli.shared.jobs import JobSummary, recorded
 from audiorec_cli.shared.options import (
+    ADVANCED,
     HEAD_FILE,
     BackboneOption,
     JobsOption,
     JsonOption,
     QuietOption,
-    SettingsOption,
+    SeedOption,
     head_file,
-    made,
     out_file,
 )
 from audiorec_cli.shared.progress import progress_display
 
-SETTINGS = ("audiorec.labelling:HeadRecipe",)
 FIGURES_FILE = "figures.json"
 CARD_FILE = "MODEL_CARD.md"
 CACHE_FOLDER = "features"
@@ -68,7 +67,10 @@ def heads(
         ),
     ] = None,
     backbone: BackboneOption = None,
-    settings: SettingsOption = None,
+    epochs: Annotated[
+        int, chooses(min=1, help="Most epochs; training may stop earlier.", panel=ADVANCED)
+    ] = 60,
+    seed: SeedOption = 0,
     pictures: Annotated[
         Path | None,
         writes(
@@ -97,16 +99,14 @@ def heads(
     work = partial(_features, labels, jobs=jobs, quiet=quiet)
     _check_pictures(pictures)
     if evaluated is not None:
-        if task or inputs or backbone or settings:
-            raise InputError(
-                "--evaluate is for a finished head: it takes no task, inputs, settings"
-            )
+        if task or inputs or backbone:
+            raise InputError("--evaluate is for a finished head: it takes no task and no inputs")
         cache = output or labels.parent / f"{labels.stem}.{CACHE_FOLDER}"
         _evaluate(evaluated, work, cache, pictures, json)
     elif task is None or output is None:
         raise InputError("name --task and --out to train a head, or one to judge: --evaluate HEAD")
     else:
-        recipe = made(labelling.HeadRecipe, settings)
+        recipe = labelling.HeadRecipe(max_epochs=epochs, seed=seed)
         data = work(output / CACHE_FOLDER, None, inputs, backbone)
         _train(data, task, output, recipe, pictures, json, done)
 

@@ -13,7 +13,6 @@ from audiorec import engines, extraction, files, runs, store
 from audiorec.errors import InputError
 from audiorec.options import argument, writes
 from audiorec_cli.shared.console import Exit, print_json, say
-from audiorec_cli.shared.extraction import SETTINGS as SETTINGS
 from audiorec_cli.shared.extraction import Extraction
 from audiorec_cli.shared.jobs import Observers, exit_code_of, print_counts
 from audiorec_cli.shared.options import ADVANCED, LOCAL, RunnerOption, out_file

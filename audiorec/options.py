@@ -1,6 +1,7 @@
 """Options: what a user may set, each declared once with its help, its bounds and its reach.
 
-    k: Annotated[int, chooses("--k", "-k", min=1, help="Number of songs.")] = 10
+    k: int = setting(10, chooses("--k", "-k", min=1, help="Number of songs."))      in a dataclass
+    k: Annotated[int, chooses("--k", "-k", min=1, help="Number of songs.")] = 10    of a function
 
     a class ──fields_of──▶ `Field`s: name, type, default, option      values ──made──▶ an object
 
@@ -13,7 +14,7 @@ or `reads`; a client of a server only what `chooses`, and names no file.
 import inspect
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 from audiorec.errors import InputError
 
 ADVANCED = "Advanced"  # the panel of less common options
+OPTION = "option"  # its key in the metadata of a field
 COMMON = "Common options"  # the panel of those that most commands have
 Remote = Literal["copied", "refused", "itself", "in place", "goes on"]
 
@@ -104,6 +106,20 @@ loads = partial(_declare, Reach.LOADS)
 connects = partial(_declare, Reach.CONNECTS)
 unguards = partial(_declare, Reach.UNGUARDS)
 argument = partial(_declare, Reach.READS, argument=True)
+
+
+def setting(default: Any, option: Option) -> Any:
+    """Return a field of a dataclass that is an option: its signature shows type and default alone.
+
+    Examples
+    --------
+    >>> @dataclass
+    ... class Question:
+    ...     k: int = setting(10, chooses("--k", "-k", min=1, help="Number of songs."))
+    >>> str(inspect.signature(Question)), fields_of(Question)[0].option.help
+    ('(k: int = 10) -> None', 'Number of songs.')
+    """
+    return field(default=default, metadata={OPTION: option})
 
 
 def declared(hint: Any) -> Option | None:
@@ -190,19 +206,21 @@ def fields_of(kind: type) -> list[Field]:
 def fields_within(kind: Any, of: tuple[str, ...], usual: Any = None) -> Iterator[Field]:
     """Yield the options of a dataclass at `of`; `usual` is an instance with other defaults."""
     hints = get_type_hints(kind, include_extras=True)
-    every = {field.name: field for field in fields(kind)}
+    every = {one.name: one for one in fields(kind)}
     for name in dict.fromkeys([*inspect.get_annotations(kind), *every]):
         default = _default(every[name]) if usual is None else getattr(usual, name)
         if is_dataclass(hints[name]):
             yield from fields_within(
                 hints[name], (*of, name), None if default is MISSING else default
             )
+        elif option := every[name].metadata.get(OPTION):
+            yield Field(name, hints[name], default, option, of)
         elif (option := declared(hints[name])) is not None:
             yield Field(name, get_args(hints[name])[0], default, option, of)
 
 
-def _default(field: Any) -> Any:
-    return field.default if field.default_factory is MISSING else field.default_factory()
+def _default(one: Any) -> Any:
+    return one.default if one.default_factory is MISSING else one.default_factory()
 
 
 def made(kind: Any, values: Mapping[str, Any]) -> Any:

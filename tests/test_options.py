@@ -1,11 +1,15 @@
-"""Limits of recipes: what a field may be, and what the message says."""
+"""Limits of recipes: what a field may be, and what the message says; what a signature shows."""
 
+import inspect
 from types import SimpleNamespace
 
 import pytest
 
 from audiorec.errors import InputError
-from audiorec.options import check_fields
+from audiorec.options import check_fields, fields_of
+from audiorec.recall.serving.answers import CandidatesQuestion
+from audiorec.recall.serving.rules import FusionRecipe
+from audiorec.search.questions import PlaylistQuestion, SimilarQuestion
 
 NAN, INFINITE = float("nan"), float("inf")
 
@@ -49,3 +53,11 @@ def test_a_field_out_of_its_limits_is_named(value, known, said):
     with pytest.raises(InputError) as caught:
         check_fields(SimpleNamespace(good=1, field=value), good=">0", field=known)
     assert str(caught.value) == f"field must be {said}"
+
+
+@pytest.mark.parametrize(
+    "question", [SimilarQuestion, PlaylistQuestion, CandidatesQuestion, FusionRecipe]
+)
+def test_a_signature_that_people_read_has_names_types_and_defaults_alone(question):
+    assert fields_of(question)
+    assert "Option(" not in str(inspect.signature(question))

@@ -361,9 +361,10 @@ class _Tests:
             means = self._means[:, number].astype(np.float64)
             return _number(condition, means, partial(_finite, expected="a number from 0 to 1"))
         example = self.store.metadata.classes[0].replace("/", ".", 1)
+        columns = (*TEXT_COLUMNS, DURATION, STYLE, *self.store.metadata.attributes)
         raise InputError(
             f"{condition}: unknown name {name!r}; there are the heads {', '.join(self.heads)}, "
-            f"their classes, such as {example}, and {', '.join((*TEXT_COLUMNS, DURATION, STYLE))}"
+            f"their classes, such as {example}, and {', '.join(columns)}"
         )
 
     @cached_property

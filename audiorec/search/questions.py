@@ -11,64 +11,45 @@ Commands, the page and the servers all ask these questions. Importing this modul
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Literal, get_args
 
 from audiorec.errors import InputError
-from audiorec.options import ADVANCED, chooses
+from audiorec.options import ADVANCED, chooses, setting
 
 MINIMUM = 0.0  # below 0, two songs lie on opposite sides of the average
 Also = Literal["copies", "non-music"]
 GenreFrom = Literal["tags", "sound", "both"]
-SongCount = Annotated[int, chooses("--k", "-k", min=1, help="Number of songs.")]
-OnlyOption = Annotated[
-    str | None,
-    chooses(
-        metavar="CONDITIONS",
-        help='Conditions: "genre=jazz|blues, genre.metal<0.2, duration<10:00, artist!=Abba".',
-    ),
-]
-ExcludeOption = Annotated[
-    Collection[str],
-    chooses(metavar="SONGS", help="Exclude an id, a part of ids, a folder/ or a glob."),
-]
-AlsoOption = Annotated[
-    Collection[Also],
-    chooses(
-        metavar="copies|non-music",
-        help="Allow copies of a recording; allow speech, noise, silence and jingles.",
-        panel=ADVANCED,
-    ),
-]
-GenreFromOption = Annotated[
-    GenreFrom,
-    chooses(
-        metavar="tags|sound|both",
-        help="Genre and style in conditions: of a file's tags if they name one, else its sound.",
-        panel=ADVANCED,
-    ),
-]
-OneVersionOption = Annotated[
-    bool,
-    chooses("--one-version", help="List one version of a title: live ones and others are copies."),
-]
-WordsOption = Annotated[
-    str,
-    chooses(
-        metavar="SENTENCE",
-        help='What the songs should be like beside the seeds: "but calmer, no drums".',
-    ),
-]
+SONG_COUNT = chooses("--k", "-k", min=1, help="Number of songs.")
+ONLY = chooses(
+    metavar="CONDITIONS",
+    help='Conditions: "genre=jazz|blues, genre.metal<0.2, duration<10:00, artist!=Abba".',
+)
+EXCLUDE = chooses(metavar="SONGS", help="Exclude an id, a part of ids, a folder/ or a glob.")
+ALSO = chooses(
+    metavar="copies|non-music",
+    help="Allow copies of a recording; allow speech, noise, silence and jingles.",
+    panel=ADVANCED,
+)
+GENRE_FROM = chooses(
+    metavar="tags|sound|both",
+    help="Genre and style in conditions: of a file's tags if they name one, else its sound.",
+    panel=ADVANCED,
+)
+ONE_VERSION = chooses(
+    "--one-version", help="List one version of a title: live ones and others are copies."
+)
+WORDS = chooses(
+    metavar="SENTENCE",
+    help='What the songs should be like beside the seeds: "but calmer, no drums".',
+)
 STEPS = chooses(
     "--steps", "-n", min=1, help="Songs between the two ends of a path.", panel=ADVANCED
 )
-Compared = Annotated[
-    str | Path,
-    chooses(
-        metavar="auto|sound|vector|mean|FILE",
-        help="Compare by sound, by the weighted vector, by its mean scores alone, or by the learnt "
-        "embeddings in a file; auto: sound, or the vector in a store without.",
-    ),
-]
+COMPARED = chooses(
+    metavar="auto|sound|vector|mean|FILE",
+    help="Compare by sound, by the weighted vector, by its mean scores alone, or by the learnt "
+    "embeddings in a file; auto: sound, or the vector in a store without.",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,21 +82,20 @@ class Choice:
         If a limit is negative, `also` has another word, or copies with `one_version`.
     """
 
-    only: OnlyOption = None
-    exclude: ExcludeOption = ()
-    per_artist: Annotated[
-        int | None,
-        chooses("--max-per-artist", min=0, help="Most songs of one artist; 0: no limit."),
-    ] = None
-    per_album: Annotated[
-        int | None,
+    only: str | None = setting(None, ONLY)
+    exclude: Collection[str] = setting((), EXCLUDE)
+    per_artist: int | None = setting(
+        None, chooses("--max-per-artist", min=0, help="Most songs of one artist; 0: no limit.")
+    )
+    per_album: int | None = setting(
+        None,
         chooses(
             "--max-per-album", min=0, help="Most songs of one album; 0: no limit.", panel=ADVANCED
         ),
-    ] = None
-    also: AlsoOption = ()
-    one_version: OneVersionOption = False
-    genre_from: GenreFromOption = "tags"
+    )
+    also: Collection[Also] = setting((), ALSO)
+    one_version: bool = setting(False, ONE_VERSION)
+    genre_from: GenreFrom = setting("tags", GENRE_FROM)
     exclude_ids: Collection[str] = ()
 
     def __post_init__(self) -> None:
@@ -152,10 +132,10 @@ class Question:
     """
 
     seeds: Collection[str | int] = ()
-    by: Compared = "auto"
+    by: str | Path = setting("auto", COMPARED)
     choice: Choice = Choice()
     heads: tuple[Path, ...] = ()
-    why: Annotated[bool, chooses(help="Say why: what two songs have in common.")] = False
+    why: bool = setting(False, chooses(help="Say why: what two songs have in common."))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,22 +158,21 @@ class SimilarQuestion(Question):
         What the songs should be like beside that, for example ``but calmer, without drums``.
     """
 
-    k: SongCount = 10
-    diversity: Annotated[
-        float,
-        chooses(min=0, max=1, help="0: the nearest songs; 1: the most varied.", panel=ADVANCED),
-    ] = 0.0
-    minimum: Annotated[
-        float, chooses(min=-1, max=1, help="Minimum similarity; -1: list all.", panel=ADVANCED)
-    ] = MINIMUM
-    less_like: Annotated[
-        Collection[str | int],
+    k: int = setting(10, SONG_COUNT)
+    diversity: float = setting(
+        0.0, chooses(min=0, max=1, help="0: the nearest songs; 1: the most varied.", panel=ADVANCED)
+    )
+    minimum: float = setting(
+        MINIMUM, chooses(min=-1, max=1, help="Minimum similarity; -1: list all.", panel=ADVANCED)
+    )
+    less_like: Collection[str | int] = setting(
+        (),
         chooses(
             metavar="SONG", help="Search away from this song, at half the weight.", panel=ADVANCED
         ),
-    ] = ()
+    )
     mean: bool = False
-    words: WordsOption = ""
+    words: str = setting("", WORDS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,7 +185,7 @@ class PathQuestion(Question):
         Number of songs between the two; fewer if the path cannot hold more.
     """
 
-    steps: Annotated[int, replace(STEPS, panel="")] = 8
+    steps: int = setting(8, replace(STEPS, panel=""))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,19 +207,19 @@ class PlaylistQuestion(Question):
         What the songs should be like; without seeds this alone tells them.
     """
 
-    minutes: Annotated[float, chooses("--minutes", "-m", min=0.1, help="Playlist length.")] = 60.0
-    curve: Annotated[
-        Collection[str],
+    minutes: float = setting(60.0, chooses("--minutes", "-m", min=0.1, help="Playlist length."))
+    curve: Collection[str] = setting(
+        (),
         chooses(
             metavar="CLASS:SHAPE",
             help="How a class's score changes: metal:rise (or fall, arc, dip), "
             "vocal:0.1..0.9..0.1; or the tempo: bpm:90..140.",
         ),
-    ] = ()
+    )
     artist_gap: int = 3
     choice: Choice = SPREAD
     mean: bool = False
-    words: WordsOption = ""
+    words: str = setting("", WORDS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -261,8 +240,8 @@ class FindQuestion:
     """
 
     text: str = ""
-    k: SongCount = 10
-    why: Annotated[
-        bool, chooses(help="Say how the sentence was understood, and what each song has of it.")
-    ] = False
+    k: int = setting(10, SONG_COUNT)
+    why: bool = setting(
+        False, chooses(help="Say how the sentence was understood, and what each song has of it.")
+    )
     choice: Choice = Choice()

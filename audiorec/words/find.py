@@ -274,7 +274,7 @@ def _nothing_understood(sentence: Sentence) -> str:
     """Say that a sentence has nothing that sound tells."""
     words = _begin(", ".join(sentence.unknown) or sentence.text.strip()) or "(empty)"
     return (
-        f"nothing in this sentence is something that sound tells: {words}; name instruments, "
+        f"no word of this sentence describes a sound: {words}; name instruments, "
         'genres, moods, voices, sounds or uses, for example: "calm piano at night, no drums"'
     )
 

@@ -55,7 +55,7 @@ def test_words_beside_a_seed_and_alone(in_folder):
     assert out.splitlines()[1].split("\t")[2] == "sax.flac"
     code, _, err = in_folder("similar", "metal", "--words", "Abbey Road")
     assert code == 2
-    assert "nothing in this sentence" in err
+    assert "no word of this sentence" in err
 
 
 def test_what_is_left_out_is_counted(in_folder):
@@ -73,4 +73,4 @@ def test_a_playlist(in_folder, tmp_path):
 def test_nothing_understood_is_wrong_use(in_folder, text):
     code, out, err = in_folder("find", text)
     assert (code, out) == (2, "")
-    assert "something that sound tells" in err
+    assert "describes a sound" in err

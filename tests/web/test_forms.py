@@ -23,8 +23,8 @@ from contextlib import redirect_stdout, suppress
 import audiorec.search
 from importlib.util import find_spec
 spec = find_spec("audiorec.search.questions")
-before = '    less_like: Annotated['
-field = '    planted: Annotated[int, chooses(min=3, max=7, help="Set by a test.")] = 5\\n'
+before = '    less_like: Collection[str | int] = setting('
+field = '    planted: int = setting(5, chooses(min=3, max=7, help="Set by a test."))\\n'
 text = open(spec.origin).read()
 assert text.count(before) == 1
 module = types.ModuleType(spec.name)

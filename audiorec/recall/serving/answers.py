@@ -10,15 +10,15 @@ Command line, page and servers take their options from the fields of a question.
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from audiorec.options import chooses
-from audiorec.search.questions import SongCount
+from audiorec.options import chooses, setting
+from audiorec.search.questions import SONG_COUNT
 
 DEPTH = 200  # candidates of each channel whose lists are fused
 Entry = Literal["daily", "radio", "discover", "new"]
-UserSongs = Annotated[int, chooses("--k", "-k", min=1, help="Songs for each user.")]
-KeepHeard = Annotated[bool, chooses("--keep-heard", help="Allow songs that the user has heard.")]
+USER_SONGS = chooses("--k", "-k", min=1, help="Songs for each user.")
+KEEP_HEARD = chooses("--keep-heard", help="Allow songs that the user has heard.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,11 +33,11 @@ class CandidatesQuestion:
         The channel ``replay`` proposes heard songs in any case.
     """
 
-    k: UserSongs = 100
-    cold_share: Annotated[
-        float, chooses(min=0, max=1, help="Share of them that nobody has played.")
-    ] = 0.0
-    keep_heard: KeepHeard = False
+    k: int = setting(100, USER_SONGS)
+    cold_share: float = setting(
+        0.0, chooses(min=0, max=1, help="Share of them that nobody has played.")
+    )
+    keep_heard: bool = setting(False, KEEP_HEARD)
 
     @classmethod
     def for_fusion(
@@ -114,14 +114,14 @@ class RecommendQuestion:
     """
 
     user_id: str = ""
-    k: SongCount = 30
-    entry: Annotated[Entry, chooses(help="The product that the list is for.")] = "daily"
-    what: Annotated[
-        Literal["songs", "mixes", "lists"],
+    k: int = setting(30, SONG_COUNT)
+    entry: Entry = setting("daily", chooses(help="The product that the list is for."))
+    what: Literal["songs", "mixes", "lists"] = setting(
+        "songs",
         chooses(
             help="Songs; mixes, one list per genre or artist of the user; or playlists by users."
         ),
-    ] = "songs"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
-from typing import Annotated, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from audiorec.errors import InputError, ShapeError
 from audiorec.listening.sequences import Sequences
-from audiorec.options import check_fields, check_range, chooses, fields_of
+from audiorec.options import check_fields, check_range, chooses, fields_of, setting
 from audiorec.recall.contract.channel import Channel
 from audiorec.types import Float64Array, IdMap, Int64Array, normalised_name, string_array
 
@@ -60,34 +60,34 @@ class FusionRecipe:
     weights: tuple[float, ...] = ()
     flatness: float = 20.0
     points: tuple[tuple[float, ...], ...] = ()
-    popularity: Annotated[
-        float,
+    popularity: float = setting(
+        0.0,
         chooses(
             min=0,
             max=2,
             help="Fewer hits: the weight of a song is divided by (plays + 1) to this power.",
         ),
-    ] = 0.0
-    diversity: Annotated[
-        float,
+    )
+    diversity: float = setting(
+        0.0,
         chooses(
             min=0,
             max=1,
             help="Variety: how much a song is demoted for earlier ones of its genre and artist.",
         ),
-    ] = 0.0
-    cold_share: Annotated[
-        float,
+    )
+    cold_share: float = setting(
+        0.0,
         chooses(
             min=0,
             max=1,
             help="New songs: share of places for never-played songs, spread over the list.",
         ),
-    ] = 0.0
+    )
     replay_share: float = 0.0
-    per_artist: Annotated[
-        int, chooses(min=0, help="Songs of one artist: at most so many; 0: any number.")
-    ] = 0
+    per_artist: int = setting(
+        0, chooses(min=0, help="Songs of one artist: at most so many; 0: any number.")
+    )
     per_album: int = 0
 
     def __post_init__(self) -> None:

@@ -10,7 +10,7 @@ from audiorec import extraction, files, library, listening, plots, recall, searc
 from audiorec.errors import DamagedFileError, InputError, MissingFileError, SongError
 from audiorec.options import argument, chooses
 from audiorec.search.atlas import MapKind
-from audiorec.search.questions import Compared
+from audiorec.search.questions import COMPARED
 from audiorec_cli.shared.console import out, print_json, say
 from audiorec_cli.shared.inputs import (
     VectorsOption,
@@ -48,7 +48,7 @@ def plot(
         plays_file(help="For --user: the listening log."),
     ] = None,
     vectors: VectorsOption = None,
-    by: Compared = "auto",
+    by: Annotated[str | Path, COMPARED] = "auto",
     projection: Annotated[MapKind, chooses(help="Projection of the whole store.")] = "pca",
     json: JsonOption = False,
     head: StoreHeadOption = None,

@@ -20,7 +20,7 @@ from audiorec_cli.shared.console import (
     print_table,
     say,
 )
-from audiorec_cli.shared.inputs import StoreArgument, open_vectors, vectors_path
+from audiorec_cli.shared.inputs import StoreArgument, VectorsOption, open_vectors, vectors_path
 from audiorec_cli.shared.options import ADVANCED, JsonOption, out_file
 from audiorec_cli.shared.pages import command, group
 from audiorec_cli.shared.places import parts_here
@@ -45,6 +45,7 @@ Format = Literal[
 @command(app)
 def verify(
     store: StoreArgument = None,
+    vectors: VectorsOption = None,
     files: Annotated[
         bool, reads("--files", help="Also check that every song's file is unchanged.")
     ] = False,
@@ -66,7 +67,7 @@ def verify(
     """
     from audiorec.store.verify import verify as verify_store
 
-    path = vectors_path(store)
+    path = vectors_path(store or vectors)
     elsewhere = _elsewhere(beside or ())
     result = verify_store(path, beside=elsewhere, files=files)
     if json:
@@ -134,6 +135,7 @@ def merge(
 def export(
     output: Annotated[Path, out_file(metavar="FILE", help="The file to write; - for SQL: stdout.")],
     store: StoreArgument = None,
+    vectors: VectorsOption = None,
     form: Annotated[
         Format | None, chooses("--format", help="By default the extension of --out.")
     ] = None,
@@ -170,17 +172,17 @@ def export(
     audiorec store export --format duckdb --out songs.sql
     """
     if form in SQL:
-        _write_sql(vectors_path(store), output, form, source, _names(columns))
+        _write_sql(vectors_path(store or vectors), output, form, source, _names(columns))
         return
     if form == "atlas":
-        opened = open_vectors(store)
+        opened = open_vectors(store or vectors)
         search.write_atlas(opened, output, projection=projection)
         say(f"open it: embedding-atlas {output} --x x --y y --text title")
         _print_written(opened.path, [output], json)
         return
     from audiorec.store.export import export as export_store
 
-    path = vectors_path(store)
+    path = vectors_path(store or vectors)
     written = export_store(
         path,
         output,
@@ -213,6 +215,7 @@ def _write_sql(
 @command(app, here="changes a local store")
 def aliases(
     store: StoreArgument = None,
+    vectors: VectorsOption = None,
     add: Annotated[
         Path | None,
         writes(
@@ -234,7 +237,7 @@ def aliases(
     """
     from audiorec.store.aliases import ALIASES_FILE, alias_table, write_aliases
 
-    opened = open_vectors(store)
+    opened = open_vectors(store or vectors)
     if add is not None:
         _add_aliases(add, opened.path.with_name(ALIASES_FILE), set(opened.ids))
     table = alias_table(opened)

@@ -1,5 +1,6 @@
 """``audiorec playlists``: divide the whole library into named playlists."""
 
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,13 +9,15 @@ from audiorec import search
 from audiorec.errors import InputError
 from audiorec.options import chooses, deletes
 from audiorec.search.questions import (
-    AlsoOption,
+    ALSO,
+    COMPARED,
+    EXCLUDE,
+    GENRE_FROM,
+    ONE_VERSION,
+    ONLY,
+    Also,
     Choice,
-    Compared,
-    ExcludeOption,
-    GenreFromOption,
-    OneVersionOption,
-    OnlyOption,
+    GenreFrom,
 )
 from audiorec_cli.shared.console import counted, duration, print_json, print_table, say
 from audiorec_cli.shared.inputs import VectorsOption, open_vectors
@@ -39,16 +42,16 @@ def playlists(
     size: Annotated[
         int, chooses("--size", min=2, help="Songs per list; from a third to twice as many.")
     ] = 25,
-    only: OnlyOption = None,
-    exclude: ExcludeOption = (),
+    only: Annotated[str | None, ONLY] = None,
+    exclude: Annotated[Collection[str], EXCLUDE] = (),
     regroup: Annotated[
         bool, deletes("--regroup", help="Divide all songs afresh; similar lists keep names.")
     ] = False,
     json: JsonOption = False,
-    by: Compared = "auto",
-    also: AlsoOption = (),
-    one_version: OneVersionOption = False,
-    genre_from: GenreFromOption = "tags",
+    by: Annotated[str | Path, COMPARED] = "auto",
+    also: Annotated[Collection[Also], ALSO] = (),
+    one_version: Annotated[bool, ONE_VERSION] = False,
+    genre_from: Annotated[GenreFrom, GENRE_FROM] = "tags",
     absolute: Annotated[
         bool, chooses("--absolute", help="Use absolute paths, not relative ones.", panel=ADVANCED)
     ] = False,

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from audiorec import listening, recall
 from audiorec.options import argument, chooses, reads
-from audiorec.recall.serving.answers import KeepHeard
+from audiorec.recall.serving.answers import KEEP_HEARD
 from audiorec_cli.shared.console import print_document, print_table, say
 from audiorec_cli.shared.inputs import InputKind, check, usual_vectors
 from audiorec_cli.shared.jobs import JobSummary, recorded
@@ -88,7 +88,7 @@ class ColdStartOptions:
         Path | None,
         reads(help="Table of song_id and artist, if --songs has no artists.", panel=ADVANCED),
     ] = None
-    keep_heard: KeepHeard = False
+    keep_heard: Annotated[bool, KEEP_HEARD] = False
     rule: RuleOption = None
     skip_bad_rows: SkipBadRowsOption = False
 

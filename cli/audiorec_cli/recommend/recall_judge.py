@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from audiorec import evaluation, recall, search, store
 from audiorec.errors import InputError
 from audiorec.options import argument, chooses, reads
-from audiorec.recall.serving.answers import KeepHeard
+from audiorec.recall.serving.answers import KEEP_HEARD
 from audiorec_cli.recommend.recall_space import in_one_space
 from audiorec_cli.shared.console import FIGURE_DIGITS, print_json, print_table, say
 from audiorec_cli.shared.inputs import users_file
@@ -43,7 +43,7 @@ class JudgeOptions(TrainingOptions):
         list[int] | None,
         chooses("--k", "-k", min=1, help="Lengths of the lists [default: 10 20 50 100 200]."),
     ] = None
-    keep_heard: KeepHeard = False
+    keep_heard: Annotated[bool, KEEP_HEARD] = False
     count_copies: Annotated[
         bool,
         chooses("--count-copies", help="Count copies of heard songs, which --vectors knows."),

@@ -8,7 +8,7 @@ from audiorec import evaluation, files, listening, recall
 from audiorec.errors import InputError
 from audiorec.options import argument, chooses, reads, writes
 from audiorec.recall import serving
-from audiorec.recall.serving.answers import Entry, KeepHeard, UserSongs
+from audiorec.recall.serving.answers import KEEP_HEARD, USER_SONGS, Entry
 from audiorec_cli.shared.console import FIGURE_DIGITS, print_json, print_table, say
 from audiorec_cli.shared.inputs import InputKind, check, open_vectors
 from audiorec_cli.shared.jobs import JobSummary, recorded
@@ -122,7 +122,7 @@ class ExclusionOptions:
     exposures: ExposuresOption = None
     side: SideOption = None
     vectors: SongStoreOption = None
-    keep_heard: KeepHeard = False
+    keep_heard: Annotated[bool, KEEP_HEARD] = False
 
     def read(self, exposure_days: float) -> "tuple[serving.SongTraits, serving.Exclusions]":
         """Return the traits of songs, and the songs excluded per user."""
@@ -150,7 +150,7 @@ def fuse(
         list[Path], argument(metavar="CANDIDATES", help="Tables of recall candidates.")
     ],
     output: OutFileOption,
-    k: UserSongs = 100,
+    k: Annotated[int, USER_SONGS] = 100,
     tuned: Annotated[
         Path | None, reads(metavar="JSON", help="Settings written by recall tune --out.")
     ] = None,
@@ -260,7 +260,7 @@ def tune(
     ],
     histories: Annotated[Path, reads(log=True, help="Known histories of the users in the tables.")],
     targets: Annotated[Path, reads(help="Their next plays: user_id, song_id. Not the test set.")],
-    k: UserSongs = 100,
+    k: Annotated[int, USER_SONGS] = 100,
     entry: Annotated[
         Entry | None,
         chooses(help="Tune for a product of recommend, with its caps, shares and tolerance."),

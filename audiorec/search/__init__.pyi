@@ -46,14 +46,8 @@ from audiorec.search.questions import MINIMUM as MINIMUM
 from audiorec.search.questions import SPREAD as SPREAD
 from audiorec.search.questions import STEPS as STEPS
 from audiorec.search.questions import Also as Also
-from audiorec.search.questions import AlsoOption as AlsoOption
 from audiorec.search.questions import Choice as Choice
-from audiorec.search.questions import Compared as Compared
-from audiorec.search.questions import ExcludeOption as ExcludeOption
 from audiorec.search.questions import FindQuestion as FindQuestion
-from audiorec.search.questions import GenreFromOption as GenreFromOption
-from audiorec.search.questions import OneVersionOption as OneVersionOption
-from audiorec.search.questions import OnlyOption as OnlyOption
 from audiorec.search.questions import PathQuestion as PathQuestion
 from audiorec.search.questions import PlaylistQuestion as PlaylistQuestion
 from audiorec.search.questions import Question as Question

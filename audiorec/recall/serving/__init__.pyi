@@ -7,7 +7,6 @@ from audiorec.recall.serving.answers import DEPTH as DEPTH
 from audiorec.recall.serving.answers import CandidatesAnswer as CandidatesAnswer
 from audiorec.recall.serving.answers import CandidatesQuestion as CandidatesQuestion
 from audiorec.recall.serving.answers import Entry as Entry
-from audiorec.recall.serving.answers import KeepHeard as KeepHeard
 from audiorec.recall.serving.answers import ListProposal as ListProposal
 from audiorec.recall.serving.answers import Mix as Mix
 from audiorec.recall.serving.answers import Proposal as Proposal
@@ -15,7 +14,6 @@ from audiorec.recall.serving.answers import RecommendAnswer as RecommendAnswer
 from audiorec.recall.serving.answers import Recommendation as Recommendation
 from audiorec.recall.serving.answers import RecommendQuestion as RecommendQuestion
 from audiorec.recall.serving.answers import SongExplanation as SongExplanation
-from audiorec.recall.serving.answers import UserSongs as UserSongs
 from audiorec.recall.serving.exclusions import ask_channel as ask_channel
 from audiorec.recall.serving.exclusions import best_copies as best_copies
 from audiorec.recall.serving.exclusions import excluded_by as excluded_by

@@ -4,6 +4,8 @@ from audiorec.recall.serving import nightly as nightly
 from audiorec.recall.serving import one_user as one_user
 from audiorec.recall.serving import tune as tune
 from audiorec.recall.serving.answers import DEPTH as DEPTH
+from audiorec.recall.serving.answers import KEEP_HEARD as KEEP_HEARD
+from audiorec.recall.serving.answers import USER_SONGS as USER_SONGS
 from audiorec.recall.serving.answers import CandidatesAnswer as CandidatesAnswer
 from audiorec.recall.serving.answers import CandidatesQuestion as CandidatesQuestion
 from audiorec.recall.serving.answers import Entry as Entry

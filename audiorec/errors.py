@@ -21,6 +21,7 @@
     ├── WeightsError             weights, a head or a model cannot be used
     │   └── MissingWeightsError  they do not exist
     ├── ContractError            a channel violates the recall contract
+    ├── ChannelFailedError       a channel of a nightly run failed; has channel and reason
     ├── PeerError                the other party of a federation has failed
     │   ├── LostPeerError        it cannot be reached, or does not answer in time
     │   ├── ProtocolError        it sent an unexpected message; has the expected value
@@ -286,6 +287,24 @@ class LostPlayerError(PlayerError):
 
 class LostProcessError(AudiorecError):
     """Another process of the same training died or cannot be reached."""
+
+
+class ChannelFailedError(AudiorecError):
+    """A channel of a nightly run failed, which may be anybody's.
+
+    Attributes
+    ----------
+    channel, reason : str
+    """
+
+    def __init__(self, channel: str, reason: str) -> None:
+        super().__init__(channel, reason)
+        self.channel = channel
+        self.reason = reason
+
+    def __str__(self) -> str:
+        """Return which channel failed, and why."""
+        return f"channel {self.channel} failed: {self.reason}"
 
 
 class LostBlocksError(AudiorecError):

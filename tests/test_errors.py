@@ -44,6 +44,7 @@ VALUES = {  # of classes that take more than a message
     "MissingSongError": ("a.mp3", Failure.UNREADABLE, "no such file", "read", None),
     "MissingExtraError": ("an index", "faiss", "No module named 'faiss'"),
     "RowsError": ("log.csv", 2, 9, ()),
+    "ChannelFailedError": ("rules", "ValueError: no"),
     "LostBlocksError": ("lists.parquet", (("users 'a' to 'b'", "killed"),), 4),
     "ContractError": ("mine", ("exclude holds",)),
     "ProtocolError": ("vectors 7", "number 7", "number 6"),

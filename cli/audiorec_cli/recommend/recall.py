@@ -468,7 +468,8 @@ def run(
 
     Steps that are up to date are skipped: the same command resumes an interrupted run, and ends at
     once if nothing has changed. With --day, the lists of that day are served from then on, unless
-    they are worse than those of the day that is served: then it ends with 3.
+    they are worse than those of the day that is served, or the log has hardly a row of that day:
+    then it ends with 3. So it does if a channel failed; the lists are without it.
 
     Examples
     --------
@@ -489,7 +490,7 @@ def run(
     def tell(step: "nightly.Step") -> "LineProgress | None":
         if quiet:
             return None
-        say(f"{step.name}: {step.out}")
+        say(f"{step.name}: {step.makes}")
         return epoch_line
 
     with job("recall run", out, metrics_textfile, place=opened.record) as done:
@@ -504,14 +505,23 @@ def run(
         done.count(**{f"proposed/{name}": n for name, n in proposed.items()})
         shown = {name: record["channels"].get(name, 0) for name in proposed if proposed[name]}
         done.count(**{f"channels/{name}": n for name, n in shown.items()})
-        note = night.weighed()[1]  # read from the lists, which may be sent elsewhere
+        log = record.get("log", {})
+        done.count(**{name: n for name, n in log.items() if name != "problems"})
+        done.count(failed_channels=len(night.failed))
+        note = night.equal_weights()  # read from the lists, which may be sent elsewhere
         outputs().deliver()
         decision = opened.promote()
         if decision is not None:
-            done.count(served=decision.is_served)
+            done.count(served=int(decision.is_served))
             record |= {"promotion": asdict(decision)}
         if json:
             print_json(record)
+        for line in nightly.remarks(log):
+            say(f"warning: {line}")
+        if decision is None and (few := nightly.too_few(log, night.plan.least_rows)):
+            say(f"warning: {few}")
+        for name, why in night.failed.items():
+            say(f"warning: channel {name} failed, and the lists are without it: {why}")
         if n := record["default_users"]:
             say(
                 f"{n:,} users get the default list, what is popular now: "
@@ -527,8 +537,8 @@ def run(
         )
         if decision is not None:
             say(_decided(decision, str(day), opened.root))
-            if decision.is_refused:
-                raise click.exceptions.Exit(Exit.SOME_FAILED)
+        if night.failed or (decision is not None and decision.is_refused):
+            raise click.exceptions.Exit(Exit.SOME_FAILED)
 
 
 def _decided(decision: "nightly.Decision", day: str, root: str) -> str:
@@ -585,7 +595,7 @@ def _say_judged(judged: "Mapping[str, Any]", learnt: str) -> None:
 def _print_plan(steps: "list[nightly.Step]", run_id: str, *, json: bool) -> None:
     if json:
         shown: list[dict[str, Any]] = [
-            {"step": s.name, "out": str(s.out), "is_done": s.is_done, "cpu_s": s.cpu_s}
+            {"step": s.name, "out": str(s.makes), "is_done": s.is_done, "cpu_s": s.cpu_s}
             for s in steps
         ]
         print_json({"schema": "audiorec/recall-plan/1", "run_id": run_id, "steps": shown})

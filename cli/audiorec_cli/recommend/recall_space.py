@@ -39,7 +39,7 @@ def print_near(model: Path, song: str, k: int, interactions: Path | None, *, jso
     channel = recall.load_channel(model)
     if not isinstance(channel, recall.graph.GraphChannel):
         raise InputError(
-            f"{model}: is a {channel.name} model; --near needs song2vec, eges or graphsage"
+            f"{model}: is a model of {channel.name}; --near needs song2vec, eges or graphsage"
         )
     lists = None
     if interactions is not None:
@@ -377,7 +377,7 @@ def in_one_space(model: Path) -> "recall.SharedSpace":
     channel = recall.load_channel(model)
     if not isinstance(channel, recall.SharedSpace):
         raise InputError(
-            f"{model}: is a {channel.name} model, which has no embeddings; "
+            f"{model}: is a model of {channel.name}, which has no embeddings; "
             "use for example youtube-dnn or user-audio"
         )
     return channel

@@ -28,6 +28,7 @@ import click
 from audiorec import files
 from audiorec.errors import (
     AudiorecError,
+    ChannelFailedError,
     DamagedFileError,
     LostBlocksError,
     LostProcessError,
@@ -252,7 +253,7 @@ def _length(cell: str) -> int:
 REFUSALS = (*NO_ROOM, EROFS, EACCES, EPERM, ENOTDIR)
 NO_USE = (
     *(SongError, StoreError, WeightsError, DamagedFileError),
-    *(PeerError, PlayerError, LostProcessError),
+    *(PeerError, PlayerError, LostProcessError, ChannelFailedError),
 )
 FIGURE_DIGITS = 3  # decimals of a float in a pipe, or of an evaluation figure
 

@@ -81,6 +81,8 @@ class ExportSources:
         The record that `recall run` wrote.
     ends_s : float, optional
         Seconds since 1970: exposures at this time or later are ignored.
+    skip_bad_rows : bool
+        Leave out rows of the log that cannot be used, as the run did.
     """
 
     interactions: Path
@@ -94,6 +96,7 @@ class ExportSources:
     earlier: Path | None = None
     record: Mapping[str, Any] | None = None
     ends_s: float | None = None
+    skip_bad_rows: bool = False
 
     def with_run(self, folder: Path) -> "ExportSources":
         """Fill in missing sources from an output folder of `recall run`.
@@ -124,6 +127,7 @@ class ExportSources:
             fused=self.fused or _there(folder / "fused.parquet"),
             models=self.models or tuple(models),
             record=record,
+            skip_bad_rows=bool(record.get("log", {}).get("unusable")),
         )
 
     def files(self) -> dict[str, Path]:
@@ -162,7 +166,8 @@ class OpenSources:
     @cached_property
     def log(self) -> Interactions:
         """The listening log."""
-        return read_interactions(self.sources.interactions)
+        sources = self.sources
+        return read_interactions(sources.interactions, skip_bad_rows=sources.skip_bad_rows)
 
     @cached_property
     def store(self) -> SearchableStore | None:

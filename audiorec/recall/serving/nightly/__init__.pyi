@@ -1,11 +1,13 @@
+from audiorec.recall.serving.nightly.arrivals import remarks as remarks
+from audiorec.recall.serving.nightly.arrivals import too_few as too_few
 from audiorec.recall.serving.nightly.current import RANKED as RANKED
 from audiorec.recall.serving.nightly.current import NightlyPlan as NightlyPlan
-from audiorec.recall.serving.nightly.current import Step as Step
 from audiorec.recall.serving.nightly.current import file_stem as file_stem
 from audiorec.recall.serving.nightly.current import promote as promote
 from audiorec.recall.serving.nightly.current import served_files as served_files
 from audiorec.recall.serving.nightly.current import served_folder as served_folder
 from audiorec.recall.serving.nightly.job import NightlyJob as NightlyJob
+from audiorec.recall.serving.nightly.job import Step as Step
 from audiorec.recall.serving.nightly.places import Decision as Decision
 from audiorec.recall.serving.nightly.places import Night as Night
 from audiorec.recall.serving.nightly.places import open_night as open_night

@@ -12,8 +12,9 @@ followed.
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -22,14 +23,17 @@ from typing import Any
 from audiorec.columns import ShownColumns
 from audiorec.errors import (
     AudiorecError,
+    ChannelFailedError,
     DamagedFileError,
     InputError,
+    LostBlocksError,
     MissingFileError,
     SpecMismatchError,
     StoreError,
     WeightsError,
 )
 from audiorec.files.own_files import (
+    NO_ROOM,
     parse_json,
     read_own,
     refuse_link,
@@ -112,6 +116,10 @@ class NightlyPlan:
         That a list counts as shown at all: drawn by user and night.
     settings : mapping of str to mapping
         Recipe settings, by channel.
+    required : tuple of str
+        Channels without which there is no night. Any other one that fails is left out of it.
+    skip_bad_rows : bool
+        Leave out, and count, rows of the logs that cannot be used; otherwise they end the night.
     full_every : int
         For runs of one day: every so many trainings of a channel are full, and the others go on
         from the model of the day before, where the channel can; 1: all are full.
@@ -131,6 +139,9 @@ class NightlyPlan:
         a day are judged by it before they are served. 0: nothing is judged.
     margin : float
         For a run of one day: the share of the served lists' hit rate that new lists may lose.
+    least_rows : float
+        For a run of one day: the share of a usual day's rows that the day must have to be served;
+        0: any number.
     utc_offset : str
         Offset of local midnight for a run of one day, such as ``+08:00``; empty for UTC.
     tables : mapping of str to Path
@@ -156,6 +167,8 @@ class NightlyPlan:
     shown_k: int = 0
     shown_chance: float = 1.0
     settings: Mapping[str, Any] = field(default_factory=dict)
+    required: tuple[str, ...] = ()
+    skip_bad_rows: bool = True
     full_every: int = 1
     weights: Mapping[str, Any] = field(default_factory=dict)
     short_share: float | None = None
@@ -164,6 +177,7 @@ class NightlyPlan:
     export: Mapping[str, Any] | None = None
     judge_share: float = 0.2
     margin: float = 0.05
+    least_rows: float = 0.1
     utc_offset: str = ""
     tables: Mapping[str, Any] = field(default_factory=dict)
 
@@ -172,13 +186,13 @@ class NightlyPlan:
         object.__setattr__(self, "channels", names)
         if not self.channels or len(set(map(file_stem, self.channels))) < len(self.channels):
             raise InputError("channels must name at least one channel, and none twice")
-        for name in (*self.settings, *self.weights):
+        for name in (*self.settings, *self.weights, *self.required):
             if name not in self.channels:
                 raise InputError(
-                    f"{name!r} has settings or a weight, but is not listed in channels"
+                    f"{name!r} has settings or a weight or is required, but is not in channels"
                 )
         check_fields(self, full_every=">=1", judge_share="[0, 1]", margin="[0, 1]")
-        check_fields(self, shown_chance="[0, 1]")
+        check_fields(self, shown_chance="[0, 1]", least_rows="[0, 1]")
         if self.depth < self.k:
             raise InputError(f"depth must be at least k, got {self.depth} and {self.k}")
         if self.shown_k < 0 or (self.shown_k and self.exposures is not None):
@@ -222,7 +236,17 @@ class NightlyPlan:
         }
         named = [name for name in plan.channels if is_external(name)]
         tables = {name: local(name, name.removeprefix(EXTERNAL)) for name in named}
-        return replace(plan, **places, tables=tables)
+        result = replace(plan, **places, tables=tables)
+        if result.tuned is not None:
+            read_tuned(result.tuned).for_channels(result.channels)
+        return result
+
+    def without(self, name: str) -> "NightlyPlan":
+        """Return the plan without one of its channels."""
+        maps = {n: getattr(self, n) for n in ("settings", "weights", "tables")}
+        rest = {n: {c: v for c, v in of.items() if c != name} for n, of in maps.items()}
+        kept = (c for c in self.channels if c != name)
+        return replace(self, channels=tuple(kept), **rest)
 
     def files(self) -> dict[str, Path]:
         """Return the input files, by setting; tables by the name of their channel."""
@@ -239,7 +263,12 @@ class NightlyPlan:
         if settings and getattr(kind, "Recipe", None) is None:
             raise InputError(f"{name} has no settings")
         recipe = [from_table(kind.Recipe, settings, f"settings of {name}")] if settings else []
-        made = kind(*recipe)
+        try:
+            made: Any = kind(*recipe)
+        except AudiorecError:
+            raise
+        except Exception as error:
+            raise InputError(f"{name} cannot be made: {type(error).__name__}: {error}") from error
         if name in self.tables:
             made.recipe = replace(made.recipe, table=str(self.tables[name]))
         return made
@@ -257,7 +286,7 @@ class NightlyPlan:
     def recipe(self) -> FusionRecipe:
         """Return the settings of the fusion."""
         if self.tuned is not None:
-            return read_tuned(self.tuned).for_channels(self.channels, k=self.k)
+            return read_tuned(self.tuned).for_some(self.channels, k=self.k)
         weights = tuple(float(self.weights.get(name, 1.0)) for name in self.channels)
         if self.short_share is not None:
             horizons = [channel_class(name).horizon for name in self.channels]
@@ -327,29 +356,26 @@ DAILY = ("interactions", "exposures")  # files that may be folders of days
 MAX_STATE_BYTES = 1 << 20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """One step of a job.
+@contextmanager
+def blamed(channel: str) -> Iterator[None]:
+    """Raise what a channel raises, which may be anything, as a `ChannelFailedError`.
 
-    Attributes
-    ----------
-    name : str
-        ``judge``, ``train CHANNEL``, ``ask CHANNEL``, ``fuse``, ``default``, ``report``, ``note``,
-        ``lists``, ``promote``.
-    out : Path
-    made_from : str
-        Fingerprint of everything that determines the output.
-    is_done : bool
-        Whether the output exists with this fingerprint.
-    cpu_s : float or None
-        CPU seconds of the last run; None if it never ran.
+    A full disk is not its fault, nor are a few blocks of users that an engine lost.
     """
-
-    name: str
-    out: Path
-    made_from: str
-    is_done: bool
-    cpu_s: float | None
+    try:
+        yield
+    except ChannelFailedError:
+        raise
+    except Exception as error:
+        cause = error.__cause__ if isinstance(error, StoreError) else error
+        is_full = isinstance(cause, OSError) and cause.errno in NO_ROOM
+        if is_full or (isinstance(error, LostBlocksError) and len(error.lost) < error.n_blocks):
+            raise
+        said = str(error)
+        if not isinstance(error, AudiorecError):
+            at = traceback.extract_tb(error.__traceback__)[-1]
+            said = f"{type(error).__name__}: {error} ({Path(at.filename).name}, line {at.lineno})"
+        raise ChannelFailedError(channel, said) from error
 
 
 def cpu_seconds() -> float:

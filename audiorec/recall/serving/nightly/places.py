@@ -86,7 +86,7 @@ class Night:
         if self.day is None:
             return None
         plan = self.job.plan
-        verdict = read_json(plan.out / PROMOTION) if plan.judge_share else {}
+        verdict = read_json(plan.out / PROMOTION)
         current, day, why = read_current(self.root), self.day, reason_of(verdict)
         if current is not None and day in current.withdrawn:
             return Decision(is_served=False, why="it was taken back by hand")

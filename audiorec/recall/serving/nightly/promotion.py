@@ -42,6 +42,7 @@ from audiorec.recall.serving.exclusions import ask_channel, chance_of, with_copi
 from audiorec.recall.serving.fuse import fuse
 from audiorec.recall.serving.nightly.current import (
     FUSED,
+    blamed,
     file_stem,
     read_current,
     read_json,
@@ -390,7 +391,10 @@ class Judge:
         heard = with_copies(histories, self.facts)
         queries = self.context.queries_of(histories)
         asked = CandidatesQuestion.for_fusion(self.depth, cold=bool(models.recipe.cold_share))
-        tables = [ask_channel(channel, asked, queries, heard) for channel in models.channels]
+        tables = []
+        for channel in models.channels:
+            with blamed(channel.name):
+                tables.append(ask_channel(channel, asked, queries, heard))
         return fuse(tables, models.recipe, self.facts)
 
 
@@ -436,7 +440,9 @@ def compare(
     except AudiorecError as error:
         return result | {"note": f"the night that is served cannot be asked: {error}"}
     difference = means_of({"": hits["new"] - hits["served"]})[""]
-    loses = difference[0] < -margin * hits["served"].mean() and difference[2] < 0
+    # As it is printed: an interval that ends at +0.000 is not one above 0.
+    is_below = round(difference[2], 3) <= 0
+    loses = difference[0] < -margin * hits["served"].mean() and is_below
     refused = f"more than {margin:.0%} below what is served" if loses else ""
     users = before.get("users", 0) if before["judge_share"] == judge.share else 0
     if len(hits["new"]) < FEWER * users:

@@ -1,0 +1,295 @@
+"""The functions of a night: each makes one file or folder from what the night knows.
+
+    `train`, `ask`    a channel's model, a channel's candidates
+    `fuse_lists`, `rest`, `rank`, `tell`, `note`, `export`
+                      the lists, those of newcomers, playlists, the report, what was shown, tables
+    `judge`, `judge_day`
+                      how the last lists did; whether the new ones may be served
+
+A function takes a `Tonight` and the place of its output. It returns the id of a model (otherwise an
+empty text), or None if it was stopped.
+"""
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from audiorec.columns import ShownColumns
+from audiorec.engines.tasks import Engine
+from audiorec.errors import DamagedFileError, StoreError
+from audiorec.files.own_files import refuse_link, write_own
+from audiorec.listening.log_files import file_fingerprints, is_rereadable, opened_log
+from audiorec.recall.contract.channel import Channel
+from audiorec.recall.registry import load_channel
+from audiorec.recall.serving.exclusions import (
+    EXPOSURES,
+    excluded_by,
+    joined_sequences,
+    note_shown,
+    read_exposures,
+    with_copies,
+    write_asked,
+)
+from audiorec.recall.serving.export.job import export_recall
+from audiorec.recall.serving.export.sources import ExportSources
+from audiorec.recall.serving.fuse import NOTHING, fill_default, write_default
+from audiorec.recall.serving.job import fuse_files
+from audiorec.recall.serving.nightly.arrivals import too_few
+from audiorec.recall.serving.nightly.current import (
+    FUSED,
+    LAST,
+    RANKED,
+    RECORD,
+    EarlierDays,
+    NightlyPlan,
+    blamed,
+    export_recipe,
+    file_stem,
+    train_night,
+    write_json,
+)
+from audiorec.recall.serving.nightly.inputs import NightlyInputs
+from audiorec.recall.serving.nightly.promotion import (
+    NightModels,
+    change_of,
+    compare,
+    judge_last_night,
+    report_of,
+)
+from audiorec.recall.serving.playlists import write_lists
+from audiorec.recall.serving.rules import Exclusions, FusionRecipe
+from audiorec.recall.serving.tables import weights_by_worth
+from audiorec.types import LineProgress
+
+
+@dataclass(slots=True, kw_only=True)
+class Tonight:
+    """What the functions of a night know.
+
+    Attributes
+    ----------
+    plan : NightlyPlan
+        Without the channels that failed so far.
+    inputs : NightlyInputs
+    before : EarlierDays or None
+        For a run of one day.
+    prints : mapping of str to str
+        Fingerprints of the input files.
+    run_id : str
+    counts : mapping
+        What has arrived (`arrived`); filled before the first step.
+    engine, stop, tell
+        Where blocks of users are computed, what ends the night, and what is told of a training.
+    """
+
+    plan: NightlyPlan
+    inputs: NightlyInputs
+    before: EarlierDays | None
+    prints: Mapping[str, str]
+    run_id: str = ""
+    engine: Engine | None = None
+    stop: Event | None = None
+    tell: LineProgress | None = None
+
+    @property
+    def blocks(self) -> dict[str, Any]:
+        """Options of what is computed in blocks of users."""
+        return {} if self.engine is None else {"engine": self.engine, "stop": self.stop}
+
+    @property
+    def served(self) -> Path | None:
+        """The folder of the day that is served."""
+        return None if self.before is None else self.before.served
+
+    def lists(self, name: str) -> Path:
+        """Return the place of a channel's candidates."""
+        return self.plan.out / "candidates" / f"{file_stem(name)}.parquet"
+
+    def all_lists(self) -> dict[str, Path]:
+        """Return the candidates of all channels, in the order of the fusion's weights."""
+        return {name: self.lists(name) for name in self.plan.channels}
+
+    def model(self, name: str) -> Channel:
+        """Return a trained channel of this night, or a table of one's own as a channel."""
+        with blamed(name):
+            if name in self.plan.tables:
+                return self.plan.channel(name).fit(self.inputs.data())
+            return load_channel(self.plan.out / "models" / name)
+
+    def weighed(self) -> tuple[FusionRecipe, str]:
+        """Return the settings of the fusion with its weights, and a note if these are equal.
+
+        Without weights in the plan, channels weigh by their validation figures, which stand in
+        their candidates (`audiorec.recall.serving.tables`).
+        """
+        recipe = self.plan.recipe()
+        if not self.plan.is_unweighed:
+            return recipe, ""
+        weights, note = weights_by_worth(list(self.all_lists().values()))
+        return replace(recipe, weights=weights or recipe.weights), note
+
+    def noted(self) -> tuple[Path, ...]:
+        """Return the exposures files of earlier runs; for a run of one day, those of other days.
+
+        None unless the first places of a list count as shown.
+        """
+        if not self.plan.shown_k:
+            return ()
+        return (self.plan.out / EXPOSURES,) if self.before is None else self.before.exposures
+
+    def excluded(self) -> Exclusions:
+        """Return the songs and artists that users do not get: heard, disliked, shown lately."""
+        plan, now = self.plan, self.inputs.now
+        ends_s = None if self.before is None else self.before.ends_s
+        given = () if plan.exposures is None else (plan.exposures,)
+        options: dict[str, Any] = {"days": plan.exposure_days, "now": now, "ends_s": ends_s}
+        options |= {"without": self.run_id, "shown_k": plan.shown_k}
+        shown = [
+            read_exposures(place, **options)
+            for place in (*self.noted(), *given)
+            if plan.exposure_days and is_rereadable(place)
+        ]
+        return excluded_by(
+            self.inputs.log,
+            keep_heard=plan.keep_heard,
+            shown=joined_sequences(shown) if shown else None,
+            facts=self.inputs.facts,
+        )
+
+
+def train(name: str, night: Tonight, out: Path) -> str | None:
+    """Train a channel, from the start or from the model of the day before."""
+    logs = file_fingerprints(opened_log(night.plan.interactions))
+    data, before = night.inputs.data(logs), night.before
+    last = None if before is None else before.served or before.lists
+    older = None if last is None else last / "models" / name
+    every, run = night.plan.full_every, {"progress": night.tell, "stop": night.stop}
+    with blamed(name):
+        return train_night(night.plan.channel(name), data, out, older, every, **run)
+
+
+def ask(name: str, night: Tonight, out: Path) -> str | None:
+    """Write the candidates of a channel."""
+    model, inputs = night.model(name), night.inputs
+    heard = with_copies(inputs.queries.histories, inputs.facts)
+    with blamed(name):
+        asked = (model, night.plan.question(), inputs.queries, heard)
+        rows = write_asked(out, *asked, **night.blocks)
+    return None if rows is None else ""
+
+
+def fuse_lists(night: Tonight, out: Path) -> str | None:
+    """Write one list for every user."""
+    excluded, inputs = night.excluded(), night.inputs
+    _keep_last(night, out)
+    tables = list(night.all_lists().values())
+    rules: dict[str, Any] = {"facts": inputs.facts, "excluded": excluded, **night.blocks}
+    if fuse_files(tables, out, night.weighed()[0], **rules) is None:
+        return None
+    fill_default(out, inputs.queries.histories, inputs.default_rule(excluded))
+    return ""
+
+
+def _keep_last(night: Tonight, out: Path) -> None:
+    """Give the lists of the last whole night a second name until the run is over."""
+    last = night.plan.out / LAST
+    refuse_link(last)
+    is_whole = night.before is None and (night.plan.out / RECORD).is_file()
+    if is_whole and out.is_file() and not last.exists():
+        with suppress(OSError):  # a file system without hard links: no comparison
+            os.link(out, last)
+
+
+def changed(night: Tonight) -> dict[str, float]:
+    """Compare the lists with those of the last night."""
+    last = night.plan.out / LAST
+    if night.before is not None and night.before.lists is not None:
+        last = night.before.lists / FUSED
+    lists, fused, facts = night.all_lists(), night.plan.out / FUSED, night.inputs.facts
+    with suppress(DamagedFileError, StoreError):  # of the last night: it is made again
+        return change_of(lists, fused, last if last.is_file() else None, facts)
+    return change_of(lists, fused, None, facts)
+
+
+def judge(night: Tonight, out: Path) -> str:
+    """Judge the lists of the last night by what was played since."""
+    folder = night.plan.out if night.before is None else night.before.lists
+    write_json(out, judge_last_night(folder, night.inputs.plays))
+    return ""
+
+
+def rest(night: Tonight, out: Path) -> str:
+    """Write the list for users who come after the run."""
+    write_default(out, night.inputs.default_rule(NOTHING))
+    return ""
+
+
+def rank(lists: Path, night: Tonight, out: Path) -> str:
+    """Rank the playlists that people made for every user."""
+    write_lists(out, night.plan.out / FUSED, night.inputs.ranking(lists), night.inputs.plays)
+    return ""
+
+
+def tell(night: Tonight, out: Path) -> str:
+    """Write the report."""
+    about = {"entry": night.plan.entry, ShownColumns.RUN: night.run_id}
+    ranked = None if night.plan.lists is None else night.plan.out / RANKED
+    fused, facts = night.plan.out / FUSED, night.inputs.facts
+    write_own(out, report_of(night.all_lists(), fused, facts, about, ranked))
+    return ""
+
+
+def note(night: Tonight, out: Path) -> str:
+    """Write what counts as shown of earlier runs and of this one."""
+    plan = night.plan
+    note_shown(
+        out,
+        plan.out / FUSED,
+        plan.shown_k,
+        chance=plan.shown_chance,
+        entry=plan.entry,
+        run_id=night.run_id,
+        at=night.inputs.now,
+        is_kept=night.before is None,
+    )
+    return ""
+
+
+def export(night: Tonight, out: Path) -> str:
+    """Export the lists; without impressions, plays are the samples of the ranker."""
+    plan, before = night.plan, night.before
+    trained = [name for name in plan.channels if name not in plan.tables]
+    sources = ExportSources(
+        interactions=plan.interactions,
+        candidates=tuple(night.all_lists().values()),
+        fused=plan.out / FUSED,
+        exposures=plan.exposures,
+        models=tuple(plan.out / "models" / name for name in trained),
+        vectors=plan.vectors,
+        side=plan.side,
+        profiles=plan.profiles,
+        earlier=None if before is None else before.export,
+        record={ShownColumns.RUN: night.run_id, "entry": plan.entry, "inputs": night.prints},
+        ends_s=None if before is None else before.ends_s,
+        skip_bad_rows=plan.skip_bad_rows,
+    )
+    export_recall(sources, out, export_recipe(plan.export))
+    return ""
+
+
+def judge_day(night: Tonight, out: Path) -> str:
+    """Write whether the day may be served: what has arrived, and how it compares (`compare`)."""
+    plan = night.plan
+    verdict = {"refused": too_few(night.inputs.arrived, plan.least_rows), "note": ""}
+    if plan.judge_share:
+        new = NightModels(
+            channels=[night.model(name) for name in plan.channels], recipe=night.weighed()[0]
+        )
+        compared = compare(night.inputs.judge, new, night.served, plan.margin)
+        verdict = compared | ({"refused": verdict["refused"]} if verdict["refused"] else {})
+    write_json(out, verdict)
+    return ""

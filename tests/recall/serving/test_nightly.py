@@ -20,7 +20,7 @@ from audiorec.errors import InputError, LostBlocksError, StoreError
 from audiorec.listening.log_files import parse_day
 from audiorec.recall.registry import channel_class, load_channel
 from audiorec.recall.serving.exclusions import EXPOSED, EXPOSURES
-from audiorec.recall.serving.nightly import job as nightly
+from audiorec.recall.serving.nightly import steps
 from audiorec.recall.serving.nightly.current import FUSE, FUSED, LAST, RECORD, STATE, NightlyPlan
 from audiorec.recall.serving.nightly.job import NightlyJob
 from audiorec.recall.serving.nightly.places import open_night
@@ -104,7 +104,7 @@ def test_an_engine_makes_the_same_night(home, tmp_path_factory):
         for task in tasks:
             yield task.lost("it died")
 
-    with pytest.raises(LostBlocksError, match=r"popular\.parquet: 1 of 1 blocks .*'u0' to 'u7'"):
+    with pytest.raises(LostBlocksError, match=r"item-knn\.parquet: 1 of 1 blocks .*'u0' to 'u7'"):
         job_in(other).run(engine=losing)
     assert job_in(other).run(engine=travelling) is not None
     assert contents(other) == whole
@@ -145,14 +145,14 @@ def test_channels_weigh_by_their_figures_unless_the_plan_says_how(home):
     worth = [worth_of(home / "serving" / "candidates" / f"{name}.parquet") for name in CHANNELS]
     wanted = [max((one / max(worth)) ** 16, LEAST) for one in worth]
     assert weights == pytest.approx(wanted, rel=1e-2)
-    assert job.weighed()[1] == ""
+    assert job.equal_weights() == ""
     write_config(home, weights={"popular": 0.5})
     assert job_in(home).run()["fusion"]["weights"] == [0.5, 1.0, 1.0]
     (home / "theirs.csv").write_text("user_id,song_id\nu0,s01\n")
     write_config(home, channels=["rules", "external:theirs.csv"])
     job = job_in(home)
     assert job.run()["fusion"]["weights"] == [1.0, 1.0]
-    assert "external-theirs.parquet has no validation figure" in job.weighed()[1]
+    assert "external-theirs.parquet has no validation figure" in job.equal_weights()
 
 
 def test_a_night_is_compared_with_the_last(home):
@@ -449,7 +449,7 @@ def test_only_what_changed_is_made_again(home):
     assert not steps["fuse"]
 
 
-@pytest.mark.parametrize("place", ["train_night", "write_asked", "fuse_files", "_note"])
+@pytest.mark.parametrize("place", ["train_night", "write_asked", "fuse_files", "note_shown"])
 def test_stopped_at_any_step_and_resumed_it_writes_the_same_bytes(
     home, tmp_path_factory, place, monkeypatch
 ):
@@ -467,9 +467,8 @@ def test_stopped_at_any_step_and_resumed_it_writes_the_same_bytes(
             raise KeyboardInterrupt
         return real(*arguments, **options)
 
-    owner = NightlyJob if place == "_note" else nightly
-    real = getattr(owner, place)
-    monkeypatch.setattr(owner, place, breaks)
+    real = getattr(steps, place)
+    monkeypatch.setattr(steps, place, breaks)
     with pytest.raises(KeyboardInterrupt):
         job_in(home).run()
     job_in(home).run()

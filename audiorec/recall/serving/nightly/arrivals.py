@@ -33,7 +33,7 @@ def arrived(log: Interactions, ends_s: float | None) -> dict[str, Any]:
     Returns
     -------
     counts : dict
-        ``rows``; ``unusable`` rows that were left out, and why (``problems``); ``behind``: rows
+        ``log_rows``; ``unusable`` rows that were left out, and why (``problems``); ``behind``: rows
         after the day, left out; ``again``: rows that an earlier folder has, counted once. If rows
         have times, also of the day: ``day_rows``; ``usual_rows``: the median of up to 28 days
         before it (0 if there is none); ``doubled``: rows that repeat another one in every column;
@@ -43,7 +43,7 @@ def arrived(log: Interactions, ends_s: float | None) -> dict[str, Any]:
     left_out = {name: 0 if sent is None else getattr(sent, name) for name in ("behind", "again")}
     used = len(log) + len(log.artists)
     result: dict[str, Any] = {
-        "rows": log.rows_read,
+        "log_rows": log.rows_read,
         "unusable": log.rows_read - used - sum(left_out.values()),
         "problems": {problem.kind: problem.count for problem in log.problems},
         **left_out,

@@ -244,7 +244,7 @@ class NightlyPlan:
     def without(self, name: str) -> "NightlyPlan":
         """Return the plan without one of its channels."""
         maps = {n: getattr(self, n) for n in ("settings", "weights", "tables")}
-        rest = {n: {c: v for c, v in of.items() if c != name} for n, of in maps.items()}
+        rest: Any = {n: {c: v for c, v in of.items() if c != name} for n, of in maps.items()}
         kept = (c for c in self.channels if c != name)
         return replace(self, channels=tuple(kept), **rest)
 

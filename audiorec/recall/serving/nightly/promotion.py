@@ -440,10 +440,8 @@ def compare(
     except AudiorecError as error:
         return result | {"note": f"the night that is served cannot be asked: {error}"}
     difference = means_of({"": hits["new"] - hits["served"]})[""]
-    # As it is printed: an interval that ends at +0.000 is not one above 0.
-    is_below = round(difference[2], 3) <= 0
-    loses = difference[0] < -margin * hits["served"].mean() and is_below
-    refused = f"more than {margin:.0%} below what is served" if loses else ""
+    is_refused = is_worse(difference, float(hits["served"].mean()), margin)
+    refused = f"more than {margin:.0%} below what is served" if is_refused else ""
     users = before.get("users", 0) if before["judge_share"] == judge.share else 0
     if len(hits["new"]) < FEWER * users:
         refused = f"{len(hits['new']):,} users to judge by, {users:,} in the night that is served"
@@ -454,6 +452,20 @@ def compare(
     if share < KNOWN:
         refused = f"what is served knows {share:.0%} of the wanted songs: were they renamed?"
     return result | {BY: means_of(hits), "difference": difference, "refused": refused}
+
+
+def is_worse(difference: Sequence[float], served: float, margin: float) -> bool:
+    """Return whether a night loses more than a share of the served rate, beyond chance.
+
+    `difference` is [value, low, high]; an interval that touches 0, as it is printed, is beyond it.
+
+    Examples
+    --------
+    >>> is_worse([-0.039, -0.083, 0.0], 0.211, 0.05), is_worse([0.0, 0.0, 0.0], 0.211, 0.05)
+    (True, False)
+    """
+    value, _, high = difference
+    return value < -margin * served and round(high, 3) <= 0
 
 
 def nights_of(root: str | PathLike[str]) -> list[dict[str, str]]:

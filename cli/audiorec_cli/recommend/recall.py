@@ -498,16 +498,7 @@ def run(
             record = night.run(progress=tell, stop=work.stop or stop, engine=work.engine)
         if record is None:
             raise stopped()
-        done.count(users=record["users"], rows=record["rows"], cold=record["cold"])
-        done.count(default_users=record["default_users"])
-        done.count(**record["lists"])
-        proposed = night.proposed()
-        done.count(**{f"proposed/{name}": n for name, n in proposed.items()})
-        shown = {name: record["channels"].get(name, 0) for name in proposed if proposed[name]}
-        done.count(**{f"channels/{name}": n for name, n in shown.items()})
-        log = record.get("log", {})
-        done.count(**{name: n for name, n in log.items() if name != "problems"})
-        done.count(failed_channels=len(night.failed))
+        done.count(**_counts_of(record, night))
         note = night.equal_weights()  # read from the lists, which may be sent elsewhere
         outputs().deliver()
         decision = opened.promote()
@@ -516,12 +507,7 @@ def run(
             record |= {"promotion": asdict(decision)}
         if json:
             print_json(record)
-        for line in nightly.remarks(log):
-            say(f"warning: {line}")
-        if decision is None and (few := nightly.too_few(log, night.plan.least_rows)):
-            say(f"warning: {few}")
-        for name, why in night.failed.items():
-            say(f"warning: channel {name} failed, and the lists are without it: {why}")
+        _say_odd(record, night, is_judged=decision is not None)
         if n := record["default_users"]:
             say(
                 f"{n:,} users get the default list, what is popular now: "
@@ -539,6 +525,33 @@ def run(
             say(_decided(decision, str(day), opened.root))
         if night.failed or (decision is not None and decision.is_refused):
             raise click.exceptions.Exit(Exit.SOME_FAILED)
+
+
+def _counts_of(record: "Mapping[str, Any]", night: "nightly.NightlyJob") -> dict[str, float]:
+    """Return the counts of a night that the record of runs keeps."""
+    result = {name: record[name] for name in ("users", "rows", "cold", "default_users")}
+    result |= record["lists"]
+    result |= {name: n for name, n in record.get("log", {}).items() if name != "problems"}
+    result |= {"failed_channels": len(night.failed)}
+    for name, n in night.proposed().items():
+        result[f"proposed/{name}"] = n
+        if n:
+            result[f"channels/{name}"] = record["channels"].get(name, 0)
+    return result
+
+
+def _say_odd(record: "Mapping[str, Any]", night: "nightly.NightlyJob", *, is_judged: bool) -> None:
+    """Warn of what is odd about the log, and of channels that failed."""
+    log = record.get("log", {})
+    lines = nightly.remarks(log)
+    if not is_judged and (few := nightly.too_few(log, night.plan.least_rows)):
+        lines.append(few)
+    lines += [
+        f"channel {name} failed, and the lists are without it: {why}"
+        for name, why in night.failed.items()
+    ]
+    for line in lines:
+        say(f"warning: {line}")
 
 
 def _decided(decision: "nightly.Decision", day: str, root: str) -> str:

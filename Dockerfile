@@ -10,7 +10,7 @@ WORKDIR /source
 COPY pyproject.toml README.md LICENSE NOTICE ./
 COPY audiorec audiorec
 COPY cli cli
-# One of the extras, or several: --build-arg EXTRAS=web,faiss,sklearn
+# One of the extras, or several: --build-arg EXTRAS=web,sklearn
 ARG EXTRAS=web
 RUN python -m venv /opt/audiorec \
     && /opt/audiorec/bin/pip install --no-cache-dir ".[${EXTRAS}]"

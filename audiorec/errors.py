@@ -43,8 +43,7 @@
     ├── StaleSnapshotError       models were replaced while a request was answered
     ├── OutOfTurnError           a party of a federation asks for what has no place now
     ├── OverdueError             a server's work has passed its deadline
-    ├── RefusedRequest           a request is refused; has the response
-    └── _TooFewError             an index found too few songs; exact search instead
+    └── RefusedRequest           a request is refused; has the response
 
 Every error about a missing file or folder is also a ``FileNotFoundError``.
 """

@@ -117,12 +117,6 @@ def read_plain(path):
     yield repr(content)
 
 
-def read_sidecar(path):
-    from audiorec.search.index_files import read_info
-
-    yield repr(read_info(path.with_suffix("")))
-
-
 def read_model(path):
     from audiorec.learning.bundle import read_bundle
 
@@ -144,7 +138,6 @@ READERS = {
     "series": read_series,
     "embeddings": read_embeddings,
     "plain": read_plain,
-    "sidecar": read_sidecar,
     "model": read_model,
     "head": read_head,
 }

@@ -21,7 +21,6 @@ from audiorec.listening.imports.rows import UnusableRowError
 from audiorec.players.mpd import _AckError
 from audiorec.recall.federated.link import OutOfTurnError
 from audiorec.runs.timing import OverdueError
-from audiorec.search.index import _TooFewError
 from audiorec.store.schema import Kind
 from audiorec.store.store import VectorStore
 from audiorec.web.apis.messages import NotThereError
@@ -32,7 +31,6 @@ from audiorec.web.limits import RefusedRequest
 ROOT = Path(__file__).parents[1]
 SIGNALS = {
     *(DecoderError, NotFiniteError, UnusableRowError, _AckError, _ReadAgainError),
-    _TooFewError,
     *(SubsonicError, NotThereError, StaleSnapshotError, OverdueError, RefusedRequest),
     OutOfTurnError,
 }
@@ -42,7 +40,7 @@ VALUES = {  # of classes that take more than a message
     "UnknownFileError": ("rock/a.mp3", ("rock/b.mp3",)),
     "SongError": ("a.mp3", Failure.DRM, "encrypted by its shop", "read", "PyAV 16"),
     "MissingSongError": ("a.mp3", Failure.UNREADABLE, "no such file", "read", None),
-    "MissingExtraError": ("an index", "faiss", "No module named 'faiss'"),
+    "MissingExtraError": ("a map", "map", "No module named 'umap'"),
     "RowsError": ("log.csv", 2, 9, ()),
     "ChannelFailedError": ("rules", "ValueError: no"),
     "LostBlocksError": ("lists.parquet", (("users 'a' to 'b'", "killed"),), 4),
@@ -186,7 +184,6 @@ OPENERS = {
     "aliases": lambda path: the("store.aliases:read_aliases")(path),
     "read_foreign": lambda path: the("store.embeddings:read_foreign")(path, id_column="id"),
     "compact": lambda path: the("store.compact:compact")([path], path.with_name("v.parquet")),
-    "index": lambda path: the("search.index_files:read_info")(path),
     "read_manifest": lambda path: the("extraction.catalogue:read_manifest")(path),
     "Manifest": lambda path: the("extraction.manifest:Manifest.open")(str(path)),
     "shard": lambda path: the("extraction.shards:read_shard")(str(path), 0, 1),
@@ -243,5 +240,5 @@ def test_what_is_written_keeps_errors_of_a_missing_file(tmp_path):
 
 
 def test_what_a_library_says_over_several_lines_is_one():
-    error = errors.MissingExtraError("an index", "faiss", "\n\nIMPORTANT:\n  no numpy\n")
+    error = errors.MissingExtraError("a map", "map", "\n\nIMPORTANT:\n  no numpy\n")
     assert str(error).endswith("(IMPORTANT: no numpy)")

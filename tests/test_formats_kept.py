@@ -27,9 +27,6 @@ from audiorec.recall.serving.fuse import read_tuned
 from audiorec.recall.serving.nightly.current import read_current
 from audiorec.retagging.undo import read_records
 from audiorec.runs.record import read_runs
-from audiorec.search.index import check_index
-from audiorec.search.index_files import read_info
-from audiorec.search.searchable import SearchableStore
 from audiorec.store.aliases import read_aliases
 from audiorec.store.embeddings import EmbeddingTable
 from audiorec.store.links import LinksFile
@@ -90,11 +87,6 @@ def night(path):
     assert len(read_candidates(path / "fused.parquet").ranked)
 
 
-def index(path):
-    store = SearchableStore.open(path / "vecs.parquet")
-    assert check_index(store, path / "vecs.faiss", read_info(path / "vecs.faiss")) == ""
-
-
 def kept_map(path):
     store = VectorStore.open(path / "vecs.parquet")
     assert len(read_map(store, "pca", "sound")[1]) == len(store) - 1  # one has no sound
@@ -150,7 +142,6 @@ OPENERS = {
     "errors": store_file(Kind.ERRORS),
     "aliases": read_aliases,
     "copies": lambda path: LinksFile.read(path).links[0],
-    "index": index,
     "map": kept_map,
     "head": head,
     "manifest": manifest,

@@ -260,8 +260,8 @@ class CorrelationSpec:
 
     Attributes
     ----------
-    space : {"vector", "mean"}
-        What songs of a store are compared by: the weighted vector, or the mean scores.
+    space : {"vector", "sound"}
+        What songs of a store are compared by.
     half_life_days : float
         Days in which a favourite loses half its weight.
     min_songs : int
@@ -283,7 +283,7 @@ class CorrelationSpec:
     # six tenths of the time that the log spans, and there is no end
     since: float | None = None
     until: float | None = None
-    space: Literal["vector", "mean"] = "vector"
+    space: Literal["vector", "sound"] = "vector"
     half_life_days: float = 30.0
     min_songs: int = 10
     draws: int = 200

@@ -1,9 +1,7 @@
 from audiorec.extraction import run as run
 from audiorec.extraction import watch as watch
 from audiorec.extraction.backbones import BACKBONES as BACKBONES
-from audiorec.extraction.backbones import add_backbone as add_backbone
-from audiorec.extraction.backbones import extractor_by_id as extractor_by_id
-from audiorec.extraction.backbones import packaged as packaged
+from audiorec.extraction.backbones import own_backbone as own_backbone
 from audiorec.extraction.catalogue import Naming as Naming
 from audiorec.extraction.catalogue import Source as Source
 from audiorec.extraction.catalogue import find_songs as find_songs
@@ -18,6 +16,7 @@ from audiorec.extraction.manifest import write_manifest as write_manifest
 from audiorec.extraction.pipeline import Extractor as Extractor
 from audiorec.extraction.pipeline import ExtractorConfig as ExtractorConfig
 from audiorec.extraction.pipeline import Song as Song
+from audiorec.extraction.pipeline import extractor_by_id as extractor_by_id
 from audiorec.extraction.pipeline import extractor_config as extractor_config
 from audiorec.extraction.plan import Plan as Plan
 from audiorec.extraction.plan import estimate as estimate

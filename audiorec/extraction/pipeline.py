@@ -9,6 +9,7 @@ is decoded twice. An `Extractor` holds the loaded networks; create one and reuse
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache, cached_property
 from itertools import islice
@@ -22,14 +23,15 @@ from audiorec.audio.decode import content_hash, decode
 from audiorec.audio.readers import captured_stderr
 from audiorec.audio.segment import Segment, levelled, segments
 from audiorec.audio.tags import SongTags, read_tags
-from audiorec.errors import InputError, SongError, SpecMismatchError
+from audiorec.errors import AudiorecError, InputError, SongError, SpecMismatchError
+from audiorec.extraction.backbones import BACKBONES, backbone_of, installed, own_backbone
 from audiorec.runs.timing import Stopwatch
 from audiorec.spec import DecodeSpec, FeatureSpec, fingerprint
 from audiorec.tagger.backbone import load_backbone
 from audiorec.tagger.features import Backbone, split_input
-from audiorec.tagger.networks import AddedNetwork, Networks, ShippedNetworks
+from audiorec.tagger.networks import Networks, PackagedNetwork, ShippedNetworks
 from audiorec.tagger.vectors import summarise
-from audiorec.tagger.weights import MSD, mood_columns
+from audiorec.tagger.weights import MSD, WEIGHTS, mood_columns
 from audiorec.types import AnyFeatures, AudioInfo, Float64Array, FloatArray, Numbers, ScoreSeries
 
 if TYPE_CHECKING:  # a worker needs no Arrow, which takes 24 MB
@@ -51,9 +53,10 @@ class ExtractorConfig:
     heads : tuple of path
         Head files in the order of their scores; empty for the two shipped heads, or for the own
         scores of `backbone`.
-    backbone : path or None
-        The folder of an added network (`audiorec.tagger.added`) to use instead of the shipped
-        ones; `spec` is then its front end. `extractor_config` finds both by name.
+    backbone : str or None
+        The name of a network that an installed package brings (`audiorec.extraction.backbones`),
+        to use instead of the shipped one; `spec` is then its front end, as `extractor_config`
+        finds it.
     engine, device, batch_size
         Affect speed only; no score changes by more than 1e-5. Batches are counted in segments.
     max_duration_s : float
@@ -64,7 +67,7 @@ class ExtractorConfig:
     """
 
     heads: tuple[Path, ...] = ()
-    backbone: Path | None = None
+    backbone: str | None = None
     engine: Literal["onnx", "torch"] = "onnx"
     device: str = "cpu"
     batch_size: int | None = None
@@ -93,7 +96,8 @@ def extractor_config(
     heads : sequence of path
         Head files; empty for the two shipped heads, or for a network's own scores.
     backbone : str, optional
-        Name or folder of an added network; by default the one that the heads were trained on.
+        A network that an installed package brings, by name or as ``module:attribute``; by default
+        the one that the heads were trained on.
     hop_s : float, optional
         Seconds between segments; by default that of the front end.
     own
@@ -101,19 +105,18 @@ def extractor_config(
 
     Raises
     ------
+    InputError
+        If there is no such network.
     WeightsError
-        If there is no such network, or a head cannot be read.
+        If a head cannot be read, or no installed package brings its network.
     """
-    added = None
-    if heads or backbone is not None:
-        from audiorec.tagger.added import network_of
-
-        added = network_of(heads, backbone)
-    spec = ExtractorConfig().spec if added is None else added.stated.features
+    name = backbone_of(heads) if backbone is None else backbone
+    if name in WEIGHTS:  # the shipped one
+        name = None
+    spec = FeatureSpec() if name is None else own_backbone(name).features
     if hop_s is not None:
         spec = replace(spec, segment=replace(spec.segment, hop_s=hop_s))
-    folder = None if added is None else added.folder
-    return ExtractorConfig(heads=tuple(heads), backbone=folder, spec=spec, **own)
+    return ExtractorConfig(heads=tuple(heads), backbone=name, spec=spec, **own)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,9 +192,9 @@ class Extractor:
 
     def __init__(self, config: ExtractorConfig | None = None) -> None:
         self.config = config or ExtractorConfig()
-        folder, spec = self.config.backbone, self.config.spec
+        name, spec = self.config.backbone, self.config.spec
         self.networks: Networks = (
-            ShippedNetworks(spec) if folder is None else AddedNetwork(folder, spec)
+            ShippedNetworks(spec) if name is None else PackagedNetwork(own_backbone(name), spec)
         )
         self.heads = self.networks.scorer(self.config.heads)
         self.sound = self.networks.sound if self.config.sound else None
@@ -221,8 +224,8 @@ class Extractor:
             spec = FeatureSpec.from_dict(metadata.spec)
         except InputError:  # of another audiorec version; the ids below will differ
             spec = FeatureSpec()
-        folder = _added_folder(metadata)
-        if spec.level is None and folder is None:
+        backbone = _backbone_of_store(metadata)
+        if spec.level is None and backbone is None:
             raise SpecMismatchError(
                 f"{made}, before songs were normalised in loudness: extract it again "
                 "(audiorec extract FOLDER --out NEW.parquet)"
@@ -230,7 +233,7 @@ class Extractor:
         metered = sound and bool(metadata.attributes)
         extractor = cls(
             ExtractorConfig(
-                heads=heads, backbone=folder, spec=spec, sound=sound, attributes=metered
+                heads=heads, backbone=backbone, spec=spec, sound=sound, attributes=metered
             )
         )
         if extractor.extractor_id != metadata.extractor_id:
@@ -410,15 +413,23 @@ class Extractor:
         return self._loaded[name]
 
 
-def _added_folder(metadata: "StoreMetadata") -> Path | None:
-    """Return the folder of the added network that made a store; None if shipped ones did."""
+def _backbone_of_store(metadata: "StoreMetadata") -> str | None:
+    """Return the name of the package's network that made a store; None if the shipped one did."""
     made = {str(entry.get("name", "")) for entry in metadata.weights}
-    if any(name.startswith("musicnn_") for name in made):
-        return None
-    from audiorec.tagger.added import added_names, backbones_folder
+    return None if any(name.startswith("musicnn_") for name in made) else installed(made)
 
-    names = [name for name in added_names() if name in made]
-    return backbones_folder() / names[0] if names else None
+
+def extractor_by_id(extractor_id: str, spec: FeatureSpec) -> ExtractorConfig | None:
+    """Return the extractor configuration with an id; None if there is none on this machine.
+
+    Tries the shipped network and those of packages, each with its default scores.
+    """
+    for name in (None, *(entry.name for entry in BACKBONES.others())):
+        config = ExtractorConfig(backbone=name, spec=spec)
+        with suppress(AudiorecError):  # one that cannot be opened, or has another front end
+            if Extractor(config).extractor_id == extractor_id:
+                return config
+    return None
 
 
 class _Means:

@@ -150,8 +150,8 @@ def labelled_features(
     for name in inputs:
         extractor.networks.width(name)  # raises `InputError` for an unknown output
     wide = any(split_input(name)[1] in POOLS for name in inputs)
-    added = None if config.backbone is None else config.backbone.name
-    where = cache / ("pools" if wide else added or "")
+    name = extractor.networks.feature_outputs[0].partition(".")[0]
+    where = cache / ("pools" if wide else "" if config.backbone is None else name)
     outputs = make_outputs(where / "vecs.parquet", features=where / "features.parquet")
     options = RunOptions(jobs=jobs, feature_outputs=ALL_OUTPUTS if wide else None)
     sources = [song.source for song in songs]

@@ -145,7 +145,7 @@ class Library(SearchableStore):
     >>> list(library)[:2], library["etude"]["artist"]
     (['piano/etude.flac', 'piano/prelude.flac'], 'Anna')
     >>> [n.song_id for n in library.similar("etude", 2)]
-    ['piano/prelude.flac']
+    ['piano/prelude.flac', 'speech/news.ogg']
     """
 
     def __iter__(self) -> Iterator[str]:
@@ -218,16 +218,16 @@ class Library(SearchableStore):
         --------
         >>> from audiorec.search import SimilarQuestion
         >>> library = open_store("fixtures/formats/vecs-v1.parquet")
-        >>> two = SimilarQuestion(seeds=("etude", "live"), k=2, by="mean", minimum=-1)
+        >>> two = SimilarQuestion(seeds=("etude", "live"), k=2, by="vector", minimum=-1)
         >>> [(n.song_id, round(n.similarity, 2)) for n in library.ask(two)]
-        [('piano/prelude.flac', 0.91), ('speech/news.ogg', -0.3)]
+        [('piano/prelude.flac', 0.95), ('speech/news.ogg', 0.52)]
         """
         if isinstance(question, FindQuestion):
             return self._found(question, chosen)
         near = isinstance(question, SimilarQuestion)
         words = question.words if isinstance(question, SimilarQuestion | PlaylistQuestion) else ""
         sentence = self._read(words) if words else None
-        space = self.space(question.by, use_index=near and not words)
+        space = self.space(question.by)
         if isinstance(question, PathQuestion):
             seeds = seeds_of_store(self, space, question.seeds)
         elif words and not near and not question.seeds:
@@ -325,7 +325,7 @@ class Library(SearchableStore):
         ----------
         query
             An id, a unique part of one, or an audio file: the answer is that of `ask`. For
-            vectors, several queries and ``weights``, see `SearchableStore.similar`.
+            vectors and several queries, see `SearchableStore.similar`.
         k : int
         by, choice, diversity, minimum
             See `SimilarQuestion`.
@@ -336,7 +336,7 @@ class Library(SearchableStore):
         >>> library.similar("etude", 1).to_dict()["songs"][0]["song_id"]
         'piano/prelude.flac'
         """
-        if isinstance(query, str) and "weights" not in how:
+        if isinstance(query, str):
             return self.ask(SimilarQuestion(seeds=(query,), k=k, **how))
         return super().similar(query, k, **how)
 

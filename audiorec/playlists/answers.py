@@ -159,7 +159,7 @@ class Asked:
         basis = self.store.default_space(self.question.by)
         some = basis.note if basis.by == "sound" else ""  # that all lack it is told once
         wished = () if self.wished is None else self.wished.notes
-        yield from (f"note: {note}" for note in (some, self.space.note, *wished) if note)
+        yield from (f"note: {note}" for note in (some, *wished) if note)
         other = "non-music" in self.question.choice.also
         if not other and not isinstance(self.question, PathQuestion):
             yield from self._no_music()
@@ -291,7 +291,6 @@ class SimilarSongs(Neighbours, ForPlayers):
         return {
             **document,
             "by": self.by,
-            "exact": self.asked.space.exact,
             **_source(self.asked.store),
             "songs": songs,
             "minimum": self.question.minimum,

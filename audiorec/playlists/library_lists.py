@@ -270,7 +270,7 @@ def divide_library(
     [('Classical', ['piano/etude.flac', 'piano/prelude.flac'])]
     """
     sizes = Sizes(size)
-    space = store.space(by, use_index=False)
+    space = store.space(by)
     units, there = space.units_by_row()
     chosen = store.chosen(choice)
     compared = chosen.allowed & there

@@ -195,7 +195,7 @@ def library_figure(
     ----------
     store : SearchableStore
         For example a `Library`.
-    by : {"auto", "sound", "vector", "mean"} or path
+    by : {"auto", "sound", "vector"} or path
         The space in which songs are compared; see `SearchableStore.space`.
     projection : {"pca", "tsne", "umap"}
         Projection method; t-SNE needs the extra ``plot``, UMAP the extra ``map``.
@@ -219,7 +219,7 @@ def library_figure(
     MissingExtraError
         If matplotlib, or a library that the projection needs, is not installed.
     """
-    space = store.space(by, use_index=False)
+    space = store.space(by)
     result = map_library(space, projection=projection, seed=seed)
     return draw_map(result, title=title or store.path.name, size=size)
 

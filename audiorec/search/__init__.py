@@ -4,7 +4,7 @@
 
     store ──`SearchableStore`──▶ `Space`: unit vectors (m, W) of the songs
           query ──prepare──▶ unit (W,) ──search, near──▶ `Neighbours`
-                                         │ topk, or an index: the nearest songs, exactly
+                                         │ topk: the nearest songs, exactly
                                          │ choice: which songs are eligible (filters, music)
                                          └ diversify: limits per artist or album, diversity
           `Neighbours` ──explain──▶ reasons

@@ -34,11 +34,6 @@ from audiorec.search.filters import numbers_of as numbers_of
 from audiorec.search.filters import parse_conditions as parse_conditions
 from audiorec.search.filters import text_codes as text_codes
 from audiorec.search.filters import tonic_of as tonic_of
-from audiorec.search.index import check_index as check_index
-from audiorec.search.index_build import build_index as build_index
-from audiorec.search.index_files import IndexInfo as IndexInfo
-from audiorec.search.index_files import index_path as index_path
-from audiorec.search.index_files import read_info as read_info
 from audiorec.search.near import all_pairs as all_pairs
 from audiorec.search.near import away_from as away_from
 from audiorec.search.near import near_seeds as near_seeds
@@ -60,8 +55,6 @@ from audiorec.search.questions import PathQuestion as PathQuestion
 from audiorec.search.questions import PlaylistQuestion as PlaylistQuestion
 from audiorec.search.questions import Question as Question
 from audiorec.search.questions import SimilarQuestion as SimilarQuestion
-from audiorec.search.scaling import DEFAULT_WEIGHTS as DEFAULT_WEIGHTS
-from audiorec.search.scaling import BandwidthEffect as BandwidthEffect
 from audiorec.search.scaling import By as By
 from audiorec.search.searchable import SearchableStore as SearchableStore
 from audiorec.search.searchable import song_named as song_named

@@ -328,7 +328,7 @@ def all_pairs(
         nearest first. A song is never its own neighbour.
     k : int
         Neighbours per song; fewer in a store with fewer songs.
-    by : {"auto", "sound", "vector", "mean"} or path
+    by : {"auto", "sound", "vector"} or path
         By default sound, or the vector in a store without; or a file of learnt embeddings. Songs
         that lack what is compared are left out.
     also : collection of {"copies", "non-music"}

@@ -46,9 +46,9 @@ STEPS = chooses(
     "--steps", "-n", min=1, help="Songs between the two ends of a path.", panel=ADVANCED
 )
 COMPARED = chooses(
-    metavar="auto|sound|vector|mean|FILE",
-    help="Compare by sound, by the weighted vector, by its mean scores alone, or by the learnt "
-    "embeddings in a file; auto: sound, or the vector in a store without.",
+    metavar="sound|vector|FILE",
+    help="Compare by sound, by the vector (as in a store without sound), or by the learnt "
+    "embeddings in a file.",
 )
 
 
@@ -121,7 +121,7 @@ class Question:
     ----------
     seeds : collection of str or int
         The songs to start from: ids, unique parts of them, audio files, or rows of the store.
-    by : {"auto", "sound", "vector", "mean"} or path
+    by : {"auto", "sound", "vector"} or path
         The space in which songs are compared, or a file of learnt embeddings.
     choice : Choice
         Which songs may be listed.

@@ -1,22 +1,22 @@
-"""Scale vectors so that the cosine of two songs is meaningful: standardise, weight, normalise.
+"""Turn what is stored of songs into units, so that the cosine of two songs is meaningful.
 
-    (V,) ──log-odds of some──standardise──weight──discount narrow-band changes──unit length──▶ (W,)
+    (V,) ──three statistics as log-odds──minus their centre──weight──discount narrow bands──▶ (W,)
     store  ──sound_units, vector_units, learnt_units──▶ `LoadedUnits`: rows (m,), units (m, W)
-    store, by, scaling  ──units_reader──▶ rows (Q,) ──▶ units (Q, W)
 
-A `Weighting` is the request; `fit` reads all songs once and returns the `Scaling`, which can
-prepare any vector, from the store or not. Sound and learnt embeddings are compared by the cosine as
-they are, so that nothing is fitted, and songs that are added change no similarity.
+Nothing is fitted to a store: songs that are added change no similarity, and the units of two
+stores of the same heads compare. Sound and learnt embeddings are compared as they are.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
@@ -32,7 +32,25 @@ from audiorec.store.embeddings import EmbeddingTable
 from audiorec.store.schema import StoreMetadata
 from audiorec.store.store import VectorStore
 from audiorec.tagger.weights import data_folder
-from audiorec.types import BoolArray, Float64Array, FloatArray, IdMap, Int64Array
+from audiorec.types import Float64Array, FloatArray, IdMap, Int64Array
+
+By = Literal["sound", "vector", "learnt"]
+SOUND: Literal["sound"] = "sound"
+LEARNT: Literal["learnt"] = "learnt"
+
+# The statistics that are compared, as log-odds, and their weights, chosen on training tracks
+# (docs/decisions/0006-similarity.md). The shape of a score's distribution over time (variance,
+# kurtosis, skewness) tells two songs apart but not two kinds of music: it only adds noise.
+WEIGHTS = {"max": 0.75, "min": 0.75, "mean": 1.0}
+# Keeps the log-odds of 0 and 1 finite. It is about the resolution of float32 next to 1; with a
+# coarser floor fewer songs find themselves again (docs/decisions/0006-similarity.md).
+LOG_ODDS_FLOOR = 1e-6
+# How strongly directions of narrow-band changes are discounted (docs/decisions/0040).
+LOOKED_PAST = 30.0
+# Below this length a vector's direction is rounding noise.
+NO_DIRECTION = 1e-6
+OFF_LENGTH = 1e-3  # lengths are rounded to float32 when they are stored
+BLOCK_ROWS = 16_384  # rows per block, which bounds the float64 copy
 
 FILE = "narrowing.safetensors"
 METADATA_KEY = "audiorec_narrowing"
@@ -40,54 +58,56 @@ FORMAT_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class BandwidthEffect:
-    """Second moment of the changes that a limited bandwidth makes to the vectors of some heads.
+class MeasuredHeads:
+    """What was measured of the vectors of some heads: their centre, and what a narrow band does.
 
     Limited bandwidth (a telephone line, an old codec, 8 kHz) shifts a song's scores along typical
-    directions; these count less. The file beside the heads holds the mean of the outer products of
-    these shifts, measured by ``scripts/heads/train_heads.py`` on music from packages. It is valid
-    for the shipped heads only; a store of other heads is searched without it.
+    directions, which count less: the moment is the mean of the outer products of these shifts,
+    measured by ``scripts/heads/train_heads.py`` on music from packages. The centre is that of the
+    36 pieces of ``fixtures/demo``, by ``scripts/heads/fit_centre.py``. Columns of a score are in
+    log-odds. The file beside the heads is valid for the shipped heads only.
 
     Attributes
     ----------
     heads : tuple of str
         SHA-256 of the heads' weights, in order.
-    statistics, log_odds : tuple of str
-        The statistics in order, and those that enter as log-odds.
+    statistics : tuple of str
+        The statistics in order.
+    centre : ndarray, shape (V,), float64
     moment : ndarray, shape (V, V), float64
         Mean product of the changes of two columns.
     """
 
     heads: tuple[str, ...]
     statistics: tuple[str, ...]
-    log_odds: tuple[str, ...]
+    centre: Float64Array
     moment: Float64Array
 
     def __post_init__(self) -> None:
-        width = self.moment.shape[0]
-        if self.moment.shape != (width, width) or not np.isfinite(self.moment).all():
-            raise ShapeError(f"a finite square matrix expected, got {self.moment.shape}")
+        width = len(self.centre)
+        if self.moment.shape != (width, width) or self.centre.ndim != 1:
+            raise ShapeError(f"a centre (V,) and a square (V, V) expected, got {self.moment.shape}")
+        if not (np.isfinite(self.moment).all() and np.isfinite(self.centre).all()):
+            raise ShapeError("a centre or a moment that is not finite")
 
     def fits(self, metadata: StoreMetadata) -> bool:
         """Return whether this belongs to the heads and statistics of a store."""
         heads = [w["sha256"] for w in metadata.weights if w["name"].startswith("head_")]
         width = len(metadata.classes) * len(metadata.statistics)
         same = (self.heads, self.statistics) == (tuple(heads), tuple(metadata.statistics))
-        return same and len(self.moment) == width
+        return same and len(self.centre) == width
 
     def save(self, path: Path | str) -> None:
         """Write this to one safetensors file."""
-        about = {
-            "format": FORMAT_VERSION,
-            "heads": self.heads,
-            "statistics": self.statistics,
-            "log_odds": self.log_odds,
+        about = {"format": FORMAT_VERSION, "heads": self.heads, "statistics": self.statistics}
+        tensors: dict[str, npt.NDArray[Any]] = {
+            "moment": np.ascontiguousarray(self.moment, np.float32),
+            "centre": np.ascontiguousarray(self.centre, np.float64),
         }
-        tensors = {"moment": np.ascontiguousarray(self.moment, np.float32)}
         Path(path).write_bytes(save(tensors, {METADATA_KEY: json.dumps(about, sort_keys=True)}))
 
     @classmethod
-    def load(cls, path: Path | str) -> "BandwidthEffect":
+    def load(cls, path: Path | str) -> "MeasuredHeads":
         """Read a file written by `save`.
 
         Raises
@@ -99,12 +119,13 @@ class BandwidthEffect:
             with safe_open(str(path), framework="numpy") as file:
                 about = json.loads((file.metadata() or {})[METADATA_KEY])
                 moment = file.get_tensor("moment").astype(np.float64)
+                centre = file.get_tensor("centre")
             if about["format"] != FORMAT_VERSION:
                 raise ValueError(
                     f"format {about['format']!r}; this audiorec reads {FORMAT_VERSION}"
                 )
-            named = {n: tuple(map(str, about[n])) for n in ("heads", "statistics", "log_odds")}
-            return cls(moment=moment, **named)
+            named = {n: tuple(map(str, about[n])) for n in ("heads", "statistics")}
+            return cls(moment=moment, centre=centre, **named)
         except FileNotFoundError as error:
             raise MissingWeightsError(f"{path}: no such file") from error
         except (OSError, SafetensorError, KeyError, TypeError, ValueError, ShapeError) as error:
@@ -112,143 +133,73 @@ class BandwidthEffect:
 
 
 @cache
-def _shipped() -> BandwidthEffect:
-    return BandwidthEffect.load(data_folder() / FILE)
+def _shipped() -> MeasuredHeads:
+    return MeasuredHeads.load(data_folder() / FILE)
 
 
-def bandwidth_effect(metadata: StoreMetadata) -> BandwidthEffect | None:
-    """Return the shipped `BandwidthEffect` if it fits the heads of a store, else None."""
-    result = _shipped()
-    return result if result.fits(metadata) else None
+def log_odds(values: FloatArray | Float64Array) -> Float64Array:
+    """Return the log-odds of probabilities, in float64; beyond 0 and 1 they count as 0 and 1.
 
-
-By = Literal["sound", "vector", "mean", "learnt"]
-
-# Yields all rows in blocks (rows, V), anew at each call, so vectors need not fit in memory.
-Blocks = Callable[[], Iterable[FloatArray]]
-
-# One weight per statistic, chosen on training tracks (docs/decisions/0006-similarity.md). The
-# shape of a score's distribution over time (variance, kurtosis, skewness) tells two songs apart
-# but not two kinds of music: at any weight it only adds noise.
-DEFAULT_WEIGHTS = {
-    "max": 0.75,
-    "min": 0.75,
-    "mean": 1.0,
-    "variance": 0.0,
-    "kurtosis": 0.0,
-    "skewness": 0.0,
-}
-LOG_ODDS = ("max", "min")  # statistics that enter as log-odds
-WEIGHTS_BY: dict[By, dict[str, float]] = {"vector": DEFAULT_WEIGHTS, "mean": {"mean": 1.0}}
-# Keeps the log-odds of 0 and 1 finite. It is about the resolution of float32 next to 1; with a
-# coarser floor fewer songs find themselves again (docs/decisions/0006-similarity.md).
-LOG_ODDS_FLOOR = 1e-6
-# How strongly directions of narrow-band changes are discounted (docs/decisions/0040).
-LOOKED_PAST = 30.0
-# A column whose standard deviation is below this fraction of its largest value holds only
-# rounding noise, and is left unscaled.
-CONSTANT_SPREAD = 1e-6
-# Below this length, in weighted standard deviations, a vector's direction is rounding noise.
-NO_DIRECTION = 1e-6
-BLOCK_ROWS = 16_384  # rows per block, which bounds the float64 copy
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Weighting:
-    """Weight and form of each column in a comparison.
-
-    A song's largest and smallest scores enter as log-odds: 0.001 and 0.01 are far apart for a
-    smallest score, but nearly equal as probabilities. Figures: docs/benchmarks/similar.md.
+    A song's scores of 0.001 and 0.01 are far apart, but nearly equal as probabilities.
     """
-
-    weights: Float64Array  # (V,): not negative, at least one above 0; 0 drops a column
-    log_odds: BoolArray  # (V,): columns that hold probabilities and enter as ``log(p / (1 - p))``
-    # (V, V): second moment of the changes to discount, for columns in the form in which they
-    # enter; None to discount nothing
-    moment: Float64Array | None = None
-
-    def __post_init__(self) -> None:
-        if self.weights.ndim != 1 or self.weights.shape != self.log_odds.shape:
-            raise ShapeError(
-                f"weights and log_odds must have one shape (V,), got {self.weights.shape} and "
-                f"{self.log_odds.shape}"
-            )
-        if self.moment is not None and self.moment.shape != 2 * self.weights.shape:
-            raise ShapeError(
-                f"moment must have shape {2 * self.weights.shape}, got {self.moment.shape}"
-            )
-        if not np.isfinite(self.weights).all() or (self.weights < 0).any():
-            raise InputError("weights must be finite and not negative")
-        if not self.weights.any():
-            raise InputError("weights must be finite and not negative, and one of them above 0")
-
-    @classmethod
-    def of_store(
-        cls, metadata: StoreMetadata, by: By = "vector", weights: Sequence[float] | None = None
-    ) -> "Weighting":
-        """Return the weights for all classes, given one per statistic; by default those of `by`.
-
-        The defaults for "vector" also discount narrow-band changes, if known for these heads.
-        """
-        names, n_classes = metadata.statistics, len(metadata.classes)
-        known = bandwidth_effect(metadata) if weights is None and by == "vector" else None
-        log_odds = LOG_ODDS if known is None else known.log_odds
-        if weights is None:
-            weights = [WEIGHTS_BY[by].get(name, 0.0) for name in names]
-        if len(weights) != len(names):
-            raise ShapeError(
-                f"expected {len(names)} weights, one per statistic, got {len(weights)}"
-            )
-        return cls(
-            weights=np.tile(np.asarray(weights, np.float64), n_classes),
-            log_odds=np.tile([name in log_odds for name in names], n_classes),
-            moment=None if known is None else known.moment,
-        )
+    p = np.clip(values.astype(np.float64), 0.0, 1.0)
+    odds: Float64Array = np.log((p + LOG_ODDS_FLOOR) / (1.0 + LOG_ODDS_FLOOR - p))
+    return odds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Scaling:
-    """Scale and centre of each column, learnt from a store by `fit`; prepares vectors.
+    """How the numbers of a song become its unit, of length 1; the same for every store.
 
-    Columns of weight 0 are dropped, so W is the number of weights above 0. A song that is average
-    in every column has no direction: its prepared vector is 0, and it is similar to no song.
+    Columns of weight 0 are dropped. A song at the centre has no direction: its unit is 0, and it is
+    similar to no song. Figures: docs/benchmarks/similar.md.
     """
 
-    width: int  # V, the length of an unprepared vector
-    columns: Int64Array  # (W,): the source column of each number in a prepared vector
-    # (W,): applied as ``(x - centre) / spread * weights``; x are log-odds where `log_odds` is True
-    weights: Float64Array
-    log_odds: BoolArray  # (W,)
-    centre: Float64Array  # (W,)
-    spread: Float64Array  # (W,)
+    width: int  # V, the length of what is prepared
+    columns: Int64Array  # (W,): the source column of each number in a unit
+    # (W,) each: applied as ``(log-odds - centre) * weights``; None: the numbers as they are
+    centre: Float64Array | None = None
+    weights: Float64Array | None = None
     mix: Float64Array | None = None  # (W, W), symmetric: multiplies the weighted columns
 
     @classmethod
     def plain(cls, width: int) -> "Scaling":
         """Return the scaling that only brings numbers to length 1."""
-        ones, zeros = np.ones(width), np.zeros(width)
-        return cls(
-            width=width,
-            columns=np.arange(width),
-            weights=ones,
-            log_odds=np.zeros(width, np.bool_),
-            centre=zeros,
-            spread=ones,
-        )
+        return cls(width=width, columns=np.arange(width))
 
-    def prepare(self, vectors: FloatArray) -> FloatArray:
-        """Prepare vectors (Q, V): log-odds, standardise, weight, normalise; (Q, W), float32.
+    @classmethod
+    def of_vectors(cls, metadata: StoreMetadata) -> "Scaling":
+        """Return the scaling of a store's vectors.
 
-        A vector that is average in every column becomes 0. Raises `ShapeError` for another
-        length, `InputError` for a number that is NaN or infinite.
+        Scores of other heads than the shipped ones are centred at an even score, 1 / K for K
+        classes of a head, and no direction counts less.
         """
-        if vectors.ndim != 2 or vectors.shape[1] != self.width:
-            raise ShapeError(f"vectors must have shape (Q, {self.width}), got {vectors.shape}")
-        if not np.isfinite(vectors).all():
+        names, classes = metadata.statistics, metadata.classes
+        weights = np.tile([WEIGHTS.get(name, 0.0) for name in names], len(classes))
+        columns = np.flatnonzero(weights)
+        weights = weights[columns]
+        if (known := _shipped()).fits(metadata):
+            centre, mix = known.centre[columns], _turned(known.moment, columns, weights)
+        else:
+            heads = [name.rpartition("/")[0] for name in classes]
+            sizes = Counter(heads)
+            even = np.array([1 / max(2, sizes[head]) for head in heads])
+            centre, mix = np.repeat(log_odds(even), len(names))[columns], None
+        width = len(names) * len(classes)
+        return cls(width=width, columns=columns, centre=centre, weights=weights, mix=mix)
+
+    def prepare(self, values: FloatArray) -> FloatArray:
+        """Prepare the numbers of songs (Q, V): units (Q, W), float32, of length 1 or 0.
+
+        Raises `ShapeError` for another length, `InputError` for a number that is NaN or infinite.
+        """
+        if values.ndim != 2 or values.shape[1] != self.width:
+            raise ShapeError(f"vectors must have shape (Q, {self.width}), got {values.shape}")
+        if not np.isfinite(values).all():
             raise InputError("a vector to compare with has a number that is NaN or infinite")
-        z = _used(vectors, self.columns, self.log_odds)
-        z -= self.centre
-        z *= self.weights / self.spread
+        z: Float64Array = values.astype(np.float64)
+        if self.centre is not None and self.weights is not None:
+            z = (log_odds(z[:, self.columns]) - self.centre) * self.weights
         if self.mix is not None:
             z = z @ self.mix
         length = np.sqrt(np.einsum("ij,ij->i", z, z))
@@ -266,119 +217,21 @@ class Scaling:
         return units
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all fields as JSON values, without `mix` if it is None."""
+        """Return the fields as JSON values, without those that are None."""
         arrays = {name: getattr(self, name) for name in self.__slots__ if name != "width"}
         lists = {name: array.tolist() for name, array in arrays.items() if array is not None}
         return {"width": self.width, **lists}
 
-    @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> "Scaling":
-        """Read the result of `to_dict`; raise `StoreError` for anything else."""
-        kinds = {"columns": np.int64, "log_odds": np.bool_}
-        try:
-            width = int(content["width"])
-            arrays: dict[str, Any] = {
-                name: np.array(content[name], kinds.get(name, np.float64))
-                for name in cls.__slots__
-                if name not in ("width", "mix")
-            }
-            mix = None if content.get("mix") is None else np.array(content["mix"], np.float64)
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise StoreError(f"the scaling is damaged: {error!r}") from error
-        shapes = {array.shape for array in arrays.values()}
-        columns = arrays["columns"]
-        good = len(shapes) == 1 and columns.ndim == 1 and len(columns) > 0
-        good = good and bool((columns >= 0).all() and (columns < width).all())
-        numbers = [arrays[name] for name in ("weights", "centre", "spread")]
-        good = good and all(bool(np.isfinite(array).all()) for array in numbers)
-        if mix is not None:
-            good = good and mix.shape == 2 * columns.shape and bool(np.isfinite(mix).all())
-        if not good or (arrays["spread"] <= 0).any():
-            raise StoreError("the scaling is damaged: its fields contradict each other")
-        return cls(width=width, mix=mix, **arrays)
 
-
-def fit_units(blocks: Blocks, rows: int, weighting: Weighting) -> tuple[Scaling, FloatArray]:
-    """Fit the scaling on all songs, and prepare them block by block: units (rows, W)."""
-    scaling = fit(blocks, weighting)
-    return scaling, scaling.prepare_all(blocks(), rows)
-
-
-def fit(blocks: Blocks, weighting: Weighting) -> Scaling:
-    """Learn the centre and spread of each column in one pass over blocks (rows, V)."""
-    width = len(weighting.weights)
-    columns = np.flatnonzero(weighting.weights)
-    log_odds = weighting.log_odds[columns]
-    plain = _Moments(width)
-    odds = _Moments(int(log_odds.sum()))
-    for block in _cut(blocks()):
-        if block.shape[1] != width:
-            raise ShapeError(
-                f"vectors (n, V) and weights (V,) expected, got {block.shape}, {width}"
-            )
-        plain.add(block.astype(np.float64))
-        odds.add(_used(block, columns[log_odds], np.ones(odds.width, np.bool_)))
-    centre, spread = plain.mean[columns], plain.std()[columns]
-    centre[log_odds], spread[log_odds] = odds.mean, odds.std()
-    weights = weighting.weights[columns]
-    moment = None if weighting.moment is None else weighting.moment[np.ix_(columns, columns)]
-    return Scaling(
-        width=width,
-        columns=columns,
-        weights=weights,
-        log_odds=log_odds,
-        centre=centre,
-        spread=spread,
-        mix=None if moment is None else _turned(moment, weights / spread),
-    )
-
-
-def _turned(moment: Float64Array, scale: Float64Array) -> Float64Array:
+def _turned(moment: Float64Array, columns: Int64Array, weights: Float64Array) -> Float64Array:
     """Return the symmetric matrix that shrinks the directions of unwanted changes.
 
     A direction in which the mean square change is 1 is shrunk by the square root of
     ``1 + LOOKED_PAST``; unaffected directions are kept, so columns keep their meaning.
     """
-    metric = np.eye(len(scale)) + LOOKED_PAST * moment * np.outer(scale, scale)
-    values, directions = np.linalg.eigh(metric)
+    changes = moment[np.ix_(columns, columns)] * np.outer(weights, weights)
+    values, directions = np.linalg.eigh(np.eye(len(weights)) + LOOKED_PAST * changes)
     return directions / np.sqrt(values) @ directions.T
-
-
-class _Moments:
-    """Running mean and deviation of columns by Chan's formula, which is numerically stable."""
-
-    def __init__(self, width: int) -> None:
-        self.width = width
-        self.n = 0
-        self.mean, self._squares, self._largest = (np.zeros(width) for _ in range(3))
-
-    def add(self, block: Float64Array) -> None:
-        """Add a block of shape (rows, width)."""
-        if len(block) == 0 or self.width == 0:
-            return
-        self._largest = np.maximum(self._largest, np.maximum(block.max(0), -block.min(0)))
-        mean = block.mean(axis=0)
-        block = block - mean
-        squares = np.einsum("ij,ij->j", block, block)
-        total = self.n + len(block)
-        shift = mean - self.mean
-        self._squares += squares + shift * shift * (self.n * len(block) / total)
-        self.mean = self.mean + shift * (len(block) / total)
-        self.n = total
-
-    def std(self) -> Float64Array:
-        """Return the population standard deviation, 1 for a constant column."""
-        std = np.sqrt(self._squares / max(1, self.n))
-        return np.where(std <= CONSTANT_SPREAD * self._largest, 1.0, std)
-
-
-def _used(vectors: FloatArray, columns: Int64Array, log_odds: BoolArray) -> Float64Array:
-    """Return a float64 copy of the columns, as log-odds where `log_odds` is True."""
-    used: Float64Array = vectors[:, columns].astype(np.float64)
-    if log_odds.any():
-        p = np.clip(used[:, log_odds], 0.0, 1.0)
-        used[:, log_odds] = np.log((p + LOG_ODDS_FLOOR) / (1.0 + LOG_ODDS_FLOOR - p))
-    return used
 
 
 def _cut(blocks: Iterable[FloatArray]) -> Iterator[FloatArray]:
@@ -388,24 +241,12 @@ def _cut(blocks: Iterable[FloatArray]) -> Iterator[FloatArray]:
             yield block[start : start + BLOCK_ROWS]
 
 
-SOUND: Literal["sound"] = "sound"
-LEARNT: Literal["learnt"] = "learnt"
-INDEXED: tuple[By, ...] = (SOUND, "vector")  # spaces that may have an index
-OFF_LENGTH = 1e-3  # lengths are rounded to float32 when they are stored
-UnitsReader = Callable[[Sequence[int] | Int64Array], FloatArray]
-
-
 class LoadedUnits(NamedTuple):
     """The songs of a space: rows of the store (m,), units (m, W), and what prepares others."""
 
     rows: Int64Array
     units: FloatArray
     scaling: Scaling
-
-
-def usual_space(store: VectorStore) -> By:
-    """Return what the songs of a store are compared by unless asked: sound if any song has it."""
-    return "sound" if store.songs_with(SOUND) else "vector"
 
 
 def sound_units(store: VectorStore) -> LoadedUnits:
@@ -429,9 +270,10 @@ def sound_units(store: VectorStore) -> LoadedUnits:
     return LoadedUnits(rows[:end], units[:end], Scaling.plain(units.shape[1]))
 
 
-def vector_units(store: VectorStore, weighting: Weighting) -> LoadedUnits:
-    """Return all songs by their vectors, scaled over the store."""
-    scaling, units = fit_units(store.blocks, len(store), weighting)
+def vector_units(store: VectorStore) -> LoadedUnits:
+    """Return all songs by their vectors."""
+    scaling = Scaling.of_vectors(store.metadata)
+    units = scaling.prepare_all(store.blocks(), len(store))
     return LoadedUnits(np.arange(len(store)), units, scaling)
 
 
@@ -458,21 +300,6 @@ def learnt_units(store: VectorStore, path: Path) -> LoadedUnits:
     places = places[np.argsort(rows[places], kind="stable")]
     scaling = Scaling.plain(values.shape[1])  # embeddings were trained for the plain cosine
     return LoadedUnits(rows[places], scaling.prepare_all([values[places]], len(places)), scaling)
-
-
-def units_reader(store: VectorStore, by: By, scaling: Scaling) -> UnitsReader:
-    """Return what reads the units of some rows in the space of sound, or of vectors."""
-    if by != SOUND:
-        return lambda numbers: scaling.prepare_all([store.read_rows(numbers)], len(numbers))
-
-    def read(numbers: Sequence[int] | Int64Array) -> FloatArray:
-        wanted = np.asarray(numbers, np.int64)
-        units = np.zeros((len(wanted), scaling.width), np.float32)
-        there, values = store.list_rows(SOUND, wanted)
-        units[there] = _checked(store, wanted[there], values)
-        return units
-
-    return read
 
 
 def _checked(store: VectorStore, rows: Int64Array, values: FloatArray) -> FloatArray:

@@ -4,8 +4,8 @@
     "etude", "~/Music/piano/etude.flac"  ──song_named──▶  the song's id
     "~/Music/piano/etude.flac"           ──song_of_file─▶  the same, None for an unknown file
 
-It caches the spaces that it opens and the columns that choices read, and finds the index beside the
-store. A path may be relative, contain ``..``, and lead through links; it is resolved to the file.
+It caches the spaces that it opens and the columns that choices read. A path may be relative,
+contain ``..``, and lead through links; it is resolved to the file.
 Errors say why: no such song, no such file, or a song that failed during extraction.
 `audiorec.library` builds on it for commands, Python and servers.
 """
@@ -34,10 +34,8 @@ from audiorec.files.arrow import string_array
 from audiorec.search.choice import Chooser, Chosen
 from audiorec.search.copies import Group, Recordings, find_duplicates
 from audiorec.search.explain import Closeness, FactReader, Usual
-from audiorec.search.index import find_index
 from audiorec.search.near import near_each
 from audiorec.search.questions import MINIMUM, Choice
-from audiorec.search.scaling import INDEXED
 from audiorec.search.space import Neighbours, Space, SpaceChoice, choose_space, open_space
 from audiorec.store.aliases import resolve
 from audiorec.store.inventory import files_beside
@@ -253,7 +251,6 @@ class SearchableStore(VectorStore):
         choice: Choice = Choice(),  # noqa: B008 - frozen
         diversity: float = 0.0,
         minimum: float = MINIMUM,
-        weights: Sequence[float] | None = None,
     ) -> Neighbours:
         """Return the `k` songs nearest to one song, or to each of several.
 
@@ -265,18 +262,15 @@ class SearchableStore(VectorStore):
             given by name is not among its own neighbours.
         k : int
             Number of songs; fewer if fewer are eligible.
-        by : {"auto", "sound", "vector", "mean"} or path
-            The sound, the weighted vector, the mean scores alone (the plain baseline), or the
-            embeddings in a file. By default sound, or the vector in a store without; the vector
-            as well if vectors (by their length) or weights are given.
+        by : {"auto", "sound", "vector"} or path
+            The sound, the vector, or the embeddings in a file. By default sound, or the vector in a
+            store without; the vector as well if vectors are given (by their length).
         choice : Choice
             Which songs are eligible, and how many per artist or album.
         diversity : float
             From 0, the nearest songs, to 1, songs as unlike each other as possible.
         minimum : float
             Minimum similarity; -1 admits all songs.
-        weights : sequence of float, optional
-            One weight per statistic instead of the default; see `space`.
 
         Returns
         -------
@@ -296,16 +290,16 @@ class SearchableStore(VectorStore):
         Examples
         --------
         >>> store = SearchableStore.open("fixtures/formats/vecs-v1.parquet")
-        >>> found = store.similar("etude", 2, by="mean", minimum=-1)
+        >>> found = store.similar("etude", 2, by="vector", minimum=-1)
         >>> [(n.song_id, round(n.similarity, 2)) for n in found]
-        [('piano/prelude.flac', 0.91), ('speech/news.ogg', -0.3)]
+        [('piano/prelude.flac', 0.95), ('speech/news.ogg', 0.52)]
         >>> store.similar(["etude", "prelude"], 1).song_ids.tolist()
         [['piano/prelude.flac'], ['piano/etude.flac']]
         """
         names, own = [query] if isinstance(query, str) else query, None
-        if by == "auto" and (weights is not None or self._is_vector(names)):
+        if by == "auto" and self._is_vector(names):
             by = "vector"
-        space = self.space(by, weights=weights)
+        space = self.space(by)
         if isinstance(names, np.ndarray):
             if names.ndim not in (1, 2):
                 raise ShapeError(f"a query must have shape (V,) or (Q, V), got {names.shape}")
@@ -324,24 +318,13 @@ class SearchableStore(VectorStore):
         """Return the space that is used by default; see `choose_space`."""
         return self._auto if str(by) == "auto" else choose_space(self, by)
 
-    def space(
-        self,
-        by: str | Path = "auto",
-        *,
-        weights: Sequence[float] | None = None,
-        use_index: bool = True,
-    ) -> Space:
+    def space(self, by: str | Path = "auto") -> Space:
         """Return a space in which songs are compared, ready to search; opened once and cached.
 
         Parameters
         ----------
-        by : {"auto", "sound", "vector", "mean"} or path
+        by : {"auto", "sound", "vector"} or path
             By default sound, or the vector in a store without; or a file of learnt embeddings.
-        weights : sequence of float, optional
-            One weight per statistic of the vector instead of the default, in the order of
-            ``metadata.statistics``.
-        use_index : bool
-            Search through the index beside the store, if it is one of this space and up to date.
 
         Raises
         ------
@@ -350,23 +333,13 @@ class SearchableStore(VectorStore):
         StoreError
             If the file of embeddings is missing, damaged or of another kind.
         SpecMismatchError
-            If that file, or the index beside the store, comes from another extractor.
+            If that file comes from another extractor.
         """
-        if by == "auto" and weights is not None:
-            by = "vector"
         compared = self.default_space(by)
-        own = None if weights is None else tuple(map(float, weights))
-        key = (compared.by, compared.table, own)
+        key = (compared.by, compared.table)
         if key not in self._spaces:
-            self._spaces[key] = open_space(self, compared, weights=weights)
-        space = self._spaces[key]
-        if not use_index or space.by not in INDEXED or weights is not None:
-            return space
-        if ("index", space.by) not in self._spaces:
-            index, note = find_index(self, space.by, space.weighting)
-            plain = space if not (index or note) else space.through(index, note)
-            self._spaces["index", space.by] = plain
-        return self._spaces["index", space.by]
+            self._spaces[key] = open_space(self, compared)
+        return self._spaces[key]
 
     def _is_vector(self, query: object) -> bool:
         """Return whether a query consists of vectors of the store, by their length."""

@@ -1,4 +1,4 @@
-"""Spaces in which songs are compared: sound, the vector, its means, or a learnt embedding.
+"""Spaces in which songs are compared: sound, the vector, or a learnt embedding.
 
     store, "auto"  ──choose_space──▶ `SpaceChoice`: by, table, and a note ──open_space──▶ `Space`
     `Space` ──search──▶ `Neighbours`: ids and similarities, as a table and as a DataFrame
@@ -8,8 +8,7 @@ an older audiorec or of ``extract --vector-only``, is compared by the vector, an
 
 A `Space` addresses songs by their rows in the store, whatever its numbers are, so filters and the
 order of ties are the same in all spaces. A song without a sound, or missing from the file of
-embeddings, is never found, and cannot be a query. If an up-to-date faiss index of the space lies
-beside the store, the space is searched through it (see `audiorec.search.index`).
+embeddings, is never found, and cannot be a query.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,21 +24,17 @@ from audiorec.columns import StoreColumns
 from audiorec.errors import InputError, ShapeError, StoreError
 from audiorec.files.arrow import integers, pandas_frame
 from audiorec.files.visible import ShownAsTable, TableView, clock
-from audiorec.search.index import Index
 from audiorec.search.scaling import (
     LEARNT,
     SOUND,
-    WEIGHTS_BY,
     By,
     LoadedUnits,
     Scaling,
-    Weighting,
     learnt_units,
     sound_units,
-    units_reader,
     vector_units,
 )
-from audiorec.search.topk import Found, nearest
+from audiorec.search.topk import nearest
 from audiorec.store.store import VectorStore
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array, Numbers
 
@@ -187,16 +182,9 @@ class Space:
     Attributes
     ----------
     store : VectorStore
-    by : {"sound", "vector", "mean", "learnt"}
-    weighting : Weighting or None
-        Of the vector and its means.
+    by : {"sound", "vector", "learnt"}
     rows : ndarray, shape (m,), int64
         The store row of each song in the space: all n, unless some lack what is compared.
-    index : Index or None
-        Used by `search` if not None.
-    note : str
-        A remark for the user about the search, for example that an index is stale; empty if
-        there is none.
     """
 
     def __init__(
@@ -206,13 +194,9 @@ class Space:
         load: Callable[[], LoadedUnits],
         *,
         count: int,
-        weighting: Weighting | None = None,
     ) -> None:
-        self.store, self.by, self.weighting = store, by, weighting
-        self.index: Index | None = None
-        self.note = ""
+        self.store, self.by = store, by
         self._load, self._count = load, count
-        self._plain: Space | None = None  # this space without an index
 
     def __len__(self) -> int:
         return self._count
@@ -222,17 +206,6 @@ class Space:
         """The store row of each song in the space, ascending: shape (m,), int64."""
         return np.arange(self._count) if self._count == len(self.store) else self._loaded.rows
 
-    def through(self, index: Index | None, note: str) -> "Space":
-        """Return the same space searched through an index; `note` is a remark for the user."""
-        result = Space(self.store, self.by, self._load, count=self._count, weighting=self.weighting)
-        result.index, result.note, result._plain = index, note, self
-        return result
-
-    @property
-    def exact(self) -> bool:
-        """Whether `search` is certain to find the nearest songs."""
-        return self.index is None or self.index.info.exact
-
     @property
     def matrix(self) -> FloatArray:
         """The units of all songs of the space: shape (m, W), rows as in `rows`."""
@@ -241,7 +214,7 @@ class Space:
     @property
     def scaling(self) -> Scaling:
         """The scaling that prepares numbers for this space."""
-        return self._loaded.scaling if self.index is None else self.index.scaling
+        return self._loaded.scaling
 
     def prepare(self, values: FloatArray) -> FloatArray:
         """Prepare sounds, vectors or embeddings (Q, V): units (Q, W), of length 1."""
@@ -273,8 +246,6 @@ class Space:
         if len(lacking):
             song_id = self.store.id_array[int(wanted[lacking[0]])].as_py()
             raise InputError(self._lacks(song_id))
-        if self.index is not None:
-            return units_reader(self.store, self.by, self.index.scaling)(wanted)
         return self.matrix[self._places[wanted]]
 
     def _lacks(self, song_id: str) -> str:
@@ -347,16 +318,6 @@ class Space:
             allowed = np.ones(n, np.bool_) if allowed is None else allowed.copy()
             allowed[own], own = False, None
         whole = len(self) == n  # the rows are those of the store
-        if self.index is not None:
-            more = k if own is None else k + 1
-            if not whole:  # an index has a row for every song
-                allowed = self.there if allowed is None else allowed & self.there
-            result = self.index.search(units, more, allowed=allowed, ranks=self.store.ranks)
-            if result is not None:
-                rows, similarities = result if own is None else _others(result, own)
-                return Neighbours(self.store, rows[:, :k], similarities[:, :k], by=self.by)
-            if self.index.failure:
-                self.note = f"{self.index.failure}; all songs were compared instead"
         rows, similarities = nearest(
             self.matrix,
             units,
@@ -371,8 +332,6 @@ class Space:
 
     @cached_property
     def _loaded(self) -> LoadedUnits:
-        if self._plain is not None:
-            return self._plain._loaded
         result = self._load()
         if len(result.rows) != self._count:
             raise StoreError(
@@ -415,20 +374,7 @@ def mean_direction(units: FloatArray) -> FloatArray:
     return (mean / length).astype(np.float32)
 
 
-def _others(found: Found, own: Int64Array) -> Found:
-    """Remove each query's own row from its list, and the last entry where one is in excess."""
-    is_own = found[0] == own[:, None]
-    order = np.argsort(is_own, axis=1, kind="stable")
-    rows, similarities = np.where(is_own, -1, found[0]), np.where(is_own, np.nan, found[1])
-    return np.take_along_axis(rows, order, 1), np.take_along_axis(similarities, order, 1)
-
-
-SPACES = ("auto", "sound", "vector", "mean")
-# Names of earlier versions, and what replaces them.
-RENAMED = {
-    "features": "compare by sound, which a plain audiorec extract writes",
-    "embedding": 'name the file: by="embeddings.parquet", --by embeddings.parquet',
-}
+SPACES = ("auto", "sound", "vector")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -437,7 +383,7 @@ class SpaceChoice:
 
     Attributes
     ----------
-    by : {"sound", "vector", "mean", "learnt"}
+    by : {"sound", "vector", "learnt"}
     table : Path or None
         The file of learnt embeddings.
     note : str
@@ -456,7 +402,7 @@ def choose_space(store: VectorStore, by: str | Path = "auto") -> SpaceChoice:
     Parameters
     ----------
     store : VectorStore
-    by : {"auto", "sound", "vector", "mean"} or path
+    by : {"auto", "sound", "vector"} or path
         A space, or a file of learnt embeddings (``.parquet``).
 
     Raises
@@ -465,15 +411,13 @@ def choose_space(store: VectorStore, by: str | Path = "auto") -> SpaceChoice:
         If `by` is neither.
     """
     name = str(by)
-    if name in RENAMED:
-        raise InputError(f"by={name!r} is no longer a space: {RENAMED[name]}")
     if name not in SPACES:
         if Path(name).suffix != ".parquet" and not Path(name).exists():
             known = ", ".join(SPACES)
             raise InputError(f"by must be one of {known}, or embeddings.parquet, got {name!r}")
         return SpaceChoice(by=LEARNT, table=Path(name))
-    if name in WEIGHTS_BY:
-        return SpaceChoice(by=name)
+    if name == "vector":
+        return SpaceChoice(by="vector")
     count, n = store.songs_with(SOUND), len(store)
     upgrade = f"audiorec extract FOLDER --upgrade --out {store.path}"
     if name == "auto" and not count:
@@ -483,18 +427,11 @@ def choose_space(store: VectorStore, by: str | Path = "auto") -> SpaceChoice:
     return SpaceChoice(by=SOUND, note=some if 0 < count < n else "")
 
 
-def open_space(
-    store: VectorStore, compared: SpaceChoice, *, weights: Sequence[float] | None = None
-) -> Space:
+def open_space(store: VectorStore, compared: SpaceChoice) -> Space:
     """Open a space of a store; see `SearchableStore.space`."""
     by = compared.by
-    if by in WEIGHTS_BY:
-        asked = Weighting.of_store(store.metadata, by, weights)
-        return Space(
-            store, by, partial(vector_units, store, asked), count=len(store), weighting=asked
-        )
-    if weights is not None:
-        raise InputError(f"by={by!r} has no statistics to weight")
+    if by == "vector":
+        return Space(store, by, partial(vector_units, store), count=len(store))
     if compared.table is None:
         if SOUND not in store.metadata.lists:
             store.read_list(SOUND)  # raises

@@ -10,7 +10,7 @@ rest costs one comparison, so the products dominate the running time.
 
 In float32, the order of items that differ by less than rounding is arbitrary. `nearest` compares
 the candidates of `top_k` again in float64, and requests more wherever rounding may decide which
-are included; `exact_order` does the same for candidates from an index.
+are included.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -1,11 +1,4 @@
-from audiorec.tagger.added import AddedBackbone as AddedBackbone
-from audiorec.tagger.added import added_names as added_names
-from audiorec.tagger.added import backbones_folder as backbones_folder
-from audiorec.tagger.added import find_added as find_added
-from audiorec.tagger.added import remove_added as remove_added
 from audiorec.tagger.backbone import load_backbone as load_backbone
-from audiorec.tagger.backbone_spec import BackboneSpec as BackboneSpec
-from audiorec.tagger.backbone_spec import read_spec as read_spec
 from audiorec.tagger.features import OUTPUT_WIDTHS as OUTPUT_WIDTHS
 from audiorec.tagger.features import split_input as split_input
 from audiorec.tagger.heads import OPEN as OPEN
@@ -14,6 +7,7 @@ from audiorec.tagger.heads import Heads as Heads
 from audiorec.tagger.heads import default_heads as default_heads
 from audiorec.tagger.heads import shipped_head as shipped_head
 from audiorec.tagger.heads import shipped_heads as shipped_heads
+from audiorec.tagger.own_backbone import OwnBackbone as OwnBackbone
 from audiorec.tagger.reading import Reading as Reading
 from audiorec.tagger.reading import read_means as read_means
 from audiorec.tagger.reading import read_scores as read_scores

@@ -18,7 +18,6 @@ from audiorec.tagger.weights import BackboneName, backbone_weights, check_mel, o
 from audiorec.types import Features, FloatArray
 
 Engine = Literal["onnx", "torch"]
-_NO_FOLDER = os.path.join(os.devnull, "none")  # noqa: PTH118 - below a device there is nothing
 
 
 class OnnxBackbone:
@@ -88,7 +87,7 @@ def load_backbone(
 
 
 def open_session(model: bytes) -> Any:
-    """Open an ONNX model on one thread without spin-waiting."""
+    """Open a shipped model on one thread without spin-waiting."""
     # From 1.29 on, its wheels send telemetry about every session and write files for it.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime  # late: takes 0.2 s and is not needed for the torch engine
@@ -101,18 +100,4 @@ def open_session(model: bytes) -> Any:
     # A memory arena would hold on to the peak of the largest batch, and saves no time here.
     options.enable_cpu_mem_arena = False
     options.log_severity_level = 3  # errors only: stderr belongs to the command
-    options.add_session_config_entry("session.load_model_format", "ONNX")
-    # Where tensors in other files would lie, of which no model that is opened here has any.
-    folder = "session.model_external_initializers_file_folder_path"
-    options.add_session_config_entry(folder, _NO_FOLDER)
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-
-
-def onnx_errors() -> tuple[type[Exception], ...]:
-    """Return ONNX Runtime's exception classes, which have no common base class."""
-    from onnxruntime.capi import onnxruntime_pybind11_state as state
-
-    names = "EPFail EngineError Fail InvalidArgument InvalidGraph InvalidProtobuf ModelLoaded"
-    names += " ModelRequiresCompilation NoModel NoSuchFile NotFound NotImplemented RuntimeException"
-    result = [getattr(state, name) for name in names.split() if hasattr(state, name)]
-    return (*result, RuntimeError, ValueError)

@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 
 from audiorec.errors import InputError, ShapeError
-from audiorec.tagger.weights import GONE, WEIGHTS
+from audiorec.tagger.weights import WEIGHTS
 from audiorec.types import AnyFeatures, Features, Float64Array, FloatArray
 
 # The arrays of `Features` in order, and their numbers of columns.
@@ -37,8 +37,6 @@ def split_input(name: str) -> tuple[str, str]:
     ('msd', 'tags')
     """
     backbone, _, output = name.rpartition(".")
-    if backbone in GONE:
-        raise InputError(f"{name}: {GONE[backbone]}")
     outputs = tuple(OUTPUT_WIDTHS) if backbone in ("", *WEIGHTS) else ADDED_OUTPUTS
     if not backbone or output not in outputs:
         raise InputError(

@@ -1,14 +1,14 @@
-"""The networks of a run: the shipped ones, or one that a user added.
+"""The networks of a run: the shipped one, or one that another package brings.
 
     shipped  ──ShippedNetworks──▶  msd and the shipped heads
-    mn04/    ──AddedNetwork──▶     one network, scored by headsed on it or by its own tags
+    mn04     ──PackagedNetwork──▶  one network, scored by heads trained on it or by its own tags
 
-All networks of a run get the same segments, so a run never mixes shipped and added ones.
+All networks of a run get the same segments, so a run never mixes two front ends.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -17,12 +17,10 @@ from audiorec.spec import FeatureSpec
 from audiorec.tagger.backbone import Engine, load_backbone
 from audiorec.tagger.features import OUTPUT_WIDTHS, Backbone, split_input
 from audiorec.tagger.heads import Head, Heads, shipped_heads
+from audiorec.tagger.own_backbone import OpenedBackbone, OwnBackbone
 from audiorec.tagger.vectors import BLOCKS, SoundProjection, shipped_sound, unit
 from audiorec.tagger.weights import MSD, WEIGHTS, backbone_weights
 from audiorec.types import STATISTICS, AnyFeatures, Float64Array, FloatArray, Numbers
-
-if TYPE_CHECKING:
-    from audiorec.tagger.added import AddedBackbone
 
 
 class Scorer(Protocol):
@@ -141,59 +139,56 @@ class ShippedNetworks:
         return load_backbone(known, engine=engine, device=device, mel=self._spec.mel)
 
 
-class AddedNetwork:
-    """One network that a user added."""
+class PackagedNetwork:
+    """One network that another package brings."""
 
-    def __init__(self, folder: Path, spec: FeatureSpec) -> None:
-        from audiorec.tagger.added import open_added  # late: most runs have no added network
-
-        self.added = open_added(folder)
-        self.added.check_spec(spec)
-        self._spec = spec
-        self.feature_outputs = tuple(self.added.outputs)
-        self.filterbank = self.added.stated.filterbank
+    def __init__(self, own: OwnBackbone, spec: FeatureSpec) -> None:
+        own.check_spec(spec)
+        self.own, self._spec = own, spec
+        self.feature_outputs = tuple(own.outputs)
+        self.filterbank = own.filterbank
 
     @property
     def sound(self) -> SoundColumns | None:
         """Its own embedding, if it has one."""
-        return AddedSound(self.added) if "embedding" in self.added.widths else None
+        return OwnSound(self.own) if self.own.width else None
 
     def width(self, output: str) -> int:
         """Return the width of an output such as ``mn04.embedding``: numbers per segment."""
         self._check(output.rpartition(".")[0])
-        if output not in self.added.outputs:
-            raise InputError(f"no output {output!r}; there are {', '.join(self.added.outputs)}")
-        return self.added.outputs[output]
+        if output not in self.own.outputs:
+            raise InputError(f"no output {output!r}; there are {', '.join(self.own.outputs)}")
+        return self.own.outputs[output]
 
     def origin(self, name: str) -> dict[str, str]:
         """Return the network's entry in a store."""
         self._check(name)
-        return self.added.origin()
+        return self.own.origin()
 
     def scorer(self, heads: Sequence[Path]) -> Scorer:
         """Load heads that were trained on the network; by default use its own outputs."""
         if not heads:
-            return OwnScores(self.added)
+            return OwnScores(self.own)
         loaded = Heads([Head.load(path) for path in heads])
         for name in loaded.backbones:
             self._check(name)
-        loaded.check_backbones({self.added.name: self.added.sha256})
+        loaded.check_backbones({self.own.name: self.own.sha256})
         loaded.check_front_end(self._spec.front_end)
         return loaded
 
     def load(self, name: str, *, engine: Engine, device: str) -> Backbone:
-        """Open the network, in ONNX Runtime on the CPU."""
-        from audiorec.tagger.added import AddedOnnx
-
+        """Open the network; its package decides what runs it."""
         self._check(name)
         if engine != "onnx" or device != "cpu":
-            raise InputError(f"backbone {name!r} runs only with engine onnx on device cpu")
-        return AddedOnnx(self.added)
+            raise InputError(
+                f"backbone {name!r} takes no engine and no device: its package decides"
+            )
+        return OpenedBackbone(self.own)
 
     def _check(self, name: str) -> None:
-        if name != self.added.name:
+        if name != self.own.name:
             raise InputError(
-                f"this run uses the backbone {self.added.name!r}, not {name!r}: backbones with "
+                f"this run uses the backbone {self.own.name!r}, not {name!r}: backbones with "
                 "different front ends cannot be mixed"
             )
 
@@ -223,15 +218,13 @@ class ShippedSound:
         }
 
 
-class AddedSound:
-    """Lists of an added network: the mean of its embedding, and that of length 1 for neighbours."""
+class OwnSound:
+    """Lists of a package's network: the mean of its embedding, and the same of length 1."""
 
-    def __init__(self, added: "AddedBackbone") -> None:
-        self.id = added.sha256[:16]
-        self.inputs: tuple[str, ...] = (f"{added.name}.embedding",)
-        self.lists: Mapping[str, int] = dict.fromkeys(
-            ("sound", "embedding"), added.widths["embedding"]
-        )
+    def __init__(self, own: OwnBackbone) -> None:
+        self.id = own.sha256[:16]
+        self.inputs: tuple[str, ...] = (f"{own.name}.embedding",)
+        self.lists: Mapping[str, int] = dict.fromkeys(("sound", "embedding"), own.width)
 
     def of_means(self, means: Mapping[str, Float64Array]) -> dict[str, Numbers]:
         """Return a song's lists; raise `ShapeError` if a number does not fit into float16."""
@@ -249,13 +242,13 @@ class OwnScores:
     An embedding is not a score, so a vector keeps only its mean over the song (decision 0044).
     """
 
-    def __init__(self, added: "AddedBackbone") -> None:
-        self.backbones = (added.name,)
-        has_scores = "scores" in added.widths
+    def __init__(self, own: OwnBackbone) -> None:
+        self.backbones = (own.name,)
+        has_scores = bool(own.classes)
         self._role = "scores" if has_scores else "embedding"
         self.statistics = STATISTICS if has_scores else ("mean",)
-        names = added.stated.classes or tuple(map(str, range(added.widths["embedding"])))
-        self.classes = tuple(f"{added.name}/{name}" for name in names)
+        names = own.classes or tuple(map(str, range(own.width)))
+        self.classes = tuple(f"{own.name}/{name}" for name in names)
 
     def __iter__(self) -> Iterator[Head]:
         return iter(())

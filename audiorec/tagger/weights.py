@@ -83,22 +83,11 @@ MSD = BackboneWeights(
 WEIGHTS: Mapping[BackboneName, BackboneWeights] = MappingProxyType({"msd": MSD})
 
 
-# Shipped until 0.1.
-GONE: Mapping[str, str] = MappingProxyType(
-    {
-        "mtt": "audiorec no longer brings the backbone mtt: make this anew with msd, or add the "
-        "network under another name (docs/backbones.md)"
-    }
-)
-
-
 def backbone_weights(name: str) -> BackboneWeights:
     """Return the table's entry of a network; raise `InputError` for an unknown name."""
     for known, entry in WEIGHTS.items():
         if name == known:
             return entry
-    if name in GONE:
-        raise InputError(GONE[name])
     raise InputError(f"backbone must be one of {', '.join(WEIGHTS)}, got {name!r}")
 
 

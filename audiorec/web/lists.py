@@ -83,16 +83,14 @@ def question_of(
 
 def similar_to(shelf: SongColumns, question: SimilarQuestion) -> Document:
     """Return the songs most similar to one, why, and how close they are."""
-    with shelf.reading():
-        result = shelf.library.ask(question)
-        closer = result.beside.percent
+    result = shelf.ready.ask(question)
+    closer = result.beside.percent
     return _document(shelf, result) | {"closer": closer}
 
 
 def path_of(shelf: SongColumns, question: PathQuestion) -> Document:
     """Return a smooth path from one song to another; `InputError` if they cannot be compared."""
-    with shelf.reading():
-        result = shelf.library.ask(question)
+    result = shelf.ready.ask(question)
     return _document(shelf, result)
 
 
@@ -120,8 +118,7 @@ def playlist_of(shelf: SongColumns, wish: Mapping[str, Any]) -> Document:
     question = question_of(PlaylistQuestion, given, seeds=seeds, curve=[curve] if curve else ())
     if wish.get("new") is True:
         return _new_songs(shelf, question)
-    with shelf.reading():
-        result = shelf.library.ask(question)
+    result = shelf.ready.ask(question)
     document = _document(shelf, result)
     if curve:
         scores = next(iter(result.curve_scores.values()))
@@ -138,8 +135,7 @@ def _new_songs(shelf: SongColumns, wanted: PlaylistQuestion) -> Document:
         choice=wanted.choice,
         words=wanted.words,
     )
-    with shelf.reading():
-        result = shelf.library.ask(question)
+    result = shelf.ready.ask(question)
     ends = np.cumsum([song["duration_s"] or 0.0 for song in result.songs])
     n = max(1, int(np.searchsorted(ends, 60 * wanted.minutes, side="right")))
     document = _document(shelf, result)
@@ -238,8 +234,7 @@ def radio_of(shelf: SongColumns, wish: Mapping[str, Any]) -> Document:
         minimum=-1.0,  # rather something else than silence
         choice=replace(SPREAD, exclude_ids={library.ids[row] for row in (*played, *skipped)}),
     )
-    with shelf.reading():
-        result = library.ask(question)
+    result = library.ask(question)
     return {"rows": result.rows.tolist()}
 
 
@@ -260,8 +255,7 @@ def described_by(shelf: SongColumns, wish: Mapping[str, Any]) -> Document:
     text = wish.get("text")
     if not isinstance(text, str) or len(text) > MOST_LETTERS:
         raise InputError(f"a sentence has at most {MOST_LETTERS} characters")
-    with shelf.reading():
-        result = shelf.library.find(text, k=min(MOST, max(FEWEST, len(shelf.library) // PART)))
+    result = shelf.ready.find(text, k=min(MOST, max(FEWEST, len(shelf.library) // PART)))
     return {
         "rows": result.rows.tolist(),
         "understood": [*result.wished.names, *result.sentence.conditions],

@@ -15,7 +15,6 @@ import gzip
 import json
 import threading
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
@@ -265,12 +264,14 @@ class SongColumns:
         # Layouts of the library before, not its columns: editions do not pile up.
         self._first = None if before is None else before.layout
         self._before = None if before is None else before._better
-        self.lock = threading.RLock()  # of what is computed once, and of the index
+        self.lock = threading.RLock()  # of what is computed once
 
-    def reading(self) -> AbstractContextManager[object]:
-        """Return the lock if searches use an index; else none waits for another's conditions."""
-        with self.lock:  # the space is made once
-            return nullcontext() if self.library.space().index is None else self.lock
+    @property
+    def ready(self) -> Library:
+        """The library, whose space is opened."""
+        with self.lock:  # once
+            self.library.space()
+        return self.library
 
     @cached_property
     def heads(self) -> dict[str, tuple[str, ...]]:
@@ -419,7 +420,7 @@ class SongColumns:
         """
         with self.lock:
             if self._mapper is None:
-                space = self.library.space(use_index=False)
+                space = self.library.space()
                 _ = space.matrix  # read under the lock
                 target = partial(self._make_better, self._keeper, space)
                 self._mapper = threading.Thread(target=target, daemon=True)
@@ -432,7 +433,7 @@ class SongColumns:
     @cached_property
     def layout(self) -> Layout:
         """Where each song stands on the PCA map."""
-        return self._keeper.layout("pca", self.library.space(use_index=False), self._first)
+        return self._keeper.layout("pca", self.library.space(), self._first)
 
     @property
     def notes(self) -> list[str]:

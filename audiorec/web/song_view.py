@@ -114,7 +114,7 @@ class SongView:
         """Return how close two songs are, what they have in common, and what sets them apart."""
         library = self._library
         with self._shelf.lock:
-            space = library.space(use_index=False)
+            space = library.space()
             units = space.units([first, second])
             similarity = float(units[0] @ units[1])
             share = float(library.closer_than(space, np.array([similarity]))[0])

@@ -32,7 +32,6 @@ NONE = "none"
 BRINGS = {  # what shows that an extra is there
     "train": "torch torchaudio",
     "plot": "librosa matplotlib",
-    "faiss": "faiss",
     "cloud": "fsspec s3fs",
     "dask": "dask distributed",
     "ray": "ray",

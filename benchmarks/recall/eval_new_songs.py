@@ -41,7 +41,7 @@ Ranks = Callable[[FloatArray, Bools], FloatArray]  # numbers of songs, which are
 
 def numbers_of(store: Library, songs: Numbers) -> dict[str, tuple[FloatArray, FloatArray]]:
     """Return for each kind of numbers the songs' units, as compared, and values, as learnt from."""
-    found = {by: store.space(by, use_index=False).matrix[songs] for by in ("vector", "sound")}
+    found = {by: store.space(by).matrix[songs] for by in ("vector", "sound")}
     _, embedding = store.read_list("embedding")
     _, tags = store.read_list("heard_tags")
     values = {

@@ -20,7 +20,7 @@ import argparse
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -38,21 +38,14 @@ import soxr
 from audiorec.audio.decode import waveform
 from audiorec.audio.segment import segments
 from audiorec.files.own_files import replaced
-from audiorec.search.scaling import (
-    DEFAULT_WEIGHTS,
-    FILE,
-    LOG_ODDS,
-    BandwidthEffect,
-    Weighting,
-    fit_units,
-)
+from audiorec.search.scaling import Scaling
 from audiorec.spec import FeatureSpec, LevelSpec
+from audiorec.store.schema import StoreMetadata
 from audiorec.tagger.backbone import load_backbone
 from audiorec.tagger.features import OUTPUT_WIDTHS
 from audiorec.tagger.heads import Head, Heads, shipped_heads
 from audiorec.tagger.vectors import summarise
-from audiorec.tagger.weights import data_folder
-from audiorec.types import STATISTICS, Features
+from audiorec.types import Features
 
 Samples = npt.NDArray[np.float32]
 BACKBONES = ("msd",)
@@ -173,17 +166,12 @@ def vectors(heads: Heads, songs: list[Any]) -> Samples:
     return np.stack([summarise(heads.scores(song)) for song in songs])
 
 
-def weighting(heads: Heads) -> Weighting:
-    """Return the default of `similar` for these heads."""
-    known = BandwidthEffect.load(data_folder() / FILE)
-    if known.heads != tuple(head.sha256 for head in heads):
-        known = None
-    log_odds = LOG_ODDS if known is None else known.log_odds
-    classes = len(heads.classes)
-    return Weighting(
-        weights=np.tile([DEFAULT_WEIGHTS[name] for name in STATISTICS], classes),
-        log_odds=np.tile([name in log_odds for name in STATISTICS], classes),
-        moment=None if known is None else known.moment,
+def scaling_of(heads: Sequence[Head]) -> Scaling:
+    """Return how `similar` compares vectors of these heads."""
+    weights = [{"name": f"head_{h.task}", "sha256": h.sha256, "licence": ""} for h in heads]
+    classes = tuple(f"{head.task}/{name}" for head in heads for name in head.classes)
+    return Scaling.of_vectors(
+        StoreMetadata(kind="vectors", extractor_id="e", classes=classes, weights=tuple(weights))
     )
 
 
@@ -204,11 +192,13 @@ def main() -> None:
     args = parser.parse_args()
     clips = sorted(path for path in args.clips.rglob("*") if path.suffix in SUFFIXES)
     genres = np.array([clip.parent.name for clip in clips])
-    heads = Heads([Head.load(path) for path in args.head or shipped_heads()])
+    loaded = [Head.load(path) for path in args.head or shipped_heads()]
+    heads = Heads(loaded)
     for level in args.levels:
         spec = FeatureSpec(level=None if level == "none" else LevelSpec(target_lufs=float(level)))
         original = vectors(heads, tagged(clips, "as it is", spec, args.cache))
-        scaling, units = fit_units(lambda o=original: [o], len(clips), weighting(heads))
+        scaling = scaling_of(loaded)
+        units = scaling.prepare(original)
         similar = (units @ units.T).astype(np.float64)
         np.fill_diagonal(similar, -np.inf)
         ten = np.argsort(-similar, axis=1, kind="stable")[:, :10]

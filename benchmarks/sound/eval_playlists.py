@@ -130,7 +130,7 @@ def curve_lines(store: Library, rng: np.random.Generator) -> Iterator[str]:
     """Yield a line for each space and curve: how near the lists come to it, and at what cost."""
     seeds = rng.choice(len(store), CURVE_SEEDS, replace=False)
     for by in ("sound", "vector"):
-        units = store.space(by, use_index=False).matrix
+        units = store.space(by).matrix
         for curve in CURVES:
             found = [
                 store.playlist(store.ids[s], minutes=CURVE_MINUTES, curve=curve, by=by)
@@ -157,7 +157,7 @@ def main() -> None:
     genres = np.asarray([Path(store.ids[row]).parts[0] for row in rows])
     print("| by | method | lists | sizes | noise | purity | by chance |")
     print("|---|---|---|---|---|---|---|")
-    for by in ("sound", "vector", "mean"):
+    for by in ("sound", "vector"):
         units = store.space(by).units_by_row()[0][rows]
         raw, noise = by_density(units, sizes)
         for name, groups, left in (

@@ -30,7 +30,7 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import numpy as np
 import numpy.typing as npt
-from eval_level import weighting
+from eval_level import scaling_of
 from head_gtzan import artists_of
 from sound_data import (
     HALF_MINUTES,
@@ -48,12 +48,12 @@ from sound_data import (
     spread,
 )
 from sound_learning import Recipe, embeddings, learn
+from standardised import Standardised
 
 from audiorec.audio.tags import read_tags
-from audiorec.search.scaling import Scaling, Weighting, fit_units
-from audiorec.tagger.heads import Head, Heads, shipped_heads
+from audiorec.search.scaling import Scaling
+from audiorec.tagger.heads import Head, shipped_heads
 from audiorec.tagger.vectors import SoundProjection
-from audiorec.types import FloatArray
 
 Array = npt.NDArray[np.float64]
 Names = npt.NDArray[np.str_]
@@ -82,21 +82,15 @@ def occurrence_skewness(similar: npt.NDArray[np.float64]) -> float:
     return float((deviation**3).mean() / max(1e-12, counts.std() ** 3))
 
 
-def over_the_store(columns: Sequence[str], asked: Weighting | None = None) -> Space:
-    """Return the space of columns that are standardised over the judged rows."""
+def over_the_store(columns: Sequence[str], asked: Scaling | None = None) -> Space:
+    """Return the space of columns that are scaled, or standardised over the judged rows."""
 
     def space(rows: Rows, others: Sequence[Rows]) -> list[Array]:
         values = [np.concatenate([r.said[c] for c in columns], 1) for r in (rows, *others)]
-        width = values[0].shape[1]
-        how = asked or Weighting(weights=np.ones(width), log_odds=np.zeros(width, np.bool_))
-        scaling, units = fit_units(lambda: [values[0]], len(rows), how)
-        return [units.astype(np.float64), *(_prepared(scaling, v) for v in values[1:])]
+        scaling = asked or Standardised.over(values[0])
+        return [scaling.prepare(one).astype(np.float64) for one in values]
 
     return space
-
-
-def _prepared(scaling: Scaling, values: FloatArray) -> Array:
-    return scaling.prepare(values).astype(np.float64)
 
 
 def fixed(sound: SoundProjection) -> Space:
@@ -112,9 +106,7 @@ def spaces(six: Rows, others: Rows, changed: Rows, short: Rows) -> dict[str, Spa
     copies = changed.take(np.isin(changed.corpus, corpora))
     own = copies.take(np.isin(copies.corpus, six.corpus))
     return {
-        "vector": over_the_store(
-            ["msd.vector"], weighting(Heads(list(map(Head.load, shipped_heads()))))
-        ),
+        "vector": over_the_store(["msd.vector"], scaling_of(list(map(Head.load, shipped_heads())))),
         "features": over_the_store(BOTH),
         "msd": over_the_store(BOTH[:1]),
         "blocks": fixed(learn(every, [], short, Recipe(shrinkage=None, width=None))),

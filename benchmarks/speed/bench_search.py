@@ -8,7 +8,7 @@ drawn from 16 directions that count most and a little of all 128; embeddings and
 make the file as large as a real one. One JSON line a question, each asked by sound and by vector,
 each measured in a fresh process of one thread: CPU seconds (least, median, most), the answer
 checked against a plain computation first, and the peak memory, beside that of an interpreter that
-has imported numpy and pyarrow (`baseline`). Lines about indexes need the extra faiss.
+has imported numpy and pyarrow (`baseline`).
 """
 
 import argparse
@@ -66,7 +66,7 @@ _, line['cpu_s'] = cpu(lambda: Library.open(path).similar(sys.argv[3], 10, by=by
     "similar exact": """
 from audiorec.library.library import Library
 store, line['open_cpu_s'] = cpu(lambda: Library.open(path))
-space = store.space(by, use_index=False)
+space = store.space(by)
 units, line['prepare_cpu_s'] = cpu(lambda: space.matrix)
 ids = some(store)
 for song in ids[:3]:
@@ -84,36 +84,7 @@ allowed = np.random.default_rng(2).random(len(store)) < 0.1
 _, line['filtered_cpu_s'] = cpu(lambda: space.search(units[[7]], 10, allowed=allowed), 5)
 line['width'] = units.shape[1]
 """,
-    "similar by all six statistics, exact": """
-from audiorec.library.library import Library
-store = Library.open(path)
-space = store.space('vector', weights=[1, 1, 1, 1, 1, 1])
-units, line['prepare_cpu_s'] = cpu(lambda: space.matrix)
-_, line['search_cpu_s'] = cpu(lambda: space.search(units[[5]], 10), 10)
-line['width'] = units.shape[1]
-""",
-    "similar, fresh index": """
-from audiorec.library.library import Library
-store, line['open_cpu_s'] = cpu(lambda: Library.open(path))
-space, line['open_index_cpu_s'] = cpu(lambda: store.space(by))
-assert space.index is not None, space.note
-line['kind'], line['recall_at_10'] = space.index.info.kind, round(space.index.info.recall_at_10, 4)
-line['index_mb'] = round(path.with_suffix('.faiss').stat().st_size / 1e6)
-ids = iter(some(store))
-_, line['similar_cpu_s'] = cpu(lambda: store.similar(next(ids), 10, by=by).songs, 20)
-units = space.units(list(range(0, len(store), len(store) // 50)))
-_, line['search_cpu_s'] = cpu(lambda: space.search(units[:1], 10), 20)
-allowed = np.random.default_rng(2).random(len(store)) < 0.1
-_, line['filtered_cpu_s'] = cpu(lambda: space.search(units[:1], 10, allowed=allowed), 5)
-""",
 }
-BUILD = """
-from audiorec.library.library import Library
-from audiorec.search.index_build import build_index
-info, line['build_cpu_s'] = cpu(lambda: build_index(Library.open(path), by=by, kind=sys.argv[3]))
-line['kind'], line['recall_at_10'] = info.kind, round(info.recall_at_10, 4)
-line['parameters'] = info.parameters
-"""
 PAIRS = """
 from audiorec.library.library import Library
 from audiorec.search.near import all_pairs
@@ -124,23 +95,9 @@ line['job_peak_mb'] = round(peak() / 1e6)
 import pyarrow.parquet as pq
 table = pq.read_table(out).slice(40, 20)
 assert len(table) == 20
-space = store.space(by, use_index=False)
+space = store.space(by)
 expected = space.search(space.units([2]), 20, own=np.array([2]))[0]
 assert table.column('neighbour_id').to_pylist() == [n.song_id for n in expected]
-"""
-FAISS_PAIRS = """
-import faiss
-from audiorec.library.library import Library
-from audiorec.search.index_build import _made
-units = Library.open(path).space(by, use_index=False).matrix
-index, line['build_cpu_s'] = cpu(lambda: _made(faiss, units, sys.argv[3]))
-if sys.argv[3] == 'hnsw': index.hnsw.efSearch = 64
-if sys.argv[3] == 'ivf': index.nprobe = 32
-(_, found), line['all_pairs_cpu_s'] = cpu(lambda: index.search(units, 21))
-exact = faiss.IndexFlatIP(units.shape[1]); exact.add(units)
-_, best = exact.search(units[::100], 21)
-hits = [len(set(a) & set(b)) / 21 for a, b in zip(found[::100].tolist(), best.tolist())]
-line['kind'], line['recall_at_21'] = 'faiss ' + sys.argv[3], round(float(np.mean(hits)), 4)
 """
 POSTLUDE = """
 line['peak_mb'] = round(peak() / 1e6)
@@ -253,7 +210,6 @@ def main() -> None:
     parser.add_argument("--songs", type=int, default=1_000_000)
     parser.add_argument("--pairs", type=int, default=100_000)
     parser.add_argument("--by", default="sound,vector", help="spaces to ask in")
-    parser.add_argument("--kinds", default="flat,ivf,hnsw", help="indexes to build at full size")
     parser.add_argument("--work", type=Path, help="keeps the stores for the next call")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
@@ -263,22 +219,13 @@ def main() -> None:
             if not path.exists():
                 make_store(path, songs)
         path = paths[args.songs]
-        for left in (path.with_suffix(".faiss"), path.with_suffix(".faiss.json")):
-            left.unlink(missing_ok=True)  # of an earlier call
         size_mb = round(path.stat().st_size / 1e6)
         print(json.dumps({"bench": "search/data", "songs": args.songs, "store_mb": size_mb}))
         song = VectorStore.open(path).id_array[args.songs // 2].as_py()
         for by in filter(None, args.by.split(",")):
             for question, script in QUESTIONS.items():
-                if "index" not in question and (by == "vector" or "statistics" not in question):
-                    ask(question, script, path, by, song)
-            for kind in filter(None, args.kinds.split(",")):
-                ask(f"build {kind}", BUILD, path, by, kind)
-                ask(f"similar, {kind}", QUESTIONS["similar, fresh index"], path, by)
-                ask(f"cold, {kind}", QUESTIONS["cold, exact"], path, by, song)
+                ask(question, script, path, by, song)
             ask("all pairs", PAIRS, paths[args.pairs], by)
-            for kind in filter(None, args.kinds.split(",")):
-                ask(f"all pairs, faiss {kind}", FAISS_PAIRS, paths[args.pairs], by, kind)
 
 
 if __name__ == "__main__":

@@ -151,7 +151,7 @@ def moved(path, share=0.05):
     ``place_cpu_s``: seconds of CPU to place the new songs.
     """
     library = open_store(path)
-    space, hashes = library.space(use_index=False), library.column("content_hash").combine_chunks()
+    space, hashes = library.space(), library.column("content_hash").combine_chunks()
     rng, n = np.random.default_rng(0), len(library)
     old = np.sort(rng.choice(n, int(n / (1 + share)), replace=False))
     some = hashes.take(pa.array(old))

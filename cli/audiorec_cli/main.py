@@ -33,7 +33,7 @@ PANELS = {
     "Recommend": ("listening", "recall", "recommend", "cold-start", "federated"),
     "Train and scale": (
         *("heads", "backbones", "manifest", "shards"),
-        *("index", "runs", "config"),
+        *("runs", "config"),
     ),
 }
 WITH = {"demo": "start"}  # commands in the module of another
@@ -53,8 +53,6 @@ HERE = {
     "browse": "shows a local library",
     "serve": "serves a local library",
     "sync": "writes a local log",
-    "index": "writes an index beside a local store",
-    "backbones": "registers a local network",
 }
 
 

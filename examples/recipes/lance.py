@@ -14,7 +14,7 @@ import audiorec
 from audiorec.search import Choice
 
 library = audiorec.open_store(sys.argv[1] if len(sys.argv) > 1 else "build/examples/vecs.parquet")
-space = library.space("vector", use_index=False)
+space = library.space("vector")
 units = pa.FixedSizeListArray.from_arrays(pa.array(space.matrix.ravel()), space.matrix.shape[1])
 with tempfile.TemporaryDirectory() as folder:
     table = lancedb.connect(folder).create_table(

@@ -12,7 +12,7 @@ import audiorec
 from audiorec.search import Choice
 
 library = audiorec.open_store(sys.argv[1] if len(sys.argv) > 1 else "build/examples/vecs.parquet")
-space = library.space("vector", use_index=False)
+space = library.space("vector")
 client = QdrantClient(":memory:")
 size = models.VectorParams(size=space.matrix.shape[1], distance=models.Distance.COSINE)
 client.create_collection("songs", vectors_config=size)

@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import shutil
-from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,7 +19,6 @@ import numpy as np
 import soundfile
 
 import audiorec
-from audiorec.errors import MissingExtraError
 from audiorec.extraction.catalogue import find_songs
 from audiorec.extraction.manifest import write_manifest
 from audiorec.extraction.pipeline import Extractor, ExtractorConfig
@@ -28,7 +26,6 @@ from audiorec.extraction.run import RunOptions, make_outputs, prepare
 from audiorec.recall.audio.channel import UserAudio
 from audiorec.recall.audio.model import TowerSpec, UserAudioRecipe, expected_shapes
 from audiorec.recall.registry import load_channel
-from audiorec.search.index_build import build_index
 from audiorec.simulation.world import WorldSpec, simulate_world
 from audiorec.spec import FeatureSpec
 from audiorec.store.aliases import add_own_aliases
@@ -97,8 +94,6 @@ def _write_tables(library: Path) -> None:
     lines = [f"user {i % 4},{store.ids[i % 3]},{1_700_000_000 + i},play" for i in range(30)]
     text = "\n".join(["user_id,song_id,timestamp,event", *lines, ""])
     (library / "interactions.csv").write_text(text)
-    with suppress(MissingExtraError):  # indexes are left out then
-        build_index(store, kind="flat")
 
 
 def _write_models(library: Path) -> None:

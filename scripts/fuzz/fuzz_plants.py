@@ -29,11 +29,11 @@ FILES = (
     *("vecs.parquet", "scores.parquet", "features.parquet", "vecs.errors.parquet"),
     *("embeddings.parquet", "users.parquet", "aliases.parquet", "manifest.parquet"),
     *("interactions.parquet", "interactions.csv", "foreign.npz", "head.safetensors"),
-    *("vecs.faiss", "vecs.faiss.json", "vecs.parquet.run.json"),
+    "vecs.parquet.run.json",
     *("taste/model.json", "taste/model.safetensors"),
     *("audio_model/model.json", "audio_model/model.safetensors"),
 )
-JSONS = ("vecs.faiss.json", "taste/model.json", "audio_model/model.json")
+JSONS = ("taste/model.json", "audio_model/model.json")
 RUNS = 14  # of 33 targets drawn: run folders are where most harm was done
 RUN_NAMES = (
     *("lock", "vectors-0001.rows", "errors-0001.rows", "scores-0001.rows", "vectors-0002.rows"),
@@ -70,15 +70,13 @@ def plant(rng: Generator, library: Path, run: Path, victim: Path) -> tuple[str, 
     target = FILES[int(rng.integers(len(FILES)))]
     path = library / target
     if not path.exists():
-        if target.startswith("vecs.faiss"):  # without faiss there is none
-            return target, "nothing"
         path.write_bytes(b'{"schema": "audiorec/run/1"}')
     draw = rng.random()
     if draw < 0.15:
         return target, _put(rng, path, victim)
     if draw < 0.4 and target in JSONS:
         return target, _lie(rng, path, victim)
-    if draw < 0.5 and target.endswith((".safetensors", ".faiss")):
+    if draw < 0.5 and target.endswith(".safetensors"):
         return target, _resealed(rng, path)
     return target, _spoil(rng, path)
 

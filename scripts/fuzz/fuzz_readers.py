@@ -86,12 +86,6 @@ def read_embeddings(name: str) -> Reader:
     return read
 
 
-def read_index(library: Path) -> Any:
-    """Search by the index beside the store; the answer is the same with and without one."""
-    store = audiorec.open_store(library / "vecs.parquet")
-    return [[(n.song_id, n.similarity) for n in all_near(store, i)] for i in store.ids]
-
-
 def read_taste(library: Path) -> Any:
     """Load a channel of recall."""
     channel: Any = load_channel(library / "taste")
@@ -201,8 +195,6 @@ READERS: Mapping[str, Reader] = {
         for kind in (Kind.SCORES, Kind.FEATURES, Kind.ERRORS)
     },
     **{name: read_embeddings(name) for name in ("embeddings.parquet", "users.parquet")},
-    "vecs.faiss": read_index,
-    "vecs.faiss.json": read_index,
     "taste": read_taste,
     "audio_model": read_audio_model,
     "head.safetensors": read_head,
@@ -238,8 +230,6 @@ COMMANDS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "vecs.errors.parquet": (*_SEVERAL, _EXTRACT, (*_EXTRACT, "--dry-run")),
     "embeddings.parquet": ((*_COLD, "--out", "lists.parquet"),),
     "users.parquet": ((*_COLD, "--out", "lists.parquet"),),
-    "vecs.faiss": (("index", "info"), _SIMILAR),
-    "vecs.faiss.json": (("index", "info"), _SIMILAR),
     "taste": ((*_EMBED_USERS, "--out", "u.parquet"),),
     "audio_model": ((*_EMBED_SONGS, "--out", "e.parquet"),),
     "head.safetensors": (("extract", ".", "--head", "version=head.safetensors", "--dry-run"),),

@@ -1,4 +1,4 @@
-"""Plant run folders, journals, tables, indexes and models, and see that they do no harm.
+"""Plant run folders, journals, tables and models, and see that they do no harm.
 
     python scripts/fuzz/fuzz_stores.py [--cases 9000] [--seed 1] [--jobs 2]
         [--minutes 90] [--keep DIR]
@@ -45,12 +45,12 @@ from audiorec.runs.workers import Answer, Limits, Workers
 
 LIMITS = Limits(timeout_s=60.0)
 COMMAND_TIMEOUT_S = 120.0
-MAX_RSS_MIB = 700  # of a child: Arrow, faiss and the readers take 350
+MAX_RSS_MIB = 700  # of a child: Arrow and the readers take 350
 REMARK_EVERY = 500  # cases, on stderr
 # Files whose checksums have to tell one changed bit from none.
 CHECKED = (
     *("vecs.parquet", "scores.parquet", "features.parquet", "embeddings.parquet"),
-    *("users.parquet", "vecs.faiss", "vecs.faiss.json", "head.safetensors"),
+    *("users.parquet", "head.safetensors"),
     *("taste/model.json", "taste/model.safetensors"),
     *("audio_model/model.json", "audio_model/model.safetensors"),
 )

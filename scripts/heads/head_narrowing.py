@@ -1,4 +1,4 @@
-"""What a narrow band does to the vectors of the new heads, for `audiorec.search.scaling`."""
+"""The centre of the new heads' vectors, and what a narrow band does to them."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -6,12 +6,10 @@ from pathlib import Path
 import numpy as np
 from head_features import Table
 
-from audiorec.search.scaling import FILE, LOG_ODDS_FLOOR, BandwidthEffect
+from audiorec.search.scaling import FILE, WEIGHTS, MeasuredHeads, log_odds
 from audiorec.tagger.heads import Head, Heads
 from audiorec.tagger.vectors import summarise
 from audiorec.types import STATISTICS, Float64Array
-
-LOG_ODDS = ("max", "min", "mean")  # statistics that are compared as log-odds
 
 
 def save_narrowing(out: Path, heads: Sequence[Head], copied: Mapping[str, Table]) -> None:
@@ -19,10 +17,10 @@ def save_narrowing(out: Path, heads: Sequence[Head], copied: Mapping[str, Table]
     both = Heads(heads)
     first, *others = (columns(both, table) for table in copied.values())
     moved = np.concatenate([one - first for one in others])  # the changes, over all songs and bands
-    BandwidthEffect(
+    MeasuredHeads(
         heads=tuple(head.sha256 for head in heads),
         statistics=STATISTICS,
-        log_odds=LOG_ODDS,
+        centre=first.mean(axis=0),
         moment=moved.T @ moved / len(moved),
     ).save(out / FILE)
 
@@ -32,8 +30,6 @@ def columns(heads: Heads, table: Table) -> Float64Array:
     scores = heads.scores({"msd": table.msd})
     names = np.unique(table.track)
     vectors = np.stack([summarise(scores[table.track == name]) for name in names])
-    odds = np.tile([name in LOG_ODDS for name in STATISTICS], len(heads.classes))
-    p = np.clip(vectors[:, odds].astype(np.float64), 0.0, 1.0)
-    found = vectors.astype(np.float64)
-    found[:, odds] = np.log((p + LOG_ODDS_FLOOR) / (1 + LOG_ODDS_FLOOR - p))
+    scores = np.tile([name in WEIGHTS for name in STATISTICS], len(heads.classes))
+    found: Float64Array = np.where(scores, log_odds(vectors), vectors)
     return found

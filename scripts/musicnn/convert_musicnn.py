@@ -1,10 +1,6 @@
 """Make audiorec's backbone files from the public wheel of musicnn.
 
     python scripts/musicnn/convert_musicnn.py [WHEEL] [--out audiorec/tagger/data]
-    python scripts/musicnn/convert_musicnn.py --network mtt --out magnatag
-
-The second line makes the network that learnt from MagnaTagATune, which audiorec does not bring;
-``examples/backbones/magnatag.json`` is its spec for `audiorec backbones`.
 
 Without a path the wheel is fetched by ``pip download``. Its checksum is compared before
 anything is read, and its checkpoints are read with numpy alone. For each network,

@@ -6,9 +6,9 @@ Samples lie in ``fixtures/formats`` and are opened by the tests of every later v
 (``tests/test_formats_kept.py``, docs/compatibility.md). This makes those that commands of
 today write over a made-up catalogue of twelve songs: a model of each channel with an answer that
 it gave, what ``recall run`` leaves, playlists, undo files, tuned settings, aliases, copies,
-embeddings of several interests, what an import sets aside, a record of runs, a head, an index in
-pieces. Those of older versions were made by the versions themselves. Needs the group ``full``; a
-name, or its beginning, makes that one alone.
+embeddings of several interests, what an import sets aside, a record of runs, a head. Those of
+older versions were made by the versions themselves. Needs the group ``full``; a name, or its
+beginning, makes that one alone.
 """
 
 import json
@@ -234,16 +234,6 @@ def make_head(_home: Path, target: Path) -> None:
     head.save(target)
 
 
-def make_index(_home: Path, target: Path) -> None:
-    """Write an index in two pieces beside the store of the sample in one."""
-    from audiorec.search.index_build import build_index
-    from audiorec.store.store import VectorStore
-
-    target.mkdir()
-    shutil.copy(SAMPLES / "index-v1" / "vecs.parquet", target)
-    build_index(VectorStore.open(target / "vecs.parquet"), kind="flat", piece_songs=8)
-
-
 def make_ledger(_home: Path, target: Path) -> None:
     """Write a ledger with one entry of each kind."""
     from audiorec.recall.federated.ledger import Ledger, LedgerEntry
@@ -288,16 +278,6 @@ def make_lists(_home: Path, target: Path) -> None:
     write_lists(target, SAMPLES / "candidates-v1.parquet", ranking, plays)
 
 
-def make_sound_index(_home: Path, target: Path) -> None:
-    """Write an index of sound beside the store of format 3."""
-    from audiorec.search.index_build import build_index
-    from audiorec.store.store import VectorStore
-
-    target.mkdir()
-    shutil.copy(SAMPLES / "vecs-v3.parquet", target / "vecs.parquet")
-    build_index(VectorStore.open(target / "vecs.parquet"), kind="flat")
-
-
 def make_map(_home: Path, target: Path) -> None:
     """Lay the songs of the store of format 3 out on a map."""
     from audiorec.library.library import open_store
@@ -325,10 +305,8 @@ MAKERS: dict[str, Callable[[Path, Path], None]] = {
     "exposures-v1.parquet": make_exposures,
     "runs-v1.json": make_runs,
     "head-v1.safetensors": make_head,
-    "index-v2": make_index,
     "ledger-v1.json": make_ledger,
     "player_lists-v1.json": make_player_lists,
-    "index-v3": make_sound_index,
     "map-v1": make_map,
 }
 

@@ -9,7 +9,6 @@ import pyarrow.parquet as pq
 import pytest
 from good_store import METADATA, write_good_store
 from help_pages import pages
-from made_backbone import write_backbone
 from made_runs import made_run
 from needs import needs
 
@@ -78,7 +77,6 @@ LINES = [
     "store export {store} --format duckdb -o -",
     "store aliases {store}",
     "store aliases --add {ids}",
-    "index -v {store}",
     "listening check {log}",
     "listening check {table} --kind candidates",
     "listening check {table} --kind targets",
@@ -187,17 +185,13 @@ LINES = [
     "runs model.parquet {record}",
     "heads {labels} --task t -o out",
     "heads labels.csv --evaluate {head}",
-    "extract song.wav --backbone {folder}/none -o out",
-    "classify song.wav --backbone {folder}/none",
-    "backbones {network} --spec tiny.json",
-    "backbones tiny.onnx --spec {spec}",
 ]
 # Where a damaged or another file is no mistake: any text is a list or settings, any bytes are
 # paths, a head is not read for a song that the store has, and verify counts what it finds.
 NEVER = {
     MISSING: set(),
-    DAMAGED: {"folder", "rule", "toml", "index", "paths", "unread", "checked"},
-    OTHER: {"folder", "toml", "list", "ids", "table", "rule", "index", "labels", "audio"}
+    DAMAGED: {"folder", "rule", "toml", "paths", "unread", "checked"},
+    OTHER: {"folder", "toml", "list", "ids", "table", "rule", "labels", "audio"}
     | {"paths", "unread", "checked", "tuned"},
 }
 LEARNT = "youtube-dnn|sasrec|mind|comirec-sa|song2vec|eges|graphsage|user-audio"
@@ -249,11 +243,6 @@ def folder(tmp_path_factory):
     (home / "other.db").write_bytes(b"no database")
     (home / "cut.safetensors").write_bytes(whole[:100])
     (home / "cut.wav").write_bytes(b"RIFF" + rng.bytes(100))
-    network, spec = write_backbone(home)
-    (home / "cut.onnx").write_bytes(network.read_bytes()[:-50])
-    (home / "other.onnx").write_bytes(b"")
-    (home / "cut.json").write_bytes(spec.read_bytes()[:-50])
-    (home / "other.json").write_text("[]")
     assert METADATA.features
     return home
 
@@ -267,11 +256,8 @@ def named(mistake, kind):
         "audio": ".wav",
         "folder": "",
         "toml": ".toml",
-        "index": ".faiss",
         "database": ".db",
         "record": ".run.json",
-        "network": ".onnx",
-        "spec": ".json",
     }
     if mistake == OTHER and kind in ("log", "head"):
         return "other.parquet"
@@ -284,8 +270,6 @@ def test_a_mistake_has_its_exit_code(line, mistake, kind, folder, audiorec, monk
         needs("torch")
     if line.startswith(("browse", "serve")):
         needs("starlette")
-    if "index" in line:
-        needs("faiss")
     if line.startswith("plot"):
         needs("matplotlib")
     monkeypatch.chdir(folder)
@@ -335,4 +319,4 @@ def test_no_songs(folder, audiorec, monkeypatch, tmp_path):
 def test_every_command_that_reads_a_file_is_tried():
     commands = {" ".join(path[1:]) for path, page in pages() if not hasattr(page, "commands")}
     tried = {name for name in commands for line in LINES if f"{line} ".startswith(f"{name} ")}
-    assert commands - tried == {"config", "demo", "doctor"}
+    assert commands - tried == {"backbones", "config", "demo", "doctor"}

@@ -15,7 +15,6 @@ from typing import Annotated
 
 import pytest
 from help_pages import page_text, pages
-from made_backbone import write_backbone
 from made_exports import write_lastfm_csv, write_navidrome, write_spotify
 from made_library import series, song, write_library
 from made_runs import two_nights
@@ -23,8 +22,6 @@ from made_words import HEARD, add_heard
 from needs import needs
 
 from audiorec.options import argument, chooses
-from audiorec.tagger.added import write_added
-from audiorec.tagger.backbone_spec import read_spec
 from audiorec_cli.main import FIRST, app
 from audiorec_cli.shared.options import ADVANCED
 from audiorec_cli.shared.pages import Command, CommandGroup, command, examples, group
@@ -119,20 +116,6 @@ def test_an_example_parses(line):
         assert not context.args  # nothing was left over
 
 
-def write_networks(home):
-    """Write two networks under the names of the examples, and add a third."""
-    model, spec = write_backbone(home, {"name": "mn04"})
-    for name in ("mn04_as.onnx", "model.onnx"):
-        shutil.copy(model, home / name)
-    shutil.copy(spec, home / "mn04.json")
-    stated = read_spec(write_backbone(home, {"name": "jamendo"})[1])
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("AUDIOREC_DATA", str(home / "own"))
-        write_added(stated, model.read_bytes(), {"scores": 3, "embedding": 40})
-    write_backbone(home)
-    shutil.copy(spec, home / "spec.json")
-
-
 MUSIC = """[federated]
 role = "music"
 keys = "keys"
@@ -168,7 +151,6 @@ def written_home(tmp_path_factory):
         shutil.copy(tmp_path / f"{old}.parquet", tmp_path / f"{new}.parquet")
     (tmp_path / "c").mkdir()
     (tmp_path / "Music").mkdir()
-    write_networks(tmp_path)
     shutil.copy(ROOT / "fixtures" / "audio" / "clicks-short.wav", tmp_path / "Music")
     users = [f"u{n}" for n in range(12)]
     lines = [f"{u},{name},2024-05-0{1 + n % 9}T{i:02}:00:00Z,{event}"
@@ -386,7 +368,7 @@ def in_a_terminal(*arguments, **environment):
 def test_help_has_colours_in_a_terminal_unless_they_are_not_wanted():
     coloured = in_a_terminal("playlist", "--help", NO_COLOR="")
     plain = in_a_terminal("playlist", "--help", NO_COLOR="1")
-    assert "\x1b[36m--by auto|sound|vector|mean|FILE\x1b[0m" in coloured
+    assert "\x1b[36m--by sound|vector|FILE\x1b[0m" in coloured
     assert "\x1b" not in plain
     bare = re.sub(r"\x1b\[\d+m", "", coloured)
     assert bare.split() == plain.split()

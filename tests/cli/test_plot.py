@@ -96,12 +96,12 @@ def test_a_store_without_scores_of_another_extractor(music, audiorec, tmp_path, 
 
 
 def test_two_songs_are_as_similar_as_similar_says(drawn, in_library):
-    _, out, _ = in_library("similar", FIRST, "--k", "40", "--by", "mean", "--json")
+    _, out, _ = in_library("similar", FIRST, "--k", "40", "--by", "vector", "--json")
     near = {s["song_id"]: s["similarity"] for s in json.loads(out)["songs"]}
     found = next(iter(near))
-    document, svg = drawn(FIRST, found, "--by", "mean")
+    document, svg = drawn(FIRST, found, "--by", "vector")
     assert document["similarity"] == pytest.approx(near[found], abs=1e-5)
-    assert (document["by"], document["songs"]) == ("mean", [FIRST, found])
+    assert (document["by"], document["songs"]) == ("vector", [FIRST, found])
     assert f"similarity {near[found]:.2f}" in text_of(svg)
 
 
@@ -121,8 +121,8 @@ def test_a_library_is_counted(drawn):
     assert len(document["hubs"]) == sum(n > 0 for n in document["colours"].values())
     assert "vecs.parquet  (31 songs)" in text_of(svg)
     assert document["by"] == "vector"
-    other, _ = drawn("--by", "mean")
-    assert other["by"] == "mean"
+    other, _ = drawn("--by", "vector")
+    assert other["by"] == "vector"
 
 
 def test_the_same_call_writes_the_same_bytes(drawn):

@@ -23,7 +23,6 @@ JOBS = {
     "run": "recall run --config recall.toml",
 }
 EXTRAS = {
-    "index": ("faiss", "index -v vecs.parquet", "vecs.faiss"),
     "train, by steps": (
         "torch",
         "recall train sasrec -i plays.csv --set max_epochs=1 --out o/out",

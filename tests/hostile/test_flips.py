@@ -8,7 +8,6 @@ from good_store import write_good_store
 
 from audiorec.files.tables import write_plain
 from audiorec.learning.bundle import write_bundle
-from audiorec.search.index_files import IndexInfo, IndexPiece, sidecar_path, write_info
 from audiorec.store.embeddings import write_embeddings
 from audiorec.tagger.heads import Head
 
@@ -52,30 +51,6 @@ def make_neighbours(folder):
     return path
 
 
-def make_sidecar(folder):
-    scaling = {
-        "width": 18,
-        "columns": [0, 7],
-        "weights": [1.0, 0.5],
-        "log_odds": [True, False],
-        "centre": [0.25, -1.5],
-        "spread": [1.0, 2.0],
-    }
-    info = IndexInfo(
-        kind="flat",
-        extractor_id="e" * 16,
-        fingerprint="f" * 16,
-        rows=3,
-        width=2,
-        scaling=scaling,
-        pieces=(IndexPiece(file="vecs.faiss", first=0, rows=3, sha256="ab" * 32),),
-        recall_at_10=0.9875,
-        parameters={"links": 16},
-    )
-    write_info(folder / "vecs.faiss", info)
-    return sidecar_path(folder / "vecs.faiss")
-
-
 def model(folder):
     tensors = {"weight": np.linspace(-1, 1, 60, dtype=np.float32).reshape(5, 12)}
     config = {"kind": "users_model", "seed": 3, "figures": {"loss": 0.5}, "song_ids": IDS[:5]}
@@ -116,7 +91,6 @@ FILES = {
     "embeddings": (make_embeddings, "embeddings"),
     "users": (make_users, "embeddings"),
     "neighbours": (make_neighbours, "plain"),
-    "index_json": (make_sidecar, "sidecar"),
     "model_json": (make_model_json, "model"),
     "model_weights": (make_model_weights, "model"),
     "head": (make_head, "head"),

@@ -151,7 +151,7 @@ def test_a_copy_is_no_neighbour(music):
 
 
 def test_paths(music):
-    way = music.path_between("01.flac", "39.flac", steps=4, by="mean")
+    way = music.path_between("01.flac", "39.flac", steps=4, by="vector")
     ids = list(way)
     assert (ids[0], ids[-1], len(way)) == ("01.flac", "39.flac", 6)
     assert ids == sorted(ids)  # from jazz to metal, without a turn
@@ -160,7 +160,7 @@ def test_paths(music):
     assert lines[1].split() == "step position song_id artist title length".split()
     assert len(lines) == 8
     way = music.path_between(
-        "01.flac", "39.flac", steps=3, choice=Choice(only="genre=jazz"), by="mean"
+        "01.flac", "39.flac", steps=3, choice=Choice(only="genre=jazz"), by="vector"
     )
     assert set(way.song_ids[1:-1]) <= {f"{i:02}.flac" for i in range(25)}
 

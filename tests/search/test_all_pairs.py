@@ -50,7 +50,7 @@ def test_is_what_similar_says(store, tmp_path, small_blocks):
 
 
 def test_form(store, tmp_path):
-    all_pairs(store, tmp_path / "n.parquet", k=2, by="mean")
+    all_pairs(store, tmp_path / "n.parquet", k=2, by="vector")
     schema = pq.read_schema(tmp_path / "n.parquet")
     assert [(f.name, str(f.type), f.nullable) for f in schema] == [
         ("song_id", "string", False),
@@ -59,7 +59,7 @@ def test_form(store, tmp_path):
         ("similarity", "float", False),
     ]
     content = json.loads(schema.metadata[METADATA_KEY])
-    assert (content["kind"], content["by"], content["k"]) == ("neighbours", "mean", 2)
+    assert (content["kind"], content["by"], content["k"]) == ("neighbours", "vector", 2)
     assert content["extractor_id"] == store.metadata.extractor_id
 
 

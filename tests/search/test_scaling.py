@@ -1,203 +1,155 @@
-"""`audiorec.search.scaling`: worked values, blocks, floors, refusals, JSON."""
+"""`audiorec.search.scaling`: worked values, floors, the shipped heads and others, refusals."""
 
-import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from safetensors.numpy import save
 
-from audiorec.errors import InputError, ShapeError, StoreError
+from audiorec.errors import InputError, MissingWeightsError, ShapeError, WeightsError
+from audiorec.search import scaling
 from audiorec.search.scaling import (
-    DEFAULT_WEIGHTS,
-    LOG_ODDS,
+    FILE,
     LOG_ODDS_FLOOR,
+    LOOKED_PAST,
+    METADATA_KEY,
+    MeasuredHeads,
     Scaling,
-    Weighting,
-    fit,
-    fit_units,
+    log_odds,
 )
+from audiorec.store.schema import StoreMetadata
+from audiorec.tagger.heads import Head, shipped_heads
+from audiorec.tagger.weights import data_folder
 from audiorec.types import STATISTICS
 
 
-def weighting(weights, odds=()):
-    log_odds = np.isin(np.arange(len(weights)), odds)
-    weights = np.asarray(weights, np.float64)
-    return Weighting(weights=weights, log_odds=log_odds)
+def of_shipped_heads(**changes):
+    heads = [Head.load(path) for path in shipped_heads()]
+    weights = [{"name": f"head_{h.task}", "sha256": h.sha256, "licence": "x"} for h in heads]
+    classes = tuple(f"{head.task}/{name}" for head in heads for name in head.classes)
+    made = {"kind": "vectors", "extractor_id": "e", "classes": classes, "weights": tuple(weights)}
+    return StoreMetadata(**(made | changes))
 
 
 def test_values_worked_by_hand():
-    # Column 0: mean 2, deviation 1. Column 1 is left out. Column 2 enters as log-odds: with a
-    # floor of 1e-6, 0.5 is 0 and 0 and 1 are -a and a, a = ln(1.000001 / 0.000001).
-    vectors = np.float32([[1, 7, 0], [3, 8, 1], [3, 9, 0.5], [1, 9, 0.5]])
-    scaling = fit(lambda: [vectors], weighting([1, 0, 0.5], [2]))
-    a = np.log(1.000001 / 0.000001)
-    assert scaling.columns.tolist() == [0, 2]
-    np.testing.assert_allclose(scaling.centre, [2, 0], atol=1e-9)
-    np.testing.assert_allclose(scaling.spread, [1, a / np.sqrt(2)])
-    # (1 - 2) / 1 * 1 = -1, and -a / (a / sqrt 2) / 2 = -0.7071.
-    length = np.sqrt(1.5)
-    np.testing.assert_allclose(
-        scaling.prepare(vectors),
-        np.array([[-1, -(0.5**0.5)], [1, 0.5**0.5], [1, 0], [-1, 0]])
-        / np.array([[length], [length], [1], [1]]),
-        atol=1e-6,
-    )
+    # One head of two classes: an even score is a half, whose log-odds are 0. With a floor of 1e-6
+    # the log-odds of 1 are a = ln(1.000001 / 0.000001).
+    metadata = of_shipped_heads(classes=("mood/calm", "mood/wild"))
+    made = Scaling.of_vectors(metadata)
+    assert made.columns.tolist() == [0, 1, 2, 6, 7, 8]  # the largest, the smallest, the mean
+    np.testing.assert_allclose(made.centre, 0, atol=1e-9)
+    assert made.mix is None
+    vector = np.full((1, 12), 0.5, np.float32)
+    vector[0, [0, 2, 3]] = 1  # the variance in column 3 is not compared
+    np.testing.assert_allclose(made.prepare(vector), [[0.6, 0, 0.8, 0, 0, 0]], atol=1e-6)
+    assert log_odds(np.float32([1]))[0] == pytest.approx(np.log(1 + 1 / LOG_ODDS_FLOOR))
 
 
-def test_probabilities_beyond_the_ends_count_as_the_ends():
-    vectors = np.float32([[0], [1], [0.5]])
-    scaling = fit(lambda: [vectors], weighting([1], [0]))
-    odds = np.log((1 + LOG_ODDS_FLOOR) / LOG_ODDS_FLOOR)
-    assert scaling.prepare(np.float32([[-3], [7], [0.5]])).ravel().tolist() == [-1, 1, 0]
-    assert odds == pytest.approx(13.8155, abs=1e-4)
+def test_an_even_score_is_that_of_each_head():
+    names = ("a/x", "a/y", "b/1", "b/2", "b/3", "b/4", "voice/sung")
+    centre = Scaling.of_vectors(of_shipped_heads(classes=names)).centre.reshape(7, 3)
+    np.testing.assert_allclose(centre[:2], 0, atol=1e-9)
+    np.testing.assert_allclose(centre[2:6], np.log(1 / 3), atol=1e-5)
+    np.testing.assert_allclose(centre[6], 0, atol=1e-9)  # a class alone is even at a half
 
 
-def test_log_odds_are_symmetric_and_finite():
-    vectors = np.linspace(0, 1, 11, dtype=np.float32)[:, None]
-    scaling = fit(lambda: [vectors], weighting([1], [0]))
-    assert scaling.centre[0] == pytest.approx(0, abs=1e-6)
-    assert np.isfinite(scaling.spread).all()
+def test_log_odds_are_symmetric_finite_and_those_of_the_ends_beyond_them():
+    p = np.linspace(0, 1, 11, dtype=np.float32)
+    np.testing.assert_allclose(log_odds(p), -log_odds(1 - p)[::1], atol=1e-5)
+    assert log_odds(np.float32([-3, 7])).tolist() == log_odds(np.float32([0, 1])).tolist()
 
 
 def test_plainly_only_the_length_changes():
     vectors = np.float32([[3, 4], [0, 0], [-6, 8]])
-    scaling = Scaling.plain(2)
-    np.testing.assert_allclose(scaling.prepare(vectors), [[0.6, 0.8], [0, 0], [-0.6, 0.8]])
-    assert (scaling.centre.tolist(), scaling.spread.tolist()) == ([0, 0], [1, 1])
+    plain = Scaling.plain(2)
+    np.testing.assert_allclose(plain.prepare(vectors), [[0.6, 0.8], [0, 0], [-0.6, 0.8]])
+    assert plain.to_dict() == {"width": 2, "columns": [0, 1]}
 
 
-@settings(max_examples=30, deadline=None)
-@given(st.integers(1, 60), st.integers(1, 9), st.integers(0, 999), st.floats(-1e6, 1e6))
-def test_blocks_do_not_matter(rows, pieces, seed, offset):
-    vectors = (np.random.default_rng(seed).random((rows, 3)) + offset).astype(np.float32)
-    asked = weighting([1, 2, 3])
-    whole = fit(lambda: [vectors], asked)
-    parts = fit(lambda: np.array_split(vectors, pieces), asked)
-    np.testing.assert_allclose(parts.centre, whole.centre, rtol=1e-12)
-    np.testing.assert_allclose(parts.spread, whole.spread, rtol=1e-7)
-    wide = vectors.astype(np.float64)
-    np.testing.assert_allclose(whole.centre, wide.mean(axis=0), rtol=1e-12)
-    np.testing.assert_array_equal(whole.columns, parts.columns)
+def test_the_shipped_heads_have_a_centre_and_look_past_a_narrow_band():
+    known = MeasuredHeads.load(data_folder() / FILE)
+    metadata = of_shipped_heads()
+    assert known.fits(metadata)
+    made = Scaling.of_vectors(metadata)
+    np.testing.assert_array_equal(made.centre, known.centre[made.columns])
+    assert (made.width, made.mix.shape) == (84, (42, 42))
+    others = [dict(w) | {"sha256": "0" * 64} for w in metadata.weights]
+    assert Scaling.of_vectors(replace(metadata, weights=tuple(others))).mix is None
 
 
-def test_no_rows_at_all():
-    scaling = fit(list, weighting([1, 1], [1]))
-    assert (scaling.centre.tolist(), scaling.spread.tolist()) == ([0, 0], [1, 1])
-    assert scaling.prepare_all([], 0).shape == (0, 2)
+def test_a_song_at_the_centre_has_no_direction():
+    made = Scaling.of_vectors(of_shipped_heads(classes=("mood/calm", "mood/wild")))
+    assert not made.prepare(np.full((1, 12), 0.5, np.float32)).any()
 
 
-def test_a_vector_of_rounding_noise_has_no_direction():
-    vectors = np.float32([[0.1, 0.7], [0.3, 0.1]])
-    scaling = fit(lambda: [vectors], weighting([1, 1]))
-    assert not scaling.prepare(scaling.centre[None].astype(np.float32)).any()
+def test_a_direction_counts_less_by_how_much_the_band_moves_it(monkeypatch):
+    metadata = of_shipped_heads(classes=("mood/calm", "mood/wild"))
+    heads = tuple(w["sha256"] for w in metadata.weights)
+    moment = np.zeros((12, 12))
+    moment[2, 2] = 0.5  # the mean of the first class, of weight 1
+    known = MeasuredHeads(heads=heads, statistics=STATISTICS, centre=np.zeros(12), moment=moment)
+    monkeypatch.setattr(scaling, "_shipped", lambda: known)
+    expected = np.diag([1, 1, (1 + LOOKED_PAST * 0.5) ** -0.5, 1, 1, 1])
+    np.testing.assert_allclose(Scaling.of_vectors(metadata).mix, expected, atol=1e-12)
 
 
-def test_rounding_noise_is_not_blown_up():
-    vectors = np.float32([[0.1, 1], [0.1, 2], [np.nextafter(np.float32(0.1), np.float32(1)), 3]])
-    assert fit(lambda: [vectors], weighting([1, 1])).spread[0] == 1
+def test_blocks_and_other_songs_change_nothing():
+    vectors = np.random.default_rng(3).random((20, 84)).astype(np.float32)
+    kept, made = vectors.copy(), Scaling.of_vectors(of_shipped_heads())
+    whole = made.prepare_all([vectors], 20)
+    np.testing.assert_array_equal(vectors, kept)
+    np.testing.assert_array_equal(made.prepare_all(np.array_split(vectors, 7), 20), whole)
+    np.testing.assert_array_equal(made.prepare(vectors[4:5]), whole[4:5])
+    assert made.prepare_all([], 0).shape == (0, 42)
 
 
-def test_json_and_back():
-    vectors = np.random.default_rng(3).random((20, 4)).astype(np.float32)
-    scaling = fit(lambda: [vectors], weighting([1, 0, 0.3, 2], [2]))
-    again = Scaling.from_dict(json.loads(json.dumps(scaling.to_dict())))
-    np.testing.assert_array_equal(again.prepare(vectors), scaling.prepare(vectors))
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"spread": [1.0, 0.0]},
-        {"spread": [1.0]},
-        {"columns": [0, 4]},
-        {"columns": [-1, 0]},
-        {"columns": []},
-        {"centre": ["a", 0]},
-        {"centre": [float("nan"), 0]},
-        {"weights": None},
-        {"width": "wide"},
-    ],
-)
-def test_refuses_a_damaged_scaling(change):
-    vectors = np.random.default_rng(3).random((20, 4)).astype(np.float32)
-    good = fit(lambda: [vectors], weighting([1, 0, 0.3, 0])).to_dict()
-    with pytest.raises(StoreError, match="the scaling is damaged"):
-        Scaling.from_dict(good | change)
-    del good["log_odds"]
-    with pytest.raises(StoreError, match="the scaling is damaged"):
-        Scaling.from_dict(good)
+def test_the_numbers_of_a_scaling_are_all_that_is_needed():
+    made = Scaling.of_vectors(of_shipped_heads())
+    said = made.to_dict()
+    vectors = np.random.default_rng(3).random((5, 84)).astype(np.float32)
+    p = vectors[:, said["columns"]].astype(np.float64)
+    z = (np.log((p + 1e-6) / (1 + 1e-6 - p)) - said["centre"]) * said["weights"] @ said["mix"]
+    z /= np.linalg.norm(z, axis=1, keepdims=True)
+    np.testing.assert_allclose(made.prepare(vectors), z, atol=1e-6)
 
 
 def test_refusals():
-    with pytest.raises(InputError, match="one of them above 0"):
-        weighting([0.0, 0.0])
-    with pytest.raises(InputError, match="finite and not negative"):
-        weighting([1.0, -1.0])
-    with pytest.raises(ShapeError, match=r"one shape \(V,\), got \(2,\) and \(3,\)"):
-        Weighting(weights=np.ones(2), log_odds=np.zeros(3, np.bool_))
-    with pytest.raises(ShapeError, match=r"expected, got \(1, 3\), 2"):
-        fit(lambda: [np.ones((1, 3), np.float32)], weighting([1, 1]))
-    scaling = fit(lambda: [np.ones((1, 2), np.float32)], weighting([1, 1]))
+    plain = Scaling.plain(2)
     with pytest.raises(ShapeError, match=r"shape \(Q, 2\), got \(1, 3\)"):
-        scaling.prepare(np.ones((1, 3), np.float32))
+        plain.prepare(np.ones((1, 3), np.float32))
     with pytest.raises(InputError, match="NaN or infinite"):
-        scaling.prepare(np.float32([[1, np.inf]]))
+        plain.prepare(np.float32([[1, np.inf]]))
 
 
-@pytest.fixture
-def songs():
-    """300 songs whose columns have scales from 1e-6 to 1e6."""
-    rng = np.random.default_rng(4)
-    return (rng.gamma(2.0, size=(300, 18)) * np.logspace(-6, 6, 18)).astype(np.float32)
+def measured(centre, moment):
+    return MeasuredHeads(heads=("a", "b"), statistics=STATISTICS, centre=centre, moment=moment)
 
 
-def test_vectors_are_not_changed_and_columns_of_no_weight_are_left_out(songs):
-    kept = songs.copy()
-    assert fit_units(lambda: [songs], 300, weighting(np.ones(18)))[1].shape == (300, 18)
-    np.testing.assert_array_equal(songs, kept)
-    asked = weighting(np.eye(18)[3] + 2 * np.eye(18)[7])
-    scaling, units = fit_units(lambda: [songs], 300, asked)
-    assert scaling.columns.tolist() == [3, 7]
-    np.testing.assert_array_equal(scaling.prepare(songs), units)
+def test_a_file_is_read_as_it_was_written(tmp_path):
+    written = measured(np.linspace(-1, 1, 4), np.eye(4) / 3)
+    written.save(tmp_path / "n.safetensors")
+    read = MeasuredHeads.load(tmp_path / "n.safetensors")
+    assert (read.heads, read.statistics) == (("a", "b"), STATISTICS)
+    np.testing.assert_array_equal(read.centre, written.centre)
+    np.testing.assert_allclose(read.moment, written.moment, rtol=1e-6)
 
 
-def test_units_of_blocks_are_the_same(songs):
-    asked = weighting(np.ones(18))
-    scaling, whole = fit_units(lambda: [songs], len(songs), asked)
-    other, blocks = fit_units(lambda: np.array_split(songs, 7), len(songs), asked)
-    np.testing.assert_allclose(blocks, whole, atol=1e-6)
-    np.testing.assert_allclose(other.centre, scaling.centre, rtol=1e-12)
-    np.testing.assert_allclose(other.spread, scaling.spread, rtol=1e-12)
+@pytest.mark.parametrize("about", [None, "[]", "{}", '{"format": 9}', '{"format": 1, "heads": 3}'])
+def test_a_file_that_says_something_else_is_refused_by_name(tmp_path, about):
+    path = tmp_path / "n.safetensors"
+    tensors = {"moment": np.eye(2), "centre": np.zeros(2)}
+    path.write_bytes(save(tensors, {METADATA_KEY: about} if about else None))
+    with pytest.raises(WeightsError, match=r"n\.safetensors"):
+        MeasuredHeads.load(path)
 
 
-def test_weights_are_repeated_over_the_classes(metadata):
-    expected = [1, 2, 3, 4, 5, 6] * 3
-    np.testing.assert_array_equal(
-        Weighting.of_store(metadata, weights=[1, 2, 3, 4, 5, 6]).weights, expected
-    )
-    with pytest.raises(ShapeError, match="expected 6 weights, one per statistic, got 3"):
-        Weighting.of_store(metadata, weights=[1, 2, 3])
-
-
-def test_default_weights_know_every_statistic():
-    assert tuple(DEFAULT_WEIGHTS) == STATISTICS
-    assert set(LOG_ODDS) <= set(STATISTICS)
-
-
-def test_default_takes_log_odds_of_max_and_min_and_the_mean_as_it_is(metadata):
-    asked = Weighting.of_store(metadata)
-    assert asked.weights.tolist() == [0.75, 0.75, 1, 0, 0, 0] * 3
-    assert asked.log_odds.tolist() == [True, True, False, False, False, False] * 3
-    assert Weighting.of_store(metadata, "mean").weights.tolist() == [0, 0, 1, 0, 0, 0] * 3
-
-
-@pytest.mark.parametrize("weights", [[0.0, 0], [1, -1], [1, np.nan]])
-def test_refuses_weights(weights):
-    with pytest.raises(InputError, match="weights must be finite and not negative"):
-        weighting(weights)
-
-
-def test_refuses_weights_of_another_length():
-    with pytest.raises(ShapeError, match=r"got \(2, 2\), 3"):
-        fit(lambda: [np.zeros((2, 2), np.float32)], weighting(np.ones(3)))
+def test_a_damaged_or_missing_file_is_refused(tmp_path):
+    with pytest.raises(ShapeError, match="square"):
+        measured(np.zeros(2), np.ones((2, 3)))
+    with pytest.raises(ShapeError, match="not finite"):
+        measured(np.full(2, np.nan), np.eye(2))
+    (tmp_path / "n.safetensors").write_bytes(b"no tensors")
+    with pytest.raises(WeightsError, match="damaged"):
+        MeasuredHeads.load(tmp_path / "n.safetensors")
+    with pytest.raises(MissingWeightsError, match="no such file"):
+        MeasuredHeads.load(tmp_path / "absent")

@@ -125,8 +125,9 @@ def test_songs_that_are_added_move_nobody(n, added, seed):
 
 def test_the_space_of_vectors_is_what_similarity_says(store):
     space = store.space()
-    assert (space.by, space.exact, space.note, len(space)) == ("vector", True, "", 6)
-    assert space is store.space("vector") is store.space("vector", use_index=False)
+    assert (space.by, len(space)) == ("vector", 6)
+    assert space is store.space("vector")
+    assert space.matrix is space.matrix
     np.testing.assert_array_equal(space.units([2, 0]), space.matrix[[2, 0]])
     (found,) = space.search(space.units([3]), 2)
     assert found.rows[0] == 3
@@ -134,7 +135,7 @@ def test_the_space_of_vectors_is_what_similarity_says(store):
 
 
 def test_search_of_several_is_search_of_each(store):
-    space = store.space("mean")
+    space = store.space("vector")
     together = space.search(space.units(range(6)), 4)
     for number, found in enumerate(together):
         (alone,) = space.search(space.units([number]), 4)
@@ -147,9 +148,8 @@ def test_search_of_several_is_search_of_each(store):
     [
         (
             {"by": "tempo"},
-            "by must be one of auto, sound, vector, mean, or embeddings.parquet, got",
+            "by must be one of auto, sound, vector, or embeddings.parquet, got",
         ),
-        ({"by": "x.parquet", "weights": [1] * 6}, "has no statistics to weigh"),
     ],
 )
 def test_what_does_not_go_together(store, arguments, match):

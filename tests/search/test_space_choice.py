@@ -40,11 +40,9 @@ def test_sound_is_compared_where_it_is(store):
     assert store.space().by == store.similar(["a", "b"], 2).by == "sound"
 
 
-def test_vectors_and_weights_are_of_the_vector(store):
+def test_vectors_are_of_the_vector(store):
     assert store.similar(store.vector("a"), 2).by == "vector"
     assert store.similar(store.vectors[:2], 2).by == "vector"
-    assert store.similar("a", 2, weights=[0, 0, 1, 0, 0, 0]).by == "vector"
-    assert store.space(weights=[0, 0, 1, 0, 0, 0]).by == "vector"
 
 
 def test_a_place_in_the_space_may_ask(store):
@@ -91,26 +89,16 @@ def test_files_beside_the_store_change_nothing(store, old, tmp_path):
     values = np.random.default_rng(0).random((6, 3)).astype(np.float32)
     write_features(tmp_path / "features.parquet", IDS, values)
     write_embeddings(tmp_path / "embeddings.parquet", IDS, values, kind="songs", model_id="m")
-    (tmp_path / "vecs.faiss").write_bytes(b"")
     after = Library.open(store.path)
     assert choose_space(after) == SpaceChoice(by="sound")
     assert after.similar("a", 5, minimum=-1) == before
 
 
 def test_what_is_asked_for_is_what_is_compared(store, tmp_path):
-    assert choose_space(store, "mean") == SpaceChoice(by="mean")
+    assert choose_space(store, "vector") == SpaceChoice(by="vector")
     table = tmp_path / "e.parquet"
     assert choose_space(store, table) == SpaceChoice(by="learnt", table=table)
     with pytest.raises(MissingStoreError, match=r"e\.parquet: no such file"):
         store.space(table)
-    with pytest.raises(InputError, match="by must be one of auto, sound, vector, mean, or emb"):
+    with pytest.raises(InputError, match="by must be one of auto, sound, vector, or emb"):
         choose_space(store, "tempo")
-
-
-@pytest.mark.parametrize(
-    ("old_name", "instead"),
-    [("features", "compare by sound, which a plain"), ("embedding", "--by embeddings")],
-)
-def test_earlier_names_are_refused_with_the_new_ones(store, old_name, instead):
-    with pytest.raises(InputError, match=f"by='{old_name}' is no longer a space: .*{instead}"):
-        store.space(old_name)

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from audiorec.errors import InputError, ShapeError
 from audiorec.search import topk as module
-from audiorec.search.scaling import Weighting, fit_units
 from audiorec.search.topk import ItemLists, TopK, exact_order, nearest, top_k
 
 ITEMS = np.float32([[1, 0], [0, 1], [-1, 0], [0.6, 0.8], [0.6, 0.8]])
@@ -164,55 +163,27 @@ def test_refusals(arguments, error, message):
         top_k(**({"queries": QUERIES, "items": ITEMS, "k": 2} | arguments))
 
 
-def prepared(vectors, weights):
-    """Return scaling and units of vectors, standardised and weighted."""
-    weights = np.asarray(weights, np.float64)
-    asked = Weighting(weights=weights, log_odds=np.zeros(len(weights), np.bool_))
-    return fit_units(lambda: [vectors], len(vectors), asked)
-
-
-def plain_similarities(vectors, queries, weights):
-    """The definition, written down once more without blocks, floats or shortcuts."""
-    wide = vectors.astype(np.float64)
-    mean, std = wide.mean(0), wide.std(0)
-    std[std == 0] = 1
-    rows, asked = ((x - mean) / std * weights for x in (wide, queries.astype(np.float64)))
-    lengths = np.linalg.norm(asked, axis=1)[:, None] * np.linalg.norm(rows, axis=1)[None]
-    return asked @ rows.T / lengths
+def units_of(vectors):
+    """Return vectors of length 1."""
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
 
 @pytest.fixture
 def songs():
-    """300 songs whose columns have scales from 1e-6 to 1e6."""
-    rng = np.random.default_rng(4)
-    return (rng.gamma(2.0, size=(300, 18)) * np.logspace(-6, 6, 18)).astype(np.float32)
+    """300 songs as units."""
+    return units_of(np.random.default_rng(4).normal(size=(300, 18)))
 
 
-def test_cosines_worked_by_hand():
-    # Columns: mean 2, 0 and 5; deviations 1, 2 (population) and none.
-    vectors = np.float32([[1, -2, 5], [3, 2, 5], [3, -2, 5], [1, 2, 5]])
-    scaling, units = prepared(vectors, [2.0, 1.0, 1.0])
-    np.testing.assert_allclose(scaling.centre, [2, 0, 5])
-    np.testing.assert_allclose(scaling.spread, [1, 2, 1])
-    # Standardised and weighted: (-2,-1) (2,1) (2,-1) (-2,1), all of length sqrt(5).
-    rows, values = nearest(units, units[2:3], 4)
-    assert rows.tolist() == [[2, 1, 0, 3]]
-    np.testing.assert_allclose(values, [[1, 3 / 5, -3 / 5, -1]], atol=1e-6)
-
-
-@pytest.mark.parametrize("weights", [np.ones(18), np.arange(18.0), np.eye(18)[4] + np.eye(18)[7]])
-def test_agrees_with_the_definition(songs, weights):
-    queries = songs[:7] * np.float32(1.5)
-    expected = plain_similarities(songs, queries, weights)
-    scaling, units = prepared(songs, weights)
-    found = nearest(units, scaling.prepare(queries), 10)
-    for rows, values, row in zip(*found, expected, strict=True):
+def test_agrees_with_the_definition(songs):
+    queries = units_of(songs[:7] + np.float32(0.1))
+    expected = queries.astype(np.float64) @ songs.astype(np.float64).T
+    for rows, values, row in zip(*nearest(songs, queries, 10), expected, strict=True):
         np.testing.assert_array_equal(rows, np.argsort(-row, kind="stable")[:10])
-        np.testing.assert_allclose(values, row[rows], atol=1e-6)
+        np.testing.assert_allclose(values, row[rows], atol=1e-9)
 
 
 def test_blocks_and_the_other_queries_do_not_matter(songs, monkeypatch):
-    _, units = prepared(songs, np.ones(18))
+    units = songs
     rows, values = nearest(units, units, 5)
     for name, size in (("COMPARED", 7), ("CELLS", 30), ("QUERY_BLOCK", 11), ("ITEM_BLOCK", 9)):
         monkeypatch.setattr(module, name, size)
@@ -230,7 +201,7 @@ def test_many_equal_songs_among_others_are_ordered_by_rank():
     vectors = rng.random((5_000, 18), np.float32)
     vectors[100:4_100] = vectors[100]
     ranks = rng.permutation(5_000)
-    _, units = prepared(vectors, np.ones(18))
+    units = units_of(vectors)
     rows, values = nearest(units, units[100:101], 50, ranks=ranks)
     expected = 100 + np.argsort(ranks[100:4_100])[:50]
     np.testing.assert_array_equal(rows, expected[None])
@@ -263,32 +234,20 @@ def test_more_is_asked_for_only_where_the_last_place_is_undecided(monkeypatch):
         asked.append((places.tolist(), fetch))
         return TopK(np.tile(np.arange(fetch), (len(places), 1)), cosines[places, :fetch])
 
-    def units_of(rows):
+    def read(rows):
         return cosines.T[rows]
 
     rows, _ = exact_order(
-        propose, units_of, np.eye(2, dtype=np.float32), 2, 6, np.array([0, 5, 4, 3, 2, 1])
+        propose, read, np.eye(2, dtype=np.float32), 2, 6, np.array([0, 5, 4, 3, 2, 1])
     )
     assert asked == [([0, 1], 3), ([1], 6)]
     assert rows.tolist() == [[0, 1], [0, 4]]
 
 
-def test_constant_column_of_a_large_value_does_not_drown_the_others():
-    vectors = np.random.default_rng(6).random((50, 3)).astype(np.float32)
-    vectors[:, 1] = 0.1
-    vectors[7, 1] = np.nextafter(np.float32(0.1), np.float32(1))
-    scaling, units = prepared(vectors, np.ones(3))
-    assert scaling.spread[1] == 1
-    _, without = prepared(vectors, [1.0, 0, 1])
-    got, expected = nearest(units, units[:5], 5), nearest(without, without[:5], 5)
-    np.testing.assert_array_equal(got[0], expected[0])
-
-
 @settings(max_examples=30)
 @given(st.integers(1, 40), st.integers(1, 50), st.integers(0, 10_000))
 def test_similarities_are_cosines_in_falling_order(n, k, seed):
-    vectors = np.random.default_rng(seed).normal(size=(n, 4)).astype(np.float32)
-    _, units = prepared(vectors, np.ones(4))
+    units = units_of(np.random.default_rng(seed).normal(size=(n, 4)))
     for rows, values in zip(*nearest(units, units, k), strict=True):
         assert len(rows) == len(values) == min(n, k)
         assert len(set(rows.tolist())) == len(rows)
@@ -298,7 +257,7 @@ def test_similarities_are_cosines_in_falling_order(n, k, seed):
 
 def test_only_what_is_allowed_comes_back():
     rng = np.random.default_rng(12)
-    _, units = prepared(rng.random((200, 6), np.float32), np.ones(6))
+    units = units_of(rng.random((200, 6)))
     allowed = np.arange(200) % 7 == 3
     (rows,), (values,) = nearest(units, units[:1], 99, allowed=allowed)
     assert sorted(rows.tolist()) == np.flatnonzero(allowed).tolist()
@@ -318,8 +277,7 @@ def test_a_song_is_never_its_own_neighbour_among_many_twins():
 @settings(max_examples=25, deadline=None)
 @given(st.integers(2, 30), st.integers(1, 40), st.integers(0, 999))
 def test_songs_among_themselves_agree_with_a_sort(n, k, seed):
-    units = np.random.default_rng(seed).normal(size=(n, 3))
-    units = (units / np.linalg.norm(units, axis=1, keepdims=True)).astype(np.float32)
+    units = units_of(np.random.default_rng(seed).normal(size=(n, 3)))
     k = min(k, n - 1)
     rows, values = nearest(units, units, k, own=np.arange(n))
     wide = units.astype(np.float64) @ units.astype(np.float64).T

@@ -121,8 +121,6 @@ def test_refuses_an_unknown_network():
         backbone_weights("vgg")
     with pytest.raises(InputError, match="one of msd, got 'MSD'"):
         weights_path("MSD")
-    with pytest.raises(InputError, match=r"no longer brings the backbone mtt.*backbones.md"):
-        backbone_weights("mtt")
 
 
 @pytest.mark.parametrize("name", NAMES)

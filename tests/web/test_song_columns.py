@@ -143,8 +143,8 @@ def test_one_song_its_scores_numbers_and_neighbours(shelf, tmp_path):
     at = shelf.library.metadata.statistics.index("mean")
     own = shelf.library.vectors.reshape(6, 5, 6)[:, 3, at]
     assert numbers["share"][3][at] == pytest.approx(((own < own[2]).sum() + 0.5) / 6, abs=1e-3)
-    near = similar_to(shelf, SimilarQuestion(seeds=(2,), k=3))
-    found = shelf.library.similar("s2", 3)
+    near = similar_to(shelf, SimilarQuestion(seeds=(2,), k=5))
+    found = shelf.library.similar("s2", 5)
     assert near["rows"] == found.rows.tolist()
     for row, why, closer in zip(near["rows"], near["why"], near["closer"], strict=True):
         both = view.compare(2, row)  # the list and the comparison say the same of a pair

@@ -20,9 +20,8 @@ import numpy as np
 import pyarrow as pa
 
 from audiorec.errors import InputError, SongError, SpecMismatchError
-from audiorec.extraction.backbones import extractor_by_id
 from audiorec.extraction.catalogue import Source, make_source
-from audiorec.extraction.pipeline import Extractor, ExtractorConfig
+from audiorec.extraction.pipeline import Extractor, ExtractorConfig, extractor_by_id
 from audiorec.extraction.reader import Reader, hash_reader
 from audiorec.extraction.run import RunOptions, failure_row, make_outputs, run, run_metadata
 from audiorec.recall.audio.channel import UserAudio

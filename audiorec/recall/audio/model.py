@@ -20,7 +20,7 @@ from audiorec.learning.negatives import NegativeRule
 from audiorec.options import check_fields
 from audiorec.recall.audio.held_out import Split
 from audiorec.store.features import SongSegments
-from audiorec.tagger.weights import GONE, MSD
+from audiorec.tagger.weights import MSD
 from audiorec.types import Float64Array, FloatArray, Int64Array, Pairs
 
 Pooling = Literal["mean", "attention"]
@@ -405,5 +405,5 @@ class UserAudioRecipe:
         fields = dict(fields)
         # Until 0.1 there was a choice of two.
         if (backbone := fields.pop("backbone", MSD.name)) != MSD.name:
-            raise ValueError(GONE.get(backbone, f"unknown backbone {backbone!r}"))
+            raise ValueError(f"unknown backbone {backbone!r}")
         return cls(**{**fields, "inputs": tuple(fields["inputs"])})

@@ -433,7 +433,7 @@ def vector_sides(
             f"compare them: audiorec listening check LOG --vectors {catalogue.path}"
         )
     tastes = tastes.take(known)
-    space = catalogue.space("vector", use_index=False)
+    space = catalogue.space("vector")
     new = Side(
         string_array(songs.ids),
         space.prepare(songs.read_vectors()),

@@ -76,7 +76,7 @@ class Sound:
     @classmethod
     def of_store(cls, store: SearchableStore) -> "Sound":
         """Build from a store, with units in the space of ``audiorec similar``."""
-        space = store.space("vector", use_index=False)
+        space = store.space("vector")
         artists = tuple(normalised_name(name) for name in store.column("artist").to_pylist())
         made = f"extractor {store.metadata.extractor_id}"
         values = np.asarray(store.vectors, np.float32)

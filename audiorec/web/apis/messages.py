@@ -13,7 +13,6 @@ Queries are shared by all APIs: they return rows and similarities.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -276,10 +275,8 @@ def near(
     if not question.words:  # its facts are conditions of the choice
         chosen = chosen or library.chosen(choice)  # may take long
     k = max(1, min(question.k, MOST_SONGS))
-    with _reading(snapshot, space):
-        result = library.ask(replace(question, seeds=known, k=k, choice=choice), chosen=chosen)
-        beside = result.beside
-    return FoundSongs(result.rows, np.clip(result.similarities, 0.0, 1.0), beside)
+    result = library.ask(replace(question, seeds=known, k=k, choice=choice), chosen=chosen)
+    return FoundSongs(result.rows, np.clip(result.similarities, 0.0, 1.0), result.beside)
 
 
 def comparable(space: Space, rows: Sequence[int]) -> Sequence[int]:
@@ -307,7 +304,7 @@ def way(
     if start.row == end.row:
         return FoundSongs(rows[:1], np.ones(1))
     with snapshot.lock:
-        space = library.space("auto", use_index=False)
+        space = library.space("auto")
         first, last = space.units(rows).astype(np.float64)
     chosen = library.chosen(tellable(snapshot, start, choice))
     steps, beside = min(count, MOST_SONGS, len(library)) - 2, None
@@ -323,7 +320,7 @@ def long_list(
 ) -> PlaylistOfSongs:
     """Return a playlist near some songs."""
     with snapshot.lock:
-        snapshot.library.space("auto", use_index=False)  # made once
+        snapshot.library.space("auto")  # made once
     choice = tellable(snapshot, seeds[0], question.choice)
     rows = [seed.row for seed in seeds]
     return snapshot.library.ask(replace(question, seeds=rows, choice=choice))
@@ -339,11 +336,6 @@ def described(snapshot: Snapshot, question: FindQuestion) -> DescribedSongs:
 def as_found(songs: DescribedSongs) -> FoundSongs:
     """Return the songs of a sentence as other answers are served."""
     return FoundSongs(songs.rows, np.clip(songs.similarities, 0.0, 1.0), songs.beside)
-
-
-def _reading(snapshot: Snapshot, space: Space) -> AbstractContextManager[object]:
-    """Return the lock if the search reads the store's file; in-memory searches need none."""
-    return nullcontext() if space.index is None else snapshot.lock
 
 
 def tellable(snapshot: Snapshot, like: NamedSong, choice: Choice) -> Choice:

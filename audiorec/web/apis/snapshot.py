@@ -39,7 +39,6 @@ from audiorec.recall.registry import load_channel
 from audiorec.recall.serving.nightly.current import served_files, served_folder
 from audiorec.search.atlas import top_classes
 from audiorec.search.filters import name_codes
-from audiorec.search.index_files import index_path
 from audiorec.search.searchable import SearchableStore
 from audiorec.store.aliases import ALIASES_FILE, AliasKind, alias_table
 from audiorec.store.store import VectorStore
@@ -243,7 +242,7 @@ class ArtistMap:
     """
 
     def __init__(self, store: SearchableStore, ids: Mapping[str, str] | None = None) -> None:
-        space = store.space("auto", use_index=False)
+        space = store.space("auto")
         units, there = space.units_by_row()
         codes = name_codes(store, "artist")
         codes = np.where(there & store.music, codes, -1)
@@ -360,8 +359,7 @@ class SnapshotSources:
 
     def paths(self) -> list[Path]:
         """Return the files whose replacement triggers a new snapshot; the store comes first."""
-        beside = [self.vectors.with_name(ALIASES_FILE), index_path(self.vectors)]
-        result = [self.vectors, *beside]
+        result = [self.vectors, self.vectors.with_name(ALIASES_FILE)]
         if self.artists is not None:
             result.append(self.artists)
         if self.recall is not None:
@@ -433,7 +431,7 @@ class Snapshot:
         """Load in advance what the first requests need."""
         library: Library = self.library
         library.similar(library.ids[0], 1, minimum=-1)
-        library.space("auto", use_index=False).units_by_row()
+        library.space("auto").units_by_row()
         _ = library.music
         if self.proposals is not None:
             with suppress(AudiorecError):  # a faulty model is reported to requests that use it

@@ -7,8 +7,8 @@ from pathlib import Path
 from shlex import quote
 from typing import Annotated, Any
 
-from audiorec import extraction, library, search
-from audiorec.errors import InputError, MissingStoreError, StoreError
+from audiorec import extraction, library
+from audiorec.errors import InputError, StoreError
 from audiorec.options import argument
 from audiorec.store.schema import GENRE_TAG
 from audiorec_cli.shared.console import (
@@ -43,7 +43,7 @@ def info(
     vectors: VectorsOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Describe a song, or a store: songs, statuses, versions, the files and the index beside it.
+    """Describe a song, or a store: songs, statuses, versions, the files beside it.
 
     For a song that failed, the reason is shown.
 
@@ -142,7 +142,6 @@ def _describe(store: "library.Library") -> dict[str, Any]:
         "packages": dict(metadata.packages),
         **({"attributes": dict(metadata.attributes)} if metadata.attributes else {}),
         **{name: value for name, value in inventory(store.path).items() if name in STORED},
-        **_index(store),
         "copies": _copies(store),
         **_genre_tags(store),
     }
@@ -176,23 +175,6 @@ def _genre_tags(store: "library.Library") -> dict[str, Any]:
             for song_id in differing[:MOST_DIFFERING]
         ],
     }
-
-
-def _index(store: "library.Library") -> dict[str, Any]:
-    """Describe the index beside a store; empty without one."""
-    from audiorec_cli.train.index import index_facts
-
-    path = search.index_path(store.path)
-    try:
-        result = search.read_info(path)
-        return {
-            "index": index_facts(path, result, search.check_index(store, path, result) or "fresh")
-        }
-    except MissingStoreError:
-        return {}
-    except StoreError as error:
-        say(f"note: {error}")
-        return {}
 
 
 def _loudness(store: "library.Library") -> dict[str, Any] | None:

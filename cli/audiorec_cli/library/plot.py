@@ -118,7 +118,7 @@ def _draw_two(
     with _Listener(vectors, heads, by=by) as listener:
         pair = listener.hear(songs[0]), listener.hear(songs[1])
     store = listener.store
-    space = None if store is None else store.space(by, use_index=False)
+    space = None if store is None else store.space(by)
     if store is not None:
         say_basis(store, by)
     similarity = None if space is None else _similarity(space, pair)
@@ -143,7 +143,7 @@ def _draw_library(
 ) -> dict[str, Any]:
     size = picture.check(plots.MAP_SIZE)
     store = open_vectors(vectors, empty=False, by=by)
-    space = store.space(by, use_index=False)
+    space = store.space(by)
     say_basis(store, by)
     result = plots.map_library(space, projection=projection)
     picture.write(plots.draw_map(result, title=store.path.name, size=size))
@@ -161,7 +161,7 @@ def _draw_user(
     if user not in plays.owner_ids:
         raise InputError(f"{interactions}: has no user {user!r}")
     own = plays.take(np.array([plays.owner_ids.index(user)]))
-    result = plots.map_library(store.space(use_index=False))
+    result = plots.map_library(store.space())
     counts = np.bincount(own.among(store.ids).song, minlength=len(store))[result.rows]
     shares = recall.serving.one_user.portraits(own, listening.side_of_store(store)).to_pylist()
     picture.write(plots.user_figure(result, counts.astype(np.int64), shares, title=user, size=size))

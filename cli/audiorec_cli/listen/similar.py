@@ -86,7 +86,7 @@ def _write_all(
 ) -> None:
     """Write the nearest songs of every song, and say how many have some."""
     by, k, also = asked.by, asked.k, asked.choice.also
-    space = store.space(by, use_index=False)
+    space = store.space(by)
     progress = partial(progress_lines(quiet=quiet), "blocks of 4,096 songs")
     with graceful_stop("this block is", quiet=quiet) as stop:
         finished = search.all_pairs(
@@ -97,7 +97,7 @@ def _write_all(
     songs = len(space) if "non-music" in also else int(store.music[space.rows].sum())
     done.count(songs=songs)
     if form.json:
-        summary = {"out": str(output), "songs": songs, "k": k, "by": space.by, "exact": True}
+        summary = {"out": str(output), "songs": songs, "k": k, "by": space.by}
         print_json({"schema": "audiorec/neighbours/1", **summary})
     say_basis(store, by)
     if len(space) > songs:

@@ -40,9 +40,9 @@ def correlate(
         ),
     ] = None,
     space: Annotated[
-        Literal["vector", "mean"],
+        Literal["vector", "sound"],
         chooses(
-            help="Compare songs of a store by the weighted vector, or by the mean scores.",
+            help="Compare songs of a store by the vector, or by sound.",
             panel=ADVANCED,
         ),
     ] = "vector",
@@ -110,7 +110,7 @@ def _period(days: str | None) -> tuple[float | None, float | None]:
 
 
 def _songs(
-    vectors: Path | None, by: Literal["vector", "mean"]
+    vectors: Path | None, by: Literal["vector", "sound"]
 ) -> "tuple[tuple[str, ...], FloatArray, dict[str, str]]":
     """Return song ids, their vectors scaled to length 1, and the source."""
     files = sound_files(vectors)
@@ -122,7 +122,7 @@ def _songs(
     store = files.get("vectors")
     if store is None:
         store = open_vectors(vectors)
-    units = store.space(by, use_index=False).matrix
+    units = store.space(by).matrix
     return store.ids, units, {"vectors": str(store.path), "by": by}
 
 

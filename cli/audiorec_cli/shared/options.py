@@ -229,7 +229,7 @@ BackboneOption = Annotated[
     str | None,
     loads(
         metavar="NAME",
-        help="An added backbone, by name or folder (audiorec backbones).",
+        help="The network of an installed package, by name (audiorec backbones).",
         panel=ADVANCED,
     ),
 ]

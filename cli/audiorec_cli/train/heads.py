@@ -63,7 +63,7 @@ def heads(
         chooses(
             "--input",
             help="Backbone outputs: msd. with tags, penultimate, max_pool or mean_pool; "
-            "of an added backbone NAME.scores, NAME.embedding.",
+            "of a package's backbone NAME.scores, NAME.embedding.",
         ),
     ] = None,
     backbone: BackboneOption = None,

@@ -336,7 +336,7 @@ def test_by_vector_with_tastes_for_a_ranker(by_vector, out):
     assert about[0]["fingerprint"] == about[1]["fingerprint"]
     assert (about[1]["kind"], about[1]["format_version"]) == ("tastes", 1)
     similarity = np.array(table.column("similarity").to_pylist(), np.float32)
-    units = store.space("vector", use_index=False).matrix
+    units = store.space("vector").matrix
     taste = units[1] + units[4]
     best = [i for i in np.argsort(-(units @ taste)) if i not in (1, 4)][:3]
     expected = units[best] @ taste / np.linalg.norm(taste)

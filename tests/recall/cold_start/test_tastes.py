@@ -42,7 +42,7 @@ def test_features_worked_by_hand(store):
 
 
 def test_a_user_of_one_song_is_that_song(store):
-    similarity = store.space("vector", use_index=False)
+    similarity = store.space("vector")
     profiles = Tastes(to_preferences(LOG), store).profiles(similarity)
     np.testing.assert_allclose(profiles[2], similarity.matrix[5], atol=1e-6)
     assert not profiles[1].any()

@@ -11,6 +11,7 @@
 A folder with other files than an export is never replaced.
 """
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -27,6 +28,7 @@ from audiorec.errors import InputError, StoreError
 from audiorec.files.own_files import (
     RunFolder,
     check_tree,
+    open_own,
     read_object,
     refuse_link,
     remove_tree,
@@ -38,7 +40,6 @@ from audiorec.listening.events import EVENTS, is_listening
 from audiorec.listening.sequences import DAY_S
 from audiorec.recall.serving.export.features import LONG_AGO, EventsInTime, UserEventHistory
 from audiorec.recall.serving.export.schema import ExportTable
-from audiorec.search.index_files import sha256_of
 from audiorec.store.schema import METADATA_KEY
 from audiorec.types import BoolArray, Float64Array, Int64Array
 
@@ -60,6 +61,11 @@ WRITING: Mapping[str, Any] = {
     "write_page_checksum": True,
     "coerce_timestamps": "us",
 }
+
+
+def _sha256(path: Path) -> str:
+    with open_own(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class PartWriter:
@@ -116,7 +122,7 @@ class PartWriter:
                 {
                     "path": path.relative_to(self._folder.parent).as_posix(),
                     "bytes": path.stat().st_size,
-                    "sha256": sha256_of(path),
+                    "sha256": _sha256(path),
                 }
                 for path in self._files
             ],

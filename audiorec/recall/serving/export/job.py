@@ -213,9 +213,7 @@ def _parts(
         for slug, channel in zip(slugs([c.name for c in spaces]), spaces, strict=True)
     ]
     store = opened.store
-    unit = (
-        len(store.space("vector", use_index=False).scaling.columns) if recipe.units and store else 0
-    )
+    unit = len(store.space("vector").scaling.columns) if recipe.units and store else 0
     return ExportParts(
         channels=channels,
         spaces=result,
@@ -285,7 +283,7 @@ def _about(opened: OpenSources, parts: ExportParts, recipe: ExportRecipe) -> dic
         metadata = store.metadata
         result["vectors"] = {"extractor_id": metadata.extractor_id, "width": metadata.dimension}
         if recipe.units:
-            scaling = store.space("vector", use_index=False).scaling
+            scaling = store.space("vector").scaling
             result["units"] = {
                 "about": "the dot product of two units is the similarity of similar --by vector",
                 "first_places": nearest_agreement(store),
@@ -332,7 +330,7 @@ def song_rows(
     ends = [np.append(column, LONG_AGO) for column in found]
     rate = np.append(_finish_rate(past), np.nan)
     in_store = np.full(len(song_ids), -1, np.int64) if store is None else IdMap(store.ids).rows(ids)
-    matrix = store.space("vector", use_index=False).matrix if store is not None and units else None
+    matrix = store.space("vector").matrix if store is not None and units else None
     tables = {slug: (IdMap(c.song_ids).rows(ids), c.song_embeddings()) for slug, c in spaces}
     durations = None if store is None else store.column("duration_s")
     described = _Described(side or NOTHING, store, ids, in_store)
@@ -404,7 +402,7 @@ def nearest_agreement(store: SearchableStore) -> dict[str, Any]:
         ``queries``; ``raw_cosine`` and ``units``: share of queries whose nearest song agrees with
         that of the store's own search, with its 95 % Wilson interval.
     """
-    space = store.space("vector", use_index=False)
+    space = store.space("vector")
     asked = np.sort(np.random.default_rng(0).permutation(len(store))[:QUERIES])
     raw = np.asarray(store.vectors, np.float64)
     raw /= np.maximum(np.linalg.norm(raw, axis=1, keepdims=True), 1e-300)

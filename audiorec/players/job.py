@@ -32,6 +32,7 @@ from audiorec.listening.events import MICROSECONDS
 from audiorec.listening.imports.job import FORMAT_VERSION, PLAYS, KnownSongs, path_beside
 from audiorec.listening.imports.rows import SongRef
 from audiorec.listening.interactions import MAX_WEIGHT
+from audiorec.players.bounds import OWN_SONG_BYTES, Held
 from audiorec.players.contract import Player, PlayerSong
 from audiorec.players.matching import Matched, match, match_by_sound, server_ids
 from audiorec.players.push import NO_FILES, ListChange, ledger_of, push, undo
@@ -299,6 +300,7 @@ class _Sync:
         self.server, self.library, self.known = server, library, known
         self.say, self.looks = say, looks
         self.report = ServerReport(server=server.name)
+        self.held = Held(server.url, OWN_SONG_BYTES * len(known.ids))
         self.matched: Matched = match(known, ())
         self.there: dict[str, list[PlayerSong]] = {}
         self.players: dict[str, tuple[ServerMember, Player]] = {}
@@ -313,7 +315,7 @@ class _Sync:
         for name, (_, player) in self.players.items():
             self.say(f"{self.server.name}: what {name} played")
             try:
-                self.there[name] = list(player.songs())
+                self.there[name] = list(self._kept(player.songs(), refs))
             except PlayerError as error:
                 self.report.failed[name] = str(error)
                 continue
@@ -329,6 +331,19 @@ class _Sync:
             name: [(ids[rows[one.song.id]], one) for one in songs if one.song.id in rows]
             for name, songs in self.there.items()
         }
+
+    def _kept(
+        self, songs: Iterator[PlayerSong], refs: Mapping[str, SongRef]
+    ) -> Iterator[PlayerSong]:
+        """Yield an account's songs; those of other accounts before it take no memory again."""
+        for one in songs:
+            known = refs.get(one.song.id)
+            if known == one.song:
+                self.held.keep(one)
+                yield replace(one, song=known)
+            else:
+                self.held.keep(one, one.song, *one.song)
+                yield one
 
     def _listen(self) -> None:
         """Match by sound what nothing else names; what fails leaves these songs unmatched."""

@@ -6,19 +6,23 @@ of songs; these are read where MPD has a ``sticker_file``. An address is ``mpd:/
 
 A list is replaced in one step: the new songs are written under another name, then the old list goes
 and the new one takes its name, in one list of commands, which MPD runs after all of it has arrived.
+
+Lines go over a `Line`, which keeps `Bounds`: python-mpd2 reads lines of any length, without a time
+for a whole answer, and refuses file names that are not UTF-8.
 """
 
 import socket
 import time
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from audiorec.errors import InputError, LostPlayerError, PlayerError
 from audiorec.files.visible import visible
 from audiorec.listening.imports.rows import SongRef, number, text
+from audiorec.players.bounds import LONG_BYTES, Bounds, Held, Line
 from audiorec.players.contract import (
     Account,
     Player,
@@ -30,11 +34,9 @@ from audiorec.players.contract import (
 )
 
 PORT, LIKE = 6600, "mpd://host:6600"
-WAIT_S, ANSWER_S = 30.0, 120.0  # longest silence, longest time of an answer
 IDLE_S = 20.0  # MPD ends a connection that says nothing for a minute
-PIECE_BYTES, MOST_BYTES = 1 << 16, 64 << 20
 PAGE = 1000  # songs of one answer; MPD ends a connection whose answers grow too large
-MOST_LINES = 1 << 20  # of one answer
+MOST_LINES = 1 << 17  # of one answer, but for stickers
 LONGEST_LINE = 1 << 16  # bytes
 NEW = " (new)"  # behind the name of a list that is being written
 STICKERS = ("playCount", "lastPlayed", "skipCount", "lastSkipped", "like", "rating")
@@ -51,17 +53,19 @@ class Mpd(Player):
         if not (parts.hostname or parts.path):
             raise InputError(f"url must be like {LIKE} or mpd:///path/of/a/socket")
         self._line: Any = None
-        self._waiting: deque[bytes] = deque()
-        self._rest, self._used, self._ends = b"", 0.0, 0.0
+        self._answers: Any = None
+        self._bounds, self._used = Bounds(account.url), 0.0
 
     def songs(self) -> Iterator[PlayerSong]:
         """Yield all songs, page by page, with their stickers."""
-        stickers = {name: self._stickers(name) for name in STICKERS}
+        held = Held(self.account.url)
+        stickers = {name: self._stickers(name, held) for name in STICKERS}
         start = 0
         while True:
             window = f"{start}:{start + PAGE}"
             rows = _songs(self._ask(f"find \"(base '')\" window {window}"))
             for row in rows:
+                held.keep(row["file"])
                 yield _song(
                     row, {name: result.get(row["file"]) for name, result in stickers.items()}
                 )
@@ -102,13 +106,14 @@ class Mpd(Player):
         name, place = PurePosixPath(song_id), Path(config.get("music_directory", ""), song_id)
         is_below = "music_directory" in config and ".." not in name.parts and not name.is_absolute()
         with suppress(OSError):
-            if is_below and place.is_file() and place.stat().st_size <= MOST_BYTES:
+            if is_below and place.is_file() and place.stat().st_size <= LONG_BYTES:
                 return place.read_bytes()
-        raise PlayerError(f"{self.account.url}: its file is not here, or over {MOST_BYTES} bytes")
+        raise PlayerError(f"{self.account.url}: its file is not here, or over {LONG_BYTES} bytes")
 
     def close(self) -> None:
         """End the connection."""
         if self._line is not None:
+            self._answers.close()
             self._line.close()
             self._line = None
 
@@ -126,29 +131,43 @@ class Mpd(Player):
             raise
         self._all([*first, f"rename {new} {_quoted(name)}"])
 
-    def _stickers(self, name: str) -> Mapping[str, str]:
+    def _stickers(self, name: str, held: Held) -> Mapping[str, str]:
         """Return the value of a sticker by song; nothing where MPD stores none."""
+        result, path = {}, ""
         try:
-            result = self._ask(f'sticker find song "" {name}')
+            with closing(self._lines(f'sticker find song "" {name}', is_long=True)) as lines:
+                for key, value in lines:
+                    if key == "file":
+                        path = value
+                    elif key == "sticker" and path:
+                        result[path] = value.partition("=")[2]
+                        held.keep(path, result[path])
         except _AckError:
             return {}
-        songs = [value for key, value in result if key == "file"]
-        values = [value.partition("=")[2] for key, value in result if key == "sticker"]
-        return dict(zip(songs, values, strict=False))
+        return result
 
     def _all(self, commands: Sequence[str]) -> None:
         self._ask("\n".join(["command_list_begin", *commands, "command_list_end"]))
 
     def _ask(self, command: str) -> list[tuple[str, str]]:
         """Send a command, or a list of them, and return the lines of the answer."""
+        with closing(self._lines(command)) as lines:
+            result = list(islice(lines, MOST_LINES + 1))
+        if len(result) > MOST_LINES:
+            raise PlayerError(f"{self.account.url}: an answer has over {MOST_LINES} lines")
+        return result
+
+    def _lines(self, command: str, *, is_long: bool = False) -> Generator[tuple[str, str]]:
+        """Send a command, or a list of them, and yield key and value of each line of the answer."""
         try:
+            self._bounds.begin(is_long=is_long)
             if self._line is None or time.monotonic() - self._used > IDLE_S:
                 self._connect()
             self._send(command)
-            return self._answer()
+            yield from self._answer()
         except _AckError:
             raise
-        except PlayerError:
+        except (PlayerError, GeneratorExit):  # the rest of the answer is not read
             self.close()
             raise
         except OSError as error:
@@ -157,51 +176,44 @@ class Mpd(Player):
 
     def _connect(self) -> None:
         self.close()
+        left_s = self._bounds.wait_s()
         if isinstance(self._place, str):
-            self._line = socket.socket(socket.AF_UNIX)
-            self._line.settimeout(WAIT_S)
-            self._line.connect(self._place)
+            connected = socket.socket(socket.AF_UNIX)
+            connected.settimeout(left_s)
+            connected.connect(self._place)
         else:
-            self._line = socket.create_connection(self._place, WAIT_S)
-        self._waiting, self._rest, self._ends = deque(), b"", time.monotonic() + ANSWER_S
+            connected = socket.create_connection(self._place, left_s)
+        self._line = Line(connected, self._bounds)
+        self._answers = self._line.makefile()
         if not self._next().startswith("OK MPD "):
             raise PlayerError(f"{self.account.url}: is not an MPD")
         if self.account.secret:
             self._send(f"password {_quoted(self.account.secret)}")
             try:
-                self._answer()
+                for _ in self._answer():
+                    pass
             except _AckError as error:
                 raise PlayerError(f"{self.account.url}: does not accept the password") from error
 
     def _send(self, command: str) -> None:
-        self._ends = time.monotonic() + ANSWER_S
         self._line.sendall(f"{command}\n".encode("utf-8", "surrogateescape"))
 
-    def _answer(self) -> list[tuple[str, str]]:
-        result: list[tuple[str, str]] = []
+    def _answer(self) -> Iterator[tuple[str, str]]:
         while (line := self._next()) != "OK":
             if line.startswith("ACK "):
                 raise _AckError(f"{self.account.url}: {visible(line[4:204])}")
             key, _, value = line.partition(": ")
-            result.append((key, value))
-            if len(result) > MOST_LINES:
-                raise PlayerError(f"{self.account.url}: an answer has over {MOST_LINES} lines")
+            yield key, value
         self._used = time.monotonic()
-        return result
 
     def _next(self) -> str:
-        """Return the next line, within the time of an answer."""
-        while not self._waiting:
-            piece = self._line.recv(PIECE_BYTES)
-            if not piece:
-                raise ConnectionError("the connection ended")
-            if time.monotonic() > self._ends:
-                raise TimeoutError(f"an answer took over {ANSWER_S:g} s")
-            if len(self._rest) > LONGEST_LINE:
-                raise PlayerError(f"{self.account.url}: a line has over {LONGEST_LINE} bytes")
-            *lines, self._rest = (self._rest + piece).split(b"\n")
-            self._waiting.extend(lines)
-        return str(self._waiting.popleft().decode("utf-8", "surrogateescape"))
+        """Return the next line."""
+        line = self._answers.readline(LONGEST_LINE + 1)
+        if len(line) > LONGEST_LINE:
+            raise PlayerError(f"{self.account.url}: a line has over {LONGEST_LINE} bytes")
+        if not line.endswith(b"\n"):
+            raise ConnectionError("the connection ended")
+        return str(line[:-1].decode("utf-8", "surrogateescape"))
 
 
 class _AckError(PlayerError):

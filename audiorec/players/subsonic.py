@@ -5,13 +5,14 @@ MD5 of the secret and a salt (usual); ``password``, for servers that refuse toke
 key, for an account without a user. Of a song's history a server tells how often and when last the
 account played it, its star, and its rating. Some tell only the last two, and what is played now.
 
-Ask a music server by HTTP, with limits: one connection, kept open, to one host alone.
+Ask a music server by HTTP, within `Bounds`: one connection, kept open, to one host alone.
 
     HttpClient("https://music.example.org").post("/rest/ping", {...})  ──▶ the body of the answer
 
 TLS is verified. Redirects are refused, since they would take the secret elsewhere: the message
 names where they lead. What is slow, busy (429) or failing (5xx, a broken connection) is asked again
-a few times, if the request may be repeated; then it is a `LostPlayerError`.
+a few times within the time of an answer, if the request may be repeated; then it is a
+`LostPlayerError`.
 """
 
 import hashlib
@@ -21,12 +22,14 @@ import secrets
 import ssl
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
 from audiorec.errors import InputError, LostPlayerError, PlayerError
 from audiorec.files.visible import visible
 from audiorec.listening.imports.rows import SongRef, mapping, number, text
+from audiorec.players.bounds import Bounds, Held, Line
 from audiorec.players.contract import (
     Account,
     Player,
@@ -38,13 +41,30 @@ from audiorec.players.contract import (
 )
 
 LIKE = "https://music.example.org"
-WAIT_S, ANSWER_S = 30.0, 120.0  # longest silence, longest time of an answer
-MOST_BYTES = 64 << 20  # of an answer
 PIECE_BYTES = 1 << 16
 TRIES = 4  # of a request that may be repeated
 PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0  # the first pause, which doubles; the longest
 BUSY = 429
 REFUSED = (401, 403)
+
+
+class _Bounded:
+    """A connection of the standard library over a `Line`."""
+
+    bounds: Bounds
+    sock: Any
+
+    def connect(self) -> None:
+        super().connect()  # type: ignore[misc]
+        self.sock = Line(self.sock, self.bounds)
+
+
+class _Http(_Bounded, http.client.HTTPConnection):
+    pass
+
+
+class _Https(_Bounded, http.client.HTTPSConnection):
+    pass
 
 
 class HttpClient:
@@ -67,18 +87,23 @@ class HttpClient:
             raise InputError(f"url must be like {LIKE}, with a host")
         self.url, self._path = url.rstrip("/"), parts.path.rstrip("/")
         place = (parts.hostname, parts.port)
-        self._connection = http.client.HTTPConnection(*place, WAIT_S)
+        self._connection: Any = _Http(*place)
         if parts.scheme == "https":
-            about = ssl.create_default_context()
-            self._connection = http.client.HTTPSConnection(*place, timeout=WAIT_S, context=about)
+            self._connection = _Https(*place, context=ssl.create_default_context())
+        self.bounds = self._connection.bounds = Bounds(self.url)
 
     def post(
-        self, path: str, form: Mapping[str, str | Sequence[str]], *, again: bool = True
+        self,
+        path: str,
+        form: Mapping[str, str | Sequence[str]],
+        *,
+        again: bool = True,
+        is_long: bool = False,
     ) -> bytes:
-        """Send a form, and return the body of the answer; `again` says if it may be repeated."""
+        """Send a form, and return the body of the answer; the rest is as in `request`."""
         body = urlencode(form, doseq=True).encode()
         kind = {"Content-Type": "application/x-www-form-urlencoded"}
-        return self.request("POST", path, body, kind, again=again)
+        return self.request("POST", path, body, kind, again=again, is_long=is_long)
 
     def json(
         self,
@@ -112,22 +137,37 @@ class HttpClient:
         headers: Mapping[str, str] | None = None,
         *,
         again: bool = True,
+        is_long: bool = False,
     ) -> bytes:
         """Send a request and return the body of the answer.
+
+        Parameters
+        ----------
+        method, path : str
+        body : bytes, optional
+        headers : mapping of str to str, optional
+        again : bool
+            Whether the request may be repeated.
+        is_long : bool
+            Whether the answer is a file of audio, which may be larger than others.
 
         Raises
         ------
         LostPlayerError
             If the server cannot be reached, is too slow, or fails at every try.
         PlayerError
-            If it refuses the account or the request, or its answer is too large.
+            If it refuses the account or the request, or its answers are over a limit.
         """
         why, pause = "", PAUSE_S
+        self.bounds.begin(is_long=is_long)
         if not again:  # a connection that was kept may have ended meanwhile
             self.close()
         for one in range(TRIES if again else 1):
             if one:
-                time.sleep(min(pause, LONGEST_PAUSE_S))
+                pause = min(pause, LONGEST_PAUSE_S)
+                if pause >= self.bounds.left_s:
+                    break
+                time.sleep(pause)
                 pause *= 2
             try:
                 status, asked_s, answer = self._once(method, path, body, headers or {})
@@ -149,6 +189,7 @@ class HttpClient:
         self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
     ) -> tuple[int, float, bytes]:
         """Return status, the pause that the server asks for, and body of one answer."""
+        self._connection.timeout = self.bounds.wait_s()  # to connect; then its `Line` counts
         self._connection.request(method, f"{self._path}{path}", body, dict(headers))
         answer = self._connection.getresponse()
         if 300 <= answer.status < 400:
@@ -166,16 +207,12 @@ class HttpClient:
         pause = answer.headers.get("Retry-After") or ""
         return answer.status, float(pause) if pause.isdecimal() else 0.0, content
 
-    def _body(self, answer: http.client.HTTPResponse) -> bytes:
-        ends, pieces, size = time.monotonic() + ANSWER_S, [], 0
+    @staticmethod
+    def _body(answer: http.client.HTTPResponse) -> bytes:
+        """Return the body, read piece by piece: `read` makes room for all that is promised."""
+        pieces = []
         while piece := answer.read1(PIECE_BYTES):
             pieces.append(piece)
-            size += len(piece)
-            if size > MOST_BYTES:
-                self.close()
-                raise PlayerError(f"{self.url}: an answer has over {MOST_BYTES} bytes")
-            if time.monotonic() > ends:
-                raise TimeoutError(f"an answer took over {ANSWER_S:g} s")
         if answer.length:
             raise http.client.IncompleteRead(b"", answer.length)
         return b"".join(pieces)
@@ -186,7 +223,7 @@ class HttpClient:
 
 
 PAGE = 500  # songs or albums of one answer, the most that all servers give
-MOST_SONGS = 2_000_000
+MOST_PLAYING = 100  # songs that an account plays at once
 MINE = "Made by audiorec, which replaces it. Rename it, and it is yours."
 WAYS = ("token", "password", "key")
 NO_TOKENS = (10, 41)  # codes of servers that do not take tokens
@@ -207,15 +244,17 @@ class Subsonic(Player):
 
     def songs(self) -> Iterator[PlayerSong]:
         """Yield all songs: by an empty search, or where that finds none, album by album."""
-        now, waiting, counts = self._playing(), [], False
+        now, counts = self._playing(), False
+        waiting: list[PlayerSong] = []
         for child in self._children():
             counts |= "playCount" in child
-            if child["id"] in now:
-                waiting.append(child)
+            song = _song(child)
+            if song.song.id in now:
+                waiting.append(song)
             else:
-                yield _song(child)
-        for child in waiting:  # a server that counts plays will count these as well
-            yield _song(child, None if counts else now[child["id"]])
+                yield song
+        for song in waiting:  # a server that counts plays will count these as well
+            yield song if counts else replace(song, now_s=now[song.song.id])
 
     def lists(self) -> list[PlayerList]:
         """Return the playlists that the account owns."""
@@ -254,7 +293,7 @@ class Subsonic(Player):
 
     def audio(self, song_id: str) -> bytes:
         """Return the file of a song; ``stream`` would count as a play on some servers."""
-        result = self._sent("download", id=song_id)
+        result = self._sent("download", {"id": song_id}, is_long=True)
         if result.startswith(b"{"):  # as no audio file does
             self._answer("download", result)
         return result
@@ -269,54 +308,66 @@ class Subsonic(Player):
             return {}
         return {
             text(one.get("id")): time_of(time.time() - 60 * (number(one.get("minutesAgo")) or 0))
-            for one in self._rows(answer, "nowPlaying", "entry")
+            for one in self._rows(answer, "nowPlaying", "entry")[:MOST_PLAYING]
             if text(one.get("username")).casefold() == self.account.user.casefold()
         }
 
-    def _children(self) -> Iterator[dict[str, Any]]:
-        seen: set[str] = set()
+    def _children(self) -> Iterator[Mapping[str, Any]]:
+        """Yield each song of the server once; videos are none."""
         for pages in (self._searched, self._of_albums):
+            is_empty = True
             for child in pages():
-                name = text(child.get("id"))
-                if name and name not in seen and not child.get("isVideo"):
-                    seen.add(name)
-                    yield {**child, "id": name}
-                    if len(seen) > MOST_SONGS:
-                        raise PlayerError(f"{self.http.url}: has more than {MOST_SONGS} songs")
-            if seen:
+                if not child.get("isVideo"):
+                    is_empty = False
+                    yield child
+            if not is_empty:
                 return
 
     def _searched(self) -> Iterator[Mapping[str, Any]]:
         of = ("searchResult3", "song", "songCount", "songOffset")
-        return self._paged("search3", *of, query="", albumCount="0", artistCount="0")
+        form = {"query": "", "albumCount": "0", "artistCount": "0"}
+        for page in self._pages("search3", *of, form):
+            yield from page
 
     def _of_albums(self) -> Iterator[Mapping[str, Any]]:
         of = ("albumList2", "album", "size", "offset")
-        for album in self._paged("getAlbumList2", *of, type="alphabeticalByName"):
-            yield from self._rows(self._ask("getAlbum", id=text(album.get("id"))), "album", "song")
+        songs = _NewRows(self.http.url)
+        for page in self._pages("getAlbumList2", *of, {"type": "alphabeticalByName"}):
+            before = len(songs.known)
+            for album in page:
+                answer = self._ask("getAlbum", id=text(album.get("id")))
+                yield from songs.of(self._rows(answer, "album", "song"))
+            if len(page) >= PAGE and len(songs.known) == before:
+                raise PlayerError(f"{self.http.url}: its albums go on without a new song")
 
-    def _paged(
-        self, method: str, outer: str, inner: str, size: str, offset: str, **form: str
-    ) -> Iterator[Mapping[str, Any]]:
-        """Yield the rows of all pages, until one has nothing new."""
-        known: set[str] = set()
+    def _pages(
+        self, method: str, outer: str, inner: str, size: str, offset: str, form: Mapping[str, str]
+    ) -> Iterator[list[Mapping[str, Any]]]:
+        """Yield the new rows of each page, until one has none."""
+        rows = _NewRows(self.http.url)
         while True:
-            page: Any = {**form, size: str(PAGE), offset: str(len(known))}
-            rows = self._rows(self._ask(method, **page), outer, inner)
-            new = [one for one in rows if text(one.get("id")) not in known]
+            page: Any = {**form, size: str(PAGE), offset: str(len(rows.known))}
+            new = rows.of(self._rows(self._ask(method, **page), outer, inner))
             if not new:  # the end, or a server that does not turn pages
                 return
-            known.update(text(one.get("id")) for one in new)
-            yield from new
+            yield new
 
     def _ask(
         self, method: str, *, again: bool = True, **form: str | Sequence[str]
     ) -> Mapping[str, Any]:
-        return self._answer(method, self._sent(method, again=again, **form))
+        return self._answer(method, self._sent(method, form, again=again))
 
-    def _sent(self, method: str, *, again: bool = True, **form: str | Sequence[str]) -> bytes:
+    def _sent(
+        self,
+        method: str,
+        form: Mapping[str, str | Sequence[str]],
+        *,
+        again: bool = True,
+        is_long: bool = False,
+    ) -> bytes:
         about = {**self._signed(), "v": "1.16.1", "c": "audiorec", "f": "json"}
-        return self.http.post(f"/rest/{method}.view", {**form, **about}, again=again)
+        path = f"/rest/{method}.view"
+        return self.http.post(path, {**form, **about}, again=again, is_long=is_long)
 
     def _answer(self, method: str, found: bytes) -> Mapping[str, Any]:
         """Return an answer; raise `PlayerError` for one that says ``failed``, and for any other."""
@@ -351,7 +402,26 @@ class Subsonic(Player):
         return [mapping(one) for one in result] if isinstance(result, list) else []
 
 
-def _song(child: Mapping[str, Any], now_s: float | None = None) -> PlayerSong:
+class _NewRows:
+    """The rows of a server's answers that have an id, each once."""
+
+    def __init__(self, url: str) -> None:
+        self.known: set[str] = set()
+        self._held = Held(url)
+
+    def of(self, rows: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """Return those that were not there before."""
+        result = []
+        for row in rows:
+            name = text(row.get("id"))
+            if name and name not in self.known:
+                self._held.keep(name)
+                self.known.add(name)
+                result.append(row)
+        return result
+
+
+def _song(child: Mapping[str, Any]) -> PlayerSong:
     isrc = child.get("isrc")
     played, starred = time_of(child.get("played")), child.get("starred")
     verdict = verdict_of(bool(starred), number(child.get("userRating")) or 0)
@@ -368,7 +438,6 @@ def _song(child: Mapping[str, Any], now_s: float | None = None) -> PlayerSong:
         ),
         plays=max(int(number(child.get("playCount")) or 0), 0),
         played_s=played,
-        now_s=now_s,
         verdict=verdict,
         verdict_s=time_of(starred) or (played if verdict else None),
     )

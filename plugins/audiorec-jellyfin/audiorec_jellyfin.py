@@ -68,7 +68,8 @@ class Jellyfin(Player):
         """Return the file of a song, where the account may download."""
         self._sign_in()
         headers = {"Authorization": f'{CLIENT}, Token="{self.token}"'}
-        return self.http.request("GET", f"/Items/{quote(song_id, safe='')}/Download", None, headers)
+        path = f"/Items/{quote(song_id, safe='')}/Download"
+        return self.http.request("GET", path, headers=headers, is_long=True)
 
     def close(self) -> None:
         """End the session and the connection."""

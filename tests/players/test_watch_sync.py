@@ -3,19 +3,18 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
-import threading
 
+import pyarrow.parquet as pq
 import pytest
 from command import run_command
 from real_players import mpd, say
 from waiting import until
 from web_server import AUDIO, SONGS, write_music
 
-from audiorec.errors import InputError
-from audiorec_cli.shared.console import Exit
-from audiorec_cli.shared.extraction import with_sync
+from audiorec_cli.listen.sync_beside import SyncBeside
 
 SETTINGS = """
 [players.kitchen]
@@ -60,27 +59,61 @@ def test_a_watched_folder_keeps_a_list_on_a_real_mpd(tmp_path, own):
         assert "playlist: Near (audiorec)" in say(tmp_path, "listplaylists")
 
 
-def test_a_server_that_fails_is_a_warning_and_a_batch_that_failed_is_not_synced(
-    tmp_path, own, capsys
-):
+def test_a_server_that_hangs_holds_up_nothing_and_a_signal_ends_all(tmp_path, own):
+    (tmp_path / "music").mkdir()
+    shutil.copy(AUDIO / MUSIC[0], tmp_path / "music")
+    words = ["extract", "music", "--watch", "--sync", "kitchen", "-j", "1", "--quiet"]
+    words += ["--settle", "0.1", "--every", "0.5"]
+    command = [sys.executable, "-m", "audiorec_cli.main", *words]
+    with socket.create_server(("127.0.0.1", 0)) as silent, (tmp_path / "err").open("w") as told:
+        own(f"mpd://127.0.0.1:{silent.getsockname()[1]}")
+        with subprocess.Popen(command, cwd=tmp_path, env=dict(os.environ), stderr=told) as process:
+            try:
+                silent.settimeout(60)
+                line, _ = silent.accept()  # a sync has begun, and waits for a greeting
+                shutil.copy(AUDIO / MUSIC[1], tmp_path / "music")
+                until(lambda: MUSIC[1] in ids(tmp_path / "vecs.parquet"))
+                process.send_signal(signal.SIGTERM)
+                assert process.wait(20) == 0, (tmp_path / "err").read_text()
+            finally:
+                process.kill()
+        with line:
+            line.settimeout(5)
+            assert line.recv(99) == b""  # the sync has ended as well
+    said = (tmp_path / "err").read_text()
+    assert (said.count("warning"), said.count("Traceback")) == (0, 0), said
+
+
+def ids(store):
+    with store.open("rb") as file:  # a path is opened twice, and replaced in between
+        return pq.read_table(file, columns=["song_id"]).column(0).to_pylist()
+
+
+def test_a_sync_that_fails_is_a_warning_and_the_next_batch_tries_again(tmp_path, own, capsys):
     own("mpd://127.0.0.1:9")
-    store = write_music(tmp_path, SONGS[:4], scores=False)
-    codes = [Exit.SOME_FAILED, Exit.TOO_MANY_FAILURES, Exit.OK]
-    run = with_sync(lambda *_: codes.pop(0), ["kitchen"], store)
-    stop = threading.Event()
-    assert run([], None, None, stop) == Exit.SOME_FAILED
-    assert "warning: not in step: mpd://127.0.0.1:9: no answer" in capsys.readouterr().err
-    assert run([], None, None, stop) == Exit.TOO_MANY_FAILURES
-    stop.set()
-    assert run([], None, None, stop) == Exit.OK
-    assert capsys.readouterr().err == ""
+    with SyncBeside(["kitchen"], tmp_path / "vecs.parquet") as tell:
+        tell()  # no song was found yet
+        write_music(tmp_path, SONGS[:4], scores=False)
+        said = []
+        for n in (1, 2):
+            tell()
+            until(
+                lambda n=n: (
+                    said.append(capsys.readouterr().err) or len("".join(said).split("\n")) > n
+                )
+            )
+    told = "".join(said).splitlines()
+    assert (
+        told
+        == ["warning: not in step: mpd://127.0.0.1:9: no answer: [Errno 111] Connection refused"]
+        * 2
+    )
 
 
 def test_a_wrong_name_is_told_before_anything_is_extracted(tmp_path, own, monkeypatch, capsys):
     own("mpd://127.0.0.1:9")
-    with pytest.raises(InputError, match=r"no table \[players\.cellar\]"):
-        with_sync(lambda *_: Exit.OK, ["cellar"], tmp_path / "vecs.parquet")
-    code, _, err = run_command(
-        monkeypatch, capsys, "extract", tmp_path, "-o", tmp_path / "v.parquet", "--sync", "kitchen"
-    )
+    words = ["extract", tmp_path, "-o", tmp_path / "v.parquet", "--sync"]
+    code, _, err = run_command(monkeypatch, capsys, *words, "cellar", "--watch")
+    assert (code, "no table [players.cellar]" in err) == (2, True)
+    code, _, err = run_command(monkeypatch, capsys, *words, "kitchen")
     assert (code, "--sync needs --watch" in err) == (2, True)

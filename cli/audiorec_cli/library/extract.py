@@ -4,6 +4,7 @@ import os
 import shlex
 import sys
 import threading
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -29,7 +30,6 @@ from audiorec_cli.shared.extraction import (
     WatchOption,
     check_watch,
     keep_watching,
-    with_sync,
 )
 from audiorec_cli.shared.jobs import exit_code_of, print_summary
 from audiorec_cli.shared.options import (
@@ -43,7 +43,7 @@ from audiorec_cli.shared.options import (
 from audiorec_cli.shared.progress import graceful_stop, progress_display
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from audiorec.extraction.catalogue import Naming, Source
     from audiorec.extraction.pipeline import ExtractorConfig
@@ -159,16 +159,17 @@ def extract(
         return _sources(paths, listed, names, include, exclude, follow_links), names
 
     if watch:
-        one_run = partial(_one_run, outputs=outputs, config=config, work=work)
-        keep_watching(
-            look,
-            with_sync(one_run, sync, outputs.vectors) if sync else one_run,
-            options,
-            paths=paths or [],
-            settle_s=settle,
-            every_s=every,
-            quiet=work.quiet,
-        )
+        with _listeners(sync, outputs) as listeners:
+            keep_watching(
+                look,
+                partial(_one_run, outputs=outputs, config=config, work=work),
+                options,
+                paths=paths or [],
+                settle_s=settle,
+                every_s=every,
+                quiet=work.quiet,
+                listeners=listeners,
+            )
     sources, naming = look()
     _print_unnamed(naming, id_from, len(sources))
     say_unseen(sources)
@@ -182,6 +183,18 @@ def extract(
     with graceful_stop("the songs in flight are", quiet=work.quiet) as stop:
         code = _one_run(sources, naming, options, stop, outputs, config, work)
     raise click.exceptions.Exit(code)
+
+
+@contextmanager
+def _listeners(sync: list[str] | None, outputs: "Outputs") -> "Iterator[list[Callable[[], None]]]":
+    """Yield what is told of each batch of a watch."""
+    if not sync:
+        yield []
+        return
+    from audiorec_cli.listen.sync_beside import SyncBeside
+
+    with SyncBeside(sync, outputs.vectors) as beside:
+        yield [beside]
 
 
 def _policy(work: Extraction, *, upgrade: bool) -> dict[str, "Policy"]:

@@ -190,7 +190,6 @@ def _max_failures(text: str | None) -> int | float | None:
     return value
 
 
-LOG = "plays.parquet"  # beside a store
 NEVER_TOO_MANY = 1.0  # all songs of a batch may fail; the next batch may succeed
 GOES_ON = (
     Exit.OK,
@@ -229,38 +228,6 @@ def check_watch(work: Extraction, paths: Sequence[Path] | None, *, dry_run: bool
         raise InputError(f"--watch adds songs to a store as they arrive: {why}")
 
 
-def with_sync(run: "BatchRun", servers: Sequence[str], store: Path) -> "BatchRun":
-    """Return a run that is followed by a sync with servers; the log is beside the store.
-
-    A sync that fails is a warning, and the next batch tries again.
-    """
-    from audiorec.library.library import open_store
-    from audiorec.players.job import sync
-    from audiorec.players.settings import read_servers
-
-    read_servers(servers)  # a wrong name is told before anything is extracted
-
-    def run_and_sync(
-        sources: "Sequence[Source]", naming: "Naming", options: "RunOptions", stop: threading.Event
-    ) -> Exit:
-        code = run(sources, naming, options, stop)
-        if stop.is_set() or code not in (Exit.OK, Exit.SOME_FAILED) or not store.exists():
-            return code
-        try:
-            for one in sync(read_servers(servers), open_store(store), store.with_name(LOG)):
-                lists = sum(c.action != "unchanged" for of in one.lists.values() for c in of)
-                say(
-                    f"{one.server}: {lists} lists changed, {one.new['plays']} rows of plays are new"
-                )
-                for who, why in one.failed.items():
-                    say(f"warning: {one.server}: {who}: {why}")
-        except AudiorecError as error:
-            say(f"warning: not in step: {error}")
-        return code
-
-    return run_and_sync
-
-
 def keep_watching(
     look: "Callable[[], tuple[list[Source], Naming]]",
     run: "BatchRun",
@@ -270,9 +237,11 @@ def keep_watching(
     settle_s: float,
     every_s: float,
     quiet: bool,
+    listeners: "Sequence[Callable[[], None]]" = (),
 ) -> NoReturn:
     """Run a batch whenever files are new or changed, until a signal; never returns.
 
+    Each of the `listeners` is called after a batch that brought songs; it must return at once.
     Exits with 0 if no batch was running when stopped, with 130 if a batch was interrupted, and with
     the exit code of a batch after which continuing makes no sense.
     """
@@ -302,6 +271,9 @@ def keep_watching(
                 return None
             options = replace(options, retry_failed=False)
             ended = Exit.OK if code in GOES_ON else code
+            if code in (Exit.OK, Exit.SOME_FAILED) and not stop.is_set():
+                for listener in listeners:
+                    listener()
             if not stop.is_set() and ended == Exit.OK:
                 say(f"watching {', '.join(map(str, paths))}")
             return ended == Exit.OK

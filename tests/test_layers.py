@@ -37,7 +37,7 @@ MAY_IMPORT = {
     "listening": LISTENING,
     "labelling": EXTRACTION | {"evaluation", "learning"},
     "playlists": SEARCH,
-    "words": SEARCH | {"playlists"},
+    "words": SEARCH,
     "plots": SEARCH | {"evaluation"},
     "retagging": SEARCH | EXTRACTION | {"library"},
     "library": SEARCH | EXTRACTION | {"playlists", "plots", "words", "library"},

@@ -4,6 +4,10 @@ from audiorec.files.copies import Delivery as Delivery
 from audiorec.files.copies import Revision as Revision
 from audiorec.files.copies import local_folder as local_folder
 from audiorec.files.copies import with_local as with_local
+from audiorec.files.m3u8 import PlaylistEntry as PlaylistEntry
+from audiorec.files.m3u8 import missing_files as missing_files
+from audiorec.files.m3u8 import render_m3u8 as render_m3u8
+from audiorec.files.m3u8 import write_m3u8 as write_m3u8
 from audiorec.files.own_files import NO_ROOM as NO_ROOM
 from audiorec.files.own_files import own_data_folder as own_data_folder
 from audiorec.files.own_files import parse_json as parse_json

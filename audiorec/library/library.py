@@ -26,16 +26,7 @@ from audiorec.files.copies import with_local
 from audiorec.files.visible import clock, html_table, text_table, visible
 from audiorec.library.readings import Readings, readings
 from audiorec.library.seeds import read_seeds, seeds_of_store
-from audiorec.playlists.answers import (
-    Asked,
-    PathOfSongs,
-    PlaylistOfSongs,
-    SeedSong,
-    SimilarSongs,
-    path_between,
-    playlist_near,
-    similar_songs,
-)
+from audiorec.playlists.answers import PathOfSongs, PlaylistOfSongs, path_between, playlist_near
 from audiorec.search.choice import Chosen
 from audiorec.search.copies import Group
 from audiorec.search.filters import text_codes
@@ -51,6 +42,7 @@ from audiorec.search.questions import (
     SimilarQuestion,
 )
 from audiorec.search.searchable import SearchableStore
+from audiorec.search.similar import Asked, SeedSong, SimilarSongs, similar_songs
 from audiorec.search.space import Neighbours
 from audiorec.store.inventory import files_beside
 from audiorec.store.schema import StoreMetadata, number_names
@@ -60,8 +52,8 @@ from audiorec.types import FloatArray, normalised_name
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from audiorec.playlists.beside import Wished
     from audiorec.search.atlas import MapKind
+    from audiorec.search.beside import Wished
     from audiorec.words.find import DescribedSongs
     from audiorec.words.hearing import Hearing
     from audiorec.words.sentence import Sentence

@@ -21,9 +21,9 @@ import numpy as np
 
 from audiorec.columns import StoreColumns
 from audiorec.errors import InputError, SongError
-from audiorec.playlists.answers import OpenedSong, SeedSong
 from audiorec.search.choice import why_vector_not_music
 from audiorec.search.searchable import SearchableStore, song_of_file, stored_spelling
+from audiorec.search.similar import OpenedSong, SeedSong
 from audiorec.search.space import Space
 from audiorec.store.recordings import ALIKE, copies_of_song
 from audiorec.store.store import VectorStore

@@ -1,15 +1,8 @@
-from audiorec.playlists.answers import AnsweredSongs as AnsweredSongs
-from audiorec.playlists.answers import Asked as Asked
-from audiorec.playlists.answers import OpenedSong as OpenedSong
 from audiorec.playlists.answers import PathOfSongs as PathOfSongs
 from audiorec.playlists.answers import PlaylistOfSongs as PlaylistOfSongs
-from audiorec.playlists.answers import SeedSong as SeedSong
-from audiorec.playlists.answers import SimilarSongs as SimilarSongs
 from audiorec.playlists.answers import SongList as SongList
 from audiorec.playlists.answers import path_between as path_between
 from audiorec.playlists.answers import playlist_near as playlist_near
-from audiorec.playlists.answers import similar_songs as similar_songs
-from audiorec.playlists.beside import Beside as Beside
 from audiorec.playlists.curves import SHAPES as SHAPES
 from audiorec.playlists.curves import Curve as Curve
 from audiorec.playlists.curves import deviations as deviations
@@ -22,10 +15,6 @@ from audiorec.playlists.library_lists import divide_library as divide_library
 from audiorec.playlists.library_lists import read_lists as read_lists
 from audiorec.playlists.list_folder import WrittenLists as WrittenLists
 from audiorec.playlists.list_folder import write_lists as write_lists
-from audiorec.playlists.m3u8 import PlaylistEntry as PlaylistEntry
-from audiorec.playlists.m3u8 import missing_files as missing_files
-from audiorec.playlists.m3u8 import render_m3u8 as render_m3u8
-from audiorec.playlists.m3u8 import write_m3u8 as write_m3u8
 from audiorec.playlists.names import GroupName as GroupName
 from audiorec.playlists.path import Path as Path
 from audiorec.playlists.path import find_path as find_path

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from audiorec.errors import InputError
+from audiorec.files.m3u8 import BIDI, PlaylistEntry, render_m3u8
 from audiorec.files.own_files import sealed, write_errors, write_own
 from audiorec.playlists.library_lists import INDEX, SCHEMA, EarlierLists, ListFile, read_lists
-from audiorec.playlists.m3u8 import BIDI, PlaylistEntry, render_m3u8
 
 if TYPE_CHECKING:
     from audiorec.playlists.library_lists import DividedLibrary, NamedPlaylist

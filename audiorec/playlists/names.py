@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from audiorec.playlists.m3u8 import BIDI
+from audiorec.files.m3u8 import BIDI
 from audiorec.search.explain import SureFacts, word
 from audiorec.types import normalised_name
 

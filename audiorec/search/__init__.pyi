@@ -3,6 +3,8 @@ from audiorec.search.atlas import MapKind as MapKind
 from audiorec.search.atlas import project as project
 from audiorec.search.atlas import top_classes as top_classes
 from audiorec.search.atlas import write_atlas as write_atlas
+from audiorec.search.beside import Beside as Beside
+from audiorec.search.beside import Wished as Wished
 from audiorec.search.choice import Chosen as Chosen
 from audiorec.search.choice import Limit as Limit
 from audiorec.search.choice import is_music as is_music
@@ -60,6 +62,13 @@ from audiorec.search.searchable import SearchableStore as SearchableStore
 from audiorec.search.searchable import song_named as song_named
 from audiorec.search.searchable import song_of_file as song_of_file
 from audiorec.search.searchable import stored_spelling as stored_spelling
+from audiorec.search.similar import AnsweredSongs as AnsweredSongs
+from audiorec.search.similar import Asked as Asked
+from audiorec.search.similar import ForPlayers as ForPlayers
+from audiorec.search.similar import OpenedSong as OpenedSong
+from audiorec.search.similar import SeedSong as SeedSong
+from audiorec.search.similar import SimilarSongs as SimilarSongs
+from audiorec.search.similar import similar_songs as similar_songs
 from audiorec.search.space import Neighbour as Neighbour
 from audiorec.search.space import Neighbours as Neighbours
 from audiorec.search.space import Space as Space

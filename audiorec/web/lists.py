@@ -30,14 +30,15 @@ import numpy as np
 
 from audiorec.columns import StoreColumns
 from audiorec.errors import ExistingFileError, InputError, MissingFileError, StoreError
+from audiorec.files.m3u8 import PlaylistEntry, render_m3u8, write_m3u8
 from audiorec.files.own_files import refuse_link, write_errors, write_own
 from audiorec.listening.imports.job import KnownSongs
 from audiorec.listening.imports.rows import SongRef
 from audiorec.options import made
-from audiorec.playlists.answers import PathOfSongs, PlaylistOfSongs, SimilarSongs
-from audiorec.playlists.m3u8 import PlaylistEntry, render_m3u8, write_m3u8
+from audiorec.playlists.answers import PathOfSongs, PlaylistOfSongs
 from audiorec.search.copies import Group, find_duplicates, kbit_s, not_compared, quality
 from audiorec.search.questions import SPREAD, PathQuestion, PlaylistQuestion, SimilarQuestion
+from audiorec.search.similar import SimilarSongs
 from audiorec.store.export import guarded_text
 from audiorec.store.schema import TEXT_ATTRIBUTES
 from audiorec.web.forms import FormField, fields_for, read_form

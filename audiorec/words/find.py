@@ -16,11 +16,11 @@ import numpy as np
 
 from audiorec.columns import StoreColumns
 from audiorec.errors import InputError
-from audiorec.playlists.answers import ForPlayers, OpenedSong, SeedSong
-from audiorec.playlists.beside import Beside, Wished
+from audiorec.search.beside import Beside, Wished
 from audiorec.search.choice import Chosen, Ranking, non_music_left_out, select
 from audiorec.search.questions import FindQuestion
 from audiorec.search.searchable import SearchableStore
+from audiorec.search.similar import ForPlayers, OpenedSong, SeedSong
 from audiorec.search.space import Neighbours
 from audiorec.types import Float64Array, FloatArray
 from audiorec.words.hearing import LARGEST, Hearing, scale_of, standardised

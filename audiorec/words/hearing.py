@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from audiorec.errors import InputError
-from audiorec.playlists.answers import OpenedSong
 from audiorec.search.filters import mean_scores
+from audiorec.search.similar import OpenedSong
 from audiorec.search.stored_labels import has_labels
 from audiorec.store.store import VectorStore
 from audiorec.tagger.reading import VOICED

@@ -80,7 +80,7 @@ def test_a_playlist_in_its_own_folder(home, monkeypatch, capsys):
 
 @pytest.mark.parametrize("absolute", [False, True])
 def test_odd_names_are_read_as_they_are(home, absolute):
-    from audiorec.playlists.m3u8 import PlaylistEntry, write_m3u8
+    from audiorec.files.m3u8 import PlaylistEntry, write_m3u8
 
     mpc(home, "update", "--wait")
     path = home / "music" / "radio" / "odd.m3u8"

@@ -9,8 +9,8 @@ from made_words import write_heard
 
 from audiorec.errors import InputError
 from audiorec.library.library import open_store
-from audiorec.playlists.answers import OpenedSong, SeedSong
 from audiorec.search.questions import Choice, PlaylistQuestion, SimilarQuestion
+from audiorec.search.similar import OpenedSong, SeedSong
 from audiorec.words.find import STEP, understood, values, wished_of
 from audiorec.words.sentence import read_sentence
 
@@ -96,7 +96,7 @@ def test_the_document_and_the_reasons_say_it(library):
 
 
 def test_facts_are_conditions(library):
-    with pytest.raises(InputError, match="nothing in this sentence"):
+    with pytest.raises(InputError, match="no word of this sentence"):
         ask(library, "Abbey Road", "drums")
     assert len(ask(library, "under nine minutes", "drums")) == 5
     assert len(ask(library, "longer than nine minutes", "drums")) == 0

@@ -21,7 +21,7 @@ import numpy as np
 from audiorec.errors import InputError, UnknownSongError
 from audiorec.files.own_files import parse_json
 from audiorec.playlists.answers import PlaylistOfSongs
-from audiorec.playlists.beside import Beside
+from audiorec.search.beside import Beside
 from audiorec.search.choice import Chosen
 from audiorec.search.questions import (
     Choice,

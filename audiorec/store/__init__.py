@@ -7,7 +7,7 @@
     parts, stores ──compact──▶ one store
     vecs.parquet ──store──▶ ids, vectors, rows        scores, features ──features──▶ segments
                  ──verify──▶ problems     ──inventory──▶ what it holds
-                 ──export, ddl──▶ npz, csv, jsonl, a table of a database
+                 ──export──▶ npz, csv, jsonl, parquet for old readers
 """
 
 from audiorec.exports import lazy

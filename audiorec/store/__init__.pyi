@@ -15,10 +15,7 @@ from audiorec.store.embeddings import content_id as content_id
 from audiorec.store.embeddings import read_foreign as read_foreign
 from audiorec.store.embeddings import to_unit as to_unit
 from audiorec.store.embeddings import write_embeddings as write_embeddings
-from audiorec.store.export import ddl as ddl
 from audiorec.store.export import guarded_text as guarded_text
-from audiorec.store.export import quoted as quoted
-from audiorec.store.export import quoted_text as quoted_text
 from audiorec.store.features import LAST_LAYERS as LAST_LAYERS
 from audiorec.store.features import FeatureFile as FeatureFile
 from audiorec.store.features import SeriesFile as SeriesFile

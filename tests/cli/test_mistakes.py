@@ -74,7 +74,6 @@ LINES = [
     "store merge vecs.parquet {store} -o out",
     "store export {store} -o out.csv",
     "store export {store} --format atlas -o out",
-    "store export {store} --format duckdb -o -",
     "store aliases {store}",
     "store aliases --add {ids}",
     "listening check {log}",

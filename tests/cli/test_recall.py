@@ -403,7 +403,7 @@ def test_sound_of_another_kind_is_refused(songs, audiorec):
     assert audiorec(*"recall train rules -i plays.csv --out r".split())[0] == 0
     code, _, err = audiorec(*"recall users r -i plays.csv --out u.parquet".split())
     assert code == 2
-    assert "is a rules model, which has no embeddings" in err
+    assert "is a model of rules, which has no embeddings" in err
 
 
 def test_user_audio_is_judged_by_features(songs, audiorec):

@@ -9,7 +9,6 @@ import pyarrow.parquet as pq
 import pytest
 from good_store import IDS, MBID, METADATA, change, write_good_store
 from made_songs import write_song
-from needs import needs
 from quick_songs import QuickWorkers
 
 from audiorec.extraction import run
@@ -48,7 +47,6 @@ FORMATS = Path(__file__).parents[2] / "fixtures" / "formats"
 EXTRACTOR, MORE = "others/extractor/vecs.parquet", "others/more/vecs.parquet"
 EMPTY = "others/empty/vecs.parquet"
 ATLAS = ("--format", "atlas", "-o", "c.parquet")
-DUCKDB = ("store", "export", "--format", "duckdb", "-o", "-")
 
 
 @pytest.mark.parametrize(
@@ -59,11 +57,6 @@ DUCKDB = ("store", "export", "--format", "duckdb", "-o", "-")
         (["store", "verify", "cut.parquet"], 4, "cut.parquet: not a valid Parquet file"),
         (["store", "merge", "vecs.parquet", "cut.parquet", "-o", "c.parquet"], 4, "cut.parquet"),
         (["store", "export", "cut.parquet", "-o", "c.csv"], 4, "cut.parquet: not a valid"),
-        (
-            ["store", "export", "cut.parquet", "--format", "hive", "-o", "-"],
-            4,
-            "cut.parquet: not a valid",
-        ),
         (["store", "export", "cut.parquet", *ATLAS], 4, "cut.parquet: not a"),
         (["store", "aliases", "cut.parquet", "-o", "c.parquet"], 4, "cut.parquet: not a valid"),
         # a store of another extractor
@@ -93,7 +86,6 @@ DUCKDB = ("store", "export", "--format", "duckdb", "-o", "-")
         (["store", "merge", "vecs.parquet", MORE, "-o", "no/c.parquet"], 2, "no: no such folder"),
         (["store", "merge", "vecs.parquet", MORE], 2, "give --out"),
         (["store", "export", "-o", "no/c.csv"], 2, "no file can be written there"),
-        (["store", "export", "--format", "duckdb", "-o", "vecs.parquet"], 2, "cannot be written"),
         (["store", "aliases", "-o", "vecs.parquet"], 2, "cannot be written; name a file"),
         # options
         (["store", "export"], 2, "Missing option '--out'"),
@@ -134,7 +126,6 @@ def test_a_users_mistake_is_one_clear_line_and_writes_nothing(
         ["verify"],
         ["aliases"],
         ["export", "-o", "c.csv"],
-        ["export", "--format", "clickhouse", "-o", "-"],
         ["merge", "-o", "c.parquet"],
     ],
 )
@@ -251,17 +242,6 @@ def test_export(home, audiorec):
     code, _, err = audiorec("store", "export", "--format", "atlas", "--out", "atlas.parquet")
     assert "embedding-atlas atlas.parquet --x x --y y --text title" in err
     assert pq.read_table("atlas.parquet").num_rows == 4
-
-
-def test_ddl_is_data_and_runs(home, audiorec):
-    code, out, err = audiorec(*DUCKDB)
-    assert (code, err) == (0, "")
-    duckdb = needs("duckdb")
-    with duckdb.connect() as database:
-        database.execute(out)
-        assert database.sql("SELECT count(*) FROM songs").fetchall() == [(4,)]
-    assert audiorec("store", "export", "--format", "hive", "-o", "t.sql")[0] == 0
-    assert "ARRAY<FLOAT>" in (home / "t.sql").read_text()
 
 
 def test_aliases(home, audiorec):

@@ -189,11 +189,6 @@ CASES = {
     "store export": [
         ("-o", f"e{ODD}.csv", "--json"),
         ("-o", f"e{ODD}.csv", "--columns", LINES.split("\r")[0]),
-        *(
-            ("--format", name, "-o", "-", "--columns", "title")
-            for name in ("duckdb", "clickhouse", "hive")
-        ),
-        ("--format", "duckdb", "-o", "-"),
         ("--format", "atlas", "-o", f"map{ODD}.parquet", "--json"),
         (ABSENT, "--format", "atlas", "-o", "m.parquet"),
     ],

@@ -8,14 +8,13 @@ from typing import Annotated, Any, Literal, cast
 
 import click
 
-from audiorec import extraction, files, search, store
+from audiorec import extraction, search, store
 from audiorec.errors import InputError, MissingFileError, StoreError
 from audiorec.options import argument, chooses, deletes, reads, unguards, writes
 from audiorec_cli.shared.console import (
     Exit,
     counted,
     file_size,
-    out_lines,
     print_json,
     print_table,
     say,
@@ -36,10 +35,7 @@ app = group(
     """
 )
 
-SQL = ("duckdb", "clickhouse", "hive")
-Format = Literal[
-    "npz", "npy", "csv", "jsonl", "parquet", "atlas", "duckdb", "clickhouse", "hive"
-]  # fmt: skip
+Format = Literal["npz", "npy", "csv", "jsonl", "parquet", "atlas"]
 
 
 @command(app)
@@ -133,7 +129,7 @@ def merge(
 
 @command(app)
 def export(
-    output: Annotated[Path, out_file(metavar="FILE", help="The file to write; - for SQL: stdout.")],
+    output: Annotated[Path, out_file(metavar="FILE", help="The file to write.")],
     store: StoreArgument = None,
     vectors: VectorsOption = None,
     form: Annotated[
@@ -152,28 +148,19 @@ def export(
         Literal["pca", "tsne", "umap"],
         chooses(help="atlas: projection of the map.", panel=ADVANCED),
     ] = "pca",
-    source: Annotated[
-        str | None,
-        reads(
-            metavar="PLACE", help="SQL: where the database finds the Parquet file.", panel=ADVANCED
-        ),
-    ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Export a store to another format, as a map, or as SQL.
+    """Export a store to another format, or as a map.
 
-    atlas is a map for embedding-atlas: a position, a name and classes for each song. duckdb,
-    clickhouse and hive are the SQL that creates a table for the store and loads it.
+    atlas is a map for embedding-atlas: a position, a name and classes for each song. Databases read
+    the store itself: docs/warehouse.md has the SQL.
 
     Examples
     --------
     audiorec store export --out vecs.npz
     audiorec store export --out songs.csv --columns title,artist --guard-formulas
-    audiorec store export --format duckdb --out songs.sql
+    audiorec store export --format atlas --out atlas.parquet
     """
-    if form in SQL:
-        _write_sql(vectors_path(store or vectors), output, form, source, _names(columns))
-        return
     if form == "atlas":
         opened = open_vectors(store or vectors)
         search.write_atlas(opened, output, projection=projection)
@@ -193,23 +180,6 @@ def export(
         on_formulas=partial(_say_formulas, guarded=guard_formulas),
     )
     _print_written(path, written, json)
-
-
-def _write_sql(
-    path: Path,
-    output: Path,
-    dialect: str | None,
-    source: str | None,
-    columns: list[str] | None,
-) -> None:
-    text = store.ddl(path, cast("Any", dialect), source=source, columns=columns)
-    if str(output) == "-":
-        out_lines(text.rstrip("\n"))
-        return
-    if output.resolve() == path.resolve() or output.is_dir() or not output.parent.is_dir():
-        raise InputError(f"{output}: cannot be written; name another file in an existing folder")
-    files.write_own(output, text)
-    say(f"written: {output}")
 
 
 @command(app, here="changes a local store")

@@ -1,4 +1,4 @@
-"""Export a nightly run for rankers and warehouses: open tables, samples, SQL to load them.
+"""Export a nightly run for rankers and warehouses: open tables and samples.
 
 ::
 
@@ -6,7 +6,7 @@
     tables in parallel, some users at a time ──streams──▶ blocks of rows
     block ──pairs, features──▶ candidates with features     ──samples──▶ labelled samples
           ──users────────▶ users                        catalogue ──▶ songs
-    all tables ──folder──▶ TABLE/part-00000.parquet, manifest.json;  schema ──sql──▶ sql/*.sql
+    all tables ──folder──▶ TABLE/part-00000.parquet, manifest.json
 """
 
 from audiorec.exports import lazy

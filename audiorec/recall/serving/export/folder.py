@@ -50,8 +50,8 @@ FORMAT_VERSION = 1
 GROUP_ROWS = 1 << 16  # minimum rows of a row group, which ends after a whole user
 PART_ROWS = 1 << 23  # rows of a file, after which a new one starts
 _PARTS = (
-    r"[a-z0-9_]+/part-\d{5}\.parquet|sql/[a-z_]+\.sql|csv/[a-z0-9_]+\.csv|manifest\.json|"
-    r"[a-z0-9_]+/"  # folders, which may be empty, as csv/ is at first
+    r"[a-z0-9_]+/part-\d{5}\.parquet|manifest\.json|"
+    r"[a-z0-9_]+/"  # folders, which may be empty
 )
 EXPORT_FILES = re.compile(_PARTS)
 WRITING: Mapping[str, Any] = {

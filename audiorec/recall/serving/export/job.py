@@ -1,7 +1,7 @@
 """Export all tables of a nightly run for rankers and warehouses, in constant memory.
 
     log, candidates, exposures, models, store ──export_recall──▶ OUT/TABLE/part-00000.parquet, ...
-                                                                 OUT/sql/, OUT/manifest.json
+                                                                 OUT/manifest.json
 
 One pass over the users, block by block, writes their candidates, rows and samples. Songs are
 written last, when all proposed songs are known. An export of unchanged files and settings is not
@@ -54,7 +54,6 @@ from audiorec.recall.serving.export.schema import (
     slugs,
 )
 from audiorec.recall.serving.export.sources import ExportSources, OpenSources, channel_of
-from audiorec.recall.serving.export.sql import sql_files
 from audiorec.search.searchable import SearchableStore
 from audiorec.search.topk import nearest
 from audiorec.spec import fingerprint
@@ -123,7 +122,7 @@ def export_recall(
     out: Path,
     recipe: ExportRecipe | None = None,
 ) -> ExportReport:
-    """Write candidates, songs, users and samples as open tables, with SQL that loads them.
+    """Write candidates, songs, users and samples as a folder of Parquet tables.
 
     Parameters
     ----------
@@ -166,9 +165,6 @@ def export_recall(
         kept = out / "served" if there is not None else None
         kept = kept if sources.earlier is None else sources.earlier / "served"
         counts, tables = _written(fresh, opened, channels, parts, recipe, kept)
-        (fresh / "sql").mkdir()
-        for name, text in sql_files(export_tables(parts)).items():
-            (fresh / "sql" / name).write_text(text, encoding="utf-8")
         manifest = write_manifest(
             fresh,
             {

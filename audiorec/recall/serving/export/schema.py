@@ -1,4 +1,4 @@
-"""Tables and columns of an export: the single source of Parquet schema, manifest and SQL.
+"""Tables and columns of an export: the single source of Parquet schema and manifest.
 
 `ExportParts` (channels, spaces, widths of vectors) ──export_tables──▶ `ExportTable`, ...
 """

@@ -260,11 +260,11 @@ def refuse_irreplaceable(path: Path) -> None:
         raise StoreError(f"{path}: is {kind} and cannot be replaced; choose another name")
 
 
-def leftovers(folder: Path, name: str = "") -> list[Path]:
+def leftovers(folder: Path, name: str = "", *, least_s: float = LEFT_S) -> list[Path]:
     """Return the temporary files and folders that killed jobs left in a folder.
 
     With `name`, only those of the output with this name. Nothing that has changed within the last
-    hour is returned, since its job may still be running.
+    `least_s` seconds is returned, since its job may still be running.
     """
     result, now = [], time.time()
     with suppress(OSError), os.scandir(folder) as entries:  # a URI, or a folder yet to be made
@@ -273,14 +273,14 @@ def leftovers(folder: Path, name: str = "") -> list[Path]:
                 not name or entry.name[1:-17] == name
             ):
                 changed = entry.stat(follow_symlinks=False).st_mtime
-                if now - changed > LEFT_S:
+                if now - changed > least_s:
                     result.append(Path(entry.path))
     return sorted(result)
 
 
-def remove_leftovers(folder: Path, name: str = "") -> None:
+def remove_leftovers(folder: Path, name: str = "", *, least_s: float = LEFT_S) -> None:
     """Remove the temporary files among `leftovers`; links and folders stay."""
-    for path in leftovers(folder, name):
+    for path in leftovers(folder, name, least_s=least_s):
         with suppress(OSError):
             if stat.S_ISREG(path.lstat().st_mode):
                 path.unlink()

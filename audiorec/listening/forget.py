@@ -1,10 +1,12 @@
 """Remove a user from logs and files derived from them: ``listening forget USER FILE…``.
 
     logs, candidates, tables of users  ──forget──▶ the same files without the user's rows
-    a folder of such files by day      ──forget──▶ each of its files without these rows
+    a folder of all of these, `serving/` or days ──forget──▶ the same for each in it
     a folder of prepared listening     ──forget──▶ its bucket without the user's sequence
     an alignment with other businesses ──forget──▶ the same rows, with an empty id for the user
     a model folder                     ──forget──▶ reported if the model must be retrained
+
+What a killed job left of one of these files, under a temporary name, is removed whatever its age.
 
 Each file is replaced atomically. Only files of known kinds are changed, and all of them are
 inspected before the first one changes. A session or list without a user is its own user, as
@@ -15,7 +17,8 @@ models trained on one of these logs are reported.
 import csv
 import gzip
 import io
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -30,6 +33,7 @@ from audiorec.errors import DamagedFileError, InputError, StoreError
 from audiorec.files.own_files import (
     read_object,
     refuse_link,
+    remove_leftovers,
     replaced,
     run_folder_path,
     write_errors,
@@ -46,12 +50,16 @@ from audiorec.files.user_files import (
     refuse_devices,
 )
 from audiorec.listening.events import OLD_NAMES, PLACES
-from audiorec.listening.log_files import FAILURE, log_fingerprint, opened_log
+from audiorec.listening.log_files import FAILURE, log_fingerprint
 from audiorec.listening.prepare import sequences_table, write_manifest
 from audiorec.listening.reading import MANIFEST, bucket_name, buckets_of, read_prepared
 from audiorec.store.schema import own_metadata
 
 MODEL_FILE = "model.json"
+TABLES = (*CSV_ENDS, ".parquet", ".pq")
+RUN_END = ".run"  # of folders of unfinished runs
+UNFINISHED = "holds an unfinished run with data of users; finish"
+NO_AGE = -3600.0  # seconds; a clock may go wrong
 BATCH_ROWS = 1 << 16
 # Kinds in the metadata of audiorec's own files that have one row per user or event.
 OWN_KINDS = (
@@ -111,15 +119,24 @@ class Forgotten:
 
 
 def forget(user_id: str, paths: Sequence[Path]) -> list[Forgotten]:
-    """Remove one user from files and folders; return one result for each path.
+    """Remove one user from files and folders.
+
+    Temporary files that killed jobs left of them are removed as well, whatever their age.
 
     Parameters
     ----------
     user_id : str
         The exact id, not a pattern.
     paths : sequence of Path
-        Logs, candidates and tables of users, or folders of such files by day; folders of prepared
-        listening and of models.
+        Logs, candidates and tables of users; folders of prepared listening and of models; folders
+        that hold any of these, such as a log by day or the output of nightly runs. Tables without
+        users in a folder are left alone.
+
+    Returns
+    -------
+    list of Forgotten
+        One for each path, but for a folder one for each file and model in it that holds users,
+        unless all of them are parts of one log.
 
     Raises
     ------
@@ -131,28 +148,43 @@ def forget(user_id: str, paths: Sequence[Path]) -> list[Forgotten]:
     """
     if not user_id:
         raise InputError("the user id is empty")
-    parts = [_parts(path) for path in paths]
-    of_parts = [[_kind(part) for part in files] for files in parts]
-    kinds = [result[0] for result in of_parts]
-    logs = {
-        log_fingerprint(part)
-        for files, kind in zip(parts, kinds, strict=True)
-        for part in (files if kind == KeptKind.LOG else ())
-    }
-    for path, kind in zip(paths, kinds, strict=True):
-        if kind == KeptKind.PREPARED:
-            logs.add(str(read_prepared(path).about.get("log_fingerprint", "")))
-        if kind == KeptKind.ALIGNED:
-            logs.update(_alignments(path))
+    parts = {path: {part: _kind(part) for part in _parts(path)} for path in paths}
+    kinds = {part: kind for inside in parts.values() for part, kind in inside.items()}
+    logs = _known_logs(kinds)
     result = []
-    for path, files, kind in zip(paths, parts, kinds, strict=True):
-        if kind == KeptKind.MODEL:
-            result.append(_model(path, logs))
-            continue
-        counts = [_removed(part, kind, user_id) for part in files]
-        removed, left = (sum(column) for column in zip(*counts, strict=True))
-        result.append(Forgotten(path, kind, removed, left))
+    for path, inside in parts.items():
+        found = [_forgotten(part, kind, user_id, logs) for part, kind in inside.items()]
+        if set(inside.values()) == {KeptKind.LOG}:
+            removed, left = sum(one.removed for one in found), sum(one.left for one in found)
+            found = [Forgotten(path, KeptKind.LOG, removed, left)]
+        result += found
+        _remove_leftovers(path)
     return result
+
+
+def _known_logs(kinds: Mapping[Path, KeptKind]) -> set[str]:
+    """Return the fingerprints of the logs and alignments that a model may have learnt from."""
+    logs: set[str] = set()
+    for part, kind in kinds.items():
+        if kind == KeptKind.LOG:
+            logs.add(log_fingerprint(part))
+        if kind == KeptKind.PREPARED:
+            logs.add(str(read_prepared(part).about.get("log_fingerprint", "")))
+        if kind == KeptKind.ALIGNED:
+            logs.update(_alignments(part))
+    return logs
+
+
+def _forgotten(part: Path, kind: KeptKind, user_id: str, logs: set[str]) -> Forgotten:
+    if kind == KeptKind.MODEL:
+        return _model(part, logs)
+    return Forgotten(part, kind, *_removed(part, kind, user_id))
+
+
+def _remove_leftovers(path: Path) -> None:
+    remove_leftovers(path.parent, path.name, least_s=NO_AGE)
+    for folder, _, _ in os.walk(path):
+        remove_leftovers(Path(folder), least_s=NO_AGE)
 
 
 def _removed(path: Path, kind: KeptKind, user_id: str) -> tuple[int, int]:
@@ -167,14 +199,32 @@ def _removed(path: Path, kind: KeptKind, user_id: str) -> tuple[int, int]:
 
 
 def _parts(path: Path) -> list[Path]:
-    """Return the files of a folder of days; otherwise the path itself."""
+    """Return the path itself, or what holds users in a folder of several things."""
     refuse_link(path)
     if not path.is_dir() or (path / MANIFEST).exists() or (path / MODEL_FILE).exists():
         return [path]
-    try:
-        return [part.path for part in opened_log(path).files]
-    except InputError:
-        return [path]  # `_kind` raises the error
+    result: list[Path] = []
+    for above, folders, files in os.walk(path):
+        here = Path(above)
+        if (here / MANIFEST).exists() or (here / MODEL_FILE).exists():
+            folders.clear()
+            result.append(here)
+            continue
+        if unfinished := [name for name in folders if name.endswith(RUN_END)]:
+            raise InputError(f"{here / unfinished[0]}: {UNFINISHED} the job, or remove the folder")
+        folders[:] = sorted(folders)
+        tables = [here / name for name in sorted(files) if _is_table(name)]
+        result += [one for one in tables if _id_columns(column_names(one, FAILURE))]
+    if not result:
+        raise DamagedFileError(
+            f"{path}: is neither a folder of prepared listening nor a model folder, and holds no "
+            "table with users"
+        )
+    return result
+
+
+def _is_table(name: str) -> bool:
+    return not name.startswith(".") and name.lower().endswith(TABLES)
 
 
 def _kind(path: Path) -> KeptKind:
@@ -189,17 +239,12 @@ def _kind(path: Path) -> KeptKind:
                 )
             if run_folder_path(path).exists():
                 raise InputError(
-                    f"{run_folder_path(path)}: holds an unfinished run with data of users; finish "
-                    "audiorec listening prepare, or remove the folder"
+                    f"{run_folder_path(path)}: {UNFINISHED} audiorec listening prepare, or remove "
+                    "the folder"
                 )
             return KeptKind.PREPARED
-        if (path / MODEL_FILE).exists():
-            return KeptKind.MODEL
-        raise DamagedFileError(
-            f"{path}: is neither a folder of prepared listening, a model folder, nor a folder of "
-            "Parquet files by day"
-        )
-    if not path.name.lower().endswith((*CSV_ENDS, ".parquet", ".pq")):
+        return KeptKind.MODEL
+    if not _is_table(path.name):
         with input_errors(path, FAILURE):
             refuse_devices(path)
         raise DamagedFileError(f"{path}: is not a .parquet, .csv or .csv.gz file")

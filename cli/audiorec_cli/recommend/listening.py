@@ -510,7 +510,7 @@ def forget(
         list[Path],
         argument(
             metavar="FILE",
-            help="Logs, candidates, embeddings, prepared/ and models.",
+            help="Logs, candidates, embeddings, prepared/, models, serving/.",
             remote="in place",
         ),
     ],
@@ -518,11 +518,12 @@ def forget(
 ) -> None:
     """Remove a user from listening data in place, and list the models to retrain.
 
-    All files are checked first: if the kind of one is unknown, no file changes.
+    All files are checked first: if the kind of one is unknown, no file changes. Temporary files
+    that killed jobs left of them are removed, so no job may be writing them.
 
     Examples
     --------
-    audiorec listening forget ana plays.parquet
+    audiorec listening forget ana plays.parquet serving/
     audiorec listening forget ana plays.csv users.parquet lists.parquet
     audiorec listening forget 4711 plays.parquet model/ --json
     """

@@ -25,7 +25,6 @@ from audiorec.errors import InputError
 ADVANCED = "Advanced"  # the panel of less common options
 OPTION = "option"  # its key in the metadata of a field
 COMMON = "Common options"  # the panel of those that most commands have
-Remote = Literal["copied", "refused", "itself", "in place", "goes on"]
 
 
 class Reach(StrEnum):
@@ -67,9 +66,8 @@ class Option:
         Whether it is a listening log, which can be limited to days.
     holds : str
         What else the file must hold, in words; any file if empty.
-    remote : str
-        What becomes of a URI: a local copy; refused; the command opens it; changed in place; an
-        output whose present content is read.
+    takes_uri : bool
+        Whether the command opens a URI itself; else it gets a local copy of an input.
     only : str
         Pattern of the file names that are copied from a remote folder; all if empty.
     variable : str
@@ -87,7 +85,7 @@ class Option:
     common: bool = False
     log: bool = False
     holds: str = ""
-    remote: Remote = "copied"
+    takes_uri: bool = False
     only: str = ""
     variable: str = ""
 

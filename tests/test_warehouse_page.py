@@ -59,7 +59,8 @@ def bucket(tmp_path, monkeypatch):
         name = f"dt=2026-11-{day}/part-00000.parquet"
         path = write_part(tmp_path / "plays", name, rows)
         storage.write(f"{uri}/plays/{name}", path.read_bytes())
-    storage.write(f"{uri}/recall.toml", SETTINGS.encode())
+    settings = SETTINGS.replace('"plays"', f'"{uri}/plays"')
+    (tmp_path / "recall.toml").write_text(settings)
     return uri
 
 
@@ -71,8 +72,8 @@ def test_the_commands_of_the_page_work_one_after_the_other(bucket, audiorec):
         assert program == "audiorec"
         code, _, said = audiorec(*words)
         assert code == 0, f"{line}: {said}"
-    assert exists(f"{bucket}/lists/dt=2026-11-24/_SUCCESS")
-    assert exists(f"{bucket}/serving/dt=2026-11-22/run.json")
+    assert exists("lists/dt=2026-11-24/_SUCCESS")
+    assert exists("serving/dt=2026-11-22/run.json")
 
 
 class Waiting(list):
@@ -144,7 +145,7 @@ def test_the_dag_runs_a_day_and_fails_for_good_where_a_retry_is_in_vain(
     assert order[0][1] == f"{bucket}/plays/dt={{{{ ds }}}}/_SUCCESS"
     for _, step in order[1:]:
         step()
-    assert exists(f"{bucket}/serving/dt=2026-11-25/fused.parquet")
+    assert exists("serving/dt=2026-11-25/fused.parquet")
     storage.write(f"{bucket}/plays/dt=2026-11-25/part-00000.parquet", b"cut off")
     with pytest.raises(names["AirflowFailException"], match="check: 4, which no retry mends"):
         order[1][1]()

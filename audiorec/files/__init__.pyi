@@ -1,7 +1,5 @@
 from audiorec.files import visible as visible
 from audiorec.files.arrow import read_npz as read_npz
-from audiorec.files.copies import Delivery as Delivery
-from audiorec.files.copies import Revision as Revision
 from audiorec.files.copies import local_folder as local_folder
 from audiorec.files.copies import with_local as with_local
 from audiorec.files.m3u8 import PlaylistEntry as PlaylistEntry

@@ -1,10 +1,8 @@
-"""Local copies of files in object stores: a cache of inputs, and outputs uploaded at the end.
+"""Local copies of files in object stores: a cache of inputs.
 
     with_local("s3://bucket/vecs.parquet")  ──▶ <cache>/copies/<uri>/<content>/vecs.parquet
     with_local("s3://bucket/model")         ──▶ <cache>/copies/<uri>/<content>/model/...
     with_local("plays.parquet")             ──▶ plays.parquet
-    Delivery("s3://bucket/lists.parquet")   ──▶ a local path, uploaded by `deliver`
-    Revision("s3://bucket/lists.parquet")   ──▶ a local copy to edit, uploaded by `deliver`
 
 The cache folder (``$AUDIOREC_CACHE``) must be writable by the user alone, since its content is
 trusted. Names in a listing are untrusted: those that would lead out of a folder are refused.
@@ -21,10 +19,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
-from audiorec.errors import AudiorecError, BusyStoreError, InputError, MissingFileError, StoreError
+from audiorec.errors import BusyStoreError, InputError, MissingFileError, StoreError
 from audiorec.files.own_files import (
     RunFolder,
     home_folder,
@@ -33,7 +30,6 @@ from audiorec.files.own_files import (
 )
 from audiorec.files.storage import (
     Entry,
-    check_writable,
     fetch,
     files_in,
     find,
@@ -41,10 +37,6 @@ from audiorec.files.storage import (
     is_uri,
     join,
     parent,
-    read,
-    remove,
-    send,
-    write,
 )
 
 CACHE_VARIABLE, LIMIT_VARIABLE = "AUDIOREC_CACHE", "AUDIOREC_CACHE_GB"
@@ -54,10 +46,6 @@ LONGEST_NAME = 1024
 AT_ONCE = 8  # parallel downloads, since each request has latency
 COPIES, LEASES = "copies", "leases"
 CONTENT, WHOLE = "content", "whole"  # of a copy: the copied files, and a marker of completeness
-# A listing that `delivery` leaves in a folder it wrote: the folder's files, or null while it is
-# being written.
-LISTING = ".audiorec-files.json"
-MAX_LISTING_BYTES = 64 << 20
 _NAMED: dict[str, str] = {}  # local paths of copies, and the URIs shown to users instead
 _LEASE: dict[Path, RunFolder] = {}  # leases of this process, by cache folder
 
@@ -79,7 +67,7 @@ def with_local(place: str | os.PathLike[str]) -> Path:
     MissingExtraError
         If the library for object stores is not installed.
     StoreError
-        If it cannot be read, exceeds the size limit of the cache, or is being written.
+        If it cannot be read, or exceeds the size limit of the cache.
 
     Examples
     --------
@@ -114,54 +102,23 @@ def local_files(entries: Sequence[Entry]) -> list[Path]:
 
 def local_folder(uri: str, *, only: Callable[[str], bool] | None = None) -> Path:
     """Return the path of a cached copy of a remote folder, or of the files that `only` accepts."""
-    entries = listed(uri)
-    chosen = [entry for entry in entries if only is None or only(entry.name)]
+    chosen = {one.name: one for one in listed(uri) if only is None or only(one.name)}
     name = uri.rstrip("/").rpartition("/")[2]
     check_name(name, uri)
-    return _made([_Copy(uri, name, {entry.name: entry for entry in chosen})])[0]
+    return _made([_Copy(uri, name, chosen)])[0]
 
 
 def listed(uri: str) -> list[Entry]:
-    """Return the files of a remote folder; if its writer left a listing, only the listed ones.
+    """Return the files of a remote folder.
 
-    Raises `InputError` if a name leads out of the folder; `StoreError` if there are too many files,
-    or the folder is being written.
+    Raises `InputError` if a name leads out of the folder; `StoreError` if there are too many files.
     """
     entries = files_in(uri)
     if len(entries) > MOST_FILES:
         raise StoreError(f"{uri}: has {len(entries)} files, the limit is {MOST_FILES}")
     for entry in entries:
         check_name(entry.name, uri)
-    wanted = delivered_names(uri)
-    if wanted is None:
-        return entries
-    result = [entry for entry in entries if wanted.get(entry.name) == entry.size]
-    if len(result) < len(wanted):
-        raise StoreError(
-            f"{uri}: is being written, or its run was interrupted; run that command again"
-        )
-    return result
-
-
-def delivered_names(uri: str) -> dict[str, int] | None:
-    """Return names and sizes of the files of a folder that `delivery` wrote; None for others.
-
-    Raises `StoreError` if it is being written, or its listing is damaged.
-    """
-    content = read(join(uri, LISTING), max_bytes=MAX_LISTING_BYTES)
-    if content is None:
-        return None
-    try:
-        files = json.loads(content)["files"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise StoreError(f"{join(uri, LISTING)}: damaged") from error
-    if files is None:
-        raise StoreError(
-            f"{uri}: is being written, or its run was interrupted; run that command again"
-        )
-    if not isinstance(files, dict) or not all(type(size) is int for size in files.values()):
-        raise StoreError(f"{join(uri, LISTING)}: damaged")
-    return files
+    return entries
 
 
 def check_name(name: str, place: str) -> None:
@@ -201,11 +158,6 @@ def cache_folder() -> Path:
             f"set ${CACHE_VARIABLE} to a folder of your own"
         )
     return folder
-
-
-def drop_copies(uri: str) -> None:
-    """Remove the cached copies of a place."""
-    shutil.rmtree(cache_folder() / COPIES / cache_name(uri), ignore_errors=True)
 
 
 def show_as(path: Path, name: str) -> None:
@@ -377,228 +329,3 @@ def _oldest_lease(cache: Path) -> float:
         except StoreError:
             continue
     return oldest
-
-
-OUTGOING, REVISED = "outgoing", "revised"
-BASED_ON = ".based-on"  # digest of the remote content from which a job started
-RUN_END = ".run"  # run folders are not uploaded
-# Files that mark a folder as complete are uploaded last.
-LAST_NAMES = ("model.json", "prepared.json", "manifest.json", "run.json", "_SUCCESS")
-
-
-class Delivery:
-    """One output at a remote URI, locked until `release`.
-
-    Until delivery, the output is in the user's cache, in one folder per URI, so an interrupted job
-    resumes there and a failed upload loses nothing.
-
-    A file is uploaded atomically. The files of a folder are uploaded one by one: before the first,
-    a listing marks the folder as being written, so readers refuse it; after the last, the listing
-    names all of them. Then obsolete files of an earlier delivery are removed; files of others never
-    are.
-
-    Attributes
-    ----------
-    uri : str
-        The destination.
-    path : Path
-        The local path to write to.
-
-    Raises
-    ------
-    InputError
-        If the URI does not name a file or folder in a bucket, has an unsupported protocol, or is
-        a folder with files that audiorec did not write.
-    BusyStoreError
-        If another process on this machine is writing the same output.
-    StoreError
-        If the destination is not writable.
-    """
-
-    def __init__(self, uri: str) -> None:
-        self.uri = uri.rstrip("/")
-        above, _, name = self.uri.rpartition("/")
-        if not above.partition("://")[2]:
-            raise InputError(f"{uri}: is a bucket; give a file or folder in it")
-        check_name(name, uri)
-        check_writable(parent(self.uri))
-        self._check_target()
-        folder = cache_folder() / OUTGOING / cache_name(self.uri)
-        folder.parent.mkdir(mode=0o700, exist_ok=True)
-        self._lock: RunFolder | None = RunFolder(folder, "")
-        folder.mkdir(mode=0o700, exist_ok=True)
-        self._folder = folder
-        self.path = folder / name
-        show_as(self.path, self.uri)
-
-    def bring(self) -> None:
-        """Download the present content of the destination, for a job that extends it.
-
-        Undelivered local work of an earlier job is kept, unless the destination has changed
-        since that job began.
-        """
-        entries = files_in(self.uri)
-        marker, based_on = self._folder / BASED_ON, listing_digest(entries)
-        if self.path.exists() and marker.is_file() and marker.read_text() == based_on:
-            return
-        shutil.rmtree(self.path, ignore_errors=True)
-        if entries:
-            shutil.copytree(local_folder(self.uri), self.path)
-        marker.write_text(based_on)
-
-    def deliver(self) -> None:
-        """Upload everything: files beside the output first, the output last.
-
-        Raises
-        ------
-        StoreError
-            If the upload fails. Nothing is lost: the message names the local folder.
-        """
-        if self._lock is None:
-            return
-        try:
-            for path in sorted(self._folder.iterdir()):
-                is_work = path.name.startswith(".") or path.name.endswith(RUN_END)
-                if path != self.path and not is_work:
-                    _put(path, join(parent(self.uri), path.name))
-            if self.path.exists():
-                _put(self.path, self.uri)
-        except (AudiorecError, OSError) as error:
-            reason = str(error).removeprefix(f"{self.uri}: ")
-            self.release()
-            show_as(self._folder, str(self._folder))
-            raise StoreError(
-                f"{self.uri}: the output is finished but cannot be uploaded ({reason}); it is in "
-                f"{self._folder}"
-            ) from error
-        shutil.rmtree(self._folder, ignore_errors=True)
-        self.release()
-
-    def release(self) -> None:
-        """Release the lock; undelivered files stay on this machine."""
-        if self._lock is not None:
-            with suppress(OSError):
-                self._folder.rmdir()  # if it is empty
-            self._lock.release(remove=True)
-            self._lock = None
-
-    def _check_target(self) -> None:
-        """Refuse a folder with files of others, which would be mixed with the output."""
-        if not is_folder(self.uri):
-            return
-        there = [entry.name for entry in files_in(self.uri)]
-        if there and LISTING not in there:
-            raise InputError(
-                f"{self.uri}: is a folder with other files in it ({there[0][:80]!r}); "
-                "name a new one"
-            )
-
-
-def _put(local: Path, place: str) -> None:
-    if not local.is_dir():
-        send(local, place)
-        return
-    files = {p.relative_to(local).as_posix(): p for p in local.rglob("*") if p.is_file()}
-    sizes = {name: path.stat().st_size for name, path in files.items()}
-    ours = _ours(place)
-    written = {"files": None, "were": sorted(ours | set(sizes))}
-    write(join(place, LISTING), json.dumps(written).encode())
-    for name in sorted(files, key=lambda name: (files[name].name in LAST_NAMES, name)):
-        send(files[name], join(place, name))
-    write(join(place, LISTING), json.dumps({"files": sizes}, sort_keys=True).encode())
-    for name in sorted(ours - set(sizes)):
-        with suppress(StoreError):
-            remove(join(place, name))
-
-
-def _ours(place: str) -> set[str]:
-    """Return the names of the files in a folder that audiorec has written."""
-    content = read(join(place, LISTING), max_bytes=MAX_LISTING_BYTES)
-    try:
-        result: Any = json.loads(content or b"{}")
-        names = result.get("files") or result.get("were") or ()
-        kept = set(names) if isinstance(names, (list, dict)) else set()
-        for name in kept:
-            check_name(name, place)
-    except (ValueError, TypeError, AttributeError, RecursionError):
-        return set()  # damaged, so not trusted
-    return kept
-
-
-class Revision:
-    """A remote file or folder to edit in place: downloaded, changed, uploaded again.
-
-    Only changed files are uploaded, those that mark a folder as complete last. Cached copies on
-    this machine are removed, so that deleted data does not remain in them.
-
-    Attributes
-    ----------
-    uri : str
-    path : Path
-        The local copy to edit.
-
-    Raises
-    ------
-    MissingFileError
-        If the file does not exist.
-    BusyStoreError
-        If another process on this machine is changing it.
-    StoreError
-        If it cannot be read or written.
-    """
-
-    def __init__(self, uri: str) -> None:
-        self.uri = uri.rstrip("/")
-        check_writable(parent(self.uri))
-        result = with_local(self.uri)
-        folder = cache_folder() / REVISED / cache_name(self.uri)
-        folder.parent.mkdir(mode=0o700, exist_ok=True)
-        self._lock: RunFolder | None = RunFolder(folder, "")
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(mode=0o700)
-        self._folder, self.path = folder, folder / result.name
-        if result.is_dir():
-            shutil.copytree(result, self.path)
-        else:
-            shutil.copyfile(result, self.path)
-        self._before = self._digests()
-        show_as(self.path, self.uri)
-
-    def deliver(self) -> None:
-        """Upload the changed files.
-
-        Raises
-        ------
-        StoreError
-            If an upload fails. Files uploaded before that are changed, the others are not.
-        """
-        if self._lock is None:
-            return
-        after = self._digests()
-        changed = [name for name in after if after[name] != self._before[name]]
-        for name in sorted(changed, key=lambda name: (Path(name).name in LAST_NAMES, name)):
-            send(self.path / name, join(self.uri, name) if name else self.uri)
-        if changed and self.path.is_dir() and delivered_names(self.uri) is not None:
-            sizes = {name: (self.path / name).stat().st_size for name in after}
-            write(join(self.uri, LISTING), json.dumps({"files": sizes}, sort_keys=True).encode())
-        places = [join(self.uri, name) for name in after if name]
-        for place in (self.uri, *places):
-            drop_copies(place)
-        self.release()
-
-    def release(self) -> None:
-        """Release the lock, and remove the local copy."""
-        if self._lock is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._lock.release(remove=True)
-            self._lock = None
-
-    def _digests(self) -> dict[str, str]:
-        files = [self.path] if self.path.is_file() else sorted(self.path.rglob("*"))
-        digests = {}
-        for path in files:
-            if path.is_file():
-                name = "" if path == self.path else path.relative_to(self.path).as_posix()
-                with path.open("rb") as file:
-                    digests[name] = hashlib.file_digest(file, "sha256").hexdigest()
-        return digests

@@ -206,14 +206,9 @@ def put(local: Path, place: str) -> None:
         with replaced(target) as temporary:
             shutil.move(local, temporary)  # a rename, unless it is on another disk
         return
-    send(local, place)
-    local.unlink()
-
-
-def send(local: Path, uri: str) -> None:
-    """Upload a finished file to an object store, atomically."""
-    with _remote(uri, "written") as (files, path):
+    with _remote(place, "written") as (files, path):
         files.put_file(str(local), path)
+    local.unlink()
 
 
 def write(place: str, content: bytes) -> None:

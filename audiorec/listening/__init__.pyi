@@ -19,9 +19,9 @@ from audiorec.listening.interactions import read_interactions as read_interactio
 from audiorec.listening.interactions import unmatched as unmatched
 from audiorec.listening.log_files import Days as Days
 from audiorec.listening.log_files import check_day as check_day
-from audiorec.listening.log_files import day_before as day_before
 from audiorec.listening.log_files import day_folder as day_folder
 from audiorec.listening.log_files import file_fingerprints as file_fingerprints
+from audiorec.listening.log_files import folder_before as folder_before
 from audiorec.listening.log_files import folder_of_day as folder_of_day
 from audiorec.listening.log_files import log_fingerprint as log_fingerprint
 from audiorec.listening.log_files import opened_log as opened_log

@@ -3,7 +3,7 @@
     plays.parquet                      ──opened_log─▶  one file
     plays/dt=2026-11-25/a.parquet, …   ──opened_log─▶  the files, day by day
     s3://bucket/plays/, days           ──select_days──▶  a small file that lists local copies
-    day_before("export", day)          ──▶  the folder of the newest earlier day of an output
+    folder_before("export/dt=DAY")      ──▶  the folder of the newest earlier day of an output
 
 A day goes from midnight to midnight, in UTC or at a given offset.
 """
@@ -456,10 +456,11 @@ def days_in(place: str) -> list[date]:
     return sorted(parse_day(text) for text in days)
 
 
-def day_before(place: str, day: date) -> str | None:
-    """Return the folder of the newest day before `day`; None if there is none."""
-    before = [one for one in days_in(place) if one < day]
-    return join(place, day_folder(before[-1])) if before else None
+def folder_before(folder: Path) -> Path | None:
+    """Return the newest day beside the folder of a day and before it; None if there is none."""
+    before = [one for one in days_in(str(folder.parent)) if day_folder(one) < folder.name]
+    is_day = folder.name.startswith("dt=")
+    return folder.with_name(day_folder(before[-1])) if before and is_day else None
 
 
 def folder_of_day(place: str, day: date) -> str:

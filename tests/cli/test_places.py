@@ -18,13 +18,11 @@ from object_store import s3_server
 
 from audiorec.errors import StoreError
 from audiorec.files import storage
-from audiorec.files.copies import LISTING, with_local
 from audiorec.files.storage import files_in, join
 from audiorec.listening.interactions import read_interactions
-from audiorec.recall.serving.nightly.current import read_current
 from audiorec_cli.main import app
 from audiorec_cli.shared.configured import commands_of
-from audiorec_cli.shared.places import check_kinds, places
+from audiorec_cli.shared.places import check_kinds, local_values
 
 SETTINGS = """
 [recall]
@@ -116,41 +114,29 @@ def names(uri):
     return [entry.name for entry in files_in(uri)]
 
 
-def test_the_whole_way_on_uris_gives_what_paths_give(bucket, good, plays, tmp_path):
-    root = bucket
-    uri = upload(plays, f"{root}/plays")
-
-    def way(log, out):
-        good("listening", "prepare", log, "--out", f"{out}/prepared", "--buckets", "2", "-q")
-        good("recall", "train", "popular", "-i", log, "--out", f"{out}/popular", "-q")
-        good("recall", "train", "ease", "-i", log, "--out", f"{out}/models/ease", "-q")
-        for model in ("popular", "models/ease"):
-            lists = f"{out}/{model.rpartition('/')[2]}.parquet"
-            good("recall", "candidates", f"{out}/{model}", "-i", log, "-k", "9", "--out", lists)
-        tables = [f"{out}/{name}.parquet" for name in ("popular", "ease")]
-        good("recall", "fuse", *tables, "-i", log, "-k", "5", "--out", f"{out}/fused.parquet")
-        fused = ["--fused", f"{out}/fused.parquet", "--models", f"{out}/models"]
-        return good(
-            "recall", "export", "-i", log, *tables, *fused, "--out", f"{out}/export", "--json"
-        )
-
+def test_inputs_on_uris_give_what_paths_give(bucket, good, plays, tmp_path):
+    uri = upload(plays, f"{bucket}/plays")
     (tmp_path / "here").mkdir()
-    way(plays, "here")
-    out, said = way(uri, f"{root}/made")
-    assert f'"out": "{root}/made/export"' in out
-    assert f"{root}/made/export: songs" in said
-    assert str(tmp_path) not in out + said
-    for name, content in tree("here").items():
-        if name.endswith(".parquet") and not name.startswith("export/"):
-            place = f"{root}/made/{name}"
-            assert storage.read(place, max_bytes=1 << 20) == content, name
-    found = set(names(f"{root}/made"))
-    listings = {name for name in found if name.endswith(LISTING)}
-    assert found - listings == set(tree("here"))
-    assert {name.partition("/")[0] for name in listings} == {
-        *("prepared", "popular", "models", "export"),
-    }
-    assert not any((tmp_path / "cache" / "elsewhere" / "outgoing").iterdir())
+    (tmp_path / "there").mkdir()
+
+    def way(log, out, made):
+        good("listening", "prepare", log, "--out", f"{out}/prepared", "--buckets", "2", "-q")
+        good("recall", "train", "ease", "-i", log, "--out", f"{out}/ease", "-q")
+        model, lists = made(f"{out}/ease"), f"{out}/lists.parquet"
+        good("recall", "candidates", model, "-i", log, "-k", "9", "--out", lists)
+        good("recall", "fuse", made(lists), "-i", log, "-k", "5", "--out", f"{out}/fused.parquet")
+
+    def sent(place):
+        if Path(place).is_dir():
+            return upload(Path(place), f"{bucket}/{place}")
+        storage.write(f"{bucket}/{place}", Path(place).read_bytes())
+        return f"{bucket}/{place}"
+
+    way(plays, "here", str)
+    way(uri, "there", sent)
+    found = {name: content for name, content in tree("there").items() if name.endswith("parquet")}
+    assert found
+    assert {name: tree("here")[name] for name in found} == found
 
 
 def test_a_day_made_anew_is_what_it_was(good, audiorec, plays, tmp_path):
@@ -185,61 +171,38 @@ def test_a_day_made_anew_is_what_it_was(good, audiorec, plays, tmp_path):
     assert "plays: has no data of 2026-11-25; the newest day is 2026-11-24" in said
 
 
-def test_a_nightly_run_on_uris_is_that_on_paths(good, plays, memory, tmp_path):
+def test_a_nightly_run_reads_a_log_elsewhere(good, plays, memory, tmp_path):
     (tmp_path / "recall.toml").write_text(SETTINGS)
     upload(plays, f"{memory}/plays")
-    storage.write(f"{memory}/recall.toml", SETTINGS.encode())
-    for place, day in [("recall.toml", d) for d in DAYS[:2]]:
-        good("recall", "run", "--config", place, "--day", day, "-q")
-    for day in DAYS[:2]:
-        _, said = good("recall", "run", "--config", f"{memory}/recall.toml", "--day", day, "-q")
-        assert f"{memory}/serving/dt={day}/report.md" in said
-    copy = with_local(f"{memory}/serving/dt={DAYS[1]}")
-    assert tree(copy) == tree(f"serving/dt={DAYS[1]}")
-    out, _ = good("recall", "run", "-c", f"{memory}/recall.toml", "--day", DAYS[1], "--dry-run")
-    assert "to do" not in out
-    assert storage.exists(f"{memory}/serving.run.json")
-    assert read_current(f"{memory}/serving") == read_current("serving")
-    for root in ("serving", f"{memory}/serving"):
-        _, said = good("recall", "promote", root, "--back")
-        assert said == f"{DAYS[0]} is served: {root}\n"
-        out, _ = good("recall", "promote", root)
-        assert [line.split("\t")[1] for line in out.splitlines()[1:]] == ["taken back", "served"]
-    assert read_current(f"{memory}/serving") == read_current("serving")
+    (tmp_path / "there.toml").write_text(
+        SETTINGS.replace('"plays"', f'"{memory}/plays"').replace('"serving"', '"other"')
+    )
+    for place, out in (("recall.toml", "serving"), ("there.toml", "other")):
+        good("recall", "run", "--config", place, "--day", DAYS[0], "-q")
+        assert pq.read_table(f"{out}/dt={DAYS[0]}/fused.parquet") == pq.read_table(
+            f"serving/dt={DAYS[0]}/fused.parquet"
+        )
 
 
-def test_lists_of_one_day_are_one_file_in_its_folder(good, plays, memory):
+def test_lists_of_one_day_are_one_file_in_its_folder(good, plays):
     good("recall", "train", "popular", "-i", plays, "--days", f"..{DAYS[1]}", "-o", "model", "-q")
-    for out in ("lists", f"{memory}/lists"):
-        ask = ("recall", "candidates", "model", "-i", plays, "--day", DAYS[1], "--out", out)
-        good(*ask)
-        good(*ask)  # made anew
-    wanted = [f"dt={DAYS[1]}/_SUCCESS", f"dt={DAYS[1]}/part-00000.parquet"]
-    assert sorted(tree("lists")) == names(f"{memory}/lists") == wanted
+    ask = ("recall", "candidates", "model", "-i", plays, "--day", DAYS[1], "--out", "lists")
+    good(*ask)
+    good(*ask)  # made anew
+    assert sorted(tree("lists")) == [f"dt={DAYS[1]}/_SUCCESS", f"dt={DAYS[1]}/part-00000.parquet"]
     assert Path("lists.run.json").is_file()
-    assert storage.exists(f"{memory}/lists.run.json")
     assert len(read_interactions(plays, until=DAYS[1]).user_ids) == len(
         set(pq.read_table("lists").column("user_id").to_pylist())
     )
 
 
-def test_prepared_listening_and_exports_of_a_day(good, plays, memory):
-    upload(plays, f"{memory}/plays")
-    for log, out in (("plays", "made"), (f"{memory}/plays", f"{memory}/made")):
-        for day in DAYS[:3]:
-            good("listening", "prepare", log, "--day", day, "-o", f"{out}/prepared", "-q")
-            good("recall", "export", "-i", log, "--day", day, "-o", f"{out}/export")
+def test_prepared_listening_and_exports_of_a_day(good, plays):
     for day in DAYS[:3]:
-        for kind in ("prepared", "export"):
-            copy = with_local(f"{memory}/made/{kind}/dt={day}")
-            assert {n for n in tree(copy) if n.endswith(".parquet")} == {
-                n for n in tree(f"made/{kind}/dt={day}") if n.endswith(".parquet")
-            }
-            for name, content in tree(copy).items():
-                assert content == tree(f"made/{kind}/dt={day}")[name], name
-    assert sorted(path.name for path in Path("made/export").iterdir()) == [
-        f"dt={d}" for d in DAYS[:3]
-    ]
+        good("listening", "prepare", "plays", "--day", day, "-o", "made/prepared", "-q")
+        good("recall", "export", "-i", "plays", "--day", day, "-o", "made/export")
+    for kind in ("prepared", "export"):
+        folders = sorted(path.name for path in Path(f"made/{kind}").iterdir())
+        assert folders == [f"dt={day}" for day in DAYS[:3]]
     plays_of = [len(read_interactions(plays, until=day)) for day in DAYS[:3]]
     samples = [
         pq.read_table(f"made/export/dt={day}/samples_recall/part-00000.parquet").num_rows
@@ -257,47 +220,6 @@ def test_a_uri_may_stand_in_the_users_own_settings(good, plays, memory, tmp_path
     assert f"popular: trained on {len(read_interactions(plays, until=DAYS[1]))} plays of" in said
 
 
-def test_an_upload_that_fails_loses_nothing(audiorec, plays, memory, monkeypatch):
-    def refuse(local, uri):
-        raise OSError("no space")
-
-    good_send = storage.send
-    monkeypatch.setattr("audiorec.files.copies.send", refuse)
-    command = ("recall", "train", "popular", "-i", plays, "--out", f"{memory}/model", "-q")
-    code, _, said = audiorec(*command)
-    assert code == 4
-    assert (
-        f"{memory}/model: the output is finished but cannot be uploaded (no space); it is in /"
-        in said
-    )
-    kept = Path(said.rpartition("it is in ")[2].strip())
-    assert (kept / "model" / "model.json").is_file()
-    # What is there says that it is not whole.
-    code, _, said = audiorec("recall", "candidates", f"{memory}/model", "-i", plays, "-o", "x")
-    assert code == 4
-    assert f"{memory}/model: is being written, or its run was interrupted" in said
-    monkeypatch.setattr("audiorec.files.copies.send", good_send)
-    assert audiorec(*command)[0] == 0
-    assert audiorec("recall", "candidates", f"{memory}/model", "-i", plays, "-o", "x")[0] == 0
-
-
-def test_a_person_is_forgotten_elsewhere_and_in_the_copies(good, plays, memory, cache):
-    uri = upload(plays, f"{memory}/plays")
-    before = {entry.name: storage.read(entry.place, max_bytes=1 << 20) for entry in files_in(uri)}
-    good("recall", "train", "popular", "-i", uri, "-o", "model", "-q")
-    assert any(cache.glob("copies/*/*/content/*.parquet"))
-    out, _ = good("listening", "forget", "u1", uri, "model")
-    assert f"{uri}\tlog\t" in out
-    assert "u1" not in read_interactions(uri).user_ids
-    changed = {
-        e.name for e in files_in(uri) if storage.read(e.place, max_bytes=1 << 20) != before[e.name]
-    }
-    assert f"dt={DAYS[4]}/part-00001.parquet" in changed
-    copies = [path.read_bytes() for path in cache.rglob("*.parquet")]
-    assert copies
-    assert not any(before[name] in copies for name in changed)
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -310,10 +232,13 @@ def test_a_person_is_forgotten_elsewhere_and_in_the_copies(good, plays, memory, 
         ),
         ("similar x -v memory://b/v.parquet", "memory://b/v.parquet: no such file"),
         (
-            "recall train popular -i plays -o memory://b/m --metrics-textfile memory://b/m.prom",
+            "recall train popular -i plays -o m --metrics-textfile memory://b/m.prom",
             "--metrics-textfile must be a local path",
         ),
-        ("recall train popular -i plays -o memory://m", "is a bucket; give a file"),
+        ("recall train popular -i plays -o memory://b/m", "memory://b/m: --out must be a local"),
+        ("recall candidates m -i plays -o s3://b/l --day 2026-11-20", "--out must be a local path"),
+        ("listening forget ana memory://b/plays", "memory://b/plays: FILES must be a local path"),
+        ("recall promote s3://b/serving", "s3://b/serving: FOLDER must be a local path"),
         ("listening check plays --days yesterday..", "--days must be written as 2026-11-25"),
         ("listening check plays --days ..2026-11-25+8", "--days must be written as 2026-11-25"),
         (
@@ -340,8 +265,12 @@ def test_a_missing_extra_is_named(audiorec, monkeypatch):
 def test_copies_of_a_remote_store_lie_beside_it_and_are_read_from_there(audiorec, memory, tmp_path):
     rows = [song(name, series(n)) for n, name in enumerate("abc")]
     part = write_library(tmp_path, rows)
-    code, _, said = audiorec("store", "merge", str(part), "--out", f"{memory}/all.parquet")
+    code, _, said = audiorec("store", "merge", str(part), "--out", "made/all.parquet")
+    assert code == 2, said  # no such folder
+    (tmp_path / "made").mkdir()
+    code, _, said = audiorec("store", "merge", str(part), "--out", "made/all.parquet")
     assert code == 0, said
+    upload(tmp_path / "made", memory)
     assert {entry.name for entry in files_in(memory)} >= {"all.parquet", "all.copies.parquet"}
     _, out, _ = audiorec("info", "-v", f"{memory}/all.parquet", "--json")
     assert json.loads(out)["copies"] == {"further": 0, "not_compared": 0}
@@ -363,5 +292,5 @@ CHECKED = [
 def test_a_file_of_another_kind_is_refused_before_its_command_runs(command, one):
     refusal = pytest.raises(StoreError, match=f"holds vectors of songs, not {one.option.holds}")
     given = {one.name: STORE}
-    with click.Context(command), places([one], given, job=None, here="") as (values, _), refusal:
-        check_kinds([one], values)
+    with click.Context(command), refusal:
+        check_kinds([one], local_values([one], given, job=None, here="")[0])

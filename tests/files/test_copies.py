@@ -1,16 +1,15 @@
-"""`audiorec.files.copies`, `delivery`: what is copied when, what is refused, what is kept."""
+"""`audiorec.files.copies`: what is copied when, what is refused, what is kept."""
 
-import json
 import os
 from uuid import uuid4
 
 import pytest
 from needs import needs
 
-from audiorec.errors import BusyStoreError, InputError, MissingFileError, StoreError
-from audiorec.files import copies, storage
-from audiorec.files.copies import LISTING, Delivery, Revision, listed, with_local, with_shown_names
-from audiorec.files.storage import Entry, files_in, join, read, write
+from audiorec.errors import InputError, MissingFileError, StoreError
+from audiorec.files import copies
+from audiorec.files.copies import with_local, with_shown_names
+from audiorec.files.storage import Entry, write
 
 needs("fsspec")
 
@@ -48,14 +47,6 @@ def tree(folder):
     return {
         p.relative_to(folder).as_posix(): p.read_text() for p in folder.rglob("*") if p.is_file()
     }
-
-
-def deliver(uri, **files):
-    delivery = Delivery(uri)
-    delivery.path.mkdir(exist_ok=True)
-    for name, text in files.items():
-        (delivery.path / name.replace("_", ".")).write_text(text)
-    delivery.deliver()
 
 
 def test_what_did_not_change_is_copied_once(root, fetched):
@@ -148,100 +139,3 @@ def test_a_cache_that_others_may_write_to_is_refused(root, cache):
     cache.symlink_to(cache.parent)
     with pytest.raises(StoreError, match="is a link"):
         with_local(f"{root}/a")
-
-
-def test_a_delivered_folder_is_what_its_listing_says(root):
-    uri = f"{root}/model"
-    deliver(uri, model_json="{}", a_bin="1", b_bin="2")
-    assert {e.name for e in files_in(uri)} == {"model.json", "a.bin", "b.bin", LISTING}
-    write(f"{uri}/stray", b"somebody else's")
-    deliver(uri, model_json="{}", a_bin="3")
-    assert tree(with_local(uri)) == {"model.json": "{}", "a.bin": "3"}
-    assert {e.name for e in files_in(uri)} == {"model.json", "a.bin", "stray", LISTING}
-
-
-def test_a_folder_that_is_being_written_is_not_read(root, monkeypatch):
-    uri = f"{root}/model"
-    deliver(uri, model_json="{}", a_bin="1")
-    seen = []
-
-    def send(local, place):
-        seen.append(local.name)
-        with pytest.raises(StoreError, match="is being written"):
-            listed(uri)
-        storage.send(local, place)
-
-    monkeypatch.setattr("audiorec.files.copies.send", send)
-    deliver(uri, model_json="{}", b_bin="2")
-    assert seen == ["b.bin", "model.json"]
-    assert tree(with_local(uri)) == {"model.json": "{}", "b.bin": "2"}
-
-
-def test_a_delivery_that_was_cut_off_is_made_whole_by_the_next(root, monkeypatch):
-    uri = f"{root}/model"
-    deliver(uri, model_json="{}", old_bin="1")
-
-    def send(local, place):
-        if local.name == "model.json":
-            raise OSError("the network is gone")
-        storage.send(local, place)
-
-    with monkeypatch.context() as patch:
-        patch.setattr("audiorec.files.copies.send", send)
-        with pytest.raises(StoreError, match=r"finished but cannot be uploaded .the network"):
-            deliver(uri, model_json="{}", half_bin="2")
-    deliver(uri, model_json="{}", new_bin="3")
-    assert {e.name for e in files_in(uri)} == {"model.json", "half.bin", "new.bin", LISTING}
-    assert tree(with_local(uri))["new.bin"] == "3"
-
-
-@pytest.mark.parametrize("were", [["../other"], "x", {"a": "b"}, [1], None, []])
-def test_a_listing_that_lies_removes_nothing_elsewhere(root, were):
-    write(f"{root}/other", b"x")
-    for content in ({"files": None, "were": were}, {"files": were}, were):
-        write(f"{root}/model/{LISTING}", json.dumps(content).encode())
-        deliver(f"{root}/model", model_json="{}")
-        assert tree(with_local(f"{root}/model")) == {"model.json": "{}"}
-        assert read(f"{root}/other", max_bytes=9) == b"x"
-
-
-def test_one_process_at_a_time_makes_an_output(root):
-    first = Delivery(f"{root}/lists.parquet")
-    with pytest.raises(BusyStoreError, match="another run is writing this output"):
-        Delivery(f"{root}/lists.parquet")
-    first.release()
-    Delivery(f"{root}/lists.parquet").release()
-
-
-def test_a_job_goes_on_from_what_is_there(root):
-    uri = f"{root}/serving"
-    deliver(uri, state_json="1")
-    stopped = Delivery(uri)
-    stopped.bring()
-    (stopped.path / "half").write_text("made before the stop")
-    stopped.release()
-    again = Delivery(uri)
-    again.bring()
-    assert tree(again.path) == {"state.json": "1", "half": "made before the stop"}
-    again.release()
-    deliver_elsewhere = f"{uri}/{LISTING}"
-    write(f"{uri}/state.json", b"22")
-    write(deliver_elsewhere, json.dumps({"files": {"state.json": 2}}).encode())
-    last = Delivery(uri)
-    last.bring()
-    assert tree(last.path) == {"state.json": "22"}
-    last.release()
-
-
-def test_a_revision_puts_back_what_changed(root, cache):
-    uri = f"{root}/plays"
-    for name in ("dt=1/a", "dt=2/a"):
-        write(join(uri, name), name.encode())
-    before = {e.name: e.mtime_ns for e in files_in(uri)}
-    revision = Revision(uri)
-    (revision.path / "dt=2" / "a").write_text("less")
-    revision.deliver()
-    after = {e.name: e.mtime_ns for e in files_in(uri)}
-    assert read(f"{uri}/dt=2/a", max_bytes=9) == b"less"
-    assert [name for name in after if after[name] != before[name]] == ["dt=2/a"]
-    assert not [path for path in cache.rglob("*") if path.is_file() and path.name == "a"]

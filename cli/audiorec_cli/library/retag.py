@@ -49,7 +49,6 @@ def retag(
         writes(
             metavar="FILE",
             help="Undo the changes in this undo file (with --write).",
-            remote="refused",
         ),
     ] = None,
     keep_mtime: Annotated[

@@ -22,7 +22,6 @@ from audiorec_cli.shared.console import (
 from audiorec_cli.shared.inputs import StoreArgument, VectorsOption, open_vectors, vectors_path
 from audiorec_cli.shared.options import ADVANCED, JsonOption, out_file
 from audiorec_cli.shared.pages import command, group
-from audiorec_cli.shared.places import parts_here
 
 app = group(
     """Verify, merge and export stores.
@@ -115,16 +114,30 @@ def merge(
     audiorec store merge parts/ --out vecs.parquet
     audiorec store merge a/vecs.parquet b/vecs.parquet -o c/vecs.parquet --beside
     """
-    folder, files, output = parts_here(parts, output)
+    folder, stores, output = _parts(parts, output)
     if folder is not None:
         with extraction.local_parts(folder, whole=not incomplete) as result:
             rows = _combine(result, output, on_duplicate, overwrite)
     else:
-        rows = _combine(_by_kind(files, beside=beside), output, on_duplicate, overwrite)
+        rows = _combine(_by_kind(stores, beside=beside), output, on_duplicate, overwrite)
     if json:
         print_json({"schema": "audiorec/store-merge/1", "rows": dict(rows)})
     for path, count in rows.items():
         say(f"{counted(count, 'row')}: {path}")
+
+
+def _parts(parts: list[str], output: Path | None) -> tuple[str | None, list[str], Path | None]:
+    """Return the folder of parts if one is given, else the files; and the store to write.
+
+    Remote files are copied. A single local file is rewritten in place if there is no `output`.
+    """
+    if len(parts) == 1 and files.is_folder(parts[0]):
+        return parts[0], [], output
+    if output is None and len(parts) == 1:
+        if files.is_uri(parts[0]):
+            raise InputError(f"{parts[0]}: name the store to write with --out")
+        output = Path(parts[0])
+    return None, [str(files.with_local(part)) for part in parts], output
 
 
 @command(app)

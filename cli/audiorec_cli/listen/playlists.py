@@ -37,7 +37,7 @@ def playlists(
     vectors: VectorsOption = None,
     output: Annotated[
         Path | None,
-        out_file(remote="goes on", metavar="FOLDER", help="Write each list there as .m3u8."),
+        out_file(metavar="FOLDER", help="Write each list there as .m3u8."),
     ] = None,
     size: Annotated[
         int, chooses("--size", min=2, help="Songs per list; from a third to twice as many.")

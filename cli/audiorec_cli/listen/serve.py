@@ -26,7 +26,6 @@ def serve(
         connects(
             metavar="FILE",
             help="File with the access token on its first line [default: a new one each time].",
-            remote="refused",
         ),
     ] = None,
     artists: Annotated[

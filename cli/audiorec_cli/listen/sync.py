@@ -23,9 +23,9 @@ def sync(
         list[str], argument(metavar="SERVER", help="Names of servers in your settings.")
     ],
     vectors: VectorsOption = None,
-    out: Annotated[
-        Path, out_file(metavar="LOG", remote="refused", help="The log to continue.")
-    ] = Path("plays.parquet"),
+    out: Annotated[Path, out_file(metavar="LOG", help="The log to continue.")] = Path(
+        "plays.parquet"
+    ),
     config: Annotated[
         Path | None,
         connects(

@@ -508,10 +508,10 @@ def forget(
     user: Annotated[str, argument(metavar="USER", help="The id of the user.")],
     files: Annotated[
         list[Path],
-        argument(
+        writes(
             metavar="FILE",
             help="Logs, candidates, embeddings, prepared/, models, serving/.",
-            remote="in place",
+            argument=True,
         ),
     ],
     json: JsonOption = False,

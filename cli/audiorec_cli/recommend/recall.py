@@ -37,7 +37,6 @@ from audiorec_cli.shared.options import (
     store_file,
 )
 from audiorec_cli.shared.pages import command, group
-from audiorec_cli.shared.places import outputs, yesterdays_output
 from audiorec_cli.shared.progress import graceful_stop, stopped
 from audiorec_cli.shared.training import (
     ProcessOptions,
@@ -54,15 +53,11 @@ if TYPE_CHECKING:
 
     from audiorec.types import LineProgress
 
-KEPT = r"manifest\.json|served/.*"  # what is read of the export of the day before
-
 
 @recorded("recall export", "output", by_day="folder")
 def export(
     interactions: LogOption,
-    output: Annotated[
-        Path, out_file(metavar="FOLDER", remote="goes on", help="The folder to write.")
-    ],
+    output: Annotated[Path, out_file(metavar="FOLDER", help="The folder to write.")],
     candidates: Annotated[
         list[Path] | None,
         argument(metavar="[CANDIDATES]", help="Tables of recall candidates, one per channel."),
@@ -141,7 +136,7 @@ def export(
         vectors=vectors,
         side=side,
         profiles=profiles,
-        earlier=yesterdays_output(only=KEPT),
+        earlier=listening.folder_before(output),
     )
     if recall is not None:
         sources = sources.with_run(recall)
@@ -448,7 +443,7 @@ def run(
             "-c",
             metavar="TOML",
             help="Settings with a table [recall].",
-            remote="itself",
+            takes_uri=True,
         ),
     ],
     day: Annotated[
@@ -481,11 +476,7 @@ def run(
     night, out = opened.job, opened.out
     if dry_run:
         _print_plan(night.steps(), night.run_id, json=json)
-        if opened.delivery is not None:
-            opened.delivery.release()
         return
-    if opened.delivery is not None:
-        outputs().waiting.append(opened.delivery)
 
     def tell(step: "nightly.Step") -> "LineProgress | None":
         if quiet:
@@ -499,8 +490,7 @@ def run(
         if record is None:
             raise stopped()
         done.count(**_counts_of(record, night))
-        note = night.equal_weights()  # read from the lists, which may be sent elsewhere
-        outputs().deliver()
+        note = night.equal_weights()
         decision = opened.promote()
         if decision is not None:
             done.count(served=int(decision.is_served))
@@ -566,7 +556,7 @@ def _decided(decision: "nightly.Decision", day: str, root: str) -> str:
 def promote(
     folder: Annotated[
         Path,
-        writes(metavar="DIR", help="Output of recall run --day.", argument=True, remote="itself"),
+        writes(metavar="DIR", help="Output of recall run --day.", argument=True),
     ],
     day: Annotated[str | None, writes(metavar="DAY", help="Serve this day.")] = None,
     back: Annotated[bool, writes("--back", help="Serve the day that was served before.")] = False,

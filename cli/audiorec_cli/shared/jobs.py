@@ -32,7 +32,7 @@ from audiorec_cli.shared.declared import Job
 from audiorec_cli.shared.declared import recorded as recorded
 from audiorec_cli.shared.inputs import DEFAULT
 from audiorec_cli.shared.options import COMMON
-from audiorec_cli.shared.places import OpenOutputs
+from audiorec_cli.shared.places import OfDay
 from audiorec_cli.shared.progress import Callback
 
 MetricsOption = Annotated[
@@ -41,7 +41,6 @@ MetricsOption = Annotated[
         "--metrics-textfile",
         panel=COMMON,
         common=True,
-        remote="refused",
         help="Write Prometheus metrics to this .prom file.",
     ),
 ]
@@ -64,7 +63,7 @@ class JobSummary:
 
 
 def run_job(
-    kind: Job, function: Callable[..., None], values: Mapping[str, Any], outputs: OpenOutputs
+    kind: Job, function: Callable[..., None], values: Mapping[str, Any], of_day: OfDay | None
 ) -> None:
     """Run a command as a job and record its end; without an output, only run it.
 
@@ -72,11 +71,13 @@ def run_job(
     """
     made = values[kind.output]
     if made is None:
-        function(JobSummary(""))
+        function(done=JobSummary(""))
         return
-    place, metrics = outputs.records.get(str(made)), values[METRICS.name]
-    with job(kind.name, outputs.name(made), metrics, place=place) as done, outputs.delivered():
-        function(done)
+    place = None if of_day is None else of_day.record
+    with job(kind.name, made, values[METRICS.name], place=place) as done:
+        function(done=done)
+        if of_day is not None and of_day.mark is not None:
+            of_day.mark.write_bytes(b"")
 
 
 @contextmanager

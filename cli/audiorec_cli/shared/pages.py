@@ -19,7 +19,7 @@ from audiorec_cli.shared.console import drawn_on
 from audiorec_cli.shared.declared import Job, fields_of_command, packed, parameter_of, taken
 from audiorec_cli.shared.jobs import METRICS, run_job
 from audiorec_cli.shared.options import ADVANCED, COMMON
-from audiorec_cli.shared.places import check_kinds, day_fields, places
+from audiorec_cli.shared.places import check_kinds, day_fields, local_values
 
 OTHERS = "More commands (audiorec help all)"
 Panels = dict[str, list[tuple[str, str]]]
@@ -81,22 +81,22 @@ class Command(click.Command):
         return super().parse_args(ctx, spread)
 
     def invoke(self, ctx: click.Context) -> None:
-        """Make places local, run the function as a job if it is one, and deliver its outputs."""
+        """Make places local, then run the function, as a job if it is one."""
         given = {f.name: taken(f, ctx.params[parameter_of(f).name or f.name]) for f in self.fields}
-        with places(self.fields, given, job=self.job, here=self.here) as (values, outputs):
-            own = [f for f in self.fields if f.name in values and f is not METRICS]
-            call = partial(self.function, **packed(self.function, own, values))
-            if "ctx" in inspect.signature(self.function).parameters:
-                call = partial(call, ctx=ctx)
+        values, of_day = local_values(self.fields, given, job=self.job, here=self.here)
+        own = [f for f in self.fields if f.name in values and f is not METRICS]
+        call = partial(self.function, **packed(self.function, own, values))
+        if "ctx" in inspect.signature(self.function).parameters:
+            call = partial(call, ctx=ctx)
 
-            def run(**done: Any) -> None:
-                check_kinds(own, values)  # a job that fails by it leaves a record
-                call(**done)
+        def run(**done: Any) -> None:
+            check_kinds(own, values)  # a job that fails by it leaves a record
+            call(**done)
 
-            if self.job is None:
-                run()
-            else:
-                run_job(self.job, lambda done: run(done=done), values, outputs)
+        if self.job is None:
+            run()
+        else:
+            run_job(self.job, run, values, of_day)
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the help page."""

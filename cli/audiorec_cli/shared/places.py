@@ -1,29 +1,25 @@
 """Paths, URIs and days of commands: one rule, applied where a command is called.
 
-    --vectors s3://bucket/vecs.parquet   ──places──▶  the command gets the path of a local copy
-    --out s3://bucket/lists.parquet      ──places──▶  it gets a local path, uploaded at the end
-    -i plays/ --days ..2026-11-25        ──places──▶  it gets a log of these days
-    --out lists/ --day 2026-11-25        ──places──▶  it writes lists/dt=2026-11-25/
+    --vectors s3://bucket/vecs.parquet   ──local_values──▶  the path of a local copy
+    -i plays/ --days ..2026-11-25        ──local_values──▶  a log of these days
+    --out lists/ --day 2026-11-25        ──local_values──▶  lists/dt=2026-11-25/
 
-The command itself sees local paths only. Whether a path is read or written, and what becomes of a
-URI, is declared with the option.
+The command itself sees local paths only. Outputs are local.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
 from audiorec import files, listening, runs
 from audiorec.errors import InputError
 from audiorec.options import Field, Reach, chooses, writes
-from audiorec_cli.shared.console import Exit
-from audiorec_cli.shared.declared import Job, path_or_uri
+from audiorec_cli.shared.declared import Job
 from audiorec_cli.shared.inputs import InputKind, check
 from audiorec_cli.shared.options import ADVANCED
 
@@ -47,71 +43,11 @@ DAY_FILE = "part-00000.parquet"
 SUCCESS = "_SUCCESS"
 
 
-@dataclass(slots=True)
-class OpenOutputs:
-    """Outputs of a command that are remote or by day, until they are delivered.
+class OfDay(NamedTuple):
+    """The output of one day: where its record is, and the mark of a day that is one file."""
 
-    Attributes
-    ----------
-    waiting : list
-        Deliveries and revisions that are not done yet.
-    named : dict
-        The URI of an output by its local path.
-    records : dict
-        The place of the record by the path of its output, if not beside it.
-    marks : list
-        Empty files that mark a day as complete: path or URI, with the output that must exist.
-    of_day : str
-        The place of the record of an output by day; empty if the command does not write by day.
-    day_before : str, optional
-        The output of the day before, of a command that writes by day.
-    is_one_file : bool
-        Whether a day is one file, not a folder that marks its own completion.
-    """
-
-    waiting: "list[files.Delivery | files.Revision]" = field(default_factory=list)
-    named: dict[str, str] = field(default_factory=dict)
-    records: dict[str, str] = field(default_factory=dict)
-    marks: list[tuple[str, Path]] = field(default_factory=list)
-    of_day: str = ""
-    day_before: str | None = None
-    is_one_file: bool = False
-
-    def name(self, path: object) -> str:
-        """Return the name of an output for messages: its URI if it has one."""
-        return self.named.get(str(path), str(path))
-
-    def deliver(self) -> None:
-        """Upload all outputs, then write the marks."""
-        made = [mark for mark, path in self.marks if path.exists()]
-        while self.waiting:
-            self.waiting[0].deliver()
-            self.waiting.pop(0)
-        for mark in made:
-            files.write(mark, b"")
-        self.marks.clear()
-
-    @contextmanager
-    def delivered(self) -> Iterator[None]:
-        """Deliver the outputs of a command at the end, unless it ends with nothing usable."""
-        try:
-            yield
-        except click.exceptions.Exit as end:
-            if end.exit_code in (Exit.OK, Exit.SOME_FAILED):
-                self.deliver()
-            raise
-        self.deliver()
-
-    def forget(self) -> None:
-        """Discard the outputs that were not delivered."""
-        for one in self.waiting:
-            one.release()
-        self.waiting.clear()
-
-
-def outputs() -> OpenOutputs:
-    """Return the open outputs of the command that runs."""
-    return click.get_current_context().meta.setdefault(__name__, OpenOutputs())
+    record: str
+    mark: Path | None
 
 
 def day_fields(declared: Sequence[Field], *, by_day: bool) -> list[Field]:
@@ -121,27 +57,27 @@ def day_fields(declared: Sequence[Field], *, by_day: bool) -> list[Field]:
     return [*([DAY] if by_day else ()), *([LOG_DAYS] if of_log else ())]
 
 
-@contextmanager
-def places(
+def local_values(
     declared: Sequence[Field], given: Mapping[str, Any], *, job: Job | None, here: str
-) -> Iterator[tuple[dict[str, Any], OpenOutputs]]:
-    """Yield the values of a command with local paths, and its outputs; deliver these at the end."""
-    values, held = dict(given), outputs()
+) -> tuple[dict[str, Any], OfDay | None]:
+    """Return the values of a command with local paths; with ``--day``, its output too.
+
+    `here` says why the command refuses URIs; empty if it does not.
+    """
+    values, of_day = dict(given), None
     if job is not None and job.usual is not None and values[job.output] is None:
         values[job.output] = job.usual(values)
     added = {one.name for one in (DAY, LOG_DAYS) if one in declared}
     days, day = _days({name: values.pop(name) for name in added}) if added else (None, None)
-    visit = _Visit(days, held, job.output if job else "", here)
-    try:
-        if day is not None and job is not None:
-            values = _by_day(values, job, day, held)
-        for one in declared:
-            if one.is_path:
-                values[one.name] = visit.resolved(values[one.name], one)
-        with held.delivered():
-            yield values, held
-    finally:
-        held.forget()
+    if day is not None and job is not None:
+        of_day = _by_day(values, job, day)
+    for one in declared:
+        if one.is_path:
+            values[one.name] = _local(values[one.name], one, days, here)
+            log = values[one.name] if one.option.log else None
+            if log is not None and of_day is not None and day is not None:
+                listening.check_day(log, day)
+    return values, of_day
 
 
 def check_kinds(declared: Sequence[Field], values: Mapping[str, Any]) -> None:
@@ -154,87 +90,26 @@ def check_kinds(declared: Sequence[Field], values: Mapping[str, Any]) -> None:
                     check(path, InputKind(kind))
 
 
-def parts_here(parts: list[str], output: Path | None) -> tuple[str | None, list[str], Path | None]:
-    """Return the folder of parts if one is given, else the files and the store to write.
-
-    A remote file is copied. A single local file is rewritten in place if there is no `output`.
-    """
-    if len(parts) == 1 and files.is_folder(parts[0]):
-        return parts[0], [], output
-    if output is None and len(parts) == 1:
-        if files.is_uri(parts[0]):
-            raise InputError(f"{parts[0]}: name the store to write with --out")
-        output = Path(parts[0])
-    return (
-        None,
-        [str(files.with_local(part)) if files.is_uri(part) else part for part in parts],
-        output,
-    )
-
-
-def yesterdays_output(*, only: str) -> Path | None:
-    """Return the output of the day before, for a command that writes by day.
-
-    Of a remote one, the files that match `only` are copied.
-    """
-    before = outputs().day_before
-    if before is None or not files.is_uri(before):
-        return None if before is None else Path(before)
-    return Path(files.local_folder(before, only=lambda name: bool(re.fullmatch(only, name))))
-
-
-@dataclass(frozen=True, slots=True)
-class _Visit:
-    """Resolves the places of one call of a command."""
-
-    days: "listening.Days | None"
-    outputs: OpenOutputs
-    output: str
-    here: str
-
-    def resolved(self, value: Any, declared: Field) -> Any:
-        """Return a local path for a path or URI, or a list of them."""
-        if isinstance(value, (list, tuple)):
-            return [self.resolved(one, declared) for one in value]
-        if value is None:
-            return None
-        held, place = self.outputs, str(value)
-        if isinstance(value, str):
-            value = self._fetched(value, declared)
-        elif declared.option.log and self.days:
-            value = _chosen(value, self.days)
-        if declared.option.log and self.days and self.days.until and held.of_day:
-            listening.check_day(value, self.days.until)
-        if declared.name == self.output and held.of_day:
-            held.records[str(value)] = held.of_day
-            if held.is_one_file:
-                value.parent.mkdir(parents=True, exist_ok=True)
-                held.marks.append((place.removesuffix(DAY_FILE) + SUCCESS, value))
+def _local(value: Any, declared: Field, days: "listening.Days | None", here: str) -> Any:
+    """Return a local path for a path or URI, or a list of them."""
+    if isinstance(value, (list, tuple)):
+        return [_local(one, declared, days, here) for one in value]
+    if not isinstance(value, str):  # a URI is a text
+        is_chosen = value is not None and declared.option.log and days
+        return listening.select_days(value, days) if is_chosen and days else value
+    option = declared.option
+    if here:
+        raise InputError(f"{value}: {click.get_current_context().command_path} {here}")
+    if option.takes_uri:
         return value
-
-    def _fetched(self, uri: str, declared: Field) -> Any:
-        """Return a local path for a URI, or refuse the URI."""
-        option, held = declared.option, self.outputs
-        if self.here:
-            raise InputError(f"{uri}: {click.get_current_context().command_path} {self.here}")
-        if option.remote == "refused":
-            raise InputError(f"{uri}: --{declared.key} must be a local path")
-        if option.remote == "itself":
-            return uri
-        if option.remote == "in place":
-            revision = files.Revision(uri)
-            held.waiting.append(revision)
-            return revision.path
-        if option.reach is Reach.WRITES:
-            delivery = files.Delivery(uri)
-            held.waiting.append(delivery)
-            held.named[str(delivery.path)] = uri
-            if option.remote == "goes on":
-                delivery.bring()
-            return delivery.path
-        if option.only and files.is_folder(uri):
-            return files.local_folder(uri, only=lambda name: bool(re.fullmatch(option.only, name)))
-        return _chosen(uri, self.days) if option.log else files.with_local(uri)
+    if option.reach not in (Reach.CHOOSES, Reach.READS, Reach.LOADS):
+        name = declared.name.upper() if option.argument else f"--{declared.key}"
+        raise InputError(f"{value}: {name} must be a local path")
+    if option.only and files.is_folder(value):
+        return files.local_folder(value, only=lambda name: bool(re.fullmatch(option.only, name)))
+    if option.log:
+        return listening.select_days(value, days or listening.Days())
+    return files.with_local(value)
 
 
 def _days(given: Mapping[str, Any]) -> "tuple[listening.Days, date | None]":
@@ -248,19 +123,16 @@ def _days(given: Mapping[str, Any]) -> "tuple[listening.Days, date | None]":
     return replace(days, until=day, utc_offset=offset or days.utc_offset), day
 
 
-def _by_day(values: dict[str, Any], job: Job, day: date, held: OpenOutputs) -> dict[str, Any]:
-    """Direct a command's output to the folder of a day, and its input to earlier days."""
-    is_one_file, out_name = job.by_day == "file", job.output
-    out = str(values[out_name])
-    of_day = files.join(out, listening.day_folder(day))
-    if is_one_file:
-        of_day = files.join(of_day, DAY_FILE)
-    held.day_before = listening.day_before(out, day)
+def _by_day(values: dict[str, Any], job: Job, day: date) -> OfDay:
+    """Direct a command's output to the folder of a day, and its input to that day."""
+    out, mark = values[job.output], None
+    if isinstance(out, str):
+        raise InputError(f"{out}: --out must be a local path")
+    values[job.output] = out / listening.day_folder(day)
+    if job.by_day == "file":
+        mark = values[job.output] / SUCCESS
+        values[job.output] /= DAY_FILE
+        mark.parent.mkdir(parents=True, exist_ok=True)
     if values.get("recall") is not None:
-        values["recall"] = path_or_uri(listening.folder_of_day(str(values["recall"]), day))
-    held.of_day, held.is_one_file = runs.record_of(out), is_one_file
-    return {**values, out_name: path_or_uri(of_day)}
-
-
-def _chosen(place: Any, days: "listening.Days | None") -> Path:
-    return listening.select_days(place, days or listening.Days())
+        values["recall"] = Path(listening.folder_of_day(str(values["recall"]), day))
+    return OfDay(runs.record_of(str(out)), mark)

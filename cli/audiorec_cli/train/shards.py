@@ -33,9 +33,7 @@ class ShardOptions:
     runner: RunnerOption = LOCAL
     work_dir: Annotated[
         Path | None,
-        writes(
-            metavar="FOLDER", help="Folder for unfinished parts.", panel=ADVANCED, remote="refused"
-        ),
+        writes(metavar="FOLDER", help="Folder for unfinished parts.", panel=ADVANCED),
     ] = None
 
     def config(self, work: Extraction, **options: int) -> "extraction.ShardConfig":

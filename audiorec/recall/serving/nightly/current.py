@@ -40,7 +40,7 @@ from audiorec.files.own_files import (
     refuse_other_than_folder,
     write_own,
 )
-from audiorec.files.storage import exists, is_uri, join, read, write
+from audiorec.files.storage import exists, is_uri, join
 from audiorec.files.user_files import from_table, read_settings
 from audiorec.listening.log_files import day_folder, days_in, offset_s, parse_day
 from audiorec.options import check_fields
@@ -384,9 +384,7 @@ def cpu_seconds() -> float:
 
 
 def read_file(place: str | os.PathLike[str]) -> bytes | None:
-    """Return the content of a file of the job, by path or URI; None if there is none."""
-    if is_uri(place):
-        return read(os.fspath(place), max_bytes=MAX_STATE_BYTES)
+    """Return the content of a file of the job; None if there is none."""
     with suppress(FileNotFoundError):
         return read_own(Path(place), MAX_STATE_BYTES)
     return None
@@ -485,16 +483,15 @@ def read_current(root: str | os.PathLike[str]) -> Current | None:
 
 def write_current(root: str | os.PathLike[str], current: Current) -> None:
     """Write which day is served, atomically."""
-    place = join(os.fspath(root), CURRENT)
-    if not is_uri(place):
-        refuse_link(Path(place))
+    place = Path(root, CURRENT)
+    refuse_link(place)
     content = {
         "schema": SCHEMA,
         "day": current.day.isoformat(),
         "before": [day.isoformat() for day in current.before],
         "withdrawn": [day.isoformat() for day in current.withdrawn],
     }
-    write(place, f"{json.dumps(content, indent=1)}\n".encode())
+    write_own(place, f"{json.dumps(content, indent=1)}\n")
 
 
 def promote(root: str | os.PathLike[str], day: date | None = None) -> Current:

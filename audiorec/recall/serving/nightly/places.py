@@ -1,6 +1,6 @@
 """Inputs and outputs of a nightly run: paths or URIs, all data or one day.
 
-    recall.toml  ──open_night──▶  `Night`: a job on local paths; its delivery uploads the output
+    recall.toml  ──open_night──▶  `Night`: a job on local paths
 
 A run of one day reads the log as of the end of that day: folders of later days are not opened, and
 later rows are ignored. It writes ``OUT/dt=DAY/`` and reads the exposures that runs of earlier days
@@ -9,14 +9,13 @@ wrote there. So the same command reproduces any past day.
 
 import math
 import os
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
 from audiorec.errors import InputError
-from audiorec.files.copies import Delivery, local_file, local_folder, with_local
-from audiorec.files.storage import find, is_folder, is_uri, join, parent
+from audiorec.files.copies import with_local
+from audiorec.files.storage import is_folder, is_uri, join, parent
 from audiorec.files.user_files import read_settings
 from audiorec.listening.log_files import (
     Days,
@@ -30,10 +29,7 @@ from audiorec.recall.serving.export.folder import MANIFEST
 from audiorec.recall.serving.export.job import EXPORT
 from audiorec.recall.serving.nightly.current import (
     DAILY,
-    FUSED,
     MOST_BEFORE,
-    RECORD,
-    STATE,
     Current,
     EarlierDays,
     NightlyPlan,
@@ -48,7 +44,7 @@ from audiorec.recall.serving.nightly.job import NightlyJob
 from audiorec.recall.serving.nightly.promotion import PROMOTION, reason_of
 from audiorec.runs.record import record_of
 
-OUT, SERVED, CANDIDATES = "out", "served/", "candidates/"
+OUT = "out"
 
 
 @dataclass(slots=True)
@@ -60,13 +56,11 @@ class Night:
     job : NightlyJob
         The job, on local paths.
     out : str
-        Path or URI of the output, as given.
+        The output, as given.
     record : str
         Place of the record of runs.
-    delivery : Delivery, optional
-        Uploads the output; None for a local output.
     root : str
-        Path or URI of the folder of all days.
+        The folder of all days.
     day : date, optional
         The day, of a run of one day.
     """
@@ -74,15 +68,11 @@ class Night:
     job: NightlyJob
     out: str
     record: str
-    delivery: Delivery | None = field(default=None)
     root: str = ""
     day: date | None = None
 
     def promote(self) -> "Decision | None":
-        """Serve the day that was made, unless something speaks against it; None without a day.
-
-        Call it once the output is delivered.
-        """
+        """Serve the day that was made, unless something speaks against it; None without a day."""
         if self.day is None:
             return None
         plan = self.job.plan
@@ -142,19 +132,13 @@ def open_night(config: str | os.PathLike[str], day: date | None = None) -> Night
     name = os.fspath(config)
     path = with_local(name)
     places = _Places(parent(name), day, str(read_settings(path, "recall").get("utc_offset", "")))
-    try:
-        plan = NightlyPlan.read(path, places.resolved)
-        before = None
-        if day is not None:
-            check_day(plan.interactions, day)
-            before = places.before(plan.exposure_days)
-        job = NightlyJob(plan, before)
-    except BaseException:
-        if places.delivery is not None:
-            places.delivery.release()
-        raise
+    plan = NightlyPlan.read(path, places.resolved)
+    before = None
+    if day is not None:
+        check_day(plan.interactions, day)
+        before = places.before(plan.exposure_days)
     above = places.out if day is None else places.root
-    return Night(job, places.out, record_of(above), places.delivery, places.root, day)
+    return Night(NightlyJob(plan, before), places.out, record_of(above), places.root, day)
 
 
 class _Places:
@@ -164,7 +148,6 @@ class _Places:
         self._base, self._day = base, day
         self._days = Days(until=day, utc_offset=utc_offset)
         self.root = self.out = ""
-        self.delivery: Delivery | None = None
 
     def resolved(self, name: str, text: str) -> Path:
         """Return the local path of a setting."""
@@ -178,11 +161,9 @@ class _Places:
     def _written(self, place: str) -> Path:
         self.root = place.rstrip("/") or place
         self.out = self.root if self._day is None else join(self.root, day_folder(self._day))
-        if not is_uri(self.out):
-            return Path(self.out)
-        self.delivery = Delivery(self.out)
-        self.delivery.bring()
-        return self.delivery.path
+        if is_uri(self.out):
+            raise InputError(f"{place}: out must be a local folder; copy it elsewhere afterwards")
+        return Path(self.out)
 
     def before(self, exposure_days: float) -> EarlierDays:
         """Return exposures and export of earlier days below the output."""
@@ -196,10 +177,9 @@ class _Places:
             served = (current.day, *current.before)
             shown = [one for one in shown if one in {*served, *current.withdrawn}]
         result = [
-            local
+            place
             for one in shown
-            if least <= one
-            and (local := _there(join(self.root, day_folder(one)), EXPOSURES)) is not None
+            if least <= one and (place := Path(self.root, day_folder(one), EXPOSURES)).exists()
         ]
         kept = [one for one in shown if current is None or one not in current.withdrawn]
         folders = [join(self.root, day_folder(one)) for one in reversed(kept)]
@@ -209,35 +189,10 @@ class _Places:
             ends_s=ends_s,
             exposures=tuple(result),
             export=self._export(last),
-            lists=None if last is None else _here(last, _is_list),
-            served=None if whole is None else _here(whole, _is_asked),
+            lists=None if last is None else Path(last),
+            served=None if whole is None else Path(whole),
         )
 
     def _export(self, before: str | None) -> Path | None:
-        place = None if before is None else join(before, EXPORT)
-        if place is None or find(join(place, MANIFEST)) is None:
-            return None
-        return _here(place, lambda name: name == MANIFEST or name.startswith(SERVED))
-
-
-def _is_list(name: str) -> bool:
-    """Return whether a file of a run is needed to judge its lists."""
-    return name in (RECORD, STATE, FUSED) or name.startswith(CANDIDATES)
-
-
-def _is_asked(name: str) -> bool:
-    """Return whether a file of a run is needed to ask its models."""
-    return _is_list(name) or name.startswith("models/")
-
-
-def _here(folder: str, only: Callable[[str], bool]) -> Path:
-    """Return a local folder with some of the files of a folder."""
-    return local_folder(folder, only=only) if is_uri(folder) else Path(folder)
-
-
-def _there(folder: str, name: str) -> Path | None:
-    """Return the local path of a file in a folder, or None if there is no such file."""
-    entry = find(join(folder, name))
-    if entry is None:
-        return None
-    return local_file(entry) if is_uri(folder) else Path(entry.place)
+        place = None if before is None else Path(before, EXPORT)
+        return place if place is not None and (place / MANIFEST).exists() else None

@@ -7,7 +7,7 @@
                       ◀─tables── rows, with checksums
     a job that may be killed ──run_folder, blocks──▶ one file, written atomically
     "s3://bucket/song.mp3" ──storage, fetch──▶ a temporary copy on the local disk
-    "s3://bucket/plays" ──copies──▶ a cached copy of limited size ◀─delivery── command outputs
+    "s3://bucket/plays" ──copies──▶ a cached copy of limited size
 """
 
 from audiorec.exports import lazy

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, cast
 
 import click
 
-from audiorec import extraction, search, store
+from audiorec import extraction, files, search, store
 from audiorec.errors import InputError, MissingFileError, StoreError
 from audiorec.options import argument, chooses, deletes, reads, unguards, writes
 from audiorec_cli.shared.console import (

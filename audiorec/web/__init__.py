@@ -6,7 +6,8 @@
         songs ──────────────▶ `SongColumns` columns of all, `SongView` one or two
         uri ─roots─▶ file ──▶ `SoundFiles` ──ranges──▶ parts of it, or of a worker's WAV
         lists ──────────────▶ `path_of`, `playlist_of`, `Saver`
-        DIR of recall run ──▶ `RecommendationPages`: channels side by side, fused, with reasons
+        DIR of recall run ──▶ `ServedNight`: what a night left, shared by all requests
+            of it ──────────▶ `RecommendationPages`: channels side by side, fused, with reasons
         state of the store ─▶ `store_state`
 
 The folder ``static/`` holds the page itself: HTML, CSS and ES modules that need no build step; its

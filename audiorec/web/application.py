@@ -283,7 +283,7 @@ class BrowsePage:
             "store": store_mark(path),
             "follows": self._growing is not None,
             "growing": self._growing() if self._growing else None,
-            "night": night and night.run_id,
+            "night": night and night.night.run_id,
         }
 
     def _routes(self) -> list[Route]:

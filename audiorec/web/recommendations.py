@@ -3,7 +3,6 @@
     DIR of `recall run` ──`RecommendationPages`──▶ users; for one user each channel's list, fused
                                                    playlists that other people made
     a history, dials    ──`ask`────────▶ the same for any history: plays, or chosen songs
-    any of its tables   ──`UserRows`───▶ the rows of one user
 
 The channels are queried once per history; changing a dial only fuses their lists again, which
 takes milliseconds. Users' lists come from the files of the run; for a made-up history the models
@@ -19,32 +18,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from audiorec.columns import ListColumns, ShownColumns
-from audiorec.errors import AudiorecError, InputError, StoreError
-from audiorec.files.own_files import read_object, refuse_link
-from audiorec.files.tables import TableFile
-from audiorec.files.user_files import from_table
+from audiorec.errors import AudiorecError, InputError
 from audiorec.listening.events import Interactions
 from audiorec.listening.profiles import Profiles
 from audiorec.listening.sequences import Sequences, to_sequences
 from audiorec.listening.side import side_of_store
-from audiorec.recall.contract.candidates import DEFAULT, SCHEMA
-from audiorec.recall.contract.channel import Channel
+from audiorec.recall.contract.candidates import DEFAULT
 from audiorec.recall.contract.data import Queries
-from audiorec.recall.registry import load_channel
 from audiorec.recall.serving.answers import DEPTH, CandidatesQuestion
 from audiorec.recall.serving.exclusions import ask_channel, excluded_by, traits_of, with_copies
-from audiorec.recall.serving.fuse import DefaultRule, fuse, read_default, settings_of
-from audiorec.recall.serving.nightly.current import RANKED, file_stem, served_files, served_folder
+from audiorec.recall.serving.fuse import DefaultRule, fuse, settings_of
+from audiorec.recall.serving.nightly.current import served_files, served_folder
 from audiorec.recall.serving.one_user.reasons import reason_phrase
-from audiorec.recall.serving.playlists import LISTS
 from audiorec.recall.serving.rules import REPLAY, Exclusions, FusionRecipe, SongTraits
-from audiorec.types import Int64Array
 from audiorec.web.editions import Editions
 from audiorec.web.forms import fields_for, inputs, read_form
+from audiorec.web.nights import ServedNight
 from audiorec.web.song_columns import SongColumns, songs_by_id
 
 if TYPE_CHECKING:
@@ -60,46 +51,6 @@ Document = dict[str, Any]
 DIALS = tuple(  # "Variety: how much ..." is a label, and what it means
     replace(one, label=one.about.partition(":")[0]) for one in fields_for(FusionRecipe)
 )
-
-
-class UserRows:
-    """A table with one group of rows for each user, kept open.
-
-    Parameters
-    ----------
-    path : Path
-
-    Raises
-    ------
-    StoreError
-        If the file is damaged or a link; on first use, if rows of a user do not stand together.
-    """
-
-    def __init__(self, path: Path) -> None:
-        refuse_link(path)
-        self._file = TableFile.open(path)
-
-    @cached_property
-    def users(self) -> Any:
-        """The users, each once: a `pyarrow.StringArray`."""
-        return self._runs[0]
-
-    @cached_property
-    def _runs(self) -> tuple[Any, Int64Array]:
-        """Return the users, and where the rows of each end."""
-        column = self._file.read([ListColumns.USER]).column(ListColumns.USER)
-        runs = pc.run_end_encode(column.combine_chunks())
-        if pc.count_distinct(runs.values).as_py() != len(runs.values):
-            raise StoreError(f"{self._file.path}: rows are not grouped by user")
-        return runs.values, np.asarray(runs.run_ends, np.int64)
-
-    def of(self, user_id: str, schema: Any) -> Any:
-        """Return the rows of a user as a table; empty if there are none."""
-        users, ends = self._runs
-        place = pc.index(users, pa.scalar(user_id, users.type)).as_py()
-        start = int(ends[place - 1]) if place > 0 else 0
-        stop = int(ends[place]) if place >= 0 else 0
-        return self._file.take(np.arange(start, stop), schema.names).cast(schema)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,47 +94,31 @@ class AskedUser:
 
 
 class RecommendationPages:
-    """Recommendations from a folder that ``recall run`` wrote.
+    """Recommendations of a night.
 
     Parameters
     ----------
-    folder : Path
+    night : ServedNight
     shelf : SongColumns
         The library of the recommended songs.
     log : Interactions, optional
         Listening log, shown as users' histories and used for the popularity dial.
-
-    Raises
-    ------
-    InputError
-        If the folder holds no lists.
     """
 
-    def __init__(self, folder: Path, shelf: SongColumns, log: Interactions | None = None) -> None:
-        self.folder, self._shelf, self._log = folder, shelf, log
-        lists = sorted((folder / "candidates").glob("*.parquet"))
-        if not lists:
-            raise InputError(
-                f"{folder}: has no candidate lists; to write such a folder: audiorec recall run "
-                "--config recall.toml"
-            )
-        self._record = self._read_record()
-        asked = self._order
-        there = {path.stem: path for path in lists}
-        self.channels = tuple(
-            sorted(there, key=lambda n: (asked.index(n) if n in asked else -1, n))
+    def __init__(
+        self, night: ServedNight, shelf: SongColumns, log: Interactions | None = None
+    ) -> None:
+        self.night, self._shelf, self._log = night, shelf, log
+        self._asked: OrderedDict[AskedUser, tuple[dict[str, Any], Exclusions, list[str]]] = (
+            OrderedDict()
         )
-        self._lists = {name: UserRows(there[name]) for name in self.channels}
-        self.default = read_default(folder)
-        self._asked: OrderedDict[AskedUser, tuple[dict[str, Any], Exclusions]] = OrderedDict()
-        self._models: dict[str, Channel | str] = {}
         self._lock = threading.Lock()
 
     def over(self, shelf: SongColumns) -> "RecommendationPages":
         """Return the same recommendations over another edition of the library."""
         if shelf is self._shelf:
             return self
-        return RecommendationPages(self.folder, shelf, self._log)
+        return RecommendationPages(self.night, shelf, self._log)
 
     @property
     def gets(self) -> "Mapping[str, Callable[[Request], Any]]":
@@ -202,55 +137,29 @@ class RecommendationPages:
     def about(self) -> Document:
         """Summary of the run: channels, models, number of users, fusion settings."""
         return {
-            "folder": str(self.folder),
-            "channels": list(self.channels),
-            "models": [n for n in self.channels if (self.folder / "models" / n).is_dir()],
+            "folder": str(self.night.folder),
+            "channels": list(self.night.channels),
+            "models": [
+                n for n in self.night.channels if (self.night.folder / "models" / n).is_dir()
+            ],
             "users": len(self._users),
-            ShownColumns.AT: self._record.get(ShownColumns.AT),
-            ShownColumns.RUN: self.run_id,
-            "fusion": {**settings_of(self._usual), "weights": self._weights},
+            ShownColumns.AT: self.night.record.get(ShownColumns.AT),
+            ShownColumns.RUN: self.night.run_id,
+            "fusion": {**settings_of(self.night.recipe), "weights": self._weights},
             "dials": inputs(
-                replace(one, usual=getattr(self._usual, one.name))
+                replace(one, usual=getattr(self.night.recipe, one.name))
                 for one in DIALS
                 if self._log is not None or one.name != "popularity"  # it counts plays
             ),
             "has_log": self._log is not None,
         }
 
-    @property
-    def run_id(self) -> str:
-        """The night that made the lists; empty if unknown."""
-        return str(self._record.get(ShownColumns.RUN, ""))
-
-    def _read_record(self) -> dict[str, Any]:
-        """Return the record of the run; empty if it cannot be read."""
-        try:
-            return read_object(self.folder / "run.json")
-        except (OSError, StoreError, ValueError):
-            return {}
-
-    @cached_property
-    def _order(self) -> list[str]:
-        """Return the channels in the order of the run's weights; empty if unknown."""
-        result = self._record.get("order")
-        names = [n for n in result if isinstance(n, str)] if isinstance(result, list) else []
-        return [file_stem(name) for name in names]  # as the files of their candidates
-
-    @cached_property
-    def _usual(self) -> FusionRecipe:
-        """Return the run's fusion settings; if they are not valid, those of any fusion."""
-        given = self._record.get("fusion")
-        try:
-            return from_table(FusionRecipe, given if isinstance(given, dict) else {}, "fusion")
-        except InputError:
-            return FusionRecipe()
-
     @cached_property
     def _weights(self) -> dict[str, float]:
         """Return the weight of each channel in the run; 1 if unknown."""
-        order, weights = self._order, self._usual.weights
+        order, weights = self.night.order, self.night.recipe.weights
         known = dict(zip(order, weights, strict=True)) if len(order) == len(weights) else {}
-        return {name: min(known.get(name, 1.0), HEAVIEST) for name in self.channels}
+        return {name: min(known.get(name, 1.0), HEAVIEST) for name in self.night.channels}
 
     def users(self, text: str) -> Document:
         """Return the first users whose id contains a text (ignoring case), and how many do."""
@@ -273,19 +182,14 @@ class RecommendationPages:
 
         Empty if the run ranked none.
         """
-        if self._ranked is None:
+        if self.night.ranked is None:
             return []
-        result = self._ranked.of(user_id, LISTS).sort_by("rank").to_pylist()
+        result = self.night.ranked.of(user_id).sort_by("rank").to_pylist()
         for one in result:
             songs = self._playlists.get(one["list_id"], [])
             there = songs_by_id(self._shelf.library, songs)
             one["rows"] = [row for row in dict.fromkeys(there) if row is not None]
         return [{name: one[name] for name in one if name != ListColumns.USER} for one in result]
-
-    @cached_property
-    def _ranked(self) -> UserRows | None:
-        path = self.folder / RANKED
-        return UserRows(path) if path.exists() else None
 
     @cached_property
     def _playlists(self) -> dict[str, list[str]]:
@@ -316,20 +220,20 @@ class RecommendationPages:
             ``dials``. Whom no channel knows gets the default list, as in ``recall run``.
         """
         asked = AskedUser.of(wish)
-        if self.default is None and not (asked.songs or asked.likes or asked.profile):
+        if self.night.default is None and not (asked.songs or asked.likes or asked.profile):
             raise InputError("give a history of at least one song, liked songs, or a profile")
-        tables, closed = self._answers(asked)
+        tables, closed, why_not = self._answers(asked)
         shown = self._shown(tables, None, asked.songs)
         result = self._fused(tables, wish, None, closed, asked)
-        notes = [f"{n}: {m}" for n, m in sorted(self._models.items()) if isinstance(m, str)]
+        notes = [*why_not]
         if any(song["channel"] == DEFAULT for song in result["fused"]):
             notes.append("no channel has songs for this user: this is the default list")
         return {"channels": shown, **result, "notes": notes}
 
-    def _answers(self, asked: AskedUser) -> tuple[dict[str, Any], Exclusions]:
-        """Return each channel's candidates for somebody, and the songs that are excluded.
+    def _answers(self, asked: AskedUser) -> tuple[dict[str, Any], Exclusions, list[str]]:
+        """Return each channel's candidates for somebody, excluded songs, and why channels lack.
 
-        Both are cached for the next change of a dial.
+        All are cached for the next change of a dial.
         """
         question, facts = CandidatesQuestion.for_fusion(), self._facts
         with self._lock:
@@ -338,32 +242,22 @@ class RecommendationPages:
                 return self._asked[asked]
             heard = with_copies(asked.heard, facts)
             tables: dict[str, Any] = {}
-            for name in self.channels:
-                model = self._model(name)
-                if isinstance(model, str):
-                    continue
+            lacking: dict[str, str] = {}
+            for name, model in self.night.models.items():
                 try:
+                    if isinstance(model, str):
+                        raise InputError(model)
                     tables[name] = ask_channel(model, question, asked.queries, heard)
                 except AudiorecError as error:
-                    self._models[name] = str(error)
+                    lacking[name] = str(error)
             if not tables:
-                raise InputError(
-                    "no model of this folder can be used: "
-                    + "; ".join(str(m) for m in self._models.values())
-                )
-            self._asked[asked] = tables, Exclusions.of(heard=heard)
+                said = "; ".join(lacking.values())
+                raise InputError(f"no model of this folder can be used: {said}")
+            notes = [f"{name}: {why}" for name, why in sorted(lacking.items())]
+            self._asked[asked] = tables, Exclusions.of(heard=heard), notes
             if len(self._asked) > KEPT:
                 self._asked.popitem(last=False)
             return self._asked[asked]
-
-    def _model(self, name: str) -> Channel | str:
-        """Return a channel, or the reason why it cannot be used."""
-        if name not in self._models:
-            try:
-                self._models[name] = load_channel(self.folder / "models" / name)
-            except AudiorecError as error:
-                self._models[name] = str(error)
-        return self._models[name]
 
     def _fused(
         self,
@@ -376,11 +270,11 @@ class RecommendationPages:
         recipe = self._recipe(wish, tuple(tables))
         if recipe is None:
             return {"fused": []}
-        if asked is None or self.default is None:
+        if asked is None or self.night.default is None:
             result = fuse(list(tables.values()), recipe, self._facts, closed)
         else:
             rule = DefaultRule(
-                default=self.default.of_people(asked.people),
+                default=self.night.default.of_people(asked.people),
                 recipe=recipe,
                 depth=DEPTH,
                 facts=self._facts,
@@ -409,9 +303,9 @@ class RecommendationPages:
         usual = self._weights
         given["weights"] = tuple(_within(weights.get(n, usual[n]), HEAVIEST) for n in channels)
         if isinstance(dials.get("quotas"), dict):
-            cold_share = given.get("cold_share", self._usual.cold_share)
+            cold_share = given.get("cold_share", self.night.recipe.cold_share)
             given |= _by_quotas(dials["quotas"], channels, cold_share)
-        return replace(self._usual, **given) if any(given["weights"]) else None
+        return replace(self.night.recipe, **given) if any(given["weights"]) else None
 
     def _shown(
         self, tables: Mapping[str, Any], user_id: str | None, songs: Sequence[str] = ()
@@ -460,14 +354,14 @@ class RecommendationPages:
 
     def _tables_of(self, user_id: str) -> dict[str, Any]:
         """Return a user's rows in the list of each channel."""
-        tables = {name: rows.of(user_id, SCHEMA) for name, rows in self._lists.items()}
+        tables = {name: rows.of(user_id) for name, rows in self.night.lists.items()}
         if not any(map(len, tables.values())):
             raise InputError(f"the lists have no user {user_id!r}")
         return tables
 
     @cached_property
     def _users(self) -> list[str]:
-        return sorted({u for rows in self._lists.values() for u in rows.users.to_pylist()})
+        return sorted({u for rows in self.night.lists.values() for u in rows.users})
 
     @cached_property
     def _plays(self) -> Sequences | None:
@@ -527,7 +421,7 @@ def followed_nights(
     """
     return Editions(
         lambda: [recall, *served_files(recall)],  # the first of them always exists
-        lambda: RecommendationPages(served_folder(recall), shelf, log),
+        lambda: RecommendationPages(ServedNight(served_folder(recall)), shelf, log),
     )
 
 

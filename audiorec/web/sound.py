@@ -26,6 +26,7 @@ from typing import Any, BinaryIO
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from audiorec.audio.decode import envelope
 from audiorec.audio.playable import Playable, probe, write_wav
@@ -121,8 +122,20 @@ def answer(request: Request, file: BinaryIO, media_type: str) -> Response:
     if request.method == "HEAD":
         file.close()
         return Response(status_code=status, headers=headers, media_type=media_type)
-    body = _pieces(file, start, stop)
-    return StreamingResponse(body, status, headers=headers, media_type=media_type)
+    return _FileResponse(file, start, stop, status, headers=headers, media_type=media_type)
+
+
+class _FileResponse(StreamingResponse):
+    """A part of a file, which is closed at once when the client has it all, or leaves."""
+
+    def __init__(self, file: BinaryIO, start: int, stop: int, status: int, **more: Any) -> None:
+        super().__init__(_pieces(file, start, stop), status, **more)
+        self._file = file
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        with self._file:
+            await super().__call__(scope, receive, send)
 
 
 NOWHERE = (-1, -1)
@@ -152,14 +165,13 @@ def part_of(text: str, size: int) -> tuple[int, int] | None:
 
 
 def _pieces(file: BinaryIO, start: int, stop: int) -> Iterator[bytes]:
-    with file:
-        file.seek(start)
-        while start < stop:
-            piece = file.read(min(CHUNK, stop - start))
-            if not piece:  # the file was truncated meanwhile
-                return
-            start += len(piece)
-            yield piece
+    file.seek(start)
+    while start < stop:
+        piece = file.read(min(CHUNK, stop - start))
+        if not piece:  # the file was truncated meanwhile
+            return
+        start += len(piece)
+        yield piece
 
 
 # Files beside a song that hold its cover, as players name them.

@@ -15,6 +15,7 @@ from audiorec.listening.interactions import read_interactions
 from audiorec.options import fields_of
 from audiorec.recall.serving.nightly.current import Current, promote, write_current
 from audiorec.recall.serving.rules import FusionRecipe
+from audiorec.web.nights import ServedNight
 from audiorec.web.recommendations import RecommendationPages, followed_nights
 from audiorec.web.song_columns import SongColumns
 
@@ -31,7 +32,9 @@ def run(tmp_path_factory):
 @pytest.fixture
 def proposals(run):
     log = read_interactions(run.parent / "plays.csv")
-    return RecommendationPages(run.parent / "serving", SongColumns(open_store(run)), log)
+    return RecommendationPages(
+        ServedNight(run.parent / "serving"), SongColumns(open_store(run)), log
+    )
 
 
 def rows_of(run, name, user):
@@ -66,12 +69,12 @@ def test_the_dials_are_the_options_that_the_settings_declare(proposals, run):
     assert list(dials) == [field.name for field in fields_of(FusionRecipe)]
     assert dials["per_artist"]["default"] == 2
     assert (dials["diversity"]["label"], dials["diversity"]["maximum"]) == ("Variety", 1)
-    no_log = RecommendationPages(proposals.folder, proposals._shelf)
+    no_log = RecommendationPages(proposals.night, proposals._shelf)
     assert {one["name"] for one in no_log.about["dials"]} == set(dials) - {"popularity"}
 
 
 def test_a_channel_of_weight_0_says_nothing(proposals):
-    every = dict.fromkeys(proposals.channels, 0)
+    every = dict.fromkeys(proposals.night.channels, 0)
     found = proposals.fused({"user": "u3", "dials": {"weights": {**every, "popular": 1}}})["fused"]
     assert {song["channel"] for song in found} == {"popular"}
 
@@ -165,7 +168,7 @@ def test_an_unknown_user(proposals):
 
 def test_without_models_or_log_it_says_so(run, tmp_path):
     shutil.copytree(run.parent / "serving" / "candidates", tmp_path / "candidates")
-    bare = RecommendationPages(tmp_path, SongColumns(open_store(run)))
+    bare = RecommendationPages(ServedNight(tmp_path), SongColumns(open_store(run)))
     assert bare.about["models"] == []
     assert not bare.about["has_log"]
     assert bare.user("u3")["history"] == []
@@ -177,7 +180,7 @@ def test_playlists_by_others_are_those_of_the_run_with_their_songs(tmp_path):
     store = write_music(tmp_path)
     serving = write_recall(store, playlists=[(0, 1, 2), (3, 4, 5, 6), (7, 8)])
     shelf, log = SongColumns(open_store(store)), read_interactions(tmp_path / "plays.csv")
-    found = RecommendationPages(serving, shelf, log).user("u1")["lists"]
+    found = RecommendationPages(ServedNight(serving), shelf, log).user("u1")["lists"]
     ranked = [
         row
         for row in pq.read_table(serving / "lists.parquet").to_pylist()
@@ -191,17 +194,16 @@ def test_playlists_by_others_are_those_of_the_run_with_their_songs(tmp_path):
     assert "by u1" not in {one["list_id"] for one in found}  # that one is its own
     rows = {"by u0": [0, 1, 2], "by u2": [7, 8]}
     assert all(one["rows"] == rows[one["list_id"]] for one in found)
-    without = RecommendationPages(serving, shelf).user("u1")["lists"]
+    without = RecommendationPages(ServedNight(serving), shelf).user("u1")["lists"]
     assert [one["rows"] for one in without] == [[]] * len(found)
 
 
 def test_without_ranked_playlists_there_are_none_and_planted_ones_are_refused(proposals, tmp_path):
     assert proposals.user("u1")["lists"] == []
-    shutil.copytree(proposals.folder, tmp_path / "serving")
+    shutil.copytree(proposals.night.folder, tmp_path / "serving")
     (tmp_path / "serving" / "lists.parquet").symlink_to(tmp_path)
-    planted = RecommendationPages(tmp_path / "serving", proposals._shelf)
     with pytest.raises(StoreError, match="is a link"):
-        planted.user("u1")
+        ServedNight(tmp_path / "serving")
 
 
 def test_another_night_takes_the_place_of_the_one_before(tmp_path):
@@ -210,13 +212,13 @@ def test_another_night_takes_the_place_of_the_one_before(tmp_path):
     shelf = SongColumns(open_store(store))
     nights = followed_nights(root, shelf)
     first = nights.current.value
-    assert first.folder == root / "dt=2026-01-03"
+    assert first.night.folder == root / "dt=2026-01-03"
     assert not nights.look(settled=True)
     promote(root)
     assert nights.look(settled=True)
     second = nights.current.value
-    assert second.folder == root / "dt=2026-01-02"
-    assert second.run_id not in ("", first.run_id)
+    assert second.night.folder == root / "dt=2026-01-02"
+    assert second.night.run_id not in ("", first.night.run_id)
     (root / "dt=2026-01-03" / "fused.parquet").unlink()
     write_current(root, Current(day=date(2026, 1, 3)))
     assert not nights.look(settled=True)  # that one is not whole
@@ -235,29 +237,18 @@ def test_of_whom_nothing_is_known_gets_the_default_list(proposals, run, tmp_path
     assert [song["id"] for song in found["fused"]] == wanted[2:]
     shutil.copytree(run.parent / "serving", tmp_path / "serving")
     (tmp_path / "serving" / "default.parquet").unlink()
-    bare = RecommendationPages(tmp_path / "serving", SongColumns(open_store(run)))
+    bare = RecommendationPages(ServedNight(tmp_path / "serving"), SongColumns(open_store(run)))
     with pytest.raises(InputError, match="a history of at least one song"):
         bare.ask({"songs": []})
 
 
 def test_a_folder_that_is_none_or_planted(run, tmp_path):
-    shelf = SongColumns(open_store(run))
     with pytest.raises(InputError, match="recall run"):
-        RecommendationPages(tmp_path, shelf)
+        ServedNight(tmp_path)
     lists = tmp_path / "candidates"
     lists.mkdir()
     (lists / "popular.parquet").symlink_to(
         run.parent / "serving" / "candidates" / "popular.parquet"
     )
     with pytest.raises(StoreError, match="link"):
-        RecommendationPages(tmp_path, shelf)
-
-
-def test_lists_that_are_not_in_order(run, tmp_path):
-    lists = tmp_path / "candidates"
-    lists.mkdir()
-    table = pq.read_table(run.parent / "serving" / "candidates" / "popular.parquet")
-    pq.write_table(table.sort_by("rank"), lists / "popular.parquet")
-    found = RecommendationPages(tmp_path, SongColumns(open_store(run)))
-    with pytest.raises(StoreError, match="not grouped by user"):
-        found.users("")
+        ServedNight(tmp_path)

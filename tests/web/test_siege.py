@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -226,3 +226,41 @@ def test_no_other_user_sees_the_token_in_a_command_line(tmp_path, browser):
         process.terminate()
         assert process.wait(timeout=60) == 0
     assert not file.parent.exists()
+
+
+def test_a_song_that_is_left_early_is_closed_at_once(tmp_path):
+    store = write_music(tmp_path)
+    with browsing(store, process=True) as (address, process):
+        base, token = split_address(address)
+        with client_of(base, token) as client:
+            song = client.get("/api/song/0").json()
+        path = Path(song["columns"]["uri"])
+        with path.open("ab") as file:
+            file.truncate(64 << 20)  # more than a socket holds
+        for _ in range(100):
+            with connect(base) as sock:
+                sock.sendall(
+                    f"GET {song['sound']['url']} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+                )
+                assert sock.recv(100).startswith(b"HTTP/1.1 200")
+
+        def held():
+            found = []
+            for link in Path(f"/proc/{process.pid}/fd").iterdir():
+                with suppress(FileNotFoundError):
+                    found.append(link.readlink())
+            return path in found
+
+        until(lambda: not held())
+        with client_of(base, token) as client:
+            assert client.get("/api/song/0").status_code == 200
+
+
+def test_without_a_rate_wrong_tokens_lock_nobody_out(tmp_path):
+    store = write_served(tmp_path)
+    with serving(store, "--no-page", "--rate", 0) as (base, _):
+        for _ in range(20):
+            with client_of(base, "wrong") as client:
+                assert client.get("/v1/store").status_code == 401
+        with client_of(base, TOKEN) as client:
+            assert client.get("/v1/store").status_code == 200

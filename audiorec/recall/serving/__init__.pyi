@@ -51,6 +51,7 @@ from audiorec.recall.serving.rules import Product as Product
 from audiorec.recall.serving.rules import SongTraits as SongTraits
 from audiorec.recall.serving.rules import by_horizon as by_horizon
 from audiorec.recall.serving.tables import CandidateRows as CandidateRows
+from audiorec.recall.serving.tables import UserRows as UserRows
 from audiorec.recall.serving.tables import channels_of as channels_of
 from audiorec.recall.serving.tables import user_blocks as user_blocks
 from audiorec.recall.serving.tables import weights_by_worth as weights_by_worth

@@ -3,6 +3,7 @@
     a.parquet, b.parquet, ... ──user_blocks──▶ one table per file, with the rows of the next users
     tables sorted by user ──▶ `UserStream` ──merge_streams──▶ the same for any schema
     tables (one per channel) ──CandidateRows.of──▶ `CandidateRows`: user, song, source as numbers
+    any of these tables ──`UserRows`──▶ the rows of one user, in memory that threads may share
     candidates.parquet, metadata ──worth_of──▶ a figure per channel ──weights_by_worth──▶ weights
 
 Memory does not grow with the number of users. Every channel of `recall train` is judged on the
@@ -10,7 +11,10 @@ newest part of its listening (`audiorec.recall.contract.job`), and its candidate
 """
 
 import json
-from collections.abc import Iterator, Sequence
+import mmap
+import tempfile
+import threading
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
@@ -22,8 +26,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from audiorec.columns import ListColumns
-from audiorec.errors import InputError
+from audiorec.errors import InputError, StoreError
 from audiorec.files.arrow import encoded, integers
+from audiorec.files.own_files import refuse_link
 from audiorec.files.tables import TableFile
 from audiorec.files.user_files import column_names, input_errors, read_table
 from audiorec.learning.next_plays import NEW
@@ -159,7 +164,7 @@ def candidates_by_user(path: Path, rows: int) -> Iterator[Any]:
     if is_by_user(path, rows):
         with TableFile.open(path, mapped=False) as file:
             for table in file.batches(rows, SCHEMA.names):
-                yield _fitted(table, path)
+                yield fitted(table, path)
         return
     yield sorted_by_user(path)
 
@@ -195,7 +200,7 @@ def sorted_by_user(path: Path) -> Any:
                     f"{LARGEST_SORTED:,} can be sorted in memory; sort the file, or write it with "
                     "audiorec recall candidates"
                 )
-            result = _fitted(file.read(SCHEMA.names), path)
+            result = fitted(file.read(SCHEMA.names), path)
     else:
         result = _foreign(path)
     keys = (ListColumns.USER, "cold", "rank")
@@ -204,14 +209,15 @@ def sorted_by_user(path: Path) -> Any:
 
 def rows_of(path: Path, start: int, stop: int, columns: Sequence[str] = tuple(SCHEMA.names)) -> Any:
     """Return the rows ``start:stop`` of a file, with the types of `SCHEMA`."""
+    schema = pa.schema([SCHEMA.field(name) for name in columns])
     with TableFile.open(path, mapped=False) as file:
         starts = file.group_starts()
         groups = [g for g, (a, b) in enumerate(pairwise(starts)) if a < stop and b > start]
         tables = [file.read_group(group, list(columns)) for group in groups]
     if not tables:
-        return pa.schema([SCHEMA.field(name) for name in columns]).empty_table()
+        return schema.empty_table()
     whole = pa.concat_tables(tables).slice(start - starts[groups[0]], stop - start)
-    return _fitted(whole, path, columns)
+    return fitted(whole, path, schema)
 
 
 def ascending(file: TableFile, rows: int, most: int) -> list[int]:
@@ -231,8 +237,14 @@ def ascending(file: TableFile, rows: int, most: int) -> list[int]:
     return result
 
 
-def _fitted(table: Any, path: Path, columns: Sequence[str] = tuple(SCHEMA.names)) -> Any:
-    schema = pa.schema([SCHEMA.field(name) for name in columns])
+def fitted(table: Any, path: Path, schema: Any = SCHEMA) -> Any:
+    """Return the columns of a schema, with its types; refuse others, and nulls where it has none.
+
+    Raises
+    ------
+    InputError
+        Names the file.
+    """
     with input_errors(path, FAILURE):
         result = table.select(schema.names).cast(schema)
     for field in schema:
@@ -257,7 +269,7 @@ def _foreign(path: Path) -> Any:
     }
     usual["rank"] = integers(np.arange(1, n + 1))  # in the order of its rows
     columns = {name: table.column(name) if name in names else usual[name] for name in SCHEMA.names}
-    return _fitted(pa.table(columns), path)
+    return fitted(pa.table(columns), path)
 
 
 def weights_by_worth(paths: Sequence[Path]) -> tuple[tuple[float, ...], str]:
@@ -385,3 +397,86 @@ def key_of(*columns: Any) -> Int64Array:
         low, high = (int(column.min()), int(column.max())) if len(column) else (0, 0)
         key = key * (high - low + 1) + (column.astype(np.int64) - low)
     return key
+
+
+class UserRows:
+    """A table with one group of rows for each user, in memory that threads may share.
+
+    The file is read once, on first use, into a temporary one that is mapped into memory: the system
+    may drop its pages, and a reader of Parquet must not be asked by two threads at once.
+
+    Parameters
+    ----------
+    path : Path
+    schema : pyarrow.Schema
+
+    Raises
+    ------
+    StoreError
+        If the file is damaged or a link; on first use, if rows of a user do not stand together.
+    """
+
+    def __init__(self, path: Path, schema: Any) -> None:
+        refuse_link(path)
+        self._schema = schema
+        self._file = TableFile.open(path, mapped=False)  # later replacements have no effect
+        self._reading = threading.Lock()
+        self._read: tuple[Any, dict[str, tuple[int, int]]] | None = None
+
+    @property
+    def users(self) -> Collection[str]:
+        """The users, each once."""
+        return self._rows[1].keys()
+
+    def of(self, user_id: str, most: int | None = None) -> Any:
+        """Return the rows of a user as a table, at most the first so many; empty for no user."""
+        table, places = self._rows
+        start, stop = places.get(user_id, (0, 0))
+        rows = table.slice(start, stop - start if most is None else min(most, stop - start))
+        return pa.Table.from_arrays([*map(_unfolded, rows.columns)], schema=self._schema)
+
+    @property
+    def _rows(self) -> tuple[Any, dict[str, tuple[int, int]]]:
+        """Return all rows, and where those of each user start and stop."""
+        with self._reading:
+            if self._read is None:
+                self._read = self._mapped(self._file)
+                self._file.close()
+            return self._read
+
+    def _mapped(self, file: TableFile) -> tuple[Any, dict[str, tuple[int, int]]]:
+        places: dict[str, tuple[int, int]] = {}
+        rows, last = 0, None
+        kinds = [_folded(pa.array([], field.type)).type for field in self._schema]
+        schema = pa.schema([f.with_type(k) for f, k in zip(self._schema, kinds, strict=True)])
+        with tempfile.TemporaryFile() as whole:
+            with pa.ipc.new_stream(whole, schema) as writer:
+                for batch in file.batches(BATCH_ROWS, schema.names):
+                    table = fitted(batch, file.path, self._schema).combine_chunks()
+                    runs = pc.run_end_encode(table.column(ListColumns.USER).chunk(0))
+                    ends = np.asarray(runs.run_ends, np.int64) + rows
+                    for user, end in zip(runs.values.to_pylist(), ends.tolist(), strict=True):
+                        if user in places and user != last:
+                            raise StoreError(f"{file.path}: rows are not grouped by user")
+                        places[user] = places.get(user, (rows, 0))[0], end
+                        rows, last = end, user
+                    columns = [_folded(column.chunk(0)) for column in table.columns]
+                    writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
+            if not rows:
+                return schema.empty_table(), {}
+            whole.flush()
+            pages = mmap.mmap(whole.fileno(), 0, access=mmap.ACCESS_READ)
+        return pa.ipc.open_stream(pa.py_buffer(pages)).read_all(), places
+
+
+def _folded(column: Any) -> Any:
+    """Return an array whose texts are stored once."""
+    return column.dictionary_encode() if pa.types.is_string(column.type) else column
+
+
+def _unfolded(column: Any) -> Any:
+    """Return a column of such arrays with plain texts."""
+    if not pa.types.is_dictionary(column.type):
+        return column
+    parts = [part.dictionary.take(part.indices) for part in column.chunks]
+    return pa.chunked_array(parts, pa.string())

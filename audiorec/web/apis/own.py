@@ -16,10 +16,9 @@ import numpy as np
 
 from audiorec.columns import ListColumns
 from audiorec.distribution import own_version
-from audiorec.errors import AudiorecError, InputError, UnknownSongError
+from audiorec.errors import InputError, UnknownSongError
 from audiorec.listening.sequences import Sequences
 from audiorec.options import made
-from audiorec.recall.contract.candidates import SCHEMA
 from audiorec.recall.contract.data import Queries
 from audiorec.recall.contract.space import InterestSpace, SharedSpace
 from audiorec.recall.serving.answers import DEPTH, RecommendQuestion
@@ -183,6 +182,7 @@ def store(snapshot: Snapshot, _: Values) -> Document:
     library = snapshot.library
     with snapshot.lock:
         basis = library.default_space()
+    fused = None if snapshot.night is None else snapshot.night.fused
     return {
         "songs": len(library),
         "compared_by": basis.by,
@@ -190,8 +190,8 @@ def store(snapshot: Snapshot, _: Values) -> Document:
         "extractor_id": library.metadata.extractor_id,
         "classes": list(library.metadata.classes),
         "channels": _channels(snapshot),
-        "users": 0 if snapshot.lists is None else len(snapshot.lists.users),
-        "night": None if snapshot.night is None else snapshot.night.name,
+        "users": 0 if fused is None else len(fused.users),
+        "night": None if snapshot.night is None else snapshot.night.folder.name,
         "version": own_version(),
     }
 
@@ -321,13 +321,12 @@ def user_vector(snapshot: Snapshot, values: Values) -> Document:
     history, name = values["history"], values["channel"]
     if name == SOUND:
         return _vector_of_sound(snapshot, history)
-    if snapshot.proposals is None or name not in snapshot.proposals.channels:
+    if snapshot.night is None or name not in snapshot.night.channels:
         known = ", ".join([SOUND, *_channels(snapshot)])
         raise InputError(f"channel: no channel {name!r}; there are: {known}")
-    try:
-        channel = snapshot.channel(name)
-    except AudiorecError as error:
-        raise InputError(f"{name}: cannot be used: {error}") from error
+    channel = snapshot.night.models[name]
+    if isinstance(channel, str):
+        raise InputError(f"{name}: cannot be used: {channel}")
     if not isinstance(channel, SharedSpace):
         raise InputError(f"{name}: has no user vectors; {SOUND} always has")
     queries = Queries(Sequences.from_lists([_ids(snapshot, history)], [SOMEBODY]))
@@ -338,7 +337,6 @@ def user_vector(snapshot: Snapshot, values: Values) -> Document:
     else:
         vectors = channel.embed_users(queries)
         weights = [1.0]
-    snapshot.check_models()
     if not used or not np.any(vectors):
         raise UnknownSongError(history[0])
     return {
@@ -370,12 +368,12 @@ def _vector_of_sound(snapshot: Snapshot, history: Sequence[str]) -> Document:
 
 
 def _for_user(snapshot: Snapshot, user: str, k: int) -> Document:
-    if snapshot.lists is None:
+    if snapshot.night is None or snapshot.night.fused is None:
         raise InputError("user: no lists are served; serve with --recall DIR, or give a history")
-    own = snapshot.lists.of(user, SCHEMA).sort_by("rank").slice(0, k)
+    own = snapshot.night.fused.of(user, k)
     if len(own):
         return _stored(snapshot, own.to_pylist())
-    default = None if snapshot.proposals is None else snapshot.proposals.default
+    default = snapshot.night.default
     said = f"the lists have no user {user[:200]!r}"
     if default is None or not len(default):
         raise NotThereError(said)
@@ -385,21 +383,22 @@ def _for_user(snapshot: Snapshot, user: str, k: int) -> Document:
 
 def _stored(snapshot: Snapshot, rows: Sequence[dict[str, Any]], *notes: str) -> Document:
     """Return songs of a file of lists."""
-    titles = _titles(snapshot, [row["evidence"] for row in rows if row["evidence"]])
-    result = []
-    for row in rows:
-        evidence = row["evidence"]
-        said = None if evidence is None else titles.get(evidence, evidence)
-        result.append(
-            {
-                **_proposed(snapshot, row[ListColumns.SONG]),
-                "rank": row["rank"],
-                "channel": row["channel"],
-                "reason": reason_phrase(row["reason"], evidence=said, cold=row["cold"]),
-                "cold": row["cold"],
-            }
-        )
-    return {"songs": result, "notes": list(notes)}
+    evidence = _named(snapshot, [row["evidence"] for row in rows if row["evidence"]])
+    titles = {text: song["title"] or text for text, song in evidence.items()}
+    said = [
+        {
+            "rank": row["rank"],
+            "channel": row["channel"],
+            "reason": reason_phrase(
+                row["reason"],
+                evidence=titles.get(row["evidence"], row["evidence"]),
+                cold=row["cold"],
+            ),
+            "cold": row["cold"],
+        }
+        for row in rows
+    ]
+    return _proposed(snapshot, [row[ListColumns.SONG] for row in rows], said, notes)
 
 
 def _for_somebody(snapshot: Snapshot, values: Values) -> Document:
@@ -408,18 +407,11 @@ def _for_somebody(snapshot: Snapshot, values: Values) -> Document:
     wish: dict[str, Any] = {n: _ids(snapshot, values[of] or ()) for n, of in names.items()}
     wish |= {"profile": values["profile"] or {}, "dials": {"k": values["k"]}}
     answer = snapshot.proposals.ask(wish)
-    snapshot.check_models()
-    songs = [
-        {
-            **_proposed(snapshot, one["id"]),
-            "rank": one["rank"],
-            "channel": one["channel"],
-            "reason": one["why"],
-            "cold": one["cold"],
-        }
+    said = [
+        {"rank": one["rank"], "channel": one["channel"], "reason": one["why"], "cold": one["cold"]}
         for one in answer["fused"]
     ]
-    return {"songs": songs, "notes": answer["notes"]}
+    return _proposed(snapshot, [one["id"] for one in answer["fused"]], said, answer["notes"])
 
 
 def _known(snapshot: Snapshot, texts: Sequence[str]) -> list[NamedSong]:
@@ -444,19 +436,23 @@ def _ids(snapshot: Snapshot, texts: Sequence[str]) -> list[str]:
     return result
 
 
-def _titles(snapshot: Snapshot, song_ids: Sequence[str]) -> dict[str, str]:
-    named = _known(snapshot, song_ids)
-    tags = snapshot.songs([one.row for one in named])
-    return {one.text: tag["title"] or one.text for one, tag in zip(named, tags, strict=True)}
+def _named(snapshot: Snapshot, texts: Sequence[str]) -> dict[str, Document]:
+    """Return the songs that the store has by what they are called."""
+    known = _known(snapshot, texts)
+    return dict(
+        zip([one.text for one in known], _songs(snapshot, [one.row for one in known]), strict=True)
+    )
 
 
-def _proposed(snapshot: Snapshot, song_id: str) -> Document:
-    """Return a recommended song, with null fields if the store does not have it."""
-    known = _known(snapshot, [song_id])
-    if known:
-        return _songs(snapshot, [known[0].row])[0]
-    nothing = dict.fromkeys(("title", "artist", "album", "uri", "duration_s"))
-    return {ListColumns.SONG: song_id, **nothing, "alias": None}
+def _proposed(
+    snapshot: Snapshot, song_ids: Sequence[str], said: Sequence[Document], notes: Sequence[str]
+) -> Document:
+    """Return recommended songs with what is said of them; of songs that the store lacks, the id."""
+    known = _named(snapshot, song_ids)
+    lacks = dict.fromkeys(("title", "artist", "album", "uri", "duration_s", "alias"))
+    pairs = zip(song_ids, said, strict=True)
+    songs = [{**known.get(one, {ListColumns.SONG: one, **lacks}), **more} for one, more in pairs]
+    return {"songs": songs, "notes": list(notes)}
 
 
 def _songs(snapshot: Snapshot, rows: Sequence[int]) -> list[Document]:
@@ -492,7 +488,7 @@ def _found(snapshot: Snapshot, found: FoundSongs, *, why: bool = False) -> list[
 
 
 def _channels(snapshot: Snapshot) -> list[str]:
-    return [] if snapshot.proposals is None else list(snapshot.proposals.channels)
+    return [] if snapshot.night is None else list(snapshot.night.channels)
 
 
 def document() -> Document:

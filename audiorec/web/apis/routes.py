@@ -19,7 +19,7 @@ from audiorec.files.visible import visible
 from audiorec.runs.entry_points import Registry
 from audiorec.web.apis import audiomuse, bliss, own, subsonic
 from audiorec.web.apis.messages import ApiReply, ApiRequest, Handler
-from audiorec.web.apis.snapshot import Snapshot, StaleSnapshotError
+from audiorec.web.apis.snapshot import Snapshot
 from audiorec.web.editions import Editions
 from audiorec.web.gate import (
     API_HEADERS,
@@ -119,7 +119,6 @@ def _by_the_server(*_: object) -> ApiReply:
 
 FORM = "application/x-www-form-urlencoded"
 MOST_FIELDS = 200  # parameters of a query or a form
-TRIES = 3  # attempts at a request whose models are replaced meanwhile
 
 
 class ApiServer:
@@ -269,16 +268,12 @@ class ApiServer:
         self, handler: Handler, asked: ApiRequest, notes: Notes, address: str
     ) -> ApiReply:
         def work() -> ApiReply:
-            for _ in range(TRIES):
-                edition = self.editions.current
-                notes.edition = edition.number
-                try:
-                    return handler(edition.value, asked)
-                except StaleSnapshotError:
-                    self.editions.look(settled=True)
-                except AudiorecError as error:
-                    return ApiReply.json({"error": visible(str(error))}, 400)
-            return ApiReply.json({"error": "the models are being replaced"}, 503)
+            edition = self.editions.current
+            notes.edition = edition.number
+            try:
+                return handler(edition.value, asked)
+            except AudiorecError as error:
+                return ApiReply.json({"error": visible(str(error))}, 400)
 
         return await self.pool.run(work, address)
 

@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -31,11 +31,8 @@ from audiorec.errors import (
     StoreError,
     UnknownSongError,
 )
-from audiorec.files.own_files import refuse_link
 from audiorec.files.storage import is_uri
 from audiorec.library.library import Library, open_store
-from audiorec.recall.contract.channel import Channel
-from audiorec.recall.registry import load_channel
 from audiorec.recall.serving.nightly.current import served_files, served_folder
 from audiorec.search.atlas import top_classes
 from audiorec.search.filters import name_codes
@@ -43,8 +40,8 @@ from audiorec.search.searchable import SearchableStore
 from audiorec.store.aliases import ALIASES_FILE, AliasKind, alias_table
 from audiorec.store.store import VectorStore
 from audiorec.types import FloatArray, IdMap, Int32Array, Int64Array, normalised_name
-from audiorec.web.editions import stamp_of
-from audiorec.web.recommendations import RecommendationPages, UserRows
+from audiorec.web.nights import ServedNight
+from audiorec.web.recommendations import RecommendationPages
 from audiorec.web.song_columns import SongColumns
 
 BY_ID = "id"
@@ -71,11 +68,35 @@ class NamedSong:
 
 
 @dataclass(frozen=True, slots=True)
-class _Aliases:
+class _Names:
+    """The names of one kind."""
+
     texts: pa.StringArray  # sorted
     rows: Int64Array  # the song of each text
     order: Int64Array  # indices into `texts`, sorted by row, to look up a song's names
     ordered: Int64Array  # rows[order]
+
+    @classmethod
+    def of(cls, texts: pa.StringArray, rows: Int64Array) -> Self:
+        order = np.argsort(rows, kind="stable")
+        return cls(texts, rows, order, rows[order])
+
+    def rows_of(self, text: str) -> list[int]:
+        """Return the songs with this name, ascending."""
+        n = len(self.texts)
+        place = bisect.bisect_left(range(n), text, key=lambda i: self.texts[i].as_py())
+        rows = set()
+        while place < n and self.texts[place].as_py() == text:
+            rows.add(int(self.rows[place]))
+            place += 1
+        return sorted(rows)
+
+    def of_row(self, row: int, length: int) -> str | None:
+        """Return a song's name, one of this length if there is any."""
+        start, stop = np.searchsorted(self.ordered, [row, row + 1])
+        texts = [self.texts[int(place)].as_py() for place in self.order[start:stop]]
+        same = [text for text in texts if len(text) == length]
+        return next(iter([*same, *texts]), None)
 
 
 class SongNames:
@@ -92,21 +113,18 @@ class SongNames:
 
     def __init__(self, store: VectorStore) -> None:
         self._ids = store.id_array
-        self._n = len(store)
         table = alias_table(store)
         rows = IdMap(self._ids).rows(table.column(ListColumns.SONG).combine_chunks())
         kinds = table.column("kind")
-        self._kinds: dict[str, _Aliases] = {}
+        order = np.argsort(store.ranks)  # a store of another program may not be sorted
+        self._kinds = {BY_ID: _Names.of(self._ids.take(order), order)}
         self._nameless: dict[str, frozenset[str]] = {}
         for kind in AliasKind:
             mask = pc.equal(kinds, kind.value)
             places = np.flatnonzero(mask.to_numpy(zero_copy_only=False))
-            if not len(places):
-                continue
-            own = rows[places]
-            order = np.argsort(own, kind="stable")
-            texts = table.column("alias").filter(mask).combine_chunks()
-            self._kinds[kind.value] = _Aliases(texts, own, order, own[order])
+            if len(places):
+                texts = table.column("alias").filter(mask).combine_chunks()
+                self._kinds[kind.value] = _Names.of(texts, rows[places])
 
     def find(self, text: str) -> NamedSong:
         """Return the song with exactly this id or, failing that, alias; kinds in lookup order.
@@ -119,15 +137,12 @@ class SongNames:
             If several songs have this alias.
         """
         if text and len(text) <= LONGEST_NAME and _is_text(text):
-            row = pc.index(self._ids, pa.scalar(text, self._ids.type)).as_py()
-            if row >= 0:
-                return NamedSong(row, BY_ID, text)
-            for kind in AliasKind:
-                rows = self._with(kind.value, _as_kept(text, kind))
+            for kind, names in self._kinds.items():
+                rows = names.rows_of(_as_kept(text, kind))
                 if len(rows) > 1:
                     raise InputError(f"{text!r} is the {kind} of {len(rows)} songs")
                 if rows:
-                    return NamedSong(rows[0], kind.value, text)
+                    return NamedSong(rows[0], kind, text)
         raise UnknownSongError(text[:LONGEST_NAME])
 
     def id_of(self, row: int) -> str:
@@ -142,7 +157,7 @@ class SongNames:
         """
         if like.kind == BY_ID:
             return [self.id_of(row) for row in rows]
-        return [self._name(self._kinds[like.kind], row, len(like.text)) for row in rows]
+        return [self._kinds[like.kind].of_row(row, len(like.text)) for row in rows]
 
     @property
     def usual(self) -> NamedSong:
@@ -162,38 +177,18 @@ class SongNames:
         return self._nameless[like.kind]
 
     def _without(self, kind: str) -> frozenset[str]:
-        there = np.zeros(self._n, np.bool_)
+        there = np.zeros(len(self._ids), np.bool_)
         there[self._kinds[kind].rows] = True
         if there.all():
             return frozenset()
         return frozenset(self._ids.filter(pa.array(~there)).to_pylist())
 
-    def _with(self, kind: str, text: str) -> list[int]:
-        known = self._kinds.get(kind)
-        if known is None:
-            return []
-        n = len(known.texts)
-        start = bisect.bisect_left(range(n), text, key=lambda i: known.texts[i].as_py())
-        rows = []
-        for place in range(start, n):
-            if known.texts[place].as_py() != text:
-                break
-            rows.append(int(known.rows[place]))
-        return sorted(set(rows))
 
-    @staticmethod
-    def _name(known: _Aliases, row: int, length: int) -> str | None:
-        start, stop = np.searchsorted(known.ordered, [row, row + 1])
-        texts = [known.texts[int(place)].as_py() for place in known.order[start:stop]]
-        same = [text for text in texts if len(text) == length]
-        return next(iter([*same, *texts]), None)
-
-
-def _as_kept(text: str, kind: AliasKind) -> str:
+def _as_kept(text: str, kind: str) -> str:
     """Normalise an alias to the form in which the store keeps its kind."""
-    if kind is AliasKind.MBID:
+    if kind == AliasKind.MBID:
         return text.lower()
-    return text.replace("-", "").upper() if kind is AliasKind.ISRC else text
+    return text.replace("-", "").upper() if kind == AliasKind.ISRC else text
 
 
 def _is_text(text: str) -> bool:
@@ -202,9 +197,6 @@ def _is_text(text: str) -> bool:
     except UnicodeEncodeError:  # a lone surrogate, from JSON
         return False
     return True
-
-
-FUSED, MODELS = "fused.parquet", "models/*/model.json"
 
 
 REPRESENTATIVE = 3  # songs returned for each of two similar artists
@@ -367,10 +359,6 @@ class SnapshotSources:
         return result
 
 
-class StaleSnapshotError(Exception):
-    """Models were replaced since the snapshot was made; retry with the next one."""
-
-
 class Snapshot:
     """A consistent view of a store and its lists.
 
@@ -384,10 +372,8 @@ class Snapshot:
     names : SongNames
     lock : threading.RLock
         Hold it while reading the library, which is not thread-safe.
-    night : Path or None
-        The folder of the lists and models: of a run by day, that of the day that is served.
-    lists : UserRows or None
-        The fused lists.
+    night : ServedNight or None
+        The lists and models: of a run by day, those of the day that is served.
     proposals : RecommendationPages or None
         Channels that can be queried with a history.
 
@@ -400,9 +386,6 @@ class Snapshot:
     """
 
     def __init__(self, sources: SnapshotSources) -> None:
-        self.night = None if sources.recall is None else served_folder(sources.recall)
-        self._models = stamp_of(self._model_files())
-        self._channels: dict[str, Channel] = {}
         self.library = open_store(sources.vectors)
         if not len(self.library):
             raise StoreError(f"{sources.vectors}: has no songs; add some: audiorec extract FOLDER")
@@ -411,21 +394,18 @@ class Snapshot:
         shelf = SongColumns(self.library)
         self.lock = shelf.lock
         self._artist_ids = read_artist_ids(sources.artists) if sources.artists else {}
-        self.lists = self.proposals = None
-        if self.night is not None:
+        self.night = self.proposals = None
+        if sources.recall is not None:
+            folder = served_folder(sources.recall)
+            self.night = ServedNight(folder)
             self.proposals = RecommendationPages(self.night, shelf)
-            refuse_link(self.night / FUSED)
-            if (self.night / FUSED).exists():
-                self.lists = UserRows(self.night / FUSED)
-                _ = self.lists.users  # refuses lists that are not grouped
-        if self.night != sources.recall:  # a day that was promoted replaces no other unless whole
-            for model in self._model_files():
-                self.channel(model.parent.name)
+            if self.night.fused is not None:
+                _ = self.night.fused.users  # read them; refuses lists that are not grouped
+            for name, model in self.night.models.items():
+                # A day that was promoted replaces no other unless it is whole.
+                if isinstance(model, str) and folder != sources.recall:
+                    raise StoreError(f"{folder}: {name} cannot be used: {model}")
         self._warm()
-
-    def _model_files(self) -> list[Path]:
-        """Return the ``model.json`` of each model of the night."""
-        return [] if self.night is None else sorted(self.night.glob(MODELS))
 
     def _warm(self) -> None:
         """Load in advance what the first requests need."""
@@ -440,26 +420,6 @@ class Snapshot:
     def songs(self, rows: Sequence[int]) -> list[dict[str, Any]]:
         """Return the tags of some songs (`TAGS`), in the order requested."""
         return self._tags.take(np.asarray(rows, np.int64)).to_pylist()
-
-    def channel(self, name: str) -> Channel:
-        """Return a trained channel of the recall folder; loaded once.
-
-        Raises
-        ------
-        WeightsError
-            If there is no such channel, or it is damaged.
-        """
-        if name not in self._channels:
-            self._channels[name] = load_channel((self.night or Path()) / "models" / name)
-        return self._channels[name]
-
-    def check_models(self) -> None:
-        """Raise `StaleSnapshotError` if models were replaced since the snapshot was made.
-
-        Models are loaded on first use, so call it after using them.
-        """
-        if stamp_of(self._model_files()) != self._models:
-            raise StaleSnapshotError
 
     @cached_property
     def artists(self) -> ArtistMap:

@@ -42,7 +42,11 @@ def serve(
     host_name: HostNameOption = None,
     rate: Annotated[
         float,
-        unguards(min=0, help="Requests per second and address; 0 for no limit.", panel=ADVANCED),
+        unguards(
+            min=0,
+            help="Requests per second and address; 0: neither they nor wrong tokens are limited.",
+            panel=ADVANCED,
+        ),
     ] = 50.0,
     seconds: Annotated[
         float, unguards(min=0.1, help="Timeout of requests and responses.", panel=ADVANCED)
@@ -70,6 +74,13 @@ def serve(
     if host is not None:
         say("note: other machines can reach this server, without TLS; put a proxy in front")
 
+    limits = web.RequestLimits(
+        rate=rate,
+        burst=max(1, int(2 * rate)),
+        guesses=web.RequestLimits().guesses if rate else 0,
+        seconds=seconds,
+    )
+
     def ready(address: str) -> None:
         out(address if given is not None else f"{address}#token={known}")
         flush()
@@ -80,7 +91,7 @@ def serve(
         host=host or web.LOOPBACK,
         port=port,
         page=None if no_page else web.PageSettings(roots=root or (), names=host_name or ()),
-        limits=web.RequestLimits(rate=rate, burst=max(1, int(2 * rate)), seconds=seconds),
+        limits=limits,
         ready=ready,
         ends_process=True,
     )

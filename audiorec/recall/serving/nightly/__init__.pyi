@@ -1,5 +1,6 @@
 from audiorec.recall.serving.nightly.arrivals import remarks as remarks
 from audiorec.recall.serving.nightly.arrivals import too_few as too_few
+from audiorec.recall.serving.nightly.current import FUSED as FUSED
 from audiorec.recall.serving.nightly.current import RANKED as RANKED
 from audiorec.recall.serving.nightly.current import NightlyPlan as NightlyPlan
 from audiorec.recall.serving.nightly.current import file_stem as file_stem

@@ -225,9 +225,7 @@ def decode(
         4 to 192 kHz or more than 8 channels, or no decoder can read it.
     """
     song = _Song(path, sniff(path), spec, max_duration_s)
-    header = song.sniffed.header
-    if header.claimed_s is not None and not header.cut:  # a cut file may still be short enough
-        song.check_duration(header.claimed_s)
+    song.check_claim(song.sniffed.header.claimed_s)
     refusals: list[DecoderError] = []
     for make_reader in _readers(song.sniffed):
         try:
@@ -340,6 +338,10 @@ class _Song:
                 except _ReadAgainError as again:
                     mix = again.mix
 
+    def check_claim(self, claimed_s: float | None) -> None:
+        if claimed_s is not None and not self.sniffed.header.cut:  # a cut file may be short enough
+            self.check_duration(claimed_s)
+
     def check_duration(self, seconds: float) -> None:
         if seconds > self._max_duration_s:
             hours, limit = seconds / 3600, self._max_duration_s / 3600
@@ -417,6 +419,7 @@ class _Reading:
         try:
             for block in self._reader.blocks():
                 self._song.check_block(block)
+                self._song.check_claim(self._reader.claimed_s)
                 yield from self._mono.add(block)
                 self._song.check_duration(self._mono.seconds)
             yield from self._mono.flush()

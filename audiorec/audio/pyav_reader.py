@@ -30,7 +30,7 @@ from audiorec.audio.readers import (
     PacketHash,
     RawBlock,
 )
-from audiorec.audio.sniff import Sniffed
+from audiorec.audio.sniff import Container, Sniffed
 from audiorec.errors import Failure
 from audiorec.types import FloatArray
 
@@ -58,6 +58,11 @@ WHITELISTS = {
     ),
     "codec_whitelist": ",".join(CODECS),
 }
+# FFmpeg's duration of these is what the file claims, also of one that was cut: in other containers
+# it is an estimate, or that of what is there.
+CLAIMED = frozenset(
+    (Container.MP4, Container.WAVPACK, Container.APE, Container.TTA, Container.MUSEPACK)
+)
 # Lossless codecs store checksums, which FFmpeg checks only on request. AC-3 may carry a dynamic
 # range compression curve for quiet listening; it is not part of the recording.
 _CODEC_OPTIONS = {
@@ -124,6 +129,7 @@ class PyavReader:
         self._refused_channels = 0
         self._file = file
         self._begin, self._end = sniffed.audio_begin, sniffed.audio_end
+        self._is_claim = sniffed.container in CLAIMED and self.claimed_s is None
         self._is_dsd, self._blank_at = sniffed.header.is_dsd, sniffed.header.blank_at
 
     def blocks(self) -> Iterator[RawBlock]:
@@ -136,7 +142,7 @@ class PyavReader:
         with open_container(self._file, begin=begin, end=end, blank_at=blank_at) as container:
             stream = audio_stream(container)
             self.codec = codec_name(stream)
-            if container.format.name.startswith("mov") and stream.duration:
+            if self._is_claim and stream.duration:
                 self.claimed_s = float(stream.duration * stream.time_base)
             stream.codec_context.thread_count = 1
             stream.codec_context.options = _CODEC_OPTIONS.get(self.codec, {})
@@ -215,6 +221,18 @@ class PyavReader:
         # Chained Ogg streams restart their clock: a jump back is not a gap.
         self.is_damaged |= expected_s is not None and time_s > expected_s + _HOLE_S
         self._expected_s = time_s + frame.samples / max(frame.sample_rate, 1)
+
+
+def claimed_length(file: BinaryIO, sniffed: Sniffed) -> float | None:
+    """Return the length in seconds that a file claims, without decoding it; None without a claim.
+
+    Raises `DecoderError` if FFmpeg cannot open it.
+    """
+    if sniffed.container not in CLAIMED or sniffed.header.claimed_s is not None:
+        return sniffed.header.claimed_s
+    with open_container(file, begin=sniffed.audio_begin, end=sniffed.audio_end) as container:
+        stream = audio_stream(container)
+        return float(stream.duration * stream.time_base) if stream.duration else None
 
 
 @contextlib.contextmanager

@@ -389,7 +389,6 @@ _HEADERS: Mapping[Container, Callable[[BinaryIO, int, int], Header]] = {
     Container.AIFF: headers.read_aiff,
     Container.AU: headers.read_au,
     Container.WAVPACK: headers.read_wavpack,
-    Container.APE: headers.read_ape,
     Container.TTA: headers.read_tta,
     Container.MUSEPACK: headers.read_musepack,
     Container.DSF: headers.read_dsf,

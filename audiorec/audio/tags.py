@@ -17,6 +17,7 @@ from typing import BinaryIO
 
 from audiorec.audio import boxes, headers
 from audiorec.audio.headers import read_exactly
+from audiorec.audio.readers import DecoderError
 from audiorec.audio.sniff import (
     APE_FOOTER_BYTES,
     APE_MARK,
@@ -24,7 +25,7 @@ from audiorec.audio.sniff import (
     ape_footer,
     end_of_audio,
     open_regular,
-    sniff,
+    sniff_open,
 )
 from audiorec.errors import SongError
 from audiorec.files.languages import LATIN, language_named, language_of
@@ -180,8 +181,10 @@ def header_duration_s(path: PathLike) -> float | None:
     except (SongError, OSError):
         return None
     except TinyTagException:
-        with suppress(SongError):
-            return sniff(path).header.claimed_s
+        from audiorec.audio.pyav_reader import claimed_length  # loads FFmpeg
+
+        with suppress(SongError, DecoderError, OSError), open_regular(path) as file:
+            return claimed_length(file, sniff_open(path, file))
         return None
 
 

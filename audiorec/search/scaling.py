@@ -1,6 +1,6 @@
 """Turn what is stored of songs into units, so that the cosine of two songs is meaningful.
 
-    (V,) ──three statistics as log-odds──minus their centre──weight──discount narrow bands──▶ (W,)
+    (V,) ──three statistics as log-odds──centre, spread, weight──discount narrow bands──▶ (W,)
     store  ──sound_units, vector_units, learnt_units──▶ `LoadedUnits`: rows (m,), units (m, W)
 
 Nothing is fitted to a store: songs that are added change no similarity, and the units of two
@@ -59,13 +59,13 @@ FORMAT_VERSION = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class MeasuredHeads:
-    """What was measured of the vectors of some heads: their centre, and what a narrow band does.
+    """What was measured of the vectors of some heads: centre, spread, what a narrow band does.
 
     Limited bandwidth (a telephone line, an old codec, 8 kHz) shifts a song's scores along typical
     directions, which count less: the moment is the mean of the outer products of these shifts,
-    measured by ``scripts/heads/train_heads.py`` on music from packages. The centre is that of the
-    36 pieces of ``fixtures/demo``, by ``scripts/heads/fit_centre.py``. Columns of a score are in
-    log-odds. The file beside the heads is valid for the shipped heads only.
+    measured by ``scripts/heads/train_heads.py`` on music from packages. Centre and spread are
+    those of the 36 pieces of ``fixtures/demo``, by ``scripts/heads/fit_scaling.py``. Columns of a
+    score are in log-odds. The file beside the heads is valid for the shipped heads only.
 
     Attributes
     ----------
@@ -73,7 +73,7 @@ class MeasuredHeads:
         SHA-256 of the heads' weights, in order.
     statistics : tuple of str
         The statistics in order.
-    centre : ndarray, shape (V,), float64
+    centre, spread : ndarray, shape (V,), float64
     moment : ndarray, shape (V, V), float64
         Mean product of the changes of two columns.
     """
@@ -81,14 +81,16 @@ class MeasuredHeads:
     heads: tuple[str, ...]
     statistics: tuple[str, ...]
     centre: Float64Array
+    spread: Float64Array
     moment: Float64Array
 
     def __post_init__(self) -> None:
         width = len(self.centre)
-        if self.moment.shape != (width, width) or self.centre.ndim != 1:
+        if self.moment.shape != (width, width) or self.spread.shape != (width,):
             raise ShapeError(f"a centre (V,) and a square (V, V) expected, got {self.moment.shape}")
-        if not (np.isfinite(self.moment).all() and np.isfinite(self.centre).all()):
-            raise ShapeError("a centre or a moment that is not finite")
+        arrays = (self.centre, self.spread, self.moment)
+        if not all(np.isfinite(array).all() for array in arrays) or (self.spread <= 0).any():
+            raise ShapeError("a number that is not finite, or a spread of 0")
 
     def fits(self, metadata: StoreMetadata) -> bool:
         """Return whether this belongs to the heads and statistics of a store."""
@@ -103,6 +105,7 @@ class MeasuredHeads:
         tensors: dict[str, npt.NDArray[Any]] = {
             "moment": np.ascontiguousarray(self.moment, np.float32),
             "centre": np.ascontiguousarray(self.centre, np.float64),
+            "spread": np.ascontiguousarray(self.spread, np.float64),
         }
         Path(path).write_bytes(save(tensors, {METADATA_KEY: json.dumps(about, sort_keys=True)}))
 
@@ -119,13 +122,13 @@ class MeasuredHeads:
             with safe_open(str(path), framework="numpy") as file:
                 about = json.loads((file.metadata() or {})[METADATA_KEY])
                 moment = file.get_tensor("moment").astype(np.float64)
-                centre = file.get_tensor("centre")
+                centre, spread = file.get_tensor("centre"), file.get_tensor("spread")
             if about["format"] != FORMAT_VERSION:
                 raise ValueError(
                     f"format {about['format']!r}; this audiorec reads {FORMAT_VERSION}"
                 )
             named = {n: tuple(map(str, about[n])) for n in ("heads", "statistics")}
-            return cls(moment=moment, centre=centre, **named)
+            return cls(moment=moment, centre=centre, spread=spread, **named)
         except FileNotFoundError as error:
             raise MissingWeightsError(f"{path}: no such file") from error
         except (OSError, SafetensorError, KeyError, TypeError, ValueError, ShapeError) as error:
@@ -157,7 +160,8 @@ class Scaling:
 
     width: int  # V, the length of what is prepared
     columns: Int64Array  # (W,): the source column of each number in a unit
-    # (W,) each: applied as ``(log-odds - centre) * weights``; None: the numbers as they are
+    # (W,) each: applied as ``(log-odds - centre) * weights``, of which the weights include the
+    # spread; None: the numbers as they are
     centre: Float64Array | None = None
     weights: Float64Array | None = None
     mix: Float64Array | None = None  # (W, W), symmetric: multiplies the weighted columns
@@ -172,14 +176,15 @@ class Scaling:
         """Return the scaling of a store's vectors.
 
         Scores of other heads than the shipped ones are centred at an even score, 1 / K for K
-        classes of a head, and no direction counts less.
+        classes of a head; their columns have one spread, and no direction counts less.
         """
         names, classes = metadata.statistics, metadata.classes
         weights = np.tile([WEIGHTS.get(name, 0.0) for name in names], len(classes))
         columns = np.flatnonzero(weights)
         weights = weights[columns]
         if (known := _shipped()).fits(metadata):
-            centre, mix = known.centre[columns], _turned(known.moment, columns, weights)
+            centre, weights = known.centre[columns], weights / known.spread[columns]
+            mix = _turned(known.moment, columns, weights)
         else:
             heads = [name.rpartition("/")[0] for name in classes]
             sizes = Counter(heads)

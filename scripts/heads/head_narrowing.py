@@ -21,6 +21,7 @@ def save_narrowing(out: Path, heads: Sequence[Head], copied: Mapping[str, Table]
         heads=tuple(head.sha256 for head in heads),
         statistics=STATISTICS,
         centre=first.mean(axis=0),
+        spread=first.std(axis=0),
         moment=moved.T @ moved / len(moved),
     ).save(out / FILE)
 

@@ -87,7 +87,9 @@ def test_a_direction_counts_less_by_how_much_the_band_moves_it(monkeypatch):
     heads = tuple(w["sha256"] for w in metadata.weights)
     moment = np.zeros((12, 12))
     moment[2, 2] = 0.5  # the mean of the first class, of weight 1
-    known = MeasuredHeads(heads=heads, statistics=STATISTICS, centre=np.zeros(12), moment=moment)
+    known = MeasuredHeads(
+        heads=heads, statistics=STATISTICS, centre=np.zeros(12), spread=np.ones(12), moment=moment
+    )
     monkeypatch.setattr(scaling, "_shipped", lambda: known)
     expected = np.diag([1, 1, (1 + LOOKED_PAST * 0.5) ** -0.5, 1, 1, 1])
     np.testing.assert_allclose(Scaling.of_vectors(metadata).mix, expected, atol=1e-12)
@@ -121,23 +123,27 @@ def test_refusals():
         plain.prepare(np.float32([[1, np.inf]]))
 
 
-def measured(centre, moment):
-    return MeasuredHeads(heads=("a", "b"), statistics=STATISTICS, centre=centre, moment=moment)
+def measured(centre, moment, spread=1.0):
+    spreads = np.full(len(centre), spread)
+    return MeasuredHeads(
+        heads=("a", "b"), statistics=STATISTICS, centre=centre, spread=spreads, moment=moment
+    )
 
 
 def test_a_file_is_read_as_it_was_written(tmp_path):
-    written = measured(np.linspace(-1, 1, 4), np.eye(4) / 3)
+    written = measured(np.linspace(-1, 1, 4), np.eye(4) / 3, 0.7)
     written.save(tmp_path / "n.safetensors")
     read = MeasuredHeads.load(tmp_path / "n.safetensors")
     assert (read.heads, read.statistics) == (("a", "b"), STATISTICS)
     np.testing.assert_array_equal(read.centre, written.centre)
+    np.testing.assert_array_equal(read.spread, written.spread)
     np.testing.assert_allclose(read.moment, written.moment, rtol=1e-6)
 
 
 @pytest.mark.parametrize("about", [None, "[]", "{}", '{"format": 9}', '{"format": 1, "heads": 3}'])
 def test_a_file_that_says_something_else_is_refused_by_name(tmp_path, about):
     path = tmp_path / "n.safetensors"
-    tensors = {"moment": np.eye(2), "centre": np.zeros(2)}
+    tensors = {"moment": np.eye(2), "centre": np.zeros(2), "spread": np.ones(2)}
     path.write_bytes(save(tensors, {METADATA_KEY: about} if about else None))
     with pytest.raises(WeightsError, match=r"n\.safetensors"):
         MeasuredHeads.load(path)
@@ -146,8 +152,9 @@ def test_a_file_that_says_something_else_is_refused_by_name(tmp_path, about):
 def test_a_damaged_or_missing_file_is_refused(tmp_path):
     with pytest.raises(ShapeError, match="square"):
         measured(np.zeros(2), np.ones((2, 3)))
-    with pytest.raises(ShapeError, match="not finite"):
-        measured(np.full(2, np.nan), np.eye(2))
+    for centre, spread in ((np.full(2, np.nan), 1.0), (np.zeros(2), 0.0)):
+        with pytest.raises(ShapeError, match="not finite, or a spread of 0"):
+            measured(centre, np.eye(2), spread)
     (tmp_path / "n.safetensors").write_bytes(b"no tensors")
     with pytest.raises(WeightsError, match="damaged"):
         MeasuredHeads.load(tmp_path / "n.safetensors")

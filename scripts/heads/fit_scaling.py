@@ -1,9 +1,9 @@
-"""Write the centre of a store's vectors into the file beside the heads that `similar` reads.
+"""Write centre and spread of a store's vectors into the file beside the heads that `similar` reads.
 
     audiorec extract fixtures/demo --out demo/vecs.parquet
-    python scripts/heads/fit_centre.py demo/vecs.parquet
+    python scripts/heads/fit_scaling.py demo/vecs.parquet
 
-Run it after new heads are trained: ``train_heads.py`` writes the centre of its own music.
+Run it after new heads are trained: ``train_heads.py`` writes those of its own music.
 """
 
 import sys
@@ -25,8 +25,9 @@ def main() -> None:
         raise SystemExit(f"{sys.argv[1]}: is not of the heads in {data_folder()}")
     scores = np.tile([name in WEIGHTS for name in names], len(store.metadata.classes))
     vectors = np.asarray(store.vectors)
-    centre = np.where(scores, log_odds(vectors), vectors).mean(axis=0)
-    replace(known, centre=centre).save(data_folder() / FILE)
+    columns = np.where(scores, log_odds(vectors), vectors)
+    centre, spread = columns.mean(axis=0), columns.std(axis=0)
+    replace(known, centre=centre, spread=spread).save(data_folder() / FILE)
 
 
 if __name__ == "__main__":

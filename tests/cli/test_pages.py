@@ -251,6 +251,7 @@ def test_an_example_works(line, home, audiorec):
         new_songs(home)
     code, _, err = audiorec(*words)
     may_fail = "verify" in words or words[:2] == ["listening", "import"]  # of songs not found
+    may_fail |= "--day" in words  # a day without plays is not served
     assert code in (0, 3) if may_fail else code == 0, err
 
 

@@ -202,7 +202,7 @@ def test_songs_that_stand_together(audiorec, train, home):
 
 
 def test_holdout_leaves_out_what_is_judged(audiorec, home):
-    shares = "--held-out test=0.25 --held-out valid=0.2"
+    shares = "--held-out 0.25 --valid 0.2"
     words = f"listening prepare log.csv -v features.parquet {shares} --json"
     code, out, err = audiorec(*words.split(), "-o", home / "known.parquet")
     assert code == 0, err

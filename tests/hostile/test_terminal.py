@@ -210,8 +210,8 @@ CASES = {
     "listening prepare": [
         ("good.csv", "-o", f"fed {ODD.replace('/', '')}", "--buckets", "2"),
         ("plays.csv", "-o", "fed"),
-        ("good.csv", "-v", STORE, "--held-out", "test=0.2", "-o", f"h{FOLDER}.parquet", "--json"),
-        (ABSENT, "-v", STORE, "--held-out", "test=0.2", "-o", "h.parquet"),
+        ("good.csv", "-v", STORE, "--held-out", "0.2", "-o", f"h{FOLDER}.parquet", "--json"),
+        (ABSENT, "-v", STORE, "--held-out", "0.2", "-o", "h.parquet"),
         ("good.csv", "--rule", f"{ODD}", "--filter", ODD, "-o", "fed"),
     ],
     "listening import": [

@@ -38,7 +38,6 @@ from audiorec_cli.shared.options import (
     SideOption,
     SongStoreOption,
     log_file,
-    made,
     out_file,
     store_file,
 )
@@ -442,14 +441,36 @@ def prepare(
     out: OutFolderOption,
     buckets: Annotated[int, chooses(min=1, help="Number of files to divide users into.")] = 64,
     held_out: Annotated[
-        list[str] | None,
+        float | None,
         chooses(
             "--held-out",
-            metavar="NAME=VALUE",
-            help="Instead, leave held-out songs out of the log: test, valid, new_songs, seed "
-            "(repeatable).",
+            metavar="SHARE",
+            min=0,
+            max=1,
+            help="Instead, leave the songs of this share of artists out of the log, for a test.",
         ),
     ] = None,
+    valid: Annotated[
+        float,
+        chooses(
+            metavar="SHARE",
+            min=0,
+            max=1,
+            help="With --held-out: and of these artists, for validation.",
+            panel=ADVANCED,
+        ),
+    ] = 0.1,
+    new_songs: Annotated[
+        float,
+        chooses(
+            metavar="SHARE",
+            min=0,
+            max=1,
+            help="With --held-out: and this share of the songs of the others.",
+            panel=ADVANCED,
+        ),
+    ] = 0.0,
+    seed: SeedOption = 0,
     by: ByOption = None,
     filter: FilterOption = None,  # noqa: A002
     skip_bad_rows: SkipBadRowsOption = False,
@@ -464,7 +485,7 @@ def prepare(
     r"""Turn a log larger than memory into play sequences, in buckets of users.
 
     The same command resumes an interrupted job. With --held-out, it writes the log without the
-    songs of held-out artists (shares test and valid) and other held-out songs (new_songs): to
+    songs of held-out artists and other held-out songs (--valid, --new-songs): to
     train the embeddings of users for recall train user-audio, with the same shares and seed (--set)
     there.
 
@@ -472,13 +493,14 @@ def prepare(
     --------
     audiorec listening prepare plays.parquet --out prepared/
     audiorec listening prepare plays.csv --out prepared/ --filter looped
-    audiorec listening prepare plays.csv --held-out test=0.2 -v vecs.parquet \
+    audiorec listening prepare plays.csv --held-out 0.2 -v vecs.parquet \
         --out known.parquet
     """
     from audiorec.listening.prepare import prepare as prepare_log
 
-    if held_out:
-        _write_held_out(log, out, held_out, vectors, side, json=json)
+    if held_out is not None:
+        split = recall.audio.Split(valid=valid, test=held_out, new_songs=new_songs, seed=seed)
+        _write_held_out(log, out, split, vectors, side, json=json)
         return
     if vectors or side:
         raise InputError("--vectors and --side are for --held-out")
@@ -554,7 +576,7 @@ def forget(
 def _write_held_out(
     log: Path,
     output: Path,
-    texts: list[str],
+    split: "recall.audio.Split",
     vectors: Path | None,
     side: Path | None,
     *,
@@ -563,9 +585,8 @@ def _write_held_out(
     """Write a log without held-out songs, of which sound and side information are known."""
     from dataclasses import asdict
 
-    shares = made(recall.audio.Split, texts, option="--held-out")
     context = recall.read_context(**sound_files(vectors), side=side)
-    report = recall.audio.write_training_rows(context, log, out=output, split=shares)
+    report = recall.audio.write_training_rows(context, log, out=output, split=split)
     if json:
         print_json({"schema": "audiorec/holdout/1", **asdict(report), "out": str(output)})
     songs = ", ".join(f"{n} {part.replace('_', ' ')}" for part, n in report.songs.items())

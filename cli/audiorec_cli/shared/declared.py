@@ -76,7 +76,7 @@ class Argument(click.Argument):
 
 
 class Named(click.Option):
-    """An option; a variable with several values is a JSON list or one value."""
+    """An option; a variable gives one value, also to an option that takes several."""
 
     panel = ""
     variable: str
@@ -85,25 +85,12 @@ class Named(click.Option):
         """Return what a message calls it: its names, or the variable that gave the value."""
         if ctx is None or ctx.get_parameter_source(self.variable) is not ENVIRONMENT:
             return super().get_error_hint(ctx)
-        return self._in_environment(ctx)
-
-    def _in_environment(self, ctx: click.Context) -> str:
         return f"'${ctx.auto_envvar_prefix}_{self.variable.upper()}'"
 
     def value_from_envvar(self, ctx: click.Context) -> Any:
         """Return the value of its environment variable."""
         text = self.resolve_envvar_value(ctx)
-        if text is None or not self.multiple:
-            return super().value_from_envvar(ctx)
-        if not text.startswith("["):
-            return [text]
-        import json
-
-        try:
-            return [str(one) for one in json.loads(text)]
-        except ValueError as error:
-            hint = self._in_environment(ctx)
-            raise click.BadParameter("must be a JSON list or one value", param_hint=hint) from error
+        return [text] if text is not None and self.multiple else super().value_from_envvar(ctx)
 
 
 if TYPE_CHECKING:

@@ -1,19 +1,19 @@
 """Single options that several commands share, each declared once.
 
-    --per-artist 2 --method quotas  ──values_for──▶ {"per_artist": 2, "method": "quotas"}
+    --set window=50 --set tables=files  ──values_for──▶ {"window": 50, "tables": "files"}
 
 `Engines` are the options of commands that process blocks of users, `HeadOption` and its kin those
 of commands that open audio. Those of questions are declared by the library.
 """
 
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from threading import Event
-from typing import Annotated, Any, TypeVar, get_origin, get_type_hints
+from typing import Annotated, Any, get_origin, get_type_hints
 
 from audiorec import engines, files, tagger
 from audiorec.errors import InputError, MissingFileError
@@ -105,44 +105,30 @@ ExcludePathsOption = Annotated[
 ]
 
 
-T = TypeVar("T")
-
-
-def made(
-    kind: Callable[..., T], texts: Sequence[str] | None, *, option: str = "--set", **given: Any
-) -> T:
-    """Return a dataclass from ``NAME=VALUE`` texts and from values that have their own options."""
-    return kind(**given, **values_for(texts, kind, but=given, option=option)[0])
-
-
-def values_for(
-    texts: Sequence[str] | None, *kinds: Any, but: Collection[str] = (), option: str = "--set"
-) -> list[dict[str, Any]]:
-    """Sort ``NAME=VALUE`` texts by the dataclass that has the field; return the values of each.
+def values_for(texts: Sequence[str] | None, kind: Any) -> dict[str, Any]:
+    """Return the values of the fields of a dataclass that ``NAME=VALUE`` texts give.
 
     A name without a value switches a field on; a field of several values takes commas.
 
     Raises
     ------
     InputError
-        If no dataclass has a field of this name, or the value has the wrong type.
+        If the dataclass has no field of this name, or the value has the wrong type.
     """
-    values: list[dict[str, Any]] = [{} for _ in kinds]
-    owner = {field.name: n for n, kind in enumerate(kinds) for field in fields(kind)}
+    values: dict[str, Any] = {}
+    known = sorted(field.name for field in fields(kind))
     for text in texts or ():
         name, has_value, value = text.partition("=")
         name = name.replace("-", "_")
         try:
-            if name not in owner or name in but:
-                names = ", ".join(sorted(set(owner) - set(but)))
-                raise InputError(f"unknown setting {name!r}; there are: {names}")
-            kind, of_kind = kinds[owner[name]], values[owner[name]]
+            if name not in known:
+                raise InputError(f"unknown setting {name!r}; there are: {', '.join(known)}")
             if not has_value and get_type_hints(kind)[name] is not bool:
                 raise InputError(f"expected {name}=VALUE")
             read = _value(kind, name, value if has_value else "true")
-            of_kind[name] = of_kind.get(name, ()) + read if isinstance(read, tuple) else read
+            values[name] = values.get(name, ()) + read if isinstance(read, tuple) else read
         except InputError as error:
-            raise InputError(f"{option} {text}: {error}") from error
+            raise InputError(f"--set {text}: {error}") from error
     return values
 
 

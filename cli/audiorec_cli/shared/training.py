@@ -54,7 +54,7 @@ def with_recipe(
     if settings:
         if recipe is None:
             raise InputError(f"--set {settings[0]}: {kind.name} has no settings")
-        chosen |= values_for(settings, recipe)[0]
+        chosen |= values_for(settings, recipe)
     make: Any = kind
     if start is not None:
         theirs: Any = getattr(start, "recipe", None)

@@ -174,8 +174,8 @@ def _without_defaults(part: Any, later: Sequence[str]) -> dict[str, Any]:
 class FeatureSpec:
     """All parameters between a file and the backbone's input.
 
-    ``level=None`` disables loudness normalisation. Do not use it for anything new: it exists so
-    that stores, heads and models from before format 2 keep their fingerprints.
+    ``level=None`` disables loudness normalisation, for networks that hear tracks at their own
+    level.
     """
 
     decode: DecodeSpec = field(default_factory=DecodeSpec)

@@ -34,7 +34,7 @@ def add_lists(path, *, sound_id="sound-1", **lists):
     widths = {
         name: next((len(v) for v in values if v is not None), 2) for name, values in lists.items()
     }
-    metadata = replace(metadata, lists=widths, sound_id=sound_id, format_version=3)
+    metadata = replace(metadata, lists=widths, sound_id=sound_id)
     for name, values in lists.items():
         kind = list_type(name)
         of = np.float16 if kind.value_type == pa.float16() else np.float32

@@ -21,7 +21,6 @@ SLOW = (  # 12 CPU seconds or more, the longest first
     "tests/test_prose.py",
     "tests/test_tutorials.py",
     "tests/web/apis/test_serving.py",
-    "tests/fuzz/test_fuzz_stores.py",
     "tests/web/test_tasks.py",
     "tests/engines/test_engines.py",
     "tests/hostile/test_streams.py",

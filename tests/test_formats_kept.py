@@ -1,4 +1,4 @@
-"""Every stored sample of a format opens with the code of today, or is refused with a command."""
+"""Every stored sample of a format opens with the code of today."""
 
 import json
 import re
@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from needs import needs
 
-from audiorec.errors import AudiorecError, WeightsError
 from audiorec.extraction.manifest import Manifest
 from audiorec.listening.forget import forget
 from audiorec.listening.interactions import read_interactions
@@ -39,21 +38,6 @@ ROOT = Path(__file__).parents[1]
 SAMPLES = ROOT / "fixtures" / "formats"
 PAGE = (ROOT / "docs" / "compatibility.md").read_text()
 TORCH = ("song2vec", "eges", "graphsage", "user-audio", "two-tower", "mmoe")  # may need it
-
-
-def refused(path):
-    """What 0.1 wrote and this version does not read names the command that makes it anew."""
-    with pytest.raises(WeightsError, match=r"; retrain it: audiorec recall train \S+ -i"):
-        load_channel(path)
-
-
-def head(path):
-    """Heads of 0.1 heard tracks as loud as they came: their command makes one anew."""
-    if path.stem != "head-v1":
-        Head.load(path)
-        return
-    with pytest.raises(AudiorecError, match=r"train it again \(audiorec heads LABELS"):
-        Head.load(path)
 
 
 def forgets(path):
@@ -93,14 +77,9 @@ def kept_map(path):
 
 
 def message(path):
-    from audiorec.errors import ProtocolError
     from audiorec.recall.federated.protocol import decode
 
-    if path.name == "federated-vectors-v1.bin":
-        with pytest.raises(ProtocolError, match="expected version 2, got version 1"):
-            decode(path.read_bytes())
-    else:
-        assert decode(path.read_bytes()).number == 5
+    assert decode(path.read_bytes()).number == 5
 
 
 def alignment(path):
@@ -143,7 +122,7 @@ OPENERS = {
     "aliases": read_aliases,
     "copies": lambda path: LinksFile.read(path).links[0],
     "map": kept_map,
-    "head": head,
+    "head": Head.load,
     "manifest": manifest,
     "embeddings": EmbeddingTable.open,
     "users": EmbeddingTable.open,
@@ -171,14 +150,11 @@ OPENERS = {
     "ledger": ledger,
     "player_lists": player_lists,
     "federated-vectors": message,
-    "users_model": refused,
-    "metric_model": refused,
     "youtube_dnn": load_channel,
     "models": kept_answer,
 }
 FORMS = {  # other openers for one form of a sample
-    "audience-v1.parquet": forgets,
-    "audience-v2.tastes.parquet": forgets,
+    "audience-v1.tastes.parquet": forgets,
 }
 
 
@@ -203,7 +179,7 @@ SAMPLE_PATHS = list(samples())
 
 
 @pytest.mark.parametrize("path", SAMPLE_PATHS, ids=lambda p: str(p.relative_to(SAMPLES)))
-def test_a_sample_of_every_version_opens_or_names_the_command(path, tmp_path):
+def test_every_sample_opens(path, tmp_path):
     name, _ = name_and_version(path)
     if name == "models" and path.name in TORCH:
         needs("torch")

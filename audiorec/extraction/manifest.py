@@ -46,6 +46,7 @@ from audiorec.extraction.catalogue import (
 )
 from audiorec.files.arrow import WRITING, open_parquet
 from audiorec.files.storage import files_in, find, is_uri, join, opened, parent, put, within_int64
+from audiorec.files.tables import store_errors
 from audiorec.files.user_files import csv_table, input_errors, refuse_devices
 
 METADATA_KEY = b"audiorec"
@@ -230,7 +231,8 @@ class _ParquetRows:
                 yield from rows[max(start - first, 0) : min(stop, end) - first]
 
     def _group(self, group: int) -> list[dict[str, Any]]:
-        table = self._file.read_row_group(group, columns=self.names)
+        with store_errors(self._place):
+            table = self._file.read_row_group(group, columns=self.names)
         try:
             rows: list[dict[str, Any]] = table.to_pylist()
         except UnicodeDecodeError:

@@ -225,11 +225,6 @@ class Extractor:
         except InputError:  # of another audiorec version; the ids below will differ
             spec = FeatureSpec()
         backbone = _backbone_of_store(metadata)
-        if spec.level is None and backbone is None:
-            raise SpecMismatchError(
-                f"{made}, before songs were normalised in loudness: extract it again "
-                "(audiorec extract FOLDER --out NEW.parquet)"
-            )
         metered = sound and bool(metadata.attributes)
         extractor = cls(
             ExtractorConfig(

@@ -39,7 +39,6 @@ class Policy(StrEnum):
     """What to do with an existing output."""
 
     EXTEND = "extend"  # keep its rows, add new ones
-    UPGRADE = "upgrade"  # decode its songs again where it lacks columns that are written today
     OVERWRITE = "overwrite"  # start from scratch
 
 
@@ -107,8 +106,6 @@ class Plan:
         Songs to open: new, changed, moved, retagged or to be retried; and inaccessible places.
     unchanged : list of Source
         Songs to skip.
-    retagged : list of Source
-        Unchanged songs whose tags are read again, without decoding, for columns that are new.
     relabelled : list of (Source, KnownSong)
         The same file under another id: its row is copied without opening the file.
     failed_before : list of Source
@@ -119,7 +116,6 @@ class Plan:
     unchanged: list[Source] = field(default_factory=list)
     relabelled: list[tuple[Source, KnownSong]] = field(default_factory=list)
     failed_before: list[Source] = field(default_factory=list)
-    retagged: list[Source] = field(default_factory=list)
 
 
 def plan_run(

@@ -8,7 +8,7 @@
 Every song is written to the journal as soon as it is done; the final files are replaced once, at
 the end. An interrupted run resumes when the same call is repeated.
 
-    config, an older store ──prepare──────▶ `Prepared`: Extractor, StoreMetadata
+    config, the store ──prepare───────────▶ `Prepared`: Extractor, StoreMetadata
     source, `Song`         ──extracted_row▶ columns of vecs.parquet
     source, `Answer`       ──failure_row──▶ columns of the errors file
 """
@@ -122,15 +122,12 @@ class Prepared:
     extractor : Extractor
     metadata : StoreMetadata
         What its files say of it.
-    lacks : bool
-        Whether the store that it extends lacks columns that an upgrade would add.
     """
 
     outputs: Outputs
     options: RunOptions
     extractor: Extractor
     metadata: StoreMetadata
-    lacks: bool = False
 
     def run(
         self,
@@ -151,8 +148,7 @@ class Prepared:
 def prepare(config: ExtractorConfig, outputs: Outputs, options: RunOptions) -> Prepared:
     """Return a run that writes `outputs`, with its extractor and the metadata of its files.
 
-    A store that is extended keeps the columns that it has. Where another method or projection made
-    them, new songs have none, since numbers of two methods do not compare.
+    A store that is extended keeps the columns that it has.
     """
     stored = None
     if options.policy is not Policy.OVERWRITE and outputs.vectors.exists():
@@ -160,29 +156,11 @@ def prepare(config: ExtractorConfig, outputs: Outputs, options: RunOptions) -> P
         with suppress(StoreError), open_checked(outputs.vectors, Kind.VECTORS) as file:
             stored = file.metadata
 
-    def made(attributes: bool, sound: bool) -> tuple[Extractor, StoreMetadata]:
-        extractor = Extractor(replace(config, attributes=attributes, sound=sound))
-        return extractor, run_metadata(extractor, outputs, options.feature_outputs)
-
-    if stored is None:
-        return Prepared(outputs, options, *made(config.attributes, config.sound))
-    attributes, sound = bool(stored.attributes), bool(stored.lists)
-    whole = made(attributes or config.attributes, sound or config.sound)
-    if options.policy is Policy.UPGRADE:
-        return Prepared(outputs, options, *whole)
-    _, today = made(attributes, sound)
-    extractor, _ = made(
-        attributes and today.attributes == stored.attributes,
-        sound and today.sound_id == stored.sound_id,
-    )
-    kept = replace(
-        today,
-        attributes=stored.attributes,
-        tags=stored.tags,
-        lists=stored.lists,
-        sound_id=stored.sound_id,
-    )
-    return Prepared(outputs, options, extractor, kept, whole[1].optional != stored.optional)
+    if stored is not None:
+        config = replace(config, attributes=bool(stored.attributes), sound=bool(stored.lists))
+    extractor = Extractor(config)
+    metadata = run_metadata(extractor, outputs, options.feature_outputs)
+    return Prepared(outputs, options, extractor, metadata)
 
 
 def run_metadata(
@@ -230,7 +208,6 @@ def extract(
     features: str | os.PathLike[str] | None = None,
     errors: str | os.PathLike[str] | None = None,
     vector_only: bool = False,
-    upgrade: bool = False,
     jobs: int = 0,
     progress: Callable[[RunProgress], None] | None = None,
 ) -> RunReport:
@@ -249,8 +226,6 @@ def extract(
     vector_only : bool
         Write the vector alone, without sound, tempo, key and moods. A store that is extended keeps
         the columns that it has.
-    upgrade : bool
-        Decode songs of the store again where it lacks columns that are written today.
     jobs : int
         Worker processes; 0 for one per CPU core.
     progress : callable, optional
@@ -282,7 +257,7 @@ def extract(
     many = [paths] if isinstance(paths, (str, os.PathLike)) else paths
     outputs = make_outputs(out, scores=scores, features=features, errors=errors)
     config = ExtractorConfig(attributes=not vector_only, sound=not vector_only)
-    options = RunOptions(jobs=jobs, policy=Policy.UPGRADE if upgrade else Policy.EXTEND)
+    options = RunOptions(jobs=jobs)
     return run(find_songs(many), outputs, config=config, options=options, progress=progress)
 
 
@@ -384,7 +359,7 @@ class _Extraction:
             self.journal.append_copy(song.content_hash, place_columns(source))
         self.report.relabelled += len(plan.relabelled)
         moved = {song.content_hash for _, song in plan.relabelled}
-        moved |= self._work([*plan.todo, *plan.retagged])
+        moved |= self._work(plan.todo)
         if self.report.stopped is None:
             with self._writing():
                 dropped = self._dropped(sources, moved)
@@ -451,7 +426,7 @@ class _Extraction:
         outputs = kept if self.journal.outputs.features else ()
         known = frozenset[str]()
         if self.options.by_content:
-            known = _complete_hashes(self.journal, self.options.policy)
+            known = _complete_hashes(self.journal)
         handler = self.options.handler or HANDLER
         arguments: tuple[Any, ...] = (self.config, known, outputs)
         if any(is_uri(source.path) for source in todo):
@@ -545,22 +520,19 @@ class _Extraction:
 
 
 def _plan(journal: Journal | None, sources: Sequence[Source], options: RunOptions) -> Plan:
-    known = _known(journal, _complete_hashes(journal, options.policy)) if journal else []
+    known = _known(journal, _complete_hashes(journal)) if journal else []
     failures = _failures(journal) if journal else []
     plan = plan_run(sources, known, failures, retry_failed=options.retry_failed)
     if not options.by_content:
         plan.todo.extend(source for source, _known_song in plan.relabelled)
         plan.relabelled.clear()
-    if journal and options.policy is Policy.UPGRADE and journal.lacks_tags:
-        plan.retagged, plan.unchanged = plan.unchanged, []
     return plan
 
 
-def _complete_hashes(journal: Journal, policy: Policy) -> frozenset[str]:
-    """Return the content hashes that have a row in every file, to upgrade with every column."""
-    whole = policy is Policy.UPGRADE
+def _complete_hashes(journal: Journal) -> frozenset[str]:
+    """Return the content hashes that have a row in every file."""
     kinds = [kind for kind in journal.outputs.paths() if kind != Kind.ERRORS]
-    return frozenset.intersection(*(journal.hashes(kind, whole=whole) for kind in kinds))
+    return frozenset.intersection(*(journal.hashes(kind) for kind in kinds))
 
 
 def _known(journal: Journal, hashes: frozenset[str] | None) -> list[KnownSong]:

@@ -1,6 +1,6 @@
 """Arrow and Parquet: conversions without pandas, and files whose damage is detected.
 
-    path       ──open_parquet──▶  a Parquet file whose pages are compared with their checksums
+    path       ──open_parquet──▶  a Parquet file whose damage is noticed
     columns    ──integers, floats, rows, ...──▶  Arrow and numpy, without importing pandas
                ──pandas_frame, arrow_to_polars──▶  frames for users; audiorec uses none itself
     path, names  ──read_npz──▶  arrays of an npz archive given by a user
@@ -11,10 +11,9 @@ not need pandas.
 """
 
 import os
-import stat
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from audiorec.errors import DamagedFileError, MissingFileError, StoreError, import_extra
-from audiorec.files.own_files import MAX_READS
 from audiorec.types import BoolArray, FloatArray, Int64Array
 from audiorec.types import string_array as string_array
 
@@ -178,41 +176,14 @@ WRITING = {"compression": "zstd", "write_page_checksum": True}
 def open_parquet(source: Any, **options: Any) -> Any:
     """Open a Parquet file whose page checksums are verified on reading.
 
-    Takes the arguments of `pyarrow.parquet.ParquetFile`. Raises `StoreError` if the path is a pipe,
-    device or socket, which may block or be endless, and Arrow's own errors if the file is missing
-    or not Parquet.
+    Takes the arguments of `pyarrow.parquet.ParquetFile`. Raises `StoreError` for a pipe, device or
+    socket, and Arrow's own errors if the file is missing or not Parquet.
     """
     import pyarrow.parquet as pq
 
-    if isinstance(source, (str, os.PathLike)):
-        path = Path(source)
-        if path.exists() and not path.is_file() and not path.is_dir():
-            raise StoreError(f"{path}: is not a regular file")
+    if isinstance(source, (str, os.PathLike)) and _is_special(Path(source)):
+        raise StoreError(f"{os.fspath(source)}: is not a regular file")
     return pq.ParquetFile(source, page_checksum_verification=True, **options)
-
-
-def open_same(path: Path, *ways: Callable[[str], Any]) -> list[Any]:
-    """Open a file in several ways, again if it was replaced between the first and the last.
-
-    Raises `StoreError`, which does not name the file, if it is a pipe, device or socket;
-    `IsADirectoryError`; and the errors of `ways`.
-    """
-    files: list[Any] = []
-    for _ in range(MAX_READS):
-        before = _identity(path)
-        files = [way(os.fspath(path)) for way in ways]
-        if _identity(path) == before:
-            break
-    return files
-
-
-def _identity(path: Path) -> tuple[int, ...]:
-    about = path.stat()
-    if stat.S_ISDIR(about.st_mode):
-        raise IsADirectoryError(path)
-    if not stat.S_ISREG(about.st_mode):  # it may block or be endless
-        raise StoreError("is not a regular file")
-    return about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns
 
 
 def read_schema(path: Path) -> Any:
@@ -235,6 +206,11 @@ def float_leaves(schema: Any) -> list[str]:
     return leaves
 
 
+def _is_special(path: Path) -> bool:
+    """Return whether a path is a pipe, device or socket, which may block or be endless."""
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
 def read_npz(path: Path, names: Sequence[str]) -> list[Any]:
     """Read arrays of an npz archive by their names; pickled objects are refused.
 
@@ -246,19 +222,18 @@ def read_npz(path: Path, names: Sequence[str]) -> list[Any]:
         If it is not an npz archive, or an array is missing.
     """
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            absent = next((name for name in names if name not in archive.files), None)
-            if absent is not None:
-                there = ", ".join(archive.files[:9])
-                raise DamagedFileError(f"{path}: has no array {absent!r}, it has {there}")
+        with np.load(path, allow_pickle=False) as archive:
             return [archive[name] for name in names]
     except FileNotFoundError as error:
         raise MissingFileError(f"{path}: no such file") from error
+    except KeyError as error:
+        raise DamagedFileError(f"{path}: {error.args[0]}") from error
     except (
         OSError,
         ValueError,
-        EOFError,
+        TypeError,
         AttributeError,
+        EOFError,
         NotImplementedError,
         zipfile.BadZipFile,
         zlib.error,

@@ -5,10 +5,11 @@
     run_blocks(out, 40, make, schema=schema, ...)        writes a large table, and can resume
 
 Floats are byte-stream-split, strings dictionary-encoded, and everything is compressed with zstd.
-Every page carries a checksum, by which a reader detects damage.
+Damage is noticed by the checksums of Parquet's pages.
 """
 
 import json
+import os
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,8 +27,6 @@ from audiorec.files.arrow import (
     WRITING,
     float_leaves,
     integers,
-    open_parquet,
-    open_same,
     read_schema,
 )
 from audiorec.files.own_files import RunFolder, read_object, refuse_link, replaced, write_own
@@ -56,13 +55,20 @@ class TableFile:
         try:
             # Memory-mapped, since lookups touch a few pages of a large file. In a full scan, all
             # of its pages would count as memory of the process.
-            scan, *rest = open_same(path, *[pa.OSFile, pa.memory_map][: 1 + mapped])
-            whole = rest[0] if rest else scan
-            return cls(path, open_parquet(whole), whole, scan)
+            if path.is_dir():
+                raise StoreError("is a folder, not a Parquet file")
+            if path.exists() and not path.is_file():  # it may block
+                raise StoreError("is not a regular file")
+            scan = whole = pa.OSFile(os.fspath(path))
+            while mapped:
+                whole = pa.memory_map(os.fspath(path))
+                if os.path.sameopenfile(scan.fileno(), whole.fileno()):
+                    break
+                scan = pa.OSFile(os.fspath(path))  # the file was replaced meanwhile
+            file = pq.ParquetFile(whole, page_checksum_verification=True)
+            return cls(path, file, whole, scan)
         except FileNotFoundError as error:
             raise MissingStoreError(f"{path}: no such file") from error
-        except IsADirectoryError as error:
-            raise StoreError(f"{path}: is a folder, not a Parquet file") from error
         except UnicodeDecodeError as error:
             raise StoreError(f"{path}: the name of a column is not UTF-8") from error
         except StoreError as error:
@@ -198,15 +204,13 @@ def store_errors(path: Path | str) -> Iterator[None]:
         raise StoreError(f"{path}: contains a name or text that is not UTF-8") from error
 
 
-@contextmanager
-def parquet_writer(path: Path, schema: Any, *, texts: list[str], **options: Any) -> Iterator[Any]:
-    """Yield the `pyarrow.parquet.ParquetWriter` of a file with checksums.
+def parquet_writer(path: Path, schema: Any, *, texts: list[str], **options: Any) -> Any:
+    """Return the `pyarrow.parquet.ParquetWriter` of a file whose pages have checksums.
 
     The columns in `texts` are dictionary-encoded; `options` replace those of `WRITING`.
     """
     columns = {"use_dictionary": texts, "use_byte_stream_split": float_leaves(schema)}
-    with pq.ParquetWriter(path, schema, **(WRITING | columns | options)) as writer:
-        yield writer
+    return pq.ParquetWriter(path, schema, **(WRITING | columns | options))
 
 
 @contextmanager

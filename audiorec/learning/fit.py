@@ -34,7 +34,7 @@ from audiorec.learning.processes import ALONE, Processes
 from audiorec.types import LineProgress
 
 METADATA_KEY = "audiorec_training"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 1
 EVERY_S = 30.0  # seconds between two checkpoints within an epoch
 
 

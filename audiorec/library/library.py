@@ -288,8 +288,8 @@ class Library(SearchableStore):
         >>> library.find("calm piano")
         Traceback (most recent call last):
         audiorec.errors.InputError: fixtures/formats/vecs-v1.parquet: songs cannot be found by \
-        words: its songs have no embedding; add what is needed: audiorec extract FOLDER --upgrade \
-        --out fixtures/formats/vecs-v1.parquet
+        words: its songs have no embedding; add what is needed: audiorec extract FOLDER \
+        --overwrite --out fixtures/formats/vecs-v1.parquet
         """
         return self.ask(FindQuestion(text=text, k=k, choice=choice))
 

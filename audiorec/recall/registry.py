@@ -29,10 +29,6 @@ CHANNELS = Registry("audiorec.channels", "channel")
 VARIABLE = "AUDIOREC_CHANNELS"  # classes as module:Class, separated by spaces
 EXTERNAL = "external:"  # prefix of the path of a candidates file
 NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")  # also names folders and files
-FORMER = {
-    "metric": "user-audio",
-    "users_model": "youtube-dnn",
-}  # kinds of earlier models, and the channel that replaced each
 
 
 def is_external(name: str) -> bool:
@@ -104,11 +100,6 @@ def load_channel(path: str | os.PathLike[str]) -> Channel:
         If a package registers the channel, but it cannot be imported.
     """
     kind = read_kind(path)
-    if kind in FORMER:
-        raise WeightsError(
-            f"{path}: a {kind} model of an earlier version; retrain it: audiorec recall train "
-            f"{FORMER[kind]} -i LOG --out {path}"
-        )
     if not kind.startswith(KIND):
         raise WeightsError(f"{path}: a {kind} model, not a recall channel")
     name = kind.removeprefix(KIND)

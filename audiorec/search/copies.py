@@ -324,7 +324,7 @@ def not_compared(store: VectorStore) -> str:
     have = "song has" if lacking == 1 else "songs have"
     return (
         f"{lacking} {have} no sound, so only the same audio packets are found as their copies; "
-        f"add it: audiorec extract FOLDER --upgrade --out {store.path}"
+        f"add it: audiorec extract FOLDER --overwrite --out {store.path}"
     )
 
 

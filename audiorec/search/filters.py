@@ -62,7 +62,7 @@ def is_attribute(store: VectorStore, name: str) -> bool:
             f"{store.path}: has no column {name!r}; there are: {there}"
             if there
             else f"{store.path}: has no column {name!r}; add it: "
-            f"audiorec extract FOLDER --upgrade --out {store.path}"
+            f"audiorec extract FOLDER --overwrite --out {store.path}"
         )
     return False
 

@@ -253,7 +253,7 @@ class Space:
         if self.by == SOUND:
             return (
                 f"{song_id!r} has no sound, as it was extracted without: compare by vector, or "
-                f"add it: audiorec extract FOLDER --upgrade --out {self.store.path}"
+                f"add it: audiorec extract FOLDER --overwrite --out {self.store.path}"
             )
         return f"the embeddings have no row for {song_id!r}; compare by sound or vector"
 
@@ -419,7 +419,7 @@ def choose_space(store: VectorStore, by: str | Path = "auto") -> SpaceChoice:
     if name == "vector":
         return SpaceChoice(by="vector")
     count, n = store.songs_with(SOUND), len(store)
-    upgrade = f"audiorec extract FOLDER --upgrade --out {store.path}"
+    upgrade = f"audiorec extract FOLDER --overwrite --out {store.path}"
     if name == "auto" and not count:
         none = f"compared by vector: this store has no sound; to add it: {upgrade}" if n else ""
         return SpaceChoice(by="vector", note=none)

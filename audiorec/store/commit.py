@@ -10,7 +10,7 @@ by part, one row group at a time, so memory does not grow with the file.
 
 import json
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,7 +24,6 @@ from audiorec.columns import StoreColumns
 from audiorec.errors import InputError, StoreError
 from audiorec.files.arrow import integers, string_array
 from audiorec.files.own_files import RunFolder, read_object, refuse_foreign, sync, write_own
-from audiorec.files.tables import with_nulls
 from audiorec.store.schema import Checked, Kind, open_checked
 
 SEQUENCE = "sequence"  # column of the records: counts the events of a run over all its starts
@@ -68,26 +67,19 @@ class Event:
 
 
 class ParquetPart:
-    """The previous output as a part; fields in `lacking` are null in every row."""
+    """The previous output as a part."""
 
-    def __init__(self, file: Checked, lacking: Sequence[Any] = ()) -> None:
+    def __init__(self, file: Checked) -> None:
         self.file = file
-        self._lacking = {field.name: field for field in lacking}
         self._starts = file.group_starts()
         self._group = lru_cache(maxsize=GROUPS_HELD)(file.read_group)
 
     def __len__(self) -> int:
         return len(self.file)
 
-    @property
-    def lacks(self) -> frozenset[str]:
-        """Names of the columns that are null in every row."""
-        return frozenset(self._lacking)
-
     def table(self, columns: list[str]) -> Any:
         """Return whole columns as a `pyarrow.Table`; all rows are ``sequence`` -1."""
-        there = [name for name in columns if name != SEQUENCE and name not in self._lacking]
-        table = self._completed(self.file.read(there), columns)
+        table = self.file.read([name for name in columns if name != SEQUENCE])
         if SEQUENCE in columns:
             before = integers(np.full(len(self), BEFORE, np.int64))
             table = table.append_column(SEQUENCE, before)
@@ -99,39 +91,13 @@ class ParquetPart:
             group = int(np.searchsorted(self._starts, start, side="right")) - 1
             first, end = self._starts[group], min(stop, self._starts[group + 1])
             rows = self._group(group).slice(start - first, end - start)
-            yield from self._completed(rows, self._lacking).to_batches()
+            yield from rows.to_batches()
             start = end
-
-    def _completed(self, table: Any, columns: Iterable[str]) -> Any:
-        """Return the table with null columns for those of `columns` that are lacking."""
-        return with_nulls(table, [self._lacking[n] for n in columns if n in self._lacking])
 
     def close(self) -> None:
         """Close the file and drop the cached row groups."""
         self._group.cache_clear()
         self.file.file.close()
-
-
-class TablePart:
-    """Rows in memory as a part that precedes the run."""
-
-    def __init__(self, table: Any) -> None:
-        before = integers(np.full(len(table), BEFORE, np.int64))
-        self._rows = table.append_column(SEQUENCE, before)
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def table(self, columns: list[str]) -> Any:
-        """Return whole columns as a `pyarrow.Table`; all rows are ``sequence`` -1."""
-        return self._rows.select(columns)
-
-    def slices(self, start: int, stop: int) -> Iterator[Any]:
-        """Yield the rows from `start` to before `stop` as record batches."""
-        yield from self._rows.slice(start, stop - start).to_batches()
-
-    def close(self) -> None:
-        """Do nothing: there is no file."""
 
 
 def newest_events(parts: Mapping[Kind, Sequence[RowPart]]) -> dict[str, Event]:
@@ -148,19 +114,12 @@ def newest_events(parts: Mapping[Kind, Sequence[RowPart]]) -> dict[str, Event]:
     return newest
 
 
-def rows_by_content(
-    parts: Sequence[RowPart], marks: Sequence[str] = ()
-) -> dict[str, tuple[int, int]]:
-    """Return the part and row of the newest row of each ``content_hash``.
-
-    Rows without a value in one of `marks` are left out.
-    """
+def rows_by_content(parts: Sequence[RowPart]) -> dict[str, tuple[int, int]]:
+    """Return the part and row of the newest row of each ``content_hash``."""
     result: dict[str, tuple[int, int]] = {}
     for number, part in enumerate(parts):
         hashes = part.table(["content_hash"]).column("content_hash").to_pylist()
-        valid = [part.table([mark]).column(mark).is_valid().to_numpy() for mark in marks]
-        rows = np.flatnonzero(np.logical_and.reduce(valid)) if marks else range(len(hashes))
-        result.update((hashes[row], (number, int(row))) for row in rows)
+        result.update((text, (number, row)) for row, text in enumerate(hashes))
     return result
 
 

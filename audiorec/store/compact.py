@@ -475,7 +475,7 @@ def _check_same(first: Checked, other: Checked) -> None:
             raise StoreError(
                 f"{first.path} and {other.path}: {name!r} was not made alike "
                 f"({ours.optional[name]}; {theirs.optional[name]}); to make it again: audiorec "
-                "extract FOLDER --upgrade --out STORE"
+                "extract FOLDER --overwrite --out STORE"
             )
     if not _bare_schema(ours).equals(_bare_schema(theirs)):
         raise StoreError(f"{first.path} and {other.path} have different columns")

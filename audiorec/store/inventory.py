@@ -1,16 +1,11 @@
 """Describe what a store holds and which songs failed; vectors are not read.
 
-    "library/vecs.parquet"  ──inventory──────▶  rows, extractor, statuses, seconds, files beside
-                            ──files_beside───▶  {scores: library/scores.parquet, ...}
-                            ──read_failures──▶  rows of "library/vecs.errors.parquet"
-
-Until 0.1 all stores in a folder shared one ``errors.parquet``. If a store has no errors file of its
-own yet, the rows there for files below the folder of its songs count as its own; the next run
-writes them to the new file and leaves the old one unchanged.
+"library/vecs.parquet"  ──inventory──────▶  rows, extractor, statuses, seconds, files beside
+                        ──files_beside───▶  {scores: library/scores.parquet, ...}
+                        ──read_failures──▶  rows of "library/vecs.errors.parquet"
 """
 
 import json
-import os
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
@@ -18,12 +13,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from audiorec.errors import StoreError
-from audiorec.files.arrow import booleans, integers
 from audiorec.files.own_files import run_folder_path
 from audiorec.files.tables import TableFile
 from audiorec.store.schema import (
@@ -36,9 +29,6 @@ from audiorec.store.schema import (
     own_metadata,
     schema_of,
 )
-from audiorec.types import BoolArray
-
-SHARED_NAME = "errors.parquet"
 
 
 def errors_path(vectors: Path) -> Path:
@@ -52,46 +42,19 @@ def errors_path(vectors: Path) -> Path:
     return vectors.with_name(f"{vectors.name.removesuffix('.parquet')}.errors.parquet")
 
 
-def errors_beside(vectors: Path) -> Path | None:
-    """Return the file with a store's failures: its own, else the shared one, else None."""
-    own, shared = errors_path(vectors), vectors.with_name(SHARED_NAME)
-    if own.exists():
-        return own
-    return shared if shared != vectors and shared.exists() else None
-
-
-def is_shared(path: Path) -> bool:
-    """Whether a file of failures may hold those of several stores."""
-    return path.name == SHARED_NAME
-
-
-def own_failures(failures: Checked, songs: Checked) -> BoolArray:
-    """Return which rows of an errors file belong to a store: shape (n,), bool."""
-    uris = failures.read(["uri"]).column("uri")
-    if not is_shared(failures.path):
-        return np.ones(len(uris), bool)
-    places = songs.read(["uri"]).column("uri")
-    if not len(places):
-        return np.zeros(len(uris), bool)
-    ends = [pc.min(places).as_py(), pc.max(places).as_py()]
-    folder = os.path.commonprefix(ends).rpartition("/")[0]  # noqa: RUF071 - of any uris
-    return booleans(pc.starts_with(uris.combine_chunks(), f"{folder}/"))
-
-
 def read_failures(vectors: Path) -> Any:
     """Read the failures of a store as a `pyarrow.Table`; None if there is no errors file.
 
     Raises
     ------
     StoreError
-        If the store or the errors file is damaged.
+        If the errors file is damaged.
     """
-    path = errors_beside(vectors)
-    if path is None:
+    path = errors_path(vectors)
+    if not path.exists():
         return None
-    with open_checked(vectors, Kind.VECTORS) as songs, open_checked(path, Kind.ERRORS) as failures:
-        table = failures.read(failures.schema.names)
-        return table.take(integers(np.flatnonzero(own_failures(failures, songs))))
+    with open_checked(path, Kind.ERRORS) as failures:
+        return failures.read(failures.schema.names)
 
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -126,8 +89,8 @@ def inventory(vectors: Path, given: Mapping[Kind, Path | None] | None = None) ->
     -------
     description : dict
         ``rows``, ``bytes``, what made it, counts by status, codec, rate and channels,
-        ``duration_s`` (total, least, most), ``extracted_at`` (first, last), extra columns, and
-        ``beside``: the other files by kind.
+        ``duration_s`` (total, least, most), ``extracted_at`` (first, last), extra columns,
+        and ``beside``: the other files by kind.
 
     Raises
     ------
@@ -227,8 +190,7 @@ def _beside(kind: Kind, path: Path, store: Checked) -> dict[str, Any]:
     except StoreError as error:
         return {**result, "problem": str(error).removeprefix(f"{path}: ")}
     with file:
-        rows = int(own_failures(file, store).sum()) if kind == Kind.ERRORS else len(file)
-        result |= {"rows": rows, "bytes": path.stat().st_size}
+        result |= {"rows": len(file), "bytes": path.stat().st_size}
         if file.metadata.extractor_id != store.metadata.extractor_id and kind != Kind.ERRORS:
             result["problem"] = f"made by another extractor: {file.metadata.extractor_id}"
     return result
@@ -240,16 +202,13 @@ def files_beside(
     """Return the paths of scores, features and errors that belong to a store.
 
     Paths in `given` are returned even if they do not exist, so that a wrong name is noticed; the
-    others only if they exist under their usual names. Several stores may share an errors file.
+    others only if they exist under their usual names.
     """
     result = {}
     for kind in (*USUAL_NAMES, Kind.ERRORS):
         path = (given or {}).get(kind)
         if path is not None:
             result[kind] = path
-        elif kind == Kind.ERRORS:
-            if (errors := errors_beside(vectors)) is not None:
-                result[kind] = errors
         elif (usual := default_path(vectors, kind)) != vectors and usual.exists():
             result[kind] = usual
     return result

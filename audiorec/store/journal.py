@@ -15,7 +15,7 @@ the run, even if it was interrupted in its commit. A journal must be used from o
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,7 +35,6 @@ from audiorec.store.commit import (
     ParquetPart,
     Pick,
     RowPart,
-    TablePart,
     check_apart,
     commit_staged,
     content_picks,
@@ -50,7 +49,6 @@ from audiorec.store.commit import (
     staged_path,
     tidy,
 )
-from audiorec.store.inventory import errors_path, read_failures
 from audiorec.store.links import MOST, Newcomers
 from audiorec.store.records import (
     RECORD_FILES,
@@ -63,7 +61,6 @@ from audiorec.store.records import (
 )
 from audiorec.store.schema import (
     LISTS,
-    TAGS,
     Kind,
     StoreMetadata,
     open_checked,
@@ -175,27 +172,15 @@ class Journal:
         """Return the songs whose newest event is a failure: the columns of the errors file."""
         return self._newest_table(Kind.ERRORS)
 
-    def hashes(self, kind: Kind, *, whole: bool = False) -> frozenset[str]:
+    def hashes(self, kind: Kind) -> frozenset[str]:
         """Return the content hashes for which a row of this kind exists.
 
         A song known by hash for every requested kind needs no decoding: either its id is known, or
-        `append_copy` copies its rows. If `whole`, vectors count only with all optional columns.
+        `append_copy` copies its rows.
         """
         if kind == Kind.ERRORS:
             raise InputError("failures have no content hash")
-        if not whole or kind != Kind.VECTORS:
-            return frozenset(self._content_places(kind))
-        parts = self._parts[kind]
-        places = rows_by_content(parts, self._metadata[kind].marks)
-        self._places[kind] = self._content_places(kind) | places  # copies have all columns
-        lacks = [isinstance(part, ParquetPart) and bool(part.lacks - TAGS.keys()) for part in parts]
-        return frozenset(name for name, (part, _row) in places.items() if not lacks[part])
-
-    @property
-    def lacks_tags(self) -> bool:
-        """Whether earlier output lacks columns of tags, which are read without decoding."""
-        parts = self._parts[Kind.VECTORS]
-        return any(isinstance(part, ParquetPart) and part.lacks & TAGS.keys() for part in parts)
+        return frozenset(self._content_places(kind))
 
     def append_song(
         self,
@@ -263,7 +248,7 @@ class Journal:
             kind: path
             for kind, path in self._paths.items()
             if not is_unchanged(self._parts[kind], picks[kind])
-            and (picks[kind] or kind != Kind.ERRORS or path.exists() or self._has_taken())
+            and (picks[kind] or kind != Kind.ERRORS or path.exists())
         }
         with write_errors(self.outputs.vectors), ExitStack() as on_error:
             for kind, path in changed.items():
@@ -343,45 +328,19 @@ class Journal:
         """Load the previous output as the first part of each kind."""
         for kind, path in paths.items():
             if not path.exists():
-                if kind == Kind.ERRORS:
-                    self._take_shared_failures()
                 continue
             file = open_checked(path, kind, extra_columns=False)
             # A failure is about the file, not the numbers, so any extractor's is kept.
             if kind != Kind.ERRORS:
                 self._check_extractor(path, file.metadata)
             ours = self._metadata[kind]
-            made_alike = dict(file.metadata.optional.items() & ours.optional.items())
-            theirs = replace(
-                file.metadata,
-                attributes={**file.metadata.attributes, **ours.attributes},
-                tags={**file.metadata.tags, **ours.tags},
-                lists={**file.metadata.lists, **ours.lists},
-                sound_id=ours.sound_id or file.metadata.sound_id,
-            )
-            if not schema_of(theirs).equals(schema_of(ours)):
+            same = kind == Kind.ERRORS or file.metadata.optional == ours.optional
+            if not same or not schema_of(file.metadata).equals(schema_of(ours)):
                 raise StoreError(
                     f"{path}: has different columns from those this run writes; use --overwrite, "
                     "or give another path"
                 )
-            lacking = ours.optional.keys() - made_alike.keys()
-            self._parts[kind].append(
-                ParquetPart(file, [f for f in schema_of(ours) if f.name in lacking])
-            )
-
-    def _take_shared_failures(self) -> None:
-        """Load the store's failures from the errors file once shared by the stores in a folder."""
-        vectors = self._paths[Kind.VECTORS]
-        if self._paths[Kind.ERRORS] != errors_path(vectors) or not vectors.exists():
-            return
-        with suppress(StoreError):  # maybe another program's; the songs are tried again
-            failures = read_failures(vectors)
-            if failures is not None and len(failures):
-                schema = schema_of(self._metadata[Kind.ERRORS])
-                self._parts[Kind.ERRORS].append(TablePart(failures.select(schema.names)))
-
-    def _has_taken(self) -> bool:
-        return any(isinstance(part, TablePart) for part in self._parts[Kind.ERRORS])
+            self._parts[kind].append(ParquetPart(file))
 
     def _read_starts(self, names: Sequence[str]) -> None:
         """Load the records left by earlier starts of this run."""

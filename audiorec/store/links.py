@@ -61,21 +61,13 @@ DIGITS = 32  # of a content hash as audiorec writes it
 MIXED = np.uint64(0x9E3779B97F4A7C15)  # odd: the two halves of a hash become one number
 NEEDED = ("sound", "embedding")  # columns without which nothing is compared
 ROUNDING = 1e-4  # of a similarity
-FORMAT_VERSION = 2
+FORMAT_VERSION = 1
 SCHEMA = pa.schema(
     [
         pa.field("audio", pa.int64(), nullable=False),
         pa.field("by_sound", pa.bool_(), nullable=False),
         pa.field("other", pa.int64()),
         pa.field("distance", pa.float32()),
-    ]
-)
-FIRST_SCHEMA = pa.schema(  # of format version 1
-    [
-        pa.field("content_hash", pa.string(), nullable=False),
-        pa.field("compared_by", pa.string(), nullable=False),
-        pa.field("copy_hash", pa.string(), nullable=False),
-        pa.field("distance", pa.float32(), nullable=False),
     ]
 )
 
@@ -223,28 +215,13 @@ class LinksFile(NamedTuple):
         """Read a file; raise `StoreError` if it is damaged or of another kind."""
         with TableFile.open(path) as file:
             about = own_metadata(file.schema)
-            first = about.get("format_version") == 1
-            table = file.read_as(FIRST_SCHEMA if first else SCHEMA).combine_chunks()
+            table = file.read_as(SCHEMA).combine_chunks()
         columns = [one_chunk(column) for column in table.columns]
-        if first:
-            columns = _numbered(*columns)
         audio, is_link = view(columns[0], np.int64), booleans(pc.is_valid(columns[2]))
         other, distance = (column.drop_null() for column in columns[2:])
         ends = np.column_stack([audio[is_link], view(other, np.int64)])
         audio, by_sound = audio[~is_link], booleans(columns[1])[~is_link]
-        if (audio[1:] < audio[:-1]).any():  # of the first format
-            order = np.argsort(audio)
-            audio, by_sound = audio[order], by_sound[order]
         return cls(about, audio, by_sound, _Linked(ends, floats(distance)))
-
-
-def _numbered(hashes: Any, by: Any, others: Any, distance: Any) -> list[Any]:
-    """Return the columns of a file of format version 1 as those of today."""
-    nothing = pa.nulls(len(others), pa.int64())
-    other = pc.if_else(pc.equal(others, scalar("")), nothing, integers(numbers_of(others)))
-    by_sound = pc.equal(by, scalar("sound"))
-    own = pc.if_else(pc.is_valid(other), distance, nothing.cast(pa.float32()))
-    return [integers(numbers_of(hashes)), by_sound, other, own]
 
 
 class _Audio(NamedTuple):

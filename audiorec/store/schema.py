@@ -29,15 +29,12 @@ import pyarrow.compute as pc
 from audiorec.columns import StoreColumns
 from audiorec.errors import InputError, SpecMismatchError, StoreError
 from audiorec.files.arrow import booleans, float_array, one_chunk, view
-from audiorec.files.own_files import parse_json, replaced
+from audiorec.files.own_files import replaced
 from audiorec.files.tables import GROUP_ROWS, TableFile, check_columns, parquet_writer, store_errors
 from audiorec.types import STATISTICS, Int64Array
 
-FORMAT_VERSION = 3
-# 1 has no loudness column: its audio was not levelled; before 3 no store had lists but the vector.
-READ_VERSIONS = (1, 2, 3)
+FORMAT_VERSION = 1
 METADATA_KEY = b"audiorec"
-MAX_JSON_BYTES = 1 << 20
 MAX_WIDTH = 65_536  # numbers in a vector or in one backbone output
 # Parquet's own name for list elements, so that schemas survive a round trip.
 ELEMENT = "element"
@@ -223,10 +220,10 @@ class StoreMetadata:
     def from_json(cls, text: str | bytes) -> "StoreMetadata":
         """Parse what `to_json` wrote; unknown keys are ignored.
 
-        Raise `StoreError` if the text is too long, not JSON, of a newer format, or fails a check.
+        Raise `StoreError` if the text is not JSON, of another format, or fails a check.
         """
         content = metadata_object(text)
-        # Checked first: a newer format may have other keys.
+        # Checked first: another format may have other keys.
         _check_version(content.get("format_version"))
         known = {f.name: content[f.name] for f in fields(cls) if f.name in content}
         for name in ("kind", "extractor_id", "classes", "statistics"):
@@ -241,8 +238,8 @@ class StoreMetadata:
 def metadata_object(text: str | bytes) -> dict[str, Any]:
     """Parse the JSON stored under `METADATA_KEY`; raise `StoreError` if it is not an object."""
     try:
-        content = parse_json(text, max_bytes=MAX_JSON_BYTES)
-    except ValueError as error:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise StoreError(f"the audiorec metadata is not JSON: {error}") from error
     _check(isinstance(content, dict), "content", "an object", content)
     return content
@@ -273,8 +270,6 @@ def schema_of(metadata: StoreMetadata) -> Any:
     columns = []
     for column in _COLUMNS[metadata.kind].split(","):
         name, kind = column.split()
-        if name in _SINCE_2 and metadata.format_version == 1:
-            continue
         columns.append(pa.field(name, types[kind.rstrip("?")], nullable=kind.endswith("?")))
     if metadata.kind == Kind.VECTORS:
         kinds = {
@@ -327,7 +322,6 @@ _TYPES = {
     "time": pa.timestamp("us", tz="UTC"),
     "numbers": series_type(),
 }
-_SINCE_2 = ("loudness_lufs",)
 # Columns in order; a question mark means nullable. In a features file the columns of each output
 # and its mean come before extractor_id.
 _COLUMNS = {
@@ -363,10 +357,10 @@ def _check(good: bool, name: str, expected: str, got: object) -> None:
 def _check_version(version: object) -> None:
     is_number = isinstance(version, int) and not isinstance(version, bool)
     _check(is_number, "format_version", "a whole number", version)
-    if version not in READ_VERSIONS:
+    if version != FORMAT_VERSION:
         raise StoreError(
-            f"format version {version}, this audiorec reads {READ_VERSIONS[0]} to "
-            f"{READ_VERSIONS[-1]}; a newer audiorec may read it"
+            f"format version {version}, this audiorec reads {FORMAT_VERSION}; to make it anew: "
+            "audiorec extract FOLDER --overwrite --out STORE"
         )
 
 

@@ -365,7 +365,7 @@ class VectorStore:
         if not width:
             raise InputError(
                 f"{self.path}: has no {name}, as it was extracted without; to add it: audiorec "
-                f"extract FOLDER --upgrade --out {self.path}"
+                f"extract FOLDER --overwrite --out {self.path}"
             )
         return width
 

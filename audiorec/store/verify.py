@@ -10,7 +10,6 @@ what was written; whether scores, features and failures agree with the vectors, 
 statistics of the score series; and, on request, whether the songs' files still exist unchanged.
 """
 
-import json
 import os
 import re
 from collections import Counter
@@ -30,10 +29,10 @@ from audiorec.errors import Failure, StoreError
 from audiorec.files.arrow import booleans, floats, matrix, view
 from audiorec.files.storage import within_int64
 from audiorec.files.tables import TableFile
-from audiorec.store.inventory import files_beside, own_failures
+from audiorec.store.inventory import files_beside
 from audiorec.store.links import links_path
 from audiorec.store.map_file import map_paths
-from audiorec.store.schema import LISTS, METADATA_KEY, Checked, Kind, StoreMetadata, open_checked
+from audiorec.store.schema import LISTS, Checked, Kind, StoreMetadata, open_checked, own_metadata
 from audiorec.tagger.vectors import summarise
 from audiorec.types import STATISTICS, BoolArray, FloatArray, Int64Array, Status
 
@@ -310,7 +309,7 @@ _ESCAPE = re.compile(rb"\\x([0-9a-f]{2})")
 
 @dataclass(slots=True)
 class Verification:
-    """Result of `verify`: the problems found, and what could not be checked.
+    """Result of `verify`: the problems found.
 
     Attributes
     ----------
@@ -421,12 +420,8 @@ def _changes_of_table(path: Path, result: Verification) -> Iterator[StoreProblem
 def _is_other_table(path: Path) -> bool:
     """Whether a file is a table of audiorec other than the four of a store."""
     with TableFile.open(path) as file:
-        metadata, names = file.footer, file.schema.names
-    try:
-        kind = json.loads(metadata.get(METADATA_KEY, b"{}"))["kind"]
-    except (ValueError, RecursionError, KeyError, TypeError):
-        return "vector" not in names
-    return kind not in tuple(Kind)
+        kind, names = own_metadata(file.schema).get("kind"), file.schema.names
+    return "vector" not in names if kind is None else kind not in tuple(Kind)
 
 
 def _each_block(
@@ -443,21 +438,15 @@ def _problems_beside(
     """Yield the problems of scores, features or errors, and where they differ from the vectors."""
     result.rows[str(file.path)] = len(file)
     yield from id_problems(RowBlock(file.path, 0, file.read([StoreColumns.ID])))
-    if file.metadata.kind == Kind.ERRORS:
-        yield from _failures(file, songs, result)
-    else:
-        yield from _series(file, songs)
+    rows = _failures if file.metadata.kind == Kind.ERRORS else _series
+    yield from rows(file, songs)
 
 
-def _failures(file: Checked, songs: "_VectorRows", result: Verification) -> Iterator[StoreProblem]:
-    own = own_failures(file, songs.store)  # another store's are skipped
-    result.rows[str(file.path)] = int(own.sum())
-
+def _failures(file: Checked, songs: "_VectorRows") -> Iterator[StoreProblem]:
     def check(block: RowBlock) -> Iterator[StoreProblem]:
-        ours = own[block.first :]
-        yield from (p for p in check_failures(block) if p.row is None or own[p.row])
+        yield from check_failures(block)
         for row, song_id in enumerate(block.table.column(StoreColumns.ID).to_pylist()):
-            if song_id in songs and ours[row]:
+            if song_id in songs:
                 reason = "the song is among both the failures and the vectors"
                 yield block.problem(row, "both", reason)
 

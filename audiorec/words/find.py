@@ -154,7 +154,7 @@ class DescribedSongs(Neighbours, ForPlayers):
             have = "songs have" if unheard > 1 else "song has"
             lines.append(
                 f"note: {unheard} {have} no embedding and cannot be found; add it: audiorec "
-                f"extract FOLDER --upgrade --out {self._library.path}"
+                f"extract FOLDER --overwrite --out {self._library.path}"
             )
         if self._chosen.not_music:
             lines.append(non_music_left_out(self._chosen.not_music))

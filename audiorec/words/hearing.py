@@ -60,7 +60,7 @@ class Hearing:
             why = "its songs have no embedding" if not sound else "another network made its sound"
             raise InputError(
                 f"{store.path}: songs cannot be found by words: {why}; add what is needed: "
-                f"audiorec extract FOLDER --upgrade --out {store.path}"
+                f"audiorec extract FOLDER --overwrite --out {store.path}"
             )
         self._place = {name: index for index, name in enumerate(self.labels.names)}
         self._columns: dict[str, FloatArray] = {}

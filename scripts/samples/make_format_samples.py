@@ -6,9 +6,9 @@ Samples lie in ``fixtures/formats`` and are opened by the tests of every later v
 (``tests/test_formats_kept.py``, docs/compatibility.md). This makes those that commands of
 today write over a made-up catalogue of twelve songs: a model of each channel with an answer that
 it gave, what ``recall run`` leaves, playlists, undo files, tuned settings, aliases, copies,
-embeddings of several interests, what an import sets aside, a record of runs, a head. Those of
-older versions were made by the versions themselves. Needs the group ``full``; a name, or its
-beginning, makes that one alone.
+embeddings of several interests, what an import sets aside, a record of runs, a head. The others
+are older, and were written by hand. Needs the group ``full``; a name, or its beginning, makes that
+one alone.
 """
 
 import json
@@ -279,12 +279,12 @@ def make_lists(_home: Path, target: Path) -> None:
 
 
 def make_map(_home: Path, target: Path) -> None:
-    """Lay the songs of the store of format 3 out on a map."""
+    """Lay the songs of the sample of a store out on a map."""
     from audiorec.library.library import open_store
     from audiorec.web.song_columns import SongColumns
 
     target.mkdir()
-    shutil.copy(SAMPLES / "vecs-v3.parquet", target / "vecs.parquet")
+    shutil.copy(SAMPLES / "vecs-v1-sound.parquet", target / "vecs.parquet")
     _ = SongColumns(open_store(target / "vecs.parquet"), keeps_map=True).layout
 
 
@@ -299,12 +299,12 @@ MAKERS: dict[str, Callable[[Path, Path], None]] = {
     "playlists-v1": make_playlists,
     "undo-v1.jsonl": make_undo,
     "aliases-v1.parquet": make_aliases,
-    "copies-v2.parquet": make_copies,
+    "copies-v1.parquet": make_copies,
     "unmatched-v1.parquet": make_unmatched,
     "rejected-v1.parquet": make_unmatched,
     "exposures-v1.parquet": make_exposures,
     "runs-v1.json": make_runs,
-    "head-v1.safetensors": make_head,
+    "head-v2.safetensors": make_head,
     "ledger-v1.json": make_ledger,
     "player_lists-v1.json": make_player_lists,
     "map-v1": make_map,

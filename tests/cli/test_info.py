@@ -68,13 +68,6 @@ def test_loudness_is_said_of_a_song_and_of_all(run, extracted):
     assert found["least"] <= found["median_lufs"] <= found["most"]
 
 
-def test_a_store_of_before_there_was_a_level_says_how_to_bring_it_up(run):
-    code, out, err = run("info", "-v", FORMATS / "vecs-v1.parquet")
-    assert (code, "loudness" in out) == (0, False)
-    assert "one loudness" in err
-    assert "audiorec extract FOLDER --out NEW.parquet" in err
-
-
 @pytest.mark.parametrize("name", ["b/broken.mp3", "broken.mp3", "songs/b/broken.mp3"])
 def test_a_song_that_failed_says_why(run, name):
     code, out, err = run("info", name, "--json")

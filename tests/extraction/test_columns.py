@@ -1,7 +1,5 @@
 """Columns beside the vector in whole runs: written, kept, added later, and never in a vector."""
 
-import shutil
-import threading
 from dataclasses import replace
 
 import numpy as np
@@ -19,11 +17,11 @@ from audiorec.errors import InputError, StoreError
 from audiorec.extraction.catalogue import find_songs
 from audiorec.extraction.manifest import write_manifest
 from audiorec.extraction.pipeline import Extractor, ExtractorConfig
-from audiorec.extraction.run import Policy, RunOptions, make_outputs, preview, run
+from audiorec.extraction.run import Policy, RunOptions, make_outputs, run
 from audiorec.extraction.shards import ShardConfig, process_shard, read_shard
 from audiorec.library.library import open_store
 from audiorec.store.compact import compact
-from audiorec.store.schema import LISTS, TAGS, StoreMetadata, write_table
+from audiorec.store.schema import LISTS, TAGS, StoreMetadata
 from audiorec.store.verify import verify
 from audiorec.tagger.vectors import shipped_sound
 
@@ -41,10 +39,6 @@ COLUMNS = [*ATTRIBUTES, *LISTS]
 def extract(library, out, config=WITH, policy=Policy.EXTEND, **more):
     options = RunOptions(jobs=1, policy=policy)
     return run(find_songs([library]), make_outputs(out), config=config, options=options, **more)
-
-
-def upgrade(library, out, **more):
-    return extract(library, out, policy=Policy.UPGRADE, **more)
 
 
 def table(path, *, without=("extracted_at",)):
@@ -110,22 +104,10 @@ def test_no_vector_moves_and_a_store_of_vectors_has_nothing_else(library, out, t
     assert table(plain).equals(table(out).drop_columns(COLUMNS))
     about = pq.read_schema(plain).metadata[b"audiorec"]
     assert not any(name in about for name in (b"attributes", b"lists", b"sound_id"))
-    with pytest.raises(InputError, match=r"has no sound.*audiorec extract FOLDER --upgrade --out"):
+    with pytest.raises(
+        InputError, match=r"has no sound.*audiorec extract FOLDER --overwrite --out"
+    ):
         open_store(plain).read_list("sound")
-
-
-def test_upgraded_they_are_added_and_all_else_stays(library, out, tmp_path):
-    extract(library, out, BARE)
-    before = pq.read_table(out)
-    options = RunOptions(jobs=1, policy=Policy.UPGRADE)
-    plan = preview(find_songs([library]), make_outputs(out), config=WITH, options=options)
-    assert len(plan.todo) == 3
-    assert upgrade(library, out).extracted == 3
-    assert pq.read_table(out).drop_columns(COLUMNS).equals(before)
-    whole = tmp_path / "whole.parquet"
-    extract(library, whole)
-    assert table(out).equals(table(whole))
-    assert upgrade(library, out).extracted == 0
 
 
 @pytest.mark.parametrize(("stored", "asked"), [(WITH, BARE), (BARE, WITH)])
@@ -143,59 +125,12 @@ def test_a_store_keeps_the_columns_that_it_has(library, out, stored, asked):
         assert len(open_store(out).read_list("sound")[0]) == 4
 
 
-def test_an_upgrade_that_was_cut_off_opens_no_song_twice(library, out):
-    extract(library, out, BARE)
-    stop, opened = threading.Event(), []
-
-    def cut_off(at):
-        opened.append(at.song_id)
-        stop.set()
-
-    upgrade(library, out, progress=cut_off, stop=stop)
-    assert "sound" not in pq.read_schema(out).names
-    upgrade(library, out, progress=cut_off)
-    assert len(opened) == len(set(opened)) == 3
-    assert None not in open_store(out).column("bpm_confidence").to_pylist()
-    assert len(open_store(out).read_list("sound")[0]) == 3
-
-
-def test_a_copy_that_is_gone_makes_no_song_open_at_every_upgrade(library, out):
-    shutil.copy(library / "other.wav", library / "z.wav")
-    extract(library, out, BARE)
-    (library / "z.wav").unlink()
-    assert upgrade(library, out).extracted == 3
-    assert upgrade(library, out).extracted == 0
-
-
-def test_a_song_that_cannot_be_read_again_keeps_its_vector_without_them(library, out):
-    extract(library, out, BARE)
-    (library / "other.wav").unlink()
-    assert upgrade(library, out).extracted == 2
-    store = open_store(out)
-    row = store.row("other.wav")
-    assert {row[name] for name in ATTRIBUTES} == {None}
-    assert store.vector("other.wav").any()
-    assert [len(store.read_list(name)[0]) for name in LISTS] == [2, 2, 2]
-    assert not verify(out).problems
-    assert extract(library, out).extracted == 0  # only an upgrade tries again
-
-
-def test_what_another_method_made_stays_until_an_upgrade(library, out, monkeypatch):
+def test_a_store_of_another_method_is_not_extended(library, out, monkeypatch):
     extract(library, out)
-    right = table(out)
     monkeypatch.setitem(attributes.METHODS, "bpm", "tempo 0")
-    write_song(library / "new.wav", seed=3)
-    assert extract(library, out).extracted == 1
-    store = open_store(out)
-    assert store.metadata.attributes["bpm"] != "tempo 0"
-    assert table(out).slice(0, 1).equals(right.slice(0, 1))
-    assert store.row("new.wav")["bpm_confidence"] is None  # of two methods none compares
-    assert len(store.read_list("sound")[0]) == 4
-    assert upgrade(library, out).extracted == 4
-    assert open_store(out).metadata.attributes["bpm"] == "tempo 0"
-    monkeypatch.undo()
-    assert upgrade(library, out).extracted == 4
-    assert table(out).filter(pc.field("song_id") != "new.wav").equals(right)
+    with pytest.raises(StoreError, match="different columns from those this run writes; use --ov"):
+        extract(library, out)
+    assert extract(library, out, policy=Policy.OVERWRITE).extracted == 3
 
 
 def test_parts_are_made_with_them_and_one_without_is_another(library, tmp_path):
@@ -228,15 +163,13 @@ def test_stores_with_and_without_are_joined_with_nulls(library, out, tmp_path):
         assert not verify(both).problems
         without = pq.read_table(both).drop_columns(COLUMNS)
         assert without.filter(pc.field("song_id") == "more.wav").equals(pq.read_table(plain))
-    assert upgrade(other, both).extracted == 1
-    assert len(open_store(both).read_list("sound")[0]) == 4
 
 
 def test_of_two_rows_of_one_song_that_with_sound_is_kept(library, out, tmp_path):
     extract(library, out, BARE)
     bare = tmp_path / "bare.parquet"
     bare.write_bytes(out.read_bytes())
-    upgrade(library, out)
+    extract(library, out, policy=Policy.OVERWRITE)
     for parts in ([out, bare], [bare, out]):
         assert compact(parts, tmp_path / "all.parquet", on_duplicate="newest") == 3
         assert table(tmp_path / "all.parquet").equals(table(out))
@@ -250,7 +183,7 @@ def test_sound_by_two_projections_is_not_joined(library, out, tmp_path):
         shipped_sound().sha256[:16].encode(), b"0" * 16
     )
     pq.write_table(found.replace_schema_metadata({b"audiorec": about}), other)
-    with pytest.raises(StoreError, match=r"'embedding' was not made alike.*extract FOLDER --upgr"):
+    with pytest.raises(StoreError, match=r"'embedding' was not made alike.*extract FOLDER --over"):
         compact([out, other], tmp_path / "all.parquet")
 
 
@@ -290,14 +223,6 @@ def tagged(path, genre, *, seconds=4):
     encode(path, samples, 48_000, codec="libopus", container="ogg", tags=tags)
 
 
-def without_tags(path, dropped=tuple(TAGS)):
-    """Rewrite a store as one from before tags were kept."""
-    found = pq.read_table(path).drop_columns(list(dropped))
-    about = StoreMetadata.from_json(found.schema.metadata[b"audiorec"])
-    kept = {name: by for name, by in about.tags.items() if name not in dropped}
-    write_table(path, found, replace(about, tags=kept))
-
-
 def test_the_file_says_its_genre_and_its_year(tmp_path, out):
     tagged(tmp_path / "music" / "a.opus", "Hip-Hop")
     write_song(tmp_path / "music" / "b.wav", seed=1)
@@ -310,49 +235,6 @@ def test_the_file_says_its_genre_and_its_year(tmp_path, out):
     report = extract(tmp_path / "music", out)
     assert (report.reused, report.extracted) == (1, 0)
     assert open_store(out).row("a.opus")["genre_tag"] == "Rock"
-
-
-def test_a_store_from_before_keeps_its_columns_until_tags_are_read_again(tmp_path, out):
-    music = tmp_path / "music"
-    tagged(music / "a.opus", "Jazz")
-    extract(music, out)
-    without_tags(out)
-    before = pq.read_table(out)
-    tagged(music / "b.opus", "Rock", seconds=5)
-    assert extract(music, out).extracted == 1
-    assert pq.read_schema(out).names == before.column_names
-    options = RunOptions(jobs=1, policy=Policy.UPGRADE)
-    plan = preview(find_songs([music]), make_outputs(out), config=WITH, options=options)
-    assert (len(plan.todo), len(plan.retagged), len(plan.unchanged)) == (0, 2, 0)
-    report = upgrade(music, out)
-    assert (report.extracted, report.reused) == (0, 2)  # no song is decoded
-    assert open_store(out).column("genre_tag").to_pylist() == ["Jazz", "Rock"]
-    assert pq.read_table(out).select(before.column_names).slice(0, 1).equals(before)
-    assert upgrade(music, out).unchanged == 2
-
-
-def test_a_store_with_some_tags_gets_the_others(tmp_path, out):
-    tagged(tmp_path / "music" / "a.opus", "Jazz")
-    extract(tmp_path / "music", out)
-    without_tags(out, ["language"])
-    assert extract(tmp_path / "music", out).unchanged == 1
-    assert open_store(out).metadata.tags.keys() == {"genre_tag", "year"}
-    report = upgrade(tmp_path / "music", out)
-    assert (report.extracted, report.reused) == (0, 1)  # no song is decoded
-    assert open_store(out).column("language").to_pylist() == ["Japanese"]
-
-
-def test_stores_with_and_without_genre_tags_are_joined(tmp_path, out):
-    tagged(tmp_path / "one" / "a.opus", "Jazz")
-    extract(tmp_path / "one", out)
-    old = tmp_path / "old.parquet"
-    tagged(tmp_path / "two" / "b.opus", "Rock", seconds=5)
-    extract(tmp_path / "two", old)
-    without_tags(old)
-    assert compact([out, old], tmp_path / "both.parquet") == 2
-    store = open_store(tmp_path / "both.parquet")
-    assert store.column("genre_tag").to_pylist() == ["Jazz", None]
-    assert not verify(store.path).problems
 
 
 def test_only_known_tags_stand_in_the_metadata():

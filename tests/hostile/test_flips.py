@@ -1,4 +1,7 @@
-"""One turned bit, 300 times in every kind of file: it is found, or the content is what it was."""
+"""One turned bit in every kind of file: it is found, or the content is what it was.
+
+Of Parquet its pages: they have checksums, its footer has none.
+"""
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +15,7 @@ from audiorec.store.embeddings import write_embeddings
 from audiorec.tagger.heads import Head
 
 IDS = tuple(f"artist {n % 7}/song {n:03}.mp3" for n in range(40))
-FLIPS = 300
+FLIPS = 150
 
 
 def make_store(folder):
@@ -97,20 +100,16 @@ FILES = {
 }
 
 
-def footer_of(path):
-    """Return where the footer of a Parquet file begins: Parquet has no checksum of it."""
-    content = path.read_bytes()
-    if not content.startswith(b"PAR1"):
-        return len(content)
-    return len(content) - 8 - int.from_bytes(content[-8:-4], "little")
-
-
 @pytest.mark.parametrize("name", FILES)
-def test_300_turned_bits_are_found_or_harmless(name, tmp_path, capsys):
+def test_turned_bits_are_found_or_harmless(name, tmp_path, capsys):
     make, reader = FILES[name]
     path = make(tmp_path)
-    found = outcomes(path, reader, some_bits(path, FLIPS, before=footer_of(path)))
-    assert len(found) == FLIPS
+    bits = some_bits(path, FLIPS)
+    if path.suffix == ".parquet":
+        footer = int.from_bytes(path.read_bytes()[-8:-4], "little")
+        bits = [bit for bit in bits if bit < 8 * (path.stat().st_size - 8 - footer)]
+    found = outcomes(path, reader, bits)
+    assert len(found) == len(bits)
     bad = {bit: what for bit, what in found.items() if what.startswith(BAD)}
     assert not bad, f"{table_of(found)}: {bad}"
     with capsys.disabled():

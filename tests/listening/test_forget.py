@@ -69,7 +69,7 @@ def test_what_is_not_there_leaves_a_file_as_it_is(at):
 
 
 def test_candidates_and_tables_of_users_stay_whole_and_sealed(at):
-    lists, users = at("candidates-v1.parquet"), at("users-v1-digests.parquet")
+    lists, users = at("candidates-v1.parquet"), at("users-v1.parquet")
     user = EmbeddingTable.open(users, kind="users").ids[0]
     left = len(EmbeddingTable.open(users, kind="users").ids) - 1
     assert counts(forget("ana", [lists])) == [("candidates", 3, 1)]

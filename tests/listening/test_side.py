@@ -123,7 +123,7 @@ def test_a_store_guesses_languages_where_they_differ(tmp_path):
 
 
 def test_the_language_of_a_tag_comes_before_a_guess(tmp_path):
-    store = VectorStore.open(FORMATS / "vecs-v3-language.parquet")
+    store = VectorStore.open(FORMATS / "vecs-v1-sound.parquet")
     table = pq.read_table(store.path)
     titles = ["月光", "月光", *table["title"].to_pylist()[2:4], None]
     table = table.set_column(table.schema.get_field_index("title"), "title", pa.array(titles))

@@ -31,7 +31,7 @@ def test_up_to_two_moods_the_strongest_first(path):
 
 
 def test_a_store_without_tags_says_how_to_add_them(path):
-    with pytest.raises(InputError, match=r"has no heard_tags.*--upgrade"):
+    with pytest.raises(InputError, match=r"has no heard_tags.*--overwrite"):
         wanted_fields(VectorStore.open(path), ["mood"], np.arange(3))
     add_lists(path, heard_tags=[[0.5] * 7] * 3)
     with pytest.raises(InputError, match="its heard_tags have 7 numbers, not 50"):

@@ -85,7 +85,7 @@ def test_a_store_without_them_says_what_makes_them(tmp_path):
         lambda store: matching(store, parse_conditions("bpm>120")),
         lambda store: read_curves(store, ["bpm:rise"], np.ones(1, bool)),
     ):
-        with pytest.raises(InputError, match=r"audiorec extract FOLDER --upgrade --out .*vecs"):
+        with pytest.raises(InputError, match=r"audiorec extract FOLDER --overwrite --out .*vecs"):
             ask(open_store(path))
     with pytest.raises(InputError, match="unknown name 'tempo'"):
         matching(open_store(path), parse_conditions("tempo>120"))

@@ -56,7 +56,7 @@ def test_a_store_without_is_compared_by_vector_and_the_note_names_the_command(ol
     assert (basis.by, basis.table) == ("vector", None)
     assert basis.note == (
         "compared by vector: this store has no sound; to add it: audiorec extract FOLDER "
-        f"--upgrade --out {old.path}"
+        f"--overwrite --out {old.path}"
     )
     assert old.similar("a", 2) == old.similar("a", 2, by="vector")
     with pytest.raises(InputError, match="has no sound, as it was extracted without; to add it"):
@@ -76,7 +76,7 @@ def test_songs_that_lack_it_are_counted_and_never_found(old):
     assert (len(space), space.rows.tolist()) == (4, [0, 2, 4, 5])
     found = store.similar("a", 9, minimum=-1)
     assert sorted(n.song_id for n in found) == ["c", "e", "f"]
-    with pytest.raises(InputError, match=r"'b' has no sound.*compare by vector.*--upgrade"):
+    with pytest.raises(InputError, match=r"'b' has no sound.*compare by vector.*--overwrite"):
         store.similar("b")
     assert store.similar("b", 1, by="vector").by == "vector"
     allowed = np.asarray([False, True, True, True, False, False])

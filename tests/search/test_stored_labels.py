@@ -160,7 +160,7 @@ def test_tags_are_conditions_of_their_own(tagged, condition, meet):
 
 def test_without_tags_their_columns_are_missed(store):
     for condition in ("genre_tag=jazz", "year>1990", "language=French"):
-        with pytest.raises(InputError, match=r"has no column '\w+'; add it: .*--upgrade"):
+        with pytest.raises(InputError, match=r"has no column '\w+'; add it: .*--overwrite"):
             matching(store, parse_conditions(condition))
 
 

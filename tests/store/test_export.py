@@ -232,7 +232,7 @@ def test_the_command_says_what_a_spreadsheet_would_run(store, tmp_path, monkeypa
 def heard(tmp_path):
     """A store with lists beside the vector, which one of its songs lacks."""
     path = tmp_path / "heard.parquet"
-    path.write_bytes((SAMPLES / "vecs-v3.parquet").read_bytes())
+    path.write_bytes((SAMPLES / "vecs-v1-sound.parquet").read_bytes())
     return path
 
 

@@ -203,7 +203,7 @@ def test_a_sentence_is_a_short_text(shelf, text):
 
 
 def test_a_library_without_embeddings_says_what_to_run(shelf):
-    with pytest.raises(InputError, match="--upgrade"):
+    with pytest.raises(InputError, match="--overwrite"):
         described_by(shelf, {"text": "piano"})
 
 

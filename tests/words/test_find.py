@@ -91,7 +91,7 @@ def test_nothing_understood_is_an_error(library):
 
 def test_a_store_without_an_embedding_says_what_to_run(tmp_path):
     library = open_store(write_good_store(tmp_path))
-    with pytest.raises(InputError, match="extract FOLDER --upgrade"):
+    with pytest.raises(InputError, match="extract FOLDER --overwrite"):
         library.find("piano")
 
 

@@ -126,5 +126,5 @@ def test_a_playlist_near_seeds_with_words(library):
 
 
 def test_a_store_without_an_embedding_says_what_to_run(tmp_path):
-    with pytest.raises(InputError, match="extract FOLDER --upgrade"):
+    with pytest.raises(InputError, match="extract FOLDER --overwrite"):
         open_store(write_good_store(tmp_path)).ask(SimilarQuestion(seeds=("one",), words="piano"))

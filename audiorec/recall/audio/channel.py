@@ -131,8 +131,6 @@ class UserAudio(SharedSpace):
             recipe = replace(self.recipe, inputs=self.spec.inputs) if stored else self.recipe
             heard = song_inputs(sound, recipe, Path(cache))
             self.check_maker(heard.made_by)
-            if self.recipe.end_to_end:
-                self.check_level()
             return self._embed_all(heard, len(sound.song_ids))
 
     def check_maker(self, made_by: str) -> None:
@@ -147,14 +145,6 @@ class UserAudio(SharedSpace):
     def retrain_command(self) -> str:
         """The command that trains the model again, for messages."""
         return f"train the model again (audiorec recall train {self.name} --interactions LOG ...)"
-
-    def check_level(self) -> None:
-        """Raise `SpecMismatchError` if the model was trained without loudness normalisation."""
-        if self.audio_spec and FeatureSpec.from_dict(self.audio_spec).level is None:
-            raise SpecMismatchError(
-                f"{self.name}: trained on songs at their original loudness, before all were "
-                f"normalised to one loudness: {self.retrain_command}"
-            )
 
     def _embed_all(self, heard: SongInputs, n_songs: int) -> FloatArray:
         result = np.zeros((n_songs, self.spec.embedding), np.float32)

@@ -130,14 +130,11 @@ def embed_audio(
     InputError
         If the channel was trained without the sound of songs.
     SpecMismatchError
-        If the model was trained on another extractor than this audiorec's, or without loudness
-        normalisation.
+        If the model was trained on another extractor than this audiorec's.
     """
     out = Path(out)
     folder = out.with_name(out.name + WORK_SUFFIX)
     options = options or RunOptions()
-    if isinstance(channel, UserAudio):
-        channel.check_level()
     if channel.hears == "audio" and isinstance(channel, UserAudio):
         return _heard(channel, sources, out, folder, options, device, progress, stop)
     spec = FeatureSpec.from_dict(channel.audio_spec) if channel.audio_spec else FeatureSpec()

@@ -284,7 +284,8 @@ def _heard_in(sound: Sound) -> FloatArray:
     if store is None or not store.songs_with(EMBEDDING[0]):
         there = "this sound" if store is None else str(store.path)
         raise InputError(
-            f"{there}: has no embedding, which this model reads: audiorec extract FOLDER --upgrade"
+            f"{there}: has no embedding, which this model reads: audiorec extract FOLDER "
+            "--overwrite"
         )
     rows, values = store.read_list(EMBEDDING[0])
     every = np.zeros((len(store) + 1, values.shape[1]), np.float32)  # the last: of no song

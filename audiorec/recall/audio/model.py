@@ -20,7 +20,6 @@ from audiorec.learning.negatives import NegativeRule
 from audiorec.options import check_fields
 from audiorec.recall.audio.held_out import Split
 from audiorec.store.features import SongSegments
-from audiorec.tagger.weights import MSD
 from audiorec.types import Float64Array, FloatArray, Int64Array, Pairs
 
 Pooling = Literal["mean", "attention"]
@@ -401,9 +400,5 @@ class UserAudioRecipe:
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> "UserAudioRecipe":
-        """Undo `to_dict`; raise `ValueError` for a model of a network that is not shipped."""
-        fields = dict(fields)
-        # Until 0.1 there was a choice of two.
-        if (backbone := fields.pop("backbone", MSD.name)) != MSD.name:
-            raise ValueError(f"unknown backbone {backbone!r}")
+        """Undo `to_dict`."""
         return cls(**{**fields, "inputs": tuple(fields["inputs"])})

@@ -36,7 +36,7 @@ from audiorec.recall.cold_start.sides import Side
 from audiorec.store.schema import METADATA_KEY, own_metadata, vector_array, vector_type
 from audiorec.types import Float64Array, FloatArray, Int32Array, Int64Array, nth
 
-FORMAT_VERSION = 2  # 1 had the tastes on every row
+FORMAT_VERSION = 1
 TASTES_VERSION = 1
 TASTES = "tastes"
 SHOWN_LISTS = 10  # lists in a summary

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from audiorec.extraction.catalogue import Naming, Source
     from audiorec.extraction.pipeline import ExtractorConfig
     from audiorec.extraction.plan import Plan
-    from audiorec.extraction.run import Policy, Prepared, RunOptions
+    from audiorec.extraction.run import RunOptions
     from audiorec.store.journal import Outputs
 
 TABLES = (".csv", ".parquet")
@@ -115,14 +115,6 @@ def extract(
         ),
     ] = 60.0,
     sync: SyncOption = None,
-    upgrade: Annotated[
-        bool,
-        deletes(
-            "--upgrade",
-            help="Decode the songs of an older store again, for the columns that it lacks.",
-            panel=ADVANCED,
-        ),
-    ] = False,
     retry_failed: RetryFailedOption = False,
     *,
     work: Extraction,
@@ -148,9 +140,7 @@ def extract(
     elif sync:
         raise InputError("--sync needs --watch; after a single run: audiorec sync SERVER")
     roots = _folders(paths) if prune else ()
-    options = work.run_options(
-        retry_failed=retry_failed, prune=prune, roots=roots, **_policy(work, upgrade=upgrade)
-    )
+    options = work.run_options(retry_failed=retry_failed, prune=prune, roots=roots)
     config = work.config()
     outputs = make_outputs(out, scores=scores, features=features)
 
@@ -175,10 +165,9 @@ def extract(
     say_unseen(sources)
     if not sources:
         raise no_songs()
-    if dry_run or (upgrade and not work.quiet):
-        plan = preview(sources, outputs, config=config, options=options)
-        print_plan(plan, outputs, config, work, listed=dry_run)
     if dry_run:
+        plan = preview(sources, outputs, config=config, options=options)
+        print_plan(plan, outputs, config, work, listed=True)
         return
     with graceful_stop("the songs in flight are", quiet=work.quiet) as stop:
         code = _one_run(sources, naming, options, stop, outputs, config, work)
@@ -195,18 +184,6 @@ def _listeners(sync: list[str] | None, outputs: "Outputs") -> "Iterator[list[Cal
 
     with SyncBeside(sync, outputs.vectors) as beside:
         yield [beside]
-
-
-def _policy(work: Extraction, *, upgrade: bool) -> dict[str, "Policy"]:
-    """Return the policy if it is to upgrade; refuse options that contradict it."""
-    from audiorec.extraction.run import Policy
-
-    if not upgrade:
-        return {}
-    if work.overwrite or work.vector_only:
-        other = "--overwrite" if work.overwrite else "--vector-only"
-        raise InputError(f"--upgrade adds columns to a store: omit {other}")
-    return {"policy": Policy.UPGRADE}
 
 
 def _one_run(
@@ -235,21 +212,16 @@ def _one_run(
         print_json({"schema": "audiorec/extraction/1", **report.to_dict()})
     print_summary(report, outputs)
     if report.stopped is None:
-        _say_lacking(ready)
+        _say_lacking(outputs)
     return code
 
 
-def _say_lacking(ready: "Prepared") -> None:
-    """Say that an upgrade would add columns, and which files lack songs of the store."""
+def _say_lacking(outputs: "Outputs") -> None:
+    """Say which files beside the store lack songs of it."""
     from audiorec.runs.record import command_line
     from audiorec.store.inventory import default_path, songs_lacking
     from audiorec.store.schema import Kind
 
-    outputs = ready.outputs
-    if ready.lacks:
-        again = shlex.join([*command_line(), "--upgrade"])
-        lacking = "sound, tempo, key, genre tag or year"
-        say(f"note: {outputs.vectors} lacks {lacking} of today; to add them: {again}")
     for kind in (Kind.SCORES, Kind.FEATURES):
         if kind not in outputs.paths() and (count := songs_lacking(outputs.vectors, kind)):
             path = default_path(outputs.vectors, kind)
@@ -349,7 +321,6 @@ def print_plan(
                 "schema": "audiorec/extract-plan/1",
                 "todo": len(todo),
                 "unchanged": len(plan.unchanged),
-                "retagged": len(plan.retagged),
                 "relabelled": len(plan.relabelled),
                 "failed_before": len(plan.failed_before),
                 "bytes": sum(max(source.size, 0) for source in todo),
@@ -367,7 +338,6 @@ def print_plan(
         "unchanged": len(plan.unchanged),
         "under a new id": len(plan.relabelled),
         "failed before": len(plan.failed_before),
-        "whose tags are read again": len(plan.retagged),
         "cannot be read": len(unseen),
     }
     say(
@@ -380,8 +350,6 @@ def print_plan(
             f"about {duration(result.cpu_s)} of CPU time, {duration(wall_s)} with {jobs} "
             f"process{'es' if jobs > 1 else ''} ({known.get(result.basis, 'by what is usual')})"
         )
-    if (
-        listed and not sys.stdout.isatty()
-    ):  # a list for a pipe, which would scroll the lines above away
+    if listed and not sys.stdout.isatty():  # for a pipe: it would scroll the lines above away
         for source in todo:
             out(source.song_id)

@@ -178,13 +178,7 @@ def _genre_tags(store: "library.Library") -> dict[str, Any]:
 
 
 def _loudness(store: "library.Library") -> dict[str, Any] | None:
-    """Return the songs' loudness in LUFS; None for a store from before loudness was levelled."""
-    if store.metadata.format_version == 1:
-        say(
-            f"note: {store.path} was made before songs were brought to one loudness, and cannot be "
-            "compared with new ones; make it again: audiorec extract FOLDER --out NEW.parquet"
-        )
-        return None
+    """Return the songs' loudness in LUFS; None if none has one."""
     result = sorted(x for x in store.column("loudness_lufs").to_pylist() if x is not None)
     if not result:
         return None

@@ -136,7 +136,7 @@ class Extraction:
         policy = Policy.OVERWRITE if self.overwrite else Policy.EXTEND
         return RunOptions(
             jobs=self.jobs,
-            policy=own.pop("policy", policy),
+            policy=policy,
             limits=self.tuning.limits,
             max_failures=_max_failures(self.max_failures),
             **own,

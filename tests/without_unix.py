@@ -20,7 +20,7 @@ setpgid setpriority setresuid setsid setuid statvfs sync wait wait3 wait4 waitid
 writev
 """.split()
 EXTRAS = (
-    "torch torchaudio fsspec s3fs ray dask distributed umap matplotlib librosa sklearn "
+    "torch torchaudio fsspec s3fs ray umap matplotlib librosa sklearn "
     "polars h11 starlette uvicorn cryptography onnx private_set_intersection"
 ).split()
 HIDE = "import sys; sys.path.append({tests!r}); import without_unix; without_unix.hide({mark!r})\n"

@@ -6,7 +6,7 @@
           ──run──▶ worker processes ──pipeline──▶ `Song` (vector, scores, features)
           ──journal──▶ vecs.parquet, vecs.errors.parquet, optional scores and features
 
-    many machines:  manifest ──shards──▶ one part each, by one of `audiorec.engines`
+    many machines:  manifest ──shards──▶ one part each, by one of `audiorec.runs`
 """
 
 from audiorec.exports import lazy

@@ -275,7 +275,7 @@ def run_blocks(
     that determines the content of a block. `progress` is called with (done, total) at the start and
     after each block. Once `stop` is set, the job ends after the current block and returns False.
 
-    If `elsewhere` is given, as by an engine (`audiorec.engines.blocks`), it makes the blocks in
+    If `elsewhere` is given, as by an engine (`audiorec.runs.blocks`), it makes the blocks in
     place of `make`. Blocks that it failed to make do not stop the others, and raise a
     `LostBlocksError`, which names them by `named`. `check` gets the files of all blocks before they
     become the output, and may refuse them by raising.

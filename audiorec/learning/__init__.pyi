@@ -14,7 +14,6 @@ from audiorec.learning.fit import Refitted as Refitted
 from audiorec.learning.fit import fit_refit as fit_refit
 from audiorec.learning.launch import LaunchedCall as LaunchedCall
 from audiorec.learning.launch import by_ray as by_ray
-from audiorec.learning.launch import by_torchrun as by_torchrun
 from audiorec.learning.launch import run_part as run_part
 from audiorec.learning.losses import hinge_loss as hinge_loss
 from audiorec.learning.losses import sampled_softmax_loss as sampled_softmax_loss

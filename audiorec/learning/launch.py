@@ -1,23 +1,19 @@
-"""Launch training in several processes: on this machine by torchrun, or on a Ray cluster.
+"""Launch training in several processes: by Ray Train, on this machine or on a cluster.
 
-    LaunchedCall ──by_torchrun, by_ray──▶ N processes: `run_part` ──▶ target(**arguments)
+    LaunchedCall ──by_ray──▶ N processes: `run_part` ──▶ target(**arguments)
     metrics, stop requests, the answer: over a `Wire`, files in a folder
 
 Every process calls the same function, which joins them (`audiorec.learning.processes`). The answer
 is the return value of the first one. An `AudiorecError` or a bug is an answer as well, since a
 retry would fail again: it ends all processes. If a process dies, the others end with a
-`LostProcessError`, and the engine restarts all of them; they resume from the last checkpoint.
+`LostProcessError`, and Ray restarts all of them; they resume from the last checkpoint.
 
-On several machines, start ``torchrun`` itself on each of them (``docs/processes.md``).
+Without Ray, start ``torchrun`` on each machine (``docs/processes.md``): `join_processes` joins what
+it starts as well.
 """
 
 import importlib
 import json
-import logging
-import os
-import signal
-import subprocess
-import sys
 import tempfile
 import threading
 import traceback
@@ -28,7 +24,6 @@ from importlib import import_module
 from pathlib import Path
 from threading import Event
 from typing import Any
-from uuid import uuid4
 
 from audiorec import errors
 from audiorec.errors import (
@@ -37,8 +32,7 @@ from audiorec.errors import (
     LostProcessError,
     import_extra,
 )
-from audiorec.runs.imports import clean_environment, trusted_path
-from audiorec.runs.workers import ONE_THREAD, end_with, ray_cluster
+from audiorec.runs.workers import ray_cluster
 from audiorec.types import LineProgress
 
 RESTARTS = 3  # maximum number of restarts of all processes
@@ -224,126 +218,6 @@ def error_from_json(name: str, values: list[Any]) -> AudiorecError:
     return kind(*values) if is_ours else AudiorecError(*values)  # type: ignore[misc]
 
 
-END_S = 40.0  # the agent gives its processes 30 seconds to end
-# Code of a child process: sets the import path before anything is imported.
-_START = "import sys; sys.path[:] = sys.argv[2:]; from audiorec.learning.launch import {0}; {0}()"
-
-
-def by_torchrun(
-    task: LaunchedCall,
-    processes: int,
-    *,
-    stop: Event | None = None,
-    tell: LineProgress | None = None,
-    remark: Remark | None = None,
-    restarts: int = RESTARTS,
-) -> Any:
-    """Run a task in several processes of this machine; return the result of the first one.
-
-        a child ──▶ `launch`: torch's elastic agent ──▶ `work` × N     messages: files in a folder
-
-    The agent is a separate process in a separate session: Ctrl-C goes to the launcher only, which
-    does not load torch. If a process dies, the agent ends the others and restarts all. If the
-    launcher dies, all of them end.
-
-    Parameters
-    ----------
-    task : LaunchedCall
-    processes : int
-    stop : Event, optional
-        Once set, the task is told to stop.
-    tell, remark : callable, optional
-        As for `Messages`.
-    restarts : int
-        Maximum number of restarts of all processes after one has died.
-
-    Raises
-    ------
-    AudiorecError
-        The error that the task raised.
-    LostProcessError
-        If processes died more than `restarts` times.
-    """
-    with tempfile.TemporaryDirectory(prefix="audiorec-train-") as name:
-        heard = Messages(Path(name), tell, remark, restarts)
-        about = {"processes": processes, "restarts": restarts, "folder": name, **task.to_json()}
-        agent = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            _command("launch", about),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=None if sys.stderr else subprocess.DEVNULL,
-            env={**ONE_THREAD, **clean_environment()},
-            start_new_session=True,
-        )
-        try:
-            while agent.poll() is None:
-                heard.poll(stop)
-                with suppress(subprocess.TimeoutExpired):
-                    agent.wait(POLL_S)
-            heard.poll(stop)
-        finally:
-            _end(agent)
-    return heard.result()
-
-
-def launch() -> None:
-    """Run the agent: entry point of the child process of `by_torchrun`."""
-    about = json.loads(sys.argv[1])
-    logging.disable(logging.CRITICAL)  # errors are reported by the launcher
-    # Otherwise restarted processes read the addresses of those that have died.
-    os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
-    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
-    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
-
-    config = LaunchConfig(
-        min_nodes=1,
-        max_nodes=1,
-        nproc_per_node=about["processes"],
-        logs_specs=DefaultLogsSpecs(log_dir=str(Path(about["folder"]) / "log")),
-        run_id=uuid4().hex,
-        rdzv_backend="c10d",
-        rdzv_endpoint="localhost:0",
-        max_restarts=about["restarts"],
-        monitor_interval=0.1,
-        local_addr="localhost",
-    )
-    end_with(os.getppid(), lambda: os.kill(os.getpid(), signal.SIGTERM))
-    program, *words = _command("work", about)
-    try:
-        elastic_launch(config, program)(*words)
-    except (ChildFailedError, SignalException):
-        sys.exit(1)
-
-
-def work() -> None:
-    """Run one training process: entry point of the agent's children."""
-    about = json.loads(sys.argv[1])
-    end_with(os.getppid())
-    task = LaunchedCall(about["target"], about["arguments"])
-    try:
-        run_part(task, Wire(Path(about["folder"]), int(os.environ["RANK"])))
-    except LostProcessError:
-        sys.exit(1)
-
-
-def _command(function: str, about: dict[str, Any]) -> list[str]:
-    flags = ["-X", f"utf8={sys.flags.utf8_mode}", *(["-B"] if sys.dont_write_bytecode else [])]
-    start = _START.format(function)
-    return [sys.executable, "-I", *flags, "-c", start, json.dumps(about), *trusted_path()]
-
-
-def _end(agent: "subprocess.Popen[bytes]") -> None:
-    """End the agent and its processes."""
-    if agent.poll() is None:
-        agent.terminate()
-        try:
-            agent.wait(END_S)
-        except subprocess.TimeoutExpired:
-            agent.kill()
-            agent.wait()
-
-
 def by_ray(
     task: LaunchedCall,
     processes: int,
@@ -373,8 +247,12 @@ def by_ray(
         process is connected to, otherwise a new one on this machine for this run.
     storage : Path, optional
         Folder shared by all machines for the temporary files of Ray Train, and for messages.
-    stop, tell, remark, restarts
-        As for `audiorec.learning.launch.by_torchrun`.
+    stop : Event, optional
+        Once set, the task is told to stop.
+    tell, remark : callable, optional
+        As for `Messages`.
+    restarts : int
+        Maximum number of restarts of all processes after one has died.
 
     Raises
     ------

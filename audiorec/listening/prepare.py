@@ -23,8 +23,6 @@ import pyarrow.compute as pc
 
 from audiorec.columns import LogColumns
 from audiorec.distribution import created_by
-from audiorec.engines.blocks import outcomes_of
-from audiorec.engines.tasks import Engine
 from audiorec.errors import DamagedFileError, InputError, LostBlocksError, StoreError
 from audiorec.files.arrow import arrow_array, encoded, integers, open_parquet
 from audiorec.files.own_files import (
@@ -75,6 +73,8 @@ from audiorec.listening.reading import (
     buckets_of,
 )
 from audiorec.listening.sequences import LABEL_OF, PER_USER, Sequences, in_order, without_noise
+from audiorec.runs.blocks import outcomes_of
+from audiorec.runs.tasks import Engine
 from audiorec.spec import fingerprint
 from audiorec.types import Int32Array, StageProgress, string_array
 
@@ -303,7 +303,7 @@ def prepare(
     progress : callable, optional
         Called with ("rows", done, total) while the log is read, then with ("buckets", done, total).
     engine : callable, optional
-        Runs the bucket tasks (`audiorec.engines.tasks.engine_of`). By default buckets are made
+        Runs the bucket tasks (`audiorec.runs.tasks.engine_of`). By default buckets are made
         in this process, one after the other.
 
     Raises

@@ -1,3 +1,8 @@
+from audiorec.runs.blocks import BlockTask as BlockTask
+from audiorec.runs.blocks import MappedValue as MappedValue
+from audiorec.runs.blocks import block_runner as block_runner
+from audiorec.runs.blocks import map_blocks as map_blocks
+from audiorec.runs.blocks import one_thread as one_thread
 from audiorec.runs.entry_points import Registry as Registry
 from audiorec.runs.entry_points import maker as maker
 from audiorec.runs.imports import forget_current_folder as forget_current_folder
@@ -27,6 +32,16 @@ from audiorec.runs.report import RunProgress as RunProgress
 from audiorec.runs.report import RunReport as RunReport
 from audiorec.runs.report import SongOutcome as SongOutcome
 from audiorec.runs.report import Stopped as Stopped
+from audiorec.runs.tasks import Engine as Engine
+from audiorec.runs.tasks import Outcome as Outcome
+from audiorec.runs.tasks import Runner as Runner
+from audiorec.runs.tasks import Task as Task
+from audiorec.runs.tasks import attempt as attempt
+from audiorec.runs.tasks import engine_of as engine_of
+from audiorec.runs.tasks import parse_runner as parse_runner
+from audiorec.runs.tasks import run_processes as run_processes
+from audiorec.runs.tasks import run_ray as run_ray
+from audiorec.runs.tasks import run_threads as run_threads
 from audiorec.runs.timing import OverdueError as OverdueError
 from audiorec.runs.timing import check_deadline as check_deadline
 from audiorec.runs.timing import ending_in as ending_in

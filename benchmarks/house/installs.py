@@ -33,7 +33,6 @@ BRINGS = {  # what shows that an extra is there
     "train": "torch torchaudio",
     "plot": "librosa matplotlib",
     "cloud": "fsspec s3fs",
-    "dask": "dask distributed",
     "ray": "ray",
     "map": "umap",
     "sklearn": "sklearn",

@@ -25,8 +25,7 @@ def plays(tmp_path, monkeypatch):
             "rules --processes 2",
             "rules trains in one process only; these use several: comirec-sa, mind, sasrec",
         ),
-        ("sasrec --runner dask", "--runner is local or ray[:ADDRESS] for training"),
-        ("sasrec --processes 2 --runner local:auto", "a runner must be local, ray[:ADDRESS]"),
+        ("sasrec --processes 2 --runner local:auto", "a runner must be local or ray[:ADDRESS]"),
         ("sasrec --processes 2 --set blocks=0", "blocks must be at least 1"),
         ("sasrec --runner ray -i gone.csv", "gone.csv: no such file"),
     ],
@@ -61,7 +60,7 @@ def test_a_training_that_was_stopped_says_so(plays, audiorec, monkeypatch):
     words = "recall train sasrec -i plays.csv -o out --processes 3 --set max_epochs=2"
     code, _, err = audiorec(*words.split())
     assert code == 130
-    assert err.splitlines()[0] == "3 processes with torchrun on this machine"
+    assert err.splitlines()[0] == "3 processes with Ray on this machine"
     assert "run the same command to resume" in err
     assert told[0]["settings"] == ["max_epochs=2"]
     assert told[0]["log"] == {"path": str(plays / "plays.csv")}

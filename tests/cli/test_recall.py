@@ -92,7 +92,7 @@ def test_blocks_of_users_go_to_processes_where_asked(log, audiorec, monkeypatch)
     audiorec(*f"{asked} one.parquet".split())
     code, _, err = audiorec(*f"{asked} many.parquet --jobs 2".split())
     assert (code, err) == (0, "12 candidates for 4 users: many.parquet\n")
-    monkeypatch.setattr("audiorec.engines.tasks.engine_of", lambda *_a, **_k: travelling)
+    monkeypatch.setattr("audiorec.runs.tasks.engine_of", lambda *_a, **_k: travelling)
     one, many = (Path(f"{name}.parquet").read_bytes() for name in ("one", "many"))
     assert one == many
     fuse = "recall fuse one.parquet many.parquet --out"
@@ -135,12 +135,12 @@ def test_a_block_that_is_lost_ends_the_command_with_3(log, audiorec, monkeypatch
         for task in tasks:
             yield task.lost("it died")
 
-    monkeypatch.setattr("audiorec.engines.tasks.engine_of", lambda *_a, **_k: losing)
+    monkeypatch.setattr("audiorec.runs.tasks.engine_of", lambda *_a, **_k: losing)
     asked = "recall candidates model -i plays.csv --keep-heard --out c.parquet --jobs 2"
     code, _, err = audiorec(*asked.split())
     assert (code, Path("c.parquet").exists()) == (3, False)
     assert "1 of 1 blocks could not be made (users 'u0' to 'u3': it died)" in err
-    monkeypatch.setattr("audiorec.engines.tasks.engine_of", lambda *_a, **_k: travelling)
+    monkeypatch.setattr("audiorec.runs.tasks.engine_of", lambda *_a, **_k: travelling)
     assert audiorec(*asked.split())[0] == 0
     code, _, err = audiorec(*asked.replace("--jobs 2", "--runner local:tcp://head:1").split())
     assert (code, "a runner must be local, ray[:ADDRESS]" in err) == (2, True)

@@ -42,7 +42,7 @@ def playlists(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("engine", [None, travelling])
 def test_a_user_without_a_history_gets_what_is_popular_now(log, audiorec, monkeypatch, engine):
-    monkeypatch.setattr("audiorec.engines.tasks.engine_of", lambda *_a, **_k: engine)
+    monkeypatch.setattr("audiorec.runs.tasks.engine_of", lambda *_a, **_k: engine)
     assert audiorec(*"recall train rules -i plays.csv --out model -q".split())[0] == 0
     ask = "recall candidates model -i plays.csv --k 3 --keep-heard --out c.parquet --json"
     code, out, err = audiorec(*ask.split(), *([] if engine is None else ["--jobs", "2"]))

@@ -27,7 +27,7 @@ RUNS_CODE = {
 ALLOWED = {
     "runs/workers.py": {"pickle.loads"},  # from the child it started itself, through a pipe
     # From what came with its task; of the file it takes arrays and texts, by their sha256.
-    "engines/blocks.py": {"pickle.Unpickler"},
+    "runs/blocks.py": {"pickle.Unpickler"},
 }
 UNSAFE = ("weights_only=False", "allow_pickle=True")
 

@@ -10,7 +10,6 @@ import pytest
 from made_engines import deadly
 from needs import needs
 
-from audiorec.engines.tasks import engine_of
 from audiorec.errors import InputError, LostBlocksError, MissingStoreError, StoreError
 from audiorec.listening import prepare as module
 from audiorec.listening.events import RowsError
@@ -18,6 +17,7 @@ from audiorec.listening.interactions import read_interactions
 from audiorec.listening.prepare import PrepareSpec, prepare
 from audiorec.listening.reading import buckets_of, read_prepared
 from audiorec.listening.sequences import to_sequences
+from audiorec.runs.tasks import engine_of
 
 EVENTS = ["play", "finish", "skip", "like", "playlist"]
 
@@ -113,15 +113,8 @@ def in_threads(tasks):
         yield from pool.map(lambda task: task.attempt(), reversed(list(tasks)))
 
 
-def on_dask(tasks):
-    from audiorec.engines.tasks import run_dask
-
-    needs("distributed")
-    yield from run_dask(tasks, Event(), workers=1)
-
-
 def on_ray(tasks):
-    from audiorec.engines.tasks import run_ray
+    from audiorec.runs.tasks import run_ray
 
     needs("ray")
     yield from run_ray(tasks, Event())
@@ -145,7 +138,7 @@ def test_a_bucket_that_cannot_be_made_does_not_stop_the_others(log, tmp_path):
         assert path.read_bytes() == (tmp_path / "there" / path.name).read_bytes()
 
 
-@pytest.mark.parametrize("engine", [in_threads, on_dask, on_ray])
+@pytest.mark.parametrize("engine", [in_threads, on_ray])
 def test_an_engine_makes_the_same_buckets(log, tmp_path, engine):
     spec = PrepareSpec(buckets=4, filters=("looped",))
     here = prepare(log, tmp_path / "here", spec)

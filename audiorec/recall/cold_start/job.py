@@ -21,8 +21,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from audiorec.engines.blocks import block_runner, one_thread
-from audiorec.engines.tasks import Engine
 from audiorec.errors import InputError
 from audiorec.files.tables import is_made, run_blocks
 from audiorec.recall.cold_start.assign import (
@@ -45,6 +43,8 @@ from audiorec.recall.cold_start.tables import (
     taste_table,
     tastes_path,
 )
+from audiorec.runs.blocks import block_runner, one_thread
+from audiorec.runs.tasks import Engine
 from audiorec.search.topk import ItemLists, TopK, top_k
 from audiorec.spec import fingerprint
 from audiorec.types import FloatArray, Int64Array, Progress, StageProgress, nth
@@ -123,7 +123,7 @@ class ColdStart:
         progress : callable of (what, done, total), optional
         stop : threading.Event, optional
         engine : callable, optional
-            Computes the blocks (`audiorec.engines.tasks.engine_of`) with identical bytes.
+            Computes the blocks (`audiorec.runs.tasks.engine_of`) with identical bytes.
             Assignment under limits always runs in this process.
 
         Raises

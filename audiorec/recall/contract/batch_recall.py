@@ -2,7 +2,7 @@
 
 channel, queries ──write_candidates──▶ candidates.parquet
 
-Blocks run in this process or on an engine (`audiorec.engines`); the file has the same bytes.
+Blocks run in this process or on an engine (`audiorec.runs`); the file has the same bytes.
 """
 
 import json
@@ -18,8 +18,6 @@ import pyarrow.compute as pc
 
 from audiorec.columns import ListColumns
 from audiorec.distribution import own_version
-from audiorec.engines.blocks import MappedWriter, block_runner, one_thread
-from audiorec.engines.tasks import Engine
 from audiorec.errors import InputError
 from audiorec.files.arrow import integers
 from audiorec.files.tables import TableFile, run_blocks, table_writer
@@ -27,6 +25,8 @@ from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.candidates import DEFAULT, FIGURES_KEY, SCHEMA, DefaultList
 from audiorec.recall.contract.channel import Channel
 from audiorec.recall.contract.data import Queries
+from audiorec.runs.blocks import MappedWriter, block_runner, one_thread
+from audiorec.runs.tasks import Engine
 from audiorec.spec import fingerprint
 from audiorec.types import IdMap, Int64Array, Progress, string_array
 
@@ -113,7 +113,7 @@ def write_candidates(
         Write nothing, and raise an error, if the channel proposes no song to anybody.
     engine : callable, optional
         Computes blocks in processes that share the channel's arrays: see
-        `audiorec.engines.tasks.engine_of`. Finished blocks are kept in ``<path>.run/``, from
+        `audiorec.runs.tasks.engine_of`. Finished blocks are kept in ``<path>.run/``, from
         which the same call resumes. By default blocks are computed in this process.
     progress : callable of (done, total), optional
         Called with the number of finished blocks.

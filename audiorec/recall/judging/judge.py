@@ -9,7 +9,7 @@
     recall per query, history lengths   ──user_strata──▶ mean recall by length of history
     CPU seconds and peak memory         ──`Cost`───────▶ of training and of ranking
 
-Blocks of queries run in this process or on an engine (`audiorec.engines`). They are cut where
+Blocks of queries run in this process or on an engine (`audiorec.runs`). They are cut where
 `Channel.blocks` cuts, so that all matrix products have the same shapes and ranks are bit-identical.
 """
 
@@ -24,8 +24,6 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from audiorec.engines.blocks import map_blocks, one_thread
-from audiorec.engines.tasks import Engine
 from audiorec.errors import InputError
 from audiorec.evaluation.classification import Interval
 from audiorec.evaluation.ranking import (
@@ -41,6 +39,8 @@ from audiorec.recall.contract.candidates import Lists
 from audiorec.recall.contract.channel import Channel, block_rows, top_songs
 from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
 from audiorec.recall.judging.splits import JudgingSplit
+from audiorec.runs.blocks import map_blocks, one_thread
+from audiorec.runs.tasks import Engine
 from audiorec.types import BoolArray, Float64Array, IdMap, Int64Array
 
 Repeats = Literal["kept", "left_out"]  # treatment of songs in the history
@@ -440,7 +440,7 @@ def evaluate(
     seed : int
         Seed of the bootstrap.
     engine : callable, optional
-        Ranks blocks of queries (`audiorec.engines.tasks.engine_of`), with the same figures. By
+        Ranks blocks of queries (`audiorec.runs.tasks.engine_of`), with the same figures. By
         default they are ranked in this process.
 
     Raises

@@ -20,8 +20,6 @@ import pyarrow.compute as pc
 
 from audiorec.columns import ListColumns
 from audiorec.distribution import own_version
-from audiorec.engines.blocks import MappedWriter, block_runner
-from audiorec.engines.tasks import Engine
 from audiorec.errors import InputError
 from audiorec.files.arrow import integers
 from audiorec.files.tables import TableFile, run_blocks, table_writer
@@ -46,6 +44,8 @@ from audiorec.recall.serving.tables import (
     user_blocks,
     users_by_rows,
 )
+from audiorec.runs.blocks import MappedWriter, block_runner
+from audiorec.runs.tasks import Engine
 from audiorec.spec import fingerprint
 from audiorec.store.store import VectorStore
 from audiorec.types import IdMap, Progress
@@ -292,7 +292,7 @@ def fuse_files(
     facts : SongTraits
     excluded : Exclusions
     engine : callable, optional
-        Fuses blocks of users (`audiorec.engines.tasks.engine_of`), with the same bytes; finished
+        Fuses blocks of users (`audiorec.runs.tasks.engine_of`), with the same bytes; finished
         blocks are kept in ``<out>.run/``. By default this process fuses all.
     progress : callable of (done, total), optional
         Called with the number of blocks that the engine has finished.

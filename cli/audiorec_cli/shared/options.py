@@ -15,7 +15,7 @@ from pathlib import Path
 from threading import Event
 from typing import Annotated, Any, get_origin, get_type_hints
 
-from audiorec import engines, files, tagger
+from audiorec import files, runs, tagger
 from audiorec.errors import InputError, MissingFileError
 from audiorec.options import ADVANCED as ADVANCED
 from audiorec.options import COMMON as COMMON
@@ -146,9 +146,7 @@ def _value(kind: Any, name: str, text: str) -> Any:
 LOCAL = "local"
 RunnerOption = Annotated[
     str,
-    connects(
-        "--runner", help="Where they run: local, ray[:ADDRESS] or dask[:ADDRESS].", panel=ADVANCED
-    ),
+    connects("--runner", help="Where they run: local or ray[:ADDRESS].", panel=ADVANCED),
 ]
 
 
@@ -156,7 +154,7 @@ RunnerOption = Annotated[
 class Work:
     """An engine with its stop event and progress callback; no engine: this process does it all."""
 
-    engine: "engines.Engine | None" = None
+    engine: "runs.Engine | None" = None
     stop: "Event | None" = None
     after_block: Callable[[str, int, int], None] | None = None
 
@@ -190,12 +188,12 @@ class Engines:
             yield Work()
             return
 
-        runner, address = engines.parse_runner(self.runner)
+        runner, address = runs.parse_runner(self.runner)
         if not keeps:
-            yield Work(engines.engine_of(runner, address=address, jobs=jobs))
+            yield Work(runs.engine_of(runner, address=address, jobs=jobs))
             return
         with graceful_stop("the blocks in progress are", quiet=quiet) as stop:
-            engine = engines.engine_of(runner, address=address, jobs=jobs, stop=stop)
+            engine = runs.engine_of(runner, address=address, jobs=jobs, stop=stop)
             yield Work(engine, stop, progress_lines(quiet=quiet))
 
 

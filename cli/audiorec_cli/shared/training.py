@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import click
 
-from audiorec import engines, learning, listening, recall
+from audiorec import learning, listening, recall, runs
 from audiorec.errors import InputError, MissingExtraError
 from audiorec.options import chooses, connects
 from audiorec_cli.shared.console import Exit, cell, say
@@ -179,7 +179,10 @@ class ProcessOptions:
     runner: Annotated[
         str,
         connects(
-            "--runner", help="Where they run: local (by torchrun) or ray[:ADDRESS].", panel=ADVANCED
+            "--runner",
+            metavar="ray:ADDRESS",
+            help="Where they run: a Ray cluster; this machine if none is named.",
+            panel=ADVANCED,
         ),
     ] = LOCAL
 
@@ -193,11 +196,7 @@ class ProcessOptions:
         if not self.launches:
             return
 
-        if engines.parse_runner(self.runner)[0] == "dask":
-            raise InputError(
-                "--runner is local or ray[:ADDRESS] for training; without Ray, start torchrun on "
-                "each machine (docs/processes.md)"
-            )
+        runs.parse_runner(self.runner)
         if not kind.together:
             able = ", ".join(n for n in recall.CHANNELS.own() if recall.channel_class(n).together)
             raise InputError(f"{kind.name} trains in one process only; these use several: {able}")
@@ -246,25 +245,19 @@ class ProcessOptions:
 
     @property
     def _where(self) -> str:
-        runner, _, address = self.runner.partition(":")
-        name = "torchrun" if runner == LOCAL else "Ray"
-        return f"{name} at {address}" if address else f"{name} on this machine"
+        _, address = runs.parse_runner(self.runner)
+        return f"Ray at {address}" if address else "Ray on this machine"
 
     def _run(self, task: Any, out: Path, stop: "Event", *, quiet: bool) -> Any:
-        runner, address = engines.parse_runner(self.runner)
+        _, address = runs.parse_runner(self.runner)
         hooks: dict[str, Any] = {
             "stop": stop,
             "tell": None if quiet else epoch_line,
             "remark": say,
         }
-        if runner == "ray":
-            storage = out.absolute().parent
-            with redirect_stdout(sys.stderr):  # where Ray reports a dead worker
-                return learning.by_ray(
-                    task, self.processes, address=address, storage=storage, **hooks
-                )
-
-        return learning.by_torchrun(task, self.processes, **hooks)
+        storage = out.absolute().parent
+        with redirect_stdout(sys.stderr):  # where Ray reports a dead worker
+            return learning.by_ray(task, self.processes, address=address, storage=storage, **hooks)
 
 
 def train_part(

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import click
 
-from audiorec import engines, extraction, files, runs, store
+from audiorec import extraction, files, runs, store
 from audiorec.errors import InputError
 from audiorec.options import argument, writes
 from audiorec_cli.shared.console import Exit, print_json, say
@@ -62,7 +62,7 @@ def shards(
     parts: ShardOptions,
     work: Extraction,
 ) -> None:
-    """Make the parts of a store: all on this machine, Ray or Dask, or one for a scheduler.
+    """Make the parts of a store: all on this machine or Ray, or one for a scheduler.
 
     A manifest is divided into shards, and each becomes one part in a folder, whichever machine
     processes it. Finished parts are kept: run the same command again to retry lost shards, in any
@@ -117,10 +117,8 @@ def _all(manifest: str, count: int, parts: ShardOptions, work: Extraction) -> Ex
         watching.start(shards=len(tasks), runner=parts.runner)
         started = time.monotonic()
         with graceful_stop("the songs in flight are", quiet=work.quiet) as stop:
-            runner, address = engines.parse_runner(parts.runner)
-            run = engines.engine_of(
-                runner, address=address, jobs=work.jobs, stop=stop, threads=True
-            )
+            runner, address = runs.parse_runner(parts.runner)
+            run = runs.engine_of(runner, address=address, jobs=work.jobs, stop=stop, threads=True)
             report = extraction.gather(
                 run(tasks), len(tasks), after_each=_teller(watching, work.quiet)
             )

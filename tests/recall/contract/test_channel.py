@@ -5,11 +5,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from audiorec.engines import blocks
 from audiorec.recall.contract.channel import DEPTH, top_songs
 from audiorec.recall.contract.checks import synthetic_listening
 from audiorec.recall.contract.data import Queries
 from audiorec.recall.registry import channel_class
+from audiorec.runs import blocks
 
 COUNTED = ("als", *"popular replay rules vs-knn item-knn ease recent-likes".split())
 COUNTED += ("nearest-audio", "nearest-artist")

@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 
 from audiorec.columns import ListColumns, ShownColumns
 from audiorec.distribution import own_version
-from audiorec.engines.tasks import Engine
+from audiorec.runs.tasks import Engine
 from audiorec.errors import ChannelFailedError, InputError, LostBlocksError
 from audiorec.files.own_files import refuse_link, remove_leftovers, write_errors
 from audiorec.files.tables import TableFile
@@ -188,7 +188,7 @@ class NightlyJob:
         stop : threading.Event, optional
             Once set, the job ends after the current step or training step.
         engine : callable, optional
-            Computes blocks of users (`audiorec.engines.tasks.engine_of`), with the same bytes.
+            Computes blocks of users (`audiorec.runs.tasks.engine_of`), with the same bytes.
 
         Raises
         ------

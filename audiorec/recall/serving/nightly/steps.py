@@ -19,7 +19,7 @@ from threading import Event
 from typing import Any
 
 from audiorec.columns import ShownColumns
-from audiorec.engines.tasks import Engine
+from audiorec.runs.tasks import Engine
 from audiorec.errors import DamagedFileError, StoreError
 from audiorec.files.own_files import refuse_link, write_own
 from audiorec.listening.log_files import file_fingerprints, is_rereadable, opened_log

@@ -36,6 +36,7 @@ def test_two_processes_equal_one(tmp_path):
 
 
 def test_one_command_two_processes_one_model(tmp_path):
+    needs("ray")
     rows = [
         f"u{user:02},s{(3 * user + i) % 7 * 2 + user % 2},2024-05-{i + 1:02}T10:00:00Z,finish"
         for user in range(30)
@@ -55,7 +56,7 @@ def test_one_command_two_processes_one_model(tmp_path):
     )
     document = json.loads(done.stdout)  # one document, of the first process
     assert document["model_id"] == load_channel(tmp_path / "model").model_id
-    assert done.stderr.startswith("2 processes with torchrun on this machine\n")
+    assert done.stderr.startswith("2 processes with Ray on this machine\n")
     assert done.stderr.count("epoch 1: ") == 2  # one line in either phase
     assert sorted(p.name for p in tmp_path.iterdir()) == ["model", "model.run.json", "plays.csv"]
     (run,) = read_runs(tmp_path / "model.run.json")  # of the first process

@@ -1,4 +1,4 @@
-"""`audiorec.engines.blocks`: values whose arrays all processes of a machine map."""
+"""`audiorec.runs.blocks`: values whose arrays all processes of a machine map."""
 
 import pickle
 
@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from audiorec.engines.blocks import MIN_BYTES, MIN_TEXTS, MappedWriter
 from audiorec.errors import StoreError
+from audiorec.runs.blocks import MIN_BYTES, MIN_TEXTS, MappedWriter
 
 IDS = (*(f"słowo-{n}" for n in range(MIN_TEXTS)), "", "\ud800")
 

@@ -27,10 +27,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from audiorec.engines.tasks import Engine, Outcome
 from audiorec.errors import AudiorecError, LostBlocksError, StoreError
 from audiorec.files.own_files import open_own, replaced
 from audiorec.files.tables import PREFIX, SHARED, Elsewhere, write_block
+from audiorec.runs.tasks import Engine, Outcome
 
 # Prefixes and suffixes of OpenBLAS symbols in the various numpy wheels.
 PREFIXES = ("scipy_openblas_", "openblas_")

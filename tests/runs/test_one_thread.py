@@ -1,9 +1,9 @@
-"""`audiorec.engines.blocks`: the same digits, however many threads numpy has."""
+"""`audiorec.runs.blocks`: the same digits, however many threads numpy has."""
 
 import numpy as np
 import pytest
 
-from audiorec.engines.blocks import _openblas, one_thread
+from audiorec.runs.blocks import _openblas, one_thread
 
 
 @pytest.fixture

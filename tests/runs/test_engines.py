@@ -1,4 +1,4 @@
-"""`audiorec.engines`: whoever runs the shards, the rows are the same byte for byte.
+"""`audiorec.runs`: whoever runs the shards, the rows are the same byte for byte.
 
 One file for all runners: their reference is made once, and their clusters one at a time.
 """
@@ -7,7 +7,6 @@ import pickle
 import sys
 import threading
 import warnings
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -25,9 +24,8 @@ from poisoned_library import (
     part_bytes,
 )
 
-from audiorec.engines.tasks import run_dask, run_ray, run_threads
-from audiorec.errors import MissingExtraError, StoreError
-from audiorec.extraction.shards import ShardOutcome, ShardTask, gather, shard_tasks
+from audiorec.errors import MissingExtraError
+from audiorec.extraction.shards import ShardTask, gather, shard_tasks
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.batch_recall import write_candidates
 from audiorec.recall.contract.data import Queries, RecallData
@@ -36,6 +34,7 @@ from audiorec.recall.judging.splits import split
 from audiorec.recall.serving.job import fuse_files
 from audiorec.recall.serving.rules import FusionRecipe
 from audiorec.recall.simple.knn import ItemKnn
+from audiorec.runs.tasks import run_ray, run_threads
 from audiorec.runs.workers import ray_cluster as started_ray
 
 
@@ -76,21 +75,6 @@ def ray_cluster(library):
             yield ray
 
 
-@pytest.fixture(scope="module")
-def dask_cluster(library):
-    """Two Dask processes on this machine, and the client that the runner finds."""
-    distributed = needs("distributed")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        with (
-            distributed.LocalCluster(
-                n_workers=2, threads_per_worker=1, dashboard_address=None
-            ) as cluster,
-            distributed.Client(cluster) as client,
-        ):
-            yield client
-
-
 def test_the_local_runner_keeps_what_is_finished(library, reference, tmp_path):
     out = tmp_path / "out"
     report = gather(run_threads(tasks(library, out)[:2], threading.Event()), COUNT)
@@ -118,11 +102,6 @@ def test_a_ray_worker_that_dies_costs_a_retry_and_one_that_always_dies_one_shard
     again = gather(run_threads(tasks(library, out), threading.Event()), COUNT)
     assert (again.made, again.kept) == (1, 2)
     assert part_bytes(str(out)) == reference[0]
-
-
-def test_dask_makes_the_same_bytes(library, reference, dask_cluster, tmp_path):
-    report = gather(run_dask(tasks(library, tmp_path / "out"), threading.Event()), COUNT)
-    check_same(report, tmp_path / "out", reference, tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -161,87 +140,6 @@ def test_ray_makes_the_same_blocks_though_one_is_killed(lists, tmp_path):
     assert (tmp_path / "mark").read_text() == "xxxx"  # killed once, then one a job
 
 
-@pytest.mark.usefixtures("dask_cluster")
-def test_dask_makes_the_same_blocks(lists, tmp_path):
-    assert made_of(lists[0], tmp_path, lambda t: run_dask(t, threading.Event())) == lists[1]
-
-
-class Future:
-    """A future of `Client`: done at once, in the state that it is given."""
-
-    def __init__(self, status, value):
-        self.status, self._value = status, value
-
-    def done(self):
-        return self.status != "pending"
-
-    def result(self):
-        return self._value
-
-    def exception(self):
-        return self._value
-
-
-class Client:
-    """A Dask client whose workers die of some shards: how often, by index."""
-
-    def __init__(self, deaths, threads=2):
-        self.deaths, self.sent, self.cancelled, self.threads = deaths, [], 0, threads
-
-    def submit(self, _function, task, *, pure):
-        assert not pure  # a pure task of the same arguments would not run twice
-        self.sent.append(task.index)
-        if self.deaths.get(task.index, 0):
-            self.deaths[task.index] -= 1
-            return Future("error", KeyError(f"worker died of {task.index}"))
-        return Future("finished", ShardOutcome(task.index, error=StoreError("an answer")))
-
-    def nthreads(self):
-        return {"tcp://worker": self.threads} if self.threads else {}
-
-    def cancel(self, futures):
-        self.cancelled += len(futures)
-
-
-def run_with(monkeypatch, client, stop=None):
-    def wait(futures, *, timeout, return_when):
-        if not any(f.done() for f in futures):
-            raise TimeoutError
-
-    module = SimpleNamespace(get_client=lambda: client, wait=wait)
-    monkeypatch.setitem(sys.modules, "distributed", module)
-    tasks = shard_tasks("m.parquet", 3, "out", CONFIG)
-    return list(run_dask(tasks, stop or threading.Event()))
-
-
-def test_what_dask_gives_up_is_sent_once_more_and_then_reported(monkeypatch):
-    client = Client({0: 1, 1: 9})
-    outcomes = run_with(monkeypatch, client)
-    assert client.sent == [0, 1, 2, 0, 1]
-    assert [(o.index, o.message) for o in outcomes] == [
-        (2, ""),
-        (0, ""),
-        (1, "KeyError: 'worker died of 1'"),
-    ]
-
-
-def test_a_dask_cluster_without_workers_is_not_waited_for_without_end(monkeypatch):
-    monkeypatch.setattr("audiorec.engines.tasks.PATIENCE_S", 0.05)
-    client = Client({}, threads=0)
-    client.submit = lambda *_a, **_k: Future("pending", None)
-    outcomes = run_with(monkeypatch, client)
-    assert [o.message for o in outcomes] == ["the cluster has had no worker for 0.05 s"] * 3
-    assert client.cancelled > 0
-
-
-def test_a_stop_takes_back_what_dask_has_not_done(monkeypatch):
-    stop = threading.Event()
-    stop.set()
-    client = Client({})
-    assert run_with(monkeypatch, client, stop) == []
-    assert client.cancelled == 3
-
-
 def test_a_stop_before_the_first_shard_makes_none(library, tmp_path):
     stop = threading.Event()
     stop.set()
@@ -250,14 +148,12 @@ def test_a_stop_before_the_first_shard_makes_none(library, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("name", ["ray", "distributed"])
-def test_a_runner_that_is_not_installed_names_its_extra(library, tmp_path, monkeypatch, name):
-    monkeypatch.setitem(sys.modules, name, None)
-    runner, extra = (run_ray, "ray") if name == "ray" else (run_dask, "dask")
-    with pytest.raises(MissingExtraError, match=rf'needs the extra "{extra}"'):
-        list(runner(tasks(library, tmp_path), threading.Event()))
-
-
 def test_an_answer_is_small_enough_to_send(reference, library):
     task = tasks(library, "out")[0]
     assert len(pickle.dumps(task)) < 5000
+
+
+def test_a_runner_that_is_not_installed_names_its_extra(library, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(MissingExtraError, match='needs the extra "ray"'):
+        list(run_ray(tasks(library, tmp_path), threading.Event()))

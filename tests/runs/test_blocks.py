@@ -7,7 +7,6 @@ import pyarrow as pa
 import pytest
 from made_engines import Broken, deadly, travelling
 
-from audiorec.engines.tasks import engine_of, parse_runner, run_processes
 from audiorec.errors import InputError, LostBlocksError, StoreError
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract import batch_recall
@@ -20,6 +19,7 @@ from audiorec.recall.serving.job import fuse_files
 from audiorec.recall.serving.rules import Exclusions, FusionRecipe, SongTraits
 from audiorec.recall.simple.counts import Popular
 from audiorec.recall.simple.knn import ItemKnn
+from audiorec.runs.tasks import engine_of, parse_runner, run_processes
 
 USERS, SONGS = 300, 40
 CLOCK = ("fit_cpu_s", "recall_cpu_s", "peak_mb")
@@ -130,7 +130,7 @@ class Picky(ItemKnn):
 def test_a_block_that_raises_is_poison_and_a_wrong_engine_a_mistake(plays, tmp_path):
     with pytest.raises(LostBlocksError, match="InputError: user-250 cannot be looked at"):
         ask(tmp_path / "lists.parquet", plays, channel=Picky, engine=travelling)
-    with pytest.raises(InputError, match="runner must be one of local, ray, dask"):
+    with pytest.raises(InputError, match="runner must be one of local, ray"):
         engine_of("spark")
     with pytest.raises(InputError, match="--address needs"):
         engine_of(address="tcp://head:8786")
@@ -138,7 +138,7 @@ def test_a_block_that_raises_is_poison_and_a_wrong_engine_a_mistake(plays, tmp_p
 
 @pytest.mark.parametrize("text", ["", "spark", "local:auto", ":auto", "Ray"])
 def test_a_runner_that_does_not_exist_is_refused(text):
-    with pytest.raises(InputError, match=r"local, ray\[:ADDRESS\] or dask\[:ADDRESS\], got"):
+    with pytest.raises(InputError, match=r"local or ray\[:ADDRESS\], got"):
         parse_runner(text)
 
 
@@ -146,7 +146,7 @@ def test_a_runner_and_its_address():
     assert parse_runner("local") == ("local", None)
     assert parse_runner("ray:auto") == ("ray", "auto")
     assert parse_runner("ray:ray://head:10001") == ("ray", "ray://head:10001")
-    assert parse_runner("dask:") == ("dask", None)
+    assert parse_runner("ray:") == ("ray", None)
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Engines: tasks in threads, in worker processes, on Ray or on Dask, and their outcomes.
+"""Engines: tasks in threads, in worker processes, or on Ray, and their outcomes.
 
     tasks ──an `Engine`──▶ outcomes, one per task, in any order
     runner, address, jobs ──engine_of──▶ an `Engine`
@@ -10,15 +10,12 @@ others.
 
 import os
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from threading import Event
 from typing import Any, Literal, Protocol, get_args
 
-from audiorec.errors import InputError, import_extra
-from audiorec.runs.imports import clean_start
+from audiorec.errors import InputError
 from audiorec.runs.workers import MAX_TIMER_S, Limits, Workers, ray_cluster
 
 MAX_TRIES = 3  # attempts of a task whose process dies
@@ -131,7 +128,7 @@ def run_processes(
 
 
 def _processes(jobs: int) -> Workers:
-    return Workers("audiorec.engines.tasks:handler", jobs=jobs, limits=NO_LIMITS)
+    return Workers("audiorec.runs.tasks:handler", jobs=jobs, limits=NO_LIMITS)
 
 
 def _until(stop: Event, tasks: Iterable[Any]) -> Iterator[Any]:
@@ -195,105 +192,11 @@ def _ray_outcome(ray: Any, reference: Any, task: Task) -> Any:
         return task.lost(f"{type(error).__name__}: {reason}")
 
 
-PATIENCE_S = 600.0  # seconds that a cluster may be without any worker
-
-
-def run_dask(
-    tasks: Iterable[Any],
-    stop: threading.Event,
-    *,
-    address: str | None = None,
-    workers: int = 1,
-) -> Iterator[Any]:
-    """Run tasks on a Dask cluster.
-
-    Dask gives up a task after four workers have died while holding it, including tasks that were
-    only queued on those workers. Such tasks are therefore sent once more, one at a time. They are
-    submitted to Dask directly rather than through joblib's Dask backend, which waits for ever for a
-    task that was given up (docs/decisions/0015).
-
-    Parameters
-    ----------
-    tasks : iterable of Task
-    stop : Event
-        Once set, waiting tasks are cancelled, and running ones are not waited for.
-    address : str, optional
-        A scheduler, for example ``tcp://head:8786``. By default the client of this process,
-        otherwise a new cluster of `workers` processes on this machine.
-    workers : int
-        Number of processes of a new cluster.
-    """
-    with _client(address, workers) as (distributed, client):
-        again: list[Task] = []
-        for task, future in _sent(distributed, client, tasks, stop):
-            if future is not None and future.status != "finished":
-                again.append(task)
-            else:
-                yield _dask_outcome(future, task)
-        for suspect in again:
-            for task, future in _sent(distributed, client, [suspect], stop):
-                yield _dask_outcome(future, task)
-
-
-def _sent(
-    distributed: Any, client: Any, tasks: Iterable[Any], stop: threading.Event
-) -> Iterator[tuple[Task, Any]]:
-    """Submit all tasks and yield each with its future; None if the cluster has no workers."""
-    waiting = {client.submit(attempt, task, pure=False): task for task in tasks}
-    served = time.monotonic()
-    try:
-        while waiting and not stop.is_set() and time.monotonic() - served < PATIENCE_S:
-            with suppress(TimeoutError):  # no task has finished yet
-                distributed.wait(list(waiting), timeout=POLL_S, return_when="FIRST_COMPLETED")
-            for future in [f for f in waiting if f.done()]:
-                task = waiting.pop(future)
-                yield task, future
-            if client.nthreads():
-                served = time.monotonic()
-    finally:
-        client.cancel(list(waiting))
-    for task in () if stop.is_set() else waiting.values():
-        yield task, None
-
-
-def _dask_outcome(future: Any, task: Task) -> Any:
-    if future is None:
-        return task.lost(f"the cluster has had no worker for {PATIENCE_S:g} s")
-    if future.status == "finished":
-        return future.result()
-    error = future.exception() if future.status == "error" else future.status
-    reason = str(error).strip().splitlines()[0]
-    return task.lost(f"{type(error).__name__}: {reason}")
-
-
-@contextmanager
-def _client(address: str | None, workers: int) -> Iterator[tuple[Any, Any]]:
-    """Yield the existing client, or a new one that is closed on exit."""
-    distributed = import_extra("distributed", "the runner dask", "dask")
-    client = None
-    with suppress(ValueError):  # raised if there is no client
-        client = distributed.get_client()
-    if client is not None:
-        yield distributed, client
-        return
-    if address is not None:
-        with distributed.Client(address) as client:
-            yield distributed, client
-        return
-    settings = {"n_workers": workers, "threads_per_worker": 1, "dashboard_address": None}
-    with (
-        clean_start(),  # covers the whole run, since dead workers are restarted
-        distributed.LocalCluster(**settings) as cluster,
-        distributed.Client(cluster) as client,
-    ):
-        yield distributed, client
-
-
-Runner = Literal["local", "ray", "dask"]
+Runner = Literal["local", "ray"]
 
 
 def parse_runner(text: str) -> tuple[Runner, str | None]:
-    """Parse ``local``, ``ray``, ``dask``, or one of the latter with the address of a cluster.
+    """Parse ``local``, ``ray``, or ``ray`` with the address of a cluster.
 
     Raises
     ------
@@ -302,14 +205,14 @@ def parse_runner(text: str) -> tuple[Runner, str | None]:
 
     Examples
     --------
-    >>> parse_runner("local"), parse_runner("dask:tcp://head:8786")
-    (('local', None), ('dask', 'tcp://head:8786'))
+    >>> parse_runner("local"), parse_runner("ray:auto")
+    (('local', None), ('ray', 'auto'))
     """
     name, _, address = text.partition(":")
     for runner in get_args(Runner):
         if name == runner and not (address and runner == "local"):
             return runner, address or None
-    raise InputError(f"a runner must be local, ray[:ADDRESS] or dask[:ADDRESS], got {text!r}")
+    raise InputError(f"a runner must be local or ray[:ADDRESS], got {text!r}")
 
 
 def engine_of(
@@ -324,14 +227,13 @@ def engine_of(
 
     Parameters
     ----------
-    runner : {"local", "ray", "dask"}
-        This machine, or a cluster (extras ``ray`` and ``dask``).
+    runner : {"local", "ray"}
+        This machine, or a cluster (extra ``ray``).
     address : str, optional
         Address of a cluster; by default the one that this process is connected to, otherwise a
         new one on this machine.
     jobs : int
-        Number of local processes or threads, and of workers in a new Dask cluster; 0: one per
-        core.
+        Number of local processes or threads; 0: one per core.
     stop : Event, optional
         Once set, no further task is started.
     threads : bool
@@ -345,15 +247,12 @@ def engine_of(
     if runner not in get_args(Runner):
         raise InputError(f"runner must be one of {', '.join(get_args(Runner))}, got {runner!r}")
     if address and runner == "local":
-        raise InputError("--address needs --runner ray or --runner dask")
+        raise InputError("an address needs the runner ray")
     until, many = stop or Event(), jobs or os.cpu_count() or 1
 
     def run(tasks: Iterable[Any]) -> Iterator[Any]:
         if runner == "ray":
             return run_ray(tasks, until, address=address)
-        if runner == "dask":
-            return run_dask(tasks, until, address=address, workers=many)
-
         return (run_threads if threads else run_processes)(tasks, until, jobs=many)
 
     return run

@@ -1,0 +1,113 @@
+"""`audiorec.learning.launch`: Ray is started once, one of two workers is killed while it trains."""
+
+import os
+import threading
+
+import pytest
+from needs import needs
+
+needs("torch")
+
+import dying
+import numpy as np
+from safetensors.numpy import load_file
+
+from audiorec.errors import DamagedFileError, InputError, LostProcessError
+from audiorec.learning.launch import (
+    LaunchedCall,
+    Messages,
+    by_ray,
+    error_from_json,
+    error_to_json,
+)
+from audiorec.listening.sequences import Sequences
+from audiorec.recall.contract.data import Queries
+from audiorec.recall.contract.job import train_channel
+from audiorec.recall.registry import load_channel
+from audiorec.runs.workers import _variables, ray_cluster
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # Ray Train warns of its own parts
+FLOAT32 = 1e-4  # largest difference of a song's embedding; 2.0e-5 when it was written
+
+
+@pytest.fixture(scope="module")
+def ray():
+    """Ray as `by_ray` starts it, once for all tests here."""
+    needs("ray")
+    with ray_cluster(processes=2) as started:
+        yield started
+
+
+@pytest.mark.usefixtures("ray")
+@pytest.mark.parametrize("phase", ["choose", "refit"])
+def test_two_workers_one_of_which_is_killed_come_to_the_model_of_one(tmp_path, phase):
+    lines, remarks = [], []
+    found = by_ray(
+        LaunchedCall("dying:train", {"out": str(tmp_path / "model"), "dies_in": phase}),
+        2,
+        storage=tmp_path,
+        tell=lines.append,
+        remark=remarks.append,
+    )
+    assert found == {"model_id": load_channel(tmp_path / "model").model_id, "processes": 2}
+    assert remarks == ["a process died; all resume from the last checkpoint (restart 1 of 3)"]
+    told = [(line["phase"], line["epoch"]) for line in lines]
+    assert len(set(told)) == len(told)  # nothing twice, though the first epoch was read again
+    assert {("choose", 1), ("refit", 1)} <= set(told)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["model", "model.died"]
+    train_channel(dying.sasrec(), dying.plays(), tmp_path / "alone")
+    one, two = (load_file(tmp_path / n / "model.safetensors")["songs"] for n in ("alone", "model"))
+    assert np.abs(one - two).max() < FLOAT32
+    queries = Queries(Sequences.from_lists([["s03", "s04"], ["s20"]]))
+    lists = [load_channel(tmp_path / n).recall(queries, 20).song for n in ("alone", "model")]
+    assert (lists[0] == lists[1]).all()
+
+
+@pytest.mark.usefixtures("ray")
+def test_a_stop_keeps_the_state(tmp_path):
+    stop = threading.Event()
+    task = LaunchedCall("dying:stopped", {"out": str(tmp_path / "model")})
+    assert by_ray(task, 1, tell=lambda _line: stop.set(), stop=stop) is None
+    assert (tmp_path / "model.run" / "choose.safetensors").exists()
+
+
+@pytest.mark.usefixtures("ray")
+def test_who_dies_again_and_again_is_given_up():
+    with pytest.raises(LostProcessError, match="died 2 times without a result; check"):
+        by_ray(LaunchedCall("dying:wrong", {"kind": "dies"}), 1, restarts=1)
+
+
+@pytest.mark.usefixtures("ray")
+def test_an_error_is_that_of_the_process():
+    with pytest.raises(DamagedFileError, match=r"^broken$"):
+        by_ray(LaunchedCall("dying:wrong", {"kind": "own"}), 1)
+
+
+@pytest.mark.usefixtures("ray")
+def test_more_workers_than_the_cluster_has_processors_are_refused():
+    with pytest.raises(InputError, match="CPUs for 5000 processes"):
+        by_ray(LaunchedCall("dying:wrong", {"kind": "input"}), 5000)
+
+
+@pytest.mark.usefixtures("ray")
+def test_nothing_is_told_to_anybody_and_the_environment_comes_back():
+    assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
+    with _variables({"RAY_USAGE_STATS_ENABLED": "1", "NEW": "2"}):
+        pass
+    assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
+    assert "NEW" not in os.environ
+
+
+def test_errors_travel_as_json():
+    for error in (InputError("no"), LostProcessError("gone")):
+        again = error_from_json(*error_to_json(error))
+        assert (type(again), again.args) == (type(error), error.args)
+    assert type(error_from_json(*error_to_json(dying.OwnError("broken")))) is DamagedFileError
+
+
+def test_a_bug_keeps_its_traceback(tmp_path):
+    heard = Messages(tmp_path)
+    heard.take({"answer": {"bug": "Traceback: ZeroDivisionError"}})
+    heard.take({"answer": {"result": 1}})  # the first answer counts
+    with pytest.raises(RuntimeError, match="ZeroDivisionError"):
+        heard.result()

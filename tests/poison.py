@@ -12,15 +12,15 @@ import numpy as np
 
 from audiorec.errors import MissingExtraError
 from audiorec.extraction import pipeline
-from audiorec.store.records import RecordPart
+from audiorec.files.tables import TableFile
 
 
 def kept(run_folder):
-    """Count the songs in the journal of an unfinished run."""
-    streams = [RecordPart(path) for path in Path(run_folder).glob("vectors-*.rows")]
-    count = sum(map(len, streams))
-    for stream in streams:
-        stream.close()
+    """Count the songs in the parts of an unfinished run."""
+    count = 0
+    for path in Path(run_folder).glob("vectors-*.parquet"):
+        with TableFile.open(path) as part:
+            count += len(part)
     return count
 
 

@@ -537,10 +537,10 @@ def _complete_hashes(journal: Journal) -> frozenset[str]:
 
 def _known(journal: Journal, hashes: frozenset[str] | None) -> list[KnownSong]:
     names = (StoreColumns.ID, "uri", "size", "mtime_ns", "content_hash")
-    rows = journal.known().select(names).to_pylist()
+    rows = journal.known(names).to_pylist()
     return [KnownSong(**r) for r in rows if hashes is None or r["content_hash"] in hashes]
 
 
 def _failures(journal: Journal) -> list[KnownFailure]:
     names = (StoreColumns.ID, "uri", "size", "mtime_ns", "attempts", "status")
-    return [KnownFailure(**row) for row in journal.failures().select(names).to_pylist()]
+    return [KnownFailure(**row) for row in journal.failures(names).to_pylist()]

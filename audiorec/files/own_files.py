@@ -31,11 +31,9 @@ from uuid import uuid4
 from audiorec.errors import AudiorecError, BusyStoreError, InputError, StoreError
 
 LOCK_FILE = "lock"  # always empty
-RECORDS_MAGIC = b"aRec"
 # First bytes of files by suffix; a truncated file may be shorter.
 _STARTS = {
     ".parquet": b"PAR1",
-    ".rows": RECORDS_MAGIC,
     ".json": b"{",
     ".jsonl": b"{",
     ".npy": b"\x93NUMPY",

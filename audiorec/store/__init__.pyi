@@ -34,8 +34,6 @@ from audiorec.store.links import links_path as links_path
 from audiorec.store.links import update_links as update_links
 from audiorec.store.map_file import read_map as read_map
 from audiorec.store.map_file import write_map as write_map
-from audiorec.store.records import RECORD_FILES as RECORD_FILES
-from audiorec.store.records import RecordPart as RecordPart
 from audiorec.store.schema import GENRE_TAG as GENRE_TAG
 from audiorec.store.schema import TEXT_ATTRIBUTES as TEXT_ATTRIBUTES
 from audiorec.store.schema import Kind as Kind

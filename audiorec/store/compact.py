@@ -30,6 +30,7 @@ from audiorec.files.own_files import RunFolder, run_folder_path
 from audiorec.files.tables import TableFile, with_nulls
 from audiorec.store.commit import (
     MARKER,
+    PART_FILES,
     check_apart,
     commit_staged,
     finish_commit,
@@ -38,7 +39,6 @@ from audiorec.store.commit import (
     tidy,
 )
 from audiorec.store.links import update_links
-from audiorec.store.records import RECORD_FILES
 from audiorec.store.schema import (
     MARKS,
     Checked,
@@ -56,29 +56,34 @@ BATCH_BYTES = 1 << 18
 MAX_BATCH_ROWS = 8_192
 PIECE_BYTES = 32 << 20  # piece of an unsorted file
 SCRATCH_ENDING = ".run.parquet"
+SCRATCH_FILES = rf"\d{{6}}{re.escape(SCRATCH_ENDING)}"
 
-OnDuplicate = Literal["error", "same", "newest", "first"]
+OnDuplicate = Literal["error", "same", "newest", "first", "last"]
 Keep = Callable[[Any], Any]  # returns the rows to keep, of sorted rows
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A Parquet file whose ids are strictly ascending."""
+    """A Parquet file whose ids are strictly ascending; one given by its path is open while read."""
 
-    file: TableFile
+    file: TableFile | Path
     part: int | None  # the part of all its rows; None if a column says it row by row
 
     def tables(self, schema: Any, keep: Keep) -> Iterator[Any]:
         """Yield the rows in order with the column `PART`, in batches."""
-        if self.part is None:  # a scratch file: filtered already
-            yield from _file_batches(self.file, [*schema.names, PART], BATCH_BYTES)
-            return
-        for table in _complete(self.file, schema, BATCH_BYTES):
-            yield with_part(keep(table), self.part)
+        with ExitStack() as stack:
+            file = self.file
+            if isinstance(file, Path):
+                file = stack.enter_context(TableFile.open(file))
+            if self.part is None:  # a scratch file: filtered already
+                yield from _file_batches(file, [*schema.names, PART], BATCH_BYTES)
+                return
+            for table in _complete(file, schema, BATCH_BYTES):
+                yield with_part(keep(table), self.part)
 
 
 def sorted_rows(
-    parts: Sequence[Checked],
+    parts: Sequence[Checked | Path],
     schema: Any,
     *,
     scratch: Path,
@@ -87,7 +92,8 @@ def sorted_rows(
 ) -> Iterator[Any]:
     """Yield the rows of all parts, sorted by ``song_id``, each id once (`without_duplicates`).
 
-    They have the columns of `schema`; nullable ones that a part lacks are null in its rows.
+    They have the columns of `schema`; nullable ones that a part lacks are null in its rows. A part
+    that is given by its path is known to be sorted, and is open only while it is read.
     `scratch` is a folder for temporary runs, which are removed once they have been read. `keep`
     filters sorted rows; dropped rows do not count as duplicates.
 
@@ -95,7 +101,7 @@ def sorted_rows(
     written to `scratch`. All runs are then read side by side: rows up to the smallest of the last
     ids at hand can be emitted. Many runs are first merged into fewer, longer ones.
     """
-    names = [str(part.path) for part in parts]
+    names = [str(part if isinstance(part, Path) else part.path) for part in parts]
     numbers = count()
 
     def rows_of(runs: Sequence[Run]) -> Iterator[Any]:
@@ -108,15 +114,16 @@ def sorted_rows(
 
     runs: list[Run] = []
     for number, part in enumerate(parts):
-        if _is_sorted(part):
+        if isinstance(part, Path) or _is_sorted(part):
             runs.append(Run(part, number))
             continue
         for piece in _complete(part, schema, PIECE_BYTES):
             table = with_part(keep(piece.sort_by(StoreColumns.ID)), number)
             runs += write(iter([without_duplicates(table, names, on_duplicate)]))
     while len(runs) > FAN_IN:
-        groups = [runs[i : i + FAN_IN] for i in range(0, len(runs), FAN_IN)]
-        runs = [run for group in groups for run in _replaced(group, write(rows_of(group)))]
+        # The first part may be a large store to which the others are added.
+        groups = [runs[i : i + FAN_IN] for i in range(1, len(runs), FAN_IN)]
+        runs[1:] = [run for group in groups for run in _replaced(group, write(rows_of(group)))]
     for table in rows_of(runs):
         yield table.drop_columns([PART])
     _replaced(runs, [])
@@ -161,15 +168,14 @@ def _write_run(path: Path, tables: Iterator[Any]) -> list[Run]:
     with pq.ParquetWriter(path, first.schema, **WRITING) as writer:
         for table in chain([first], tables):
             writer.write_table(table)
-    return [Run(TableFile.open(path), None)]
+    return [Run(path, None)]
 
 
 def _replaced(old: Sequence[Run], new: list[Run]) -> list[Run]:
     """Remove the scratch files of runs that have been read; return `new`, which replaces them."""
     for run in old:
-        if run.part is None:
-            run.file.close()
-            run.file.path.unlink()
+        if run.part is None and isinstance(run.file, Path):
+            run.file.unlink()
     return new
 
 
@@ -231,6 +237,7 @@ def without_duplicates(table: Any, names: Sequence[str], policy: OnDuplicate) ->
     newest  the newest of those with the most of `MARKS`, so that no sound is lost; independent of
             the order of the parts
     first   the one from the first part
+    last    the one from the last part
     ======  ==========================================================================
     """
     ids = table.column(StoreColumns.ID).combine_chunks()
@@ -262,6 +269,8 @@ def _chosen(rows: Any, names: Sequence[str], policy: OnDuplicate) -> int:
     parts = rows.column(PART).to_pylist()
     if policy == "first" or not different:
         return int(parts.index(min(parts)))
+    if policy == "last":
+        return int(parts.index(max(parts)))
     values = content.to_pylist()
     sound = "content_hash" if "content_hash" in content.column_names else "uri"
     sounds = {value[sound] for value in values}
@@ -364,7 +373,7 @@ def combine(
             batches = _batches(opened[kind], metadata[kind], folder.path, on_duplicate, keep)
             rows[kind] = write_batches(staged, batches, metadata[kind])
             if kind == Kind.VECTORS and len(opened) > 1:
-                keep = _CombinedSongs(open_checked(staged, kind)).keep
+                keep = CombinedSongs(open_checked(staged, kind)).keep
         placed = {
             kind: targets[kind]
             for kind in PLACING_ORDER
@@ -391,7 +400,7 @@ def _batches(
         yield from table.cast(schema).combine_chunks().to_batches()
 
 
-class _CombinedSongs:
+class CombinedSongs:
     """Ids and content hashes of the combined vectors, sorted by id."""
 
     def __init__(self, file: Checked) -> None:
@@ -399,6 +408,10 @@ class _CombinedSongs:
         file.close()
         self._ids = table.column(StoreColumns.ID).combine_chunks()
         self._hashes = table.column("content_hash").combine_chunks()
+
+    def pairs(self) -> Iterator[tuple[str, str]]:
+        """Yield id and content hash of each song."""
+        return zip(self._ids.to_pylist(), self._hashes.to_pylist(), strict=True)
 
     def keep(self, table: Any) -> Any:
         """Keep the score or feature rows that belong to a song; of failures, those without one."""
@@ -532,10 +545,10 @@ def _locked(out: Path, targets: Mapping[Kind, Path]) -> Iterator[tuple[RunFolder
     Afterwards no temporary file is left, unless the commit itself was interrupted: then the next
     command that writes these outputs finishes it.
     """
-    names = rf"\d{{6}}{re.escape(SCRATCH_ENDING)}|{re.escape(MARKER)}"
+    names = rf"{SCRATCH_FILES}|{re.escape(MARKER)}"
     if (run_folder_path(out) / MARKER).exists():
-        # An extraction interrupted in its commit left records, which the new files already contain.
-        names = f"{names}|{RECORD_FILES}"
+        # An extraction interrupted in its commit left parts, which the new files already contain.
+        names = f"{names}|{PART_FILES}"
     folder = RunFolder(out, names)
     clean = False
     try:

@@ -35,11 +35,11 @@ from audiorec.errors import (
     StoreError,
 )
 from audiorec.files.own_files import read_object, run_folder_path, unfinished_files
+from audiorec.files.tables import TableFile
 from audiorec.files.visible import visible
 from audiorec.library.library import Library, open_store
 from audiorec.search.questions import PathQuestion, PlaylistQuestion, SimilarQuestion
 from audiorec.store.inventory import inventory, read_failures
-from audiorec.store.records import RECORD_FILES, RecordPart
 from audiorec.web import lists
 from audiorec.web.editions import stamp_of
 from audiorec.web.forms import inputs
@@ -106,15 +106,14 @@ def running(path: Path) -> Document | None:
     folder = run_folder_path(path)
     done: dict[str, int] = {"vectors": 0, "errors": 0}
     try:
-        names = unfinished_files(path, rf"{RECORD_FILES}|.*")
+        names = unfinished_files(path, ".*")
         newest = folder.stat().st_mtime
         for name in names:
             kind = name.partition("-")[0]
-            if kind in done and name.endswith(".rows"):
+            if kind in done:
                 newest = max(newest, (folder / name).stat().st_mtime)
-                part = RecordPart(folder / name)
-                done[kind] += len(part)
-                part.close()
+                with TableFile.open(folder / name) as part:
+                    done[kind] += len(part)
     except FileNotFoundError:  # there is none, or it ended meanwhile
         return None
     silent_s = max(0.0, time.time() - newest)

@@ -354,7 +354,10 @@ def test_sigkill_at_three_moments_and_a_resume_give_the_undisturbed_rows(tmp_pat
         write_song(library / f"{i}.flac", seed=i, seconds=5)
     (library / "broken.mp3").write_bytes(b"no music" * 20)
     audiorec.extract(library, out=tmp_path / "calm" / "vecs.parquet", jobs=1)
-    hangs = "import audiorec.extraction.run as e; e.HANDLER = 'poison:song_handler'\n"
+    hangs = (
+        "import audiorec.extraction.run as e; e.HANDLER = 'poison:song_handler'\n"
+        "import audiorec.store.journal as j; j.PART_S = 0.0\n"
+    )
     script = hangs + "from audiorec_cli.main import main; main()"
     command = [sys.executable, "-c", script, "extract", str(library), "-j1", "-q"]
     command += ["--out", str(out)]

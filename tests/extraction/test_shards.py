@@ -132,6 +132,7 @@ def test_a_process_that_is_killed_goes_on_and_ends_in_the_same_bytes(library, wh
         "import sys\n"
         "from poisoned_library import CONFIG\n"
         "from audiorec.extraction.shards import process_shard, read_shard\n"
+        "import audiorec.store.journal as j; j.PART_S = 0.0\n"
         "process_shard(read_shard(sys.argv[1], 0, 1), sys.argv[2], CONFIG)\n"
     )
     process = subprocess.Popen(

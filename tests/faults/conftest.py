@@ -52,6 +52,7 @@ class Command:
         """Start the command; `prelude` is Python that runs before it, `handler` the workers'."""
         if handler is not None:
             prelude += f"\nimport audiorec.extraction.run as e; e.HANDLER = {handler!r}"
+            prelude += "\nimport audiorec.store.journal as j; j.PART_S = 0.0"
         command = [sys.executable, "-c", f"{prelude}\n{START}", "extract", str(self.library)]
         said, hangs = (
             Path(f"{self.out.parent}.{n}-{len(self.started)}") for n in ("said", "hangs")

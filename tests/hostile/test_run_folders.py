@@ -1,4 +1,4 @@
-"""What lies beside an output is untrusted: planted run folders, markers, records, links.
+"""What lies beside an output may not be ours: run folders, markers, records, links.
 
 Each test plants something, runs the real command in the folder, and looks at a folder of
 somebody else's files: not one of them may have changed.
@@ -7,9 +7,6 @@ somebody else's files: not one of them may have changed.
 import hashlib
 import json
 import os
-import shutil
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import pyarrow.parquet as pq
@@ -19,7 +16,6 @@ from made_songs import write_song
 from quick_songs import QuickWorkers
 
 from audiorec.store.commit import MARKER, MARKER_SCHEMA
-from audiorec.store.records import _framed
 
 
 def state(folder):
@@ -68,52 +64,25 @@ def extract(music, monkeypatch, capsys):
     return run
 
 
-def test_the_command_as_a_process_of_its_own_does_not_do_it_either(music, victim):
-    before = state(victim)
-    (music / "readme.txt").write_text("export PATH=/tmp/evil")
-    command = [sys.executable, "-m", "audiorec_cli.main", "extract", ".", "--jobs", "1"]
-    run_dir = music / "vecs.parquet.run"
-    for plant in (
-        lambda: marker(run_dir, OLD_MARKERS["upwards"]),
-        lambda: run_dir.symlink_to(victim),
-    ):
-        plant()
-        ended = subprocess.run(command, cwd=music, capture_output=True, text=True, check=False)
-        assert (ended.returncode, "Traceback" in ended.stderr) == (4, False)
-        assert "remove" in ended.stderr
-        assert state(victim) == before
-        shutil.rmtree(run_dir, ignore_errors=True)
-
-
 def marker(run_dir, content):
     run_dir.mkdir()
     (run_dir / MARKER).write_text(json.dumps(content))
 
 
-OLD_MARKERS = {
-    "upwards": {"files": [["readme.txt", "../victim/bashrc"]]},
-    "absolute": {"files": [["readme.txt", "VICTIM/bashrc"]]},
-}
-NEW_MARKERS = {
-    "upwards": {"vectors": "../victim/bashrc"},
-    "absolute": {"vectors": "VICTIM/bashrc"},
-    "another_name": {"vectors": "readme.txt"},
-    "another_output": {"scores": "readme.txt"},
-    "no_kind": {"passwords": "vecs.parquet"},
-    "no_names": ["vecs.parquet"],
+MARKERS = {
+    "of another program": {"files": [["readme.txt", "../victim/bashrc"]]},
+    "upwards": {"schema": MARKER_SCHEMA, "files": {"vectors": "../victim/bashrc"}},
+    "another output": {"schema": MARKER_SCHEMA, "files": {"scores": "readme.txt"}},
+    "no kind": {"schema": MARKER_SCHEMA, "files": {"passwords": "vecs.parquet"}},
 }
 
 
-@pytest.mark.parametrize("dry", [(), ("--dry-run",)], ids=["run", "dry"])
-@pytest.mark.parametrize("name", [f"old-{n}" for n in OLD_MARKERS] + list(NEW_MARKERS))
-def test_a_planted_marker_moves_nothing(music, victim, extract, name, dry):
+@pytest.mark.parametrize("name", MARKERS)
+def test_a_marker_of_something_else_moves_nothing(music, victim, extract, name):
     (music / "readme.txt").write_text("export PATH=/tmp/evil")
-    new = {"schema": MARKER_SCHEMA, "files": NEW_MARKERS.get(name)}
-    content = OLD_MARKERS[name[4:]] if name.startswith("old-") else new
-    text = json.dumps(content).replace("VICTIM", str(victim))
-    marker(music / "vecs.parquet.run", json.loads(text))
+    marker(music / "vecs.parquet.run", MARKERS[name])
     before, ours = state(victim), state(music)
-    ended = extract(*dry)
+    ended = extract()
     assert ended.returncode == 4
     assert "commit.json: " in ended.stderr
     assert "remove" in ended.stderr
@@ -121,32 +90,15 @@ def test_a_planted_marker_moves_nothing(music, victim, extract, name, dry):
     assert {**state(music), "vecs.parquet.run/lock": 0} == {**ours, "vecs.parquet.run/lock": 0}
 
 
-@pytest.mark.parametrize("dry", [(), ("--dry-run",)], ids=["run", "dry"])
 @pytest.mark.parametrize("overwrite", [(), ("--overwrite",)], ids=["resume", "overwrite"])
-def test_a_run_folder_that_is_a_link_deletes_nothing(music, victim, extract, dry, overwrite):
+def test_a_run_folder_that_is_a_link_deletes_nothing(music, victim, extract, overwrite):
     (music / "vecs.parquet.run").symlink_to(victim)
     before, ours = state(victim), state(music)
-    ended = extract(*dry, *overwrite)
+    ended = extract(*overwrite)
     assert state(victim) == before
     assert state(music) == ours
-    if not (dry and overwrite):  # which looks at nothing
-        assert ended.returncode == 4
-        assert "vecs.parquet.run: is a link" in ended.stderr
-
-
-@pytest.mark.parametrize("dry", [(), ("--dry-run",)], ids=["run", "dry"])
-@pytest.mark.parametrize(
-    "name", ["lock", "vectors-0001.rows", MARKER, ".commit.json.0123456789ab.tmp", "deep"]
-)
-def test_a_link_in_a_run_folder_is_not_followed(music, victim, extract, name, dry):
-    (music / "vecs.parquet.run").mkdir()
-    target = victim / "deep" if name == "deep" else victim / "bashrc"
-    (music / "vecs.parquet.run" / name).symlink_to(target)
-    before = state(victim)
-    ended = extract(*dry)
     assert ended.returncode == 4
-    assert f"vecs.parquet.run/{name}: is a link" in ended.stderr
-    assert state(victim) == before
+    assert "vecs.parquet.run: is a link" in ended.stderr
 
 
 @pytest.mark.parametrize("record", ["link", "foreign"])
@@ -166,7 +118,7 @@ def test_a_record_that_is_not_ours_is_left_alone(music, victim, extract, record)
 
 
 @pytest.mark.parametrize("name", ["vecs.parquet", "vecs.errors.parquet"])
-@pytest.mark.parametrize("target", ["bashrc", "new", "deep"])
+@pytest.mark.parametrize("target", ["bashrc", "new"])
 def test_an_output_that_is_a_link_to_anything_else_is_refused(music, victim, extract, name, target):
     (music / name).symlink_to(victim / target)
     before = state(victim)
@@ -174,15 +126,6 @@ def test_an_output_that_is_a_link_to_anything_else_is_refused(music, victim, ext
         ended = extract(*options)
         assert ended.returncode in (2, 4) or "--dry-run" in options
         assert state(victim) == before
-
-
-def test_a_staged_name_that_is_a_link_is_not_written_through(music, victim, extract):
-    (music / ".vecs.parquet.vecs.parquet.run.staged").symlink_to(victim / "bashrc")
-    before = state(victim)
-    ended = extract()
-    assert ended.returncode == 4
-    assert ".vecs.parquet.vecs.parquet.run.staged: is a link" in ended.stderr
-    assert state(victim) == before
 
 
 def test_a_planted_staged_file_that_is_no_store_does_not_replace_one(music, extract):
@@ -197,10 +140,10 @@ def test_a_planted_staged_file_that_is_no_store_does_not_replace_one(music, extr
     assert (music / "vecs.parquet").read_bytes() == before
 
 
-def test_records_that_were_planted_cannot_crash_the_run(music, extract):
+def test_parts_that_are_none_cost_their_songs(music, extract):
     (music / "vecs.parquet.run").mkdir()
-    for number, junk in enumerate((b"aRec" + bytes(900), _framed(b"\x02\0\0\0{}"), b"aRec")):
-        (music / "vecs.parquet.run" / f"vectors-{number + 1:04d}.rows").write_bytes(junk)
+    for number, junk in enumerate((b"PAR1" + bytes(900), b"", b"PAR1")):
+        (music / "vecs.parquet.run" / f"vectors-{number + 1:06d}.parquet").write_bytes(junk)
     ended = extract()
     assert ended.returncode == 0
     assert pq.read_table(music / "vecs.parquet").num_rows == 1

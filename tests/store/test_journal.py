@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from dataclasses import replace
 from functools import partial
 
@@ -9,9 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from random_kills import kill_at_random
 
 from audiorec.errors import InputError, ShapeError, SpecMismatchError, StoreError
-from audiorec.store import commit, journal
+from audiorec.store import commit, compact, journal
 from audiorec.store import schema as files_of
 from audiorec.store.journal import Journal, Outputs
 from audiorec.store.schema import Kind
@@ -235,19 +237,14 @@ def test_copy_of_the_unknown(outputs, metadata):
         opened.append_copy("h9", {"song_id": "x"})
 
 
-def test_scores_without_their_vector_are_not_used(all_outputs, run, song, metadata, monkeypatch):
+def test_scores_without_their_vector_are_not_used(all_outputs, run, song, metadata):
     """Killed between the scores and the vector of a changed song, which then fails."""
     run(all_outputs, song("a", content_hash="h1", first=0.5))
 
-    def killed(pairs):
-        pairs[0][0].append(pairs[0][1])
-        raise SystemExit
-
     with Journal.open(all_outputs, metadata) as opened:
-        monkeypatch.setattr(journal, "append_all", killed)
-        with pytest.raises(SystemExit):
-            song("a", content_hash="h2", first=0.75)(opened)
-        monkeypatch.undo()
+        song("a", content_hash="h2", first=0.75)(opened)
+    for kind in ("vectors", "features"):
+        (all_outputs.run_dir / f"{kind}-000001.parquet").unlink()
     with Journal.open(all_outputs, metadata) as opened:
         assert opened.hashes(Kind.VECTORS) == {"h1"}
         assert opened.hashes(Kind.SCORES) == {"h1", "h2"}
@@ -343,7 +340,7 @@ def test_another_extractor_is_refused(outputs, run, song, failure, metadata):
 def test_unfinished_run_of_another_extractor_is_refused(outputs, song, metadata):
     with Journal.open(outputs, metadata) as opened:
         song("a")(opened)
-    with pytest.raises(SpecMismatchError, match=r"vectors-0001.rows: .* use --overwrite"):
+    with pytest.raises(SpecMismatchError, match=r"vectors-000001.parquet: .* use --overwrite"):
         Journal.open(outputs, replace(metadata, extractor_id="f" * 16))
     Journal.open(outputs, metadata).close()  # the refusal has let go of the lock
 
@@ -411,9 +408,11 @@ def test_output_that_is_a_link(tmp_path, run, song):
     assert [p.name for p in (tmp_path / "real").iterdir()] == ["v.parquet"]
 
 
-def test_many_row_groups_and_streams(all_outputs, run, song, metadata, monkeypatch):
+def test_many_row_groups_and_parts(all_outputs, run, song, metadata, monkeypatch):
     monkeypatch.setattr(files_of, "GROUP_ROWS", 3)
-    monkeypatch.setattr(commit, "GROUPS_HELD", 1)
+    monkeypatch.setattr(journal, "GROUPS_HELD", 1)
+    monkeypatch.setattr(journal, "PART_ROWS", 4)
+    monkeypatch.setattr(compact, "FAN_IN", 2)
     names = [f"{i:03}" for i in range(40)]
     run(all_outputs, *(song(n, first=i / 64) for i, n in enumerate(names[::2])))
     for part in (names[1:20:2], names[21::2]):
@@ -445,6 +444,87 @@ def test_errors_file_of_another_time_does_not_take_vectors_away(outputs, run, so
     outputs.errors.write_bytes(old)
     run(outputs)
     assert (ids(outputs.vectors), ids(outputs.errors)) == (["a"], [])
+
+
+def test_a_part_is_written_when_it_is_full_or_old(all_outputs, song, metadata, monkeypatch):
+    def parts():
+        return sorted(path.name for path in all_outputs.run_dir.glob("vectors-*"))
+
+    with Journal.open(all_outputs, metadata) as opened:
+        monkeypatch.setattr(journal, "PART_ROWS", 2)
+        song("a")(opened)
+        assert parts() == []
+        song("b")(opened)
+        assert parts() == ["vectors-000001.parquet"]
+        assert VectorStore.open(all_outputs.run_dir / parts()[0]).ids == ("a", "b")
+        monkeypatch.setattr(journal, "PART_S", 0.0)
+        song("c")(opened)
+        assert len(parts()) == 2
+        monkeypatch.setattr(journal, "PART_S", 5.0)
+        monkeypatch.setattr(journal, "PART_BYTES", 1)
+        song("d")(opened)
+        assert len(parts()) == 3
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip", "text"])
+def test_a_damaged_part_costs_its_songs(outputs, song, metadata, damage):
+    for name in "ab":
+        with Journal.open(outputs, metadata) as opened:
+            song(name)(opened)
+    path = outputs.run_dir / "vectors-000001.parquet"
+    whole = path.read_bytes()
+    middle = len(whole) // 4
+    flipped = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
+    path.write_bytes({"cut": whole[:-9], "flip": flipped, "text": b"PAR1 not"}[damage])
+    with Journal.open(outputs, metadata) as opened:
+        assert opened.damaged == 1
+        assert opened.known().column("song_id").to_pylist() == ["b"]
+        song("a")(opened)
+        opened.commit()
+    assert ids(outputs.vectors) == ["a", "b"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_20_kills_lose_no_part_and_only_what_came_after_it(outputs, song, metadata, monkeypatch):
+    names = [f"{n:04}" for n in range(1_500)]
+    told, kept = outputs.vectors.with_name("told"), []
+    monkeypatch.setattr(journal, "PART_S", 0.02)
+
+    def extract():
+        with Journal.open(outputs, metadata) as opened:
+            known = set(opened.known(["song_id"]).column(0).to_pylist())
+            for name in names:
+                if name not in known:
+                    song(name)(opened)
+                    with told.open("a") as file:
+                        file.write(f"{name} {time.monotonic()}\n")
+
+    def start():
+        if told.exists() and outputs.run_dir.exists():
+            lines = [line.split() for line in told.read_text().splitlines()]
+            last = float(lines[-1][1]) if lines else 0.0
+            with Journal.open_read_only(outputs, metadata) as opened:
+                found = set(opened.known(["song_id"]).column(0).to_pylist())
+            assert {name for name, at in lines if float(at) < last - 1.0} <= found
+            assert set(kept) <= found
+            kept[:] = found
+        child = os.fork()
+        if child == 0:
+            extract()
+            os._exit(0)
+        return child
+
+    def begin_anew():
+        for path in [*outputs.run_dir.glob("*-*"), told]:
+            path.unlink()
+        kept.clear()
+
+    kill_at_random(start, begin_anew, begun=outputs.run_dir.exists, times=20, longest_s=0.3)
+    extract()
+    with Journal.open(outputs, metadata) as opened:
+        assert opened.damaged == 0
+        opened.commit()
+    assert ids(outputs.vectors) == names
 
 
 class Killed(BaseException):
@@ -544,7 +624,8 @@ def test_killed_at_every_step_of_a_commit(
         ]
         assert [p.name for p in outputs.scores.parent.iterdir()] == ["scores.parquet"]
     assert step == len(done) + 1
-    assert done.count("write") == done.count("replace") - 1 == 4  # one replace is the marker's
+    assert done.count("write") == 10  # the parts, series of a copy, then the outputs
+    assert done.count("replace") == 11  # those, and the marker
 
 
 def test_pruned_songs_stay_away_once_a_commit_holds(
@@ -614,9 +695,9 @@ def test_commit_that_fails_can_be_tried_again(
     with Journal.open(outputs, metadata) as opened:
         song("a")(opened)
         monkeypatch.setattr(module, name, fault)
-        with pytest.raises(StoreError, match=r"vecs\.parquet: cannot be written: no space"):
+        with pytest.raises(StoreError, match=r"vecs\.parquet.*: cannot be written: no space"):
             opened.commit()
-    monkeypatch.undo()
+        monkeypatch.undo()
     assert [p.name for p in outputs.vectors.parent.iterdir()] == ["vecs.parquet.run"]
     with Journal.open(outputs, metadata) as opened:
         opened.commit()

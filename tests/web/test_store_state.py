@@ -2,6 +2,7 @@
 
 import os
 
+import pytest
 from needs import needs
 
 needs("starlette")
@@ -12,6 +13,12 @@ from web_server import browsing
 from audiorec.store.journal import Journal, Outputs
 from audiorec.types import ScoreSeries
 from audiorec.web.application import running
+
+
+@pytest.fixture(autouse=True)
+def _parts_at_once(monkeypatch):
+    """Every song is a part of its own, which lies in the folder at once."""
+    monkeypatch.setattr("audiorec.store.journal.PART_S", 0.0)
 
 
 def run_of(folder):

@@ -132,7 +132,7 @@ def test_audiences_are_the_nearest_users(out):
         table.column("exposure_share").to_pylist()[:4], by_hand / by_hand.sum(), rtol=1e-6
     )
     metadata = json.loads(table.schema.metadata[b"audiorec"])
-    assert (metadata["kind"], metadata["format_version"]) == ("audiences", 2)
+    assert (metadata["kind"], metadata["format_version"]) == ("audiences", 1)
     assert metadata["plan"] == {"lists": "audience", "k": 4, "quota": 0, "minimum": -1.0}
     assert len(metadata["fingerprint"]) == 16
 

@@ -81,8 +81,8 @@ def test_a_summary_is_the_same_however_rows_are_grouped(tmp_path_factory, length
     ]
 
 
-def test_the_stored_sample_of_version_2_is_read_as_ever():
-    lists, tastes = FORMATS / "audience-v1.parquet", FORMATS / "audience-v2.tastes.parquet"
+def test_the_stored_sample_of_version_1_is_read_as_ever():
+    lists, tastes = FORMATS / "audience-v1.parquet", FORMATS / "audience-v1.tastes.parquet"
     assert tastes_path(lists) == tastes
     found = summarise_lists(lists, 2)
     assert (found.rows, found.filled, found.full) == (4, 2, 2)
@@ -101,7 +101,7 @@ def test_the_stored_sample_of_version_2_is_read_as_ever():
             else list_schema("audience", info, tastes=True, planned=True)
         )
         assert table.schema.equals(schema)
-    assert [(a["kind"], a["format_version"]) for a in about] == [("audiences", 2), ("tastes", 1)]
+    assert [(a["kind"], a["format_version"]) for a in about] == [("audiences", 1), ("tastes", 1)]
     assert about[0]["fingerprint"] == about[1]["fingerprint"]
     assert pq.read_table(lists, columns=["exposures"])["exposures"].to_pylist() == [31, 19, 31, 19]
     assert pq.read_table(tastes, columns=["user_id"])["user_id"].to_pylist() == ["ana", "ben"]

@@ -24,7 +24,6 @@ import pyarrow.compute as pc
 
 from audiorec.columns import ListColumns, ShownColumns
 from audiorec.distribution import own_version
-from audiorec.runs.tasks import Engine
 from audiorec.errors import ChannelFailedError, InputError, LostBlocksError
 from audiorec.files.own_files import refuse_link, remove_leftovers, write_errors
 from audiorec.files.tables import TableFile
@@ -56,6 +55,7 @@ from audiorec.recall.serving.nightly.current import (
 from audiorec.recall.serving.nightly.inputs import NightlyInputs
 from audiorec.recall.serving.nightly.promotion import PROMOTION
 from audiorec.recall.serving.nightly.steps import Tonight
+from audiorec.runs.tasks import Engine
 from audiorec.spec import fingerprint
 from audiorec.types import LineProgress
 

@@ -19,7 +19,6 @@ from threading import Event
 from typing import Any
 
 from audiorec.columns import ShownColumns
-from audiorec.runs.tasks import Engine
 from audiorec.errors import DamagedFileError, StoreError
 from audiorec.files.own_files import refuse_link, write_own
 from audiorec.listening.log_files import file_fingerprints, is_rereadable, opened_log
@@ -63,6 +62,7 @@ from audiorec.recall.serving.nightly.promotion import (
 from audiorec.recall.serving.playlists import write_lists
 from audiorec.recall.serving.rules import Exclusions, FusionRecipe
 from audiorec.recall.serving.tables import weights_by_worth
+from audiorec.runs.tasks import Engine
 from audiorec.types import LineProgress
 
 

@@ -5,8 +5,8 @@
                                                                      vecs.copies.parquet
                                                                      (scores, features)
 
-Every song is written to the journal as soon as it is done; the final files are replaced once, at
-the end. An interrupted run resumes when the same call is repeated.
+Every song is on disk within seconds after it is done (`audiorec.store.journal`); the final files
+are replaced once, at the end. An interrupted run resumes when the same call is repeated.
 
     config, the store ──prepare───────────▶ `Prepared`: Extractor, StoreMetadata
     source, `Song`         ──extracted_row▶ columns of vecs.parquet

@@ -2,7 +2,7 @@
 
 ::
 
-    a finished song ──journal──▶ records in vecs.parquet.run/ ──merge──▶ rows ──commit──▶
+    a finished song ──journal──▶ parts in vecs.parquet.run/ ──merge──▶ rows ──commit──▶
          vecs.parquet  scores.parquet  features.parquet  vecs.errors.parquet     all, or none
     parts, stores ──compact──▶ one store
     vecs.parquet ──store──▶ ids, vectors, rows        scores, features ──features──▶ segments

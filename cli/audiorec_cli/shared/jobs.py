@@ -243,7 +243,7 @@ def print_counts(report: "runs.RunReport") -> None:
         say(f"    and {unnamed} more")
     if report.damaged_records:
         say(
-            f"  {report.damaged_records} damaged records in the journal of an earlier run: "
+            f"  {report.damaged_records} damaged parts of an earlier run: "
             "their songs were extracted again"
         )
 

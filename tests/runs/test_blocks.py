@@ -132,7 +132,7 @@ def test_a_block_that_raises_is_poison_and_a_wrong_engine_a_mistake(plays, tmp_p
         ask(tmp_path / "lists.parquet", plays, channel=Picky, engine=travelling)
     with pytest.raises(InputError, match="runner must be one of local, ray"):
         engine_of("spark")
-    with pytest.raises(InputError, match="--address needs"):
+    with pytest.raises(InputError, match="an address needs"):
         engine_of(address="tcp://head:8786")
 
 

@@ -20,10 +20,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Route, Router
 
 from audiorec.columns import StoreColumns
 from audiorec.errors import (
@@ -43,8 +42,8 @@ from audiorec.store.inventory import inventory, read_failures
 from audiorec.web import lists
 from audiorec.web.editions import stamp_of
 from audiorec.web.forms import inputs
-from audiorec.web.gate import INTERNAL, MAX_BODY, NOTES, AddressKeys, Guard
-from audiorec.web.limits import Guesses, Pool, RefusedRequest, RequestLimits, address_of
+from audiorec.web.gate import MAX_BODY, AddressKeys, Guard
+from audiorec.web.limits import Guesses, Pool, RequestLimits, address_of
 from audiorec.web.recommendations import RecommendationPages
 from audiorec.web.song_columns import SongColumns
 from audiorec.web.song_view import SongView
@@ -228,7 +227,7 @@ class BrowsePage:
         self.saver = lists.Saver(shelf)
         self._take(shelf, store_mark(shelf.library.path))
         self.files = dict(_static_files())
-        pages = Starlette(routes=self._routes(), exception_handlers=HANDLERS)
+        pages = Router(self._routes())  # the gate answers what it refuses, and what fails
         self.application = Guard(pages, keys, names, guesses=guesses)
 
     def close(self) -> None:
@@ -458,23 +457,6 @@ def _static_files() -> list[tuple[str, tuple[bytes, str]]]:
 
 def _route(path: str, endpoint: Endpoint, method: str = "GET") -> Route:
     return Route(path, endpoint, methods=[method])
-
-
-async def _refused(request: Request, refusal: Exception) -> Response:
-    """Answer a refused request here, since the gate would find it answered with status 500."""
-    assert isinstance(refusal, RefusedRequest)  # noqa: S101 - that is all it is called with
-    request.scope[NOTES].refused = refusal.why
-    found = _json({"error": refusal.reason}, refusal.status)
-    found.headers.update(refusal.headers)
-    return found
-
-
-async def _failed(_: Request, __: Exception) -> Response:
-    """Answer a request that met a bug; it is raised again then, and the gate logs it."""
-    return _json({"error": INTERNAL}, 500)
-
-
-HANDLERS = {RefusedRequest: _refused, Exception: _failed}
 
 
 async def _answered(work: Work, request: Request, pool: Pool) -> Response:

@@ -202,10 +202,10 @@ class Guard:
 
         try:
             self._check(scope)
+            await self._application(scope, receive, dressed)
         except RefusedRequest as refusal:
+            scope[NOTES].refused = refusal.why
             await send_refusal(dressed, refusal)
-            return
-        await self._application(scope, receive, dressed)
 
     def _check(self, scope: Scope) -> None:
         """Raise `RefusedRequest` with status and reason if a request is refused."""

@@ -10,12 +10,11 @@
 import asyncio
 import ipaddress
 import time
-from collections import Counter, OrderedDict, deque
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, TypeVar
 
 from audiorec.runs.timing import OverdueError, ending_in
@@ -156,11 +155,11 @@ class Pool:
     """
 
     def __init__(self, limits: RequestLimits) -> None:
-        self._seconds, self._at_once = limits.seconds, limits.at_once
+        self._seconds, self._share = limits.seconds, max(1, limits.at_once - 1)
         self._room = limits.at_once + limits.waiting
         self._threads = ThreadPoolExecutor(limits.at_once, thread_name_prefix="request")
-        self._waiting: OrderedDict[str, deque[_Job]] = OrderedDict()
-        self._working: Counter[str] = Counter()
+        self._free = asyncio.Semaphore(limits.at_once)
+        self._shares: dict[str, asyncio.Semaphore] = {}  # threads left to each address
         self._taken: Counter[str] = Counter()  # requests in progress or waiting, by address
         self._closed = False
 
@@ -178,17 +177,12 @@ class Pool:
             If the queue is full, or the work takes longer than the limit; work that was started
             keeps its thread until it looks at its deadline.
         """
-        if self._closed:
-            raise RefusedRequest(503, "the server is ending", "ending")
         if self.taken >= self._room or self._taken[address] >= self._room - self._room // 4:
             raise RefusedRequest(503, "too busy", "busy", retry_after="1")
-        self._taken[address] += 1
-        job = _Job(work, asyncio.get_running_loop().create_future(), self._seconds)
-        self._waiting.setdefault(address, deque()).append(job)
-        self._start()
+        ends = time.monotonic() + self._seconds
         try:
             async with asyncio.timeout(self._seconds) as limit:
-                return await job.answer
+                return await self._run(work, address, ends)
         except (OverdueError, TimeoutError) as error:
             if isinstance(error, TimeoutError) and not limit.expired():
                 raise
@@ -199,56 +193,35 @@ class Pool:
         self._closed = True
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _start(self) -> None:
-        """Give free threads to the addresses in turn."""
-        most = max(1, self._at_once - 1)
-        while not self._closed and self._working.total() < self._at_once:
-            address = next((a for a in self._waiting if self._working[a] < most), None)
-            if address is None:
-                return
-            jobs = self._waiting.pop(address)
-            job = jobs.popleft()
-            if jobs:
-                self._waiting[address] = jobs  # last in turn
-            self._working[address] += 1
-            if job.answer.done():  # given up while it waited
-                self._ended(address)
-            else:
-                self._threads.submit(job.run, partial(self._ended, address))
+    async def _run(self, work: Callable[[], T], address: str, ends: float) -> T:
+        def punctually() -> T:
+            with ending_in(ends - time.monotonic()):
+                return work()
 
-    def _ended(self, address: str) -> None:
-        for count in (self._working, self._taken):
-            count[address] -= 1
-            if not count[address]:
-                del count[address]
-        self._start()
+        self._taken[address] += 1
+        share = self._shares.setdefault(address, asyncio.Semaphore(self._share))
+        with ExitStack() as held:
+            held.callback(self._left, address)
+            for one in (share, self._free):
+                await one.acquire()
+                held.callback(one.release)
+            if self._closed:
+                raise RefusedRequest(503, "the server is ending", "ending")
+            job = asyncio.get_running_loop().run_in_executor(self._threads, punctually)
+            ended = held.pop_all()  # the thread is taken until the work ends, asked for or not
 
+            def end(job: "asyncio.Future[T]") -> None:
+                ended.close()
+                if not job.cancelled():
+                    job.exception()  # which nobody may wait for any more
 
-class _Job:
-    """Work for a thread, and the future of its result."""
+            job.add_done_callback(end)
+        return await asyncio.shield(job)
 
-    def __init__(self, work: Callable[[], Any], answer: "asyncio.Future[Any]", seconds: float):
-        self._work, self.answer = work, answer
-        self._ends = time.monotonic() + seconds
-
-    def run(self, ended: Callable[[], None]) -> None:
-        """Work, and tell the loop: its result first, and then that the thread is free."""
-        error, result = None, None
-        try:
-            with ending_in(self._ends - time.monotonic()):
-                result = self._work()
-        except BaseException as raised:  # noqa: BLE001 - it is raised again, in the loop
-            error = raised
-        with suppress(RuntimeError):  # the loop has been closed meanwhile
-            self.answer.get_loop().call_soon_threadsafe(self._tell, result, error, ended)
-
-    def _tell(self, found: Any, error: BaseException | None, ended: Callable[[], None]) -> None:
-        if not self.answer.done():
-            if error is None:
-                self.answer.set_result(found)
-            else:
-                self.answer.set_exception(error)
-        ended()
+    def _left(self, address: str) -> None:
+        self._taken[address] -= 1
+        if not self._taken[address]:
+            del self._taken[address], self._shares[address]
 
 
 def address_of(client: Any) -> str:

@@ -52,7 +52,7 @@ def test_addresses_take_turns():
         await asyncio.gather(first, *tasks)
 
     run(ask())
-    assert order == [("a", 0), ("b", 0), ("a", 1), ("b", 1), ("a", 2), ("b", 2)]
+    assert order == [("b", 0), ("a", 0), ("b", 1), ("a", 1), ("b", 2), ("a", 2)]
 
 
 def test_work_ends_at_its_deadline_and_gives_its_thread_back():

@@ -178,7 +178,7 @@ def test_wrong_tokens_cost_their_address_the_right_one_and_no_other(tmp_path, ki
         if kind == "browse":
             base, token = split_address(stack.enter_context(browsing(store)))
         else:
-            (base, _), token = stack.enter_context(serving(store, "--rate", 0)), TOKEN
+            (base, _), token = stack.enter_context(serving(store, "--rate", 10_000)), TOKEN
         client = stack.enter_context(client_of(base, token))
         assert client.get(path).status_code == 200
 

@@ -7,10 +7,9 @@
     folder, or the name of one  ──find_runs, find_run──▶  runs  ──compare_runs──▶  `RunDifference`
     run, runs before  ──run_warnings──▶  ["7.5 % of the songs failed (30 of 400), 0.5 % in ..."]
 
-A record that is read is not trusted: its size, its form and every value are checked.
+A record that cannot be read is left alone.
 """
 
-import hashlib
 import json
 import math
 import os
@@ -18,7 +17,7 @@ import platform
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -35,7 +34,6 @@ RECORD_SCHEMA = f"{RECORD_FORM}1"
 MAX_RECORD_BYTES = 16 << 20
 MAX_HISTORY = 100  # runs
 MAX_WORDS, MAX_TEXT = 200, 2000  # words of a command line, letters of one text
-MAX_COUNTS = 1000
 PERSONAL = {"--user", "--portrait"}  # options whose value names a person: left out of records
 ENDING = ".run.json"
 SHARDS_RECORD = "run.json"
@@ -109,32 +107,21 @@ class JobRun:
         return {name: value for name, value in content.items() if value or name in always}
 
     @classmethod
-    def from_dict(cls, content: object) -> "JobRun":
-        """Parse a run from `to_dict`, or a record of audiorec 0.1; raise `ValueError` otherwise."""
-        if not isinstance(content, Mapping):
-            raise ValueError("a run is not an object")
-        report = content.get("report")
-        older = dict(report) if isinstance(report, Mapping) else {}
-        cpu_s = older.get("cpu_s")
-        spent = sum(map(_number, cpu_s.values())) if isinstance(cpu_s, Mapping) else 0.0
-        scores = content.get("scores")
-        return cls(
-            run_id=_text(content, "run_id"),
-            job=_text(content, "job", "extract"),
-            output=_text(content, "output"),
-            started_at=_moment(content, "started_at"),
-            ended_at=_moment(content, "ended_at"),
-            exit_code=_code(content.get("exit_code")),
-            arguments=tuple(_texts(content, "arguments")[:MAX_WORDS]),
-            versions=_versions(content.get("versions", {})),
-            wall_s=_number(content.get("wall_s", older.get("wall_s", 0.0))),
-            cpu_s=_number(content.get("cpu_s", spent)),
-            counts=_counts(content.get("counts", older or {}), strict="counts" in content),
-            scores=ScoreDistribution() if scores is None else ScoreDistribution.from_dict(scores),
-            extractor_id=_text(content, "extractor_id"),
-            warnings=tuple(_texts(content, "warnings")[:MAX_WORDS]),
-            error=_text(content, "error"),
-        )
+    def from_dict(cls, content: Any) -> "JobRun":
+        """Parse a run from `to_dict`; raise `ValueError`, in one line, for anything else."""
+        try:
+            given: dict[str, Any] = dict.fromkeys(
+                ("run_id", "job", "output", "started_at", "ended_at"), ""
+            )
+            given |= {one.name: content[one.name] for one in fields(cls) if one.name in content}
+            given |= {name: tuple(given.get(name, ())) for name in ("arguments", "warnings")}
+            given["scores"] = ScoreDistribution.from_dict(given.get("scores"))
+            run = cls(**given)
+            datetime.fromisoformat(run.started_at)
+            sum((run.exit_code, run.wall_s, run.cpu_s, *run.counts.values()))  # only numbers
+        except (AttributeError, KeyError, TypeError) as error:
+            raise ValueError(f"not a run: {error}") from error
+        return run
 
 
 def record_of(output: str | os.PathLike[str]) -> str:
@@ -290,72 +277,12 @@ def _read(place: str, *, otherwise: str = "") -> dict[str, Any] | None:
 
 
 def _runs(content: Mapping[str, Any]) -> list[JobRun]:
-    schema = str(content["schema"])
-    if schema != RECORD_SCHEMA and not schema.endswith("/0"):
-        raise ValueError(f"its form is {schema}, this audiorec reads {RECORD_SCHEMA}")
+    if content["schema"] != RECORD_SCHEMA:
+        raise ValueError(f"its form is {content['schema']}, this audiorec reads {RECORD_SCHEMA}")
     history = content.get("history")
-    if history is None:  # audiorec 0.1: a single run of extract
-        if "started_at" not in content:
-            return []
-        run = JobRun.from_dict(content)
-        return [replace(run, run_id=hashlib.sha256(run.started_at.encode()).hexdigest()[:12])]
     if not isinstance(history, list):
-        raise ValueError("its history is not a list")
+        raise ValueError("it has no history")
     return [JobRun.from_dict(one) for one in history[-MAX_HISTORY:]]
-
-
-def _text(content: Mapping[str, Any], name: str, other: str = "") -> str:
-    value = content.get(name, other)
-    if not isinstance(value, str):
-        raise ValueError(f"{name} is not a text")
-    return value[:MAX_TEXT]
-
-
-def _texts(content: Mapping[str, Any], name: str) -> list[str]:
-    values = content.get(name, [])
-    if not (isinstance(values, list) and all(isinstance(value, str) for value in values)):
-        raise ValueError(f"{name} is not a list of texts")
-    return [value[:MAX_TEXT] for value in values]
-
-
-def _moment(content: Mapping[str, Any], name: str) -> str:
-    text = _text(content, name)
-    try:
-        return datetime.fromisoformat(text).astimezone(UTC).isoformat(timespec="seconds")
-    except (OverflowError, OSError) as error:
-        raise ValueError(f"{name} is not a time") from error
-
-
-def _code(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= 255:
-        raise ValueError("exit_code is not valid")
-    return value
-
-
-def _number(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ValueError(f"{str(value)[:40]!r} is not a number")
-    if not 0 <= value < 1e18:  # also refuses NaN
-        raise ValueError("a number is out of range")
-    return value
-
-
-def _versions(value: object) -> dict[str, str]:
-    if not isinstance(value, Mapping) or len(value) > MAX_COUNTS:
-        raise ValueError("versions are not an object")
-    return {name[:MAX_TEXT]: _text(value, name) for name in value}
-
-
-def _counts(value: object, *, strict: bool) -> dict[str, float]:
-    """Return checked counts; unless `strict`, ignore other values, as in reports of 0.1."""
-    if not isinstance(value, Mapping) or len(value) > MAX_COUNTS:
-        raise ValueError("counts are not an object")
-    kept = value if strict else {n: v for n, v in value.items() if _is_plain(v)}
-    return {name[:MAX_TEXT]: _number(number) for name, number in kept.items()}
-
-
-def _is_plain(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 LEAST_DIGITS = 4  # hex digits that an abbreviated id needs

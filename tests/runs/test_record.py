@@ -19,26 +19,6 @@ from audiorec.runs.record import (
     write_run,
 )
 
-OLD = {  # of audiorec 0.1, which had one run and no history
-    "schema": "audiorec/run/1",
-    "started_at": "2025-02-28T00:00:00+00:00",
-    "ended_at": "2025-02-28T00:10:00+00:00",
-    "exit_code": 3,
-    "arguments": ["audiorec", "extract", "music"],
-    "versions": {"audiorec": "0.1.0", "python": "3.11.7", "platform": "Linux x86_64"},
-    "extractor_id": "abc",
-    "spec": {"mel": {"n_mels": 96}},
-    "weights": [{"name": "musicnn_msd", "sha256": "0", "licence": "ISC"}],
-    "report": {
-        "found": 5,
-        "failed": 1,
-        "statuses": {"ok": 4},
-        "stopped": None,
-        "wall_s": 9.5,
-        "cpu_s": {"backbone": 4.0, "decode": 1.5},
-    },
-}
-
 
 @pytest.fixture
 def place(tmp_path):
@@ -82,18 +62,6 @@ def test_an_error_is_noted_and_leaves_what_made_the_output(place):
     assert [run.error for run in read_runs(place)] == ["", "plays.csv: cannot be read"]
 
 
-def test_a_record_of_0_1_is_one_run_and_goes_on(place):
-    place.write_text(json.dumps(OLD))
-    (old,) = read_runs(place)
-    assert (old.job, old.output, old.exit_code) == ("extract", "vecs.parquet", 3)
-    assert (old.wall_s, old.cpu_s, old.counts["failed"]) == (9.5, 5.5, 1)
-    assert (len(old.run_id), old.versions["audiorec"]) == (12, "0.1.0")
-    write_run(str(place), made_run(job="extract"))
-    assert [run.run_id for run in read_runs(place)] == [old.run_id, "3fa91c000000"]
-    place.write_text('{"schema": "audiorec/run/0", "old": true}')
-    assert read_runs(place) == []
-
-
 def test_a_record_may_lie_in_an_object_store():
     from needs import needs
 
@@ -116,53 +84,22 @@ def test_a_file_that_is_no_record_is_left_alone(place, content):
 
 
 GOOD = made_run(scores=heard(3, np.random.default_rng(1)), warnings=("a",)).to_dict()
-BINS = GOOD["scores"]["bins"]
 SPOILT = [
-    ("run_id", 5),
-    ("job", ["recall run"]),
-    ("started_at", "yesterday"),
-    ("started_at", "0001-01-01T00:00:00"),
-    ("ended_at", None),
-    ("exit_code", -1),
-    ("exit_code", True),
-    ("exit_code", 10**400),
-    ("arguments", "audiorec"),
-    ("arguments", [1]),
-    ("versions", {"audiorec": 1}),
-    ("versions", []),
-    ("wall_s", -1),
-    ("wall_s", 10**400),
-    ("cpu_s", "5"),
-    ("counts", {"rows": "many"}),
-    ("counts", {str(n): 1 for n in range(1001)}),
-    ("counts", None),
-    ("warnings", {}),
-    ("scores", []),
-    ("scores", {**GOOD["scores"], "songs": 4}),
-    ("scores", {**GOOD["scores"], "squares": 2}),
-    ("scores", {**GOOD["scores"], "squares": 10}),
-    ("scores", {**GOOD["scores"], "means": {"genre/jazz": 0.5}}),
-    ("scores", {**GOOD["scores"], "means": dict.fromkeys(BINS, 2)}),
-    ("scores", {**GOOD["scores"], "bins": {name: row[1:] for name, row in BINS.items()}}),
-    ("scores", {**GOOD["scores"], "bins": {name: [-1, *row[1:]] for name, row in BINS.items()}}),
+    *(("started_at", "yesterday"), ("started_at", None), ("exit_code", "0"), ("wall_s", None)),
+    *(("counts", {"rows": "many"}), ("counts", None), ("arguments", 5), ("scores", [])),
+    ("scores", {"songs": 3}),
 ]
 
 
-@pytest.mark.parametrize(("name", "value"), SPOILT, ids=str)
-def test_what_was_planted_is_refused_and_not_believed(place, name, value):
-    history = [{**GOOD, name: value}]
+@pytest.mark.parametrize(
+    "history", [5, {}, [5], [[]], *([{**GOOD, name: value}] for name, value in SPOILT)], ids=str
+)
+def test_what_is_no_run_is_refused_in_one_line(place, history):
     place.write_text(json.dumps({"schema": "audiorec/run/1", "history": history}))
     with pytest.raises(StoreError, match=r"run\.json: not a record of a run: "):
         read_runs(place)
     with pytest.raises(StoreError, match="left alone"):
         write_run(str(place), made_run())
-
-
-@pytest.mark.parametrize("history", [5, {}, [5], [[]]])
-def test_a_history_of_something_else_is_refused(place, history):
-    place.write_text(json.dumps({"schema": "audiorec/run/1", "history": history}))
-    with pytest.raises(StoreError, match="not a record of a run"):
-        read_runs(place)
 
 
 def test_size_links_and_later_forms_are_refused(place, tmp_path):
@@ -181,15 +118,6 @@ def test_size_links_and_later_forms_are_refused(place, tmp_path):
     for call in (read_runs, lambda path: write_run(str(path), made_run())):
         with pytest.raises(StoreError, match="is a link"):
             call(place)
-
-
-def test_a_long_text_is_cut_and_a_long_history_keeps_the_newest(place):
-    place.write_text(
-        json.dumps({"schema": "audiorec/run/1", "history": [{**GOOD, "job": "x" * 9999}] * 200})
-    )
-    runs = read_runs(place)
-    assert len(runs) == MAX_HISTORY
-    assert len(runs[0].job) == 2000
 
 
 def test_a_record_keeps_no_person_and_no_endless_command():

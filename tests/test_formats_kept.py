@@ -143,7 +143,6 @@ OPENERS = {
     "tuned": read_tuned,
     "playlists": lambda path: read_lists(path).names,
     "undo": undo,
-    "run": read_runs,
     "runs": read_runs,
     "audience": lambda path: summarise_lists(path, 3),
     "aligned": alignment,

@@ -152,7 +152,6 @@ def export(
                 "is_new": report.is_new,
                 "rows": report.rows,
                 "samples": report.manifest["samples"],
-                "units": report.manifest.get("units", {}).get("first_places"),
             }
         )
     _tell(report, interactions if recall is not None else None)
@@ -174,14 +173,6 @@ def _tell(report: "recall.serving.export.ExportReport", log_of_run: Path | None)
         say(
             f"{log_of_run}: not the log of the run, so its lists are not kept as served; "
             "run again: audiorec recall run"
-        )
-    if "units" in report.manifest:
-        places = report.manifest["units"]["first_places"]
-        share, low, high = places["raw_cosine"]
-        say(
-            f"over {places['queries']:,} songs, the cosine of stored vectors agrees with similar "
-            f"on the nearest song for {share:.1%} ({low:.1%} to {high:.1%}), the product of units "
-            f"for {places['units'][0]:.1%}"
         )
 
 

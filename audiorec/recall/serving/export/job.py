@@ -8,7 +8,6 @@ written last, when all proposed songs are known. An export of unchanged files an
 repeated.
 
     past, store, models ──song_rows──▶ descriptions, counts and vectors, some rows at a time
-    space of the store  ──nearest_agreement──▶ agreement of a raw cosine with ``similar``
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -55,7 +54,6 @@ from audiorec.recall.serving.export.schema import (
 )
 from audiorec.recall.serving.export.sources import ExportSources, OpenSources, channel_of
 from audiorec.search.searchable import SearchableStore
-from audiorec.search.topk import nearest
 from audiorec.spec import fingerprint
 from audiorec.types import (
     Float64Array,
@@ -282,7 +280,6 @@ def _about(opened: OpenSources, parts: ExportParts, recipe: ExportRecipe) -> dic
             scaling = store.space("vector").scaling
             result["units"] = {
                 "about": "the dot product of two units is the similarity of similar --by vector",
-                "first_places": nearest_agreement(store),
                 "scaling": scaling.to_dict(),
             }
     return result
@@ -290,7 +287,6 @@ def _about(opened: OpenSources, parts: ExportParts, recipe: ExportRecipe) -> dic
 
 ROWS = 16_384
 NOTHING = SongSide(song_ids=(), released=np.empty(0, np.float32))
-QUERIES = 1_000  # sampled songs of `nearest_agreement`
 
 
 def song_rows(
@@ -387,37 +383,6 @@ class _Described:
         whole = pa.array(np.where(known, days, 0).astype(np.int32), mask=~known)
         result[RELEASED] = whole.cast(pa.date32())
         return result
-
-
-def nearest_agreement(store: SearchableStore) -> dict[str, Any]:
-    """Measure how often the nearest song by a raw cosine is the one that ``similar`` finds.
-
-    Returns
-    -------
-    found : dict
-        ``queries``; ``raw_cosine`` and ``units``: share of queries whose nearest song agrees with
-        that of the store's own search, with its 95 % Wilson interval.
-    """
-    space = store.space("vector")
-    asked = np.sort(np.random.default_rng(0).permutation(len(store))[:QUERIES])
-    raw = np.asarray(store.vectors, np.float64)
-    raw /= np.maximum(np.linalg.norm(raw, axis=1, keepdims=True), 1e-300)
-    wanted = space.search(space.units(asked), 1, own=asked).rows[:, 0]
-    result: dict[str, Any] = {"queries": len(asked)}
-    for name, matrix in (("raw_cosine", raw.astype(np.float32)), ("units", space.matrix)):
-        rows, _ = nearest(matrix, matrix[asked], 1, ranks=store.ranks, own=asked)
-        result[name] = _share(int((rows[:, 0] == wanted).sum()), len(asked))
-    return result
-
-
-def _share(hits: int, n: int) -> list[float]:
-    """Return a share and its 95 % Wilson interval: [value, low, high]."""
-    if not n:
-        return [0.0, 0.0, 1.0]
-    from scipy.stats import binomtest
-
-    interval = binomtest(hits, n).proportion_ci(method="wilson")
-    return [round(float(value), 4) for value in (hits / n, interval.low, interval.high)]
 
 
 def _counts(past: EventHistory, likes: Int64Array) -> dict[str, Int64Array]:

@@ -349,9 +349,8 @@ STATE = "state.json"  # fingerprint and cost of each finished step
 FUSED, JUDGED = "fused.parquet", "judged.json"
 LAST = "last.parquet"  # the lists of the last night, while a run compares them with its own
 REPORT = "report.md"
-JUDGE, TRAIN, ASK, FUSE = "judge", "train", "ask", "fuse"
-REST, TELL, NOTE, PROMOTE = "default", "report", "note", "promote"
-RANK, RANKED = "lists", "lists.parquet"  # playlists that people made
+FUSE = "fuse"  # the step that writes the lists
+RANKED = "lists.parquet"  # playlists that people made
 DAILY = ("interactions", "exposures")  # files that may be folders of days
 MAX_STATE_BYTES = 1 << 20
 

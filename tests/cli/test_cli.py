@@ -12,7 +12,6 @@ import sys
 from typing import NamedTuple
 from unittest import mock
 
-import av
 import pyarrow.parquet as pq
 import pytest
 from command import run_command
@@ -129,15 +128,6 @@ def test_failed_files_are_named_with_their_reasons(tmp_path):
     assert "reasons: v.errors.parquet; of one file: audiorec info FILE --vectors v.parquet" in lines
 
 
-def test_one_failed_file_is_named_as_well(home, tmp_path):
-    result = audiorec("extract", home / "songs/broken.mp3", cwd=tmp_path)
-    assert "    broken.mp3: a text file, not audio\n    audiorec reads" in result.stderr
-    said = "reasons: vecs.errors.parquet; of one file: audiorec info FILE\n"
-    assert said in result.stderr
-    told = audiorec("info", home / "songs/broken.mp3", cwd=tmp_path)
-    assert "message: a text file, not audio; " in told.stdout
-
-
 def test_lists_and_manifests(home, tmp_path):
     arguments = ["extract", "--from", "-", "--dry-run", "--out", tmp_path / "list.parquet"]
     listed = started(*arguments, cwd=home, input="songs/a/one.flac\n")
@@ -161,9 +151,7 @@ def test_lists_and_manifests(home, tmp_path):
         (["extract", "songs", "--head", "unseen.flac"], 4, "cannot be read as safetensors"),
         (["similar", "no-such-song"], 2, "no song with id 'no-such-song'"),
         (["similar", "thre.flac"], 2, "did you mean: b/three.flac"),
-        (["similar", "one", "--vectors", "gone.parquet"], 2, "audiorec extract FOLDER"),
         (["similar", "one", "--vectors", "unseen.flac"], 4, "unseen.flac"),
-        (["similar", "one", "--vectors", "cut.parquet"], 4, "cut.parquet"),
         (["similar", "songs/broken.mp3"], 4, "not_audio"),
         (["classify", "songs/broken.mp3", "--tags", "3"], 4, "not_audio"),
         (["classify", "nowhere.mp3", "--tags", "3"], 2, "nowhere.mp3: no such file"),
@@ -195,13 +183,6 @@ def test_similar_prints_a_table_for_a_pipe(home):
     assert shares == sorted(shares, reverse=True)
 
 
-def test_similar_json_names_the_query_and_the_store(home):
-    document = json.loads(audiorec("similar", "a/one.flac", "--json", *EVERYTHING, cwd=home).stdout)
-    assert (document["schema"], document["query"]) == ("audiorec/similar/2", "a/one.flac")
-    assert document["exact"] is True
-    assert len(document["songs"]) == 4
-
-
 def test_similar_takes_a_file_that_was_never_seen(home, tmp_path):
     options = ("--vectors", home / "vecs.parquet", *EVERYTHING)
     by_file = audiorec("similar", home / "unseen.flac", *options)
@@ -217,21 +198,6 @@ def test_similar_takes_a_file_that_was_never_seen(home, tmp_path):
 def test_similar_finds_the_store_by_the_environment(home, tmp_path):
     env = {"AUDIOREC_VECTORS": str(home / "vecs.parquet")}
     assert audiorec("similar", "one", cwd=tmp_path, env=env).returncode == 0
-
-
-def test_similar_writes_a_playlist_that_opens(home):
-    playlist = home / "lists" / "like.m3u8"
-    playlist.parent.mkdir(exist_ok=True)
-    result = audiorec("similar", "one", "--k", "2", "--m3u8", playlist, *EVERYTHING, cwd=home)
-    assert result.returncode == 0, result.stderr
-    lines = playlist.read_text().splitlines()
-    assert lines[0] == "#EXTM3U"
-    paths = [line for line in lines if not line.startswith("#")]
-    assert paths[0] == "../songs/a/one.flac"
-    assert len(paths) == 3
-    for path in paths:
-        with av.open(str(playlist.parent / path)) as container:
-            assert container.streams.audio
 
 
 def test_similar_refuses_an_unseen_file_for_a_store_of_another_extractor(home, tmp_path):

@@ -44,9 +44,7 @@ def test_the_document_says_how_far_copies_are_apart(in_library, tmp_path):
     ("arguments", "code", "message"),
     [
         (["-v", "empty/vecs.parquet"], 4, "has no songs"),
-        (["-v", "cut_vecs.parquet"], 4, "cut_vecs.parquet"),
         (["-v", "scores.parquet"], 4, "holds scores, not vectors"),
-        (["-v", "gone.parquet"], 2, "audiorec extract"),
     ],
 )
 def test_a_mistake_is_one_clear_line_and_writes_nothing(

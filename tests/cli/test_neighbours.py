@@ -56,8 +56,6 @@ def test_all_pairs_can_be_stopped_and_go_on(in_library, music, tmp_path, monkeyp
         (["--out", "x.parquet", "--m3u8", "x.m3u8"], 2, "it takes --k, --by and --also"),
         (["--out", "vecs.parquet"], 2, "is the store itself"),
         (["--out", "x.parquet", "-v", "empty/vecs.parquet"], 4, "has no songs"),
-        (["--out", "x.parquet", "-v", "gone.parquet"], 2, "audiorec extract"),
-        (["--out", "x.parquet", "-v", "cut_vecs.parquet"], 4, "cut_vecs.parquet"),
     ],
 )
 def test_a_mistake_is_one_clear_line_and_writes_nothing(

@@ -28,14 +28,6 @@ def test_as_long_as_asked_for_with_artists_spread(in_library):
     assert len(names) == len(set(names))
 
 
-def test_curves_move_as_asked(in_library):
-    for shape, sign in (("rise", 1), ("fall", -1), ("0.9..0.1", -1)):
-        document, _ = playlist(in_library, "song 00", "--minutes", "25", "--curve", f"jazz:{shape}")
-        scores = [s["curve_scores"][0] for s in document["songs"]]
-        third = len(scores) // 3
-        assert sign * (sum(scores[-third:]) - sum(scores[:third])) / third > 0.2
-
-
 def test_the_table_shows_the_curves(in_library):
     _, out, _ = in_library("playlist", "song 00", "-m", "10", "--curve", "genre.jazz:arc")
     lines = [line.split("\t") for line in out.splitlines()]
@@ -89,7 +81,6 @@ def test_what_could_not_be_done_is_said(in_library):
         (["song 00", "--curve", "jazz:0..2"], 2, "from 0 to 1"),
         (["song 00", "--m3u8", "nowhere/x.m3u8"], 2, "there is no folder"),
         (["song 00", "-v", "empty/vecs.parquet"], 4, "has no songs"),
-        (["song 00", "-v", "cut_vecs.parquet"], 4, "cut_vecs.parquet"),
         (["music/album 0/song 00.flac", "-v", "other/vecs.parquet"], 2, "fedcba9876543210"),
         (["song 00", "--by", "cut_features.parquet"], 4, "cut_features"),
     ],

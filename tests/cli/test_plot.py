@@ -155,7 +155,6 @@ def test_size_and_resolution(in_library, tmp_path, matplotlib):
         ("a.png", ("--size", "5.5.5x5"), "as in 16x9@200"),
         ("a.png", ("--size", "@90000"), "dots per inch"),
         ("a.png", ("-v", "empty/vecs.parquet"), "no songs"),
-        ("a.png", ("-v", "cut_vecs.parquet"), "cut_vecs.parquet"),
     ],
 )
 def test_a_mistake_writes_nothing(in_library, music, command, out, more, told):

@@ -406,14 +406,6 @@ def test_sound_of_another_kind_is_refused(songs, audiorec):
     assert "is a model of rules, which has no embeddings" in err
 
 
-def test_user_audio_is_judged_by_features(songs, audiorec):
-    needs("torch")
-    words = "recall evaluate user-audio popular -i plays.csv --split last --k 5 -v features.parquet"
-    code, out, err = audiorec(*words.split())
-    assert code == 0, err
-    assert out.splitlines()[1].startswith("user-audio\t")
-
-
 def test_the_list_of_channels(audiorec):
     code, out, _ = audiorec("recall", "train", "--json")
     assert code == 0

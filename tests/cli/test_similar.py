@@ -5,7 +5,6 @@ import json
 import shutil
 from functools import partial
 
-import numpy as np
 import pytest
 from command import run_command
 from library_commands import assert_opens, files_in, read_m3u8
@@ -13,7 +12,6 @@ from made_sound import add_lists, random_sound
 
 from audiorec.library.library import Library
 from audiorec.search.explain import percent_words
-from audiorec.search.questions import SimilarQuestion
 from audiorec_cli.shared.song_lists import _lines
 
 
@@ -31,39 +29,6 @@ def test_one_seed_lists_what_the_store_lists(in_library, music):
     assert code == 0, err
     store = Library.open(music / "vecs.parquet")
     assert ids(out) == [n.song_id for n in store.similar("song 03", 5)]
-
-
-def test_the_mean_of_two_seeds_is_between_them(music):
-    store = Library.open(music / "vecs.parquet")
-    seeds = ["album 3/song 03.opus", "album 2/song 10.flac"]
-    found = store.ask(SimilarQuestion(seeds=("song 03", "song 10"), mean=True))
-    assert [seed.name for seed in found.asked.seeds] == seeds
-    assert not set(found.song_ids) & set(seeds)
-    units = store.space("vector").matrix
-    mean = sum(units[store.row_number(seed)] for seed in seeds)
-    mean /= np.linalg.norm(mean)
-    exact = units[found.rows] @ mean
-    assert found.similarities == pytest.approx(exact, abs=1e-5)
-
-
-def test_two_seeds_vote_and_each_song_is_told_beside_its_nearest(in_library, music):
-    code, out, _ = in_library("similar", "song 03", "song 10", "--json", "--why")
-    document = json.loads(out)
-    assert code == 0
-    store = Library.open(music / "vecs.parquet")
-    found = [s["song_id"] for s in document["songs"]]
-    assert found == store.ask(SimilarQuestion(seeds=("song 03", "song 10"))).song_ids.tolist()
-    units = store.space("vector").matrix
-    seeds = units[[store.row_number(seed) for seed in document["seeds"]]]
-    for entry in document["songs"]:
-        near = seeds @ units[store.row_number(entry["song_id"])]
-        assert entry["similarity"] == pytest.approx(near.max(), abs=1e-5)
-        pairs = store.closer_than(store.space("vector"), near.max(keepdims=True))
-        assert entry["closer_than"] == pytest.approx(pairs[0], abs=1e-4)
-    assert (
-        in_library("similar", "song 10", "song 03")[1]
-        == in_library("similar", "song 03", "song 10")[1]
-    )
 
 
 def test_a_playlist_is_taken_for_its_songs(in_library, music):
@@ -89,31 +54,6 @@ def test_relative_paths_of_a_playlist_begin_at_its_folder(tmp_path, monkeypatch)
     assert _lines("lists/one.m3u8") == ["lists/../songs/a.flac", "an id"]
 
 
-def test_more_like_one_song_and_less_like_another(in_library, music):
-    code, out, err = in_library("similar", "song 03", "--less-like", "song 10", "--json")
-    document = json.loads(out)
-    assert code == 0, err
-    assert document["less_like"] == ["album 2/song 10.flac"]
-    found = [s["song_id"] for s in document["songs"]]
-    assert not {"album 3/song 03.opus", "album 2/song 10.flac"} & set(found)
-    store = Library.open(music / "vecs.parquet")
-    units = store.space("vector").matrix
-    like, unlike = (units[store.row_number(store.resolve(name))] for name in ("song 03", "song 10"))
-    wanted = like - 0.5 * unlike
-    wanted /= np.linalg.norm(wanted)
-    for entry in document["songs"]:
-        exact = float(units[store.row_number(entry["song_id"])] @ wanted)
-        assert entry["similarity"] == pytest.approx(exact, abs=1e-5)
-    plain = json.loads(in_library("similar", "song 03", "--json")[1])["songs"]
-    nearness = {s["song_id"]: units[store.row_number(s["song_id"])] @ unlike for s in plain}
-    assert np.mean([units[store.row_number(i)] @ unlike for i in found]) < np.mean(
-        [v for i, v in nearness.items() if i != "album 2/song 10.flac"]
-    )
-    code, _, err = in_library("similar", "song 03", "--less-like", "song 03")
-    assert code == 2
-    assert "less like the same song" in err
-
-
 def test_seeds_from_a_list_and_from_stdin(in_library, music, monkeypatch):
     text = "\ufeff# my seeds\nsong 03\n\n  song 10  \nsong 03\n"
     (music / "seeds.txt").write_text(text, "utf-8")
@@ -121,26 +61,6 @@ def test_seeds_from_a_list_and_from_stdin(in_library, music, monkeypatch):
     assert in_library("similar", "--from", "seeds.txt")[1] == named
     monkeypatch.setattr("sys.stdin", io.StringIO("song 10\n"))
     assert in_library("similar", "song 03", "--from", "-")[1] == named
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        ["--max-per-artist", "1", "--max-per-album", "2"],
-        ["--max-per-album", "2", "--max-per-artist", "1"],
-        ["--max-per-artist", "1", "--max-per-album", "2", "--diversity", "0.6"],
-    ],
-)
-def test_caps_hold_for_seeds_and_songs_together(in_library, music, options):
-    playlist = music / "lists" / "caps.m3u8"
-    code, _, err = in_library("similar", "song 00", "-k", "20", *options, "--m3u8", playlist)
-    assert code == 0, err
-    entries = read_m3u8(playlist)
-    artists = [label.partition(" - ")[0].casefold() for _, label, _ in entries if " - " in label]
-    albums = [path.parent.name for _, _, path in entries if "album" in path.parent.name]
-    assert len(artists) == len(set(artists))
-    assert max(albums.count(album) for album in albums) <= 2
-    assert "eligible songs, not 20" in err
 
 
 def test_lists_are_filled_although_the_nearest_are_capped(in_library):
@@ -270,19 +190,6 @@ def test_reasons_beside_the_nearest_seed_towards_and_away(sounding):
         assert isinstance(song["why"], list)
 
 
-def test_more_diverse_lists_are_less_alike(in_library, music):
-    store = Library.open(music / "vecs.parquet")
-    units = store.space("vector").matrix
-
-    def alike(*options):
-        found = ids(in_library("similar", "song 00", "-k", "8", *options)[1])
-        chosen = units[[store.row_number(song_id) for song_id in found]]
-        return (chosen @ chosen.T)[np.triu_indices(8, 1)].mean()
-
-    assert alike("--diversity", "0") == alike()
-    assert alike("--diversity", "0.8") < alike() - 0.05
-
-
 def test_a_playlist_from_a_folder_beside_opens(in_library, music, monkeypatch):
     options = ("-k", "25", "--minimum", "-1", "--m3u8", "lists/like.m3u8", "--exclude", "copies/")
     code, out, err = in_library("similar", "song 03", *options)
@@ -329,8 +236,6 @@ def test_files_that_are_gone_are_told_of(in_library):
         (["song 00", "--m3u8", "lists"], 2, "lists: is a folder"),
         (["song 00", "--m3u8", "-", "--json"], 2, "would both write to stdout"),
         (["song 00", "-v", "empty/vecs.parquet"], 4, "has no songs"),
-        (["song 00", "-v", "cut_vecs.parquet"], 4, "cut_vecs.parquet"),
-        (["song 00", "-v", "gone.parquet"], 2, "audiorec extract"),
         (["music/album 0/song 00.flac", "-v", "other/vecs.parquet"], 2, "fedcba9876543210"),
     ],
 )

@@ -53,12 +53,8 @@ ATLAS = ("--format", "atlas", "-o", "c.parquet")
     ("arguments", "code", "message"),
     [
         # a truncated Parquet
-        (["info", "-v", "cut.parquet"], 4, "cut.parquet: not a valid Parquet file"),
         (["store", "verify", "cut.parquet"], 4, "cut.parquet: not a valid Parquet file"),
         (["store", "merge", "vecs.parquet", "cut.parquet", "-o", "c.parquet"], 4, "cut.parquet"),
-        (["store", "export", "cut.parquet", "-o", "c.csv"], 4, "cut.parquet: not a valid"),
-        (["store", "export", "cut.parquet", *ATLAS], 4, "cut.parquet: not a"),
-        (["store", "aliases", "cut.parquet", "-o", "c.parquet"], 4, "cut.parquet: not a valid"),
         # a store of another extractor
         (
             ["store", "merge", "vecs.parquet", EXTRACTOR, "-o", "c.parquet"],
@@ -66,11 +62,8 @@ ATLAS = ("--format", "atlas", "-o", "c.parquet")
             "by ffffffffffffffff",
         ),
         # no store at all, or a file of another kind
-        (["info", "-v", "gone.parquet"], 2, "no store at gone.parquet"),
-        (["store", "verify", "gone.parquet"], 2, "make one: audiorec extract"),
         (["info", "-v", "scores.parquet"], 4, "holds scores, not vectors"),
         (["store", "merge", "vecs.parquet", "gone.parquet", "-o", "c.parquet"], 2, "no such file"),
-        (["store", "merge", "gone.parquet", "-o", "c.parquet"], 2, "gone.parquet: no such file"),
         (["store", "merge", "ids.csv", "-o", "c.parquet"], 4, "ids.csv: not a valid Parquet"),
         (["store", "merge", "others", "-o", "c.parquet"], 2, "no finished parts"),
         # an empty store
@@ -145,11 +138,6 @@ def test_info(home, audiorec):
     assert f"weights: musicnn_msd {'ab' * 6} (ISC)\n" in out
     assert "duration: 1:02 (from 0:16 to 0:16 a song)\n" in out
     assert "beside: errors vecs.errors.parquet: 1 row," in out
-
-
-def test_the_store_is_found_by_the_environment(home, audiorec, monkeypatch):
-    monkeypatch.setenv("AUDIOREC_VECTORS", MORE)
-    assert json.loads(audiorec("info", "--json")[1])["songs"] == 1
 
 
 def test_verify(home, audiorec):

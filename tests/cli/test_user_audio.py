@@ -76,12 +76,6 @@ def test_train_writes_a_bundle_and_its_record(train, home):
     assert b"users.parquet" not in content
 
 
-def test_the_same_seed_gives_the_same_model(train):
-    runs = [("a", ()), ("b", ()), ("c", ("--set", "seed=1"))]
-    ids = [json.loads(train("--json", *more, name=n)[1])["model_id"] for n, more in runs]
-    assert ids[0] == ids[1] != ids[2]
-
-
 @pytest.mark.parametrize("more", [(), ("--set", "learn_users=true")])
 def test_users_of_a_history_share_the_models_space(audiorec, train, home, more):
     train(*more, users=(), name="model")
@@ -171,20 +165,6 @@ def test_judged_on_songs_of_another_catalogue(train, audiorec, home):
     assert panels["artists"]["methods"]["user-audio"]["auc"][0] > 0.8
 
 
-def test_users_without_an_embedding_are_not_judged(train, audiorec, home):
-    from audiorec.store.embeddings import write_embeddings
-
-    train()
-    ids, users, _ = read_embeddings(home / "users.parquet")
-    some = {"kind": "users", "model_id": "users model"}
-    write_embeddings(home / "few.parquet", ids[:20], users[:20], **some)
-    counts = [
-        judged(audiorec, users=("-u", f"{name}.parquet"))["artists"]["users"]
-        for name in ("users", "few")
-    ]
-    assert counts[1] <= 20 < counts[0]
-
-
 def test_songs_that_stand_together(audiorec, train, home):
     words = f"recall train user-audio {' '.join(LIKED)} --set pairs=sessions"
     code, _, err = audiorec(*words.split(), "-o", "m", *QUICK)
@@ -213,33 +193,6 @@ def test_holdout_leaves_out_what_is_judged(audiorec, home):
     assert len(set(kept.column("song_id").to_pylist())) <= report["songs"]["train"]
     code, _, err = audiorec("listening", "check", home / "known.parquet")
     assert code == 0, err
-
-
-def test_a_stopped_training_goes_on(train, audiorec, home, monkeypatch):
-    from audiorec.recall.audio import trainer as training
-
-    whole, _, _ = train(name="whole")
-    step, steps = training.TowerLearner.step, []
-
-    def interrupted(self, batch):
-        steps.append(batch.key)
-        if len(steps) == 2:
-            signal.raise_signal(signal.SIGTERM)
-        return step(self, batch)
-
-    words = ("recall", "train", "user-audio", *LIKED, "-u", "users.parquet", "-o", "cut")
-    with monkeypatch.context() as patch:
-        patch.setattr(training.TowerLearner, "step", interrupted)
-        code, _, err = audiorec(*words, *QUICK, *HELD)
-    assert code == 130
-    assert "run the same command to resume" in err
-    assert not (home / "cut").exists()
-    assert (home / "cut.run" / "metrics.jsonl").exists()
-    code, _, err = audiorec(*words, *QUICK, *HELD)
-    assert code == 0, err
-    assert not (home / "cut.run").exists()
-    names = [p / "model.safetensors" for p in (whole, home / "cut")]
-    assert names[0].read_bytes() == names[1].read_bytes()
 
 
 def test_a_command_that_is_killed_at_random_goes_on(home):
@@ -363,17 +316,6 @@ def test_refuses_users_of_another_space(train, audiorec, home):
     )
     assert code == 2
     assert "users of another" in err
-
-
-def test_a_metric_model_of_old_is_refused_with_the_command_that_trains_anew(audiorec, home):
-    from audiorec.learning.bundle import write_bundle
-
-    weights = {"linear.weight": np.zeros((2, 2), np.float32)}
-    write_bundle(home / "old", tensors=weights, config={"kind": "metric"}, card="# M\n")
-    code, _, err = audiorec(*"recall songs old -v features.parquet -o e.parquet".split())
-    assert code == 4
-    again = "retrain it: audiorec recall train user-audio"
-    assert f"a metric model of an earlier version; {again}" in err
 
 
 def test_other_channels_with_a_space_are_judged_by_the_same_command(audiorec, home):

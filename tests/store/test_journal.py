@@ -460,7 +460,7 @@ def test_a_part_is_written_when_it_is_full_or_old(all_outputs, song, metadata, m
         monkeypatch.setattr(journal, "PART_S", 0.0)
         song("c")(opened)
         assert len(parts()) == 2
-        monkeypatch.setattr(journal, "PART_S", 5.0)
+        monkeypatch.setattr(journal, "PART_S", 60.0)
         monkeypatch.setattr(journal, "PART_BYTES", 1)
         song("d")(opened)
         assert len(parts()) == 3

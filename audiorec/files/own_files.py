@@ -1,7 +1,7 @@
 """Files of audiorec: recognised, replaced atomically, and kept while a run is unfinished.
 
     check_tree, open_own, ...   whether files in a folder are ours: no name is trusted alone
-    own_data_folder             the user's folder of added networks
+    own_data_folder             the user's folder of data
     replaced                    a new file or the old one, never a partial file
     RunFolder                   the folder of an unfinished run, ``vecs.parquet.run/``
     parse_json, sealed, ...     JSON within limits, with a digest of its content

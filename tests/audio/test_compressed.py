@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from audiorec.audio.decode import waveform
-from audiorec.audio.headers import read_musepack, read_tta, read_wavpack
+from audiorec.audio.headers import read_musepack, read_wavpack
 from audiorec.audio.tags import header_duration_s
 from audiorec.errors import SongError
 
@@ -24,12 +24,6 @@ def test_one_bit_audio_in_wavpack():
         data = b"wvpk" + bytes(20) + struct.pack("<I", flags) + bytes(4)
         assert read_wavpack(io.BytesIO(data), 0, 32).is_dsd is is_dsd
         assert read_wavpack(io.BytesIO(bytes(300) + data), 300, 332).is_dsd is is_dsd
-
-
-def test_true_audio_with_a_password():
-    for kind, drm in ((1, None), (2, "encrypted with a password")):
-        data = struct.pack("<4sH", b"TTA1", kind) + bytes(16)
-        assert read_tta(io.BytesIO(data), 0, 22).drm == drm
 
 
 def test_a_length_that_no_header_tells_is_that_of_ffmpeg(tmp_path):

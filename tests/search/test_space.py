@@ -143,20 +143,6 @@ def test_search_of_several_is_search_of_each(store):
         np.testing.assert_array_equal(found.similarities, alone.similarities)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "match"),
-    [
-        (
-            {"by": "tempo"},
-            "by must be one of auto, sound, vector, or embeddings.parquet, got",
-        ),
-    ],
-)
-def test_what_does_not_go_together(store, arguments, match):
-    with pytest.raises(InputError, match=match):
-        store.space(**arguments)
-
-
 def test_search_refuses_other_shapes(store):
     space = store.space()
     with pytest.raises(ShapeError, match=r"units must have shape \(Q, 9\), got \(1, 18\)"):

@@ -430,9 +430,10 @@ class NextSongRecipe:
         Embedding width of the artist and other categories of a song.
     id_dropout : float
         Probability that training uses a song's side information only, without its id.
-    learning_rate, warm_up : float
-        Peak learning rate of Adam, and the share of the steps in which it rises. It decays along a
-        cosine.
+    learning_rate : float
+        Peak learning rate of Adam; it decays along a cosine.
+    warm_up : float
+        Share of the steps in which the learning rate rises.
     network_rate : float
         Learning rate of the network, relative to that of the songs.
     weight_decay : float
@@ -441,8 +442,10 @@ class NextSongRecipe:
         Maximum norm of a step's gradient; 0 for no clipping.
     batch_size : int
         Approximate number of plays per step; fewer if an epoch would have less than 256 steps.
-    max_epochs, patience : int
-        Maximum number of epochs; epochs without improvement on the validation part before stopping.
+    max_epochs : int
+        Maximum number of epochs.
+    patience : int
+        Epochs without improvement on the validation part before training stops.
     valid : float
         Share of the newest plays held out for early stopping, before training on everything.
     hold_out : {"auto", "sequences", "plays"}

@@ -282,8 +282,10 @@ class UserAudioRecipe:
         Segments sampled from these each time a song is used in training; 0: all.
     loss : {"softmax", "hinge"}
         Loss of one liked song against its negatives.
-    margin, temperature : float
-        Margin of the hinge, temperature of the softmax.
+    margin : float
+        Margin of the hinge.
+    temperature : float
+        Temperature of the softmax.
     negatives : int
         Negatives per liked song: disliked songs first, then unheard ones.
     popularity : float
@@ -292,24 +294,35 @@ class UserAudioRecipe:
         Draw four times as many negatives, and keep those just less similar than the liked song.
     start : {"ridge", "random"}
         Initial weights of the tower's linear part: the closed-form map, or random.
-    ridge_users, ridge_songs : float
-        Regularisation of that map on each side.
+    ridge_users : float
+        Regularisation of that map on the side of the users.
+    ridge_songs : float
+        Regularisation of that map on the side of the songs.
     balance : float
         Pairs are drawn in proportion to their artist's number of pairs to the power ``-balance``.
     valid : float
         Share of artists held out to choose the number of epochs; the model then trains on them too.
-    test, new_songs : float
-        Share of artists, and of the other artists' songs, that are never trained on:
-        `audiorec recall evaluate --split artists` evaluates a model on them.
+    test : float
+        Share of artists that are never trained on: `audiorec recall evaluate --split artists`
+        evaluates a model on them.
+    new_songs : float
+        Share of the other artists' songs that are never trained on.
     split_seed : int
         Seed of that choice of artists and songs.
-    max_epochs, patience : int
-        Training stops after `max_epochs`, or `patience` epochs without improvement; 0 epochs: the
-        closed-form map alone.
-    batch_size, pairs_per_epoch : int
-        Pairs of a user and a liked song per step, and at most per epoch.
-    learning_rate, backbone_learning_rate, weight_decay : float
-        Settings of AdamW; the backbone has its own rate.
+    max_epochs : int
+        Maximum number of epochs; 0: the closed-form map alone.
+    patience : int
+        Epochs without improvement before training stops.
+    batch_size : int
+        Pairs of a user and a liked song per step.
+    pairs_per_epoch : int
+        Pairs per epoch, at most.
+    learning_rate : float
+        Learning rate of AdamW.
+    backbone_learning_rate : float
+        Learning rate of the backbone.
+    weight_decay : float
+        Weight decay of AdamW.
     clip : float
         Maximum gradient norm of a step.
     device : str

@@ -276,8 +276,10 @@ class GraphRecipe:
         Maximum distance of a pair within a list; None: any two songs of the list, in any order.
         People add songs that go together one after the other, so neighbourhoods in a long list
         say more than the list as a whole.
-    max_epochs, patience : int
-        Training stops after `max_epochs`, or after `patience` epochs without improvement.
+    max_epochs : int
+        Maximum number of epochs.
+    patience : int
+        Epochs without improvement before training stops.
     choose : bool
         Choose the number of epochs on partly hidden lists, then train that long on everything;
         otherwise train on everything for `max_epochs`.
@@ -364,8 +366,10 @@ class WalkRecipe(GraphRecipe):
 
     Attributes
     ----------
-    walks, walk_length : int
-        Walks that start at each song per epoch, and their length in songs.
+    walks : int
+        Walks that start at each song per epoch.
+    walk_length : int
+        Length of a walk, in songs.
     """
 
     window: int | None = 5
@@ -401,8 +405,10 @@ class GraphSAGERecipe(WalkRecipe):
 
     Attributes
     ----------
-    near, far : int
-        Neighbours sampled per song, and per each of these.
+    near : int
+        Neighbours sampled per song.
+    far : int
+        Neighbours sampled per neighbour of a song.
     table : int
         Neighbours stored per entity, from which they are sampled.
     sharpness : float

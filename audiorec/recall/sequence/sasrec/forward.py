@@ -33,8 +33,10 @@ class SASRecRecipe(NextSongRecipe):
 
     Attributes
     ----------
-    blocks, heads : int
-        Attention blocks, and attention heads in each.
+    blocks : int
+        Attention blocks.
+    heads : int
+        Attention heads in each block.
     hidden : int
         Units of the feed-forward layer, as a multiple of `dimension`.
     dropout : float

@@ -447,9 +447,10 @@ Lists = dict[str, dict[str, list[str]]]  # by file and user: songs by rank, cold
 
 
 def audiorec(work: Path, *arguments: str) -> None:
-    """Run a command in a folder."""
+    """Run a command in a folder; a night that is not served by itself ends with 3."""
     script = "from audiorec_cli.main import main; main()"
-    subprocess.run([sys.executable, "-c", script, *arguments], cwd=work, check=True)
+    done = subprocess.run([sys.executable, "-c", script, *arguments], cwd=work, check=False)
+    assert done.returncode in (0, 3), arguments
 
 
 def two_nights(work: Path, songs: int) -> list[Lists]:
@@ -457,7 +458,7 @@ def two_nights(work: Path, songs: int) -> list[Lists]:
     if not (work / "serving").exists():
         write_edition(work / "vecs.parquet", 1, songs)
         (work / "recall.toml").write_text(RUN)
-        size = ("--set", "users=2000", "--set", "days=30")
+        size = ("--users", "2000", "--days", "30")
         audiorec(work, "listening", "simulate", "-q", "-v", "vecs.parquet", *size, "-o", "world")
         for day in DAYS:
             audiorec(work, "recall", "run", "-q", "-c", "recall.toml", "--day", str(day))

@@ -105,6 +105,10 @@ def test_a_form_becomes_a_question():
         ({"k": 0}, "k: must be a number from 1 to 500"),
         ({"k": MOST_SONGS + 1}, "k: must be a number from 1 to 500"),
         ({"k": True}, "k: must be a number"),
+        ({"k": 5.5}, "k: must be a number"),
+        ({"k": 1e999}, "k: must be a number"),
+        ({"diversity": float("nan")}, "diversity: must be a number"),
+        ({"words": "\ud800"}, "words: is not valid Unicode"),
         ({"diversity": 1.1}, "diversity: must be a number from 0 to 1"),
         ({"genre_from": "file"}, "genre_from: must be one of tags, sound, both, got 'file'"),
         ({"also": ["copies", "noise"]}, "also: must be one of copies, non-music, got 'noise'"),
@@ -119,6 +123,12 @@ def test_what_the_declaration_does_not_allow_is_refused(given, said):
     with pytest.raises(InputError) as caught:
         read_form(fields_for(SimilarQuestion), given)
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["many", "1_0", "9" * 5000, "nan"])
+def test_a_number_in_an_address_is_plain(text):
+    with pytest.raises(InputError, match="k: must be a number"):
+        read_form(fields_for(SimilarQuestion), {"k": [text]}, is_query=True)
 
 
 def test_one_text_stands_for_a_list_of_one():

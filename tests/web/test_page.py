@@ -348,17 +348,6 @@ def start_list(page, *names):
     page.wait_for_selector(".listed li")
 
 
-def test_a_path_between_two(page):
-    start_list(page, "Vibes", "Louder")
-    page.click("text=A path between two")
-    page.fill("label:has-text('Songs between') input", "3")
-    page.click("text=Make the list")
-    until(page, "document.querySelectorAll('.listed li').length > 2")
-    assert (listed(page)[0], listed(page)[-1]) == ("Vibes", "Louder")
-    page.click(".made >> text=Undo")
-    assert listed(page) == ["Vibes", "Louder"]
-
-
 def test_a_made_list_says_why_until_it_is_changed(page):
     start_list(page, "Vibes")
     page.fill("label:has-text('Minutes') input", "2")

@@ -2,7 +2,6 @@
 
 import re
 import socket
-import sys
 
 import pytest
 from command import run_command
@@ -55,14 +54,6 @@ def test_a_library_has_a_port_of_its_own_where_a_browser_knows_it_again(tmp_path
     with browsing(store) as again:
         assert split_address(again)[0] == split_address(first)[0]
         assert split_address(again)[1] != split_address(first)[1]  # the token is a new one
-
-
-def test_without_the_extra_it_says_what_to_install(tmp_path, monkeypatch, capsys):
-    store = write_music(tmp_path / "home", songs=[], more=[song("a", series(0))])
-    monkeypatch.setitem(sys.modules, "uvicorn", None)
-    code, out, err = run_command(monkeypatch, capsys, "browse", "--no-open", "-v", store)
-    assert (code, out) == (2, "")
-    assert 'pip install "h11>=' in err
 
 
 def test_other_machines_are_let_in_only_when_told(tmp_path):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from needs import needs
-from web_server import browsing, choose, split_address, until, write_music, write_recall
+from web_server import browsing, choose, until, write_music, write_recall
 
 from audiorec.recall.serving.nightly.current import promote
 
@@ -320,9 +320,3 @@ def test_a_file_of_the_page_is_of_this_server_and_readable(path):
         ):
             assert word not in text
         assert not re.search(r"<script>|\son\w+=\"|javascript:", text)
-
-
-def test_the_address_is_the_first_line(recommended):
-    base, token = split_address(recommended)
-    assert re.fullmatch(r"http://127\.0\.0\.1:\d+", base)
-    assert len(token) >= 32

@@ -13,14 +13,13 @@ import threading
 import time
 from datetime import date
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from command import run_command
 from needs import needs
 from served_library import BEARER, SONGS, TOKEN, server_id, serving, write_served
 from waiting import until
-from web_server import browsing, split_address, write_recall
+from web_server import write_recall
 
 from audiorec.recall.serving.nightly.current import promote
 from audiorec_cli.listen.bliss_mixer import store_of
@@ -155,19 +154,11 @@ def test_no_request_is_lost_while_a_night_is_promoted_taken_back_and_damaged(tmp
     assert log.count("still serving the last edition") == 1
 
 
-@pytest.mark.parametrize("by", ["browse", "serve"])
-def test_the_page_follows_the_night_that_is_served(tmp_path, by):
+def test_the_page_follows_the_night_that_is_served(tmp_path):
     store = write_served(tmp_path)
     root = write_recall(store, days=(2, 3))
-
-    def served():
-        if by == "serve":
-            return serving(store, "--recall", root)
-        return browsing(store, "--recall", root, process=True)
-
-    with served() as (address, _), httpx.Client(timeout=20) as client:
-        base, token = (address, TOKEN) if by == "serve" else split_address(address)
-        client.base_url, client.headers = base, {"Authorization": f"Bearer {token}"}
+    with serving(store, "--recall", root) as (base, _), httpx.Client(timeout=20) as client:
+        client.base_url, client.headers = base, BEARER
 
         def shown():
             return Path(client.get("/api/library").json()["recall"]["folder"]).name
@@ -228,24 +219,6 @@ def bench():
     sys.modules["bench"] = module
     spec.loader.exec_module(module)
     return module
-
-
-@pytest.mark.parametrize(
-    ("answers", "mixed"),
-    [
-        ([("1", "1"), ("2", "3"), ("2", "3")], 0),  # the second store was never served
-        ([("1", "1"), ("2", "2"), ("2", "3")], 1),
-        ([("1", "12")], 1),
-        ([("1", "")], 1),
-    ],
-)
-def test_an_answer_is_mixed_if_its_edition_had_another_store(bench, answers, mixed):
-    outcome = bench.Outcome()
-    for edition, named in answers:
-        reply = SimpleNamespace(status=200, headers={"audiorec-edition": edition})
-        text = "no song, " + ", ".join(f"edition {store} song 7" for store in named)
-        bench.judge(outcome, "v1", reply, text)
-    assert (len(outcome.mixed), len(outcome.lost)) == (mixed, 0)
 
 
 def test_no_request_is_lost_or_mixed_while_the_store_is_replaced_twice(bench, tmp_path):

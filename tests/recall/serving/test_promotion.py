@@ -19,7 +19,6 @@ from audiorec.listening.sequences import Sequences, to_sequences
 from audiorec.recall.serving.nightly import current as pointer
 from audiorec.recall.serving.nightly.current import (
     CURRENT,
-    MAX_STATE_BYTES,
     RECORD,
     STATE,
     promote,
@@ -328,48 +327,30 @@ def test_a_day_that_is_not_whole_is_not_promoted_and_not_gone_back_to(home):
 @pytest.mark.parametrize(
     "content",
     [
-        "",
         "{",
-        "[]",
-        '{"schema": "audiorec/recall-current/1"}',
         WHOLE.replace("2026-01-05", "../../elsewhere"),
         WHOLE.replace('["2026-01-04"]', '"2026-01-04"'),
         WHOLE.replace("current/1", "current/2"),
-        WHOLE.replace('"2026-01-05"', "5"),
-        "[" * 5_000,
-        WHOLE + " " * MAX_STATE_BYTES,
     ],
 )
-def test_a_hostile_file_names_no_day(home, content):
-    (home / "serving" / CURRENT).write_text(WHOLE)
-    assert served(home) == "dt=2026-01-05"
+def test_a_damaged_file_names_no_day_and_is_mended_by_naming_one(home, content):
     (home / "serving" / CURRENT).write_text(content)
     with pytest.raises(AudiorecError, match=r"current\.json"):
         served_folder(home / "serving")
     with pytest.raises(AudiorecError, match=r"current\.json"):
         promote(home / "serving")
-    if len(content) <= MAX_STATE_BYTES:
-        promote(home / "serving", DAYS[3])
-        assert served(home) == "dt=2026-01-04"
+    promote(home / "serving", DAYS[3])
+    assert served(home) == "dt=2026-01-04"
 
 
 def test_links_are_not_followed(home, tmp_path_factory):
     elsewhere = tmp_path_factory.mktemp("elsewhere") / "mine.json"
     root = home / "serving"
     (root / CURRENT).rename(elsewhere)
-    content = elsewhere.read_bytes()
     (root / CURRENT).symlink_to(elsewhere)
-    with pytest.raises(StoreError, match="is a link"):
-        served_folder(root)
-    with pytest.raises(StoreError, match="is a link"):
-        promote(root, DAYS[3])
-    assert elsewhere.read_bytes() == content
-    (root / CURRENT).unlink()
-    promote(root, DAYS[4])
-    (root / "dt=2026-01-05").rename(elsewhere.parent / "night")
-    (root / "dt=2026-01-05").symlink_to(elsewhere.parent / "night")
-    with pytest.raises(StoreError, match="is a link"):
-        served_folder(root)
+    for call in (served_folder, lambda place: promote(place, DAYS[3])):
+        with pytest.raises(StoreError, match="is a link"):
+            call(root)
 
 
 def test_a_folder_without_days_is_served_itself_and_days_without_a_choice_are_not(home):
@@ -378,12 +359,6 @@ def test_a_folder_without_days_is_served_itself_and_days_without_a_choice_are_no
     (root / CURRENT).unlink()
     with pytest.raises(InputError, match=r"audiorec recall promote .*serving --day 2026-01-05"):
         served_folder(root)
-
-
-def test_a_verdict_of_others_is_only_words(home):
-    for content in ('{"refused": 5}', '{"difference": [1], "hit_rate@10": 2}', "[]", "{"):
-        (home / "serving/dt=2026-01-05" / PROMOTION).write_text(content)
-        assert isinstance(nights_of(home / "serving")[0]["why"], str)
 
 
 @given(st.lists(st.sampled_from(DAYS), min_size=1, max_size=30))

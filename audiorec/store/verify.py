@@ -24,7 +24,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from audiorec.columns import StoreColumns
+from audiorec.columns import LogColumns, StoreColumns
 from audiorec.errors import Failure, StoreError
 from audiorec.files.arrow import booleans, floats, matrix, view
 from audiorec.files.storage import within_int64

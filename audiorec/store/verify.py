@@ -421,7 +421,9 @@ def _is_other_table(path: Path) -> bool:
     """Whether a file is a table of audiorec other than the four of a store."""
     with TableFile.open(path) as file:
         kind, names = own_metadata(file.schema).get("kind"), file.schema.names
-    return "vector" not in names if kind is None else kind not in tuple(Kind)
+    if kind is None:  # neighbours and other plain tables
+        return "vector" not in names and not {StoreColumns.ID, LogColumns.USER}.isdisjoint(names)
+    return kind not in tuple(Kind)
 
 
 def _each_block(

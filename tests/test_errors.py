@@ -19,7 +19,6 @@ from audiorec.errors import AudiorecError, Failure, SongError, StoreError, Weigh
 from audiorec.listening.events import RowsError
 from audiorec.listening.imports.rows import UnusableRowError
 from audiorec.players.mpd import _AckError
-from audiorec.recall.federated.link import OutOfTurnError
 from audiorec.runs.timing import OverdueError
 from audiorec.store.schema import Kind
 from audiorec.store.store import VectorStore
@@ -32,7 +31,6 @@ ROOT = Path(__file__).parents[1]
 SIGNALS = {
     *(DecoderError, NotFiniteError, UnusableRowError, _AckError, _ReadAgainError),
     *(SubsonicError, NotThereError, StaleSnapshotError, OverdueError, RefusedRequest),
-    OutOfTurnError,
 }
 VALUES = {  # of classes that take more than a message
     "UnknownSongError": ("rock/a.mp3", ("rock/b.mp3", "rock/c.mp3"), "vecs.parquet"),

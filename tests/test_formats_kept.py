@@ -24,7 +24,6 @@ from audiorec.recall.registry import load_channel
 from audiorec.recall.serving.exclusions import read_exposures
 from audiorec.recall.serving.fuse import read_tuned
 from audiorec.recall.serving.nightly.current import read_current
-from audiorec.retagging.undo import read_records
 from audiorec.runs.record import read_runs
 from audiorec.store.aliases import read_aliases
 from audiorec.store.embeddings import EmbeddingTable
@@ -33,6 +32,7 @@ from audiorec.store.map_file import read_map
 from audiorec.store.schema import Kind, open_checked
 from audiorec.store.store import VectorStore
 from audiorec.tagger.heads import Head
+from audiorec_retag.undo import read_records
 
 ROOT = Path(__file__).parents[1]
 SAMPLES = ROOT / "fixtures" / "formats"
@@ -77,19 +77,19 @@ def kept_map(path):
 
 
 def message(path):
-    from audiorec.recall.federated.protocol import decode
+    from audiorec_federated.protocol import decode
 
     assert decode(path.read_bytes()).number == 5
 
 
 def alignment(path):
-    from audiorec.recall.federated.alignment import read_alignment
+    from audiorec_federated.alignment import read_alignment
 
     assert len(read_alignment(path).user_ids)
 
 
 def ledger(path):
-    from audiorec.recall.federated.ledger import Ledger
+    from audiorec_federated.ledger import Ledger
 
     assert [entry.what for entry in Ledger.read(path).entries] == ["ids", "vectors", "release"]
 

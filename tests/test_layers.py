@@ -38,7 +38,6 @@ MAY_IMPORT = {
     "playlists": SEARCH,
     "words": SEARCH,
     "plots": SEARCH | {"evaluation"},
-    "retagging": SEARCH | EXTRACTION | {"library"},
     "library": SEARCH | EXTRACTION | {"playlists", "plots", "words", "library"},
     "analysis": LISTENING | {"evaluation"},
     "simulation": LISTENING,
@@ -50,7 +49,6 @@ MAY_IMPORT = {
     "recall.sequence": FAMILY,
     "recall.interests": FAMILY,
     "recall.audio": FAMILY,
-    "recall.federated": FAMILY,
     "recall.cold_start": FAMILY,
     "recall.judging": JOINS,
     "recall.serving": JOINS | {"recall.judging"},  # weights are judged
@@ -58,8 +56,10 @@ MAY_IMPORT = {
     "players": JOINS | {"recall.serving", "playlists", "words", "library"},
 }
 COMMANDS = ROOT.parent / "cli" / "audiorec_cli"
+PLUGINS = sorted(path.parent for path in ROOT.parent.glob("plugins/*/audiorec_*/__init__.py"))
 MODULES = [p for p in sorted(ROOT.rglob("*.py")) if p != ROOT / "__init__.py"]
-WRITTEN = [p for p in [*MODULES, *sorted(COMMANDS.rglob("*.py"))] if p.name != "__init__.py"]
+OTHERS = [path for folder in (COMMANDS, *PLUGINS) for path in sorted(folder.rglob("*.py"))]
+WRITTEN = [p for p in [*MODULES, *OTHERS] if p.name != "__init__.py"]
 MOST_LINES, MOST_LINES_OF_A_BODY = 650, 60
 HEAVY = (
     "torch scipy librosa onnxruntime numpy pyarrow av soundfile starlette rich click joblib"
@@ -72,7 +72,7 @@ def tree(path: Path) -> ast.Module:
 
 
 def dotted(path: Path) -> str:
-    root = ROOT if path.is_relative_to(ROOT) else COMMANDS
+    root = next(one for one in (ROOT, COMMANDS, *PLUGINS) if path.is_relative_to(one))
     return ".".join(path.relative_to(root.parent).with_suffix("").parts)
 
 
@@ -98,7 +98,8 @@ def imports(path: Path) -> list[tuple[int, str]]:
             ]
         elif isinstance(node, ast.Import):
             found += [(node.lineno, alias.name) for alias in node.names]
-    return [(line, name) for line, name in found if name.startswith(("audiorec.", "audiorec_cli."))]
+    ours = tuple(f"{root.name}." for root in (ROOT, COMMANDS, *PLUGINS))
+    return [(line, name) for line, name in found if f"{name}.".startswith(ours)]
 
 
 def package_of(path: Path) -> str:
@@ -106,6 +107,7 @@ def package_of(path: Path) -> str:
 
 
 def test_imports_point_downwards():
+    """Nothing of the package imports the command line or a plug-in, for one."""
     wrong = [
         f"{path.relative_to(ROOT.parent)}:{line} imports {name}"
         for path in MODULES

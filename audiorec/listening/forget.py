@@ -73,7 +73,7 @@ OWN_KINDS = (
     "unmatched_plays",  # written by an import beside its log
     "rejected_rows",
 )
-ALIGNMENT = "alignment"  # written by `audiorec.recall.federated.alignment`
+ALIGNMENT = "alignment"  # written by `audiorec_federated.alignment`
 # Columns that identify the kind of files that audiorec did not write.
 LOG = frozenset({LogColumns.SONG, LogColumns.EVENT})
 CANDIDATES = frozenset({LogColumns.USER, LogColumns.SONG, "rank"})

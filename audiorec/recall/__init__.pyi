@@ -1,7 +1,6 @@
 from audiorec.recall import audio as audio
 from audiorec.recall import cold_start as cold_start
 from audiorec.recall import contract as contract
-from audiorec.recall import federated as federated
 from audiorec.recall import graph as graph
 from audiorec.recall import judging as judging
 from audiorec.recall import serving as serving
@@ -23,12 +22,6 @@ from audiorec.recall.contract.data import Sound as Sound
 from audiorec.recall.contract.job import read_context as read_context
 from audiorec.recall.contract.job import train_channel as train_channel
 from audiorec.recall.contract.space import SharedSpace as SharedSpace
-from audiorec.recall.federated.channel import Mmoe as Mmoe
-from audiorec.recall.federated.channel import TwoTower as TwoTower
-from audiorec.recall.federated.one_way import OneWay as OneWay
-from audiorec.recall.federated.recipe import MmoeRecipe as MmoeRecipe
-from audiorec.recall.federated.recipe import OneWayRecipe as OneWayRecipe
-from audiorec.recall.federated.recipe import TwoTowerRecipe as TwoTowerRecipe
 from audiorec.recall.graph.channel import EGES as EGES
 from audiorec.recall.graph.channel import GraphSAGE as GraphSAGE
 from audiorec.recall.graph.channel import Song2vec as Song2vec

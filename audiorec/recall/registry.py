@@ -23,7 +23,7 @@ from audiorec.errors import InputError, WeightsError
 from audiorec.files.visible import visible
 from audiorec.learning.bundle import read_kind
 from audiorec.recall.contract.channel import KIND, Channel
-from audiorec.runs.entry_points import Registry
+from audiorec.runs.entry_points import Registry, brought_by
 
 CHANNELS = Registry("audiorec.channels", "channel")
 VARIABLE = "AUDIOREC_CHANNELS"  # classes as module:Class, separated by spaces
@@ -105,10 +105,11 @@ def load_channel(path: str | os.PathLike[str]) -> Channel:
     name = kind.removeprefix(KIND)
     known = known_channel(name)
     if known is None:
-        raise WeightsError(
-            f"{path}: channel {visible(repr(name))} is unknown here: install the package that "
-            f"registers it, or name its class: {VARIABLE}=my_package:MyChannel"
+        how = brought_by(CHANNELS.group, name) or (
+            f"channel {visible(repr(name))} is unknown here: install the package that registers "
+            f"it, or name its class: {VARIABLE}=my_package:MyChannel"
         )
+        raise WeightsError(f"{path}: {how}")
     return known.load(path)
 
 

@@ -3,7 +3,9 @@ from audiorec.runs.blocks import MappedValue as MappedValue
 from audiorec.runs.blocks import block_runner as block_runner
 from audiorec.runs.blocks import map_blocks as map_blocks
 from audiorec.runs.blocks import one_thread as one_thread
+from audiorec.runs.entry_points import COMMANDS as COMMANDS
 from audiorec.runs.entry_points import Registry as Registry
+from audiorec.runs.entry_points import brought_by as brought_by
 from audiorec.runs.entry_points import maker as maker
 from audiorec.runs.imports import forget_current_folder as forget_current_folder
 from audiorec.runs.imports import start_lightly as start_lightly

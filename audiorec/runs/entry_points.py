@@ -5,7 +5,8 @@
         "hour"                 ──CHANNELS["hour"]──▶ the class ``Hour``
         "my_package.hours:Hour" ──CHANNELS.named──▶ the same class, without an entry point
 
-audiorec's own channels, importers, APIs and backbones are registered in the same way. A name is
+audiorec's own channels, importers, APIs and backbones are registered in the same way; its own
+commands are a table of the command line, and ``audiorec.commands`` has those of others. A name is
 looked up among our own entry points first, so that no other package can replace what is ours, and
 the other distributions are searched only for a name that is not ours.
 
@@ -25,6 +26,14 @@ from audiorec.errors import InputError
 from audiorec.files.visible import visible
 from audiorec.runs.imports import trusted_path
 
+# What the plug-ins of this repository bring, by their folder. Without one, its names lead to it.
+PLUGINS: dict[str, dict[str, tuple[str, ...]]] = {
+    "audiorec-federated": {
+        "audiorec.channels": ("one-way", "two-tower", "mmoe"),
+        "audiorec.commands": ("federated",),
+    },
+    "audiorec-retag": {"audiorec.commands": ("retag",)},
+}
 IDENTIFIER = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*"
 REFERENCE = re.compile(rf"{IDENTIFIER}:{IDENTIFIER}")  # ``module:attribute``
 
@@ -59,9 +68,10 @@ class Registry(Mapping[str, Any]):
         """Return the entries of other distributions, sorted by name."""
         result: list[EntryPoint] = []
         for distribution in distributions(path=trusted_path()):
-            entries = distribution.entry_points.select(group=self.group)
-            if entries and distribution.name != NAME:
-                result += entries
+            # Parsing the entry points of every package takes longer than many a command runs.
+            if f"[{self.group}]" in (distribution.read_text("entry_points.txt") or ""):
+                entries = distribution.entry_points.select(group=self.group)
+                result += entries if distribution.name != NAME else ()
         return sorted(result, key=lambda entry: entry.name)
 
     def __getitem__(self, name: str) -> Any:
@@ -103,6 +113,8 @@ class Registry(Mapping[str, Any]):
             return self._loaded(entry)
         if REFERENCE.fullmatch(text):
             return self._imported(text)
+        if line := brought_by(self.group, text):
+            raise InputError(line)
         there = ", ".join(self) or "none; install audiorec again, its entry points are missing"
         raise InputError(f"unknown {self.what} {text!r}; there are: {there}")
 
@@ -143,6 +155,22 @@ class Registry(Mapping[str, Any]):
                     "current folder are not imported)"
                 )
             raise InputError(f"the {self.what} {text!r} cannot be imported: {reason}") from error
+
+
+COMMANDS = Registry("audiorec.commands", "command")
+
+
+def brought_by(group: str, name: str) -> str:
+    """Return which plug-in of this repository brings a name, and how to install it; else nothing.
+
+    >>> brought_by("audiorec.commands", "retag").rpartition(": ")[2]
+    'pip install ./plugins/audiorec-retag'
+    """
+    for folder, brings in PLUGINS.items():
+        if name in brings.get(group, ()):
+            how = f"in the source folder of audiorec: pip install ./plugins/{folder}"
+            return f"{name} comes with a plug-in; {how}"
+    return ""
 
 
 def maker(entry: EntryPoint) -> str:

@@ -30,23 +30,23 @@ import numpy as np
 from audiorec.evaluation.classification import Interval
 from audiorec.evaluation.ranking import clustered_interval
 from audiorec.listening.sequences import Sequences
-from audiorec.recall.federated.audit import INVERSION, by_auc, inversion
-from audiorec.recall.federated.noise import NOTHING, Defence
-from audiorec.recall.federated.recipe import TwoTowerRecipe
-from audiorec.recall.federated.release import (
+from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array, LineProgress, unit
+from audiorec_federated.audit import INVERSION, by_auc, inversion
+from audiorec_federated.noise import NOTHING, Defence
+from audiorec_federated.recipe import TwoTowerRecipe
+from audiorec_federated.release import (
     COUNTS,
     inputs_of,
     noised,
     numbers_of,
     scale_of,
 )
-from audiorec.recall.federated.users import Bag
-from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array, LineProgress, unit
+from audiorec_federated.users import Bag
 
 if TYPE_CHECKING:  # so that audits of a release need no torch
-    from audiorec.recall.federated.halves import ItemSide, UserSide
-    from audiorec.recall.federated.split import TowersLearner
-    from audiorec.recall.federated.towers import JointStep
+    from audiorec_federated.halves import ItemSide, UserSide
+    from audiorec_federated.split import TowersLearner
+    from audiorec_federated.towers import JointStep
 
 KEPT = 20  # steps that are attacked one by one: the first ones of each phase, and the last ones
 MUST_FIND = 0.99  # success of the nearest gradient, undefended
@@ -331,7 +331,7 @@ def train_with_witness(
 
     It has not seen the validation rows.
     """
-    from audiorec.recall.federated.split import train_here
+    from audiorec_federated.split import train_here
 
     witness = GradientWitness(len(items.plays), recipe.dimension)
     learners: list[TowersLearner] = []

@@ -10,7 +10,7 @@ figures are means over the draws; intervals are a bootstrap over users.
 * rates: the recipe chosen on validation users, and two-tower without noise, paired. A
   two-tower that is not in the cache is trained (half a minute for phones, two for clothes), in as
   many of the draws as --towers says; the differences are of these draws.
-* releases: songs with noise (`audiorec.recall.federated.release`) at delta 1e-5. Its settings are
+* releases: songs with noise (`audiorec_federated.release`) at delta 1e-5. Its settings are
   constants, chosen on phone <- electronic and electronic <- phone.
 * attacks: on the vectors of the partner, as they are sent and with rounding or noise, and what that
   costs. The attacker knows the profiles of half of the users, or the projection itself.
@@ -48,14 +48,14 @@ from federated_tables import (
 from torch import nn
 
 from audiorec.evaluation.ranking import clustered_interval
-from audiorec.recall.federated.audit import auc
-from audiorec.recall.federated.ledger import noise_for
-from audiorec.recall.federated.noise import Defence
-from audiorec.recall.federated.one_way import OneWay, Release, fit_users, rows_of, who_plays
-from audiorec.recall.federated.recipe import OneWayRecipe
-from audiorec.recall.federated.release import released
-from audiorec.recall.federated.users import Bag, UserFeatures, UserModel, ranks_of
 from audiorec.types import BoolArray, FloatArray
+from audiorec_federated.audit import auc
+from audiorec_federated.ledger import noise_for
+from audiorec_federated.noise import Defence
+from audiorec_federated.one_way import OneWay, Release, fit_users, rows_of, who_plays
+from audiorec_federated.recipe import OneWayRecipe
+from audiorec_federated.release import released
+from audiorec_federated.users import Bag, UserFeatures, UserModel, ranks_of
 
 PAIRS = "phone_sport,cloth_sport,sport_phone,sport_cloth"
 PARTS = "rates,releases,attacks,told,canaries"

@@ -43,12 +43,12 @@ from audiorec.evaluation.ranking import clustered_interval
 from audiorec.listening.profiles import Profiles
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.data import RecallData
-from audiorec.recall.federated.halves import ItemSide, UserSide
-from audiorec.recall.federated.noise import NOTHING, Defence
-from audiorec.recall.federated.recipe import MmoeRecipe, TwoTowerRecipe
-from audiorec.recall.federated.split import TowersLearner, train_here
-from audiorec.recall.federated.users import Bag, logits_of, ranks_of, user_vectors, weights_of
 from audiorec.spec import fingerprint
+from audiorec_federated.halves import ItemSide, UserSide
+from audiorec_federated.noise import NOTHING, Defence
+from audiorec_federated.recipe import MmoeRecipe, TwoTowerRecipe
+from audiorec_federated.split import TowersLearner, train_here
+from audiorec_federated.users import Bag, logits_of, ranks_of, user_vectors, weights_of
 
 TEST_USERS = 1_000
 NOISES = (0.0, 1.0, 3.0, 8.0)

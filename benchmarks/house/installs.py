@@ -38,10 +38,8 @@ BRINGS = {  # what shows that an extra is there
     "sklearn": "sklearn",
     "pandas": "pandas",
     "polars": "polars",
-    "retag": "mutagen",
     "watch": "watchfiles",
     "web": "starlette uvicorn h11",
-    "federated": "cryptography private_set_intersection",
 }
 PATHS = ("pip", "uv pip", "pipx", "uvx", "uv tool")
 WITH_EXTRAS = ("pip", "uv pip")

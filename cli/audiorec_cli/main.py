@@ -3,12 +3,13 @@
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from importlib import import_module
 from typing import Any
 
 import click
 
-from audiorec.errors import AudiorecError
+from audiorec.errors import AudiorecError, InputError
 from audiorec.files.visible import visible
 from audiorec_cli.shared.console import (
     Exit,
@@ -18,19 +19,19 @@ from audiorec_cli.shared.console import (
     say,
     system_errors,
 )
-from audiorec_cli.shared.pages import CommandGroup, command, group
+from audiorec_cli.shared.pages import OTHERS, CommandGroup, command, group
 
 # Each command is a module, imported when the command is called or its help page is shown.
 PANELS = {
     "Library": (
-        *("start", "demo", "extract", "info", "classify", "retag"),
+        *("start", "demo", "extract", "info", "classify"),
         *("plot", "duplicates", "store", "doctor"),
     ),
     "Listen": (
         *("similar", "find", "playlist", "playlists"),
         *("browse", "serve", "sync"),
     ),
-    "Recommend": ("listening", "recall", "recommend", "cold-start", "federated"),
+    "Recommend": ("listening", "recall", "recommend", "cold-start"),
     "Train and scale": (
         *("heads", "backbones", "manifest", "shards"),
         *("runs", "config"),
@@ -44,12 +45,12 @@ FIRST = (
     *("duplicates", "classify", "browse", "doctor"),
 )
 HELP_ALL = ["help", "all"]
+THEIRS = "Plug-ins"
 # Commands that work on local files alone, and what they do with them.
 HERE = {
     "start": "listens to a local folder",
     "demo": "listens to a local folder",
     "extract": "reads local songs; for remote ones: audiorec manifest, audiorec shards",
-    "retag": "writes to local songs",
     "browse": "shows a local library",
     "serve": "serves a local library",
     "sync": "writes a local log",
@@ -57,16 +58,26 @@ HERE = {
 
 
 class Commands(Mapping[str, Any]):
-    """All commands by name, panel by panel, each imported on first access.
+    """All commands by name, panel by panel, then those of plug-ins; each imported on first access.
 
-    Importing all of them takes longer than most commands run.
+    Importing all of them takes longer than most commands run. Plug-ins are looked for only if a
+    name is not ours, or all names are asked for.
     """
 
     def __init__(self) -> None:
         self._panels = {name: panel for panel, names in PANELS.items() for name in names}
         self._loaded: dict[str, Any] = {}
 
+    @cached_property
+    def plugins(self) -> dict[str, Any]:
+        """The entry points of commands of other distributions, by name."""
+        from audiorec.runs import COMMANDS  # slow to import
+
+        return {e.name: e for e in COMMANDS.others() if e.name not in self._panels}
+
     def __getitem__(self, name: str) -> Any:
+        if name not in self._panels:
+            return self._plugin(name)
         panel = self._panels[name]
         if name not in self._loaded:
             of = WITH.get(name, name).replace("-", "_")
@@ -82,11 +93,28 @@ class Commands(Mapping[str, Any]):
             self._loaded[name] = result
         return self._loaded[name]
 
+    def _plugin(self, name: str) -> Any:
+        """Return the command of a plug-in: one of click, or a function that declares its options.
+
+        `InputError` if it cannot be imported, or two distributions register the name.
+        """
+        from audiorec.runs import COMMANDS
+
+        if name not in self._loaded:
+            found = COMMANDS[name]
+            alone = click.Group()
+            if isinstance(found, click.Command):
+                alone.add_command(found, name)
+            else:
+                command(alone, name)(found)
+            self._loaded[name] = alone.commands[name]
+        return self._loaded[name]
+
     def __iter__(self) -> Iterator[str]:
-        return iter(self._panels)
+        return iter((*self._panels, *self.plugins))
 
     def __len__(self) -> int:
-        return len(self._panels)
+        return len(self._panels) + len(self.plugins)
 
 
 class Root(CommandGroup):
@@ -102,13 +130,27 @@ class Root(CommandGroup):
 
     def described(self, ctx: Any) -> Sequence[str]:
         """Return the commands that an owner wants first; after ``audiorec help all``, all."""
-        return self.list_commands(ctx) if ctx.obj == HELP_ALL else FIRST
+        return [n for names in PANELS.values() for n in names] if ctx.obj == HELP_ALL else FIRST
 
-    def named(self, ctx: Any) -> list[tuple[str, str]]:
-        """Return the other commands by panel."""
-        first = set(self.described(ctx))
-        rest = {panel: [n for n in names if n not in first] for panel, names in PANELS.items()}
-        return [(panel, ", ".join(names)) for panel, names in rest.items() if names]
+    def named(self, ctx: Any) -> tuple[str, list[tuple[str, str]]]:
+        """Return the other commands by panel; after ``help all``, those of plug-ins, not imported.
+
+        What a plug-in does is what its distribution says of itself.
+        """
+        if ctx.obj == HELP_ALL:
+            about = {name: entry.dist for name, entry in self.commands.plugins.items()}
+            return THEIRS, [(n, d.metadata.get("Summary") or "") for n, d in about.items()]
+        rest = {panel: [n for n in names if n not in FIRST] for panel, names in PANELS.items()}
+        return OTHERS, [(panel, ", ".join(names)) for panel, names in rest.items() if names]
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command; one of a plug-in that is not installed says how to install it."""
+        if args[0] not in self.commands:
+            from audiorec.runs import COMMANDS, brought_by
+
+            if line := brought_by(COMMANDS.group, args[0]):
+                raise InputError(line)
+        return super().resolve_command(ctx, args)
 
 
 def _complete(ctx: click.Context, _: click.Parameter, shell: str | None) -> None:

@@ -1,7 +1,7 @@
 """Two businesses on one machine: keys, alignment, training, vectors, lists. One command.
 
 python examples/federated/rehearse.py [FOLDER] [--data PAIRS] [--model two-tower]
-                                         needs: pip install ".[federated]", and train for two-tower
+                    needs: pip install ./plugins/audiorec-federated, and torch for two-tower
 
 Each party gets a folder of its own and runs ``audiorec federated`` in processes of its own, which
 speak over the loopback. With one-way, the default, the music side then releases its songs once,

@@ -157,7 +157,7 @@ def make_undo(home: Path, target: Path) -> None:
     """Retag a clip, and keep the way back."""
     from dataclasses import replace
 
-    from audiorec.retagging.undo import Record
+    from audiorec_retag.undo import Record
 
     (home / "music").mkdir()
     clip = ROOT / "fixtures" / "audio" / "jazz-vibraphone.mp3"
@@ -236,7 +236,7 @@ def make_head(_home: Path, target: Path) -> None:
 
 def make_ledger(_home: Path, target: Path) -> None:
     """Write a ledger with one entry of each kind."""
-    from audiorec.recall.federated.ledger import Ledger, LedgerEntry
+    from audiorec_federated.ledger import Ledger, LedgerEntry
 
     about: dict[str, Any] = {"at": "2026-01-01T00:00:00+00:00", "peer": "a" * 64, "count": 12}
     kinds: tuple[tuple[Literal["release", "vectors", "ids"], float], ...]

@@ -15,7 +15,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "owner.md").read_text()
 TABLE = PAGE.partition("## Frequently asked\n")[2].partition("\n## ")[0]
 ROWS = [row for row in TABLE.splitlines() if row.startswith("| ")][1:]
 COMMANDS = re.findall(r"`(audiorec [^`]+)`", TABLE)
-NEEDS = {"playlists": "sklearn", "plot": "librosa", "retag": "mutagen"}
+NEEDS = {"playlists": "sklearn", "plot": "librosa", "retag": "audiorec_retag"}
 ENDLESS = ("audiorec serve", "audiorec browse", "audiorec extract music --watch")
 CLIPS = (
     "jazz-vibraphone.mp3 death-metal-band.ogg blues-band.mp3 classical-piano.flac drum-loop.aiff"

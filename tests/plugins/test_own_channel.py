@@ -5,12 +5,11 @@ import os
 import re
 import subprocess
 import sys
-import venv
 import zipfile
 from pathlib import Path
 
 import pytest
-from needs import needs
+from made_wheel import build_wheel, environment
 
 ROOT = Path(__file__).parents[2]
 PLUGIN = ROOT / "plugins" / "audiorec-hour"
@@ -18,25 +17,13 @@ PLUGIN = ROOT / "plugins" / "audiorec-hour"
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    needs("hatchling")
-    out = tmp_path_factory.mktemp("wheel")
-    code = f"from hatchling.build import build_wheel; print(build_wheel({str(out)!r}))"
-    subprocess.run([sys.executable, "-c", code], cwd=PLUGIN, check=True, capture_output=True)
-    return next(out.glob("*.whl"))
+    return build_wheel(PLUGIN, tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="module")
 def python(wheel, tmp_path_factory):
     """Return the Python of an environment that has the wheel, and this one's packages."""
-    home = tmp_path_factory.mktemp("environment")
-    venv.create(home, symlinks=True)
-    site = next(home.glob("lib/python*/site-packages"))
-    with zipfile.ZipFile(wheel) as archive:  # what installing a wheel of pure Python does
-        archive.extractall(site)
-    ours = [path for path in sys.path if path.endswith("site-packages")]
-    lines = "".join(f"import site; site.addsitedir({path!r})\n" for path in ours)
-    (site / "of_the_tests.pth").write_text(lines)
-    return home / "bin" / "python"
+    return environment(wheel, tmp_path_factory.mktemp("environment"))
 
 
 @pytest.fixture(scope="module")
@@ -92,8 +79,9 @@ def test_it_keeps_the_contract(python):
 
 
 def test_it_is_listed_with_its_package_and_its_settings(audiorec):
-    found = json.loads(audiorec("recall", "train", "--json"))["channels"][-1]
-    assert (found["channel"], found["from"]) == ("hour", "audiorec-hour 0.1.0")
+    found = json.loads(audiorec("recall", "train", "--json"))["channels"]
+    sources = {one["channel"]: one["from"] for one in found if "from" in one}
+    assert sources["hour"] == "audiorec-hour 0.1.0"
     settings = json.loads(audiorec("recall", "train", "hour", "--json"))["settings"]
     assert [one["name"] for one in settings] == ["hours"]
     assert settings[0]["meaning"].startswith("Length of the cycle")

@@ -97,7 +97,11 @@ class Settings:
 
 def commands_of(root: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
     """Yield name and command for every command below a group."""
-    for name, member in root.commands.items():
+    for name in root.commands:
+        try:
+            member = root.commands[name]
+        except InputError:  # of a plug-in; it is said when it is called
+            continue
         if hasattr(member, "commands"):
             yield from commands_of(member, (*path, name))
         else:
@@ -110,7 +114,11 @@ def configurable(root: Any) -> dict[str, dict[str, Configurable]]:
     ``config`` is left out: it shows settings and has none.
     """
     return {
-        name: {f.key: Configurable(name, f) for f in command.fields if not f.option.argument}
+        name: {
+            f.key: Configurable(name, f)
+            for f in getattr(command, "fields", ())
+            if not f.option.argument
+        }
         for name, command in commands_of(root)
         if name.split()[0] != LOOKS
     }

@@ -112,9 +112,9 @@ class CommandGroup(click.Group):
         """Return the commands that the page describes."""
         return self.list_commands(ctx)
 
-    def named(self, ctx: click.Context) -> list[tuple[str, str]]:  # noqa: ARG002
-        """Return a title and names for each panel of commands that the page only names."""
-        return []
+    def named(self, ctx: click.Context) -> tuple[str, list[tuple[str, str]]]:  # noqa: ARG002
+        """Return a heading, and rows of commands that the page only names, without loading them."""
+        return "", []
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the help page."""
@@ -192,14 +192,14 @@ def _panels(command: Any, ctx: click.Context) -> Panels:
             panels.setdefault(title, []).append(record)
     own: Panels = {name: panels.pop(name) for name in ("Arguments", "Options") if name in panels}
     is_group = isinstance(command, CommandGroup)
-    others = command.named(ctx) if is_group else []
+    title_of_others, others = command.named(ctx) if is_group else ("", [])
     for name in command.described(ctx) if is_group else ():
         member = command.commands[name]
         first = _parts(member.help)[0].partition("\n\n")[0]
-        title = "Commands" if others else member.panel or "Commands"
+        title = "Commands" if title_of_others == OTHERS else member.panel or "Commands"
         panels.setdefault(title, []).append((name, first.replace("\n", " ")))
     if others:
-        panels[OTHERS] = others
+        panels[title_of_others] = others
     for last in (ADVANCED, COMMON):
         if last in panels:
             panels[last] = panels.pop(last)

@@ -1,0 +1,16 @@
+from audiorec_federated import release as release
+from audiorec_federated.audit import audit_vectors as audit_vectors
+from audiorec_federated.jobs import align as align
+from audiorec_federated.jobs import alignment_plan as alignment_plan
+from audiorec_federated.jobs import train as train
+from audiorec_federated.keys import CERTIFICATE_FILE as CERTIFICATE_FILE
+from audiorec_federated.keys import has_keys as has_keys
+from audiorec_federated.keys import make_keys as make_keys
+from audiorec_federated.keys import readable_fingerprint as readable_fingerprint
+from audiorec_federated.noise import Defence as Defence
+from audiorec_federated.plan import PartyPlan as PartyPlan
+from audiorec_federated.plan import own_ids as own_ids
+from audiorec_federated.recipe import MmoeRecipe as MmoeRecipe
+from audiorec_federated.recipe import TwoTowerRecipe as TwoTowerRecipe
+from audiorec_federated.release import complete as complete
+from audiorec_federated.users import UserModel as UserModel

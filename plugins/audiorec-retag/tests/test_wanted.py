@@ -1,0 +1,38 @@
+"""`audiorec_retag.job`: moods of a song from the tags that its store holds."""
+
+import numpy as np
+import pytest
+from made_library import series, song, write_library
+from made_sound import add_lists
+
+from audiorec.errors import InputError
+from audiorec.store.store import VectorStore
+from audiorec.tagger.weights import MSD
+from audiorec_retag.job import wanted_fields
+
+
+@pytest.fixture
+def path(tmp_path):
+    return write_library(tmp_path, [song(name, series(1, segments=9)) for name in "abc"])
+
+
+def tags(**means):
+    values = np.zeros(len(MSD.tags))
+    for name, mean in means.items():
+        values[MSD.tags.index(name)] = mean
+    return values
+
+
+def test_up_to_two_moods_the_strongest_first(path):
+    heard = [tags(sad=0.2, Mellow=0.3, happy=0.15), tags(sad=0.09), None]
+    add_lists(path, heard_tags=heard)
+    found, _ = wanted_fields(VectorStore.open(path), ["mood"], np.arange(3))
+    assert found == [{"mood": ("mellow", "sad")}, {}, {}]
+
+
+def test_a_store_without_tags_says_how_to_add_them(path):
+    with pytest.raises(InputError, match=r"has no heard_tags.*--overwrite"):
+        wanted_fields(VectorStore.open(path), ["mood"], np.arange(3))
+    add_lists(path, heard_tags=[[0.5] * 7] * 3)
+    with pytest.raises(InputError, match="its heard_tags have 7 numbers, not 50"):
+        wanted_fields(VectorStore.open(path), ["mood"], np.arange(3))

@@ -157,4 +157,4 @@ def _say_summary(done: "retagging.Retagging", *, write: bool) -> None:
         say(f"to undo: audiorec retag ROOT --undo {done.undo_file} --write")
 
 
-app = Command("retag", retag, panel="", here="writes to local songs", sets=())
+app = Command("retag", retag, panel="", here="writes to local songs")

@@ -23,14 +23,13 @@ from audiorec.runs.timing import OverdueError
 from audiorec.store.schema import Kind
 from audiorec.store.store import VectorStore
 from audiorec.web.apis.messages import NotThereError
-from audiorec.web.apis.snapshot import StaleSnapshotError
 from audiorec.web.apis.subsonic import SubsonicError
 from audiorec.web.limits import RefusedRequest
 
 ROOT = Path(__file__).parents[1]
 SIGNALS = {
     *(DecoderError, NotFiniteError, UnusableRowError, _AckError, _ReadAgainError),
-    *(SubsonicError, NotThereError, StaleSnapshotError, OverdueError, RefusedRequest),
+    *(SubsonicError, NotThereError, OverdueError, RefusedRequest),
 }
 VALUES = {  # of classes that take more than a message
     "UnknownSongError": ("rock/a.mp3", ("rock/b.mp3", "rock/c.mp3"), "vecs.parquet"),

@@ -21,6 +21,7 @@ from audiorec_cli.main import Commands
 
 ROOT = Path(__file__).parents[2]
 PLUGIN = ROOT / "plugins" / "audiorec-longest"
+LOG = ROOT / "fixtures" / "formats" / "models-v1" / "plays.csv"
 MODULE = (PLUGIN / "audiorec_longest.py").read_text()
 
 
@@ -70,11 +71,12 @@ def test_what_our_plugins_bring_is_what_they_register():
 
 def test_without_a_plugin_its_names_lead_to_it(monkeypatch, capsys):
     monkeypatch.setattr(Registry, "others", lambda _: [])
+    monkeypatch.setattr("audiorec.recall.registry._imported", lambda _: None)  # by another test
     monkeypatch.setattr("audiorec_cli.main.app.commands", Commands())
     for folder, *words in (
         ("audiorec-federated", "federated", "align"),
         ("audiorec-federated", "help", "federated"),
-        ("audiorec-federated", "recall", "train", "two-tower", "-i", "plays.csv", "--out", "m"),
+        ("audiorec-federated", "recall", "train", "two-tower", "-i", LOG, "--out", "m"),
         ("audiorec-retag", "retag", "music"),
     ):
         code, out, err = run_command(monkeypatch, capsys, *words)

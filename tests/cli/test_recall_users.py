@@ -1,7 +1,6 @@
 """``audiorec recall users``: embeddings of users by history and profile, and imported ones."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -14,8 +13,6 @@ from audiorec.recall.contract.data import RecallData
 from audiorec.recall.contract.job import settings_of
 from audiorec.recall.registry import CHANNELS, channel_class
 from audiorec.recall.simple.counts import Popular
-
-SAMPLES = Path(__file__).parents[2] / "fixtures" / "formats"
 
 
 @pytest.fixture
@@ -129,7 +126,6 @@ def test_import_normalises(home, audiorec):
         (["users", "m", "-i", "plays.csv", "--out", "u"], 2, "m: no such folder"),
         (["users", "--import", "plays.csv", "--out", "u"], 4, "rows 1 and 2 have the id|cannot be"),
         (["users", "--import", "vecs.parquet", "--out", "u"], 4, "needs one column 'user_id'"),
-        (["users", "OLD", "-i", "plays.csv", "--out", "u"], 4, "recall train youtube-dnn"),
         ("train youtube-dnn -i plays.csv --likes -o m --set id_width=0".split(),
             2, "needs song vectors, or ids"),
         (["users", "POPULAR", "--profiles", "profiles.csv", "--out", "u"], 2, "has no embeddings"),
@@ -141,7 +137,7 @@ def test_a_users_mistake_is_one_clear_line(home, audiorec, arguments, code, mess
         needs("torch")
     Popular().fit(RecallData(Sequences.from_lists([["a"]]))).save(home / "popular")
     before = sorted(p.name for p in home.iterdir())
-    places = {"OLD": str(SAMPLES / "users_model-v1"), "POPULAR": "popular"}
+    places = {"POPULAR": "popular"}
     found, out, err = audiorec("recall", *(places.get(word, word) for word in arguments))
     assert found == code, err
     assert any(part in err for part in message.split("|")), err

@@ -1,4 +1,4 @@
-"""`docs/warehouse.md`: real databases load an export by its SQL, and answer its ten queries."""
+"""`docs/reference/sql.md`: real databases load an export by its SQL, and answer its ten queries."""
 
 import csv
 import json
@@ -41,7 +41,7 @@ def out(tmp_path_factory):
 
 def block(engine, to="."):
     """Return the SQL of a database on the page; files beside the export lie in `to`."""
-    page = (DOCS / "warehouse.md").read_text()
+    page = (DOCS / "reference" / "sql.md").read_text()
     (text,) = re.findall(rf"^```sql\n-- {engine}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     return text.replace("../", f"{to}/").replace("84", "30")  # numbers of a song of the tests
 

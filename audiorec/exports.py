@@ -1,13 +1,13 @@
-"""The public names of a package, imported on first use.
+"""The public names of the few packages that programs import from, imported on first use.
 
-    audiorec/search/__init__.pyi   ``from audiorec.search.space import Space as Space``
+    audiorec/search/__init__.py   ``if TYPE_CHECKING: from audiorec.search.space import Space ...``
         ──lazy──▶ ``from audiorec.search import Space`` works, and imports that module only then
 
-A package declares its public names once, in the stub beside its ``__init__.py``, where type
-checkers and editors find them too. Importing a package reads nothing and loads nothing.
+Everything inside audiorec imports from the module that defines a name. `audiorec`,
+`audiorec.recall` and `audiorec.search` gather what programs use: plain imports there would load
+every module below them, and make the start of a command two to four times as long.
 """
 
-import os
 import re
 import sys
 from collections.abc import Callable
@@ -15,11 +15,11 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-LINE = re.compile(r"^from (\S+) import (\w+) as \w+$", re.MULTILINE)
+LINE = re.compile(r"^    from (\S+) import (\w+) as \w+$", re.MULTILINE)
 
 
 def lazy(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """Return ``__getattr__`` and ``__dir__`` for the ``__init__`` of a package with a stub.
+    """Return ``__getattr__`` and ``__dir__`` for a package that gathers public names.
 
     Examples
     --------
@@ -44,6 +44,5 @@ def lazy(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
 def homes(package: str) -> dict[str, str]:
     """Return the module of each public name of a package; a public module is its own home."""
     loader: Any = sys.modules[package].__loader__  # also of a package in an archive
-    place = os.path.join(*sys.modules[package].__path__, "__init__.pyi")  # noqa: PTH118
-    found = LINE.findall(loader.get_data(place).decode())
+    found = LINE.findall(loader.get_source(package))
     return {name: f"{of}.{name}" if of == package else of for of, name in found}

@@ -5,8 +5,8 @@
 The root of the repository is the source folder, so a relative link leads to the same page on a code
 host and in the site. Three things are made at build time: the table of contents, from the lists of
 links in ``docs/contents.md``; every command with its options, below ``docs/commands.md``; and a
-page for every package, from the public names in the stub of its ``__init__`` (``docs/api/``, not
-committed).
+page for every package: its docstring, the public names that it gathers, and the first line of each
+module (``docs/api/``, not committed).
 """
 
 import ast
@@ -104,19 +104,19 @@ def add_contents(app: Any, name: str, source: list[str]) -> None:
     elif name == "docs/api":
         source[0] += toctree(["api/*"])
         source[0] = re.sub(
-            r"\(\.\./audiorec/([\w/]*?)/?__init__\.pyi?\)",
+            r"\(\.\./audiorec/([\w/]*?)/?__init__\.py\)",
             lambda match: f"(api/{'.'.join(['audiorec', *filter(None, match[1].split('/'))])}.rst)",
             source[0],
         )
 
 
 def public_names(package: Path) -> dict[str, list[str]]:
-    """Return the public names of a package by module, from the stub beside its ``__init__.py``."""
-    stub = package / "__init__.pyi"
+    """Return the public names that a package gathers, by module."""
     dotted = ".".join(package.relative_to(ROOT).parts)
+    tree = ast.parse((package / "__init__.py").read_text(encoding="utf-8"))
     names: dict[str, list[str]] = {}
-    for node in ast.parse(stub.read_text(encoding="utf-8")).body if stub.is_file() else ():
-        if isinstance(node, ast.ImportFrom):
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith(dotted):
             found = [alias.name for alias in node.names]
             home = f"{dotted}.{found[0]}" if node.module == dotted else str(node.module)
             if not (package / found[0]).is_dir():  # a package has a page of its own
@@ -148,14 +148,15 @@ def module_part(module: str, names: list[str], mark: str = "-") -> list[str]:
 
 
 def package_page(package: Path) -> str:
-    """Return the page of a package: its docstring, then its public names, module by module."""
+    """Return the page of a package: its docstring, the names that it gathers, its modules."""
     dotted = ".".join(package.relative_to(ROOT).parts)
     lines = module_part(dotted, [], "=")
     for module, names in public_names(package).items():
-        if module.rpartition(".")[0] == dotted:
-            lines += module_part(module, names)
-        else:
-            lines += [f"``{', '.join(names)}``: documented in ``{module}``.", ""]
+        lines += module_part(module, names)
+    lines += ["Modules", "-------", ""]
+    for path in sorted(package.glob("[!_]*.py")):
+        text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+        lines += [f"``{dotted}.{path.stem}``", f"    {text.partition(chr(10))[0]}", ""]
     return "\n".join(lines)
 
 

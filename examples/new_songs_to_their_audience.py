@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import audiorec
 from audiorec.listening.interactions import read_interactions
 from audiorec.listening.reading import to_liked
+from audiorec.recall import YouTubeDNN, YouTubeDNNRecipe
 from audiorec.recall.audio.channel import UserAudio
 from audiorec.recall.audio.embed import embed_stored
 from audiorec.recall.audio.model import UserAudioRecipe
@@ -25,7 +26,6 @@ from audiorec.recall.cold_start.sides import ColdStartFiles, open_inputs
 from audiorec.recall.contract.data import Context, RecallData, Sound
 from audiorec.recall.contract.job import train_channel
 from audiorec.recall.contract.space import write_users
-from audiorec.recall.sequence import youtube_dnn
 from audiorec.simulation.world import WorldSpec, simulate_world
 from audiorec.store.features import FeatureFile
 
@@ -67,7 +67,7 @@ audiences(files, "audience-by-taste.parquet")
 
 # %% youtube-dnn learns what a user likes next from what came before: 40 numbers a user.
 liked, context = to_liked(log).liked, Context(sound=Sound.of_store(library))
-taste = youtube_dnn.YouTubeDNN(youtube_dnn.YouTubeDNNRecipe(dimension=40, max_epochs=4))
+taste = YouTubeDNN(YouTubeDNNRecipe(dimension=40, max_epochs=4))
 train_channel(taste, RecallData(liked, context=context), out / "taste")
 users = write_users(out / "users.parquet", taste, context.queries_of(liked))
 print(f"{users['users']} users embedded in {taste.recipe.dimension} numbers")

@@ -97,9 +97,7 @@ def is_there(dotted: str, root: Path = ROOT) -> bool:
         rest.pop(0)
     else:
         module = folder / "__init__.py"
-    stub = folder / "__init__.pyi"  # public names, imported on first use
-    members = _members(module) | (_members(stub) if stub.is_file() else set())
-    return not rest or rest[0] in members
+    return not rest or rest[0] in _members(module)
 
 
 def unknown(prose: Iterable[tuple[str, int, str]]) -> Iterator[str]:

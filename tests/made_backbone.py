@@ -8,7 +8,7 @@ from made_package import install
 CODE = """
 import numpy as np
 from audiorec.spec import DecodeSpec, FeatureSpec, LevelSpec, MelSpec, SegmentSpec
-from audiorec.tagger import OwnBackbone
+from audiorec.tagger.own_backbone import OwnBackbone
 
 MEL = dict(
     sample_rate=8_000, pre_emphasis=0.97, n_fft=256, window="hann, symmetric", window_length=200,

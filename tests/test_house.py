@@ -17,7 +17,8 @@ REPOSITORY = Path(__file__).parents[1]
 ROOT, COMMANDS = REPOSITORY / "audiorec", REPOSITORY / "cli" / "audiorec_cli"
 PACKAGES = sorted(path.parent for path in ROOT.rglob("__init__.py") if path.parent != ROOT)
 LOOSE = {"columns", "distribution", "errors", "exports", "options", "spec", "types"}
-LAZY = "from audiorec.exports import lazy\n\n__getattr__, __dir__ = lazy(__name__)\n"
+# What programs import from; everything else is imported from the module that defines it.
+GATHERED = [ROOT, ROOT / "recall", ROOT / "search"]
 
 
 def dotted(package: Path) -> str:
@@ -25,25 +26,17 @@ def dotted(package: Path) -> str:
 
 
 def exported(package: Path) -> list[tuple[str, str]]:
-    """Return module and name of each export in the stub of a package; a module is its own home."""
-    stub = package / "__init__.pyi"
+    """Return module and name of each public name that a package gathers."""
     found = []
-    for node in ast.parse(stub.read_text()).body if stub.is_file() else ():
-        if isinstance(node, ast.ImportFrom):
-            for alias in node.names:
-                assert alias.asname == alias.name, f"{stub}:{node.lineno}: write X as X"
-                is_module = node.module == dotted(package)
-                home = f"{node.module}.{alias.name}" if is_module else str(node.module)
-                assert is_module or home != f"{dotted(package)}.{alias.name}", f"{home}: a module"
-                found.append((home, alias.name))
+    for part in ast.parse((package / "__init__.py").read_text()).body:
+        if isinstance(part, ast.If) and ast.unparse(part.test) == "TYPE_CHECKING":
+            for node in part.body:
+                if isinstance(node, ast.ImportFrom):
+                    assert [a.asname == a.name for a in node.names] == [True], ast.unparse(node)
+                    is_module = node.module == dotted(package)
+                    name = node.names[0].name
+                    found.append((f"{node.module}.{name}" if is_module else str(node.module), name))
     return found
-
-
-PUBLIC: dict[str, set[str]] = defaultdict(set)
-for _package in PACKAGES:
-    for _home, _name in exported(_package):
-        PUBLIC[_home].add(_name)  # a public module has a function of its name
-        PUBLIC[dotted(_package)].add(_name)
 
 
 def test_a_helper_of_the_tests_has_a_name_of_its_own():
@@ -58,23 +51,35 @@ def test_only_the_base_lies_loose_at_the_top():
     assert {path.stem for path in ROOT.glob("*.py")} - {"__init__"} == LOOSE
 
 
-def test_a_package_imports_nothing_and_exports_what_lies_in_it():
+def test_a_package_imports_nothing_and_three_gather_public_names():
     for package in PACKAGES:
-        of = dotted(package)
-        text = (package / "__init__.py").read_text()
-        docstring, *rest = ast.parse(text).body
-        has_stub = (package / "__init__.pyi").is_file()
+        of, names = dotted(package), exported(package)
+        docstring, *rest = ast.parse((package / "__init__.py").read_text()).body
         assert isinstance(docstring, ast.Expr), of
-        assert text.endswith(f"\n\n{LAZY}") if has_stub else not rest, of
-        assert len(rest) == 2 * has_stub, of
+        assert bool(rest) == (package in GATHERED), of
+        assert not (package / "__init__.pyi").exists(), of
         modules = {path.stem for path in package.glob("*.py")}
         modules |= {path.parent.name for path in package.glob("*/__init__.py")}
-        names = exported(package)
         assert len({name for _, name in names}) == len(names), of
         for home, name in names:
             assert home.startswith(f"{of}."), f"{of}: {name} lies elsewhere"
             # Whether a module or its function would be found, would depend on earlier imports.
             assert (name in modules) == (home == f"{of}.{name}"), f"{of}: {name}"
+
+
+def test_audiorec_itself_imports_a_name_from_the_module_that_defines_it():
+    gathered = {dotted(package): {n for _, n in exported(package)} for package in GATHERED}
+    roundabout = [
+        f"{path.relative_to(REPOSITORY)}:{node.lineno}: {alias.name}"
+        for path in [*ROOT.rglob("*.py"), *COMMANDS.rglob("*.py")]
+        if path.name != "__init__.py"
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom) and node.module in gathered
+        for alias in node.names
+        if alias.name in gathered[node.module]
+        and (node.module, alias.name) != ("audiorec", "errors")
+    ]
+    assert roundabout == []
 
 
 def test_a_module_says_in_one_line_what_it_is():
@@ -87,11 +92,9 @@ def test_a_module_says_in_one_line_what_it_is():
 
 def test_public_names_can_be_imported_from_their_package_and_have_docstrings():
     absent = set()
-    for package in [ROOT, *PACKAGES]:
+    for package in GATHERED:
         found, of = importlib.import_module(dotted(package)), dotted(package)
         homes = {name: home for home, name in exported(package)}
-        if not homes:
-            continue
         assert set(found.__all__) == set(dir(found)) == set(homes), of
         for name, home in homes.items():
             try:
@@ -122,23 +125,6 @@ def test_a_public_name_loads_its_module_and_no_other():
         "[]",
         "sasrec vs-knn evaluate fuse Space False False",
     ]
-
-
-@pytest.mark.parametrize("folder", [COMMANDS, ROOT / "web"], ids=lambda p: p.name)
-def test_commands_and_the_page_use_public_names_alone(folder):
-    wrong = []
-    for path in sorted(folder.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("audiorec."):
-                of = str(node.module)
-                known = PUBLIC.get(of, set()) if of.count(".") > 1 else None
-                known = None if of.startswith(f"audiorec.{folder.name}.") else known  # its own
-                wrong += [
-                    f"{path.relative_to(REPOSITORY)}:{node.lineno}: {of}.{alias.name}"
-                    for alias in node.names
-                    if known is not None and alias.name not in known
-                ]
-    assert not wrong, "\n".join(wrong)
 
 
 def test_each_class_name_means_one_thing():

@@ -111,6 +111,7 @@ def test_imports_point_downwards():
     wrong = [
         f"{path.relative_to(ROOT.parent)}:{line} imports {name}"
         for path in MODULES
+        if path != ROOT / "recall" / "__init__.py"  # gathers names of all families for programs
         for line, name in imports(path)
         if part(name) not in MAY_IMPORT[here := package_of(path)] | {here}
     ]

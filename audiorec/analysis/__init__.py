@@ -6,7 +6,3 @@
                  ──pearson──▶ r per user, against chance
                  ──sensitive_share──▶ share of sensitive users     ──report──▶ figures, table
 """
-
-from audiorec.exports import lazy
-
-__getattr__, __dir__ = lazy(__name__)

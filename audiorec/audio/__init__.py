@@ -8,7 +8,3 @@
          ──level──▶ LUFS and a gain                    every song at the same loudness
          ──segment▶ `Segment` (187, 96), one per 3 s   the backbone's input
 """
-
-from audiorec.exports import lazy
-
-__getattr__, __dir__ = lazy(__name__)

@@ -7,7 +7,3 @@
     methods, `Panel`              ──comparison──────▶ `Comparison`, paired by user
     features, likes               ──baselines───────▶ baseline similarities
 """
-
-from audiorec.exports import lazy
-
-__getattr__, __dir__ = lazy(__name__)

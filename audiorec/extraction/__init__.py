@@ -8,7 +8,3 @@
 
     many machines:  manifest ──shards──▶ one part each, by one of `audiorec.runs`
 """
-
-from audiorec.exports import lazy
-
-__getattr__, __dir__ = lazy(__name__)

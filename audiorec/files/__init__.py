@@ -9,7 +9,3 @@
     "s3://bucket/song.mp3" ──storage, fetch──▶ a temporary copy on the local disk
     "s3://bucket/plays" ──copies──▶ a cached copy of limited size
 """
-
-from audiorec.exports import lazy
-
-__getattr__, __dir__ = lazy(__name__)

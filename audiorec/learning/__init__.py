@@ -6,7 +6,3 @@
               ──fit_refit──▶ the best number of epochs, then trained on everything
               ──bundle──▶ model/             model.safetensors, model.json, MODEL_CARD.md
 """
-
-from audiorec.exports import lazy
-
-__getattr__, __dir__ = lazy(__name__)

@@ -8,7 +8,3 @@
     paths ──classify──▶ the same, for files    ──`AudioVectorizer`──▶ (n, V), for scikit-learn
     features.parquet ──`FeatureDataset`──▶ (T, D) of each song, for PyTorch
 """
-
-from audiorec.exports import lazy
-
-__getattr__, __dir__ = lazy(__name__)

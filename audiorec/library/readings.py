@@ -142,7 +142,7 @@ def scores_beside(store: VectorStore) -> tuple[SeriesFile | None, str]:
 def most_itself(
     store: VectorStore, song_id: str, series: SeriesFile | None
 ) -> dict[str, float] | None:
-    """Return where a song is most itself (`audiorec.tagger.typical_part`), in seconds.
+    """Return where a song is most itself (`audiorec.tagger.reading.typical_part`), in seconds.
 
     `series` is as from `scores_beside`; the result is ``start_s`` and ``end_s``, or None if the
     song has no scores.

@@ -11,7 +11,3 @@
     export.zip, navidrome.db ──imports──▶ plays.parquet, and unmatched and rejected rows
     side.parquet, triples.parquet ──side, triples──▶ side information and facts about songs
 """
-
-from audiorec.exports import lazy
-
-__getattr__, __dir__ = lazy(__name__)

@@ -9,7 +9,3 @@
 
 Nothing that a person made on a server is changed, and no secret is written anywhere.
 """
-
-from audiorec.exports import lazy
-
-__getattr__, __dir__ = lazy(__name__)

@@ -10,7 +10,3 @@
             │ clusters: songs → groups of bounded size, stable from run to run
             └ group_names: groups → names
 """
-
-from audiorec.exports import lazy
-
-__getattr__, __dir__ = lazy(__name__)

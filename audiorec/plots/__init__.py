@@ -12,7 +12,3 @@
 Nothing is decoded and no window is opened: functions take arrays or a store and return a
 matplotlib Figure, created without pyplot. Needs the extra ``plot``.
 """
-
-from audiorec.exports import lazy
-
-__getattr__, __dir__ = lazy(__name__)

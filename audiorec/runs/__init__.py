@@ -8,7 +8,3 @@
     job ──record──▶ a JSON beside its output ──history──▶ the runs of a folder, compared
              └──warn, drift──▶ warnings
 """
-
-from audiorec.exports import lazy
-
-__getattr__, __dir__ = lazy(__name__)

@@ -4,7 +4,3 @@
 
     songs ──tastes──▶ places, people, liking (U, S) ──plays──▶ events ──world──▶ files
 """
-
-from audiorec.exports import lazy
-
-__getattr__, __dir__ = lazy(__name__)

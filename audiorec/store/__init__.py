@@ -9,7 +9,3 @@
                  ──verify──▶ problems     ──inventory──▶ what it holds
                  ──export──▶ npz, csv, jsonl, parquet for old readers
 """
-
-from audiorec.exports import lazy
-
-__getattr__, __dir__ = lazy(__name__)

@@ -6,7 +6,3 @@
                           ──heads─────▶ scores (T, 14)
                           ──statistics▶ vector (84,)
 """
-
-from audiorec.exports import lazy
-
-__getattr__, __dir__ = lazy(__name__)

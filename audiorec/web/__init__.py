@@ -14,7 +14,3 @@ The folder ``static/`` holds the page itself: HTML, CSS and ES modules that need
 folder ``vendor/`` holds third-party code, with versions, licences and checksums. Starlette and
 uvicorn come with the extra ``web``.
 """
-
-from audiorec.exports import lazy
-
-__getattr__, __dir__ = lazy(__name__)

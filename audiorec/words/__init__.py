@@ -11,7 +11,3 @@ What is heard are AudioSet's labels, by one matrix over the store's `embedding` 
 network's own tags, the heads' scores, tempo and loudness. Words are known from a table
 (``data/words.csv``) and from captions that musicians wrote (``data/captions.safetensors``).
 """
-
-from audiorec.exports import lazy
-
-__getattr__, __dir__ = lazy(__name__)

@@ -35,10 +35,15 @@ from recall_tables import made, nowplaying
 from audiorec.evaluation.ranking import clustered_interval
 from audiorec.listening.interactions import read_interactions
 from audiorec.listening.sequences import Sequences, to_sequences
-from audiorec.recall import Queries, RecallData, read_candidates, train_channel, write_candidates
+from audiorec.recall.contract.batch_recall import write_candidates
+from audiorec.recall.contract.candidates import read_candidates
+from audiorec.recall.contract.data import Queries, RecallData
+from audiorec.recall.contract.job import train_channel
 from audiorec.recall.judging.judge import Judgement, evaluate
 from audiorec.recall.judging.splits import JudgingSplit, split
-from audiorec.recall.serving import FusionRecipe, fuse_files, weights_by_worth
+from audiorec.recall.serving.job import fuse_files
+from audiorec.recall.serving.rules import FusionRecipe
+from audiorec.recall.serving.tables import weights_by_worth
 
 DEPTH, K = 200, 100
 PREFIXES, NEWEST = 8_000, 8_000

@@ -71,7 +71,7 @@ class Commands(Mapping[str, Any]):
     @cached_property
     def plugins(self) -> dict[str, Any]:
         """The entry points of commands of other distributions, by name."""
-        from audiorec.runs import COMMANDS  # slow to import
+        from audiorec.runs.entry_points import COMMANDS  # slow to import
 
         return {e.name: e for e in COMMANDS.others() if e.name not in self._panels}
 
@@ -98,7 +98,7 @@ class Commands(Mapping[str, Any]):
 
         `InputError` if it cannot be imported, or two distributions register the name.
         """
-        from audiorec.runs import COMMANDS
+        from audiorec.runs.entry_points import COMMANDS
 
         if name not in self._loaded:
             found = COMMANDS[name]
@@ -146,7 +146,7 @@ class Root(CommandGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command; one of a plug-in that is not installed says how to install it."""
         if args[0] not in self.commands:
-            from audiorec.runs import COMMANDS, brought_by
+            from audiorec.runs.entry_points import COMMANDS, brought_by
 
             if line := brought_by(COMMANDS.group, args[0]):
                 raise InputError(line)

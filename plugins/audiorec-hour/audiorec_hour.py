@@ -4,8 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from audiorec.listening import Sequences
-from audiorec.recall import CountingChannel, Queries, ReasonKind, RecallData
+from audiorec.listening.sequences import Sequences
+from audiorec.recall.contract.candidates import ReasonKind
+from audiorec.recall.contract.channel import CountingChannel
+from audiorec.recall.contract.data import Queries, RecallData
 
 
 @dataclass(frozen=True)

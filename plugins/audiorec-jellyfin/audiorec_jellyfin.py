@@ -10,16 +10,9 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from audiorec.errors import PlayerError
-from audiorec.listening.imports import SongRef
-from audiorec.players import (
-    Account,
-    HttpClient,
-    Player,
-    PlayerList,
-    PlayerSong,
-    time_of,
-    verdict_of,
-)
+from audiorec.listening.imports.rows import SongRef
+from audiorec.players.contract import Account, Player, PlayerList, PlayerSong, time_of, verdict_of
+from audiorec.players.subsonic import HttpClient
 
 CLIENT = 'MediaBrowser Client="audiorec", Device="audiorec", DeviceId="audiorec", Version="1"'
 PAGE = 500  # items of one answer

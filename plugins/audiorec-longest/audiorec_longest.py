@@ -20,7 +20,7 @@ def longest(
     audiorec longest --count 3
     audiorec longest --vectors other.parquet > longest.tsv
     """
-    from audiorec.library import open_store
+    from audiorec.library.library import open_store
 
     songs = open_store(vectors).to_pandas(["song_id", "duration_s"])
     for song in songs.nlargest(count, "duration_s").itertuples():

@@ -11,7 +11,7 @@ import numpy as np
 import onnxruntime
 
 from audiorec.spec import DecodeSpec, FeatureSpec, LevelSpec, MelSpec, SegmentSpec
-from audiorec.tagger import OwnBackbone
+from audiorec.tagger.own_backbone import OwnBackbone
 
 HERE = Path(__file__).parent
 

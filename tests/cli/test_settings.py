@@ -61,7 +61,7 @@ def test_what_is_refused(text, said):
 
 
 def test_a_setting_given_several_times_is_compared():
-    from audiorec.recall import VsKnn
+    from audiorec.recall.simple.knn import VsKnn
 
     texts = ["neighbours=5", "neighbours=9", "neighbours=5", "history=20"]
     found = variants(VsKnn, texts)
@@ -86,17 +86,17 @@ def app_command(words):
 @pytest.mark.parametrize(
     ("command", "place", "but"),
     [
-        ("heads", "audiorec.labelling:HeadRecipe", ()),
-        ("listening simulate", "audiorec.simulation:WorldSpec", ()),
-        ("listening graph", "audiorec.recall.graph:FactSettings", ("columns",)),
-        ("listening correlate", "audiorec.analysis:CorrelationSpec", ("rule",)),
-        ("recall export", "audiorec.recall.serving.export:ExportRecipe", ("days",)),
-        ("recall users", "audiorec.store:ForeignTable", ()),
-        ("recall users", "audiorec.recall.serving.one_user:PortraitRecipe", ()),
-        ("recall fuse", "audiorec.recall.serving:FuseSettings", ()),
-        ("recall tune", "audiorec.recall.serving:TuneSettings", ()),
-        ("cold-start", "audiorec.recall.cold_start:ColdStartPlan", ("k",)),
-        ("cold-start", "audiorec.recall.cold_start:ColdStartFiles", ("keep_heard",)),
+        ("heads", "audiorec.labelling.train:HeadRecipe", ()),
+        ("listening simulate", "audiorec.simulation.world:WorldSpec", ()),
+        ("listening graph", "audiorec.recall.graph.facts:FactSettings", ("columns",)),
+        ("listening correlate", "audiorec.analysis.job:CorrelationSpec", ("rule",)),
+        ("recall export", "audiorec.recall.serving.export.job:ExportRecipe", ("days",)),
+        ("recall users", "audiorec.store.embeddings:ForeignTable", ()),
+        ("recall users", "audiorec.recall.serving.one_user.reasons:PortraitRecipe", ()),
+        ("recall fuse", "audiorec.recall.serving.rules:FuseSettings", ()),
+        ("recall tune", "audiorec.recall.serving.tune:TuneSettings", ()),
+        ("cold-start", "audiorec.recall.cold_start.assign:ColdStartPlan", ("k",)),
+        ("cold-start", "audiorec.recall.cold_start.sides:ColdStartFiles", ("keep_heard",)),
     ],
 )
 def test_a_command_without_options_is_the_library_without_settings(command, place, but):

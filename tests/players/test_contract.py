@@ -11,7 +11,7 @@ from real_players import USERS, ask, mpd, say, supysonic
 from web_server import AUDIO
 
 from audiorec.errors import PlayerError
-from audiorec.players import PLAYERS, Account, check_player, verdict_of
+from audiorec.players.contract import PLAYERS, Account, check_player, verdict_of
 
 MUSIC = ["blues-band.mp3", "birds.ogg", "drum-loop.aiff", "guitar-band.flac"]
 ODD = 'Ayla - #1 "100%" & more \\ 日本語 ♫.mp3'

@@ -13,7 +13,7 @@ from faulty_http import send, serving
 from needs import needs
 
 from audiorec.errors import InputError, LostPlayerError, PlayerError
-from audiorec.players import Account
+from audiorec.players.contract import Account
 from audiorec.players.mpd import Mpd
 from audiorec.players.subsonic import HttpClient, Subsonic
 

@@ -14,7 +14,7 @@ from real_players import ask, mpd, say, supysonic
 from web_server import SONGS, write_music
 
 from audiorec.errors import PlayerError
-from audiorec.players import PLAYERS, Account
+from audiorec.players.contract import PLAYERS, Account
 from audiorec.players.push import ledger_of, push
 
 SETTINGS = """

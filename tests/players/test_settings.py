@@ -8,9 +8,8 @@ import pytest
 from command import run_command
 
 from audiorec.errors import InputError, MissingFileError
-from audiorec.players import read_servers, server_names
-from audiorec.players.settings import read_secret
-from audiorec.recall.serving import RecommendQuestion
+from audiorec.players.settings import read_secret, read_servers, server_names
+from audiorec.recall.serving.answers import RecommendQuestion
 from audiorec.search.questions import FindQuestion, PlaylistQuestion
 
 BASE = """

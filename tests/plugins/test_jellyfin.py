@@ -14,7 +14,7 @@ import pytest
 from faulty_http import send, serving
 
 from audiorec.errors import PlayerError
-from audiorec.players import Account, check_player
+from audiorec.players.contract import Account, check_player
 
 PLUGIN = Path(__file__).parents[2] / "plugins" / "audiorec-jellyfin" / "audiorec_jellyfin.py"
 SECRET = "the secret"  # noqa: S105

@@ -19,7 +19,7 @@ from web_server import (
     write_music,
 )
 
-from audiorec.players import read_servers
+from audiorec.players.settings import read_servers
 
 N = len(SONGS)
 ODD = ["id", "__proto__", "constructor", "toString", "hasOwnProperty", "valueOf"]

@@ -10,7 +10,3 @@
 A reader yields every row of its source once, in order: either as an event, or as rejected with a
 reason. Memory use depends on the number of different songs, not on the number of rows.
 """
-
-from audiorec.exports import lazy
-
-__getattr__, __dir__ = lazy(__name__)

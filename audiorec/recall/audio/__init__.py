@@ -6,7 +6,3 @@
         ──channel──▶ embeds histories and sound; saves ``model.json``, weights, card
     any audio ──embed──▶ embeddings.parquet                     in the space of ``users.parquet``
 """
-
-from audiorec.exports import lazy
-
-__getattr__, __dir__ = lazy(__name__)

@@ -7,7 +7,3 @@
           ──job─────▶ lists, block by block; ``assign`` resolves limits on both sides
           ──tables──▶ audience.parquet | songs.parquet, and the tastes beside it
 """
-
-from audiorec.exports import lazy
-
-__getattr__, __dir__ = lazy(__name__)

@@ -5,7 +5,3 @@
     `RecallData` ──Channel.fit──▶ channel ──recall(`Queries`, k)──▶ `Candidates`
                                           ──check_channel──▶ an error lists each violated rule
 """
-
-from audiorec.exports import lazy
-
-__getattr__, __dir__ = lazy(__name__)

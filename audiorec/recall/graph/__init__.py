@@ -9,7 +9,3 @@
         graphsage  a song's vector is aggregated from its neighbours in the graph
     one song, a list, a user ──channel──▶ songs, and why
 """
-
-from audiorec.exports import lazy
-
-__getattr__, __dir__ = lazy(__name__)

@@ -7,7 +7,3 @@
     a history ──forward, in numpy──▶ interests, weights
         ──channel──▶ nearest songs of each ──aggregate──▶ one list, with the interest of each song
 """
-
-from audiorec.exports import lazy
-
-__getattr__, __dir__ = lazy(__name__)

@@ -9,7 +9,3 @@
     recall.toml ──nightly──▶ models, candidates, fused lists, a report, exposures, a record
     the output of nightly ──export──▶ open tables of candidates, users, songs, samples; SQL
 """
-
-from audiorec.exports import lazy
-
-__getattr__, __dir__ = lazy(__name__)

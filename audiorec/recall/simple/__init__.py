@@ -4,7 +4,3 @@
 
     `RecallData` ──fit, by counting──▶ channel ──recall──▶ `Candidates`
 """
-
-from audiorec.exports import lazy
-
-__getattr__, __dir__ = lazy(__name__)

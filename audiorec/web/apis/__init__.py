@@ -5,7 +5,3 @@
     vecs.parquet and files beside it ──`Editions`──▶ `Snapshot`: songs, names, artists, lists
     request ──`Gate`──`ApiServer`: size, token──▶ audiomuse, subsonic, bliss, own ──▶ questions
 """
-
-from audiorec.exports import lazy
-
-__getattr__, __dir__ = lazy(__name__)

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import click
 
-from audiorec import extraction, library, runs, tagger
 from audiorec.errors import (
     Failure,
     InputError,
@@ -32,6 +31,7 @@ from audiorec.errors import (
 )
 from audiorec.files.visible import visible
 from audiorec.options import argument, chooses
+from audiorec.tagger.reading import Reading
 from audiorec_cli.shared.console import (
     WORD,
     Column,
@@ -59,7 +59,11 @@ from audiorec_cli.shared.progress import song_counter, working
 if TYPE_CHECKING:
     from audiorec.types import FloatArray, ScoreSeries
 
-    Line = tuple[str, str, tagger.Reading]  # name, source, reading
+    Line = tuple[str, str, Reading]
+    from audiorec.extraction.catalogue import Source
+    from audiorec.extraction.pipeline import ExtractorConfig, Song
+    from audiorec.extraction.reader import Reader  # name, source, reading
+    from audiorec.library.library import Library
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,7 @@ class GivenSong:
 
     name: str
     row: int | None
-    source: "extraction.Source | None"
+    source: "Source | None"
 
     @property
     def is_opened(self) -> bool:
@@ -98,7 +102,7 @@ class GivenSong:
 
 def find_known(
     songs: Sequence[str] | None, vectors: Path | None
-) -> "tuple[library.Library | None, list[GivenSong]]":
+) -> "tuple[Library | None, list[GivenSong]]":
     """Find the named songs, each once, in the order given.
 
     Without names, all songs of the store are returned. The store is None if none was given and
@@ -121,13 +125,15 @@ def find_known(
     ]
 
 
-def _named(name: str, store: "library.Library | None") -> list[GivenSong]:
+def _named(name: str, store: "Library | None") -> list[GivenSong]:
     """Return the files that a name matches, or the row of the store."""
+    from audiorec.extraction.catalogue import find_songs
+
     is_id = store is not None and name in store
     if store is None or os.path.lexists(name) or (has_magic(name) and not is_id):
         # One by one: together, two files of the same name would be refused as duplicate ids.
         paths = [] if os.path.lexists(name) else sorted(glob(name, recursive=True))  # noqa: PTH207
-        files = [file for path in paths or [name] for file in extraction.find_songs([path])]
+        files = [file for path in paths or [name] for file in find_songs([path])]
         return [GivenSong(file.song_id, None, file) for file in files]
     try:
         song_id = store.resolve(name)
@@ -138,14 +144,14 @@ def _named(name: str, store: "library.Library | None") -> list[GivenSong]:
     return [GivenSong(song_id, store.row_number(song_id), None)]
 
 
-def _marked(store: "library.Library | None", found: list[GivenSong]) -> list[GivenSong]:
+def _marked(store: "Library | None", found: list[GivenSong]) -> list[GivenSong]:
     """Return the songs, with the rows of files that the store has unchanged."""
+    from audiorec.library.readings import unchanged_rows
+
     if store is None:
         return found
 
-    rows = iter(
-        library.unchanged_rows(store, [one.source for one in found if one.source is not None])
-    )
+    rows = iter(unchanged_rows(store, [one.source for one in found if one.source is not None]))
     return [
         replace(one, name=store.ids[row], row=row)
         if one.source is not None and (row := next(rows)) is not None
@@ -163,7 +169,7 @@ def _with_folder(one: GivenSong, folders: Sequence[str]) -> GivenSong:
     return replace(one, name=f"{Path(folder).resolve().name}/{one.name}") if folder else one
 
 
-def find_one(song: str, vectors: Path | None) -> "tuple[library.Library | None, GivenSong]":
+def find_one(song: str, vectors: Path | None) -> "tuple[Library | None, GivenSong]":
     """Find the one named song.
 
     Raises
@@ -180,7 +186,7 @@ def find_one(song: str, vectors: Path | None) -> "tuple[library.Library | None, 
     return store, result[0]
 
 
-def _store(vectors: Path | None, *, needed: bool) -> "library.Library | None":
+def _store(vectors: Path | None, *, needed: bool) -> "Library | None":
     """Open the store; an unusable one that was not asked for is ignored with a note."""
     named = vectors is not None or bool(os.environ.get(ENVIRONMENT))
     if named or needed:
@@ -249,7 +255,10 @@ def classify(
     audiorec classify ~/Music/new --vectors vecs.parquet --json
     audiorec classify fixtures/audio/blues-band.mp3 --tags 3
     """
-    runs.one_thread_each()
+    from audiorec.extraction.reader import song_reader
+    from audiorec.runs.workers import one_thread_each
+
+    one_thread_each()
     if tags is not None:
         _print_tags(songs, vectors, tags, quiet=quiet, json=json)
         return
@@ -261,7 +270,7 @@ def classify(
     form = "json" if json else form
     failed: list[str] = []
     processes = max(1, min(jobs or os.cpu_count() or 1, opened))
-    with extraction.song_reader(config, jobs=processes, limits=limits_of()) as reader:
+    with song_reader(config, jobs=processes, limits=limits_of()) as reader:
         output = ClassifyOutput(quiet, prints_rows=form != "json")
         _print(_read(result, store, reader, failed, output), form, widths=opened > 0)
     if failed:
@@ -270,20 +279,22 @@ def classify(
 
 
 def _agreed(
-    store: "library.Library | None",
+    store: "Library | None",
     found: list[GivenSong],
     heads: tuple[Path, ...],
     backbone: str | None,
-) -> "tuple[library.Library | None, list[GivenSong], extraction.ExtractorConfig | None]":
+) -> "tuple[Library | None, list[GivenSong], ExtractorConfig | None]":
     """Use the store only if its networks and heads are those used for files, and those given."""
+    from audiorec.extraction.pipeline import Extractor, extractor_config
+
     if store is not None and not (heads or backbone or any(one.is_opened for one in found)):
         return store, found, None
 
-    asked = replace(extraction.extractor_config(heads, backbone), sound=True)
+    asked = replace(extractor_config(heads, backbone), sound=True)
     if store is None:
         return None, found, asked
     try:
-        config = extraction.Extractor.for_store(store.metadata, heads=heads, sound=True).config
+        config = Extractor.for_store(store.metadata, heads=heads, sound=True).config
         if backbone is not None and config.backbone != asked.backbone:
             raise SpecMismatchError(f"made by another backbone than {backbone!r}")
         return store, found, config
@@ -296,13 +307,14 @@ def _agreed(
 
 def _read(
     found: Sequence[GivenSong],
-    store: "library.Library | None",
-    reader: "extraction.Reader[extraction.Song]",
+    store: "Library | None",
+    reader: "Reader[Song]",
     failed: list[str],
     output: ClassifyOutput,
 ) -> "Iterator[Line]":
     """Yield each song's reading in order; report unusable songs, and add them to `failed`."""
     from audiorec.errors import SongError
+    from audiorec.extraction.pipeline import Song
 
     known = _known_readings(store, [one.row for one in found if one.row is not None])
     opened = [one.source.path for one in found if one.source is not None and one.is_opened]
@@ -312,7 +324,7 @@ def _read(
             if one.row is not None:
                 yield one.name, "store", next(known)
                 continue
-            song: extraction.Song | SongError
+            song: Song | SongError
             if one.is_opened:
                 song = next(songs)
                 count(one.name, isinstance(song, SongError))
@@ -326,14 +338,16 @@ def _read(
             flush()  # songs take seconds each: hand them to a pipe at once
 
 
-def _known_readings(store: "library.Library | None", rows: list[int]) -> "Iterator[tagger.Reading]":
+def _known_readings(store: "Library | None", rows: list[int]) -> "Iterator[Reading]":
     """Read rows of the store; say why a column is empty, where a table would show it."""
+    from audiorec.library.readings import each_reading, scores_beside
+
     if store is None or not rows:
         return
-    series, why = library.scores_beside(store)
+    series, why = scores_beside(store)
     if series is None and not sys.stdout.isatty():
         say(f"note: voiced is empty: {why}; make it: audiorec extract ... --scores scores.parquet")
-    yield from library.each_reading(store, rows, series)
+    yield from each_reading(store, rows, series)
 
 
 def _print(lines: "Iterator[Line]", form: str, *, widths: bool) -> None:
@@ -365,7 +379,7 @@ def _document(line: "Line") -> dict[str, Any]:
     }
 
 
-def _genre(reading: "tagger.Reading") -> dict[str, Any]:
+def _genre(reading: "Reading") -> dict[str, Any]:
     """Return what is known of the genre beside its name; nothing without a head for genres."""
     if GENRE not in reading.best:
         return {}
@@ -379,7 +393,7 @@ def _genre(reading: "tagger.Reading") -> dict[str, Any]:
     }
 
 
-def _columns(reading: "tagger.Reading | None", *, widths: bool) -> list[Column]:
+def _columns(reading: "Reading | None", *, widths: bool) -> list[Column]:
     """Return the columns: the best classes of each head, of which a terminal shows one."""
     columns = [Column("song", width=SONG_WIDTH)]
     has_genre = reading is not None and GENRE in reading.best
@@ -406,7 +420,7 @@ def _more(head: str) -> range:
     return range(2, 2 if head == "version" else TOP + 1)
 
 
-def _row(name: str, reading: "tagger.Reading", heads: Sequence[str]) -> list[object]:
+def _row(name: str, reading: "Reading", heads: Sequence[str]) -> list[object]:
     row: list[object] = [name]
     for head in heads:
         count = len(_more(head)) + 1
@@ -424,13 +438,13 @@ def _row(name: str, reading: "tagger.Reading", heads: Sequence[str]) -> list[obj
     return [*row, reading.voiced, *genre, reading.segments, remark]
 
 
-def _beside(reading: "tagger.Reading") -> list[object]:
+def _beside(reading: "Reading") -> list[object]:
     """Return the values of `GENRE_COLUMNS`."""
     tag = "" if reading.tagged is None else reading.tagged.text
     return [reading.genre_clear, " ".join(reading.styles), tag, reading.tag_agrees]
 
 
-def _print_csv(lines: "Iterable[Line]", first: "tagger.Reading | None") -> None:
+def _print_csv(lines: "Iterable[Line]", first: "Reading | None") -> None:
     """Print one row per song, one column per class score; the first song determines the columns."""
     heads = list(first.best) if first else []
     names = [f"{h}/{k}" for h, s in first.scores.items() for k in sorted(s)] if first else []
@@ -461,11 +475,13 @@ def _print_tags(
 
     A song with features beside the store (extract --features) is not decoded.
     """
+    from audiorec.extraction.reader import taggram_reader
+
     if songs is None or len(songs) != 1:
         raise InputError("--tags are of one song: name it")
     (song,) = songs
     store, result = find_one(song, vectors)
-    with extraction.taggram_reader(limits=limits_of()) as reader:
+    with taggram_reader(limits=limits_of()) as reader:
         series = _taggram(store, result, reader, quiet=quiet)
     best = [_top(row, series.classes, top) for row in series.scores]
     overall = _top(series.scores.mean(axis=0), series.classes, top)
@@ -489,16 +505,18 @@ def _print_tags(
 
 
 def _taggram(
-    store: "library.Library | None",
+    store: "Library | None",
     found: "GivenSong",
-    reader: "extraction.Reader[ScoreSeries]",
+    reader: "Reader[ScoreSeries]",
     *,
     quiet: bool,
 ) -> "ScoreSeries":
     """Return the tags stored beside the store, else those of the decoded file."""
+    from audiorec.library.readings import stored_tags
+
     path = found.source.path if found.source is not None else ""
     if store is not None and found.row is not None:
-        series, why = library.stored_tags(store, found.name)
+        series, why = stored_tags(store, found.name)
         if series is not None:
             return series
         path = path or store.row(found.name)["uri"]

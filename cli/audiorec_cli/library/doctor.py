@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import click
 
-from audiorec import extraction, tagger
 from audiorec.distribution import IMPORTED_AS, NAME, install_command
 from audiorec_cli.shared.console import Exit, print_json, print_table
 from audiorec_cli.shared.options import JsonOption
@@ -140,17 +139,19 @@ def _ffmpeg() -> Check:
 def _weights() -> list[Check]:
     """Verify the checksum of every shipped weights file."""
     from audiorec.errors import WeightsError
+    from audiorec.tagger.heads import OPEN, Head, shipped_heads
+    from audiorec.tagger.weights import WEIGHTS, onnx_model
 
     checks = []
-    for name, entry in tagger.WEIGHTS.items():
+    for name, entry in WEIGHTS.items():
         try:
-            tagger.onnx_model(name)
+            onnx_model(name)
             checks.append(Check(f"musicnn_{name}", True, f"{entry.sha256[:12]} {entry.licence}"))
         except WeightsError as error:
             checks.append(Check(f"musicnn_{name}", False, str(error)))
     try:
-        heads = (*tagger.shipped_heads(), *tagger.shipped_heads(tagger.OPEN))
-        checks += [Check(path.stem, True, tagger.Head.load(path).sha256[:12]) for path in heads]
+        heads = (*shipped_heads(), *shipped_heads(OPEN))
+        checks += [Check(path.stem, True, Head.load(path).sha256[:12]) for path in heads]
     except WeightsError as error:
         checks.append(Check("heads", False, str(error)))
     return checks
@@ -165,12 +166,13 @@ def _main_job() -> Check:
     import soundfile
 
     from audiorec.errors import AudiorecError
+    from audiorec.extraction.reader import vector
 
     samples = 0.1 * np.random.default_rng(0).standard_normal(3 * 44_100)
     try:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "noise.wav"
             soundfile.write(path, samples, 44_100)
-            return Check("one song", True, f"vector of {len(extraction.vector(path))} numbers")
+            return Check("one song", True, f"vector of {len(vector(path))} numbers")
     except (AudiorecError, OSError) as error:
         return Check("one song", False, str(error))

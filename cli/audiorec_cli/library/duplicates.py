@@ -1,11 +1,14 @@
 """``audiorec duplicates``: report the same audio stored more than once."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from audiorec import library, search
 from audiorec_cli.shared.console import counted, duration, print_json, print_table, say
 from audiorec_cli.shared.inputs import VectorsOption, open_vectors
 from audiorec_cli.shared.options import JsonOption
+
+if TYPE_CHECKING:
+    from audiorec.library.library import Library
+    from audiorec.search.copies import Group
 
 COLUMNS = ("group", "verdict", "distance", "song_id", "codec", "rate", "size", "length", "kept")
 
@@ -25,10 +28,12 @@ def duplicates(
     audiorec duplicates --vectors vecs.parquet
     audiorec duplicates --json
     """
+    from audiorec.search.copies import find_duplicates, not_compared
+
     store = open_vectors(vectors, empty=False)
-    if note := search.not_compared(store):
+    if note := not_compared(store):
         say(f"note: {note}")
-    groups = search.find_duplicates(store)
+    groups = find_duplicates(store)
     if json:
         print_json(_document(store, groups))
     else:
@@ -37,9 +42,7 @@ def duplicates(
     _say_summary(store, groups)
 
 
-def _lines(
-    store: "library.Library", number: int, group: "search.Group"
-) -> list[tuple[object, ...]]:
+def _lines(store: "Library", number: int, group: "Group") -> list[tuple[object, ...]]:
     lines: list[tuple[object, ...]] = []
     for row, song in _best_first(store, group):
         known = [p.distance for p in group.pairs if row in p.rows and p.distance is not None]
@@ -59,15 +62,15 @@ def _lines(
     return lines
 
 
-def _best_first(
-    store: "library.Library", group: "search.Group"
-) -> list[tuple[int, dict[str, Any]]]:
+def _best_first(store: "Library", group: "Group") -> list[tuple[int, dict[str, Any]]]:
     """Return the rows and songs of a group, best first."""
+    from audiorec.search.copies import quality
+
     songs = zip(group.rows, store.rows(group.rows), strict=True)
-    return sorted(songs, key=lambda one: search.quality(one[1]))
+    return sorted(songs, key=lambda one: quality(one[1]))
 
 
-def _document(store: "library.Library", groups: "list[search.Group]") -> dict[str, Any]:
+def _document(store: "Library", groups: "list[Group]") -> dict[str, Any]:
     fields = ("song_id", "uri", "codec", "source_rate", "size", "duration_s", "content_hash")
     return {
         "schema": "audiorec/duplicates/2",
@@ -94,7 +97,7 @@ def _document(store: "library.Library", groups: "list[search.Group]") -> dict[st
     }
 
 
-def _say_summary(store: "library.Library", groups: "list[search.Group]") -> None:
+def _say_summary(store: "Library", groups: "list[Group]") -> None:
     surplus = sum(len(group.rows) - 1 for group in groups)
     counts = ", ".join(
         f"{n} {verdict}"

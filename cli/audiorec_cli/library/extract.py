@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import click
 
-from audiorec import runs
 from audiorec.errors import InputError
 from audiorec.options import argument, chooses, deletes, reads, unguards, writes
 from audiorec_cli.shared.console import (
@@ -131,7 +130,9 @@ def extract(
     audiorec extract ~/Music --out vecs.parquet --scores scores.parquet
     audiorec extract fixtures/audio --out clips.parquet --dry-run
     """
-    runs.one_thread_each()
+    from audiorec.runs.workers import one_thread_each
+
+    one_thread_each()
     from audiorec.extraction.catalogue import parse_naming
     from audiorec.extraction.run import make_outputs, preview
 

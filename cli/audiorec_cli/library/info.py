@@ -5,9 +5,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from shlex import quote
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from audiorec import extraction, library
 from audiorec.errors import InputError, StoreError
 from audiorec.options import argument
 from audiorec.store.schema import GENRE_TAG
@@ -22,6 +21,9 @@ from audiorec_cli.shared.console import (
 )
 from audiorec_cli.shared.inputs import VectorsOption, open_vectors
 from audiorec_cli.shared.options import JsonOption
+
+if TYPE_CHECKING:
+    from audiorec.library.library import Library
 
 DIFFERING = "genre_tags_that_differ"
 # What is described in lines of its own: most of it is the inventory of a store.
@@ -68,7 +70,7 @@ def info(
             out_folded(f"{label}: {shown(value)}")
 
 
-def _describe_named(store: "library.Library", song: str) -> dict[str, Any]:
+def _describe_named(store: "Library", song: str) -> dict[str, Any]:
     """Describe a song of the store, or the failure of a file; by id, part of one, or path."""
     uri = _uri(song)
     if song not in store and (result := store.find_uri(uri)) is not None:
@@ -89,15 +91,17 @@ def _describe_named(store: "library.Library", song: str) -> dict[str, Any]:
 
 
 def _uri(song: str) -> str:
-    return extraction.uri_of(song)
+    from audiorec.extraction.catalogue import uri_of
+
+    return uri_of(song)
 
 
-def _changed(store: "library.Library", song_id: str, path: str) -> bool:
+def _changed(store: "Library", song_id: str, path: str) -> bool:
     row, info = store.row(song_id), Path(path).stat()
     return (row["size"], row["mtime_ns"]) != (info.st_size, info.st_mtime_ns)
 
 
-def _failure(store: "library.Library", song: str, uri: str) -> dict[str, Any] | None:
+def _failure(store: "Library", song: str, uri: str) -> dict[str, Any] | None:
     """Return the failure of this path or id, or of the only id that ends in ``/song``."""
     rows = _failures(store)
     exact = [row for row in rows if uri == row["uri"] or song == row["song_id"]]
@@ -106,7 +110,7 @@ def _failure(store: "library.Library", song: str, uri: str) -> dict[str, Any] | 
     return result[0] if len(result) == 1 else None
 
 
-def _failures(store: "library.Library") -> list[dict[str, Any]]:
+def _failures(store: "Library") -> list[dict[str, Any]]:
     """Return the store's failures; if their file is damaged, say so and return none."""
     from audiorec.store.inventory import read_failures
 
@@ -118,7 +122,7 @@ def _failures(store: "library.Library") -> list[dict[str, Any]]:
     return [] if failures is None else failures.to_pylist()
 
 
-def _describe(store: "library.Library") -> dict[str, Any]:
+def _describe(store: "Library") -> dict[str, Any]:
     from audiorec.store.inventory import inventory
 
     metadata, failed = store.metadata, Counter(row["status"] for row in _failures(store))
@@ -147,7 +151,7 @@ def _describe(store: "library.Library") -> dict[str, Any]:
     }
 
 
-def _copies(store: "library.Library") -> dict[str, int]:
+def _copies(store: "Library") -> dict[str, int]:
     """Count the songs that are a further copy of a recording, and those not compared yet."""
     recordings = store.recordings
     codes = recordings.codes[recordings.codes >= 0]
@@ -155,7 +159,7 @@ def _copies(store: "library.Library") -> dict[str, int]:
     return {"further": further, "not_compared": recordings.missing}
 
 
-def _genre_tags(store: "library.Library") -> dict[str, Any]:
+def _genre_tags(store: "Library") -> dict[str, Any]:
     """Count the genre tags, and name songs whose tag is not what is heard; empty without tags."""
     if GENRE_TAG not in store.metadata.tags:
         return {}
@@ -177,7 +181,7 @@ def _genre_tags(store: "library.Library") -> dict[str, Any]:
     }
 
 
-def _loudness(store: "library.Library") -> dict[str, Any] | None:
+def _loudness(store: "Library") -> dict[str, Any] | None:
     """Return the songs' loudness in LUFS; None if none has one."""
     result = sorted(x for x in store.column("loudness_lufs").to_pylist() if x is not None)
     if not result:
@@ -191,7 +195,7 @@ def _loudness(store: "library.Library") -> dict[str, Any] | None:
     }
 
 
-def _describe_song(store: "library.Library", song_id: str) -> dict[str, Any]:
+def _describe_song(store: "Library", song_id: str) -> dict[str, Any]:
     """Return the song's columns, and its mean scores by head and class."""
     metadata = store.metadata
     by_class = store.vector(song_id).reshape(len(metadata.classes), -1)
@@ -209,9 +213,11 @@ def _describe_song(store: "library.Library", song_id: str) -> dict[str, Any]:
     return {**document, "mean_scores": ordered, "copies": copies}
 
 
-def _part(store: "library.Library", song_id: str) -> dict[str, Any]:
+def _part(store: "Library", song_id: str) -> dict[str, Any]:
     """Return where a song is most itself, of its scores beside the store; empty without them."""
-    part = library.most_itself(store, song_id, library.scores_beside(store)[0])
+    from audiorec.library.readings import most_itself, scores_beside
+
+    part = most_itself(store, song_id, scores_beside(store)[0])
     return {} if part is None else {"most_itself": part}
 
 

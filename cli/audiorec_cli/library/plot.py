@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from audiorec import extraction, files, library, listening, plots, recall, search
 from audiorec.errors import DamagedFileError, InputError, MissingFileError, SongError
+from audiorec.files.own_files import parse_json
 from audiorec.options import argument, chooses
 from audiorec.search.atlas import MapKind
 from audiorec.search.questions import COMPARED
@@ -23,6 +23,11 @@ from audiorec_cli.shared.options import JsonOption, StoreHeadOption, chosen_head
 from audiorec_cli.shared.pictures import PictureOptions
 
 if TYPE_CHECKING:
+    from audiorec.extraction.pipeline import Song
+    from audiorec.extraction.reader import Reader
+    from audiorec.library.library import Library
+    from audiorec.plots.library_map import LibraryMap
+    from audiorec.search.space import Space
     from audiorec.store.features import SeriesFile
     from audiorec.types import Envelope, FloatArray, Numbers, ScoreSeries
 
@@ -92,11 +97,13 @@ def plot(
 def _draw_one(
     song: str, picture: PictureOptions, vectors: Path | None, heads: tuple[Path, ...]
 ) -> dict[str, Any]:
-    size = picture.check(plots.SONG_SIZE)
+    from audiorec.plots.songs import SONG_SIZE, song_figure
+
+    size = picture.check(SONG_SIZE)
     with _Listener(vectors, heads) as listener:
         heard = listener.hear(song)
         wave = listener.envelope(heard)
-    picture.write(plots.song_figure(heard.series, wave, title=heard.title, size=size))
+    picture.write(song_figure(heard.series, wave, title=heard.title, size=size))
     return {
         "schema": "audiorec/plot-song/1",
         "picture": str(picture.out),
@@ -114,7 +121,9 @@ def _draw_two(
     heads: tuple[Path, ...],
     by: str | Path,
 ) -> dict[str, Any]:
-    size = picture.check(plots.COMPARE_SIZE)
+    from audiorec.plots.songs import COMPARE_SIZE, compare_figure
+
+    size = picture.check(COMPARE_SIZE)
     with _Listener(vectors, heads, by=by) as listener:
         pair = listener.hear(songs[0]), listener.hear(songs[1])
     store = listener.store
@@ -124,7 +133,7 @@ def _draw_two(
     similarity = None if space is None else _similarity(space, pair)
     titles = pair[0].title, pair[1].title
     series = pair[0].series, pair[1].series
-    picture.write(plots.compare_figure(*series, titles=titles, similarity=similarity, size=size))
+    picture.write(compare_figure(*series, titles=titles, similarity=similarity, size=size))
     if similarity is None:
         say("note: no similarity: it needs a store, and songs of it if embeddings are compared")
     means = _means(pair[0].series), _means(pair[1].series)
@@ -141,12 +150,14 @@ def _draw_two(
 def _draw_library(
     picture: PictureOptions, vectors: Path | None, by: str | Path, projection: MapKind
 ) -> dict[str, Any]:
-    size = picture.check(plots.MAP_SIZE)
+    from audiorec.plots.library_map import MAP_SIZE, draw_map, map_library
+
+    size = picture.check(MAP_SIZE)
     store = open_vectors(vectors, empty=False, by=by)
     space = store.space(by)
     say_basis(store, by)
-    result = plots.map_library(space, projection=projection)
-    picture.write(plots.draw_map(result, title=store.path.name, size=size))
+    result = map_library(space, projection=projection)
+    picture.write(draw_map(result, title=store.path.name, size=size))
     return _map_document(result, store, picture.out)
 
 
@@ -155,16 +166,22 @@ def _draw_user(
 ) -> dict[str, Any]:
     import numpy as np
 
-    size = picture.check(plots.USER_SIZE)
+    from audiorec.listening.interactions import read_interactions
+    from audiorec.listening.sequences import to_sequences
+    from audiorec.listening.side import side_of_store
+    from audiorec.plots.library_map import USER_SIZE, map_library, user_figure
+    from audiorec.recall.serving.one_user.reasons import portraits
+
+    size = picture.check(USER_SIZE)
     store = open_vectors(vectors, empty=False)
-    plays = listening.to_sequences(listening.read_interactions(interactions))
+    plays = to_sequences(read_interactions(interactions))
     if user not in plays.owner_ids:
         raise InputError(f"{interactions}: has no user {user!r}")
     own = plays.take(np.array([plays.owner_ids.index(user)]))
-    result = plots.map_library(store.space())
+    result = map_library(store.space())
     counts = np.bincount(own.among(store.ids).song, minlength=len(store))[result.rows]
-    shares = recall.serving.one_user.portraits(own, listening.side_of_store(store)).to_pylist()
-    picture.write(plots.user_figure(result, counts.astype(np.int64), shares, title=user, size=size))
+    shares = portraits(own, side_of_store(store)).to_pylist()
+    picture.write(user_figure(result, counts.astype(np.int64), shares, title=user, size=size))
     return {
         "schema": "audiorec/plot-user/1",
         "picture": str(picture.out),
@@ -176,11 +193,13 @@ def _draw_user(
 
 
 def _draw_reports(files: Sequence[Path], picture: PictureOptions) -> dict[str, Any]:
+    from audiorec.plots.report import report_figure, report_rows
+
     usual = (2.0, 2.0)  # inches, only to check the options: otherwise the content decides the size
     picture.check(usual)
     documents = [(path.name, _read(path)) for path in files]
-    rows, size = plots.report_rows(documents)
-    figure = plots.report_figure(rows, title=f"lists of {size}")
+    rows, size = report_rows(documents)
+    figure = report_figure(rows, title=f"lists of {size}")
     if picture.inches is not None:
         figure.set_size_inches(*picture.inches)
     picture.write(figure)
@@ -192,9 +211,7 @@ def _draw_reports(files: Sequence[Path], picture: PictureOptions) -> dict[str, A
     }
 
 
-def _map_document(
-    found: "plots.LibraryMap", store: "library.Library", path: Path
-) -> dict[str, Any]:
+def _map_document(found: "LibraryMap", store: "Library", path: Path) -> dict[str, Any]:
     return {
         "schema": "audiorec/plot-library/1",
         "picture": str(path),
@@ -220,7 +237,7 @@ def _read(path: Path) -> object:
     if path.stat().st_size > MAX_REPORT:
         raise DamagedFileError(f"{path}: too large for a report")
     try:
-        return files.parse_json(path.read_bytes(), max_bytes=MAX_REPORT)
+        return parse_json(path.read_bytes(), max_bytes=MAX_REPORT)
     except ValueError as error:
         raise DamagedFileError(f"{path}: is not JSON: {error}") from error
 
@@ -252,11 +269,15 @@ class _Listener:
         *,
         by: str | Path | None = None,
     ) -> None:
+        from audiorec.extraction.pipeline import Song
+        from audiorec.extraction.reader import Reader
+        from audiorec.library.library import Library
+
         self._vectors, self._heads = vectors, heads
         self._by = by
-        self._readers: dict[bool, extraction.Reader[extraction.Song]] = {}
+        self._readers: dict[bool, Reader[Song]] = {}
         self._closing = ExitStack()
-        self.store: library.Library | None = None
+        self.store: Library | None = None
 
     def __enter__(self) -> "_Listener":
         return self
@@ -266,17 +287,21 @@ class _Listener:
 
     def hear(self, name: str) -> _DrawnSong:
         """Return a song with its scores."""
+        from audiorec.library.seeds import find_id
+
         if self.store is None and self._has_store(name):
             self.store = open_vectors(self._vectors, empty=False, by=self._by or "auto")
 
-        song_id = None if self.store is None else library.find_id(self.store, name)
+        song_id = None if self.store is None else find_id(self.store, name)
         if self.store is None or song_id is None:
             return self._read(name)
         return self._known(self.store, song_id)
 
     def envelope(self, heard: _DrawnSong) -> "Envelope | None":
         """Return the waveform; None for a song of the store whose file cannot be used."""
-        with extraction.envelope_reader() as reader:
+        from audiorec.extraction.reader import envelope_reader
+
+        with envelope_reader() as reader:
             try:
                 return reader.read(heard.file)
             except SongError as error:
@@ -295,7 +320,7 @@ class _Listener:
             return False
         return True
 
-    def _known(self, store: "library.Library", song_id: str) -> _DrawnSong:
+    def _known(self, store: "Library", song_id: str) -> _DrawnSong:
         row = store.row(song_id)
         title = _title(row["artist"], row["title"], song_id)
         file = self._series_file(store)
@@ -312,21 +337,22 @@ class _Listener:
         title = _title(song.tags.artist, song.tags.title, Path(path).name)
         return _DrawnSong(path, title, path, None, song.series, song.vector, song.lists)
 
-    def _reader(self, *, as_stored: bool) -> "extraction.Reader[extraction.Song]":
+    def _reader(self, *, as_stored: bool) -> "Reader[Song]":
         """Return a reader that scores audio in a worker process."""
+        from audiorec.extraction.pipeline import Extractor, extractor_config
+        from audiorec.extraction.reader import song_reader
+
         if as_stored not in self._readers:
-            config = extraction.extractor_config(self._heads)
+            config = extractor_config(self._heads)
             if as_stored and self.store is not None:
                 by = self._by
                 sound = by is not None and self.store.default_space(by).by == "sound"
                 metadata = self.store.metadata
-                config = extraction.Extractor.for_store(
-                    metadata, heads=self._heads, sound=sound
-                ).config
-            self._readers[as_stored] = self._closing.enter_context(extraction.song_reader(config))
+                config = Extractor.for_store(metadata, heads=self._heads, sound=sound).config
+            self._readers[as_stored] = self._closing.enter_context(song_reader(config))
         return self._readers[as_stored]
 
-    def _series_file(self, store: "library.Library") -> "SeriesFile | None":
+    def _series_file(self, store: "Library") -> "SeriesFile | None":
         """Open the score series of the store's songs; None if there are none."""
         from audiorec.store.features import open_series
         from audiorec.store.inventory import USUAL_NAMES
@@ -345,7 +371,7 @@ def _means(series: "ScoreSeries") -> dict[str, float]:
     return {name: round(mean, 4) for name, mean in zip(series.classes, means, strict=True)}
 
 
-def _similarity(space: "search.Space", pair: Sequence[_DrawnSong]) -> float | None:
+def _similarity(space: "Space", pair: Sequence[_DrawnSong]) -> float | None:
     """Return the similarity of two songs; None if the space cannot compare a file."""
     units = []
     for heard in pair:

@@ -14,13 +14,13 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from shlex import quote
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import click
 
-from audiorec import extraction, files, library, runs, store
 from audiorec.distribution import install_command
 from audiorec.errors import AudiorecError, BusyStoreError, InputError, MissingFileError
+from audiorec.files.own_files import own_data_folder
 from audiorec.options import argument, chooses
 from audiorec_cli.library.extract import print_plan, say_unseen
 from audiorec_cli.listen.browse import player_of, show
@@ -28,6 +28,14 @@ from audiorec_cli.shared.console import Exit, counted, file_size, no_songs, say
 from audiorec_cli.shared.extraction import NEVER_TOO_MANY, Extraction
 from audiorec_cli.shared.options import JobsOption, NoOpenOption, PortOption, out_file
 from audiorec_cli.shared.progress import graceful_stop, progress_display, stopped
+
+if TYPE_CHECKING:
+    from audiorec.extraction.catalogue import Source
+    from audiorec.extraction.pipeline import ExtractorConfig
+    from audiorec.extraction.plan import Plan
+    from audiorec.extraction.run import RunOptions
+    from audiorec.runs.report import RunProgress
+    from audiorec.store.journal import Outputs
 
 LIBRARIES = "libraries"  # folder of the stores, in the user's data folder
 STORE, SCORES = "vecs.parquet", "scores.parquet"
@@ -63,13 +71,16 @@ def start(
     audiorec start ~/Music --jobs 4 --no-open
     audiorec start fixtures/audio --out first.parquet
     """
+    from audiorec.extraction.run import make_outputs
+    from audiorec.library.library import open_store
+
     if not folder.is_dir():
         raise MissingFileError(f"{folder}: is not a folder; give the folder of your songs")
     folder = folder.resolve()
     path = out or own_store(folder)
     refuse_other_folder(path, folder)
     grower = Grower(
-        folder, extraction.make_outputs(path, scores=path.with_name(SCORES)), Extraction(jobs=jobs)
+        folder, make_outputs(path, scores=path.with_name(SCORES)), Extraction(jobs=jobs)
     )
     sources = grower.look()
     say_unseen(sources)
@@ -84,7 +95,7 @@ def start(
             grower.add(sources, stop, only_first=has_web)
             if stop.is_set():
                 raise stopped()
-    if not path.exists() or not len(library.open_store(path)):
+    if not path.exists() or not len(open_store(path)):
         say(f"error: none of the files there could be used: {grower.outputs.errors}")
         raise click.exceptions.Exit(Exit.NOTHING_USABLE)
     if not has_web:
@@ -93,7 +104,7 @@ def start(
     _offer_sync(path)
     with grower.in_background(watches=not once):
         show(
-            library.open_store(path),
+            open_store(path),
             [folder],
             port=port,
             no_open=no_open,
@@ -105,17 +116,20 @@ def own_store(folder: Path) -> Path:
     """Return the path of a folder's own store in the user's data folder."""
     digest = hashlib.sha256(str(folder).encode("utf-8", "surrogateescape")).hexdigest()[:8]
     name = re.sub(r"[^\w-]+", "-", folder.name).strip("-")[:40] or "music"
-    place = files.own_data_folder() / LIBRARIES / f"{name}-{digest}"
+    place = own_data_folder() / LIBRARIES / f"{name}-{digest}"
     place.mkdir(parents=True, exist_ok=True, mode=0o700)
     return place / STORE
 
 
 def refuse_other_folder(path: Path, folder: Path) -> None:
     """Refuse a store that holds songs from elsewhere, so that libraries are never mixed."""
+    from audiorec.extraction.catalogue import uri_of
+    from audiorec.library.library import open_store
+
     if not path.exists():
         return
-    root = extraction.uri_of(str(folder)).rstrip("/") + "/"
-    for uri in library.open_store(path).column("uri").to_pylist():
+    root = uri_of(str(folder)).rstrip("/") + "/"
+    for uri in open_store(path).column("uri").to_pylist():
         if not uri.startswith(root):
             raise InputError(
                 f"{path}: holds songs from elsewhere, such as {uri}; name another store with --out"
@@ -137,42 +151,47 @@ class Grower:
     """
 
     folder: Path
-    outputs: "store.Outputs"
+    outputs: "Outputs"
     work: Extraction
     done: int = 0
     total: int = 0
-    config: "extraction.ExtractorConfig" = field(init=False)
-    options: "extraction.RunOptions" = field(init=False)
+    config: "ExtractorConfig" = field(init=False)
+    options: "RunOptions" = field(init=False)
 
     def __post_init__(self) -> None:
         self.config = self.work.config()
         self.options = replace(self.work.run_options(), max_failures=NEVER_TOO_MANY)
 
-    def look(self) -> "list[extraction.Source]":
+    def look(self) -> "list[Source]":
         """List the songs of the folder."""
-        return extraction.find_songs([str(self.folder)])
+        from audiorec.extraction.catalogue import find_songs
 
-    def plan(self, sources: "Sequence[extraction.Source]") -> "extraction.Plan":
+        return find_songs([str(self.folder)])
+
+    def plan(self, sources: "Sequence[Source]") -> "Plan":
         """Return what is to be done."""
-        return extraction.preview(sources, self.outputs, config=self.config, options=self.options)
+        from audiorec.extraction.run import preview
+
+        return preview(sources, self.outputs, config=self.config, options=self.options)
 
     def add(
         self,
-        sources: "Sequence[extraction.Source]",
+        sources: "Sequence[Source]",
         stop: threading.Event,
         *,
         only_first: bool = False,
     ) -> bool | None:
         """Extract what is new, part by part; None if another run writes to the store."""
         from audiorec.extraction.run import run
+        from audiorec.extraction.watch import growing_parts
 
         todo = self.plan(sources).todo
         self.done, self.total = 0, len(todo)
         with progress_display(quiet=not todo) as shown:
-            for part in extraction.growing_parts(sources, todo):
+            for part in growing_parts(sources, todo):
                 before = self.done
 
-                def report_song(at: "runs.RunProgress", before: int = before) -> None:
+                def report_song(at: "RunProgress", before: int = before) -> None:
                     self.done = before + at.done
                     if shown is not None:
                         shown(replace(at, done=self.done, total=self.total))
@@ -215,19 +234,19 @@ class Grower:
             thread.join(timeout=LAST_S)
 
     def _go_on(self, stop: threading.Event, watches: bool) -> None:
-        from audiorec.extraction.watch import watch
+        from audiorec.extraction.watch import best_change_source, watch
 
         try:
             if not watches:
                 self.add(self.look(), stop)
                 return
-            with extraction.best_change_source([self.folder], stop, say) as notices:
+            with best_change_source([self.folder], stop, say) as notices:
                 watch(self.look, partial(self.add, stop=stop), notices=notices, stop=stop, say=say)
         except AudiorecError as error:
             say(f"error: no more songs are added: {error}")
 
 
-def _say_room(plan: "extraction.Plan", path: Path, jobs: int) -> None:
+def _say_room(plan: "Plan", path: Path, jobs: int) -> None:
     """Say what the new songs take of memory and disk."""
     if todo := len(plan.todo):
         memory = (1 + min(jobs or os.cpu_count() or 1, todo)) * WORKER_BYTES

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import click
 
-from audiorec import extraction, files, search, store
 from audiorec.errors import InputError, MissingFileError, StoreError
+from audiorec.files.storage import is_folder, is_uri
 from audiorec.options import argument, chooses, deletes, reads, unguards, writes
 from audiorec_cli.shared.console import (
     Exit,
@@ -22,6 +22,10 @@ from audiorec_cli.shared.console import (
 from audiorec_cli.shared.inputs import StoreArgument, VectorsOption, open_vectors, vectors_path
 from audiorec_cli.shared.options import ADVANCED, JsonOption, out_file
 from audiorec_cli.shared.pages import command, group
+
+if TYPE_CHECKING:
+    from audiorec.store.schema import Kind
+    from audiorec.store.verify import Verification
 
 app = group(
     """Verify, merge and export stores.
@@ -114,9 +118,11 @@ def merge(
     audiorec store merge parts/ --out vecs.parquet
     audiorec store merge a/vecs.parquet b/vecs.parquet -o c/vecs.parquet --beside
     """
+    from audiorec.extraction.shards import local_parts
+
     folder, stores, output = _parts(parts, output)
     if folder is not None:
-        with extraction.local_parts(folder, whole=not incomplete) as result:
+        with local_parts(folder, whole=not incomplete) as result:
             rows = _combine(result, output, on_duplicate, overwrite)
     else:
         rows = _combine(_by_kind(stores, beside=beside), output, on_duplicate, overwrite)
@@ -131,13 +137,15 @@ def _parts(parts: list[str], output: Path | None) -> tuple[str | None, list[str]
 
     Remote files are copied. A single local file is rewritten in place if there is no `output`.
     """
-    if len(parts) == 1 and files.is_folder(parts[0]):
+    from audiorec.files.copies import with_local
+
+    if len(parts) == 1 and is_folder(parts[0]):
         return parts[0], [], output
     if output is None and len(parts) == 1:
-        if files.is_uri(parts[0]):
+        if is_uri(parts[0]):
             raise InputError(f"{parts[0]}: name the store to write with --out")
         output = Path(parts[0])
-    return None, [str(files.with_local(part)) for part in parts], output
+    return None, [str(with_local(part)) for part in parts], output
 
 
 @command(app)
@@ -174,9 +182,11 @@ def export(
     audiorec store export --out songs.csv --columns title,artist --guard-formulas
     audiorec store export --format atlas --out atlas.parquet
     """
+    from audiorec.search.atlas import write_atlas
+
     if form == "atlas":
         opened = open_vectors(store or vectors)
-        search.write_atlas(opened, output, projection=projection)
+        write_atlas(opened, output, projection=projection)
         say(f"open it: embedding-atlas {output} --x x --y y --text title")
         _print_written(opened.path, [output], json)
         return
@@ -236,7 +246,7 @@ def aliases(
         print_table(tuple(table.column_names), rows, title=f"aliases of {opened.path}")
 
 
-def _verification(path: Path, found: "store.Verification") -> dict[str, Any]:
+def _verification(path: Path, found: "Verification") -> dict[str, Any]:
     return {
         "schema": "audiorec/store-verify/1",
         "vectors": str(path),
@@ -248,7 +258,7 @@ def _verification(path: Path, found: "store.Verification") -> dict[str, Any]:
     }
 
 
-def _print_verification(found: "store.Verification") -> None:
+def _print_verification(found: "Verification") -> None:
     rows = ", ".join(f"{counted(count, 'row')} of {file}" for file, count in found.rows.items())
     counts = ", ".join(f"{count} {check}" for check, count in found.counts.most_common())
     total = found.counts.total()
@@ -260,7 +270,7 @@ def _print_verification(found: "store.Verification") -> None:
         say(f"not checked: {counted(found.not_looked_at, 'song')}: {why}")
 
 
-def _elsewhere(files: Sequence[Path]) -> "dict[store.Kind, Path | None]":
+def _elsewhere(files: Sequence[Path]) -> "dict[Kind, Path | None]":
     for path in files:
         if not path.exists():
             raise MissingFileError(f"{path}: no such file")
@@ -268,12 +278,15 @@ def _elsewhere(files: Sequence[Path]) -> "dict[store.Kind, Path | None]":
     return {kind: paths[-1] for kind, paths in named.items()}
 
 
-def _by_kind(parts: Sequence[str], *, beside: bool) -> "dict[store.Kind, list[Path]]":
+def _by_kind(parts: Sequence[str], *, beside: bool) -> "dict[Kind, list[Path]]":
     """Group files by the kind that they declare; with `beside`, also those beside stores."""
-    result: dict[store.Kind, list[Path]] = {}
-    others = [path for part in parts if beside for path in store.files_beside(Path(part)).values()]
+    from audiorec.store.inventory import files_beside, kind_of
+    from audiorec.store.schema import Kind
+
+    result: dict[Kind, list[Path]] = {}
+    others = [path for part in parts if beside for path in files_beside(Path(part)).values()]
     for path in dict.fromkeys([*map(Path, parts), *others]):
-        kind = store.kind_of(path)
+        kind = kind_of(path)
         if kind is None:
             raise StoreError(f"{path}: is not a file of vectors, scores, features or errors")
         result.setdefault(kind, []).append(path)
@@ -281,21 +294,25 @@ def _by_kind(parts: Sequence[str], *, beside: bool) -> "dict[store.Kind, list[Pa
 
 
 def _combine(
-    parts: "Mapping[store.Kind, Sequence[Path]]",
+    parts: "Mapping[Kind, Sequence[Path]]",
     output: Path | None,
     on_duplicate: Literal["error", "same", "newest", "first"],
     overwrite: bool,
 ) -> dict[str, int]:
     """Combine parts into `output` and files beside it; return rows by path."""
+    from audiorec.store.compact import combine
+    from audiorec.store.inventory import default_path
+    from audiorec.store.schema import Kind
+
     if output is None:
         raise InputError("give --out: the store to write")
     alone = len(parts) == 1
     targets = {
-        kind: output if alone or kind == store.Kind.VECTORS else store.default_path(output, kind)
+        kind: output if alone or kind == Kind.VECTORS else default_path(output, kind)
         for kind in parts
     }
     _check_free(list(targets.values()), [p for paths in parts.values() for p in paths], overwrite)
-    rows = store.combine(parts, targets, on_duplicate=on_duplicate)
+    rows = combine(parts, targets, on_duplicate=on_duplicate)
     # Without failures no errors file is written.
     return {str(targets[kind]): count for kind, count in rows.items() if targets[kind].exists()}
 
@@ -327,11 +344,12 @@ def _print_written(path: Path, written: Sequence[Path], json: bool) -> None:
 
 
 def _add_aliases(table: Path, target: Path, known: set[str]) -> None:
-    rows = [row for _, row in extraction.read_id_table(table, needed=("song_id",))]
+    from audiorec.extraction.catalogue import read_id_table, row_aliases
+    from audiorec.store.aliases import add_own_aliases
+
+    rows = [row for _, row in read_id_table(table, needed=("song_id",))]
     strangers = sorted({row["song_id"] for row in rows} - known)
-    added = store.add_own_aliases(
-        target, (pair for row in rows for pair in extraction.row_aliases(row))
-    )
+    added = add_own_aliases(target, (pair for row in rows for pair in row_aliases(row)))
     say(f"{added} aliases in {target}")
     if strangers:
         say(f"note: {len(strangers)} of these songs are not in the store, such as {strangers[0]!r}")

@@ -14,7 +14,6 @@ import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from audiorec import runs, web
 from audiorec.errors import AudiorecError, InputError
 from audiorec_cli.shared.console import exit_code, say
 from audiorec_cli.shared.inputs import ENVIRONMENT
@@ -48,7 +47,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _serve(given: argparse.Namespace) -> None:
-    runs.one_thread_each()
+    from audiorec.runs.workers import one_thread_each
+    from audiorec.web.apis.snapshot import SnapshotSources
+    from audiorec.web.limits import RequestLimits
+    from audiorec.web.server import serve_apis
+
+    one_thread_each()
 
     if given.upload:
         raise InputError(
@@ -56,12 +60,12 @@ def _serve(given: argparse.Namespace) -> None:
         )
     quiet = LEVELS.index(given.logging) > LEVELS.index("info")
     logging.basicConfig(level=logging.WARNING if quiet else logging.INFO)
-    web.serve_apis(
-        web.apis.SnapshotSources(store_of(Path(given.db))),
+    serve_apis(
+        SnapshotSources(store_of(Path(given.db))),
         "",
         host=given.address,
         port=0 if given.lms else given.port,
-        limits=web.RequestLimits(rate=0.0),
+        limits=RequestLimits(rate=0.0),
         only_bliss=True,
         write=_dropped if quiet else None,
         ready=_teller(given.lms),

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 from shlex import quote
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from audiorec import library, listening, players, web
 from audiorec.options import chooses, connects
 from audiorec_cli.shared.console import flush, out, say
 from audiorec_cli.shared.inputs import VectorsOption, open_vectors, plays_file
@@ -16,6 +15,9 @@ from audiorec_cli.shared.options import (
     PortOption,
     RecallOption,
 )
+
+if TYPE_CHECKING:
+    from audiorec.library.library import Library
 
 
 def browse(
@@ -59,10 +61,12 @@ def browse(
     audiorec browse --vectors vecs.parquet --root ~/Music
     audiorec browse --recall serving/ --interactions plays.csv --no-open
     """
+    from audiorec.listening.interactions import read_interactions
+
     store = open_vectors(vectors, empty=False)
     log = None
     if interactions is not None:
-        log = listening.read_interactions(interactions)
+        log = read_interactions(interactions)
     if host is not None:
         say("note: other machines can reach this page; whoever has the address can use it")
     settings: dict[str, Any] = {"host": host} if host else {}
@@ -73,16 +77,20 @@ def browse(
 
 def player_of(store: Path) -> tuple[str, str] | None:
     """Return the first music server of the user's own settings, and the command for its lists."""
-    if not (names := players.server_names()):
+    from audiorec.players.settings import server_names
+
+    if not (names := server_names()):
         return None
     return names[0], f"audiorec sync {quote(names[0])} --vectors {quote(str(store.resolve()))}"
 
 
 def show(
-    store: "library.Library", roots: Sequence[Path], *, port: int, no_open: bool, **settings: Any
+    store: "Library", roots: Sequence[Path], *, port: int, no_open: bool, **settings: Any
 ) -> None:
     """Serve the page until Ctrl-C; print its address, and open it in the browser."""
-    opener = web.Opener()
+    from audiorec.web.server import Opener, serve
+
+    opener = Opener()
     settings["player"] = player_of(store.path)
 
     def ready(address: str) -> None:
@@ -91,6 +99,4 @@ def show(
         if not no_open:
             opener.open(address)
 
-    web.serve(
-        store, roots, port=port, ready=ready, close=opener.close, ends_process=True, **settings
-    )
+    serve(store, roots, port=port, ready=ready, close=opener.close, ends_process=True, **settings)

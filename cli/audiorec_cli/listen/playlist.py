@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-from audiorec import playlists
 from audiorec.errors import InputError
 from audiorec.options import chooses
 from audiorec.search.questions import STEPS, PathQuestion, PlaylistQuestion
@@ -19,6 +18,9 @@ from audiorec_cli.shared.song_lists import (
     print_songs,
     seed_names,
 )
+
+if TYPE_CHECKING:
+    from audiorec.playlists.answers import PathOfSongs, PlaylistOfSongs
 
 COLUMNS = ("start", "song_id", "artist", "title", "length")
 PATH_COLUMNS = ("place", "position", "song_id", "artist", "title", "length")
@@ -83,7 +85,7 @@ def _way(asked: PlaylistQuestion, seeds: Sequence[str], to: str, steps: int | No
     return path if steps is None else replace(path, steps=steps)
 
 
-def _print(found: "playlists.PlaylistOfSongs") -> None:
+def _print(found: "PlaylistOfSongs") -> None:
     at, rows = 0.0, []
     for index, row in enumerate(found.songs):
         scores = (float(scores[index]) for scores in found.curve_scores.values())
@@ -100,7 +102,7 @@ def _print(found: "playlists.PlaylistOfSongs") -> None:
     print_songs(columns, rows, found.beside, why=why, title=title)
 
 
-def _print_path(found: "playlists.PathOfSongs") -> None:
+def _print_path(found: "PathOfSongs") -> None:
     rows = [
         (
             *(index, float(found.path.position[index])),

@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from audiorec import search
 from audiorec.errors import InputError
 from audiorec.options import chooses, deletes
 from audiorec.search.questions import (
@@ -72,6 +71,7 @@ def playlists(
     """
     from audiorec.playlists.library_lists import divide_library, read_lists
     from audiorec.playlists.list_folder import write_lists
+    from audiorec.search.choice import non_music_left_out
 
     if output is not None and not output.absolute().parent.is_dir():
         raise InputError(f"{output}: folder {output.parent} does not exist; create it first")
@@ -107,7 +107,7 @@ def playlists(
         print_table(COLUMNS, rows, title=f"{counted(len(divided), 'playlist')}, by {divided.by}")
     hint_once(store, by, silent=json)
     if divided.not_music:
-        say(search.non_music_left_out(divided.not_music))
+        say(non_music_left_out(divided.not_music))
     if divided.copies:
         copies = counted(divided.copies, "copy", "copies")
         say(f"{copies} of these songs left out (--also copies keeps them)")

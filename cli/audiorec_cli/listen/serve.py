@@ -4,7 +4,6 @@ import secrets
 from pathlib import Path
 from typing import Annotated
 
-from audiorec import runs, web
 from audiorec.errors import MissingFileError
 from audiorec.options import connects, reads, unguards
 from audiorec_cli.shared.console import flush, out, say
@@ -64,9 +63,14 @@ def serve(
     audiorec serve --vectors vecs.parquet --port 8095 --token-file token.txt
     audiorec serve --recall serving/ --host 0.0.0.0 --no-page
     """
-    runs.one_thread_each()
+    from audiorec.runs.workers import one_thread_each
+    from audiorec.web.apis.snapshot import SnapshotSources
+    from audiorec.web.limits import RequestLimits
+    from audiorec.web.server import LOOPBACK, PageSettings, read_token, serve_apis
 
-    given = web.read_token(token_file) if token_file is not None else None
+    one_thread_each()
+
+    given = read_token(token_file) if token_file is not None else None
     known = given or secrets.token_urlsafe(TOKEN_BYTES)
     for folder in root or ():
         if not folder.is_dir():
@@ -74,10 +78,10 @@ def serve(
     if host is not None:
         say("note: other machines can reach this server, without TLS; put a proxy in front")
 
-    limits = web.RequestLimits(
+    limits = RequestLimits(
         rate=rate,
         burst=max(1, int(2 * rate)),
-        guesses=web.RequestLimits().guesses if rate else 0,
+        guesses=RequestLimits().guesses if rate else 0,
         seconds=seconds,
     )
 
@@ -85,12 +89,12 @@ def serve(
         out(address if given is not None else f"{address}#token={known}")
         flush()
 
-    web.serve_apis(
-        web.apis.SnapshotSources(vectors_path(vectors), recall, artists),
+    serve_apis(
+        SnapshotSources(vectors_path(vectors), recall, artists),
         known,
-        host=host or web.LOOPBACK,
+        host=host or LOOPBACK,
         port=port,
-        page=None if no_page else web.PageSettings(roots=root or (), names=host_name or ()),
+        page=None if no_page else PageSettings(roots=root or (), names=host_name or ()),
         limits=limits,
         ready=ready,
         ends_process=True,

@@ -3,9 +3,8 @@
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-from audiorec import library, search
 from audiorec.errors import InputError
 from audiorec.search.questions import Choice, SimilarQuestion
 from audiorec_cli.shared.console import counted, print_json, say
@@ -21,6 +20,10 @@ from audiorec_cli.shared.song_lists import (
     print_ranked,
     seed_names,
 )
+
+if TYPE_CHECKING:
+    from audiorec.library.library import Library
+    from audiorec.search.similar import SimilarSongs
 
 
 @recorded("similar", "output")
@@ -76,7 +79,7 @@ def _check_all(asked: SimilarQuestion, output: Path, form: ListForm) -> None:
 
 
 def _write_all(
-    store: "library.Library",
+    store: "Library",
     asked: SimilarQuestion,
     output: Path,
     done: JobSummary,
@@ -85,13 +88,14 @@ def _write_all(
     quiet: bool,
 ) -> None:
     """Write the nearest songs of every song, and say how many have some."""
+    from audiorec.search.choice import non_music_left_out
+    from audiorec.search.near import all_pairs
+
     by, k, also = asked.by, asked.k, asked.choice.also
     space = store.space(by)
     progress = partial(progress_lines(quiet=quiet), "blocks of 4,096 songs")
     with graceful_stop("this block is", quiet=quiet) as stop:
-        finished = search.all_pairs(
-            store, output, k=k, by=by, also=also, progress=progress, stop=stop
-        )
+        finished = all_pairs(store, output, k=k, by=by, also=also, progress=progress, stop=stop)
     if not finished:
         raise stopped()
     songs = len(space) if "non-music" in also else int(store.music[space.rows].sum())
@@ -101,11 +105,11 @@ def _write_all(
         print_json({"schema": "audiorec/neighbours/1", **summary})
     say_basis(store, by)
     if len(space) > songs:
-        say(search.non_music_left_out(len(space) - songs))
+        say(non_music_left_out(len(space) - songs))
     say(f"{counted(songs, 'song')}, up to {counted(k, 'neighbour')} each: {output}")
 
 
-def _print(found: "search.SimilarSongs") -> None:
+def _print(found: "SimilarSongs") -> None:
     seeds, away = (
         " + ".join(seed.name for seed in named)
         for named in (found.asked.seeds, found.asked.less_like)

@@ -4,16 +4,18 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import click
 
-from audiorec import players
 from audiorec.options import argument, chooses, connects
 from audiorec_cli.shared.console import Exit, counted, print_json, print_table, say
 from audiorec_cli.shared.inputs import VectorsOption, open_vectors
 from audiorec_cli.shared.jobs import JobSummary, MetricsOption, job
 from audiorec_cli.shared.options import JsonOption, QuietOption, out_file
+
+if TYPE_CHECKING:
+    from audiorec.players.job import ServerReport
 
 MOST_REASONS = 5  # printed
 
@@ -56,22 +58,26 @@ def sync(
     audiorec sync home kitchen --vectors vecs.parquet --out plays.parquet
     audiorec sync home --undo
     """
+    from audiorec.players.job import sync as sync_player
+    from audiorec.players.job import undo_sync
+    from audiorec.players.settings import read_servers
+
     store = None if undo else open_vectors(vectors, empty=False)
-    result = players.read_servers(list(dict.fromkeys(servers)), config)
+    result = read_servers(list(dict.fromkeys(servers)), config)
     tell = (lambda _: None) if quiet else say
     if store is None:
-        _print(players.undo_sync(result, dry_run=dry_run, say=tell), json=json)
+        _print(undo_sync(result, dry_run=dry_run, say=tell), json=json)
         return
     if dry_run:
-        _print(players.sync(result, store, out, dry_run=True, say=tell), json=json)
+        _print(sync_player(result, store, out, dry_run=True, say=tell), json=json)
         return
     with job("sync", out, metrics_textfile) as done:
-        reports = players.sync(result, store, out, say=tell)
+        reports = sync_player(result, store, out, say=tell)
         _count(done, reports)
         _print(reports, json=json)
 
 
-def _count(done: JobSummary, reports: "Sequence[players.ServerReport]") -> None:
+def _count(done: JobSummary, reports: "Sequence[ServerReport]") -> None:
     total: Counter[str] = Counter()
     for one in reports:
         total.update(one.new)
@@ -80,7 +86,7 @@ def _count(done: JobSummary, reports: "Sequence[players.ServerReport]") -> None:
     done.count(**total)
 
 
-def _print(reports: "Sequence[players.ServerReport]", *, json: bool) -> None:
+def _print(reports: "Sequence[ServerReport]", *, json: bool) -> None:
     """Print what was done, and end with 3 if something failed."""
     if json:
         print_json({"schema": "audiorec/sync/1", "servers": list(map(asdict, reports))})
@@ -98,7 +104,7 @@ def _print(reports: "Sequence[players.ServerReport]", *, json: bool) -> None:
         raise click.exceptions.Exit(Exit.SOME_FAILED)
 
 
-def _say(one: "players.ServerReport") -> None:
+def _say(one: "ServerReport") -> None:
     if one.songs:
         ways = ", ".join(f"{n:,} by {way}" for way, n in one.ways.items())
         matched = f"{one.matched:,} of {counted(one.songs, 'song')} matched"

@@ -3,9 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from audiorec import listening, recall
 from audiorec.options import argument, chooses, reads
 from audiorec.recall.serving.answers import KEEP_HEARD
 from audiorec_cli.shared.console import print_document, print_table, say
@@ -22,6 +21,11 @@ from audiorec_cli.shared.options import (
     store_file,
 )
 from audiorec_cli.shared.progress import graceful_stop, progress_lines, stopped
+
+if TYPE_CHECKING:
+    from audiorec.recall.cold_start.assign import ColdStartPlan
+    from audiorec.recall.cold_start.sides import ColdStartFiles, ColdStartInputs
+    from audiorec.recall.cold_start.tables import SummaryList
 
 LENGTH = {"audience": 1000, "songs": 50}  # of a list
 NAMES_SHOWN = 5  # songs named in a remark
@@ -101,7 +105,12 @@ class ColdStartOptions:
         engines: Engines,
     ) -> None:
         """Build the lists and print a summary."""
-        plan = recall.cold_start.ColdStartPlan(
+        from audiorec.listening.reading import LogReading
+        from audiorec.recall.cold_start.assign import ColdStartPlan
+        from audiorec.recall.cold_start.job import ColdStart
+        from audiorec.recall.cold_start.sides import ColdStartFiles, open_inputs
+
+        plan = ColdStartPlan(
             lists=lists,
             k=k,
             minimum=self.minimum,
@@ -111,13 +120,13 @@ class ColdStartOptions:
             quota=self.quota,
             exposures=self.exposures,
         )
-        files = recall.cold_start.ColdStartFiles(
+        files = ColdStartFiles(
             songs=self.songs,
             users=self.users,
             vectors=self.vectors or usual_vectors("known songs:"),
             interactions=self.interactions,
             artists=self.artists,
-            reading=listening.LogReading(rule=self.rule, skip_bad_rows=self.skip_bad_rows),
+            reading=LogReading(rule=self.rule, skip_bad_rows=self.skip_bad_rows),
             keep_heard=self.keep_heard,
             half_life_days=self.half_life_days or None,
             tastes=not self.no_tastes,
@@ -125,9 +134,9 @@ class ColdStartOptions:
             include_non_music=self.include_non_music,
         )
         _check(files)
-        inputs = recall.cold_start.open_inputs(files)
+        inputs = open_inputs(files)
         _say_screened(inputs, files)
-        job = recall.cold_start.ColdStart(
+        job = ColdStart(
             inputs.songs,
             inputs.users,
             plan,
@@ -186,7 +195,7 @@ def cold_start(
     asked.run(lists, k or LENGTH[lists], output or usual_output({"lists": lists}), done, engines)
 
 
-def _check(files: "recall.cold_start.ColdStartFiles") -> None:
+def _check(files: "ColdStartFiles") -> None:
     """Refuse files of the wrong kind before any is read; name the command that makes the right."""
     if files.compares == "embedding":
         check(files.songs, InputKind.SONGS)
@@ -196,15 +205,17 @@ def _check(files: "recall.cold_start.ColdStartFiles") -> None:
 
 
 def _report(
-    plan: "recall.cold_start.ColdStartPlan",
+    plan: "ColdStartPlan",
     by: str,
-    inputs: "recall.cold_start.ColdStartInputs",
+    inputs: "ColdStartInputs",
     output: Path,
     *,
     json: bool,
 ) -> dict[str, int]:
     """Print counts and the first lists, with song names; return the counts."""
-    lists = recall.cold_start.summarise_lists(output, plan.k)
+    from audiorec.recall.cold_start.tables import summarise_lists, tastes_path
+
+    lists = summarise_lists(output, plan.k)
     document = {
         "schema": "audiorec/cold-start/2",
         "lists": plan.lists,
@@ -218,7 +229,7 @@ def _report(
         "users_without_taste": inputs.strangers,
         "simulated": inputs.simulated,
         "out": str(output),
-        "tastes": None if inputs.tastes is None else str(recall.cold_start.tastes_path(output)),
+        "tastes": None if inputs.tastes is None else str(tastes_path(output)),
     }
     if json:
         more = {
@@ -237,8 +248,8 @@ def _report(
 
 def _print_lists(
     lists: str,
-    shown: "Sequence[recall.cold_start.SummaryList]",
-    inputs: "recall.cold_start.ColdStartInputs",
+    shown: "Sequence[SummaryList]",
+    inputs: "ColdStartInputs",
 ) -> None:
     """Print the first lists, with song names."""
     if not shown:
@@ -252,7 +263,7 @@ def _print_lists(
         print_table(("user", "songs", "best", "first songs"), rows, title="lists")
 
 
-def _titles(inputs: "recall.cold_start.ColdStartInputs") -> "tuple[Sequence[str | None], ...]":
+def _titles(inputs: "ColdStartInputs") -> "tuple[Sequence[str | None], ...]":
     return inputs.songs.ids, inputs.facts.artist, inputs.facts.title
 
 
@@ -263,9 +274,7 @@ def _name(song_id: str | None, artist: str | None, title: str | None) -> str:
     return f"{artist}: {title}" if artist else title
 
 
-def _say_screened(
-    inputs: "recall.cold_start.ColdStartInputs", kept: "recall.cold_start.ColdStartFiles"
-) -> None:
+def _say_screened(inputs: "ColdStartInputs", kept: "ColdStartFiles") -> None:
     """Report the songs that are not new or not music, and whether they are kept."""
     known, noise = inputs.screening.known, inputs.screening.not_music
     of = f"of {inputs.offered} new songs"
@@ -283,9 +292,7 @@ def _some(names: "Sequence[str]") -> str:
     return ", ".join(names[:NAMES_SHOWN]) + more
 
 
-def _exclusions(
-    plan: "recall.cold_start.ColdStartPlan", inputs: "recall.cold_start.ColdStartInputs"
-) -> str:
+def _exclusions(plan: "ColdStartPlan", inputs: "ColdStartInputs") -> str:
     """Return what may have excluded the candidates of an empty list, in words."""
     limits = (plan.per_user, plan.per_song, plan.per_artist)
     exclusions = ["limits"] if any(limits) else []

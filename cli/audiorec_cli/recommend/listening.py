@@ -3,11 +3,10 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import click
 
-from audiorec import listening, recall, simulation
 from audiorec.errors import InputError
 from audiorec.options import argument, chooses, writes
 from audiorec_cli.recommend import listening_correlate, listening_graph
@@ -38,43 +37,58 @@ from audiorec_cli.shared.options import (
 from audiorec_cli.shared.pages import command, group
 from audiorec_cli.shared.progress import due_lines, progress_lines
 
+if TYPE_CHECKING:
+    from audiorec.listening.imports.job import Imported
+    from audiorec.listening.rule import Rule
+    from audiorec.recall.audio.held_out import Split
+
 COUNTS = (
     "no timestamp: a log of counts, which has no order. Channels and splits that need one do not "
     "fit: recall evaluate als item-knn --split random"
 )
 
 
-def counted_log(
-    file: Path, rule: "listening.Rule", song_ids: tuple[str, ...] | None
-) -> dict[str, Any]:
+def counted_log(file: Path, rule: "Rule", song_ids: tuple[str, ...] | None) -> dict[str, Any]:
     """Read a log; count its content, its matches with a store, and likes by a rule."""
     from dataclasses import asdict
 
-    log = listening.read_interactions(file, skip_bad_rows=True)
-    document = {"schema": "audiorec/interactions/1", "file": str(file), **listening.describe(log)}
+    from audiorec.listening.check import count_verdicts, describe, match_songs
+    from audiorec.listening.interactions import read_interactions
+
+    log = read_interactions(file, skip_bad_rows=True)
+    document = {"schema": "audiorec/interactions/1", "file": str(file), **describe(log)}
     if song_ids is not None:
-        document["store"] = listening.match_songs(log, frozenset(song_ids))
+        document["store"] = match_songs(log, frozenset(song_ids))
     known = None if song_ids is None else frozenset(song_ids)
-    document["rule"] = asdict(listening.count_verdicts(log, rule, song_ids=known))
+    document["rule"] = asdict(count_verdicts(log, rule, song_ids=known))
     return document
 
 
 def counted_table(file: Path, kind: str, song_ids: tuple[str, ...] | None) -> dict[str, Any]:
     """Read side information, triples, candidates or targets, and count the content."""
+    from audiorec.listening.side import (
+        describe_side,
+        describe_triples,
+        read_side,
+        read_triples,
+        type_of,
+    )
+    from audiorec.recall.contract.candidates import read_candidates, read_targets
+
     counts: dict[str, Any]
     if kind == "side":
-        side = listening.read_side(file)
-        named, counts = set(side.song_ids), listening.describe_side(side)
+        side = read_side(file)
+        named, counts = set(side.song_ids), describe_side(side)
     elif kind == "triples":
-        facts = listening.read_triples(file)
-        counts = listening.describe_triples(facts)
-        named = {i.partition(":")[2] for i in facts.entity_ids if listening.type_of(i) == "song"}
+        facts = read_triples(file)
+        counts = describe_triples(facts)
+        named = {i.partition(":")[2] for i in facts.entity_ids if type_of(i) == "song"}
     else:
         if kind == "targets":
-            lists, groups = recall.contract.read_targets(file)
+            lists, groups = read_targets(file)
             counts = {"groups": len(set(groups.tolist()))}
         else:
-            candidates = recall.read_candidates(file)
+            candidates = read_candidates(file)
             lists, counts = candidates.ranked, {"channel": candidates.channel}
         lengths, named = lists.lengths, set(lists.song_ids)
         counts |= {"rows": len(lists.song), "users": len(lengths), "songs": len(named)}
@@ -173,6 +187,8 @@ def import_(
     audiorec listening import navidrome navidrome.db --report missing.csv
     audiorec listening import lastfm scrobbles.csv --user ana -o ana.parquet
     """
+    from audiorec.listening.imports.job import import_history
+
     check_file(vectors, InputKind.VECTORS)
     if keep == "any":
         vectors = None
@@ -185,7 +201,7 @@ def import_(
         if is_due():
             say(f"{rows:,} rows read")
 
-    result = listening.imports.import_history(
+    result = import_history(
         kind,
         files,
         out,
@@ -210,7 +226,9 @@ def import_(
 _NOT_FOUND = ("no such song", "several songs")
 
 
-def _print(found: "listening.imports.Imported", out: Path, *, json: bool) -> None:
+def _print(found: "Imported", out: Path, *, json: bool) -> None:
+    from audiorec.listening.imports.job import path_beside
+
     if json:
         print_json({"schema": "audiorec/listening-import/1", **found.to_dict(), "out": str(out)})
     else:
@@ -232,7 +250,7 @@ def _print(found: "listening.imports.Imported", out: Path, *, json: bool) -> Non
         say(f"  rejected: {rows_of:,} {reason}")
     for what, n in (("unmatched", found.unmatched), ("rejected", found.rejected)):
         if n:
-            say(f"  {n:,} rows in {listening.imports.path_beside(out, what)}")
+            say(f"  {n:,} rows in {path_beside(out, what)}")
     say(f"log: {out}")
 
 
@@ -282,9 +300,12 @@ def check(
     audiorec listening check plays.parquet --vectors vecs.parquet
     audiorec listening check lists.parquet --kind candidates --json
     """
-    liking = listening.LogReading(rule=rule).liking
+    from audiorec.listening.check import guess_kind
+    from audiorec.listening.reading import LogReading
+
+    liking = LogReading(rule=rule).liking
     check_file(vectors, InputKind.VECTORS)
-    found_kind = kind or listening.guess_kind(file)
+    found_kind = kind or guess_kind(file)
     if rule and found_kind != "interactions":
         raise InputError(f"--rule is for a listening log; {file} was read as {found_kind}")
     store = open_vectors(vectors) if vectors else None
@@ -368,15 +389,17 @@ def prepare(
     audiorec listening prepare plays.csv --held-out 0.2 -v vecs.parquet \
         --out known.parquet
     """
+    from audiorec.listening.prepare import PrepareSpec
     from audiorec.listening.prepare import prepare as prepare_log
+    from audiorec.recall.audio.held_out import Split
 
     if held_out is not None:
-        split = recall.audio.Split(valid=valid, test=held_out, new_songs=new_songs, seed=seed)
+        split = Split(valid=valid, test=held_out, new_songs=new_songs, seed=seed)
         _write_held_out(log, out, split, vectors, side, json=json)
         return
     if vectors or side:
         raise InputError("--vectors and --side are for --held-out")
-    spec = listening.PrepareSpec(
+    spec = PrepareSpec(
         by=by or "user",
         buckets=buckets,
         filters=tuple(filter or ()),
@@ -448,7 +471,7 @@ def forget(
 def _write_held_out(
     log: Path,
     output: Path,
-    split: "recall.audio.Split",
+    split: "Split",
     vectors: Path | None,
     side: Path | None,
     *,
@@ -457,8 +480,11 @@ def _write_held_out(
     """Write a log without held-out songs, of which sound and side information are known."""
     from dataclasses import asdict
 
-    context = recall.read_context(**sound_files(vectors), side=side)
-    report = recall.audio.write_training_rows(context, log, out=output, split=split)
+    from audiorec.recall.audio.held_out import write_training_rows
+    from audiorec.recall.contract.job import read_context
+
+    context = read_context(**sound_files(vectors), side=side)
+    report = write_training_rows(context, log, out=output, split=split)
     if json:
         print_json({"schema": "audiorec/holdout/1", **asdict(report), "out": str(output)})
     songs = ", ".join(f"{n} {part.replace('_', ' ')}" for part, n in report.songs.items())
@@ -504,7 +530,9 @@ def simulate(
     audiorec listening simulate -v vecs.parquet --users 200 --out world/
     audiorec listening simulate --signal 1 --seed 7 --out clear/
     """
-    spec = simulation.WorldSpec(
+    from audiorec.simulation.world import NOTE, WorldSpec, simulate_world
+
+    spec = WorldSpec(
         users=users,
         days=days,
         signal=signal,
@@ -514,7 +542,7 @@ def simulate(
     )
     store = open_vectors(vectors)
     lines = progress_lines(quiet=quiet)
-    document = simulation.simulate_world(
+    document = simulate_world(
         store, out, spec, progress=lambda done, total: lines("users", done, total)
     )
     if json:
@@ -524,4 +552,4 @@ def simulate(
         print_table(("what", "count"), [(n, document[n]) for n in names], title=str(out))
     if len(store) < FEW_SONGS:
         say(f"note: only {len(store)} songs; an analysis per user needs about {FEW_SONGS}")
-    say(f"{simulation.NOTE} World: {out}")
+    say(f"{NOTE} World: {out}")

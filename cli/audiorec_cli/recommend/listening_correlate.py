@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from audiorec import analysis, listening
 from audiorec.errors import InputError
 from audiorec.options import chooses, writes
 from audiorec_cli.shared.console import FIGURE_DIGITS, print_json, print_table, say
@@ -73,12 +72,17 @@ def correlate(
     audiorec listening correlate -i plays.csv -v vecs.parquet --days 2024-02-01..
     audiorec listening correlate -i plays.csv --out users.parquet --plot r.png
     """
+    from audiorec.analysis.job import CorrelationSpec
+    from audiorec.analysis.job import correlate as correlate_listening
+    from audiorec.analysis.report import check_picture
+    from audiorec.listening.reading import LogReading
+
     _check_targets(output, plot)
     if plot is not None:
-        analysis.check_picture(plot)
+        check_picture(plot)
     since, until = _period(days)
-    how = listening.LogReading(rule=rule, skip_bad_rows=skip_bad_rows)
-    spec = analysis.CorrelationSpec(
+    how = LogReading(rule=rule, skip_bad_rows=skip_bad_rows)
+    spec = CorrelationSpec(
         since=since,
         until=until,
         space=space,
@@ -91,7 +95,7 @@ def correlate(
     log = how.log(interactions)
     for problem in log.problems:
         say(f"left out: {problem}")
-    result = analysis.correlate(log, song_ids, units, spec, progress=progress_lines(quiet=quiet))
+    result = correlate_listening(log, song_ids, units, spec, progress=progress_lines(quiet=quiet))
     about = {"interactions": str(interactions), "simulated": log.simulated, **source}
     _deliver(result, about, output, plot, json)
 
@@ -105,7 +109,9 @@ def _check_targets(*paths: Path | None) -> None:
 
 def _period(days: str | None) -> tuple[float | None, float | None]:
     """Return start and end of the test period, in seconds since 1970."""
-    period = listening.Days() if days is None else listening.parse_days(days, "--days")
+    from audiorec.listening.log_files import Days, parse_days
+
+    period = Days() if days is None else parse_days(days, "--days")
     return period.starts_s, period.ends_s
 
 
@@ -113,12 +119,14 @@ def _songs(
     vectors: Path | None, by: Literal["vector", "sound"]
 ) -> "tuple[tuple[str, ...], FloatArray, dict[str, str]]":
     """Return song ids, their vectors scaled to length 1, and the source."""
+    from audiorec.analysis.job import embedding_units
+
     files = sound_files(vectors)
     if (learnt := files.get("songs")) is not None:
         from audiorec.store.embeddings import EmbeddingTable
 
         table = EmbeddingTable.open(learnt, kind="songs")
-        return table.ids, analysis.embedding_units(table), {"embeddings": str(learnt)}
+        return table.ids, embedding_units(table), {"embeddings": str(learnt)}
     store = files.get("vectors")
     if store is None:
         store = open_vectors(vectors)
@@ -129,12 +137,14 @@ def _songs(
 def _deliver(
     found: Any, about: dict[str, Any], output: Path | None, plot: Path | None, json: bool
 ) -> None:
-    figures = analysis.summary(found)
+    from audiorec.analysis.report import summary, write_correlations, write_picture
+
+    figures = summary(found)
     if output is not None:
-        analysis.write_correlations(output, found, about=about)
+        write_correlations(output, found, about=about)
         say(f"{len(found.r):,} users written to {output}")
     if plot is not None:
-        analysis.write_picture(plot, found, simulated=about["simulated"])
+        write_picture(plot, found, simulated=about["simulated"])
         say(f"picture: {plot}")
     if json:
         print_json({"schema": "audiorec/correlation/1", **about, **figures})

@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from audiorec import listening, recall
 from audiorec.errors import InputError
 from audiorec.options import chooses
 from audiorec_cli.shared.console import print_json, print_table, say
@@ -19,6 +18,12 @@ from audiorec_cli.shared.options import (
     SongStoreOption,
     log_file,
 )
+
+if TYPE_CHECKING:
+    from audiorec.listening.events import Interactions
+    from audiorec.listening.reading import LogReading
+    from audiorec.listening.side import Triples
+    from audiorec.recall.graph.facts import FactSettings
 
 FACT_KINDS = ("lists", "likes", "follows")
 
@@ -68,6 +73,10 @@ def graph(
     audiorec listening graph --side side.csv --columns artist --out t.parquet
     audiorec listening graph -i plays.csv --facts likes --out triples.parquet
     """
+    from audiorec.listening.reading import LogReading
+    from audiorec.listening.side import describe_triples
+    from audiorec.recall.graph.facts import FactSettings, counts_of, joined, write_triples
+
     for name in facts or ():
         if name not in FACT_KINDS:
             raise InputError(f"--facts must be one of {', '.join(FACT_KINDS)}, got {name!r}")
@@ -75,68 +84,72 @@ def graph(
         raise InputError("--facts needs a log: give --interactions")
     if side is None and vectors is None and not facts:
         raise InputError("no source of facts: give --side, --vectors or --facts")
-    how = listening.LogReading(rule=rule, skip_bad_rows=skip_bad_rows)
+    how = LogReading(rule=rule, skip_bad_rows=skip_bad_rows)
     log = None if interactions is None else how.log(interactions)
-    settings = recall.graph.FactSettings(
+    settings = FactSettings(
         columns=tuple(columns or ()), neighbours=neighbours, minimum=minimum, form=form
     )
     parts = _known_facts(side, vectors, log, settings)
     parts += _log_facts(log, facts or (), how)
-    result = recall.graph.joined(parts)
+    result = joined(parts)
     if not len(result):
         raise InputError("no facts found: the sources contain none")
-    recall.graph.write_triples(output, result)
+    write_triples(output, result)
     done.count(rows=len(result))
     if json:
         document = {
             "schema": "audiorec/graph/1",
             "out": str(output),
-            **listening.describe_triples(result),
+            **describe_triples(result),
         }
         print_json(document)
     else:
         heads = ("relation", "facts", "heads", "tails")
-        print_table(heads, recall.graph.counts_of(result), title=str(output))
+        print_table(heads, counts_of(result), title=str(output))
     say(f"{len(result):,} facts: {output}")
 
 
 def _known_facts(
     side: Path | None,
     vectors: Path | None,
-    log: "listening.Interactions | None",
-    how: "recall.graph.FactSettings",
-) -> "list[listening.Triples]":
+    log: "Interactions | None",
+    how: "FactSettings",
+) -> "list[Triples]":
     """Return facts from side information and a store; refuse columns that leak lists."""
+    from audiorec.listening.sequences import to_sequences
+    from audiorec.listening.side import known_side
+    from audiorec.recall.contract.data import Sound
+    from audiorec.recall.graph.facts import refuse_leaks, side_facts, sound_facts
+
     check(vectors, InputKind.VECTORS)
     store = open_vectors(vectors) if vectors is not None else None
-    known = listening.known_side(side, store)
-    sound = None if store is None else recall.Sound.of_store(store)
+    known = known_side(side, store)
+    sound = None if store is None else Sound.of_store(store)
     parts: list[Any] = []
     if known is not None:
         if log is not None:
-            recall.graph.refuse_leaks(known, listening.to_sequences(log, by="list"), how.columns)
-        parts.append(recall.graph.side_facts(known, form=how.form, columns=how.columns))
+            refuse_leaks(known, to_sequences(log, by="list"), how.columns)
+        parts.append(side_facts(known, form=how.form, columns=how.columns))
     if sound is not None:
-        parts.append(
-            recall.graph.sound_facts(sound, neighbours=how.neighbours, minimum=how.minimum)
-        )
+        parts.append(sound_facts(sound, neighbours=how.neighbours, minimum=how.minimum))
     return parts
 
 
 def _log_facts(
-    log: "listening.Interactions | None", facts: "Sequence[str]", how: "listening.LogReading"
-) -> "list[listening.Triples]":
+    log: "Interactions | None", facts: "Sequence[str]", how: "LogReading"
+) -> "list[Triples]":
     """Return facts from lists, likes and follows."""
+    from audiorec.listening.sequences import to_sequences
+    from audiorec.recall.graph.facts import follow_facts, list_facts
+
     if log is None or not facts:
         return []
 
     parts = []
     if "lists" in facts:
-        parts.append(recall.graph.list_facts(listening.to_sequences(log, by="list")))
+        parts.append(list_facts(to_sequences(log, by="list")))
     if "likes" in facts:
-        parts.append(
-            recall.graph.list_facts(how.liked(log).liked, relation="liked_by", kind="user")
-        )
+        parts.append(list_facts(how.liked(log).liked, relation="liked_by", kind="user"))
     if "follows" in facts:
-        parts.append(recall.graph.follow_facts(log))
+        parts.append(follow_facts(log))
     return parts

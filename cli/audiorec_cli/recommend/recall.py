@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import click
 
-from audiorec import files, listening, recall, runs
 from audiorec.errors import InputError
+from audiorec.files.storage import join
+from audiorec.files.user_files import read_lines
 from audiorec.options import argument, chooses, loads, reads, writes
-from audiorec.recall.serving import nightly
 from audiorec.recall.serving.answers import CandidatesQuestion
 from audiorec_cli.recommend import recall_judge, recall_lists, recall_space
 from audiorec_cli.shared.console import Exit, print_json, print_table, say
@@ -51,6 +51,10 @@ from audiorec_cli.shared.training import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from audiorec.recall.contract.channel import Channel
+    from audiorec.recall.serving.export.job import ExportReport
+    from audiorec.recall.serving.nightly.job import NightlyJob, Step
+    from audiorec.recall.serving.nightly.places import Decision
     from audiorec.types import LineProgress
 
 
@@ -115,6 +119,7 @@ def export(
         --units --out export/
     audiorec recall run --config recall.toml
     """
+    from audiorec.listening.log_files import folder_before
     from audiorec.recall.serving.export.job import ExportRecipe, export_recall
     from audiorec.recall.serving.export.sources import ExportSources
 
@@ -136,7 +141,7 @@ def export(
         vectors=vectors,
         side=side,
         profiles=profiles,
-        earlier=listening.folder_before(output),
+        earlier=folder_before(output),
     )
     if recall is not None:
         sources = sources.with_run(recall)
@@ -157,7 +162,7 @@ def export(
     _tell(report, interactions if recall is not None else None)
 
 
-def _tell(report: "recall.serving.export.ExportReport", log_of_run: Path | None) -> None:
+def _tell(report: "ExportReport", log_of_run: Path | None) -> None:
     """Print what was written; `log_of_run` is the log given with a run, to be compared with its."""
     parts = ", ".join(f"{name} {n:,}" for name, n in report.rows.items())
     say(f"{report.out}: {parts}{'' if report.is_new else '; nothing new'}")
@@ -190,8 +195,10 @@ app = group(
 
 def _list(channel: str | None, *, json: bool) -> None:
     """List the channels, or the settings of one with default, type and meaning."""
+    from audiorec.recall.registry import channel_class
+
     if channel is not None:
-        _list_settings(recall.channel_class(channel), json=json)
+        _list_settings(channel_class(channel), json=json)
         return
     result = list(_listed())
     if json:
@@ -214,30 +221,34 @@ def _list(channel: str | None, *, json: bool) -> None:
     print_table(("channel", "horizon", "what"), rows, title="recall channels")
 
 
-def _listed() -> "Iterator[tuple[type[recall.Channel], str]]":
+def _listed() -> "Iterator[tuple[type[Channel], str]]":
     """Yield each channel and the package it comes from, empty for ours; say which cannot be used.
 
     One broken package must not hide the other channels.
     """
-    for name in recall.CHANNELS.own():
-        yield recall.channel_class(name), ""
-    for entry in recall.CHANNELS.others():
-        if entry.name in recall.CHANNELS.own():
+    from audiorec.recall.registry import CHANNELS, channel_class, of_the_user
+    from audiorec.runs.entry_points import maker
+
+    for name in CHANNELS.own():
+        yield channel_class(name), ""
+    for entry in CHANNELS.others():
+        if entry.name in CHANNELS.own():
             say(
-                f"warning: {runs.maker(entry)} registers {entry.name!r}, which is audiorec's own "
-                "channel"
+                f"warning: {maker(entry)} registers {entry.name!r}, which is audiorec's own channel"
             )
             continue
         try:
-            yield recall.channel_class(entry.name), runs.maker(entry)
+            yield channel_class(entry.name), maker(entry)
         except InputError as error:
             say(f"warning: {error}")
-    for kind in recall.of_the_user():
+    for kind in of_the_user():
         yield kind, kind.__module__
 
 
-def _list_settings(kind: "type[recall.Channel]", *, json: bool) -> None:
-    result = recall.contract.settings_of(getattr(kind, "Recipe", None))
+def _list_settings(kind: "type[Channel]", *, json: bool) -> None:
+    from audiorec.recall.contract.job import settings_of
+
+    result = settings_of(getattr(kind, "Recipe", None))
     if json:
         settings = [
             {"name": s.name, "type": s.type, "default": s.default, "meaning": s.meaning}
@@ -304,6 +315,8 @@ def train(
     audiorec recall train vs-knn --interactions plays.parquet --out model/
     audiorec recall train sasrec -i plays.csv --from yesterday/ --out today/
     """
+    from audiorec.recall.registry import channel_class, load_channel
+
     if interactions is None and output is None:
         _list(channel, json=json)
         return
@@ -315,8 +328,8 @@ def train(
         "seed": seed,
         "gamma": gamma,
     }
-    kind = recall.channel_class(channel)
-    older = None if start is None else recall.load_channel(start)
+    kind = channel_class(channel)
+    older = None if start is None else load_channel(start)
     made = with_recipe(kind, given, settings or (), older)
     together.check(kind)
     if together.launches:
@@ -394,13 +407,16 @@ def candidates(
     audiorec recall candidates model/ -i plays.parquet --allowed released.txt \
         --out cands.parquet
     """
-    channel = recall.load_channel(model)
+    from audiorec.recall.registry import load_channel
+    from audiorec.recall.serving.job import ask_candidates
+
+    channel = load_channel(model)
     if interactions is None and users is None and asked.profiles is None:
         raise InputError("no users given: use --interactions, --profiles or --users")
     log = asked.how.log(interactions) if interactions is not None else None
-    only = files.read_lines(str(allowed), "cannot read the songs") if allowed else None
+    only = read_lines(str(allowed), "cannot read the songs") if allowed else None
     with engines.work(quiet=quiet) as work:
-        answer = recall.serving.ask_candidates(
+        answer = ask_candidates(
             question,
             output,
             channel,
@@ -422,7 +438,7 @@ def candidates(
             say(line)
 
 
-def _first_line(kind: "type[recall.Channel]") -> str:
+def _first_line(kind: "type[Channel]") -> str:
     return (kind.__doc__ or "").strip().splitlines()[0]
 
 
@@ -463,13 +479,16 @@ def run(
     audiorec recall run --config recall.toml --dry-run
     audiorec recall run --config recall.toml --day 2026-11-25
     """
-    opened = nightly.open_night(config, listening.parse_day(day, "--day") if day else None)
+    from audiorec.listening.log_files import parse_day
+    from audiorec.recall.serving.nightly.places import open_night
+
+    opened = open_night(config, parse_day(day, "--day") if day else None)
     night, out = opened.job, opened.out
     if dry_run:
         _print_plan(night.steps(), night.run_id, json=json)
         return
 
-    def tell(step: "nightly.Step") -> "LineProgress | None":
+    def tell(step: "Step") -> "LineProgress | None":
         if quiet:
             return None
         say(f"{step.name}: {step.makes}")
@@ -500,7 +519,7 @@ def run(
         parts = ", ".join(f"{name} {n:,}" for name, n in sorted(record["channels"].items()))
         say(
             f"run {record['run_id']}: {record['rows']:,} songs for {record['users']:,} users: "
-            f"{out}; by channel: {parts}; report: {files.join(out, 'report.md')}"
+            f"{out}; by channel: {parts}; report: {join(out, 'report.md')}"
         )
         if decision is not None:
             say(_decided(decision, str(day), opened.root))
@@ -508,7 +527,7 @@ def run(
             raise click.exceptions.Exit(Exit.SOME_FAILED)
 
 
-def _counts_of(record: "Mapping[str, Any]", night: "nightly.NightlyJob") -> dict[str, float]:
+def _counts_of(record: "Mapping[str, Any]", night: "NightlyJob") -> dict[str, float]:
     """Return the counts of a night that the record of runs keeps."""
     result = {name: record[name] for name in ("users", "rows", "cold", "default_users")}
     result |= record["lists"]
@@ -521,11 +540,13 @@ def _counts_of(record: "Mapping[str, Any]", night: "nightly.NightlyJob") -> dict
     return result
 
 
-def _say_odd(record: "Mapping[str, Any]", night: "nightly.NightlyJob", *, is_judged: bool) -> None:
+def _say_odd(record: "Mapping[str, Any]", night: "NightlyJob", *, is_judged: bool) -> None:
     """Warn of what is odd about the log, and of channels that failed."""
+    from audiorec.recall.serving.nightly.arrivals import remarks, too_few
+
     log = record.get("log", {})
-    lines = nightly.remarks(log)
-    if not is_judged and (few := nightly.too_few(log, night.plan.least_rows)):
+    lines = remarks(log)
+    if not is_judged and (few := too_few(log, night.plan.least_rows)):
         lines.append(few)
     lines += [
         f"channel {name} failed, and the lists are without it: {why}"
@@ -535,7 +556,7 @@ def _say_odd(record: "Mapping[str, Any]", night: "nightly.NightlyJob", *, is_jud
         say(f"warning: {line}")
 
 
-def _decided(decision: "nightly.Decision", day: str, root: str) -> str:
+def _decided(decision: "Decision", day: str, root: str) -> str:
     """Return what became of a day, in words."""
     if decision.is_served:
         return f"{day} is served: {decision.why}"
@@ -563,14 +584,18 @@ def promote(
     audiorec recall promote serving/ --day 2026-11-25
     audiorec recall promote serving/ --back
     """
+    from audiorec.listening.log_files import parse_day
+    from audiorec.recall.serving.nightly.current import promote as promote_night
+    from audiorec.recall.serving.nightly.promotion import nights_of
+
     if day is not None and back:
         raise InputError("give either --day or --back")
     if day is not None or back:
-        result = nightly.promote(folder, listening.parse_day(day, "--day") if day else None)
+        result = promote_night(folder, parse_day(day, "--day") if day else None)
         say(f"{result.day} is served: {folder}")
         if not json:
             return
-    nights = nightly.nights_of(folder)
+    nights = nights_of(folder)
     if json:
         print_json({"schema": "audiorec/recall-days/1", "days": nights})
         return
@@ -580,13 +605,15 @@ def promote(
 
 def _say_judged(judged: "Mapping[str, Any]", learnt: str) -> None:
     """Warn if fused lists are worse than those of one channel, as far as that is known."""
-    for line in (*nightly.fused_below(judged), *([learnt] if learnt else [])):
+    from audiorec.recall.serving.nightly.promotion import fused_below
+
+    for line in (*fused_below(judged), *([learnt] if learnt else [])):
         say(f"warning: {line}")
     if not judged["users"]:
         say("note: no lists of an earlier night to judge by plays since: channels not compared")
 
 
-def _print_plan(steps: "list[nightly.Step]", run_id: str, *, json: bool) -> None:
+def _print_plan(steps: "list[Step]", run_id: str, *, json: bool) -> None:
     if json:
         shown: list[dict[str, Any]] = [
             {"step": s.name, "out": str(s.makes), "is_done": s.is_done, "cpu_s": s.cpu_s}

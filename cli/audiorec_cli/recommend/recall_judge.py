@@ -4,9 +4,8 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from audiorec import evaluation, recall, search, store
 from audiorec.errors import InputError
 from audiorec.options import argument, chooses, reads
 from audiorec.recall.serving.answers import KEEP_HEARD
@@ -16,6 +15,13 @@ from audiorec_cli.shared.inputs import users_file
 from audiorec_cli.shared.listening import PlaysOf, TrainingOptions, sound_files
 from audiorec_cli.shared.options import Engines, JsonOption, LogOption, SeedOption
 from audiorec_cli.shared.training import SetOption, variants
+
+if TYPE_CHECKING:
+    from audiorec.evaluation.classification import Interval
+    from audiorec.recall.contract.candidates import Lists
+    from audiorec.recall.contract.channel import Channel
+    from audiorec.recall.judging.judge import Judgement
+    from audiorec.recall.judging.splits import JudgingSplit
 
 SplitName = Literal[
     "last", "time", "sessions", "users", "lists", "random", "whole-lists", "artists", "all-artists"
@@ -63,15 +69,21 @@ class JudgeOptions(TrainingOptions):
     @property
     def copies(self) -> dict[str, str]:
         """Return the recordings of songs that have copies in the store."""
+        from audiorec.search.copies import recordings_of
+
         store = sound_files(self.vectors).get("vectors")
         if store is None or self.count_copies:
             return {}
-        codes = search.recordings_of(store).codes.tolist()
+        codes = recordings_of(store).codes.tolist()
         return {song: str(n) for song, n in zip(store.ids, codes, strict=True) if n >= 0}
 
-    def cut(self, *trained: "recall.Channel") -> "recall.JudgingSplit":
+    def cut(self, *trained: "Channel") -> "JudgingSplit":
         """Read the log and split it; trained channels are judged on sequences as they know them."""
         import numpy as np
+
+        from audiorec.recall.contract.candidates import read_targets
+        from audiorec.recall.judging.splits import given_split
+        from audiorec.recall.judging.splits import split as split_log
 
         if self.likes:
             raise InputError("likes are for --split artists: other splits need plays")
@@ -83,12 +95,12 @@ class JudgeOptions(TrainingOptions):
         if self.test_histories is not None and self.targets is not None:
             if self.split is not None:
                 raise InputError("--split cannot be combined with a separate test set")
-            wanted, cluster = recall.contract.read_targets(self.targets)
+            wanted, cluster = read_targets(self.targets)
             known = self.of(self.test_histories, by if trained else "user")
-            return recall.judging.given_split(plays, known, wanted, cluster)
+            return given_split(plays, known, wanted, cluster)
         usual = "last" if np.isnan(plays.time).any() else "time"
         chosen: Any = self.split or ("random" if plays.is_counted else usual)
-        return recall.split(plays, chosen, seed=self.seed)
+        return split_log(plays, chosen, seed=self.seed)
 
 
 def evaluate(
@@ -125,6 +137,9 @@ def evaluate(
     audiorec recall evaluate rules -i plays.parquet --split last --k 10 50
     audiorec recall evaluate --candidates lists.parquet -i plays.parquet
     """
+    from audiorec.recall.contract.channel import Channel
+    from audiorec.recall.judging.judge import compare
+
     if bool(channels) == (candidates is not None):
         raise InputError(
             "name channels or models, or give --candidates; recall train lists channels"
@@ -138,11 +153,11 @@ def evaluate(
     if judging.split == WHOLE_LISTS:
         _evaluate_playlists([one for one, is_trained in judged if not is_trained], judging)
         return
-    known = [one for one, is_trained in judged if is_trained and isinstance(one, recall.Channel)]
+    known = [one for one, is_trained in judged if is_trained and isinstance(one, Channel)]
     cut = judging.cut(*known)
     by = ("recall", judging.ks[min(1, len(judging.ks) - 1)])
     with engines.work(keeps=False) as work:
-        result, behind = recall.compare(
+        result, behind = compare(
             [one for one, _ in judged],
             cut,
             by=by,
@@ -164,37 +179,42 @@ def evaluate(
 
 def _judged(
     names: "Sequence[str]", made: Path | None, settings: "Sequence[str]"
-) -> "list[tuple[recall.Channel | recall.contract.Lists, bool]]":
+) -> "list[tuple[Channel | Lists, bool]]":
     """Return the channels or lists to evaluate, and whether they need no training."""
+    from audiorec.recall.contract.candidates import Lists, read_candidates
+    from audiorec.recall.contract.channel import Channel
+    from audiorec.recall.registry import channel_class, load_channel
+
     if settings and len(names) != 1:
         raise InputError("--set needs exactly one channel")
-    result: list[tuple[recall.Channel | recall.contract.Lists, bool]] = []
+    result: list[tuple[Channel | Lists, bool]] = []
     for name in dict.fromkeys(names):
         if _is_model(name):
-            result.append((recall.load_channel(name), True))
+            result.append((load_channel(name), True))
         else:
-            result += [(one, False) for one in variants(recall.channel_class(name), settings)]
-    return result if made is None else [*result, (recall.read_candidates(made), True)]
+            result += [(one, False) for one in variants(channel_class(name), settings)]
+    return result if made is None else [*result, (read_candidates(made), True)]
 
 
 def _is_model(name: str) -> bool:
-    return Path(name).is_dir() and name not in recall.CHANNELS
+    from audiorec.recall.registry import CHANNELS
+
+    return Path(name).is_dir() and name not in CHANNELS
 
 
-def _evaluate_playlists(
-    channels: "Sequence[recall.Channel | recall.contract.Lists]", judging: JudgeOptions
-) -> None:
+def _evaluate_playlists(channels: "Sequence[Channel | Lists]", judging: JudgeOptions) -> None:
     """Evaluate the ranking of whole playlists by channels, beside two ways without a channel."""
     from dataclasses import astuple
 
-    asked = [one for one in channels if isinstance(one, recall.Channel)]
+    from audiorec.recall.contract.channel import Channel
+    from audiorec.recall.serving.playlists import judge_playlists
+
+    asked = [one for one in channels if isinstance(one, Channel)]
     if not asked:
         raise InputError(f"--split {WHOLE_LISTS} trains channels: name some")
     ks = judging.ks if judging.k else LISTS_KS
     lists = judging.of(judging.interactions, "list")
-    playlists = recall.serving.judge_playlists(
-        lists, asked, ks=ks, context=judging.context(), seed=judging.seed
-    )
+    playlists = judge_playlists(lists, asked, ks=ks, context=judging.context(), seed=judging.seed)
     shown = [*(("hit_rate", k) for k in ks), ("mrr", max(ks))]
     if judging.json:
         ranked = {
@@ -217,7 +237,11 @@ def _evaluate_playlists(
 
 def _evaluate_artists(names: "Sequence[str]", users: Path | None, judging: JudgeOptions) -> None:
     """Evaluate a model on artists and songs that it never heard, beside simple baselines."""
-    if len(names) != 1 or names[0] in recall.CHANNELS:
+    from audiorec.recall.audio.judge import judge_unheard
+    from audiorec.recall.registry import CHANNELS
+    from audiorec.store.embeddings import EmbeddingTable
+
+    if len(names) != 1 or names[0] in CHANNELS:
         raise InputError(
             f"--split {judging.split} judges one trained model: name its folder, which recall "
             "train --set test=0.2 wrote"
@@ -225,10 +249,10 @@ def _evaluate_artists(names: "Sequence[str]", users: Path | None, judging: Judge
     if len(judging.k or ()) > 1:
         raise InputError(f"--split {judging.split} needs a single --k")
     channel = in_one_space(Path(names[0]))
-    result = recall.audio.judge_unheard(
+    result = judge_unheard(
         channel,
         judging.data(judging.interactions),
-        users=store.EmbeddingTable.open(users, kind="users") if users else None,
+        users=EmbeddingTable.open(users, kind="users") if users else None,
         k=judging.k[0] if judging.k else UNHEARD_K,
         all_songs=judging.split == "all-artists",
         seed=judging.seed,
@@ -243,7 +267,7 @@ def _evaluate_artists(names: "Sequence[str]", users: Path | None, judging: Judge
         say("note: simulated listening; these figures say nothing about real people")
 
 
-def _print_verdict(verdict: "recall.Judgement", split: str) -> None:
+def _print_verdict(verdict: "Judgement", split: str) -> None:
     ks = sorted({k for _, k in verdict.means})
     names = sorted({name for name, _ in verdict.means})
     rows = [
@@ -267,16 +291,18 @@ def _print_verdict(verdict: "recall.Judgement", split: str) -> None:
 
 
 def _print_comparison(
-    found: "list[recall.Judgement]",
-    behind: "dict[str, evaluation.Interval]",
-    cut: "recall.JudgingSplit",
+    found: "list[Judgement]",
+    behind: "dict[str, Interval]",
+    cut: "JudgingSplit",
     by: tuple[str, int],
 ) -> None:
+    from audiorec.evaluation.classification import Interval
+
     k = by[1]
     rows = []
     for verdict in found:
         gap = behind.get(verdict.channel)
-        lag = "" if gap is None else f"{evaluation.Interval(-gap.value, -gap.high, -gap.low):+}"
+        lag = "" if gap is None else f"{Interval(-gap.value, -gap.high, -gap.low):+}"
         for way, figures in _ways(verdict, [(name, k) for name in SHOWN]):
             row = (figures.get((name, k)) for name in SHOWN)
             rows.append((verdict.channel, way, *row, lag))
@@ -290,7 +316,7 @@ def _print_comparison(
         say(f"{verdict.channel}: {verdict.notes()[0]}")
 
 
-def _about(verdict: "recall.Judgement", split: str) -> str:
+def _about(verdict: "Judgement", split: str) -> str:
     """Return the split and the number of queries, with the share that has no history."""
     nobody = verdict.user_strata["no history"][1]
     without = f" ({nobody / verdict.n_queries:.1%} without a history)" if nobody else ""
@@ -304,7 +330,7 @@ def _say_title(title: str) -> None:
 
 
 def _ways(
-    verdict: "recall.Judgement", shown: "list[tuple[str, int]]"
+    verdict: "Judgement", shown: "list[tuple[str, int]]"
 ) -> "list[tuple[str, dict[tuple[str, int], float]]]":
     """Return the figures with repeats as requested, and the other way if they differ visibly."""
     asked = {at: verdict.means[at].value for at in shown}
@@ -317,8 +343,8 @@ def _ways(
 
 
 def _document(
-    found: "list[recall.Judgement]",
-    behind: "dict[str, evaluation.Interval]",
+    found: "list[Judgement]",
+    behind: "dict[str, Interval]",
     split: str,
     by: tuple[str, int],
 ) -> dict[str, Any]:

@@ -2,12 +2,11 @@
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from audiorec import evaluation, files, listening, recall
 from audiorec.errors import InputError
+from audiorec.files.own_files import write_own
 from audiorec.options import argument, chooses, reads, writes
-from audiorec.recall import serving
 from audiorec.recall.serving.answers import KEEP_HEARD, USER_SONGS, Entry
 from audiorec_cli.shared.console import FIGURE_DIGITS, print_json, print_table, say
 from audiorec_cli.shared.inputs import InputKind, check, open_vectors
@@ -27,6 +26,11 @@ from audiorec_cli.shared.options import (
 )
 from audiorec_cli.shared.pictures import check_plot
 from audiorec_cli.shared.progress import stopped
+
+if TYPE_CHECKING:
+    from audiorec.listening.side import SongSide
+    from audiorec.recall.serving.fuse import Tuned
+    from audiorec.recall.serving.rules import Exclusions, FusionRecipe, SongTraits
 
 WeightsOption = Annotated[
     str,
@@ -124,24 +128,29 @@ class ExclusionOptions:
     vectors: SongStoreOption = None
     keep_heard: Annotated[bool, KEEP_HEARD] = False
 
-    def read(self, exposure_days: float) -> "tuple[serving.SongTraits, serving.Exclusions]":
+    def read(self, exposure_days: float) -> "tuple[SongTraits, Exclusions]":
         """Return the traits of songs, and the songs excluded per user."""
+        from audiorec.listening.interactions import read_interactions
+        from audiorec.listening.sequences import to_sequences
+        from audiorec.recall.serving.exclusions import excluded_by, read_exposures, traits_of
+        from audiorec.recall.serving.rules import Exclusions
+
         check(self.vectors, InputKind.VECTORS)
         side, store = _songs(self.side, self.vectors)
-        shown = (
-            serving.read_exposures(self.exposures, days=exposure_days) if self.exposures else None
-        )
+        shown = read_exposures(self.exposures, days=exposure_days) if self.exposures else None
         if self.interactions is None:
-            return serving.traits_of(None, side, store), serving.Exclusions.of(never=shown)
-        log = listening.read_interactions(self.interactions)
-        facts = serving.traits_of(listening.to_sequences(log), side, store)
-        return facts, serving.excluded_by(log, keep_heard=self.keep_heard, shown=shown, facts=facts)
+            return traits_of(None, side, store), Exclusions.of(never=shown)
+        log = read_interactions(self.interactions)
+        facts = traits_of(to_sequences(log), side, store)
+        return facts, excluded_by(log, keep_heard=self.keep_heard, shown=shown, facts=facts)
 
 
-def _songs(side: Path | None, vectors: Path | None) -> "tuple[listening.SongSide | None, Any]":
+def _songs(side: Path | None, vectors: Path | None) -> "tuple[SongSide | None, Any]":
     """Read song metadata from a table and a store; return it with the store, if any."""
+    from audiorec.listening.side import known_side
+
     store = open_vectors(vectors) if vectors else None
-    return listening.known_side(side, store), store
+    return known_side(side, store), store
 
 
 @recorded("recall fuse", "output", by_day="file")
@@ -186,6 +195,8 @@ def fuse(
     audiorec recall fuse lists.parquet more.parquet --method quotas \
         -i plays.parquet --out fused.parquet
     """
+    from audiorec.recall.serving.job import fuse_files
+
     recipe, note = _recipe(tables, k, _weights(weights), how.given, tuned)
     if short_share is not None:
         recipe = _with_horizons(recipe, tables, short_share)
@@ -193,7 +204,7 @@ def fuse(
     if (recipe.per_artist or recipe.per_album or recipe.diversity) and not facts.groups:
         raise InputError("caps and variety need the artists of songs: give --side or --vectors")
     with engines.work() as work:
-        report = recall.fuse_files(
+        report = fuse_files(
             tables,
             output,
             recipe,
@@ -216,13 +227,17 @@ def fuse(
 
 
 def _with_horizons(
-    recipe: "recall.FusionRecipe", tables: list[Path], short_share: float
-) -> "recall.FusionRecipe":
+    recipe: "FusionRecipe", tables: list[Path], short_share: float
+) -> "FusionRecipe":
     """Give short-horizon channels their share; unknown channels count as long-horizon."""
-    names = serving.channels_of(tables)
-    known = [recall.known_channel(name) for name in names]
+    from audiorec.recall.registry import known_channel
+    from audiorec.recall.serving.rules import by_horizon
+    from audiorec.recall.serving.tables import channels_of
+
+    names = channels_of(tables)
+    known = [known_channel(name) for name in names]
     horizons = ["long" if kind is None else kind.horizon for kind in known]
-    weights = serving.by_horizon(recipe.weights or (1.0,) * len(tables), horizons, short_share)
+    weights = by_horizon(recipe.weights or (1.0,) * len(tables), horizons, short_share)
     return replace(recipe, weights=weights)
 
 
@@ -232,11 +247,15 @@ def _recipe(
     weights: tuple[float, ...],
     settings: dict[str, Any],
     tuned: Path | None,
-) -> "tuple[recall.FusionRecipe, str]":
+) -> "tuple[FusionRecipe, str]":
     """Return the settings, from the options, figures or a tuned file, and what to say of them."""
+    from audiorec.recall.serving.fuse import read_tuned
+    from audiorec.recall.serving.rules import FusionRecipe
+    from audiorec.recall.serving.tables import channels_of, weights_by_worth
+
     if tuned is None:
-        weights, note = (weights, "") if weights else serving.weights_by_worth(tables)
-        recipe = recall.FusionRecipe(k=k, weights=weights, **settings)
+        weights, note = (weights, "") if weights else weights_by_worth(tables)
+        recipe = FusionRecipe(k=k, weights=weights, **settings)
         recipe.weights_of(len(tables))
         return recipe, note and f"note: {note}"
 
@@ -244,9 +263,9 @@ def _recipe(
         raise InputError(
             "--tuned contains all settings; it cannot be combined with other fusion options"
         )
-    learnt = serving.read_tuned(tuned)
+    learnt = read_tuned(tuned)
     below = learnt.below and f"warning: {learnt.below}"
-    return learnt.for_channels(serving.channels_of(tables), k=k), below
+    return learnt.for_channels(channels_of(tables), k=k), below
 
 
 def tune(
@@ -311,18 +330,23 @@ def tune(
         --histories plays.parquet --targets wanted.csv --k 20 --json
     audiorec recall fuse lists.parquet more.parquet --weights 2,1 --out f.parquet
     """
+    from audiorec.listening.interactions import read_interactions
+    from audiorec.listening.sequences import to_sequences
+    from audiorec.recall.contract.candidates import read_targets
+    from audiorec.recall.judging.splits import given_split
+    from audiorec.recall.serving.exclusions import traits_of
+    from audiorec.recall.serving.fuse import write_tuned
+    from audiorec.recall.serving.tables import channels_of
+    from audiorec.recall.serving.tune import TuneSettings
     from audiorec.recall.serving.tune import tune as search
 
     check_plot(plot)
-    settings = serving.TuneSettings(measure=measure, tolerance=tolerance, users=users, seed=seed)
+    settings = TuneSettings(measure=measure, tolerance=tolerance, users=users, seed=seed)
     recipe, usual_tolerance = _first_settings(entry, k, how.given)
-    learnt, known = (
-        listening.to_sequences(listening.read_interactions(path))
-        for path in (interactions, histories)
-    )
-    wanted, cluster = recall.contract.read_targets(targets)
-    split = recall.judging.given_split(learnt, known, wanted, cluster)
-    names = serving.channels_of(tables)
+    learnt, known = (to_sequences(read_interactions(path)) for path in (interactions, histories))
+    wanted, cluster = read_targets(targets)
+    split = given_split(learnt, known, wanted, cluster)
+    names = channels_of(tables)
     result = search(
         tables,
         split,
@@ -332,10 +356,10 @@ def tune(
         seed=settings.seed,
         names=names,
         tolerance=usual_tolerance if settings.tolerance is None else settings.tolerance,
-        facts=serving.traits_of(learnt, *_songs(side, vectors)),
+        facts=traits_of(learnt, *_songs(side, vectors)),
     )
     if out is not None:
-        serving.write_tuned(out, result, names, entry=entry or "")
+        write_tuned(out, result, names, entry=entry or "")
     _say_tuned(result, names, json=json)
     _draw_tuned(plot, result)
     if out is not None:
@@ -350,25 +374,29 @@ def tune(
 
 def _first_settings(
     entry: str | None, k: int, settings: dict[str, Any]
-) -> "tuple[recall.FusionRecipe, float]":
+) -> "tuple[FusionRecipe, float]":
     """Return the settings before tuning, and the share of accuracy that dials may cost."""
+    from audiorec.recall.serving.rules import ENTRIES, FusionRecipe
+
     if entry is None:
-        return recall.FusionRecipe(k=k, **settings), 0.0
+        return FusionRecipe(k=k, **settings), 0.0
     if settings:
         raise InputError("--entry has its own settings; it cannot be combined with fusion options")
-    product = serving.ENTRIES[entry]
+    product = ENTRIES[entry]
     return replace(product.rules, k=k), product.tolerance
 
 
 SHOWN = ("popularity", "gini", "coverage", "new", "diversity_genre", "diversity_artist")
 
 
-def _say_tuned(found: "serving.Tuned", names: tuple[str, ...], *, json: bool) -> None:
+def _say_tuned(found: "Tuned", names: tuple[str, ...], *, json: bool) -> None:
     """Print the settings tried and their results."""
+    from audiorec.recall.serving.fuse import settings_of
+
     measure = f"{found.by[0]}@{found.by[1]}"
     if json:
         tried = [
-            {"name": one.name, "settings": serving.settings_of(one.recipe), **one.figures}
+            {"name": one.name, "settings": settings_of(one.recipe), **one.figures}
             for one in found.tried
         ]
         checked: dict[str, dict[str, list[float]]] = {}
@@ -377,7 +405,7 @@ def _say_tuned(found: "serving.Tuned", names: tuple[str, ...], *, json: bool) ->
         document = {
             "schema": "audiorec/recall-tune/2",
             "channels": list(names),
-            "settings": serving.settings_of(found.recipe),
+            "settings": settings_of(found.recipe),
             "by": measure,
             "steps": found.steps,
             "checked": checked,
@@ -417,14 +445,16 @@ def _short(name: str, value: float | None) -> str:
     return f"{value:,.0f}" if name == "popularity" else f"{value:.2f}"
 
 
-def _draw_tuned(path: Path | None, found: "serving.Tuned") -> None:
+def _draw_tuned(path: Path | None, found: "Tuned") -> None:
+    from audiorec.evaluation.pictures import draw_trade_off
+
     if path is None:
         return
 
     measure = f"{found.by[0]}@{found.by[1]}"
-    drawn = evaluation.draw_trade_off({one.name: one.figures for one in found.tried}, measure)
+    drawn = draw_trade_off({one.name: one.figures for one in found.tried}, measure)
     if drawn is None:
         say("note: no picture: nothing is traded without --side, --vectors and a tolerance")
         return
-    files.write_own(path, drawn)
+    write_own(path, drawn)
     say(f"picture: {path}")

@@ -1,11 +1,10 @@
 """``audiorec recall users`` and ``songs``: one space, what is near there, and portraits."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import click
 
-from audiorec import extraction, listening, recall, store
 from audiorec.errors import InputError, SpecMismatchError
 from audiorec.options import argument, chooses, reads
 from audiorec_cli.shared.console import Exit, no_songs, print_document, print_json, print_table, say
@@ -33,18 +32,34 @@ from audiorec_cli.shared.options import (
 )
 from audiorec_cli.shared.progress import graceful_stop, progress_display
 
+if TYPE_CHECKING:
+    from audiorec.extraction.catalogue import Source
+    from audiorec.listening.sequences import Sequences
+    from audiorec.listening.side import SongSide
+    from audiorec.recall.audio.embed import EmbeddingReport
+    from audiorec.recall.contract.data import Queries
+    from audiorec.recall.contract.space import SharedSpace
+    from audiorec.recall.graph.channel import NearSong
+    from audiorec.recall.serving.one_user.reasons import PortraitRecipe
+    from audiorec.store.embeddings import ForeignTable
+
 
 def print_near(model: Path, song: str, k: int, interactions: Path | None, *, json: bool) -> None:
     """Print the nearest songs of a song in a song2vec, eges or graphsage model."""
-    channel = recall.load_channel(model)
-    if not isinstance(channel, recall.graph.GraphChannel):
+    from audiorec.listening.interactions import read_interactions
+    from audiorec.listening.sequences import to_sequences
+    from audiorec.recall.graph.channel import GraphChannel, near_song
+    from audiorec.recall.registry import load_channel
+
+    channel = load_channel(model)
+    if not isinstance(channel, GraphChannel):
         raise InputError(
             f"{model}: is a model of {channel.name}; --near needs song2vec, eges or graphsage"
         )
     lists = None
     if interactions is not None:
-        lists = listening.to_sequences(listening.read_interactions(interactions), by=channel.by)
-    result = recall.graph.near_song(channel, song, k, lists=lists)
+        lists = to_sequences(read_interactions(interactions), by=channel.by)
+    result = near_song(channel, song, k, lists=lists)
     if json:
         rows = [_plain(neighbour) for neighbour in result]
         document = {"schema": "audiorec/near/1", "song": song, "channel": channel.name}
@@ -54,7 +69,7 @@ def print_near(model: Path, song: str, k: int, interactions: Path | None, *, jso
     print_table(("song", "similarity", "in common"), cells, title=f"near {song}")
 
 
-def _told(neighbour: "recall.graph.NearSong") -> str:
+def _told(neighbour: "NearSong") -> str:
     """Return in words what two songs have in common."""
     parts = [_in_words(fact) for fact in neighbour.shared]
     if neighbour.n_lists:
@@ -73,7 +88,7 @@ def _in_words(fact: str) -> str:
     return f"{words} {name}" if name else f"{words} it" if words == "sounds like" else words
 
 
-def _plain(neighbour: "recall.graph.NearSong") -> dict[str, Any]:
+def _plain(neighbour: "NearSong") -> dict[str, Any]:
     return {
         "song_id": neighbour.song_id,
         "similarity": round(neighbour.similarity, 6),
@@ -84,15 +99,17 @@ def _plain(neighbour: "recall.graph.NearSong") -> dict[str, Any]:
     }
 
 
-def _import(table: Path, output: Path, foreign: "store.ForeignTable") -> dict[str, Any]:
+def _import(table: Path, output: Path, foreign: "ForeignTable") -> dict[str, Any]:
     """Write a table from another program in audiorec's format, and return a summary."""
-    ids, embeddings = store.read_foreign(
+    from audiorec.store.embeddings import content_id, read_foreign, to_unit, write_embeddings
+
+    ids, embeddings = read_foreign(
         table, id_column=foreign.id_column, embedding_column=foreign.embedding_column
     )
     if foreign.normalise:
-        embeddings = store.to_unit(table, ids, embeddings)
-    space = foreign.model_id or store.content_id(ids, embeddings)
-    store.write_embeddings(output, ids, embeddings, kind="users", model_id=space)
+        embeddings = to_unit(table, ids, embeddings)
+    space = foreign.model_id or content_id(ids, embeddings)
+    write_embeddings(output, ids, embeddings, kind="users", model_id=space)
     return {
         "schema": "audiorec/recall-users-import/1",
         "users": len(ids),
@@ -178,14 +195,15 @@ def users(
     audiorec recall users --portrait u1 -i plays.parquet --vectors vecs.parquet
     audiorec recall users --import theirs.npz --normalise --out users.parquet
     """
+    from audiorec.recall.serving.one_user.reasons import PortraitRecipe
+    from audiorec.store.embeddings import ForeignTable
+
     if portrait is not None:
         if interactions is None or model is not None or table is not None:
             raise InputError(
                 "--portrait needs only a log and metadata: -i LOG, and --side or --vectors"
             )
-        recipe = recall.serving.one_user.PortraitRecipe(
-            long_days=long_days, short_days=short_days, most=most
-        )
+        recipe = PortraitRecipe(long_days=long_days, short_days=short_days, most=most)
         show_portraits(asked, interactions, portrait, output, (side, vectors), recipe, json=json)
         return
     if output is None:
@@ -195,7 +213,7 @@ def users(
     if table is not None:
         if model is not None or interactions is not None or asked.profiles is not None or explain:
             raise InputError("--import cannot be combined with MODEL, a log, profiles or --explain")
-        foreign = store.ForeignTable(
+        foreign = ForeignTable(
             id_column=id_column,
             embedding_column=embedding_column,
             normalise=normalise,
@@ -228,14 +246,16 @@ def users(
 
 
 def _written(
-    output: Path, channel: "recall.SharedSpace", queries: "recall.Queries", *, explain: bool
+    output: Path, channel: "SharedSpace", queries: "Queries", *, explain: bool
 ) -> dict[str, int]:
     """Write the user embeddings, one row per interest or user; return the counts."""
-    if isinstance(channel, recall.contract.InterestSpace):
-        return recall.contract.write_interests(output, channel, queries, named=explain)
+    from audiorec.recall.contract.space import InterestSpace, write_interests, write_users
+
+    if isinstance(channel, InterestSpace):
+        return write_interests(output, channel, queries, named=explain)
     if explain:
         raise InputError(f"--explain needs a model with several interests; this is {channel.name}")
-    return recall.contract.write_users(output, channel, queries)
+    return write_users(output, channel, queries)
 
 
 @recorded("recall songs", "output")
@@ -311,21 +331,23 @@ def _embedded(
     jobs: int,
     retry_failed: bool,
     quiet: bool,
-) -> "recall.audio.EmbeddingReport":
+) -> "EmbeddingReport":
     """Embed the songs of files and folders, of a store, or of the model."""
+    from audiorec.extraction.run import RunOptions
+    from audiorec.recall.audio.embed import embed_audio, embed_stored, store_sources
+    from audiorec.recall.contract.job import read_context
+
     if audio and vectors:
         raise InputError("give audio files or --vectors, not both")
     channel = in_one_space(model)
     sources = _sources(audio) if audio else None
     if channel.hears == "audio" and vectors is not None:
         check(vectors, InputKind.VECTORS)
-        sources = recall.audio.store_sources(open_vectors(vectors))
+        sources = store_sources(open_vectors(vectors))
     if sources is None:
         files = sound_files(vectors)
         try:
-            return recall.audio.embed_stored(
-                channel, recall.read_context(**files).sound, out=output
-            )
+            return embed_stored(channel, read_context(**files).sound, out=output)
         except SpecMismatchError as error:
             other = channel.hears == "features" and "features" not in files
             hint = "; give --vectors features.parquet, or the audio files" if other else ""
@@ -334,29 +356,31 @@ def _embedded(
         graceful_stop("the songs in flight are", quiet=quiet) as stop,
         progress_display(quiet=quiet) as progress,
     ):
-        return recall.audio.embed_audio(
+        return embed_audio(
             channel,
             sources,
             out=output,
-            options=extraction.RunOptions(jobs=jobs, retry_failed=retry_failed),
+            options=RunOptions(jobs=jobs, retry_failed=retry_failed),
             device=device,
             progress=progress,
             stop=stop,
         )
 
 
-def _sources(paths: list[Path]) -> "list[extraction.Source]":
+def _sources(paths: list[Path]) -> "list[Source]":
     """Return the songs in files and folders."""
+    from audiorec.extraction.catalogue import find_songs
+
     for path in paths:
         if path.suffix == ".parquet":
             raise InputError(f"{path}: is a table; pass it with --vectors")
-    sources = extraction.find_songs([str(path) for path in paths])
+    sources = find_songs([str(path) for path in paths])
     if not sources:
         raise no_songs()
     return sources
 
 
-def _say_embedded(report: "recall.audio.EmbeddingReport") -> Exit:
+def _say_embedded(report: "EmbeddingReport") -> Exit:
     if report.stopped == "interrupted":
         say("stopped; extracted songs are kept, run the same command to resume")
         return Exit.INTERRUPTED
@@ -372,10 +396,13 @@ def _say_embedded(report: "recall.audio.EmbeddingReport") -> Exit:
     return Exit.SOME_FAILED if report.failed else Exit.OK
 
 
-def in_one_space(model: Path) -> "recall.SharedSpace":
+def in_one_space(model: Path) -> "SharedSpace":
     """Load a model with a shared space for users and songs."""
-    channel = recall.load_channel(model)
-    if not isinstance(channel, recall.SharedSpace):
+    from audiorec.recall.contract.space import SharedSpace
+    from audiorec.recall.registry import load_channel
+
+    channel = load_channel(model)
+    if not isinstance(channel, SharedSpace):
         raise InputError(
             f"{model}: is a model of {channel.name}, which has no embeddings; "
             "use for example youtube-dnn or user-audio"
@@ -392,11 +419,13 @@ def show_portraits(
     user: str,
     output: Path | None,
     metadata: tuple[Path | None, Path | None],
-    recipe: "recall.serving.one_user.PortraitRecipe",
+    recipe: "PortraitRecipe",
     *,
     json: bool,
 ) -> None:
     """Print the portrait of one user, or write those of all; `metadata` are a table and a store."""
+    from audiorec.recall.serving.one_user.reasons import portraits, write_portraits
+
     if (user == ALL) != (output is not None):
         raise InputError("--portrait USER prints one; --portrait all --out FILE writes all")
     known = _side(*metadata)
@@ -404,12 +433,12 @@ def show_portraits(
     if output is None:
         _print_portrait(_of_user(plays, user, log), known, recipe, json=json)
         return
-    table = recall.serving.one_user.portraits(plays, known, recipe)
-    recall.serving.one_user.write_portraits(output, table)
+    table = portraits(plays, known, recipe)
+    write_portraits(output, table)
     say(f"{len(table):,} rows of {len(plays):,} users: {output}")
 
 
-def _of_user(plays: "listening.Sequences", user: str, log: Path) -> "listening.Sequences":
+def _of_user(plays: "Sequences", user: str, log: Path) -> "Sequences":
     import numpy as np
 
     if user not in plays.owner_ids:
@@ -418,14 +447,16 @@ def _of_user(plays: "listening.Sequences", user: str, log: Path) -> "listening.S
 
 
 def _print_portrait(
-    plays: "listening.Sequences",
-    known: "listening.SongSide",
-    recipe: "recall.serving.one_user.PortraitRecipe",
+    plays: "Sequences",
+    known: "SongSide",
+    recipe: "PortraitRecipe",
     *,
     json: bool,
 ) -> None:
+    from audiorec.recall.serving.one_user.reasons import portraits
+
     user = plays.owner_ids[0]
-    rows = recall.serving.one_user.portraits(plays, known, recipe).to_pylist()
+    rows = portraits(plays, known, recipe).to_pylist()
     if json:
         kept = [{n: v for n, v in row.items() if n != "user_id"} for row in rows]
         lives = {"long": recipe.long_days, "short": recipe.short_days}
@@ -441,10 +472,12 @@ def _print_portrait(
     )
 
 
-def _side(side: Path | None, vectors: Path | None) -> "listening.SongSide":
+def _side(side: Path | None, vectors: Path | None) -> "SongSide":
     """Read the song metadata."""
+    from audiorec.listening.side import known_side
+
     check(vectors, InputKind.VECTORS)
-    known = listening.known_side(side, open_vectors(vectors) if vectors else None)
+    known = known_side(side, open_vectors(vectors) if vectors else None)
     if known is None:
         raise InputError("no song metadata: give --side or --vectors")
     return known

@@ -3,9 +3,8 @@
 import sys
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-from audiorec import listening, recall
 from audiorec.errors import InputError
 from audiorec.options import argument, chooses, reads
 from audiorec.recall.serving.answers import RecommendQuestion
@@ -22,6 +21,10 @@ from audiorec_cli.shared.options import (
     store_file,
 )
 from audiorec_cli.shared.song_lists import ListForm
+
+if TYPE_CHECKING:
+    from audiorec.recall.serving.answers import RecommendAnswer, Recommendation, SongExplanation
+    from audiorec.recall.serving.one_user.recommend import Recommender
 
 COLUMNS = ("rank", Column("song_id", shown=False), "title", "artist", "reason")
 
@@ -49,21 +52,29 @@ class RecommenderOptions:
         Path | None, reads(metavar="JSON", help="Settings written by recall tune.", panel=ADVANCED)
     ] = None
 
-    def recommender(self, interactions: Path) -> "recall.serving.one_user.Recommender":
+    def recommender(self, interactions: Path) -> "Recommender":
         """Read all inputs and return the recommender."""
+        from audiorec.listening.profiles import read_profiles
+        from audiorec.listening.reading import LogReading
+        from audiorec.listening.sequences import to_sequences
+        from audiorec.listening.side import read_side
+        from audiorec.recall.contract.job import read_context
+        from audiorec.recall.serving.fuse import read_tuned
+        from audiorec.recall.serving.one_user.recommend import Recommender
+
         files = sound_files(self.vectors or usual_vectors("titles and sound from"))
         store = files.pop("vectors", None)
-        log = listening.LogReading().log
-        made = listening.to_sequences(log(self.lists), by="list") if self.lists else None
-        return recall.serving.one_user.Recommender(
+        log = LogReading().log
+        made = to_sequences(log(self.lists), by="list") if self.lists else None
+        return Recommender(
             log=log(interactions),
             store=store,
-            sound=recall.read_context(**files).sound,
-            known=listening.read_side(self.side) if self.side else None,
-            people=listening.read_profiles(self.profiles) if self.profiles else None,
+            sound=read_context(**files).sound,
+            known=read_side(self.side) if self.side else None,
+            people=read_profiles(self.profiles) if self.profiles else None,
             models=self.models,
             lists=made,
-            tuned=recall.serving.read_tuned(self.tuned) if self.tuned else None,
+            tuned=read_tuned(self.tuned) if self.tuned else None,
         )
 
 
@@ -112,8 +123,10 @@ def recommend(
         say(line)
 
 
-def _print(answer: "recall.serving.RecommendAnswer") -> None:
+def _print(answer: "RecommendAnswer") -> None:
     """Print a table; mixes are one table each on a terminal, and one in a pipe."""
+    from audiorec.recall.serving.rules import ENTRIES
+
     asked, user = answer.question, answer.question.user_id
     if asked.what == "lists":
         lists = [(one.rank, one.list_id, one.songs, one.reason) for one in answer.lists]
@@ -123,16 +136,16 @@ def _print(answer: "recall.serving.RecommendAnswer") -> None:
         rows = [(mix.name, *_row(song)) for mix in answer.mixes for song in mix.songs]
         print_table(("list", *COLUMNS), rows, title=user)
     else:
-        about = f"{asked.entry}, {recall.serving.ENTRIES[asked.entry].about}"
+        about = f"{asked.entry}, {ENTRIES[asked.entry].about}"
         for mix in answer.mixes:
             print_table(COLUMNS, map(_row, mix.songs), title=f"{user}: {mix.name or about}")
 
 
-def _row(song: "recall.serving.Recommendation") -> tuple[int, str, str, str, str]:
+def _row(song: "Recommendation") -> tuple[int, str, str, str, str]:
     return song.rank, song.song_id, song.title or song.song_id, song.artist, song.reason
 
 
-def _explain(found: "recall.serving.SongExplanation", user: str, entry: str, *, json: bool) -> None:
+def _explain(found: "SongExplanation", user: str, entry: str, *, json: bool) -> None:
     """Print the rank and reason each channel gives a song, and whether it is recommended."""
     named = found.title or found.song_id
     if json:

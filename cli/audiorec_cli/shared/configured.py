@@ -13,11 +13,15 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from audiorec import files
 from audiorec.errors import InputError
+from audiorec.files.own_settings import user_file, user_settings
+from audiorec.files.user_files import as_type
 from audiorec.options import Field, Reach, check_range
+
+if TYPE_CHECKING:
+    from audiorec.files.own_settings import SettingsFile
 
 PREFIX = "AUDIOREC"
 LOOKS = "config"
@@ -63,7 +67,7 @@ class Configurable:
             raise InputError(f"{self.name} is an option, not a table")
         kind: Any = str if self.declared.is_path else self.declared.plain
         several = given if self.declared.is_several else [given]
-        result = [files.as_type(kind, self.name, one) for one in several]
+        result = [as_type(kind, self.name, one) for one in several]
         for one in result:
             check_range(self.declared.option, self.name, one)
         return result if self.declared.is_several else result[0]
@@ -132,7 +136,7 @@ def configured(root: Any) -> Settings:
     InputError
         If a key, a variable or a value is invalid.
     """
-    own, settings, variables = files.user_settings(), Settings(), _variables()
+    own, settings, variables = user_settings(), Settings(), _variables()
     if own is None and not variables:
         return settings
     known = configurable(root)
@@ -170,12 +174,12 @@ def defaults(root: Any, arguments: list[str]) -> dict[str, Any]:
 
 def is_silent() -> bool:
     """Whether no file and no variable sets an option, without reading any file."""
-    own = files.user_file()
+    own = user_file()
     return not (own is not None and own.exists()) and not _variables()
 
 
 def of_file(
-    file: "files.SettingsFile", known: Mapping[str, Mapping[str, Configurable]]
+    file: "SettingsFile", known: Mapping[str, Mapping[str, Configurable]]
 ) -> dict[tuple[str, str], Configured]:
     """Return the values of one file; inner tables override outer ones."""
     result: dict[tuple[str, str], Configured] = {}
@@ -185,7 +189,7 @@ def of_file(
 
 
 def _take(
-    file: "files.SettingsFile",
+    file: "SettingsFile",
     table: Mapping[str, Any],
     path: tuple[str, ...],
     known: Mapping[str, Mapping[str, Configurable]],
@@ -207,7 +211,7 @@ def _take(
 
 
 def _meant(
-    file: "files.SettingsFile",
+    file: "SettingsFile",
     key: str,
     value: Any,
     path: tuple[str, ...],
@@ -234,7 +238,7 @@ def _meant(
     return meant
 
 
-def _checked(file: "files.SettingsFile", option: Configurable, value: Any) -> Configured:
+def _checked(file: "SettingsFile", option: Configurable, value: Any) -> Configured:
     where = f"{file.path}: [{option.command.replace(' ', '.')}]"
     try:
         return Configured(option, option.value(value), str(file.path))

@@ -25,7 +25,6 @@ from typing import IO, TYPE_CHECKING, Any, TextIO
 
 import click
 
-from audiorec import files
 from audiorec.errors import (
     AudiorecError,
     ChannelFailedError,
@@ -40,7 +39,7 @@ from audiorec.errors import (
 )
 from audiorec.files import visible as plain
 from audiorec.files.own_files import NO_ROOM, write_errors
-from audiorec.files.visible import visible_lines
+from audiorec.files.visible import clock, visible_lines
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -428,7 +427,7 @@ def counted(count: int, one: str, more: str = "") -> str:
 
 def duration(seconds: float) -> str:
     """Return seconds as ``h:mm:ss`` or ``m:ss``."""
-    return files.clock(seconds)
+    return clock(seconds)
 
 
 STANDARD = 3  # descriptors: stdin, stdout, stderr

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_type_hints
 import click
 from click.core import ParameterSource
 
-from audiorec import files
+from audiorec.files.storage import is_uri
 from audiorec.options import Field, declared, fields_within, made
 
 ENVIRONMENT = ParameterSource.ENVIRONMENT
@@ -113,7 +113,7 @@ class PlaceType(ParamType):
 
 def path_or_uri(text: Any) -> Any:
     """Parse a place on the command line: a `Path`; a URI stays a text."""
-    if isinstance(text, Path) or files.is_uri(text):
+    if isinstance(text, Path) or is_uri(text):
         return text
     return Path(text.removeprefix("file://"))
 

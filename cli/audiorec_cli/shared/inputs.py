@@ -11,13 +11,15 @@ import os
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-from audiorec import files, library, store
 from audiorec.errors import MissingFileError, StoreError
 from audiorec.options import argument, chooses, reads
 from audiorec_cli.shared.console import say
 from audiorec_cli.shared.options import store_file
+
+if TYPE_CHECKING:
+    from audiorec.library.library import Library
 
 
 class InputKind(StrEnum):
@@ -74,6 +76,8 @@ def check(path: Path | None, wanted: InputKind) -> None:
 
     Damaged files and files without a kind are left to their reader.
     """
+    from audiorec.store.inventory import declared_kind
+
     if path is None:
         return
     if not path.exists():
@@ -82,7 +86,7 @@ def check(path: Path | None, wanted: InputKind) -> None:
         how = _make(wanted, folder=str(path))
         raise StoreError(f"{path}: is a folder, not {wanted}; {how}")
 
-    kind = store.declared_kind(path)
+    kind = declared_kind(path)
     holds = HOLDS.get(kind)
     if holds is None or holds == wanted:
         return
@@ -118,11 +122,13 @@ def vectors_path(given: Path | None) -> Path:
 
 
 def _usual() -> Path:
+    from audiorec.files.copies import with_local
+
     named = os.environ.get(ENVIRONMENT) or DEFAULT
     if "://" not in named:
         return Path(named)
 
-    return files.with_local(named)
+    return with_local(named)
 
 
 def usual_vectors(what: str) -> Path | None:
@@ -137,21 +143,21 @@ def usual_vectors(what: str) -> Path | None:
     return path
 
 
-def open_vectors(
-    given: Path | None, *, empty: bool = True, by: str | Path = "auto"
-) -> "library.Library":
+def open_vectors(given: Path | None, *, empty: bool = True, by: str | Path = "auto") -> "Library":
     """Open the given or default store; refuse one without songs unless it may be `empty`.
 
     With `by`, refuse a file that cannot be compared by.
     """
-    store = library.Library.open(vectors_path(given))
+    from audiorec.library.library import Library
+
+    store = Library.open(vectors_path(given))
     if not (empty or len(store)):
         raise StoreError(f"{store.path}: has no songs; add some: audiorec extract FOLDER")
     check(store.default_space(by).table, InputKind.SONGS)
     return store
 
 
-def say_basis(store: "library.Library", by: str | Path) -> None:
+def say_basis(store: "Library", by: str | Path) -> None:
     """Print a remark on the space of comparison, if there is one."""
     if note := store.default_space(by).note:
         say(f"note: {note}")

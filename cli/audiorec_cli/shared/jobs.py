@@ -19,14 +19,15 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from shlex import quote
-from typing import Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 from uuid import uuid4
 
 import click
 
-from audiorec import files, runs, store
 from audiorec.errors import AudiorecError, BusyStoreError, InputError, MissingFileError
+from audiorec.files.own_files import remove_leftovers
 from audiorec.options import Field, writes
+from audiorec.runs.report import RunLog
 from audiorec_cli.shared.console import Exit, duration, exit_code, say, system_errors
 from audiorec_cli.shared.declared import Job
 from audiorec_cli.shared.declared import recorded as recorded
@@ -34,6 +35,12 @@ from audiorec_cli.shared.inputs import DEFAULT
 from audiorec_cli.shared.options import COMMON
 from audiorec_cli.shared.places import OfDay
 from audiorec_cli.shared.progress import Callback
+
+if TYPE_CHECKING:
+    from audiorec.runs.record import JobRun
+    from audiorec.runs.report import RunProgress, RunReport
+    from audiorec.store.journal import Outputs
+    from audiorec.store.schema import StoreMetadata
 
 MetricsOption = Annotated[
     Path | None,
@@ -101,10 +108,13 @@ def job(
     place : str, optional
         Path or URI of the record; by default beside the output.
     """
+    from audiorec.runs.prometheus import write_job_metrics
+    from audiorec.runs.record import record_of
+
     check_metrics(metrics)
     done = JobSummary(os.fspath(output))
-    files.remove_leftovers(Path(output).parent, Path(output).name)
-    recorder = Recorder(name, done.output, place or runs.record_of(done.output))
+    remove_leftovers(Path(output).parent, Path(output).name)
+    recorder = Recorder(name, done.output, place or record_of(done.output))
     before, code, error = cpu_seconds(), int(Exit.OK), ""
     try:
         with system_errors(done.output):
@@ -133,7 +143,7 @@ def job(
             )
             if metrics is not None:
                 with warn_if_unwritable(metrics):
-                    runs.write_job_metrics(metrics, run, now=time.time())
+                    write_job_metrics(metrics, run, now=time.time())
 
 
 class Recorder:
@@ -145,30 +155,41 @@ class Recorder:
 
     def ended(
         self, code: int, *, made_by: Any = None, versions: Any = (), error: str = "", **more: Any
-    ) -> "runs.JobRun":
+    ) -> "JobRun":
         """Warn of deviations from earlier runs, and record the run; `more` are its other fields."""
+        from audiorec.runs.record import (
+            JobRun,
+            command_line,
+            run_warnings,
+            runs_before,
+            safe_arguments,
+            timestamp,
+            versions_here,
+            write_run,
+        )
+
         now = {
             "run_id": uuid4().hex[:12],
             "wall_s": (datetime.now(UTC) - self._started).total_seconds(),
         }
-        run = runs.JobRun(
+        run = JobRun(
             job=self._job,
             output=self._output,
-            started_at=runs.timestamp(self._started),
-            ended_at=runs.timestamp(),
+            started_at=timestamp(self._started),
+            ended_at=timestamp(),
             exit_code=int(code),
-            arguments=runs.safe_arguments(runs.command_line()),
-            versions={**dict(versions), **runs.versions_here()},
+            arguments=safe_arguments(command_line()),
+            versions={**dict(versions), **versions_here()},
             error=error[:LONGEST_ERROR],
             **{**now, **more},
         )
         if self._place is None:
             return run
-        run = replace(run, warnings=tuple(runs.run_warnings(run, runs.runs_before(self._place))))
+        run = replace(run, warnings=tuple(run_warnings(run, runs_before(self._place))))
         for warning in run.warnings:
             say(f"warning: {warning}")
         with warn_if_unwritable(self._place):
-            runs.write_run(self._place, run, made_by)
+            write_run(self._place, run, made_by)
         return run
 
 
@@ -179,10 +200,12 @@ def _speaks() -> bool:
 
 def check_metrics(metrics: Path | None) -> None:
     """Refuse a textfile that cannot be written or was not written by audiorec."""
+    from audiorec.runs.prometheus import read_metrics
+
     if metrics is not None:
         if not metrics.parent.is_dir():
             raise MissingFileError(f"{metrics.parent}: no such folder")
-        runs.read_metrics(metrics)
+        read_metrics(metrics)
 
 
 @contextmanager
@@ -209,7 +232,7 @@ RAISES = {
 }
 
 
-def print_counts(report: "runs.RunReport") -> None:
+def print_counts(report: "RunReport") -> None:
     """Print counts by status, speed, and the CPU time of each stage."""
     parts = [f"{count} {status}" for status, count in sorted(report.statuses.items())]
     line = f"{report.extracted} extracted" + (f" ({', '.join(parts)})" if parts else "")
@@ -248,7 +271,7 @@ def print_counts(report: "runs.RunReport") -> None:
         )
 
 
-def print_summary(report: "runs.RunReport", outputs: "store.Outputs") -> None:
+def print_summary(report: "RunReport", outputs: "Outputs") -> None:
     """Print the result of a run and the paths of its files."""
     print_counts(report)
     if report.stopped is not None:
@@ -271,7 +294,7 @@ def print_summary(report: "runs.RunReport", outputs: "store.Outputs") -> None:
         say("  --retry-failed retries them")
 
 
-def exit_code_of(report: "runs.RunReport") -> Exit:
+def exit_code_of(report: "RunReport") -> Exit:
     """Return the exit code of a run."""
     if report.stopped == "interrupted":
         return Exit.INTERRUPTED
@@ -293,7 +316,7 @@ class Observers(Recorder):
         self,
         job: str,
         output: str,
-        log: "runs.RunLog | None",
+        log: "RunLog | None",
         metrics: Path | None,
         record: str | None,
     ) -> None:
@@ -302,14 +325,16 @@ class Observers(Recorder):
 
     def start(self, **values: Any) -> None:
         """Log the start of the run."""
-        self._write_log("run_start", arguments=runs.command_line(), output=self._output, **values)
+        from audiorec.runs.record import command_line
+
+        self._write_log("run_start", arguments=command_line(), output=self._output, **values)
 
     def songs(self, shown: Callback | None) -> Callback | None:
         """Return a callback for each song that logs it and then updates the display."""
         if self._log is None:
             return shown
 
-        def update(at: "runs.RunProgress") -> None:
+        def update(at: "RunProgress") -> None:
             if self._log is not None and at.song is not None:
                 with self._log_errors():
                     self._log.song(at.song, done=at.done, total=at.total)
@@ -324,13 +349,15 @@ class Observers(Recorder):
 
     def end(
         self,
-        report: "runs.RunReport",
-        metadata: "store.StoreMetadata",
+        report: "RunReport",
+        metadata: "StoreMetadata",
         *,
         exit_code: int,
         content: dict[str, Any] | None = None,
     ) -> None:
         """Write the end to log, record and textfile; `content` replaces that of the report."""
+        from audiorec.runs.prometheus import write_metrics
+
         content = content or report.to_dict()
         self._write_log("run_end", exit_code=exit_code, report=content)
         content = {name: value for name, value in content.items() if name != "scores"}
@@ -347,7 +374,7 @@ class Observers(Recorder):
         )
         if self._metrics is not None:
             with warn_if_unwritable(self._metrics):
-                runs.write_metrics(
+                write_metrics(
                     self._metrics,
                     report,
                     output=self._output,
@@ -376,7 +403,7 @@ class Observers(Recorder):
             say(f"warning: logging stopped: {error.strerror or error}")
 
 
-def _counts(report: "runs.RunReport") -> dict[str, float]:
+def _counts(report: "RunReport") -> dict[str, float]:
     """Return the counts that a record of an extraction has."""
     names = ("found", "extracted", "failed", "unchanged", "reused", "copies")
     counts: dict[str, float] = {"opened": report.done}
@@ -385,12 +412,12 @@ def _counts(report: "runs.RunReport") -> dict[str, float]:
     return counts | {"songs" if k == "vectors" else str(k): n for k, n in report.rows.items()}
 
 
-def open_log(log_json: str | None, files: ExitStack) -> "runs.RunLog | None":
+def open_log(log_json: str | None, files: ExitStack) -> "RunLog | None":
     """Open the log of a run, a line of JSON for each song; it is closed with `files`."""
     if log_json is None:
         return None
     if log_json == "-":
-        return runs.RunLog(lambda line: print(line, end="", flush=True))
+        return RunLog(lambda line: print(line, end="", flush=True))
     from audiorec.files.own_files import refuse_link
 
     path = Path(log_json)
@@ -401,7 +428,7 @@ def open_log(log_json: str | None, files: ExitStack) -> "runs.RunLog | None":
         file = files.enter_context(path.open("ab", buffering=0))
     except OSError as error:
         raise InputError(f"{log_json}: cannot be written: {error.strerror}") from error
-    return runs.RunLog(lambda line: file.write(line.encode()))
+    return RunLog(lambda line: file.write(line.encode()))
 
 
 def stage_line(cpu_s: dict[str, float]) -> str:

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from audiorec import files, listening, recall, store
 from audiorec.errors import InputError
+from audiorec.files.user_files import as_type
 from audiorec.options import argument, chooses, reads, unguards
 from audiorec_cli.shared.console import say
 from audiorec_cli.shared.inputs import open_vectors
@@ -16,6 +16,13 @@ from audiorec_cli.shared.options import (
     SideOption,
     store_file,
 )
+
+if TYPE_CHECKING:
+    from audiorec.listening.events import Interactions
+    from audiorec.listening.reading import Liked, LogReading
+    from audiorec.listening.sequences import Sequences
+    from audiorec.recall.contract.channel import Channel
+    from audiorec.recall.contract.data import Context, Queries, RecallData
 
 UNPLAYED = (  # events that are no plays, and what trains on them
     ("like", "likes", "--likes"),
@@ -77,9 +84,11 @@ class ListeningOptions:
     skip_bad_rows: SkipBadRowsOption = False
 
     @property
-    def how(self) -> "listening.LogReading":
+    def how(self) -> "LogReading":
         """How the log is read."""
-        return listening.LogReading(
+        from audiorec.listening.reading import LogReading
+
+        return LogReading(
             by=self.by,
             likes=self.likes,
             rule=self.rule,
@@ -87,13 +96,11 @@ class ListeningOptions:
             skip_bad_rows=self.skip_bad_rows,
         )
 
-    def of(self, log: Path, by: PlaysOf | None = None) -> "listening.Sequences":
+    def of(self, log: Path, by: PlaysOf | None = None) -> "Sequences":
         """Read the finished plays of a log, in order of listening."""
         return self.plays(self.how.log(log), by)
 
-    def plays(
-        self, read: "listening.Interactions", by: PlaysOf | None = None
-    ) -> "listening.Sequences":
+    def plays(self, read: "Interactions", by: PlaysOf | None = None) -> "Sequences":
         """Return the finished plays of a log, in order of listening."""
         how = self.how
         if how.rule is not None:
@@ -102,7 +109,7 @@ class ListeningOptions:
             say("note: no timestamp: a log of counts; songs have no order, the most played is last")
         return how.plays(read, by or self.by or "user")
 
-    def asked_by(self, *channels: "recall.Channel") -> PlaysOf:
+    def asked_by(self, *channels: "Channel") -> PlaysOf:
         """Return what a history is for trained channels: as given, or else as in their training.
 
         Sessions are parts of what users play, so a channel that learnt from sessions is asked with
@@ -119,7 +126,7 @@ class ListeningOptions:
         say("note: one history per list, as the model was trained; per user: --by user")
         return "list"
 
-    def liked(self, read: "listening.Interactions") -> "listening.Liked":
+    def liked(self, read: "Interactions") -> "Liked":
         """Return the liked, disliked and heard songs of each user of a log."""
         if self.by not in (None, "user"):
             raise InputError("liked songs are per user: leave --by ... out")
@@ -135,14 +142,21 @@ class QueryOptions(ListeningOptions):
 
     def queries(
         self,
-        read: "listening.Interactions | None",
-        channel: "recall.Channel",
+        read: "Interactions | None",
+        channel: "Channel",
         users: Path | None = None,
-    ) -> "recall.Queries":
+    ) -> "Queries":
         """Return histories, profiles and embeddings; a user without plays has an empty history.
 
         `users` is a table of embeddings in the channel's space, used instead of histories.
         """
+        from audiorec.listening.events import EVENTS
+        from audiorec.listening.profiles import read_profiles
+        from audiorec.listening.reading import follows
+        from audiorec.listening.reading import likes as likes_of_log
+        from audiorec.listening.sequences import Sequences
+        from audiorec.recall.contract.data import Context, Queries
+        from audiorec.recall.contract.space import users_in
         from audiorec.types import IdMap
 
         if self.profiles is not None and "profile" not in channel.serves:
@@ -150,32 +164,34 @@ class QueryOptions(ListeningOptions):
                 raise InputError(f"{channel.name} does not use profiles: give --interactions")
             rest = "who has no history gets a default list"
             say(f"note: {channel.name} does not use profiles: {rest}")
-        people = listening.read_profiles(self.profiles) if self.profiles else None
-        known, followed, liked = listening.Sequences.from_lists([], []), None, None
+        people = read_profiles(self.profiles) if self.profiles else None
+        known, followed, liked = Sequences.from_lists([], []), None, None
         if read is not None:
             known = (
                 self.liked(read).liked if self.likes else self.plays(read, self.asked_by(channel))
             )
         if users is not None:
-            ids, embedded = recall.contract.users_in(channel, users)
+            ids, embedded = users_in(channel, users)
             known = known.with_owners(ids)
             rows = IdMap(known.owner_ids).rows(ids)
-            return recall.Queries(known.take(rows), embedded=embedded)
+            return Queries(known.take(rows), embedded=embedded)
         if people is not None:
             known = known.with_owners(people.user_ids)
         if read is not None and len(read.artists):
-            followed = listening.follows(read, known.owner_ids)
+            followed = follows(read, known.owner_ids)
         said = self.how.log(self.favourites) if self.favourites is not None else read
-        if said is not None and (said.event == listening.EVENTS.index("like")).any():
-            liked = listening.likes(said, known.owner_ids)
-        return recall.Context(profiles=people).queries_of(known, followed, liked)
+        if said is not None and (said.event == EVENTS.index("like")).any():
+            liked = likes_of_log(said, known.owner_ids)
+        return Context(profiles=people).queries_of(known, followed, liked)
 
 
 def sound_files(path: Path | None) -> dict[str, Any]:
     """Return a file of sound under the name by which `read_context` takes its kind."""
+    from audiorec.store.inventory import declared_kind
+
     if path is None:
         return {}
-    name = OTHER_SOUND.get(store.declared_kind(path)) if path.is_file() else None
+    name = OTHER_SOUND.get(declared_kind(path)) if path.is_file() else None
     return {name: path} if name else {"vectors": open_vectors(path)}
 
 
@@ -197,9 +213,11 @@ class TrainingOptions(ListeningOptions):
         ),
     ] = None
 
-    def context(self) -> "recall.Context":
+    def context(self) -> "Context":
         """Read the side information."""
-        return recall.read_context(
+        from audiorec.recall.contract.job import read_context
+
+        return read_context(
             **sound_files(self.vectors),
             side=self.side,
             profiles=self.profiles,
@@ -207,31 +225,39 @@ class TrainingOptions(ListeningOptions):
             favourites=self.favourites,
         )
 
-    def data(self, log: Path) -> "recall.RecallData":
+    def data(self, log: Path) -> "RecallData":
         """Read a log or a folder of ``listening prepare``, and the side information."""
-        if listening.is_prepared(log):
+        from audiorec.listening.events import EVENTS
+        from audiorec.listening.log_files import file_fingerprints, opened_log
+        from audiorec.listening.reading import is_prepared
+        from audiorec.recall.contract.data import RecallData
+
+        if is_prepared(log):
             return self._prepared(log)
-        opened = listening.opened_log(log)
+        opened = opened_log(log)
         logs, read, context = (
-            listening.file_fingerprints(opened),
+            file_fingerprints(opened),
             self.how.log(opened),
             self.context(),
         )
         made_up = read.simulated
         if self.likes:
             result = self.liked(read)
-            return recall.RecallData.of_likes(result, context, logs=logs, simulated=made_up)
+            return RecallData.of_likes(result, context, logs=logs, simulated=made_up)
         plays = self.plays(read)
         by = self.by or "user"
         for event, noun, option in UNPLAYED:
-            n = int((read.event == listening.EVENTS.index(event)).sum())
+            n = int((read.event == EVENTS.index(event)).sum())
             if n and not len(plays.song) and by != "list":
                 say(f"note: {log} has no finished plays, but {n:,} {noun}: {option} trains on them")
-        return recall.RecallData(plays, context.song_ids, context, logs, simulated=made_up, by=by)
+        return RecallData(plays, context.song_ids, context, logs, simulated=made_up, by=by)
 
-    def _prepared(self, folder: Path) -> "recall.RecallData":
+    def _prepared(self, folder: Path) -> "RecallData":
         """Read a folder of ``listening prepare``; its manifest says what forms a sequence."""
-        log = listening.read_prepared(folder)
+        from audiorec.listening.reading import read_prepared
+        from audiorec.recall.contract.data import RecallData
+
+        log = read_prepared(folder)
         of, how = log.about.get("by", "user"), self.how
         if self.likes or how.rule is not None:
             raise InputError(
@@ -246,6 +272,4 @@ class TrainingOptions(ListeningOptions):
             )
         context, plays = self.context(), log.whole()
         logs = (str(log.about.get("log_fingerprint", "")),)
-        return recall.RecallData(
-            plays, context.song_ids, context, logs, by=files.as_type(PlaysOf, "by", of)
-        )
+        return RecallData(plays, context.song_ids, context, logs, by=as_type(PlaysOf, "by", of))

@@ -13,14 +13,17 @@ from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from threading import Event
-from typing import Annotated, Any, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_origin, get_type_hints
 
-from audiorec import files, runs, tagger
 from audiorec.errors import InputError, MissingFileError
+from audiorec.files.user_files import as_field_type, parse_value
 from audiorec.options import ADVANCED as ADVANCED
 from audiorec.options import COMMON as COMMON
 from audiorec.options import argument, chooses, connects, loads, reads, writes
 from audiorec_cli.shared.progress import graceful_stop, progress_lines
+
+if TYPE_CHECKING:
+    from audiorec.runs.tasks import Engine
 
 KNOWN = "What is known of songs and users"
 
@@ -134,13 +137,13 @@ def values_for(texts: Sequence[str] | None, kind: Any) -> dict[str, Any]:
 
 def _value(kind: Any, name: str, text: str) -> Any:
     """Return the value of a field; commas separate the values of one that takes several."""
-    read = files.parse_value(text)
+    read = parse_value(text)
     wanted = get_type_hints(kind)[name]
     if get_origin(wanted) is tuple and not isinstance(read, list):
-        read = [files.parse_value(part) for part in text.split(",")]
+        read = [parse_value(part) for part in text.split(",")]
     elif wanted is str or wanted == str | None:
         read = text
-    return files.as_field_type(kind, name, read)
+    return as_field_type(kind, name, read)
 
 
 LOCAL = "local"
@@ -154,7 +157,7 @@ RunnerOption = Annotated[
 class Work:
     """An engine with its stop event and progress callback; no engine: this process does it all."""
 
-    engine: "runs.Engine | None" = None
+    engine: "Engine | None" = None
     stop: "Event | None" = None
     after_block: Callable[[str, int, int], None] | None = None
 
@@ -183,17 +186,19 @@ class Engines:
     @contextmanager
     def work(self, *, quiet: bool = False, keeps: bool = True) -> Iterator[Work]:
         """Yield the engine; with `keeps`, Ctrl-C finishes the blocks in progress first."""
+        from audiorec.runs.tasks import engine_of, parse_runner
+
         jobs = self.jobs or os.cpu_count() or 1
         if self.runner == LOCAL and jobs == 1:
             yield Work()
             return
 
-        runner, address = runs.parse_runner(self.runner)
+        runner, address = parse_runner(self.runner)
         if not keeps:
-            yield Work(runs.engine_of(runner, address=address, jobs=jobs))
+            yield Work(engine_of(runner, address=address, jobs=jobs))
             return
         with graceful_stop("the blocks in progress are", quiet=quiet) as stop:
-            engine = runs.engine_of(runner, address=address, jobs=jobs, stop=stop)
+            engine = engine_of(runner, address=address, jobs=jobs, stop=stop)
             yield Work(engine, stop, progress_lines(quiet=quiet))
 
 
@@ -243,15 +248,17 @@ def head_file(path: Path) -> Path:
 
 
 def _heads(name: str) -> tuple[Path, ...]:
-    if name == tagger.OPEN and not Path(name).exists():
-        return tagger.shipped_heads(tagger.OPEN)
+    from audiorec.tagger.heads import OPEN, Head, shipped_head, shipped_heads
+
+    if name == OPEN and not Path(name).exists():
+        return shipped_heads(OPEN)
     task, equals, file = name.partition("=")
     bare = not equals or Path(name).exists()
     if file == OURS and not bare:
-        return (tagger.shipped_head(task),)
+        return (shipped_head(task),)
     path = head_file(Path(name if bare else file))
     if not path.is_file():
         raise MissingFileError(f"{path}: no such head file")
-    if not bare and (result := tagger.Head.load(path).task) != task:
+    if not bare and (result := Head.load(path).task) != task:
         raise InputError(f"{path}: is a head for {result!r}, not for {task!r}")
     return (path,)

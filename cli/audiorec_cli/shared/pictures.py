@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from audiorec import evaluation, plots
 from audiorec.errors import InputError
 from audiorec.options import chooses
 from audiorec_cli.shared.console import say
@@ -37,10 +36,12 @@ class PictureOptions:
 
     def check(self, usual: tuple[float, float]) -> tuple[float, float]:
         """Return width and height in inches; refuse what cannot be drawn, before any work."""
+        from audiorec.plots.figures import check_size, picture_format, require_plots
+
         width, height = self.inches or usual
-        plots.require_plots()
-        plots.picture_format(self.out)
-        plots.check_size(width, height, self.dpi)
+        require_plots()
+        picture_format(self.out)
+        check_size(width, height, self.dpi)
         return width, height
 
     @property
@@ -62,15 +63,19 @@ class PictureOptions:
 
     def write(self, figure: "Figure") -> None:
         """Write the picture."""
-        plots.write_picture(figure, self.out, dpi=self.dpi)
+        from audiorec.plots.figures import write_picture
+
+        write_picture(figure, self.out, dpi=self.dpi)
         say(f"written: {self.out}")
 
 
 def check_plot(path: Path | None) -> None:
     """Refuse a picture that cannot be drawn, before any work."""
+    from audiorec.evaluation.pictures import require_figure
+
     if path is None:
         return
 
     if path.suffix.lower() != ".png":
         raise InputError(f"{path}: the name of the picture must end in .png")
-    evaluation.require_figure()
+    require_figure()

@@ -12,16 +12,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from audiorec import files, listening, runs
 from audiorec.errors import InputError
+from audiorec.files.storage import is_folder
 from audiorec.options import Field, Reach, chooses, writes
 from audiorec_cli.shared.declared import Job
 from audiorec_cli.shared.inputs import InputKind, check
 from audiorec_cli.shared.options import ADVANCED
+
+if TYPE_CHECKING:
+    from audiorec.listening.log_files import Days
 
 DAY = Field(
     "day",
@@ -64,6 +67,8 @@ def local_values(
 
     `here` says why the command refuses URIs; empty if it does not.
     """
+    from audiorec.listening.log_files import check_day
+
     values, of_day = dict(given), None
     if job is not None and job.usual is not None and values[job.output] is None:
         values[job.output] = job.usual(values)
@@ -76,7 +81,7 @@ def local_values(
             values[one.name] = _local(values[one.name], one, days, here)
             log = values[one.name] if one.option.log else None
             if log is not None and of_day is not None and day is not None:
-                listening.check_day(log, day)
+                check_day(log, day)
     return values, of_day
 
 
@@ -90,13 +95,16 @@ def check_kinds(declared: Sequence[Field], values: Mapping[str, Any]) -> None:
                     check(path, InputKind(kind))
 
 
-def _local(value: Any, declared: Field, days: "listening.Days | None", here: str) -> Any:
+def _local(value: Any, declared: Field, days: "Days | None", here: str) -> Any:
     """Return a local path for a path or URI, or a list of them."""
+    from audiorec.files.copies import local_folder, with_local
+    from audiorec.listening.log_files import Days, select_days
+
     if isinstance(value, (list, tuple)):
         return [_local(one, declared, days, here) for one in value]
     if not isinstance(value, str):  # a URI is a text
         is_chosen = value is not None and declared.option.log and days
-        return listening.select_days(value, days) if is_chosen and days else value
+        return select_days(value, days) if is_chosen and days else value
     option = declared.option
     if here:
         raise InputError(f"{value}: {click.get_current_context().command_path} {here}")
@@ -105,19 +113,21 @@ def _local(value: Any, declared: Field, days: "listening.Days | None", here: str
     if option.reach not in (Reach.CHOOSES, Reach.READS, Reach.LOADS):
         name = declared.name.upper() if option.argument else f"--{declared.key}"
         raise InputError(f"{value}: {name} must be a local path")
-    if option.only and files.is_folder(value):
-        return files.local_folder(value, only=lambda name: bool(re.fullmatch(option.only, name)))
+    if option.only and is_folder(value):
+        return local_folder(value, only=lambda name: bool(re.fullmatch(option.only, name)))
     if option.log:
-        return listening.select_days(value, days or listening.Days())
-    return files.with_local(value)
+        return select_days(value, days or Days())
+    return with_local(value)
 
 
-def _days(given: Mapping[str, Any]) -> "tuple[listening.Days, date | None]":
-    days = listening.parse_days(given["days"], "--days") if given.get("days") else listening.Days()
+def _days(given: Mapping[str, Any]) -> "tuple[Days, date | None]":
+    from audiorec.listening.log_files import Days, parse_day, parse_days, with_offset
+
+    days = parse_days(given["days"], "--days") if given.get("days") else Days()
     if not given.get("day"):
         return days, None
-    text, offset = listening.with_offset(given["day"])
-    day = listening.parse_day(text, "--day")
+    text, offset = with_offset(given["day"])
+    day = parse_day(text, "--day")
     if days.until is not None:
         raise InputError("--day already sets the last day to read: write --days A..")
     return replace(days, until=day, utc_offset=offset or days.utc_offset), day
@@ -125,14 +135,17 @@ def _days(given: Mapping[str, Any]) -> "tuple[listening.Days, date | None]":
 
 def _by_day(values: dict[str, Any], job: Job, day: date) -> OfDay:
     """Direct a command's output to the folder of a day, and its input to that day."""
+    from audiorec.listening.log_files import day_folder, folder_of_day
+    from audiorec.runs.record import record_of
+
     out, mark = values[job.output], None
     if isinstance(out, str):
         raise InputError(f"{out}: --out must be a local path")
-    values[job.output] = out / listening.day_folder(day)
+    values[job.output] = out / day_folder(day)
     if job.by_day == "file":
         mark = values[job.output] / SUCCESS
         values[job.output] /= DAY_FILE
         mark.parent.mkdir(parents=True, exist_ok=True)
     if values.get("recall") is not None:
-        values["recall"] = Path(listening.folder_of_day(str(values["recall"]), day))
-    return OfDay(runs.record_of(str(out)), mark)
+        values["recall"] = Path(folder_of_day(str(values["recall"]), day))
+    return OfDay(record_of(str(out)), mark)

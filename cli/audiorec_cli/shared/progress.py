@@ -9,13 +9,13 @@ from contextlib import contextmanager
 
 import click
 
-from audiorec import runs
 from audiorec.files.visible import visible
+from audiorec.runs.report import RunProgress
 from audiorec_cli.shared.console import Exit, duration, say, stderr_console
 
 LINE_EVERY_S = 30.0
 
-Callback = Callable[["runs.RunProgress"], None]
+Callback = Callable[["RunProgress"], None]
 
 
 @contextmanager
@@ -48,7 +48,7 @@ def _bar() -> Iterator[Callback]:
     ) as bar:
         task = bar.add_task("extract", total=None, rate=0.0, failed=0)
 
-        def update(at: "runs.RunProgress") -> None:
+        def update(at: "RunProgress") -> None:
             rate = at.done / max(time.monotonic() - started, 1e-9)
             bar.update(task, completed=at.done, total=at.total, rate=rate, failed=at.failed)
 
@@ -58,7 +58,7 @@ def _bar() -> Iterator[Callback]:
 def _lines() -> Callback:
     started, is_due = time.monotonic(), due_lines()
 
-    def update(at: "runs.RunProgress") -> None:
+    def update(at: "RunProgress") -> None:
         if is_due():
             rate = at.done / (time.monotonic() - started)
             left = duration((at.total - at.done) / rate)
@@ -83,9 +83,7 @@ def song_counter(
             nonlocal done, failed
             done, failed = done + 1, failed + has_failed
             if shown is not None:
-                shown(
-                    runs.RunProgress(done=done, total=total, failed=failed, audio_s=0, song_id=song)
-                )
+                shown(RunProgress(done=done, total=total, failed=failed, audio_s=0, song_id=song))
 
         yield count
 

@@ -12,15 +12,16 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from audiorec import files, library, search
 from audiorec.errors import AudiorecError, InputError
+from audiorec.files.m3u8 import PlaylistEntry, missing_files, render_m3u8, write_m3u8
 from audiorec.files.own_files import (
     own_data_folder,
     read_object,
     write_own,
 )
+from audiorec.files.user_files import read_lines
 from audiorec.files.visible import visible
 from audiorec.options import argument, chooses, reads, writes
 from audiorec_cli.shared.console import (
@@ -35,6 +36,11 @@ from audiorec_cli.shared.console import (
     say,
 )
 from audiorec_cli.shared.options import ADVANCED, JsonOption
+
+if TYPE_CHECKING:
+    from audiorec.library.library import Library
+    from audiorec.search.beside import Beside
+    from audiorec.search.similar import AnsweredSongs
 
 PLAYLISTS = (".m3u", ".m3u8")
 SeedsArgument = Annotated[
@@ -53,7 +59,7 @@ def seed_names(songs: Sequence[str] | None, listed: str | None) -> tuple[str, ..
 
 
 def _lines(listed: str) -> list[str]:
-    lines = (line.strip() for line in files.read_lines(listed, "cannot read the list"))
+    lines = (line.strip() for line in read_lines(listed, "cannot read the list"))
     names = [line for line in lines if line and not line.startswith("#")]
     if Path(listed).suffix.lower() not in PLAYLISTS:
         return names
@@ -77,7 +83,7 @@ class ListForm:
         """Whether a table is printed."""
         return not self.json and self.m3u8 is None
 
-    def show(self, found: "search.AnsweredSongs", print_it: Callable[[], None]) -> None:
+    def show(self, found: "AnsweredSongs", print_it: Callable[[], None]) -> None:
         """Print an answer as a document, by `print_it`, or write it; then its remarks."""
         if self.json:
             print_json(found.to_dict())
@@ -111,19 +117,19 @@ class ListForm:
         """Write the playlist, if requested; report songs that are left out or missing."""
         if self.m3u8 is None:
             return
-        entries = [files.PlaylistEntry.of(row) for row in rows]
+        entries = [PlaylistEntry.of(row) for row in rows]
         if str(self.m3u8) == "-":
             # A path printed with escapes would not lead a player to the file.
             shown = [entry for entry in entries if visible(entry.path) == entry.path]
-            text, left_out = files.render_m3u8(shown, folder=None if self.absolute else Path.cwd())
+            text, left_out = render_m3u8(shown, folder=None if self.absolute else Path.cwd())
             left_out += [entry for entry in entries if visible(entry.path) != entry.path]
             out_lines(text.rstrip("\n"))
         else:
-            left_out = files.write_m3u8(entries, self.m3u8, absolute=self.absolute)
+            left_out = write_m3u8(entries, self.m3u8, absolute=self.absolute)
             say(f"{counted(len(entries) - len(left_out), 'song')} written to {self.m3u8}")
         for entry in left_out:
             say(f"left out, its name cannot be written in a playlist: {entry.path}")
-        gone = files.missing_files(entries)
+        gone = missing_files(entries)
         if gone:
             say(f"note: {len(gone)} of these files no longer exist, for example {gone[0].path}")
 
@@ -144,7 +150,7 @@ def print_ranked(found: Any, *, title: str) -> None:
 def print_songs(
     columns: Sequence[str],
     rows: Sequence[Sequence[object]],
-    beside: "search.Beside",
+    beside: "Beside",
     *,
     why: bool,
     title: str,
@@ -176,7 +182,7 @@ MOST_STORES = 500
 TAGGED = 0.5  # share of songs with an artist, at least
 
 
-def hint_once(store: "library.Library", by: str | Path, *, silent: bool = False) -> None:
+def hint_once(store: "Library", by: str | Path, *, silent: bool = False) -> None:
     """Print what would make lists of a store better, each hint once; nothing but on a terminal."""
     if silent or not (sys.stdout.isatty() and sys.stderr.isatty()):
         return
@@ -190,7 +196,7 @@ def hint_once(store: "library.Library", by: str | Path, *, silent: bool = False)
         _keep({**kept, place: sorted({*seen.get(place, ()), *new})})
 
 
-def _hints(store: "library.Library", by: str | Path) -> Iterator[tuple[str, str]]:
+def _hints(store: "Library", by: str | Path) -> Iterator[tuple[str, str]]:
     """Yield what the store lacks: its kind, and what to run."""
     basis = store.default_space(by)
     if str(by) == "auto" and basis.by == "vector" and basis.note:

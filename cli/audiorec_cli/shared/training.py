@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import click
 
-from audiorec import learning, listening, recall, runs
 from audiorec.errors import InputError, MissingExtraError
 from audiorec.options import chooses, connects
 from audiorec_cli.shared.console import Exit, cell, say
@@ -24,6 +23,8 @@ from audiorec_cli.shared.progress import graceful_stop, stopped
 if TYPE_CHECKING:
     from threading import Event
 
+    from audiorec.recall.contract.channel import Channel
+    from audiorec.recall.contract.data import RecallData
     from audiorec.types import LineProgress
 
 SetOption = Annotated[
@@ -37,15 +38,18 @@ SetOption = Annotated[
 
 
 def with_recipe(
-    kind: "type[recall.Channel]",
+    kind: "type[Channel]",
     given: Mapping[str, Any],
     settings: Sequence[str] = (),
-    start: "recall.Channel | None" = None,
-) -> "recall.Channel":
+    start: "Channel | None" = None,
+) -> "Channel":
     """Make a channel from options and ``name=value`` settings; unknown ones are refused.
 
     One that goes on from a trained channel has its settings, where no others are given.
     """
+    from audiorec.recall.contract.channel import Channel
+    from audiorec.recall.contract.warm import check_start
+
     known = fields_of(kind)
     chosen = {name: value for name, value in given.items() if value is not None}
     for name in chosen.keys() - known:
@@ -59,13 +63,13 @@ def with_recipe(
     if start is not None:
         theirs: Any = getattr(start, "recipe", None)
         goes_on = start.name == kind.name and theirs is not None
-        made: recall.Channel = make(replace(theirs, **chosen)) if goes_on else kind()
-        recall.contract.check_start(made, start)
+        made: Channel = make(replace(theirs, **chosen)) if goes_on else kind()
+        check_start(made, start)
         return made
     return make(recipe(**chosen)) if chosen else kind()
 
 
-def variants(kind: "type[recall.Channel]", settings: Sequence[str]) -> "list[recall.Channel]":
+def variants(kind: "type[Channel]", settings: Sequence[str]) -> "list[Channel]":
     """Return a channel for each value of a setting that is given several times, else one."""
     given: dict[str, dict[str, None]] = {}
     for text in settings:
@@ -89,25 +93,27 @@ def as_given(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def fields_of(kind: "type[recall.Channel]") -> set[str]:
+def fields_of(kind: "type[Channel]") -> set[str]:
     """Return the names of a channel's settings."""
     recipe: Any = getattr(kind, "Recipe", None)
     return {field.name for field in fields(recipe)} if recipe is not None else set()
 
 
 def fit_and_save(
-    channel: "recall.Channel",
-    data: "recall.RecallData",
+    channel: "Channel",
+    data: "RecallData",
     out: Path,
     *,
     quiet: bool,
-    start: "recall.Channel | None" = None,
+    start: "Channel | None" = None,
 ) -> str:
     """Train a channel, write its model folder and return its id; exit with 130 if stopped."""
-    first = recall.contract.is_first_process()
+    from audiorec.recall.contract.job import is_first_process, train_channel
+
+    first = is_first_process()
     with graceful_stop("this step is", quiet=quiet or not first) as stop:
         tell = None if quiet else epoch_line
-        model_id = recall.train_channel(channel, data, out, start=start, progress=tell, stop=stop)
+        model_id = train_channel(channel, data, out, start=start, progress=tell, stop=stop)
     if model_id is None:
         raise stopped() if first else click.exceptions.Exit(Exit.INTERRUPTED)
     if not first:
@@ -115,7 +121,7 @@ def fit_and_save(
     return model_id
 
 
-def counts_of(channel: "recall.Channel", data: "recall.RecallData") -> dict[str, int]:
+def counts_of(channel: "Channel", data: "RecallData") -> dict[str, int]:
     """Return the size of a channel's training data: sequences, plays, songs, and what was added."""
     plays, parent = data.sequences, channel.parent
     since = {}
@@ -191,14 +197,17 @@ class ProcessOptions:
         """Whether other processes train the model."""
         return self.processes > 1 or self.runner != LOCAL
 
-    def check(self, kind: "type[recall.Channel]") -> None:
+    def check(self, kind: "type[Channel]") -> None:
         """Refuse options that do not fit, before anything starts."""
+        from audiorec.recall.registry import CHANNELS, channel_class
+        from audiorec.runs.tasks import parse_runner
+
         if not self.launches:
             return
 
-        runs.parse_runner(self.runner)
+        parse_runner(self.runner)
         if not kind.together:
-            able = ", ".join(n for n in recall.CHANNELS.own() if recall.channel_class(n).together)
+            able = ", ".join(n for n in CHANNELS.own() if channel_class(n).together)
             raise InputError(f"{kind.name} trains in one process only; these use several: {able}")
         if os.environ.get("WORLD_SIZE", "1") != "1":
             raise InputError(
@@ -220,10 +229,15 @@ class ProcessOptions:
         start: Path | None = None,
     ) -> dict[str, Any]:
         """Train in several processes; return what `train_part` does, exit with 130 if stopped."""
-        learning.check_target(out)
-        if not listening.is_prepared(log):
-            listening.opened_log(log)  # one that is missing is refused before processes start
-        task = learning.LaunchedCall(
+        from audiorec.learning.bundle import check_target
+        from audiorec.learning.launch import LaunchedCall
+        from audiorec.listening.log_files import opened_log
+        from audiorec.listening.reading import is_prepared
+
+        check_target(out)
+        if not is_prepared(log):
+            opened_log(log)  # one that is missing is refused before processes start
+        task = LaunchedCall(
             "audiorec_cli.shared.training:train_part",
             {
                 "channel": channel,
@@ -245,11 +259,16 @@ class ProcessOptions:
 
     @property
     def _where(self) -> str:
-        _, address = runs.parse_runner(self.runner)
+        from audiorec.runs.tasks import parse_runner
+
+        _, address = parse_runner(self.runner)
         return f"Ray at {address}" if address else "Ray on this machine"
 
     def _run(self, task: Any, out: Path, stop: "Event", *, quiet: bool) -> Any:
-        _, address = runs.parse_runner(self.runner)
+        from audiorec.learning.launch import by_ray
+        from audiorec.runs.tasks import parse_runner
+
+        _, address = parse_runner(self.runner)
         hooks: dict[str, Any] = {
             "stop": stop,
             "tell": None if quiet else epoch_line,
@@ -257,7 +276,7 @@ class ProcessOptions:
         }
         storage = out.absolute().parent
         with redirect_stdout(sys.stderr):  # where Ray reports a dead worker
-            return learning.by_ray(task, self.processes, address=address, storage=storage, **hooks)
+            return by_ray(task, self.processes, address=address, storage=storage, **hooks)
 
 
 def train_part(
@@ -276,12 +295,15 @@ def train_part(
 
     The arguments are those of ``recall train``; paths are encoded by `_sent`.
     """
-    older = None if start is None else recall.load_channel(_came(start))
-    made = with_recipe(recall.channel_class(channel), recipe, settings, older)
+    from audiorec.recall.contract.job import train_channel
+    from audiorec.recall.registry import channel_class, load_channel
+
+    older = None if start is None else load_channel(_came(start))
+    made = with_recipe(channel_class(channel), recipe, settings, older)
     data = TrainingOptions(**{name: _came(value) for name, value in learnt.items()}).data(
         _came(log)
     )
-    model_id = recall.train_channel(made, data, _came(out), start=older, progress=tell, stop=stop)
+    model_id = train_channel(made, data, _came(out), start=older, progress=tell, stop=stop)
     if model_id is None:
         return None
     return {**counts_of(made, data), "model_id": model_id}

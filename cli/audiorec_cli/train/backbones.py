@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from audiorec import extraction, runs, tagger
 from audiorec.spec import FeatureSpec
 from audiorec_cli.shared.console import print_json, print_table, say
 from audiorec_cli.shared.options import JsonOption
@@ -31,21 +30,26 @@ def backbones(json: JsonOption = False) -> None:
 
 
 def _shipped() -> list[dict[str, Any]]:
+    from audiorec.tagger.features import OUTPUT_WIDTHS
+    from audiorec.tagger.weights import WEIGHTS
+
     return [
-        _row(name, "audiorec", entry.sha256, FeatureSpec(), tagger.OUTPUT_WIDTHS, entry.licence)
-        for name, entry in tagger.WEIGHTS.items()
+        _row(name, "audiorec", entry.sha256, FeatureSpec(), OUTPUT_WIDTHS, entry.licence)
+        for name, entry in WEIGHTS.items()
     ]
 
 
 def _packaged() -> list[dict[str, Any]]:
     """Describe the network of each package; for one that cannot be imported, say why."""
     from audiorec.errors import InputError
+    from audiorec.extraction.backbones import BACKBONES, own_backbone
+    from audiorec.runs.entry_points import maker
 
     rows = []
-    for entry in extraction.BACKBONES.others():
-        made_by = runs.maker(entry)
+    for entry in BACKBONES.others():
+        made_by = maker(entry)
         try:
-            own = extraction.own_backbone(entry.name)
+            own = own_backbone(entry.name)
             rows.append(
                 _row(entry.name, made_by, own.sha256, own.features, own.widths, own.licence)
             )

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import click
 
-from audiorec import files
 from audiorec.errors import InputError
+from audiorec.files.own_settings import user_file
 from audiorec.options import argument
 from audiorec_cli.shared.console import print_json, print_table, say
 from audiorec_cli.shared.options import JsonOption
@@ -55,7 +55,7 @@ def _show(ctx: click.Context, words: list[str], *, json: bool) -> None:
         rows.sort(key=lambda row: (row["command"], row["option"]))
         title = "settings"
     if json:
-        own = files.user_file()
+        own = user_file()
         about = {"user_file": None if own is None else str(own)}
         print_json({"schema": "audiorec/config/1", **about, "options": rows})
         return
@@ -63,7 +63,7 @@ def _show(ctx: click.Context, words: list[str], *, json: bool) -> None:
     cells = [[_shown(row[name]) for name in columns] for row in rows]
     print_table(("command", "option", "value", "from"), cells, title=title)
     if not words:
-        own = files.user_file()
+        own = user_file()
         there = "" if own is None or own.exists() else " (does not exist)"
         say(f"your own file: {own or 'none'}{there}; options set: {len(rows)}")
 

@@ -4,10 +4,10 @@ import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from audiorec import evaluation, files, labelling, tagger
 from audiorec.errors import InputError
+from audiorec.files.own_files import replaced, write_own
 from audiorec.options import argument, chooses, reads, writes
 from audiorec_cli.shared.console import out_lines, print_json, say
 from audiorec_cli.shared.jobs import JobSummary, recorded
@@ -23,6 +23,12 @@ from audiorec_cli.shared.options import (
     out_file,
 )
 from audiorec_cli.shared.progress import progress_display
+
+if TYPE_CHECKING:
+    from audiorec.evaluation.classification import Report
+    from audiorec.labelling.songs import LabelledFeatures
+    from audiorec.labelling.train import HeadRecipe
+    from audiorec.tagger.heads import Head
 
 FIGURES_FILE = "figures.json"
 CARD_FILE = "MODEL_CARD.md"
@@ -96,6 +102,8 @@ def heads(
     audiorec heads labels.csv --task mood --out mood/ --pictures pictures/
     audiorec heads new-moods/ --evaluate mood/ --json
     """
+    from audiorec.labelling.train import HeadRecipe
+
     work = partial(_features, labels, jobs=jobs, quiet=quiet)
     _check_pictures(pictures)
     if evaluated is not None:
@@ -106,21 +114,23 @@ def heads(
     elif task is None or output is None:
         raise InputError("name --task and --out to train a head, or one to judge: --evaluate HEAD")
     else:
-        recipe = labelling.HeadRecipe(max_epochs=epochs, seed=seed)
+        recipe = HeadRecipe(max_epochs=epochs, seed=seed)
         data = work(output / CACHE_FOLDER, None, inputs, backbone)
         _train(data, task, output, recipe, pictures, json, done)
 
 
 def _train(
-    data: "labelling.LabelledFeatures",
+    data: "LabelledFeatures",
     task: str,
     output: Path,
-    recipe: "labelling.HeadRecipe",
+    recipe: "HeadRecipe",
     pictures: Path | None,
     json: bool,
     done: JobSummary,
 ) -> None:
-    trained, segments, songs = labelling.train_from_labels(data, task=task, recipe=recipe)
+    from audiorec.labelling.songs import train_from_labels
+
+    trained, segments, songs = train_from_labels(data, task=task, recipe=recipe)
     done.count(segments=int(trained.head.info["training_rows"]), failed=len(data.missing))
     figures = _figures(segments, songs, data)
     caution = "" if data.grouped else UNGROUPED
@@ -134,40 +144,44 @@ def _train(
 
 def _evaluate(
     head: Path,
-    features: "Callable[..., labelling.LabelledFeatures]",
+    features: "Callable[..., LabelledFeatures]",
     cache: Path,
     pictures: Path | None,
     json: bool,
 ) -> None:
-    loaded = tagger.Head.load(head_file(head))
-    own = next(iter(loaded.backbones.keys() - tagger.WEIGHTS.keys()), None)
+    from audiorec.labelling.songs import evaluate_head
+    from audiorec.tagger.heads import Head
+    from audiorec.tagger.weights import WEIGHTS
+
+    loaded = Head.load(head_file(head))
+    own = next(iter(loaded.backbones.keys() - WEIGHTS.keys()), None)
     data = features(cache, loaded.classes, loaded.inputs, own)
-    segments, songs = labelling.evaluate_head(loaded, data)
+    segments, songs = evaluate_head(loaded, data)
     _draw(pictures, loaded.task, segments, songs)
     _print(_figures(segments, songs, data), segments, songs, json)
 
 
 def _check_pictures(folder: Path | None) -> None:
+    from audiorec.evaluation.pictures import require_figure
+
     if folder is not None:
-        evaluation.require_figure()
+        require_figure()
         folder.mkdir(parents=True, exist_ok=True)
 
 
-def _draw(
-    folder: Path | None, task: str, segments: "evaluation.Report", songs: "evaluation.Report"
-) -> None:
+def _draw(folder: Path | None, task: str, segments: "Report", songs: "Report") -> None:
     """Write the two pictures, if requested."""
+    from audiorec.evaluation.pictures import draw
+
     if folder is None:
         return
 
     reports = {"segment": segments, "song": songs}
-    drawn = {
-        by: evaluation.draw(report, title=f"{task}, by {by}") for by, report in reports.items()
-    }
+    drawn = {by: draw(report, title=f"{task}, by {by}") for by, report in reports.items()}
     # The task comes from the head file, so it must not lead to another path or be too long.
     name = re.sub(r"[^\w.-]", "_", task)[:LONGEST_NAME]
     for by, png in drawn.items():
-        files.write_own(folder / f"{name}-by-{by}.png", png)
+        write_own(folder / f"{name}-by-{by}.png", png)
     say(f"pictures: {folder}")
 
 
@@ -180,20 +194,20 @@ def _features(
     *,
     jobs: int,
     quiet: bool,
-) -> "labelling.LabelledFeatures":
-    songs = labelling.read_labels(labels)
+) -> "LabelledFeatures":
+    from audiorec.labelling.songs import labelled_features, read_labels
+
+    songs = read_labels(labels)
     with progress_display(quiet=quiet) as progress:
         how: dict[str, Any] = {"inputs": inputs, "classes": classes, "backbone": backbone}
-        data = labelling.labelled_features(songs, cache, **how, jobs=jobs, progress=progress)
+        data = labelled_features(songs, cache, **how, jobs=jobs, progress=progress)
     if data.missing:
         reasons = cache / "vecs.errors.parquet"
         say(f"{len(data.missing)} labelled songs could not be used; for the reasons see {reasons}")
     return data
 
 
-def _figures(
-    segments: "evaluation.Report", songs: "evaluation.Report", data: "labelling.LabelledFeatures"
-) -> dict[str, Any]:
+def _figures(segments: "Report", songs: "Report", data: "LabelledFeatures") -> dict[str, Any]:
     return {
         "by_segment": segments.to_dict(),
         "by_song": songs.to_dict(),
@@ -202,9 +216,7 @@ def _figures(
     }
 
 
-def _print(
-    figures: dict[str, Any], segments: "evaluation.Report", songs: "evaluation.Report", json: bool
-) -> None:
+def _print(figures: dict[str, Any], segments: "Report", songs: "Report", json: bool) -> None:
     if json:
         print_json({"schema": "audiorec/heads/1", **figures})
         return
@@ -212,19 +224,17 @@ def _print(
     out_lines("by song: " + songs.table())
 
 
-def _write(folder: Path, head: "tagger.Head", figures: dict[str, Any], card: str) -> None:
+def _write(folder: Path, head: "Head", figures: dict[str, Any], card: str) -> None:
     """Write the three files, the head last, so that it never exists without the others."""
     import json
 
-    files.write_own(folder / FIGURES_FILE, json.dumps(figures, indent=2, ensure_ascii=False) + "\n")
-    files.write_own(folder / CARD_FILE, card)
-    with files.replaced(folder / HEAD_FILE) as path:
+    write_own(folder / FIGURES_FILE, json.dumps(figures, indent=2, ensure_ascii=False) + "\n")
+    write_own(folder / CARD_FILE, card)
+    with replaced(folder / HEAD_FILE) as path:
         head.save(path)
 
 
-def _card(
-    head: "tagger.Head", segments: "evaluation.Report", songs: "evaluation.Report", caution: str
-) -> str:
+def _card(head: "Head", segments: "Report", songs: "Report", caution: str) -> str:
     info = head.info
     return f"""# Head: {head.task}
 

@@ -1,11 +1,10 @@
 """``audiorec manifest``: list the songs of a sharded run."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import click
 
-from audiorec import extraction, library
 from audiorec.options import argument, reads
 from audiorec_cli.library.extract import say_unseen
 from audiorec_cli.shared.console import Exit, counted, file_size, no_songs, print_json, say
@@ -16,6 +15,9 @@ from audiorec_cli.shared.options import (
     JsonOption,
     out_file,
 )
+
+if TYPE_CHECKING:
+    from audiorec.extraction.catalogue import Source
 
 
 def manifest(
@@ -49,10 +51,11 @@ def manifest(
     audiorec manifest fixtures/audio --include "*.mp3" --out mp3.parquet
     audiorec manifest ~/Music --new-to vecs.parquet --out new.parquet
     """
-    name = extraction.parse_naming(id_from, vectors=new_to)
-    sources = extraction.find_sources(
-        places, include=include or (), exclude=exclude or (), song_id=name
-    )
+    from audiorec.extraction.catalogue import parse_naming
+    from audiorec.extraction.manifest import find_sources, write_manifest
+
+    name = parse_naming(id_from, vectors=new_to)
+    sources = find_sources(places, include=include or (), exclude=exclude or (), song_id=name)
     if name.unnamed:
         count, one = len(name.unnamed), name.unnamed[0]
         say(f"note: no id by --id-from {id_from} for {counted(count, 'song')}, such as {one}")
@@ -63,7 +66,7 @@ def manifest(
         sources = _new(sources, new_to)
     if not result:
         raise no_songs()
-    extraction.write_manifest(out, sources)
+    write_manifest(out, sources)
     songs = len(sources) - unseen
     size = sum(max(source.size, 0) for source in sources)
     if json:
@@ -85,9 +88,11 @@ def manifest(
         raise click.exceptions.Exit(Exit.SOME_FAILED)
 
 
-def _new(sources: "list[extraction.Source]", store_path: Path) -> "list[extraction.Source]":
+def _new(sources: "list[Source]", store_path: Path) -> "list[Source]":
     """Omit songs that the store has with the same id, path, size and modification time."""
-    store = library.open_store(store_path)
+    from audiorec.library.library import open_store
+
+    store = open_store(store_path)
     names = ("song_id", "uri", "size", "mtime_ns")
     rows = zip(*(store.column(name).to_pylist() for name in names), strict=True)
     known = set(rows)

@@ -5,18 +5,23 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import click
 
-from audiorec import extraction, files, runs, store
 from audiorec.errors import InputError
+from audiorec.files.storage import join
 from audiorec.options import argument, writes
 from audiorec_cli.shared.console import Exit, print_json, say
 from audiorec_cli.shared.extraction import Extraction
 from audiorec_cli.shared.jobs import Observers, exit_code_of, print_counts
 from audiorec_cli.shared.options import ADVANCED, LOCAL, RunnerOption, out_file
 from audiorec_cli.shared.progress import due_lines, graceful_stop, progress_display
+
+if TYPE_CHECKING:
+    from audiorec.extraction.shards import ShardConfig, ShardOutcome, ShardsReport
+    from audiorec.runs.report import RunReport
+    from audiorec.store.schema import StoreMetadata
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,11 +41,13 @@ class ShardOptions:
         writes(metavar="FOLDER", help="Folder for unfinished parts.", panel=ADVANCED),
     ] = None
 
-    def config(self, work: Extraction, **options: int) -> "extraction.ShardConfig":
+    def config(self, work: Extraction, **options: int) -> "ShardConfig":
         """Return the settings of a part; `options` override those of the run."""
+        from audiorec.extraction.shards import ShardConfig
+
         if Path(self.out).is_file():
             raise InputError(f"{self.out}: is a file; name a folder for the parts")
-        return extraction.ShardConfig(
+        return ShardConfig(
             extractor=work.config(),
             options=replace(work.run_options(), **options),  # type: ignore[arg-type]
             scores=self.scores,
@@ -84,9 +91,11 @@ def shards(
 
 def _one(manifest: str, index: int, count: int, parts: ShardOptions, work: Extraction) -> Exit:
     """Make one part; return the exit code."""
+    from audiorec.extraction.shards import part_name, process_shard, read_shard
+
     config = parts.config(work)
-    result = extraction.read_shard(manifest, index, count)
-    part = files.join(parts.out, extraction.part_name(index, count, "parquet"))
+    result = read_shard(manifest, index, count)
+    part = join(parts.out, part_name(index, count, "parquet"))
     with work.observers(part, record=None, job="shards") as watching:
         watching.start(songs=len(result.sources), shard=index, shards=count)
         with (
@@ -94,9 +103,7 @@ def _one(manifest: str, index: int, count: int, parts: ShardOptions, work: Extra
             progress_display(quiet=work.quiet) as shown,
         ):
             progress = watching.songs(shown)
-            report = extraction.process_shard(
-                result, parts.out, config, progress=progress, stop=stop
-            )
+            report = process_shard(result, parts.out, config, progress=progress, stop=stop)
         code = _code_of_part(report.run)
         watching.end(report.run, _metadata(config), exit_code=code)
     if work.json:
@@ -110,18 +117,19 @@ def _one(manifest: str, index: int, count: int, parts: ShardOptions, work: Extra
 
 def _all(manifest: str, count: int, parts: ShardOptions, work: Extraction) -> Exit:
     """Make all missing parts; return the exit code."""
+    from audiorec.extraction.shards import gather, shard_tasks
+    from audiorec.runs.tasks import engine_of, parse_runner
+
     config = parts.config(work, jobs=1)
-    tasks = extraction.shard_tasks(manifest, count, parts.out, config)
-    record = files.join(parts.out, "run.json")
+    tasks = shard_tasks(manifest, count, parts.out, config)
+    record = join(parts.out, "run.json")
     with work.observers(parts.out, record=record, job="shards") as watching:
         watching.start(shards=len(tasks), runner=parts.runner)
         started = time.monotonic()
         with graceful_stop("the songs in flight are", quiet=work.quiet) as stop:
-            runner, address = runs.parse_runner(parts.runner)
-            run = runs.engine_of(runner, address=address, jobs=work.jobs, stop=stop, threads=True)
-            report = extraction.gather(
-                run(tasks), len(tasks), after_each=_teller(watching, work.quiet)
-            )
+            runner, address = parse_runner(parts.runner)
+            run = engine_of(runner, address=address, jobs=work.jobs, stop=stop, threads=True)
+            report = gather(run(tasks), len(tasks), after_each=_teller(watching, work.quiet))
         report.run.wall_s = time.monotonic() - started
         code = _code(report)
         watching.end(report.run, _metadata(config), exit_code=code, content=report.to_dict())
@@ -139,19 +147,18 @@ def _numbers(text: str) -> tuple[int | None, int]:
     return None if match[1] is None else int(match[1]), int(match[2])
 
 
-def _metadata(config: "extraction.ShardConfig") -> "store.StoreMetadata":
-    return extraction.run_metadata(
-        extraction.Extractor(config.extractor), extraction.make_outputs("vecs.parquet")
-    )
+def _metadata(config: "ShardConfig") -> "StoreMetadata":
+    from audiorec.extraction.pipeline import Extractor
+    from audiorec.extraction.run import make_outputs, run_metadata
+
+    return run_metadata(Extractor(config.extractor), make_outputs("vecs.parquet"))
 
 
-def _teller(
-    watching: Observers, quiet: bool
-) -> "Callable[[extraction.ShardOutcome, extraction.ShardsReport], None]":
+def _teller(watching: Observers, quiet: bool) -> "Callable[[ShardOutcome, ShardsReport], None]":
     """Return a callback for each finished shard: it logs, and reports progress now and then."""
     is_due = due_lines(quiet=quiet)
 
-    def tell(outcome: "extraction.ShardOutcome", report: "extraction.ShardsReport") -> None:
+    def tell(outcome: "ShardOutcome", report: "ShardsReport") -> None:
         lost = report.lost.get(outcome.index)
         shard = outcome.report
         songs = {} if shard is None else shard.run.to_dict()
@@ -167,11 +174,11 @@ def _teller(
     return tell
 
 
-def _songs(report: "extraction.ShardsReport") -> str:
+def _songs(report: "ShardsReport") -> str:
     return f"{report.run.usable:,} songs with a vector, {report.run.failed:,} failed"
 
 
-def _print_shards(report: "extraction.ShardsReport", out: str) -> None:
+def _print_shards(report: "ShardsReport", out: str) -> None:
     print_counts(report.run)
     say(f"{report.total} shards: {report.made} made, {report.kept} kept, {len(report.lost)} lost")
     if report.run.stopped is not None:
@@ -182,14 +189,14 @@ def _print_shards(report: "extraction.ShardsReport", out: str) -> None:
         say("to retry the lost shards, run the same command again")
 
 
-def _code_of_part(run: "runs.RunReport") -> Exit:
+def _code_of_part(run: "RunReport") -> Exit:
     """Return exit code 0 or 3 for a finished part, even if none of its songs has a vector."""
     if run.stopped is not None:
         return exit_code_of(run)
     return Exit.SOME_FAILED if run.failed + run.failed_before else Exit.OK
 
 
-def _code(report: "extraction.ShardsReport") -> Exit:
+def _code(report: "ShardsReport") -> Exit:
     if report.made + report.kept == 0 and report.run.stopped is None:
         return Exit.NOTHING_USABLE
     code = exit_code_of(report.run)

@@ -10,7 +10,3 @@
     the music side's songs ──release──▶ with noise, within the budget of the ledger
     vectors ──audit──▶ what they reveal
 """
-
-from audiorec.exports import lazy
-
-__getattr__, __dir__ = lazy(__name__)

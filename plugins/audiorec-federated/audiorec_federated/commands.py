@@ -5,8 +5,6 @@ from typing import Annotated, Any
 
 import click
 
-import audiorec_federated as federated
-from audiorec import evaluation
 from audiorec.errors import InputError
 from audiorec.options import connects, reads, unguards, writes
 from audiorec_cli.shared.console import (
@@ -68,9 +66,13 @@ def align(
     audiorec federated align --config partner.toml --yes
     audiorec federated train --config partner.toml
     """
-    plan = federated.PartyPlan.read(config)
-    ids = federated.own_ids(plan)
-    about = federated.alignment_plan(plan, ids)
+    from audiorec_federated.jobs import align as align_users
+    from audiorec_federated.jobs import alignment_plan
+    from audiorec_federated.plan import PartyPlan, own_ids
+
+    plan = PartyPlan.read(config)
+    ids = own_ids(plan)
+    about = alignment_plan(plan, ids)
     _say_plan(about)
     if not yes:
         own = _own_certificate(plan.keys)
@@ -80,7 +82,7 @@ def align(
         return
     with job("federated align", plan.alignment, metrics_textfile) as done:
         with graceful_stop("this bucket is", quiet=quiet) as stop:
-            result = federated.align(
+            result = align_users(
                 plan,
                 ids,
                 progress=progress_lines(quiet=quiet),
@@ -105,10 +107,12 @@ def align(
 
 def _own_certificate(folder: Path) -> dict[str, object]:
     """Make the key and certificate of this side if there are none; return what to send."""
-    if federated.has_keys(folder):
+    from audiorec_federated.keys import CERTIFICATE_FILE, has_keys, make_keys, readable_fingerprint
+
+    if has_keys(folder):
         return {}
-    fingerprint = federated.readable_fingerprint(federated.make_keys(folder).fingerprint)
-    path = folder / federated.CERTIFICATE_FILE
+    fingerprint = readable_fingerprint(make_keys(folder).fingerprint)
+    path = folder / CERTIFICATE_FILE
     say(f"made a key: send {path} to the other party, and compare the fingerprint by phone")
     return {"certificate": str(path), "fingerprint": fingerprint}
 
@@ -146,10 +150,13 @@ def train(
     audiorec federated train --config partner.toml --json
     audiorec recall users model/ --profiles newcomers.csv --out vectors.parquet
     """
-    plan = federated.PartyPlan.read(config)
+    from audiorec_federated.jobs import train as train_party
+    from audiorec_federated.plan import PartyPlan
+
+    plan = PartyPlan.read(config)
     with job("federated train", plan.out, metrics_textfile) as told:
         with graceful_stop("this step is", quiet=quiet) as stop:
-            done = federated.train(
+            done = train_party(
                 plan,
                 tell=None if quiet else epoch_line,
                 say=None if quiet else say,
@@ -190,15 +197,19 @@ def release(
     audiorec federated release --config partner.toml --from given/ --out served/
     audiorec recall candidates served/ --profiles new.csv --out cands.parquet
     """
-    plan = federated.PartyPlan.read(config)
+    from audiorec_federated.plan import PartyPlan
+    from audiorec_federated.release import complete
+    from audiorec_federated.release import release as write_release
+
+    plan = PartyPlan.read(config)
     if (plan.role == "music") is not (epsilon is not None and received is None):
         raise InputError("give --epsilon at the music side, or --from FOLDER at the partner")
     with job("federated release", output, None) as done:
         if received is not None:
-            document = federated.complete(plan, received, output)
+            document = complete(plan, received, output)
         else:
             assert epsilon is not None  # noqa: S101 - as checked
-            document = federated.release.release(plan, epsilon, output)
+            document = write_release(plan, epsilon, output)
         done.count(songs=document["songs"])
     if json:
         print_json({"schema": "audiorec/federated-release/1", **document})
@@ -223,7 +234,10 @@ def audit(config: ConfigOption, json: JsonOption = False) -> None:
     audiorec federated audit -c partner.toml --json
     audiorec federated audit -c partner.toml > leaks.txt
     """
-    vectors = federated.audit_vectors(federated.PartyPlan.read(config))
+    from audiorec_federated.audit import audit_vectors
+    from audiorec_federated.plan import PartyPlan
+
+    vectors = audit_vectors(PartyPlan.read(config))
     if json:
         print_json({"schema": "audiorec/federated-audit/1", **vectors})
         return
@@ -237,6 +251,8 @@ def audit(config: ConfigOption, json: JsonOption = False) -> None:
 
 
 def _defended(leak: dict[str, Any]) -> str:
+    from audiorec.evaluation.classification import Interval
+
     if not leak["counts"]:
         return "does not count"
-    return str(evaluation.Interval(*leak["defended"]))
+    return str(Interval(*leak["defended"]))

@@ -10,7 +10,3 @@
         undo:   a line is written, then the copy replaces the file
     undo file, roots ──undo_job.restore──▶ `Retagging`: the files restored byte for byte
 """
-
-from audiorec.exports import lazy
-
-__getattr__, __dir__ = lazy(__name__)

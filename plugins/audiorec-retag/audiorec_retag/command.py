@@ -2,11 +2,10 @@
 
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import click
 
-import audiorec_retag as retagging
 from audiorec.errors import InputError
 from audiorec.options import argument, chooses, writes
 from audiorec_cli.shared.console import Exit, counted, print_json, print_table, say
@@ -16,6 +15,9 @@ from audiorec_cli.shared.jobs import JobSummary, MetricsOption, job
 from audiorec_cli.shared.options import ADVANCED, JsonOption, QuietOption
 from audiorec_cli.shared.pages import Command
 from audiorec_cli.shared.progress import song_counter, stopped
+
+if TYPE_CHECKING:
+    from audiorec_retag.job import Retagged, Retagging
 
 TIMEOUT_S = 600.0  # of a song
 COLUMNS = ("state", "song", "fields")
@@ -77,6 +79,9 @@ def retag(
     audiorec retag fixtures/audio --field genre --field AUDIOREC_VERSION --json
     audiorec retag ~/Music --undo retag-20261126T120000Z.undo.jsonl --write
     """
+    from audiorec_retag.job import restore
+    from audiorec_retag.job import retag as retag_songs
+
     if undo is not None and (fields or replace or unclear or keep_mtime):
         raise InputError("--undo can only be combined with ROOT and --write")
     store: Any = open_vectors(vectors, empty=False) if undo is None else None
@@ -85,13 +90,13 @@ def retag(
         try:
             with song_counter(0, quiet=quiet, prints_rows=False) as count:
 
-                def after_each(song: "retagging.Retagged") -> None:
+                def after_each(song: "Retagged") -> None:
                     count(song.song_id, song.state == "refused")
 
                 if undo is not None:
-                    done = retagging.restore(undo, roots, write=write, after_each=after_each)
+                    done = restore(undo, roots, write=write, after_each=after_each)
                 else:
-                    done = retagging.retag(
+                    done = retag_songs(
                         store,
                         roots,
                         fields=fields or None,
@@ -115,7 +120,9 @@ def retag(
             raise click.exceptions.Exit(Exit.SOME_FAILED)
 
 
-def _print(done: "retagging.Retagging", *, json: bool, undoing: bool) -> None:
+def _print(done: "Retagging", *, json: bool, undoing: bool) -> None:
+    from audiorec_retag.job import described
+
     if json:
         document: dict[str, Any] = {
             "schema": "audiorec/retag/1",
@@ -138,13 +145,11 @@ def _print(done: "retagging.Retagging", *, json: bool, undoing: bool) -> None:
         }
         print_json(document)
         return
-    rows = [
-        (song.state, song.song_id or song.path, retagging.described(song)) for song in done.songs
-    ]
+    rows = [(song.state, song.song_id or song.path, described(song)) for song in done.songs]
     print_table(COLUMNS, rows, title="undo" if undoing else "tags")
 
 
-def _say_summary(done: "retagging.Retagging", *, write: bool) -> None:
+def _say_summary(done: "Retagging", *, write: bool) -> None:
     say(", ".join(f"{count} {state}" for state, count in done.counts.items()))
     if done.elsewhere:
         say(f"{done.elsewhere} songs of the store lie elsewhere and were skipped")

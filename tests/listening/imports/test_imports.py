@@ -499,7 +499,7 @@ def test_units_of_time():
 
 
 OTHERS = """
-from audiorec.listening.imports import ImportedEvent, RejectedRow, SongRef
+from audiorec.listening.imports.rows import ImportedEvent, RejectedRow, SongRef
 
 def read(files, user):
     for number, line in enumerate(files[0].read_text().splitlines()):

@@ -16,9 +16,11 @@ from audiorec.errors import InputError, SpecMismatchError
 from audiorec.learning.next_plays import FEWEST_NEW, NextPlays, hold_out_new
 from audiorec.listening.sequences import Sequences
 from audiorec.listening.side import Category, SongSide
-from audiorec.recall import Context, Queries, RecallData, channel_class, load_channel, train_channel
 from audiorec.recall.contract.checks import synthetic_listening
+from audiorec.recall.contract.data import Context, Queries, RecallData
+from audiorec.recall.contract.job import train_channel
 from audiorec.recall.contract.warm import JUDGED_ON_NEW, Start
+from audiorec.recall.registry import channel_class, load_channel
 
 torch = needs("torch")
 

@@ -297,7 +297,8 @@ def test_each_api_has_an_address():
 
 
 OTHERS = """
-from audiorec.web.apis import ApiReply, Route
+from audiorec.web.apis.messages import ApiReply
+from audiorec.web.apis.routes import Route
 
 def routes():
     told = lambda snapshot, request: ApiReply.json({{"songs": len(snapshot.library)}})

@@ -5,7 +5,3 @@
     plays, songs, profiles ──network──▶ a query at each play      trained by `learning.next_song`
     a history ──forward, in numpy──▶ one query ──channel──▶ songs with the nearest embeddings
 """
-
-from audiorec.exports import lazy
-
-__getattr__, __dir__ = lazy(__name__)

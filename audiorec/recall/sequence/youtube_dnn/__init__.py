@@ -6,7 +6,3 @@
         ──trainer──▶ best state of the network      ``learning.fit_refit`` is the loop
     history, profile ──model──▶ user ──channel──▶ songs near each user
 """
-
-from audiorec.exports import lazy
-
-__getattr__, __dir__ = lazy(__name__)

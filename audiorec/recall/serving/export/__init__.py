@@ -8,7 +8,3 @@
           ──users────────▶ users                        catalogue ──▶ songs
     all tables ──folder──▶ TABLE/part-00000.parquet, manifest.json
 """
-
-from audiorec.exports import lazy
-
-__getattr__, __dir__ = lazy(__name__)

@@ -7,7 +7,3 @@
     OUT/dt=DAY/ ──promotion──▶ is it worse than what is served? ──current──▶ the day that is served
     the same for one day, or on URIs ──places──▶ the same
 """
-
-from audiorec.exports import lazy
-
-__getattr__, __dir__ = lazy(__name__)

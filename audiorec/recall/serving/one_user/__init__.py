@@ -7,7 +7,3 @@
     facts of a log ──reasons──▶ what a reason says ──reason_words──▶ an English phrase
     playlists, one user ──playlists──▶ existing lists, ranked
 """
-
-from audiorec.exports import lazy
-
-__getattr__, __dir__ = lazy(__name__)

@@ -1,9 +1,0 @@
-from audiorec.recall.serving.one_user.reasons import PORTRAIT as PORTRAIT
-from audiorec.recall.serving.one_user.reasons import USUAL as USUAL
-from audiorec.recall.serving.one_user.reasons import PortraitRecipe as PortraitRecipe
-from audiorec.recall.serving.one_user.reasons import ReasonWriter as ReasonWriter
-from audiorec.recall.serving.one_user.reasons import portraits as portraits
-from audiorec.recall.serving.one_user.reasons import reason_phrase as reason_phrase
-from audiorec.recall.serving.one_user.reasons import write_portraits as write_portraits
-from audiorec.recall.serving.one_user.recommend import Recommender as Recommender
-from audiorec.recall.serving.one_user.recommend import ranked_lists as ranked_lists

@@ -220,8 +220,6 @@ app = group(
 
 def _call(arguments: list[str]) -> int:
     """Run the command that a command line names; return its exit code."""
-    from audiorec_cli.shared.configured import PREFIX, defaults
-
     if shell := os.environ.get(COMPLETION):
         from click.shell_completion import shell_complete
 
@@ -229,6 +227,8 @@ def _call(arguments: list[str]) -> int:
     given = arguments
     if arguments[:1] == HELP_ALL[:1]:  # help similar: as similar --help
         arguments = [*(arguments[1:] if arguments != HELP_ALL else ()), "--help"]
+    from audiorec_cli.shared.configured import PREFIX, defaults
+
     context = app.make_context(
         "audiorec",
         arguments,

@@ -31,7 +31,6 @@ from audiorec.errors import (
 )
 from audiorec.files.visible import visible
 from audiorec.options import argument, chooses
-from audiorec.tagger.reading import Reading
 from audiorec_cli.shared.console import (
     WORD,
     Column,
@@ -57,13 +56,14 @@ from audiorec_cli.shared.options import (
 from audiorec_cli.shared.progress import song_counter, working
 
 if TYPE_CHECKING:
-    from audiorec.types import FloatArray, ScoreSeries
-
-    Line = tuple[str, str, Reading]
     from audiorec.extraction.catalogue import Source
     from audiorec.extraction.pipeline import ExtractorConfig, Song
-    from audiorec.extraction.reader import Reader  # name, source, reading
+    from audiorec.extraction.reader import Reader
     from audiorec.library.library import Library
+    from audiorec.tagger.reading import Reading
+    from audiorec.types import FloatArray, ScoreSeries
+
+    Line = tuple[str, str, Reading]  # name, source, reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +146,10 @@ def _named(name: str, store: "Library | None") -> list[GivenSong]:
 
 def _marked(store: "Library | None", found: list[GivenSong]) -> list[GivenSong]:
     """Return the songs, with the rows of files that the store has unchanged."""
-    from audiorec.library.readings import unchanged_rows
-
     if store is None:
         return found
+
+    from audiorec.library.readings import unchanged_rows
 
     rows = iter(unchanged_rows(store, [one.source for one in found if one.source is not None]))
     return [
@@ -255,7 +255,6 @@ def classify(
     audiorec classify ~/Music/new --vectors vecs.parquet --json
     audiorec classify fixtures/audio/blues-band.mp3 --tags 3
     """
-    from audiorec.extraction.reader import song_reader
     from audiorec.runs.workers import one_thread_each
 
     one_thread_each()
@@ -270,6 +269,8 @@ def classify(
     form = "json" if json else form
     failed: list[str] = []
     processes = max(1, min(jobs or os.cpu_count() or 1, opened))
+    from audiorec.extraction.reader import song_reader
+
     with song_reader(config, jobs=processes, limits=limits_of()) as reader:
         output = ClassifyOutput(quiet, prints_rows=form != "json")
         _print(_read(result, store, reader, failed, output), form, widths=opened > 0)
@@ -285,10 +286,10 @@ def _agreed(
     backbone: str | None,
 ) -> "tuple[Library | None, list[GivenSong], ExtractorConfig | None]":
     """Use the store only if its networks and heads are those used for files, and those given."""
-    from audiorec.extraction.pipeline import Extractor, extractor_config
-
     if store is not None and not (heads or backbone or any(one.is_opened for one in found)):
         return store, found, None
+
+    from audiorec.extraction.pipeline import Extractor, extractor_config
 
     asked = replace(extractor_config(heads, backbone), sound=True)
     if store is None:
@@ -340,10 +341,10 @@ def _read(
 
 def _known_readings(store: "Library | None", rows: list[int]) -> "Iterator[Reading]":
     """Read rows of the store; say why a column is empty, where a table would show it."""
-    from audiorec.library.readings import each_reading, scores_beside
-
     if store is None or not rows:
         return
+    from audiorec.library.readings import each_reading, scores_beside
+
     series, why = scores_beside(store)
     if series is None and not sys.stdout.isatty():
         say(f"note: voiced is empty: {why}; make it: audiorec extract ... --scores scores.parquet")

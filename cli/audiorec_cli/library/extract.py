@@ -240,7 +240,6 @@ def _sources(
 ) -> "list[Source]":
     """List the songs from the paths, or from a list or table of files."""
     from audiorec.extraction.catalogue import find_songs, read_list, read_manifest
-    from audiorec.files.user_files import read_lines
 
     if bool(paths) == (listed is not None):
         raise InputError("give either paths or --from FILE")
@@ -250,6 +249,8 @@ def _sources(
         if "://" in listed:
             raise InputError(f"{listed}: for a remote manifest use audiorec shards")
         return read_manifest(Path(listed))
+    from audiorec.files.user_files import read_lines
+
     if listed is not None:
         lines = read_lines(listed, "cannot read the list", errors="surrogateescape")
         return read_list(lines, root=Path.cwd(), song_id=naming)

@@ -123,12 +123,13 @@ def own_store(folder: Path) -> Path:
 
 def refuse_other_folder(path: Path, folder: Path) -> None:
     """Refuse a store that holds songs from elsewhere, so that libraries are never mixed."""
-    from audiorec.extraction.catalogue import uri_of
-    from audiorec.library.library import open_store
-
     if not path.exists():
         return
+    from audiorec.extraction.catalogue import uri_of
+
     root = uri_of(str(folder)).rstrip("/") + "/"
+    from audiorec.library.library import open_store
+
     for uri in open_store(path).column("uri").to_pylist():
         if not uri.startswith(root):
             raise InputError(

@@ -137,14 +137,14 @@ def _parts(parts: list[str], output: Path | None) -> tuple[str | None, list[str]
 
     Remote files are copied. A single local file is rewritten in place if there is no `output`.
     """
-    from audiorec.files.copies import with_local
-
     if len(parts) == 1 and is_folder(parts[0]):
         return parts[0], [], output
     if output is None and len(parts) == 1:
         if is_uri(parts[0]):
             raise InputError(f"{parts[0]}: name the store to write with --out")
         output = Path(parts[0])
+    from audiorec.files.copies import with_local
+
     return None, [str(with_local(part)) for part in parts], output
 
 

@@ -58,7 +58,6 @@ def sync(
     audiorec sync home kitchen --vectors vecs.parquet --out plays.parquet
     audiorec sync home --undo
     """
-    from audiorec.players.job import sync as sync_player
     from audiorec.players.job import undo_sync
     from audiorec.players.settings import read_servers
 
@@ -68,6 +67,8 @@ def sync(
     if store is None:
         _print(undo_sync(result, dry_run=dry_run, say=tell), json=json)
         return
+    from audiorec.players.job import sync as sync_player
+
     if dry_run:
         _print(sync_player(result, store, out, dry_run=True, say=tell), json=json)
         return

@@ -389,8 +389,6 @@ def prepare(
     audiorec listening prepare plays.csv --held-out 0.2 -v vecs.parquet \
         --out known.parquet
     """
-    from audiorec.listening.prepare import PrepareSpec
-    from audiorec.listening.prepare import prepare as prepare_log
     from audiorec.recall.audio.held_out import Split
 
     if held_out is not None:
@@ -399,12 +397,16 @@ def prepare(
         return
     if vectors or side:
         raise InputError("--vectors and --side are for --held-out")
+    from audiorec.listening.prepare import PrepareSpec
+
     spec = PrepareSpec(
         by=by or "user",
         buckets=buckets,
         filters=tuple(filter or ()),
         skip_bad_rows=skip_bad_rows,
     )
+    from audiorec.listening.prepare import prepare as prepare_log
+
     with engines.work(quiet=quiet) as work:
         tell = progress_lines(quiet=quiet)
         manifest = prepare_log(log, out, spec, progress=tell, engine=work.engine)

@@ -139,13 +139,13 @@ def _log_facts(
     log: "Interactions | None", facts: "Sequence[str]", how: "LogReading"
 ) -> "list[Triples]":
     """Return facts from lists, likes and follows."""
-    from audiorec.listening.sequences import to_sequences
-    from audiorec.recall.graph.facts import follow_facts, list_facts
-
     if log is None or not facts:
         return []
 
     parts = []
+    from audiorec.listening.sequences import to_sequences
+    from audiorec.recall.graph.facts import follow_facts, list_facts
+
     if "lists" in facts:
         parts.append(list_facts(to_sequences(log, by="list")))
     if "likes" in facts:

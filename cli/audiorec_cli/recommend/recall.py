@@ -315,8 +315,6 @@ def train(
     audiorec recall train vs-knn --interactions plays.parquet --out model/
     audiorec recall train sasrec -i plays.csv --from yesterday/ --out today/
     """
-    from audiorec.recall.registry import channel_class, load_channel
-
     if interactions is None and output is None:
         _list(channel, json=json)
         return
@@ -328,6 +326,8 @@ def train(
         "seed": seed,
         "gamma": gamma,
     }
+    from audiorec.recall.registry import channel_class, load_channel
+
     kind = channel_class(channel)
     older = None if start is None else load_channel(start)
     made = with_recipe(kind, given, settings or (), older)
@@ -586,7 +586,6 @@ def promote(
     """
     from audiorec.listening.log_files import parse_day
     from audiorec.recall.serving.nightly.current import promote as promote_night
-    from audiorec.recall.serving.nightly.promotion import nights_of
 
     if day is not None and back:
         raise InputError("give either --day or --back")
@@ -595,6 +594,8 @@ def promote(
         say(f"{result.day} is served: {folder}")
         if not json:
             return
+    from audiorec.recall.serving.nightly.promotion import nights_of
+
     nights = nights_of(folder)
     if json:
         print_json({"schema": "audiorec/recall-days/1", "days": nights})

@@ -69,11 +69,11 @@ class JudgeOptions(TrainingOptions):
     @property
     def copies(self) -> dict[str, str]:
         """Return the recordings of songs that have copies in the store."""
-        from audiorec.search.copies import recordings_of
-
         store = sound_files(self.vectors).get("vectors")
         if store is None or self.count_copies:
             return {}
+        from audiorec.search.copies import recordings_of
+
         codes = recordings_of(store).codes.tolist()
         return {song: str(n) for song, n in zip(store.ids, codes, strict=True) if n >= 0}
 
@@ -137,9 +137,6 @@ def evaluate(
     audiorec recall evaluate rules -i plays.parquet --split last --k 10 50
     audiorec recall evaluate --candidates lists.parquet -i plays.parquet
     """
-    from audiorec.recall.contract.channel import Channel
-    from audiorec.recall.judging.judge import compare
-
     if bool(channels) == (candidates is not None):
         raise InputError(
             "name channels or models, or give --candidates; recall train lists channels"
@@ -153,9 +150,13 @@ def evaluate(
     if judging.split == WHOLE_LISTS:
         _evaluate_playlists([one for one, is_trained in judged if not is_trained], judging)
         return
+    from audiorec.recall.contract.channel import Channel
+
     known = [one for one, is_trained in judged if is_trained and isinstance(one, Channel)]
     cut = judging.cut(*known)
     by = ("recall", judging.ks[min(1, len(judging.ks) - 1)])
+    from audiorec.recall.judging.judge import compare
+
     with engines.work(keeps=False) as work:
         result, behind = compare(
             [one for one, _ in judged],

@@ -130,8 +130,6 @@ class ExclusionOptions:
 
     def read(self, exposure_days: float) -> "tuple[SongTraits, Exclusions]":
         """Return the traits of songs, and the songs excluded per user."""
-        from audiorec.listening.interactions import read_interactions
-        from audiorec.listening.sequences import to_sequences
         from audiorec.recall.serving.exclusions import excluded_by, read_exposures, traits_of
         from audiorec.recall.serving.rules import Exclusions
 
@@ -140,7 +138,11 @@ class ExclusionOptions:
         shown = read_exposures(self.exposures, days=exposure_days) if self.exposures else None
         if self.interactions is None:
             return traits_of(None, side, store), Exclusions.of(never=shown)
+        from audiorec.listening.interactions import read_interactions
+
         log = read_interactions(self.interactions)
+        from audiorec.listening.sequences import to_sequences
+
         facts = traits_of(to_sequences(log), side, store)
         return facts, excluded_by(log, keep_heard=self.keep_heard, shown=shown, facts=facts)
 
@@ -249,7 +251,6 @@ def _recipe(
     tuned: Path | None,
 ) -> "tuple[FusionRecipe, str]":
     """Return the settings, from the options, figures or a tuned file, and what to say of them."""
-    from audiorec.recall.serving.fuse import read_tuned
     from audiorec.recall.serving.rules import FusionRecipe
     from audiorec.recall.serving.tables import channels_of, weights_by_worth
 
@@ -263,6 +264,8 @@ def _recipe(
         raise InputError(
             "--tuned contains all settings; it cannot be combined with other fusion options"
         )
+    from audiorec.recall.serving.fuse import read_tuned
+
     learnt = read_tuned(tuned)
     below = learnt.below and f"warning: {learnt.below}"
     return learnt.for_channels(channels_of(tables), k=k), below
@@ -446,12 +449,13 @@ def _short(name: str, value: float | None) -> str:
 
 
 def _draw_tuned(path: Path | None, found: "Tuned") -> None:
-    from audiorec.evaluation.pictures import draw_trade_off
 
     if path is None:
         return
 
     measure = f"{found.by[0]}@{found.by[1]}"
+    from audiorec.evaluation.pictures import draw_trade_off
+
     drawn = draw_trade_off({one.name: one.figures for one in found.tried}, measure)
     if drawn is None:
         say("note: no picture: nothing is traded without --side, --vectors and a tolerance")

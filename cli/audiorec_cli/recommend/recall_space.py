@@ -196,7 +196,6 @@ def users(
     audiorec recall users --import theirs.npz --normalise --out users.parquet
     """
     from audiorec.recall.serving.one_user.reasons import PortraitRecipe
-    from audiorec.store.embeddings import ForeignTable
 
     if portrait is not None:
         if interactions is None or model is not None or table is not None:
@@ -210,6 +209,8 @@ def users(
         raise InputError("name the output table: --out FILE")
     if side is not None or vectors is not None:
         raise InputError("--side and --vectors are for --portrait")
+    from audiorec.store.embeddings import ForeignTable
+
     if table is not None:
         if model is not None or interactions is not None or asked.profiles is not None or explain:
             raise InputError("--import cannot be combined with MODEL, a log, profiles or --explain")
@@ -333,7 +334,6 @@ def _embedded(
     quiet: bool,
 ) -> "EmbeddingReport":
     """Embed the songs of files and folders, of a store, or of the model."""
-    from audiorec.extraction.run import RunOptions
     from audiorec.recall.audio.embed import embed_audio, embed_stored, store_sources
     from audiorec.recall.contract.job import read_context
 
@@ -352,6 +352,8 @@ def _embedded(
             other = channel.hears == "features" and "features" not in files
             hint = "; give --vectors features.parquet, or the audio files" if other else ""
             raise SpecMismatchError(f"{error}{hint}") from error
+    from audiorec.extraction.run import RunOptions
+
     with (
         graceful_stop("the songs in flight are", quiet=quiet) as stop,
         progress_display(quiet=quiet) as progress,
@@ -424,8 +426,6 @@ def show_portraits(
     json: bool,
 ) -> None:
     """Print the portrait of one user, or write those of all; `metadata` are a table and a store."""
-    from audiorec.recall.serving.one_user.reasons import portraits, write_portraits
-
     if (user == ALL) != (output is not None):
         raise InputError("--portrait USER prints one; --portrait all --out FILE writes all")
     known = _side(*metadata)
@@ -433,6 +433,8 @@ def show_portraits(
     if output is None:
         _print_portrait(_of_user(plays, user, log), known, recipe, json=json)
         return
+    from audiorec.recall.serving.one_user.reasons import portraits, write_portraits
+
     table = portraits(plays, known, recipe)
     write_portraits(output, table)
     say(f"{len(table):,} rows of {len(plays):,} users: {output}")

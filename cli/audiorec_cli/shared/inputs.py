@@ -76,8 +76,6 @@ def check(path: Path | None, wanted: InputKind) -> None:
 
     Damaged files and files without a kind are left to their reader.
     """
-    from audiorec.store.inventory import declared_kind
-
     if path is None:
         return
     if not path.exists():
@@ -85,6 +83,8 @@ def check(path: Path | None, wanted: InputKind) -> None:
     if path.is_dir():
         how = _make(wanted, folder=str(path))
         raise StoreError(f"{path}: is a folder, not {wanted}; {how}")
+
+    from audiorec.store.inventory import declared_kind
 
     kind = declared_kind(path)
     holds = HOLDS.get(kind)
@@ -122,11 +122,12 @@ def vectors_path(given: Path | None) -> Path:
 
 
 def _usual() -> Path:
-    from audiorec.files.copies import with_local
 
     named = os.environ.get(ENVIRONMENT) or DEFAULT
     if "://" not in named:
         return Path(named)
+
+    from audiorec.files.copies import with_local
 
     return with_local(named)
 

@@ -150,10 +150,7 @@ class QueryOptions(ListeningOptions):
 
         `users` is a table of embeddings in the channel's space, used instead of histories.
         """
-        from audiorec.listening.events import EVENTS
         from audiorec.listening.profiles import read_profiles
-        from audiorec.listening.reading import follows
-        from audiorec.listening.reading import likes as likes_of_log
         from audiorec.listening.sequences import Sequences
         from audiorec.recall.contract.data import Context, Queries
         from audiorec.recall.contract.space import users_in
@@ -177,9 +174,14 @@ class QueryOptions(ListeningOptions):
             return Queries(known.take(rows), embedded=embedded)
         if people is not None:
             known = known.with_owners(people.user_ids)
+        from audiorec.listening.reading import follows
+
         if read is not None and len(read.artists):
             followed = follows(read, known.owner_ids)
         said = self.how.log(self.favourites) if self.favourites is not None else read
+        from audiorec.listening.events import EVENTS
+        from audiorec.listening.reading import likes as likes_of_log
+
         if said is not None and (said.event == EVENTS.index("like")).any():
             liked = likes_of_log(said, known.owner_ids)
         return Context(profiles=people).queries_of(known, followed, liked)
@@ -187,10 +189,10 @@ class QueryOptions(ListeningOptions):
 
 def sound_files(path: Path | None) -> dict[str, Any]:
     """Return a file of sound under the name by which `read_context` takes its kind."""
-    from audiorec.store.inventory import declared_kind
-
     if path is None:
         return {}
+    from audiorec.store.inventory import declared_kind
+
     name = OTHER_SOUND.get(declared_kind(path)) if path.is_file() else None
     return {name: path} if name else {"vectors": open_vectors(path)}
 
@@ -227,13 +229,12 @@ class TrainingOptions(ListeningOptions):
 
     def data(self, log: Path) -> "RecallData":
         """Read a log or a folder of ``listening prepare``, and the side information."""
-        from audiorec.listening.events import EVENTS
-        from audiorec.listening.log_files import file_fingerprints, opened_log
         from audiorec.listening.reading import is_prepared
-        from audiorec.recall.contract.data import RecallData
 
         if is_prepared(log):
             return self._prepared(log)
+        from audiorec.listening.log_files import file_fingerprints, opened_log
+
         opened = opened_log(log)
         logs, read, context = (
             file_fingerprints(opened),
@@ -241,11 +242,15 @@ class TrainingOptions(ListeningOptions):
             self.context(),
         )
         made_up = read.simulated
+        from audiorec.recall.contract.data import RecallData
+
         if self.likes:
             result = self.liked(read)
             return RecallData.of_likes(result, context, logs=logs, simulated=made_up)
         plays = self.plays(read)
         by = self.by or "user"
+        from audiorec.listening.events import EVENTS
+
         for event, noun, option in UNPLAYED:
             n = int((read.event == EVENTS.index(event)).sum())
             if n and not len(plays.song) and by != "list":

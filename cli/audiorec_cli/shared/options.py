@@ -186,12 +186,12 @@ class Engines:
     @contextmanager
     def work(self, *, quiet: bool = False, keeps: bool = True) -> Iterator[Work]:
         """Yield the engine; with `keeps`, Ctrl-C finishes the blocks in progress first."""
-        from audiorec.runs.tasks import engine_of, parse_runner
-
         jobs = self.jobs or os.cpu_count() or 1
         if self.runner == LOCAL and jobs == 1:
             yield Work()
             return
+
+        from audiorec.runs.tasks import engine_of, parse_runner
 
         runner, address = parse_runner(self.runner)
         if not keeps:

@@ -71,11 +71,11 @@ class PictureOptions:
 
 def check_plot(path: Path | None) -> None:
     """Refuse a picture that cannot be drawn, before any work."""
-    from audiorec.evaluation.pictures import require_figure
-
     if path is None:
         return
 
     if path.suffix.lower() != ".png":
         raise InputError(f"{path}: the name of the picture must end in .png")
+    from audiorec.evaluation.pictures import require_figure
+
     require_figure()

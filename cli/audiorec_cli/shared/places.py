@@ -97,11 +97,10 @@ def check_kinds(declared: Sequence[Field], values: Mapping[str, Any]) -> None:
 
 def _local(value: Any, declared: Field, days: "Days | None", here: str) -> Any:
     """Return a local path for a path or URI, or a list of them."""
-    from audiorec.files.copies import local_folder, with_local
-    from audiorec.listening.log_files import Days, select_days
-
     if isinstance(value, (list, tuple)):
         return [_local(one, declared, days, here) for one in value]
+    from audiorec.listening.log_files import Days, select_days
+
     if not isinstance(value, str):  # a URI is a text
         is_chosen = value is not None and declared.option.log and days
         return select_days(value, days) if is_chosen and days else value
@@ -113,6 +112,8 @@ def _local(value: Any, declared: Field, days: "Days | None", here: str) -> Any:
     if option.reach not in (Reach.CHOOSES, Reach.READS, Reach.LOADS):
         name = declared.name.upper() if option.argument else f"--{declared.key}"
         raise InputError(f"{value}: {name} must be a local path")
+    from audiorec.files.copies import local_folder, with_local
+
     if option.only and is_folder(value):
         return local_folder(value, only=lambda name: bool(re.fullmatch(option.only, name)))
     if option.log:

@@ -199,13 +199,14 @@ class ProcessOptions:
 
     def check(self, kind: "type[Channel]") -> None:
         """Refuse options that do not fit, before anything starts."""
-        from audiorec.recall.registry import CHANNELS, channel_class
-        from audiorec.runs.tasks import parse_runner
-
         if not self.launches:
             return
 
+        from audiorec.runs.tasks import parse_runner
+
         parse_runner(self.runner)
+        from audiorec.recall.registry import CHANNELS, channel_class
+
         if not kind.together:
             able = ", ".join(n for n in CHANNELS.own() if channel_class(n).together)
             raise InputError(f"{kind.name} trains in one process only; these use several: {able}")

@@ -171,12 +171,12 @@ def _check_pictures(folder: Path | None) -> None:
 
 def _draw(folder: Path | None, task: str, segments: "Report", songs: "Report") -> None:
     """Write the two pictures, if requested."""
-    from audiorec.evaluation.pictures import draw
-
     if folder is None:
         return
 
     reports = {"segment": segments, "song": songs}
+    from audiorec.evaluation.pictures import draw
+
     drawn = {by: draw(report, title=f"{task}, by {by}") for by, report in reports.items()}
     # The task comes from the head file, so it must not lead to another path or be too long.
     name = re.sub(r"[^\w.-]", "_", task)[:LONGEST_NAME]

@@ -216,11 +216,10 @@ def mend(data):
         for at, end in pairwise([*find_all(data, b"OggS"), len(data)]):
             _fix_page(data, at, end)
     elif data[:4] == b"fLaC":
-        for at in find_all(data, b"\xff\xf8"):
-            length = 4 + _utf8_length(data[at + 4]) if at + 16 < len(data) else 0
-            length += {6: 1, 7: 2}.get(data[at + 2] >> 4, 0) if length else 0
-            if length:
-                data[at + length] = _crc8(data[at : at + length])
+        first = find_all(data, b"\xff\xf8")[:1]  # a later one may be no frame
+        for at in first if first and first[0] + 16 < len(data) else ():
+            length = 4 + _utf8_length(data[at + 4]) + {6: 1, 7: 2}.get(data[at + 2] >> 4, 0)
+            data[at + length] = _crc8(data[at : at + length])
     elif data[:4] == b"TTA1" and len(data) > 22:
         data[18:22] = struct.pack("<I", zlib.crc32(data[:18]))
 

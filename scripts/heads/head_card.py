@@ -220,8 +220,10 @@ def genre_rows(found: Values) -> str:
         ("outside, learnt from GTZAN alone", plain["all"]),
     ):
         shares = places_of(of)
-        if of is every:  # the page has the pieces that these two are counted from
-            shares = [f"**[{share}](../benchmarks/genre_outside.md)**" for share in shares]
+        if of is not few:  # the page has the pieces that these are counted from
+            shares = [f"[{share}](../benchmarks/genre_outside.md)" for share in shares]
+        if of is every:
+            shares = [f"**{share}**" for share in shares]
         rows.append(row(name, *shares, ""))
     return "\n".join(rows)
 

@@ -108,8 +108,9 @@ def write_lastfm_json(path, *, damaged=False):
                           "@attr": {"user": "ana", "page": "1"}}},
         {"recenttracks": {"track": [api_track(NOON + 60, "No", "Body", mbid=MBID)]}},
     ]  # fmt: skip
-    text = json.dumps(pages, indent=1)
-    path.write_text(text[: len(text) - 20] if damaged else text)
+    if damaged:
+        pages.append({"recenttracks": {"track": [{"name": "without a time"}, 7]}})
+    path.write_text(json.dumps(pages, indent=1))
     return path
 
 
@@ -166,7 +167,7 @@ def write_spotify(path, *, damaged=False):
             7,
         ]
         name = next(iter(texts))
-        texts[name] = json.dumps([*bad, stream("2024-03-01T12:00:15Z", 1, "Cut", "Off")])[:-30]
+        texts[name] = json.dumps(bad)
     return write_zip(path, texts)
 
 

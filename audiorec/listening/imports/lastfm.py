@@ -23,16 +23,7 @@ from typing import Any
 
 from audiorec.errors import InputError
 from audiorec.files.user_files import LARGEST_CSV, bounded_lines
-from audiorec.listening.imports.archives import (
-    CHUNK_BYTES,
-    FAILURE,
-    Broken,
-    Member,
-    array_rows,
-    is_lines,
-    line_rows,
-    members,
-)
+from audiorec.listening.imports.archives import FAILURE, Broken, Member, json_rows, members
 from audiorec.listening.imports.rows import (
     NO_TIME,
     NOT_AN_OBJECT,
@@ -70,10 +61,7 @@ def read(paths: Sequence[Path], user: str) -> Rows:
 def _json(member: Member, user: str) -> Rows:
     row = 0
     with member.open() as file:
-        head = file.read(CHUNK_BYTES)
-        file.seek(0)
-        values = line_rows(file) if is_lines(head) else array_rows(file)
-        for _, page in values:
+        for _, page in json_rows(file):
             for track in _tracks(page):
                 row += 1
                 yield _scrobble(member.name, row, track, user)

@@ -15,15 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from audiorec.errors import InputError
-from audiorec.listening.imports.archives import (
-    CHUNK_BYTES,
-    Broken,
-    Member,
-    array_rows,
-    is_lines,
-    line_rows,
-    members,
-)
+from audiorec.listening.imports.archives import Broken, Member, json_rows, line_rows, members
 from audiorec.listening.imports.rows import (
     NOT_AN_OBJECT,
     ImportedEvent,
@@ -78,12 +70,7 @@ def _user(member: Member) -> str:
 
 def _values(member: Member) -> Iterator[tuple[int, Any]]:
     with member.open() as file:
-        is_list = False
-        if not member.name.endswith("l"):
-            head = file.read(CHUNK_BYTES)
-            is_list = not is_lines(head)
-            file.seek(0)
-        yield from array_rows(file) if is_list else line_rows(file)
+        yield from line_rows(file) if member.name.endswith("l") else json_rows(file)
 
 
 def _msid(value: Any) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from audiorec.listening.imports.archives import Broken, array_rows, members
+from audiorec.listening.imports.archives import array_rows, members
 from audiorec.listening.imports.rows import (
     LONGEST_PLAY_S,
     NOT_AN_OBJECT,
@@ -59,16 +59,13 @@ def read(paths: Sequence[Path], user: str) -> Rows:
 
 def _stream(file: str, row: int, value: Any, user: str) -> ImportedEvent | RejectedRow:
     try:
-        if isinstance(value, Broken):
-            raise UnusableRowError(value.reason)
         if not isinstance(value, dict):
             raise UnusableRowError(NOT_AN_OBJECT)
         return _heard(value, user)
     except UnusableRowError as error:
-        content: Any = value.content if isinstance(value, Broken) else value
-        if isinstance(content, dict):
-            content = {name: v for name, v in content.items() if name not in PRIVATE}
-        return error.at(file, row, content, user)
+        if isinstance(value, dict):
+            value = {name: v for name, v in value.items() if name not in PRIVATE}
+        return error.at(file, row, value, user)
 
 
 def _heard(value: Mapping[str, Any], user: str) -> ImportedEvent:

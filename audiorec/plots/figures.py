@@ -27,7 +27,7 @@ from audiorec.errors import InputError, import_extra
 from audiorec.evaluation.pictures import require_figure
 from audiorec.files.own_files import replaced, write_errors
 from audiorec.files.visible import clock, visible
-from audiorec.types import Envelope, Float64Array, FloatArray, ScoreSeries
+from audiorec.types import Envelope, Float64Array, FloatArray, ScoreSeries, Spectrogram
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -346,6 +346,7 @@ MOST_AREAS = len(FEW)
 LONGEST_CLASS = 24  # characters of a class name
 _STEPS_S = (1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1800, 3600)  # between two ticks
 MOST_TICKS = 12
+LOUDEST_DB = 80.0  # range of a spectrogram below its loudest value
 
 
 @dataclass(frozen=True, slots=True)
@@ -416,6 +417,27 @@ def draw_waveform(axes: Any, envelope: Envelope) -> None:
     axes.fill_between(middles, *within, color=PAIR[0], linewidth=0)
     limit = max(0.1, float(np.abs([envelope.low, envelope.high]).max()) * 1.05)
     axes.set(ylim=(-limit, limit), ylabel="amplitude")
+
+
+def draw_spectrogram(axes: Any, spectrogram: Spectrogram) -> None:
+    """Draw a mel spectrogram, the loudest 80 dB of it; by librosa, which is in the extra."""
+    display = import_extra("librosa.display", "a picture", "plot")
+    level = spectrogram.level_db
+    columns = level.shape[1]
+    middles = (np.arange(columns) + 0.5) * spectrogram.duration_s / columns
+    peak = float(level.max())
+    display.specshow(
+        level,
+        x_coords=middles,
+        y_axis="mel",
+        sr=spectrogram.sample_rate,
+        fmax=spectrogram.sample_rate / 2,
+        vmin=peak - LOUDEST_DB,
+        vmax=peak,
+        cmap="magma",
+        ax=axes,
+    )
+    axes.set(ylabel="hertz", xlabel="")
 
 
 def draw_areas(axes: Any, edges: Float64Array, head: HeadSeries) -> None:

@@ -1,6 +1,6 @@
 """Draw a song, or two side by side: scores over time, below their waveforms.
 
-ScoreSeries (T, H), `Envelope`  ──song_figure──▶  a panel for the waveform, one for each head
+ScoreSeries (T, H), `Envelope`, `Spectrogram`  ──song_figure──▶  a panel for each, one a head
 two ScoreSeries of the same classes  ──compare_figure──▶  mean scores in pairs, panels by head
 """
 
@@ -20,6 +20,7 @@ from audiorec.plots.figures import (
     by_mean,
     display_name,
     draw_head,
+    draw_spectrogram,
     draw_waveform,
     drawable,
     edges_s,
@@ -31,7 +32,7 @@ from audiorec.plots.figures import (
     strip_means,
     time_axis,
 )
-from audiorec.types import Envelope, ScoreSeries
+from audiorec.types import Envelope, ScoreSeries, Spectrogram
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,11 +45,12 @@ ROW, SHORTEST = 0.26, 1.3  # relative heights: a row of a heat map, any other pa
 def song_figure(
     series: ScoreSeries,
     envelope: Envelope | None = None,
+    spectrogram: Spectrogram | None = None,
     *,
     title: str = "",
     size: tuple[float, float] = SONG_SIZE,
 ) -> "Figure":
-    """Draw the scores of a song over time, below its waveform.
+    """Draw the scores of a song over time, below its waveform and its mel spectrogram.
 
     Parameters
     ----------
@@ -56,6 +58,8 @@ def song_figure(
         With at least one segment; scores from 0 to 1.
     envelope : Envelope, optional
         If omitted, no waveform is drawn.
+    spectrogram : Spectrogram, optional
+        If omitted, no spectrogram is drawn.
     title : str
         Any text; undrawable characters are escaped.
     size : tuple of float
@@ -78,7 +82,7 @@ def song_figure(
     heads = heads_of(series)
     edges = edges_s(series)
     end_s = max(float(edges[-1]) if envelope is None else 0.0, getattr(envelope, "duration_s", 0.0))
-    heights = [SHORTEST] if envelope is not None else []
+    heights = [SHORTEST] * ((envelope is not None) + (spectrogram is not None))
     heights += [max(SHORTEST, ROW * len(h.classes) * (len(h.classes) > MOST_AREAS)) for h in heads]
     with house_style():
         figure = new_figure(*size)
@@ -92,6 +96,9 @@ def song_figure(
             draw_waveform(panels[0], envelope)
             panels[0].set_title("waveform, mono: range and root mean square")
         first = len(heights) - len(heads)
+        if spectrogram is not None:
+            draw_spectrogram(panels[first - 1], spectrogram)
+            panels[first - 1].set_title("mel spectrogram, 96 bands: the loudest 80 dB")
         for axes, right, head in zip(panels[first:], beside[first:], heads, strict=True):
             order = by_mean(head.means)
             mesh = draw_head(axes, edges, head, order)

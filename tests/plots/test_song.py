@@ -12,7 +12,7 @@ from seen_texts import check_texts
 from audiorec.errors import InputError
 from audiorec.plots.figures import edges_s, picture_bytes
 from audiorec.plots.songs import song_figure
-from audiorec.types import Envelope, ScoreSeries
+from audiorec.types import Envelope, ScoreSeries, Spectrogram
 
 FEW = ("version/vocal", "version/other")
 MANY = tuple(f"genre/{name}" for name in ("blues", "jazz", "folk_song", "pop", "rock"))
@@ -97,6 +97,20 @@ def test_the_waveform_is_the_envelope():
     bounds = inner.get_paths()[0].get_extents()
     assert (bounds.ymin, bounds.ymax) == pytest.approx((-0.3, 0.3))
     assert axes.get_xlim() == (0, 12.5)
+
+
+def test_the_spectrogram_lies_below_the_waveform_and_spans_the_song():
+    needs("matplotlib")
+    needs("librosa")
+    level = np.linspace(-90, 0, 96 * 50, dtype=np.float32).reshape(96, 50)
+    figure = song_figure(series(), wave(), Spectrogram(level, 16_000, 12.5))
+    _, axes, *_ = panels(figure)
+    (mesh,) = axes.collections
+    assert np.array_equal(np.asarray(mesh.get_array()).reshape(96, 50), level)
+    assert mesh.get_clim() == (-80, 0)
+    assert axes.get_xlim() == (0, 12.5)
+    assert axes.get_ylabel() == "hertz"
+    assert axes.get_ylim()[1] == pytest.approx(8_000, rel=0.05)
 
 
 def test_titles_units_and_clock():

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from audiorec.plots.library_map import LibraryMap
     from audiorec.search.space import Space
     from audiorec.store.features import SeriesFile
-    from audiorec.types import Envelope, FloatArray, Numbers, ScoreSeries
+    from audiorec.types import Envelope, FloatArray, Numbers, ScoreSeries, Spectrogram
 
 MAX_REPORT = 64 << 20  # bytes
 
@@ -61,9 +61,9 @@ def plot(
     """Draw a library, a song, two songs, a user or reports as PNG, SVG or HTML (extra plot).
 
     A library is a map: nearby songs sound alike, colour is genre, marker is version. A song is its
-    scores over time below its waveform; two are drawn side by side, with their similarity. A user
-    is plays on the map, with shares over long and short horizons. Reports show each measure of
-    their channels with its interval.
+    scores over time below its waveform and spectrogram; two are drawn side by side, with their
+    similarity. A user is plays on the map, with shares over long and short horizons. Reports show
+    each measure of their channels with its interval.
 
     Examples
     --------
@@ -102,8 +102,8 @@ def _draw_one(
     size = picture.check(SONG_SIZE)
     with _Listener(vectors, heads) as listener:
         heard = listener.hear(song)
-        wave = listener.envelope(heard)
-    picture.write(song_figure(heard.series, wave, title=heard.title, size=size))
+        wave, mel = listener.sound(heard)
+    picture.write(song_figure(heard.series, wave, mel, title=heard.title, size=size))
     return {
         "schema": "audiorec/plot-song/1",
         "picture": str(picture.out),
@@ -297,18 +297,18 @@ class _Listener:
             return self._read(name)
         return self._known(self.store, song_id)
 
-    def envelope(self, heard: _DrawnSong) -> "Envelope | None":
-        """Return the waveform; None for a song of the store whose file cannot be used."""
-        from audiorec.extraction.reader import envelope_reader
+    def sound(self, heard: _DrawnSong) -> "tuple[Envelope | None, Spectrogram | None]":
+        """Return waveform and spectrogram; None for a song whose file cannot be used any more."""
+        from audiorec.extraction.reader import envelope_reader, spectrogram_reader
 
-        with envelope_reader() as reader:
+        with envelope_reader() as waves, spectrogram_reader() as spectrograms:
             try:
-                return reader.read(heard.file)
+                return waves.read(heard.file), spectrograms.read(heard.file)
             except SongError as error:
                 if heard.row is None:
                     raise
                 say(f"note: drawn without its waveform: {error}")
-                return None
+                return None, None
 
     def _has_store(self, name: str) -> bool:
         """Return whether there is a store; a file can be drawn without one."""

@@ -12,8 +12,8 @@ from pathlib import Path
 import audiorec
 from audiorec.search import Choice, SimilarQuestion, sentence
 
-out = Path(sys.argv[1] if len(sys.argv) > 1 else "build/examples")
-report = audiorec.extract("fixtures/audio", out=out / "vecs.parquet", scores=out / "scores.parquet")
+out = Path(sys.argv[1] if len(sys.argv) > 1 else "build/examples") / "demo"
+report = audiorec.extract("fixtures/demo", out=out / "vecs.parquet", scores=out / "scores.parquet")
 print(f"{report.extracted} songs extracted, {report.unchanged} unchanged, {report.failed} failed")
 
 # %% What is in it. A second run opens no song that has not changed.
@@ -22,31 +22,31 @@ print(library)
 print(library.classify())
 
 # %% One song, named by a unique part of its id: its columns, its 84 numbers, its scores over time.
-print(library["jazz-vibraphone.mp3"])
-print(library["jazz-vibraphone.mp3"].numbers["genre_jazz_max"])
-series = audiorec.scores("fixtures/audio/jazz-vibraphone.mp3")
+print(library["vibe-ace.opus"])
+print(library["vibe-ace.opus"].numbers["genre_jazz_max"])
+series = audiorec.scores("fixtures/demo/vibe-ace.opus")
 print(series)
 
 # %% Songs that sound like it. Speech, noise and copies stay out unless they are asked for.
-near = library.similar("jazz-vibraphone.mp3", k=5)
+near = library.similar("vibe-ace.opus", k=5)
 print(near)
 choice = Choice(only="genre=jazz|electronic", per_artist=1)
-print(library.similar("jazz-vibraphone.mp3", k=5, choice=choice))
+print(library.similar("vibe-ace.opus", k=5, choice=choice))
 
 # %% How close are they, and why? What is certain of both, the rarest in this library first.
-answer = library.ask(SimilarQuestion(seeds=["jazz-vibraphone.mp3"], k=5))
+answer = library.ask(SimilarQuestion(seeds=["vibe-ace.opus"], k=5))
 for song_id, percent, reasons in zip(
     answer.song_ids, answer.beside.percent, answer.beside.reasons, strict=True
 ):
     print(f"{song_id}, closer than {percent} of all pairs: {sentence(reasons)}")
 
 # %% Or like a file that the library does not have; here one that it has, so it finds that song.
-print(audiorec.similar("fixtures/audio/metal-band-with-woman-singing.mp3", k=3, vectors=library))
+print(audiorec.similar("fixtures/demo/vermocsar.opus", k=3, vectors=library))
 
 # %% A smooth way from one song to another, and a minute and a half that go with one song.
-way = library.path_between("classical-piano", "death-metal-band", steps=3)
+way = library.path_between("violin-concerto", "metal-madness", steps=3)
 print(way)
-evening = library.playlist("jazz-vibraphone.mp3", minutes=1.5)
+evening = library.playlist("vibe-ace.opus", minutes=1.5)
 print(evening)
 evening.to_m3u8(out / "evening.m3u8")
 
@@ -57,7 +57,7 @@ for group in library.duplicates():
 # %% A map of the library, and the song over time: needs pip install ".[plot]".
 try:
     library.map().savefig(out / "map.png")
-    series.plot(title="jazz-vibraphone").savefig(out / "jazz-vibraphone.png")
+    series.plot(title="Vibe Ace").savefig(out / "vibe-ace.png")
     print("drawn:", out / "map.png")
 except audiorec.errors.MissingExtraError as missing:
     print(missing)

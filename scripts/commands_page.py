@@ -17,7 +17,7 @@ def page() -> str:
     """Return the part of the page that is made of the commands."""
     commands = app.commands  # type: ignore[attr-defined]
     parts = []
-    for panel, members in PANELS.items():
+    for panel, members in (PANELS | {"Plug-ins": tuple(sorted(commands.plugins))}).items():
         parts.append(f"## {panel}\n")
         for name in members:
             parts += _sections(f"audiorec {name}", commands[name])

@@ -19,8 +19,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "gallery.md"
 SCRIPTS = ("my_library.py", "vectors_into_a_recommender.py", "new_songs_to_their_audience.py")
 DRAWN = {  # by a cell of my_library.py: the file, and what it shows
-    "map.png": "A map of 27 songs, coloured by genre",
-    "jazz-vibraphone.png": "Scores of a song over time: four versions, ten genres",
+    "map.png": "A map of 36 songs, coloured by genre",
+    "vibe-ace.png": "Scores of a song over time: four versions, ten genres",
 }
 HEAD = """# The examples, run
 

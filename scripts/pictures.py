@@ -1,13 +1,13 @@
-"""Draw the pictures of the documentation, over the bundled clips and songs, or compare them.
+"""Draw the pictures of the documentation, over the songs of the demonstration, or compare them.
 
     uv run --group full python scripts/pictures.py            draw them into docs/pictures
     uv run --group full python scripts/pictures.py --check    draw them elsewhere, and compare
 
 The pictures of docs/gallery.md come from ``examples/my_library.py``, those of docs/plots.md from
 the commands on that page, and those of docs/page.md from the page in Chromium, with a small
-listening log and the lists of ``recall run``. The one that moves shows the songs of ``audiorec
-demo``. ``--check`` exits with 1 and a line for each picture that is older than the program; without
-a browser those of the page are left out, and it says so.
+listening log and the lists of ``recall run``. Songs whose labels are wrong are left out of the
+pictures of the page. ``--check`` exits with 1 and a line for each picture that is older than the
+program; without a browser those of the page are left out, and it says so.
 """
 
 import argparse
@@ -59,10 +59,14 @@ NAME_FOLDER = """folder => {
 }"""
 
 PHONE = {"width": 390, "height": 844}
-# Clips, and copies of them: how loud they are.
+DEMO = ROOT / "fixtures" / "demo"
+# Songs whose version or genre is wrong, by fixtures/demo/songs.csv.
+WRONG = ("locus-iste-quartet", "ave-maria-cello", "chaos-god")
+LISTENER = "listener {}"
+# Songs, and copies of them: how loud they are.
 TWICE = {
-    "jazz-vibraphone.mp3": {"Vibe Ace.flac": 0.5, "vibe ace.ogg": 1.0},
-    "metal-band-with-woman-singing.mp3": {"02 metal.mp3": 1.0},
+    "vibe-ace.opus": {"Vibe Ace.flac": 0.5, "vibe ace.ogg": 1.0},
+    "vermocsar.opus": {"02 Vérmocsár.mp3": 1.0},
 }
 
 
@@ -87,16 +91,17 @@ def draw_all(scratch: Path, out: Path) -> None:
     """Draw every picture into `out`; the store of the clips is made in `scratch`."""
     run(ROOT / "examples" / "my_library.py", scratch)
     for name in DRAWN:
-        shutil.copy(scratch / name, out / f"example-{name}")
-    store = scratch / "vecs.parquet"
+        shutil.copy(scratch / "demo" / name, out / f"example-{name}")
+    store = scratch / "demo" / "vecs.parquet"
     for name, command in plots((ROOT / "docs" / "plots.md").read_text(encoding="utf-8")):
         arguments = ["--vectors", store, "--out", out / name]
         run("-c", "from audiorec_cli.main import main; main()", *command, *arguments)
     if CHROMIUM is None:
         print("no browser: the pictures of the page are left out")
     else:
+        store = listened(scratch / "page")
         photograph(store, out)
-        tour(scratch / "demo", out)
+        tour(store, out)
 
 
 def run(*arguments: object) -> None:
@@ -125,11 +130,10 @@ def plots(page: str) -> Iterator[tuple[str, list[str]]]:
 
 def photograph(store: Path, out: Path) -> None:
     """Take the pictures of the page over a store."""
-    serving = write_recall(store)
-    log = store.parent / "plays.csv"
-    clips = ROOT / "fixtures" / "audio"
+    serving = write_recall(store, named=LISTENER)
+    log, music = store.parent / "plays.csv", store.parent / "Music"
     with (
-        browsing(store, "--root", clips, "--recall", serving, "-i", log) as address,
+        browsing(store, "--root", music, "--recall", serving, "-i", log) as address,
         chromium() as browser,
     ):
         for scheme in ("light", "dark"):
@@ -151,7 +155,8 @@ def photograph(store: Path, out: Path) -> None:
 
 
 def write_copies(folder: Path) -> Path:
-    """Extract some clips and copies of them in other formats and levels; return the store."""
+    """Extract some songs and copies of them in other formats and levels; return the store."""
+    import av
     import soundfile
 
     from audiorec.extraction.run import extract
@@ -159,8 +164,11 @@ def write_copies(folder: Path) -> Path:
     music = folder / "songs"
     music.mkdir(parents=True)
     for name, copies in TWICE.items():
-        shutil.copy(ROOT / "fixtures" / "audio" / name, music / name)
-        samples, rate = soundfile.read(music / name)
+        shutil.copy(DEMO / name, music / name)
+        with av.open(music / name) as song:
+            decoded = [frame.to_ndarray() for frame in song.decode(audio=0)]
+            rate = song.streams.audio[0].rate
+        samples = np.concatenate(decoded, axis=1).T
         for copy, level in copies.items():
             soundfile.write(music / copy, level * samples, rate)
     extract([music], out=folder / "vecs.parquet", jobs=1)
@@ -187,20 +195,29 @@ def take(page, out: Path, scheme: str, folder: Path) -> None:
     page.evaluate(NAME_FOLDER, str(folder))
     page.screenshot(path=out / "page-list.png")
     page.click("nav >> text=Recommendations")
-    page.click(".users >> text=u3")
+    page.click(f".users >> text={LISTENER.format(3)}")
     page.wait_for_selector(".ranked li")
     page.click("text=Places of each channel")
     page.wait_for_timeout(300)
     page.screenshot(path=out / "page-recommendations.png")
 
 
-def tour(scratch: Path, out: Path) -> None:
-    """Draw the moving picture: the list, a sentence on the map, similar songs, and radio."""
-    store, songs = scratch / "vecs.parquet", ROOT / "fixtures" / "demo"
+def listened(folder: Path) -> Path:
+    """Extract the songs of the demonstration whose labels are right; return the store."""
+    music, store = folder / "Music", folder / "vecs.parquet"
+    music.mkdir(parents=True)
+    for song in sorted(DEMO.glob("*.opus")):
+        if song.stem not in WRONG:
+            shutil.copy(song, music / song.name)
     main = "from audiorec_cli.main import main; main()"
-    scores = scratch / "scores.parquet"
-    run("-c", main, "extract", songs, "--out", store, "--scores", scores, "--quiet")
-    with browsing(store, "--root", songs) as address, chromium() as browser:
+    scores = folder / "scores.parquet"
+    run("-c", main, "extract", music, "--out", store, "--scores", scores, "--quiet")
+    return store
+
+
+def tour(store: Path, out: Path) -> None:
+    """Draw the moving picture: the list, a sentence on the map, similar songs, and radio."""
+    with browsing(store, "--root", store.parent / "Music") as address, chromium() as browser:
         page = browser.new_context(viewport=SIZE, color_scheme="light").new_page()
         page.goto(address)
         write_moving(list(look_around(page)), out / TOUR)

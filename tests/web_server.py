@@ -107,7 +107,7 @@ def chromium():
         browser.close()
 
 
-def write_recall(store, *, users=8, days=(), playlists=()):
+def write_recall(store, *, users=8, days=(), playlists=(), named="u{}"):
     """Write a log of listeners of a store's songs, and what ``recall run`` makes of it.
 
     `playlists` are rows of songs, made by users of the log: "by u0" and so on. With `days`, it runs
@@ -125,7 +125,7 @@ def write_recall(store, *, users=8, days=(), playlists=()):
         for day in range(1, 4):
             for n in range(2 if day < 3 else 1):
                 song_id = ids[(user * 3 + day * (1 + user % 2) + n) % (len(ids) - 2)]
-                lines.append(f"u{user},{song_id},2026-01-{day:02}T1{n}:00:00Z,finish")
+                lines.append(f"{named.format(user)},{song_id},2026-01-{day:02}T1{n}:00:00Z,finish")
     if playlists:
         lines = [lines[0] + ",list_id", *(f"{line}," for line in lines[1:])]
     for user, rows in enumerate(playlists):

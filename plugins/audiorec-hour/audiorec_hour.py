@@ -5,9 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from audiorec.listening.sequences import Sequences
-from audiorec.recall.contract.candidates import ReasonKind
-from audiorec.recall.contract.channel import CountingChannel
-from audiorec.recall.contract.data import Queries, RecallData
+from audiorec.recall import CountingChannel, Queries, ReasonKind, RecallData
 
 
 @dataclass(frozen=True)

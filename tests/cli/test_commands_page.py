@@ -11,7 +11,8 @@ from commands_page import page
 
 COMMANDS = {" ".join(path): command for path, command in pages()}
 TEXT = page()
-DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
+OWN = ROOT / "docs" / "own_command.md"  # of a command that one writes there
+DOCS = [ROOT / "README.md", *sorted({*(ROOT / "docs").glob("**/*.md")} - {OWN})]
 
 
 def every(command):

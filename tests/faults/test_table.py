@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-NAMED = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
+NAMED = re.compile(r"`((?:tests|plugins)/[\w/-]+\.py)::(\w+)`")
 
 
 @pytest.mark.parametrize("page", ["faults.md", "reference/security_checks.md"])

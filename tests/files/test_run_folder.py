@@ -184,10 +184,6 @@ def foreign_name(folder, victim):
     (folder / "thesis.txt").write_text("years")
 
 
-def foreign_content(folder, victim):
-    (folder / "new.rows").write_text("the names of all my songs")
-
-
 def foreign_temporary(folder, victim):
     (folder / ".tmpAbC123").write_text("the only copy of a letter")
 
@@ -226,7 +222,6 @@ PLANTED = [
     hard_linked_file("lock", "lock"),
     hard_linked_file("new.rows", "rows"),
     foreign_name,
-    foreign_content,
     foreign_temporary,
     foreign_lock,
     folder_below,

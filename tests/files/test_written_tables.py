@@ -27,6 +27,9 @@ TABLE = pa.table(
 )
 
 
+IDS = pa.array(list("abcde"))
+
+
 def test_the_same_rows_make_the_same_file(tmp_path):
     for name in ("a", "b"):
         with parquet_writer(tmp_path / name, TABLE.schema, texts=["text"]) as writer:
@@ -38,7 +41,7 @@ def test_the_same_rows_make_the_same_file(tmp_path):
 
 def test_verify_finds_flipped_bits_in_tables_of_every_kind(tmp_path):
     path = tmp_path / "neighbours.parquet"
-    write_plain(path, TABLE.drop_columns(["struct", "vector"]))
+    write_plain(path, TABLE.drop_columns(["struct", "vector"]).append_column("song_id", IDS))
     found = verify(path)
     assert (found.is_good, found.rows) == (True, {str(path): 5})
     whole = path.read_bytes()

@@ -67,7 +67,7 @@ def test_the_commands_of_a_page_are_those_that_draw_its_pictures():
     found = dict(pictures.plots(page))
     assert set(found) == {"song.png", "compare.png", "library.png"}
     assert found["library.png"] == ["plot", "--size", "@80"]
-    assert found["song.png"][:2] == ["plot", "man-singing-with-guitar.mp3"]
+    assert found["song.png"][:2] == ["plot", "vibe-ace"]
 
 
 def test_every_picture_of_the_pages_is_drawn_or_said_to_be_measured():

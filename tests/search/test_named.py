@@ -123,7 +123,7 @@ def write_errors(home, metadata, make_failure, ids):
     }
     rows = [make_failure(name, uri=str(home / "music" / name), **made) for name in ids]
     table = pa.Table.from_batches([row_batch(row, schema) for row in rows], schema)
-    write_table(home / "errors.parquet", table, about)
+    write_table(home / "vecs.errors.parquet", table, about)
 
 
 def test_a_song_that_failed_says_why(store, home, metadata, make_failure):
@@ -151,7 +151,7 @@ def test_several_songs_are_not_one_that_failed(store, home, metadata, make_failu
 
 
 def test_a_damaged_errors_file_says_nothing(store, home):
-    (home / "errors.parquet").write_bytes(b"PAR1")
+    (home / "vecs.errors.parquet").write_bytes(b"PAR1")
     with pytest.raises(UnknownFileError):
         store.resolve("xyz.flac")
 

@@ -30,6 +30,7 @@ PLACEHOLDERS = {
     "SONG": "jazz-vibraphone.mp3",
 }
 MUSIC = ("blues-band.mp3", "jazz-vibraphone.mp3", "death-metal-band.ogg")
+DEMO = ("vibe-ace.opus", "vermocsar.opus")  # of docs/plots.md
 MORE = {**BUDGET, "plot": "--size @40"}
 
 
@@ -38,6 +39,9 @@ def home(tmp_path_factory):
     """A home with music, a store of the clips with all that belongs to it, and a log."""
     folder = tmp_path_factory.mktemp("reader")
     shutil.copytree(CLIPS, folder / "fixtures" / "audio")
+    (folder / "fixtures" / "demo").mkdir()
+    for name in DEMO:
+        shutil.copy(CLIPS.parent / "demo" / name, folder / "fixtures" / "demo" / name)
     (folder / "Music" / "new").mkdir(parents=True)
     for name in MUSIC:
         shutil.copy(CLIPS / name, folder / "Music" / name)

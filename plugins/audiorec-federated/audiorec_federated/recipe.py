@@ -11,6 +11,16 @@ from audiorec.spec import fingerprint
 
 R = TypeVar("R", bound="PartyRecipe")
 DRAWS = 2  # version of the order of draws; both halves must have the same
+# Settings of earlier recipes, now constants; models with these values are still read.
+FORMER = {
+    "log_q": True,
+    "negative_power": 0.75,
+    "negative_source": "shared",
+    "item_weights": [1.0],
+    "positives": 1,
+    "songs": "learnt",
+    "weight_decay": 0.0,
+}
 
 
 class PartyRecipe:
@@ -184,4 +194,5 @@ RECIPES: Mapping[str, type[PartyRecipe]] = MappingProxyType(
 
 def recipe_of(content: dict[str, Any], kind: type[R]) -> R:
     """Undo `PartyRecipe.to_json`; raise TypeError or InputError if the content is invalid."""
-    return kind(**{n: tuple(v) if isinstance(v, list) else v for n, v in content.items()})
+    kept = {n: v for n, v in content.items() if n not in FORMER or v != FORMER[n]}
+    return kind(**{n: tuple(v) if isinstance(v, list) else v for n, v in kept.items()})

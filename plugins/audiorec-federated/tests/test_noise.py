@@ -95,5 +95,7 @@ def test_recipes_are_told_apart_by_every_setting():
     assert len({recipe.fingerprint for recipe in made}) == len(made)
     for recipe in made:
         assert recipe_of(recipe.to_json(), type(recipe)) == recipe
+    former = {**TwoTowerRecipe().to_json(), "positives": 1, "songs": "learnt"}
+    assert recipe_of(former, TwoTowerRecipe) == TwoTowerRecipe()  # are constants now
     with pytest.raises(TypeError, match="songs"):
-        recipe_of({**TwoTowerRecipe().to_json(), "songs": "given"}, TwoTowerRecipe)
+        recipe_of({**former, "songs": "given"}, TwoTowerRecipe)

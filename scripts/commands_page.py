@@ -15,7 +15,7 @@ from audiorec_cli.shared.pages import examples
 
 def page() -> str:
     """Return the part of the page that is made of the commands."""
-    commands = app.commands  # type: ignore[attr-defined]
+    commands: Any = app.commands  # type: ignore[attr-defined]
     parts = []
     for panel, members in (PANELS | {"Plug-ins": tuple(sorted(commands.plugins))}).items():
         parts.append(f"## {panel}\n")

@@ -8,5 +8,5 @@
         ──job──▶ plays.parquet, plays.unmatched.parquet, plays.rejected.parquet, a report
 
 A reader yields every row of its source once, in order: either as an event, or as rejected with a
-reason. Memory use depends on the number of different songs, not on the number of rows.
+reason. Memory use depends on the number of different songs and the largest JSON file.
 """

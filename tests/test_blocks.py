@@ -69,6 +69,7 @@ def run(home, monkeypatch, capsys):
         beside = "--scores scores.parquet --features features.parquet"
         command("extract", "fixtures/audio", "--out", "vecs.parquet", *beside.split())
         command("extract", "Music", "--out", "vecs.parquet", "--quiet")
+        command("extract", "fixtures/demo", "--out", "vecs.parquet", "--quiet")
         command("listening", "simulate", "--out", "world")
         plays = pq.read_table(home / "world" / "interactions.parquet")
         pyarrow.csv.write_csv(plays, home / "plays.csv")

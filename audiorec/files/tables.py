@@ -29,7 +29,14 @@ from audiorec.files.arrow import (
     integers,
     read_schema,
 )
-from audiorec.files.own_files import RunFolder, read_object, refuse_link, replaced, write_own
+from audiorec.files.own_files import (
+    MAX_READS,
+    RunFolder,
+    read_object,
+    refuse_link,
+    replaced,
+    write_own,
+)
 from audiorec.types import Int64Array, Progress
 
 GROUP_ROWS = 16_384
@@ -59,12 +66,12 @@ class TableFile:
                 raise StoreError("is a folder, not a Parquet file")
             if path.exists() and not path.is_file():  # it may block
                 raise StoreError("is not a regular file")
-            scan = whole = pa.OSFile(os.fspath(path))
-            while mapped:
-                whole = pa.memory_map(os.fspath(path))
-                if os.path.sameopenfile(scan.fileno(), whole.fileno()):
-                    break
-                scan = pa.OSFile(os.fspath(path))  # the file was replaced meanwhile
+            for _ in range(MAX_READS):
+                before = path.stat()
+                scan = pa.OSFile(os.fspath(path))
+                whole = pa.memory_map(os.fspath(path)) if mapped else scan
+                if os.path.samestat(before, path.stat()):
+                    break  # else the file was replaced meanwhile
             file = pq.ParquetFile(whole, page_checksum_verification=True)
             return cls(path, file, whole, scan)
         except FileNotFoundError as error:

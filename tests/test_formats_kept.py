@@ -32,7 +32,6 @@ from audiorec.store.map_file import read_map
 from audiorec.store.schema import Kind, open_checked
 from audiorec.store.store import VectorStore
 from audiorec.tagger.heads import Head
-from audiorec_retag.undo import read_records
 
 ROOT = Path(__file__).parents[1]
 SAMPLES = ROOT / "fixtures" / "formats"
@@ -77,20 +76,17 @@ def kept_map(path):
 
 
 def message(path):
-    from audiorec_federated.protocol import decode
-
+    decode = needs("audiorec_federated.protocol").decode
     assert decode(path.read_bytes()).number == 5
 
 
 def alignment(path):
-    from audiorec_federated.alignment import read_alignment
-
+    read_alignment = needs("audiorec_federated.alignment").read_alignment
     assert len(read_alignment(path).user_ids)
 
 
 def ledger(path):
-    from audiorec_federated.ledger import Ledger
-
+    Ledger = needs("audiorec_federated.ledger").Ledger
     assert [entry.what for entry in Ledger.read(path).entries] == ["ids", "vectors", "release"]
 
 
@@ -102,6 +98,7 @@ def player_lists(path):
 
 
 def undo(path):
+    read_records = needs("audiorec_retag.undo").read_records
     assert [record.path for record in read_records(path)] == ["/music/song.mp3"]
 
 

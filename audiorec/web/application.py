@@ -17,6 +17,7 @@ import json
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ from audiorec.search.questions import PathQuestion, PlaylistQuestion, SimilarQue
 from audiorec.store.inventory import inventory, read_failures
 from audiorec.web import lists
 from audiorec.web.editions import stamp_of
+from audiorec.web.faces import Faces
 from audiorec.web.forms import inputs
 from audiorec.web.gate import MAX_BODY, AddressKeys, Guard
 from audiorec.web.limits import Guesses, Pool, RequestLimits, address_of
@@ -215,7 +217,7 @@ class BrowsePage:
         guesses: Guesses,
         nights: Callable[[], RecommendationPages | None] = lambda: None,
         names: tuple[str, ...] = (),
-        growing: Callable[[], Mapping[str, int] | None] | None = None,
+        growing: Callable[[], Mapping[str, Any] | None] | None = None,
         player: tuple[str, str] | None = None,
     ) -> None:
         self.sound, self.keys = sound, keys
@@ -240,6 +242,7 @@ class BrowsePage:
         self.shelf, self.mark = shelf, mark
         self.songs = SongView(shelf, self.sound.roots, self.keys)
         self.copies = lists.CopiesView(shelf)
+        self.faces = Faces(shelf, self.sound, self.keys)
         self.saver.turn_to(shelf)
 
     def _renew(self, _: dict[str, Any]) -> dict[str, Any]:
@@ -298,6 +301,7 @@ class BrowsePage:
         }
         patient_posts: dict[str, Callable[[dict[str, Any]], Any]] = {
             "/api/copies": lambda wish: self.copies.given(wish),
+            "/api/faces": lambda wish: self.faces.of(wish),
             "/api/renew": self._renew,
         }
         shut = {"/audio/{row}": self._audio, "/cover/{row}": self._cover}  # with keys
@@ -391,6 +395,9 @@ class BrowsePage:
         return lambda given: getattr(self.proposals, kind)[path](given)
 
     def _about(self) -> dict[str, Any]:
+        """Return what a page that opens asks first: it sees the store as it is now."""
+        with suppress(StoreError, OSError):  # one that cannot be read leaves the last one
+            self._renew({})
         night = self.proposals
         return {
             **self.shelf.made("about"),

@@ -114,6 +114,10 @@ class AddressKeys:
         digest = hmac.digest(self._secret, path.encode(), hashlib.sha256)
         return base64.urlsafe_b64encode(digest[:18]).decode()
 
+    def keyed(self, path: str) -> str:
+        """Return an address with its key."""
+        return f"{path}?key={self.key(path)}"
+
     def opens(self, path: str, key: str) -> bool:
         """Whether this is the key of an address."""
         return hmac.compare_digest(key.encode(), self.key(path).encode())

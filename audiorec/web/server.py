@@ -113,7 +113,7 @@ def serve(
     names: Sequence[str] = (),
     projection: MapKind = "pca",
     token: str | None = None,
-    growing: Callable[[], Mapping[str, int] | None] | None = None,
+    growing: Callable[[], Mapping[str, Any] | None] | None = None,
     player: tuple[str, str] | None = None,
     ready: Callable[[str], None] = print,
     close: Callable[[], object] = lambda: None,
@@ -141,8 +141,8 @@ def serve(
     token : str, optional
         By default a new random one.
     growing : callable, optional
-        Returns the songs ``done`` and ``total`` while the library grows, else None. The page then
-        shows new songs by itself, instead of asking first.
+        Returns the songs ``done`` and ``total``, the one heard ``now`` and the seconds ``left_s``
+        while the library grows, else None. The page then shows new songs by itself.
     player : (str, str), optional
         A music server in the user's settings, and the command that brings lists there: shown only.
     ready : callable

@@ -352,6 +352,7 @@ class SongColumns:
             "duration": self._seconds.astype(np.float32),
             "music": self.library.music.astype(np.uint8),
             "copies": self._copies(),
+            "added": self._added(),
         }
         if "loudness_lufs" in schema_of(self.library.metadata).names:
             columns["loudness"] = self._floats("loudness_lufs")
@@ -371,6 +372,11 @@ class SongColumns:
         """Return a column of numbers, NaN where a song has none: shape (n,), float32."""
         values = self.library.column(name).cast(pa.float64()).fill_null(np.nan)
         return np.asarray(values.to_numpy(), np.float32)
+
+    def _added(self) -> npt.NDArray[np.uint32]:
+        """Return when each song was heard first, in seconds since 1970: shape (n,)."""
+        times = self.library.column("extracted_at").cast(pa.timestamp("s", "UTC"), safe=False)
+        return np.asarray(times.cast(pa.int64()).fill_null(0), np.int64).astype(np.uint32)
 
     def _copies(self) -> FloatArray:
         """Return how many other copies of its recording each song has: shape (n,), float32."""

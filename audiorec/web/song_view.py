@@ -143,8 +143,8 @@ class SongView:
         except SongError as error:
             return {"why_not": error.reason, "folder": uri.rpartition("/")[0]}
         return {
-            "url": f"/audio/{row}?key={self._keys.key(f'/audio/{row}')}",
-            "cover": f"/cover/{row}?key={self._keys.key(f'/cover/{row}')}",
+            "url": self._keys.keyed(f"/audio/{row}"),
+            "cover": self._keys.keyed(f"/cover/{row}"),
         }
 
 

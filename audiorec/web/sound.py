@@ -184,7 +184,8 @@ PROBE, WAV, WAVE, COVER = "probe", "wav", "wave", "cover"
 HANDLER = "audiorec.web.sound:handler"
 LIMITS = Limits(timeout_s=600.0, memory_bytes=4 << 30)
 POINTS = 800  # points of a waveform
-MAX_COVER = 8 << 20  # bytes
+MOST_COVERED = 100_000  # files of which it is known whether they hold a cover
+MAX_COVER, MAX_SIDE = 8 << 20, 8192  # bytes, pixels
 MAX_KEPT = 2 << 30  # bytes of decoded songs, and of one
 # Media types that browsers can play; other files are decoded for them.
 TYPES = {
@@ -203,7 +204,7 @@ TYPES = {
     ("wav", "pcm_s24"): "audio/wav",
     ("wav", "pcm_f32"): "audio/wav",
 }
-_PICTURES = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n\x1a\n": "image/png"}
+_PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 _Identity = tuple[int, int, int, int]
 
 
@@ -216,11 +217,33 @@ class CoverImage:
 
 
 def _picture(data: bytes | None) -> CoverImage | None:
-    """Return a picture whose first bytes say that it is one."""
-    for start, media_type in _PICTURES.items():
-        if data and data.startswith(start):
-            return CoverImage(data, media_type)
-    return None
+    """Return a JPEG or PNG that is no larger than `MAX_SIDE`, judged by its first bytes."""
+    if data is None:
+        return None
+    kind = "image/png" if data.startswith(_PNG) else "image/jpeg"
+    sides = _png_sides(data) if data.startswith(_PNG) else _jpeg_sides(data)
+    return CoverImage(data, kind) if all(0 < side <= MAX_SIDE for side in sides) else None
+
+
+def _png_sides(data: bytes) -> tuple[int, int]:
+    return int.from_bytes(data[16:20]), int.from_bytes(data[20:24])
+
+
+def _jpeg_sides(data: bytes) -> tuple[int, int]:
+    """Return the height and width that a JPEG declares; 0 if it declares none.
+
+    Examples
+    --------
+    >>> _jpeg_sides(bytes.fromhex("ffd8 ffe00004abcd ffc0000b080010002003"))
+    (16, 32)
+    """
+    at = 2
+    while data.startswith(_JPEG) and at + 9 <= len(data) and data[at] == 0xFF:  # a segment
+        mark, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4])
+        if 0xC0 <= mark <= 0xCF and mark not in (0xC4, 0xC8, 0xCC):  # the start of a frame
+            return int.from_bytes(data[at + 5 : at + 7]), int.from_bytes(data[at + 7 : at + 9])
+        at += 2 + length
+    return 0, 0
 
 
 class SoundFiles:
@@ -234,6 +257,7 @@ class SoundFiles:
         self.roots = roots
         self._workers = Workers(HANDLER, limits=LIMITS)
         self._known: OrderedDict[_Identity, Playable] = OrderedDict()
+        self._covered: OrderedDict[_Identity, bool] = OrderedDict()  # in the file itself
         self._lock = threading.Lock()
         self._making = threading.Lock()  # one song is decoded at a time
         self._folder: tempfile.TemporaryDirectory[str] | None = None
@@ -286,7 +310,24 @@ class SoundFiles:
         with self.roots.open(uri) as file:
             self._about(uri, file)
             data: bytes | None = self._ask(uri, file, COVER)
-        return _picture(data) or self._beside(uri)
+            identity = _identity(file)
+        picture = _picture(data)
+        with self._lock:
+            self._covered[identity] = picture is not None
+            if len(self._covered) > MOST_COVERED:
+                self._covered.popitem(last=False)
+        return picture or self._beside(uri)
+
+    def has_cover(self, uri: str) -> bool:
+        """Whether a song has a picture; a file is asked once, its folder each time."""
+        try:
+            with self.roots.open(uri) as file:
+                identity = _identity(file)
+            with self._lock:
+                known = self._covered.get(identity)
+            return bool(known) or bool(self.cover(uri) if known is None else self._beside(uri))
+        except SongError:
+            return False
 
     def _beside(self, uri: str) -> CoverImage | None:
         folder = uri.rpartition("/")[0]

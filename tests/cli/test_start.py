@@ -86,7 +86,8 @@ def test_the_first_songs_are_in_the_store_before_the_last_are_heard(folder, tmp_
         FIRST_SONGS - 1,
         FIRST_SONGS,
     )  # the broken one may be among them
-    assert grower.growing == {"done": FIRST_SONGS, "total": 31}
+    assert (grower.growing["done"], grower.growing["total"]) == (FIRST_SONGS, 31)
+    assert grower.growing["now"]
     grower.add(sources, threading.Event())
     assert len(open_store(path)) == 30
     assert grower.growing is None

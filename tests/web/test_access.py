@@ -3,6 +3,7 @@
 import http.client
 import os
 import shutil
+import struct
 
 import pytest
 from made_library import series, song
@@ -296,10 +297,14 @@ def tagged(path, picture, mime=b"image/png"):
 
 def test_a_cover_is_a_picture_by_its_bytes(tmp_path):
     home = tmp_path / "covers"
-    names = ("png.mp3", "html.mp3", "none.mp3", "large.mp3")
+    names = ("png.mp3", "html.mp3", "none.mp3", "large.mp3", "vast.mp3")
     more = [song(name, series(i), uri=str(home / "music" / name)) for i, name in enumerate(names)]
     store = write_music(home, songs=[], more=more)
-    png = b"\x89PNG\r\n\x1a\n" + b"x" * 100
+    png, vast = (
+        b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + struct.pack(">II", side, side) + b"x" * 100
+        for side in (300, 60_000)
+    )
+    tagged(home / "music" / "vast.mp3", vast)
     tagged(home / "music" / "png.mp3", png)
     tagged(home / "music" / "html.mp3", b"<script>alert(1)</script>", b"image/png")
     tagged(home / "music" / "large.mp3", png + b"x" * (9 << 20))
@@ -318,6 +323,13 @@ def test_a_cover_is_a_picture_by_its_bytes(tmp_path):
                 else:
                     assert (found.status_code, found.content) == (204, b"")
                 assert client.get(sound["url"], headers={"Range": "bytes=0-1"}).status_code == 206
+            faces = client.post("/api/faces", json={"rows": [*range(len(ids))]}).json()["faces"]
+            covers = {name: face["cover"] for name, face in zip(ids, faces, strict=True)}
+            assert client.get(covers.pop("png.mp3")).content == png
+            assert set(covers.values()) == {None}
+            # From start to end six rings, of two genres, the share of the second, and the voice.
+            assert all(len(face["rings"]) == 6 for face in faces)
+            assert all(0 <= n <= 100 for face in faces for ring in face["rings"] for n in ring)
             none = client.get(f"/api/song/{ids.index('none.mp3')}").json()["sound"]["cover"]
             beside = home / "music" / "folder.png"
             for data, status in ((png, 200), (b"<script>", 204), (png + b"x" * (9 << 20), 204)):

@@ -7,6 +7,7 @@ import hashlib
 import os
 import re
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -14,7 +15,7 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import click
 
@@ -149,6 +150,10 @@ class Grower:
         Options of the extraction.
     done, total : int
         Songs that were heard, and songs to hear, since the last look at the folder.
+    now : str
+        The song that was heard last.
+    since : float
+        When that began, as `time.monotonic` tells it.
     """
 
     folder: Path
@@ -156,6 +161,8 @@ class Grower:
     work: Extraction
     done: int = 0
     total: int = 0
+    now: str = ""
+    since: float = 0.0
     config: "ExtractorConfig" = field(init=False)
     options: "RunOptions" = field(init=False)
 
@@ -187,13 +194,13 @@ class Grower:
         from audiorec.extraction.watch import growing_parts
 
         todo = self.plan(sources).todo
-        self.done, self.total = 0, len(todo)
+        self.done, self.total, self.since = 0, len(todo), time.monotonic()
         with progress_display(quiet=not todo) as shown:
             for part in growing_parts(sources, todo):
                 before = self.done
 
                 def report_song(at: "RunProgress", before: int = before) -> None:
-                    self.done = before + at.done
+                    self.done, self.now = before + at.done, at.song_id
                     if shown is not None:
                         shown(replace(at, done=self.done, total=self.total))
 
@@ -218,9 +225,13 @@ class Grower:
         return True
 
     @property
-    def growing(self) -> dict[str, int] | None:
-        """Songs done and in all; None while nothing is to be done."""
-        return {"done": self.done, "total": self.total} if self.done < self.total else None
+    def growing(self) -> dict[str, Any] | None:
+        """Songs done and in all, the last one, seconds left; None while nothing is to be done."""
+        if self.done >= self.total:
+            return None
+        each_s = (time.monotonic() - self.since) / max(1, self.done)
+        left = round(each_s * (self.total - self.done)) if self.done else None
+        return {"done": self.done, "total": self.total, "now": self.now, "left_s": left}
 
     @contextmanager
     def in_background(self, *, watches: bool) -> Iterator[None]:

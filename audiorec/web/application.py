@@ -45,6 +45,8 @@ from audiorec.web.editions import stamp_of
 from audiorec.web.faces import Faces
 from audiorec.web.forms import inputs
 from audiorec.web.gate import MAX_BODY, AddressKeys, Guard
+from audiorec.web.glance import glance_of
+from audiorec.web.home import home_of
 from audiorec.web.limits import Guesses, Pool, RequestLimits, address_of
 from audiorec.web.recommendations import RecommendationPages
 from audiorec.web.song_columns import SongColumns
@@ -294,6 +296,8 @@ class BrowsePage:
             posts |= {path: self._proposed("posts", path) for path in first.posts}
         patient: dict[str, Callable[[Request], Any]] = {
             "/api/copies": lambda _: self.copies.all(),
+            "/api/home": lambda _: home_of(self.shelf),
+            "/api/glance": lambda _: glance_of(self.shelf),
             "/api/song/{row}/wave": self._wave,
             "/api/song/{row}/sound": self._sound_of,
             "/api/texts": lambda _: self._zipped("texts", "application/json"),

@@ -23,6 +23,7 @@ from functools import cached_property
 from itertools import islice
 from math import isfinite
 from pathlib import Path
+from shlex import quote
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
@@ -32,6 +33,7 @@ from audiorec.columns import StoreColumns
 from audiorec.errors import ExistingFileError, InputError, MissingFileError, StoreError
 from audiorec.files.m3u8 import PlaylistEntry, render_m3u8, write_m3u8
 from audiorec.files.own_files import refuse_link, write_errors, write_own
+from audiorec.files.visible import visible
 from audiorec.listening.imports.job import KnownSongs
 from audiorec.listening.imports.rows import SongRef
 from audiorec.options import made
@@ -475,12 +477,19 @@ class CopiesView:
         Parameters
         ----------
         wish : mapping
-            ``as``: as in `songs_as`; ``verdicts``: how certain the recordings are.
+            ``as``: as in `songs_as`, or ``script``: a shell script that removes all but the best;
+            ``verdicts``: how certain the recordings are; ``rows``: whose recordings alone, if
+            given.
         """
         verdicts = wish.get("verdicts")
         if not isinstance(verdicts, list):
             raise InputError("verdicts: a list of them is expected")
         result = [one for one in self._found() if one[0].verdict.value in verdicts]
+        if "rows" in wish:
+            wanted = {*rows_in(wish["rows"], len(self._shelf.library))}
+            result = [one for one in result if wanted & {row for row, _ in one[1]}]
+        if wish.get("as") == "script":
+            return {"text": _script(result), "left_out": 0}
         if wish.get("as") != "csv":
             rows = [row for _, songs in result for row, _ in songs[1:]]
             return songs_as(self._shelf, rows, wish.get("as"))
@@ -511,6 +520,22 @@ class CopiesView:
         songs = iter(library.rows([row for group in duplicates for row in group.rows]))
         together = [(group, [(row, next(songs)) for row in group.rows]) for group in duplicates]
         return [(group, sorted(own, key=lambda one: quality(one[1]))) for group, own in together]
+
+
+def _script(recordings: Iterable[tuple[Group, list[tuple[int, Song]]]]) -> str:
+    """Return a shell script that removes all copies but the best of each recording.
+
+    Names may hold anything: they are quoted, and shown without control characters in comments.
+    """
+    lines = [
+        "#!/bin/sh",
+        "# Removes the copies of a library's recordings. Read it before you run it.",
+    ]
+    for group, songs in recordings:
+        best, *others = (song["uri"] for _, song in songs)
+        lines += ["", f"# kept: {visible(best)} ({visible(group.why)})"]
+        lines += [f"rm -v -- {quote(uri)}" for uri in others if uri.startswith("/")]
+    return "\n".join([*lines, ""])
 
 
 def _table(names: Sequence[str], songs: Iterable[Song]) -> str:

@@ -276,7 +276,7 @@ class SongColumns:
     @cached_property
     def heads(self) -> dict[str, tuple[str, ...]]:
         """The classes of each head, in the order of the codes in `numbers`."""
-        return {head: names for head, (names, _) in self._likeliest.items()}
+        return {head: names for head, (names, _) in self.likeliest.items()}
 
     @cached_property
     def own_columns(self) -> list[str]:
@@ -352,11 +352,11 @@ class SongColumns:
             "duration": self._seconds.astype(np.float32),
             "music": self.library.music.astype(np.uint8),
             "copies": self._copies(),
-            "added": self._added(),
+            "added": self.added,
         }
         if "loudness_lufs" in schema_of(self.library.metadata).names:
-            columns["loudness"] = self._floats("loudness_lufs")
-        for head, (_, best) in self._likeliest.items():
+            columns["loudness"] = self.floats("loudness_lufs")
+        for head, (_, best) in self.likeliest.items():
             columns[f"head:{head}"] = best.astype(np.uint8)
         if self._labels is not None:
             columns["genre_clear"] = self._labels.genre_clear.astype(np.uint8)
@@ -365,15 +365,16 @@ class SongColumns:
             means = mean_scores(self.library)
             columns["means"] = np.rint(255 * means.clip(0, 1)).astype(np.uint8).ravel()
         for name in self._own_numbers:
-            columns[f"own:{name}"] = self._floats(name)
+            columns[f"own:{name}"] = self.floats(name)
         return columns
 
-    def _floats(self, name: str) -> FloatArray:
+    def floats(self, name: str) -> FloatArray:
         """Return a column of numbers, NaN where a song has none: shape (n,), float32."""
         values = self.library.column(name).cast(pa.float64()).fill_null(np.nan)
         return np.asarray(values.to_numpy(), np.float32)
 
-    def _added(self) -> npt.NDArray[np.uint32]:
+    @cached_property
+    def added(self) -> npt.NDArray[np.uint32]:
         """Return when each song was heard first, in seconds since 1970: shape (n,)."""
         times = self.library.column("extracted_at").cast(pa.timestamp("s", "UTC"), safe=False)
         return np.asarray(times.cast(pa.int64()).fill_null(0), np.int64).astype(np.uint32)
@@ -411,7 +412,7 @@ class SongColumns:
         than of any other mood; a song that is not music has none: `UNKNOWN`.
         """
         names = [name for name in self._own_numbers if name.startswith(MOOD)]
-        values = np.column_stack([self._floats(name) for name in names])
+        values = np.column_stack([self.floats(name) for name in names])
         places = values.argsort(axis=0, kind="stable").argsort(axis=0, kind="stable")
         known = (~np.isnan(values)).sum(axis=0)  # unknown values have the last places
         share = np.where(np.isnan(values), -1.0, places / np.maximum(1, known - 1))
@@ -451,7 +452,8 @@ class SongColumns:
         return MapKeeper(self.library, writes=self.keeps_map)
 
     @cached_property
-    def _likeliest(self) -> dict[str, tuple[tuple[str, ...], npt.NDArray[Any]]]:
+    def likeliest(self) -> dict[str, tuple[tuple[str, ...], npt.NDArray[Any]]]:
+        """Each head's classes, and the number of each song's likeliest class, (n,)."""
         return dict(top_classes(self.library))
 
     @cached_property
@@ -461,6 +463,12 @@ class SongColumns:
     @cached_property
     def _seconds(self) -> npt.NDArray[Any]:
         return np.asarray(self.library.column("duration_s").to_pylist(), np.float64)
+
+    @cached_property
+    def plain_numbers(self) -> set[str]:
+        """Columns of numbers that say something about the sound."""
+        usual = schema_of(self.library.metadata).names
+        return {*self._own_numbers, *({"loudness_lufs"} & set(usual))}
 
     @cached_property
     def _own_kinds(self) -> dict[str, Any]:

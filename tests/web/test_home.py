@@ -1,0 +1,77 @@
+"""`web.home` and `web.glance`: places with names, an evening, what was heard, and honest bars."""
+
+from datetime import date
+from io import BytesIO
+
+import numpy as np
+import pytest
+from needs import needs
+from pyarrow.csv import read_csv
+from pyarrow.parquet import write_table
+from web_server import SONGS, write_music
+
+needs("starlette")
+
+from audiorec.library.library import open_store
+from audiorec.web.glance import glance_of
+from audiorec.web.home import MOODS, NAMES, home_of
+from audiorec.web.lists import CopiesView
+from audiorec.web.song_columns import SongColumns
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory):
+    store = write_music(tmp_path_factory.mktemp("home"), attributes=True)
+    lines = ["user_id,song_id,timestamp,event,played_ratio"]
+    songs = open_store(store).ids
+    for month, song, ratio in ((1, 0, 1), (1, 0, 1), (1, 1, 1), (6, 2, 0.4), (6, 3, 1)):
+        lines.append(f"me,{songs[song]},2026-0{month}-01T20:00:00Z,play,{ratio}")
+    plays = read_csv(BytesIO("\n".join(lines).encode()))
+    write_table(plays, store.with_name("plays.parquet"))
+    return SongColumns(open_store(store))
+
+
+def test_home_has_places_an_evening_and_what_was_heard(shelf):
+    home = home_of(shelf, today=date(2026, 12, 2))
+    names = [place["name"] for place in home["places"]]
+    assert len(names) >= 3
+    assert len({*names}) == len(names)
+    rows = [row for place in home["places"] for row in place["rows"]]
+    assert len({*rows}) == len(rows)
+    assert home["evening"]["energy"] == sorted(home["evening"]["energy"])
+    assert len(home["evening"]["rows"]) == 9
+    assert (home["continue"], home["rediscover"]) == ([2], [0])
+    assert home == home_of(shelf, today=date(2026, 12, 2))
+
+
+def test_there_are_sixty_names():
+    names = [name for text in NAMES.values() for name in text.split("|")]
+    assert len({*names}) == len(names) == len(NAMES) * len(MOODS) == 60
+
+
+def test_a_bar_selects_as_many_songs_as_it_says(shelf):
+    glance = glance_of(shelf)
+    assert glance["songs"] == len(SONGS)
+    for chart in ("tempo", "length", "artist", "genre"):
+        bars = glance["charts"][chart]
+        assert bars
+        for bar in bars:
+            bits = np.frombuffer(shelf.find(bar["only"]), np.uint8)
+            assert np.unpackbits(bits).sum() == bar["songs"]
+
+
+def test_a_script_quotes_what_names_hold(shelf, monkeypatch):
+    class Verdict:
+        value = "same"
+
+    class Group:
+        verdict, why = Verdict, "larger\nrm -rf /"
+
+    copies = CopiesView(shelf)
+    songs = [(0, {"uri": "/m/a\nrm x"}), (1, {"uri": "/m/$(id)'b"}), (2, {"uri": "s3://b/c"})]
+    monkeypatch.setattr(copies, "_found", lambda: [(Group, songs)])
+    text = copies.given({"as": "script", "verdicts": ["same"]})["text"]
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    assert lines == ["rm -v -- '/m/$(id)'\"'\"'b'"]
+    nothing = copies.given({"as": "script", "verdicts": ["same"], "rows": [3]})["text"]
+    assert "rm " not in nothing

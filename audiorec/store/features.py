@@ -99,8 +99,8 @@ def _chosen(
     return place < limit
 
 
-# The last hidden layers: the outputs that retrieve the most songs of the same music
-# (docs/decisions/0006-similarity.md), and that tell encodings of one song from two songs (0008).
+# The last hidden layers: the outputs that retrieve the most songs of the same music, and that tell
+# encodings of one song from two songs.
 LAST_LAYERS = ("msd_penultimate", "mtt_penultimate")
 # The outputs used instead for a backbone added by the user: the first of these that exists.
 ADDED_LAYERS = ("_embedding", "_scores")

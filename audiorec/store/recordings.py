@@ -86,7 +86,7 @@ def title_of(title: str | None, song_id: str) -> Title:
     return read_title(title or PurePath(song_id).stem)
 
 
-# Figures: docs/decisions/0057-one-recording-once.md and 0008-playlists-and-duplicates.md.
+# Figures: docs/decisions/0057-one-recording-once.md.
 SHIFT_S = 2.5  # a copy may begin, or end, so much later
 MIN_SEGMENTS = 4  # shorter songs are too short to tell them apart
 SOUND = 0.1  # largest 1 - similarity by sound

@@ -239,7 +239,7 @@ class OwnSound:
 class OwnScores:
     """Scorer of a network without heads: its own tags, or else its embedding, unchanged.
 
-    An embedding is not a score, so a vector keeps only its mean over the song (decision 0044).
+    An embedding is not a score, so a vector keeps only its mean over the song.
     """
 
     def __init__(self, own: OwnBackbone) -> None:

@@ -2,7 +2,7 @@
 
 No audio labelled folk could be had. But some artists in GTZAN's blues, country and rock are
 folk musicians as well, by the word of an encyclopedia, of an award for folk albums or of a
-list of folk performers (decision 0005 names each). Nothing is learnt from their names, and
+list of folk performers (decision 0019 names each). Nothing is learnt from their names, and
 the scores judged here are of heads that have not heard the artist.
 """
 

@@ -2,7 +2,7 @@
 
     open file ──open_tags──▶ `Tags`   .values("genre"), .put("genre", ["jazz"]), .others(), .save()
 
-mutagen does the work (GPL-2.0-or-later, see decision 0041). This module preserves what mutagen's
+mutagen does the work (GPL-2.0-or-later). This module preserves what mutagen's
 defaults would change: the ID3 version, the ID3v1 tag at the end, and the zero byte between two
 values.
 """

@@ -43,7 +43,7 @@ include_patterns = [
     "fixtures/audio/README.md",
     "fixtures/codecs/README.md",
     "fixtures/demo/README.md",
-    "plugins/*/README.md",
+    "plugins/*/*.md",
 ]
 exclude_patterns = [".*", "build", "dist", "docs/site", "**/node_modules"]
 extensions = ["myst_parser", "sphinx.ext.autodoc", "numpydoc"]

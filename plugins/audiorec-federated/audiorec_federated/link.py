@@ -6,7 +6,7 @@
 The partner is the caller; the music side's desk passes one question at a time to its host, while
 the transport's threads wait. It refuses what has no place in the session before the host sees it.
 Over the network, messages are bodies of Arrow Flight actions over mutual TLS, and each end trusts
-exactly one certificate, the other's. See ``docs/federated-protocol.md``.
+exactly one certificate, the other's. See ``plugins/audiorec-federated/protocol.md``.
 """
 
 import os

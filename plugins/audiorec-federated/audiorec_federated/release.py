@@ -12,7 +12,7 @@ chosen. Then, for these alone, the matrix of moments, plays (C, n) times inputs 
 constant and some numbers of each vector, less their mean. In both, a user's plays count with length
 1 at most, and so do the inputs; a user spends no length on songs that noise would bury. All else is
 computed from the noised and from public numbers: the moments are shrunk by what of them is noise.
-The settings are constants, set on other pairs of domains (docs/benchmarks/federated.md).
+The settings are constants, set on other pairs of domains (figures.md).
 """
 
 from collections.abc import Callable

@@ -15,7 +15,7 @@ from audiorec_federated import protocol
 from audiorec_federated.protocol import FIELDS, Message, MessageKind, decode, encode, pack
 
 SESSION = "ab" * 16
-PAGE = (Path(__file__).parents[3] / "docs" / "federated-protocol.md").read_text()
+PAGE = (Path(__file__).parents[1] / "protocol.md").read_text()
 
 
 def vectors(rows=2, width=3, dtype="float32", changes=()):

@@ -2,8 +2,9 @@
 
     Message ──encode──▶ bytes ──decode──▶ the same message, or a `ProtocolError`
 
-``plugins/audiorec-federated/protocol.md`` specifies the format; only this module implements it. Every field of
-every kind has a check here, and the length of a payload is verified before it is parsed.
+``plugins/audiorec-federated/protocol.md`` specifies the format; only this module implements it.
+Every field of every kind has a check here, and the length of a payload is verified before it is
+parsed.
 """
 
 import hashlib

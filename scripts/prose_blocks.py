@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from prose import ROOT, fences, pages
 
-FIRST = ("README.md", "docs/start.md")
+FIRST = ("README.md",)
 RUN = ("docs/library.md", "docs/owner.md", "docs/plots.md", "docs/reference/store.md")
 TUTORIALS = "docs/tutorials/"
 COMMAND = re.compile(r"^(\$ |audiorec |pip |pipx |uv |uvx |python |bash |docker |mpc |curl )")

@@ -116,4 +116,4 @@ def test_a_block_without_a_reason_is_a_fault():
     said = page.replace("```sh", "<!-- not run: needs a song -->\n```sh")
     assert faults(blocks_of("docs/new.md", said)) == []
     assert blocks_of("docs/new.md", said)[0].reason == "needs a song"
-    assert blocks_of("docs/start.md", page)[0].is_run
+    assert blocks_of("README.md", page)[0].is_run

@@ -31,7 +31,7 @@ PATHS = {
         "docs/compared_teams.md",
     ),
 }
-READ = ("Tutorials", "How to", "Explanation")  # what is to be read, and not looked up
+READ = ("Tutorials", "How to", "Models", "Explanation")  # what is to be read, and not looked up
 MOST = 600  # words of a page that says how to
 PER_MINUTE = 230
 LINK = re.compile(r"^- \[[^]]+\]\(([^)#]+\.md)\)", re.MULTILINE)

@@ -4,8 +4,8 @@
     python -m benchmarks NAME ARGUMENTS   run one, from whichever folder it lies in
     python -m benchmarks NAME ... | python -m benchmarks table
 
-Folders say what is measured: ``speed``, ``sound``, ``words``, ``recall``, ``federated``, and the
-``house`` itself; ``peers`` has what runs in environments of other programs.
+Folders say what is measured: ``speed``, ``sound``, ``words``, ``recall``, and the ``house`` itself;
+``peers`` has what runs in environments of other programs. Plug-ins have folders of their own.
 Benchmarks print a line of JSON for each row, or a table; ``table`` turns such lines into a table.
 """
 
@@ -18,12 +18,14 @@ from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
 SCRIPTS = FOLDER.parent / "scripts"
+PLUGINS = FOLDER.parent / "plugins"
 
 
 def described() -> dict[str, tuple[Path, str]]:
     """Return the file of each benchmark and the first line of what it says of itself, by name."""
     known = {}
-    for path in sorted(FOLDER.rglob("*.py"), key=lambda path: (path.parent.name, path.stem)):
+    files = [*FOLDER.rglob("*.py"), *PLUGINS.glob("*/benchmarks/*.py")]
+    for path in sorted(files, key=lambda path: (path.parent.name, path.stem)):
         source = path.read_text(encoding="utf-8")
         runs = '__name__ == "__main__"' in source and path.parent.name != "peers"
         if runs and path.stem != "__main__":
@@ -36,7 +38,13 @@ def main() -> int:
     """List the benchmarks, or run the one that is named."""
     known, (name, *rest) = described(), sys.argv[1:] or [""]
     if name in known:
-        folders = [FOLDER, *FOLDER.glob("[!_]*/"), SCRIPTS, *SCRIPTS.glob("[!_]*/")]
+        folders = [
+            known[name][0].parent,
+            FOLDER,
+            *FOLDER.glob("[!_]*/"),
+            SCRIPTS,
+            *SCRIPTS.glob("[!_]*/"),
+        ]
         sys.path[:0] = map(str, folders)
         os.environ["PYTHONPATH"] = os.pathsep.join(map(str, folders))  # of processes that it starts
         sys.argv = [str(known[name][0]), *rest]
@@ -47,7 +55,8 @@ def main() -> int:
         print(f"no benchmark {name!r}" + f"; did you mean: {near}" * bool(near), file=sys.stderr)
         return 2
     for one, (path, about) in known.items():
-        print(f"{path.parent.name:10} {one:20} {about}")
+        of = path.parent if path.parent.parent == FOLDER else path.parent.parent
+        print(f"{of.name:20} {one:20} {about}")
     return 0
 
 

@@ -2,13 +2,12 @@
 
     python -m benchmarks attribute_clips CLIPS --loops FOLDER         makes them; see there
     python -m benchmarks eval_attributes CLIPS [--split test] [--none FOLDER ...]
-        [--peer PYTHON [--profiles krumhansl|temperley]] [--revision PYTHON]
+        [--peer PYTHON [--profiles krumhansl|temperley]]
     python -m benchmarks eval_attributes CLIPS --split dev --fit [--none FOLDER ...]
 
 Beside audiorec stands librosa with its own defaults (`peers/librosa_attributes.py`, run by the
-PYTHON of an environment that has it), or another revision of audiorec (`--revision`, the PYTHON of
-its environment, run by `peers/audiorec_attributes.py`). A tempo is right within 4 %; `octaves` also
-takes half and double of it. A key scores as in MIREX: 1 for tonic and scale, 0.5 a fifth off, 0.3
+PYTHON of an environment that has it). A tempo is right within 4 %; `octaves` also takes half and
+double of it. A key scores as in MIREX: 1 for tonic and scale, 0.5 a fifth off, 0.3
 for the relative, 0.2 for the parallel key. One line for each set and one for the mean of the sets,
 with 95 % intervals over clips (2,000 resamples within each set); the difference is of the same
 clips.
@@ -220,7 +219,6 @@ def main() -> None:
     parser.add_argument("--split", choices=("dev", "test"), default="test")
     parser.add_argument("--peer", nargs="?", const=sys.executable)
     parser.add_argument("--profiles", choices=("krumhansl", "temperley"), default="krumhansl")
-    parser.add_argument("--revision", metavar="PYTHON")
     parser.add_argument("--none", type=Path, nargs="*", default=[])
     parser.add_argument("--fit", action="store_true")
     args = parser.parse_args()
@@ -234,8 +232,6 @@ def main() -> None:
     if args.peer:
         script = PEERS / "librosa_attributes.py"
         peers["librosa"] = [args.peer, script, "--profiles", args.profiles]
-    if args.revision:
-        peers["revision"] = [args.revision, PEERS / "audiorec_attributes.py"]
     for name, command in peers.items():
         answers, cpu_s = theirs(paths, command)
         found[name] = scored(answers, rows)

@@ -4,7 +4,7 @@
 
 An attack whose undefended interval is not entirely above chance is too weak to be evidence: its
 other figure *does not count*. Attacks on trainings of two towers are in
-``benchmarks/federated/federated_attacks.py``.
+``benchmarks/federated_attacks.py``.
 """
 
 from dataclasses import astuple

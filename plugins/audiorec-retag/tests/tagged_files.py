@@ -19,7 +19,7 @@ import numpy as np
 import soundfile
 from dsd_files import dff, dsf, one_bit
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 AUDIO, CODECS = ROOT / "fixtures" / "audio", ROOT / "fixtures" / "codecs"
 TITLE, ALBUM, LYRICS, OWN = "Zz Titleé", "Zz Album", "Zz Lyrics\nline 2", "Zz Own"
 ARTISTS = ["Zz First", "Zz Second"]

@@ -55,7 +55,7 @@ def main() -> int:
         print(f"no benchmark {name!r}" + f"; did you mean: {near}" * bool(near), file=sys.stderr)
         return 2
     for one, (path, about) in known.items():
-        of = path.parent if path.parent.parent == FOLDER else path.parent.parent
+        of = path.parents[1] if PLUGINS in path.parents else path.parent
         print(f"{of.name:20} {one:20} {about}")
     return 0
 

@@ -5,7 +5,7 @@
 
 The noise's expected *norm* is n times the clip, so its deviation per coordinate is n C / sqrt(d):
 at d = 64 and n = 3 that is 0.375 C. It weakens known attacks
-(``benchmarks/federated_tables.py`` measures which) but does not guarantee privacy, and no epsilon is
+(``benchmarks/federated_tables.py`` measures which) but guarantees no privacy, and no epsilon is
 computed for it.
 
 **Noise is never reused.** Noise that two messages share cancels in their difference. So all noise

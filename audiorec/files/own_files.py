@@ -1,15 +1,12 @@
-"""Files of audiorec: recognised, replaced atomically, and kept while a run is unfinished.
+"""Files of audiorec: replaced atomically, and kept while a run is unfinished.
 
-    check_tree, open_own, ...   whether files in a folder are ours: no name is trusted alone
-    own_data_folder             the user's folder of data
     replaced                    a new file or the old one, never a partial file
-    RunFolder                   the folder of an unfinished run, ``vecs.parquet.run/``
+    RunFolder, check_tree       the folder of an unfinished run, ``vecs.parquet.run/``
+    own_data_folder             the user's folder of data
     parse_json, sealed, ...     JSON within limits, with a digest of its content
 
-A file counts as ours if it is a regular file without other hard links, has a name that the caller
-expects, and starts with the magic bytes of its suffix. Links are never followed. This protects
-against files already present in a folder, not against another process that changes the folder at
-the same time.
+A link is not followed where audiorec writes or removes: a folder of songs from elsewhere may hold
+one. What a run finds in its folder is known by its name; what is in the files, their readers check.
 """
 
 import errno
@@ -22,7 +19,6 @@ import sys
 import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from io import BufferedReader
 from pathlib import Path
 from re import Pattern
 from typing import Any
@@ -31,44 +27,22 @@ from uuid import uuid4
 from audiorec.errors import AudiorecError, BusyStoreError, InputError, StoreError
 
 LOCK_FILE = "lock"  # always empty
-# First bytes of files by suffix; a truncated file may be shorter.
-_STARTS = {
-    ".parquet": b"PAR1",
-    ".json": b"{",
-    ".jsonl": b"{",
-    ".npy": b"\x93NUMPY",
-}
-_SAFETENSORS = ".safetensors"  # eight bytes of length, then JSON
 # Regular expression for the names under which safetensors writes before it renames.
 SAFETENSORS_TEMPORARY = r"\.tmp[0-9A-Za-z]{6}"
-_HEAD_BYTES = 16
 MAX_JSON_BYTES = 64 << 20
 # Of what was replaced meanwhile; some file systems give a file a new number each time it is opened.
 MAX_READS = 20
-_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
-_NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # opening a pipe without a writer must not block
-_BINARY = getattr(os, "O_BINARY", 0)
-
-
-def open_own(path: Path) -> BufferedReader:
-    """Open one of audiorec's own files; refuse links, folders, pipes, devices and hard links."""
-    refuse_link(path)
-    descriptor = os.open(path, os.O_RDONLY | _NO_FOLLOW | _NO_WAIT | _BINARY)
-    try:
-        _check_plain(path, os.fstat(descriptor))
-    except StoreError:
-        os.close(descriptor)
-        raise
-    return os.fdopen(descriptor, "rb")
 
 
 def read_own(path: Path, max_bytes: int) -> bytes:
-    """Read one of audiorec's own small files; refuse larger ones and whatever `open_own` does."""
-    with open_own(path) as file:
-        size = os.fstat(file.fileno()).st_size
-        if size > max_bytes:
-            raise StoreError(f"{path}: {size} bytes, the limit is {max_bytes}")
-        return file.read(size)  # not `max_bytes`, which would be allocated first
+    """Read a small file; refuse a larger one, a link, and what is no file: a pipe has no end."""
+    refuse_link(path)
+    about = path.stat()
+    if not stat.S_ISREG(about.st_mode):
+        raise StoreError(f"{path}: is not a regular file")
+    if about.st_size > max_bytes:
+        raise StoreError(f"{path}: {about.st_size} bytes, the limit is {max_bytes}")
+    return path.read_bytes()
 
 
 def read_object(path: Path, max_bytes: int = MAX_JSON_BYTES) -> dict[str, Any]:
@@ -95,42 +69,24 @@ def refuse_other_than_folder(path: Path) -> None:
         raise StoreError(f"{path}: is not a folder, but audiorec needs one here; move it away")
 
 
-def refuse_foreign(path: Path) -> None:
-    """Raise `StoreError` unless a file is ours by its file type and first bytes."""
-    _check_plain(path, path.lstat())
-    expected = _STARTS.get(path.suffix, b"")
-    with open_own(path) as file:
-        head = file.read(_HEAD_BYTES)
-    if path.suffix == _SAFETENSORS or re.fullmatch(SAFETENSORS_TEMPORARY, path.name):
-        head, expected = head[8:], b"{"
-    start = head[: len(expected)]
-    is_ours = start == expected[: len(start)] and not (path.name == LOCK_FILE and head)
-    # A power failure may leave zeros where the first bytes should be.
-    if not is_ours and any(head):
-        raise StoreError(f"{path}: was not written by audiorec; inspect it, then remove it")
-
-
 def check_tree(folder: Path, pattern: Pattern[str]) -> list[str]:
     """Return the sorted names of all files in a folder, after checking that all of them are ours.
 
     `pattern` matches the full names of our files, relative to `folder`, with forward slashes, and
-    of subfolders, with a trailing slash. Raises `StoreError` if `folder` or anything in it is a
-    link, or if a file in it is not ours.
+    of subfolders, with a trailing slash. Raises `StoreError` if `folder` is a link, or anything in
+    it has another name.
     """
+    refuse_other_than_folder(folder)
     names = []
-    for path in _paths_below(folder):
-        is_folder = path.is_dir()
+    for path in sorted(folder.rglob("*")):
+        is_folder = path.is_dir() and not path.is_symlink()
         name = path.relative_to(folder).as_posix() + "/" * is_folder
         if not pattern.fullmatch(name):
             raise StoreError(
                 f"{folder}: holds {name!r}, which does not belong to this run: finish the command "
                 "that wrote it, or inspect the folder and remove it"
             )
-        if is_folder:
-            continue
-        with suppress(FileNotFoundError):  # another audiorec process has just removed it
-            refuse_foreign(path)
-            names.append(name)
+        names += [] if is_folder else [name]
     return sorted(names)
 
 
@@ -151,28 +107,6 @@ def remove_tree(
         (folder / name).unlink()
     for path in sorted((p for p in folder.rglob("*") if p.is_dir()), reverse=True):
         path.rmdir()
-
-
-def _paths_below(folder: Path) -> Iterator[Path]:
-    """Yield files and folders recursively, each folder before its content."""
-    refuse_other_than_folder(folder)
-    with os.scandir(folder) as entries:
-        result = sorted(entries, key=lambda entry: entry.name)
-    for entry in result:
-        path = folder / entry.name
-        refuse_link(path)
-        yield path
-        if entry.is_dir(follow_symlinks=False):
-            yield from _paths_below(path)
-
-
-def _check_plain(path: Path, about: os.stat_result) -> None:
-    if stat.S_ISLNK(about.st_mode):
-        refuse_link(path)
-    if not stat.S_ISREG(about.st_mode):
-        raise StoreError(f"{path}: is not a regular file; remove it")
-    if about.st_nlink > 1:
-        raise StoreError(f"{path}: is a hard link to another file; remove it")
 
 
 ENVIRONMENT = "AUDIOREC_DATA"
@@ -403,11 +337,9 @@ class RunFolder:
     def _try(self) -> int | None:
         """Return the descriptor of the locked file; None if it was removed meanwhile."""
         path = self.path / LOCK_FILE
-        with suppress(FileNotFoundError):
-            refuse_foreign(path)
-        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+        refuse_link(path)
         try:
-            descriptor = os.open(path, flags, 0o666)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         except FileNotFoundError:
             return None
         try:
@@ -478,28 +410,20 @@ def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
 def unsealed(content: Any) -> dict[str, Any]:
     """Verify an object's digest and return the object without it.
 
-    Older versions wrote none, so an object without a digest is accepted. Raises `ValueError` if it
-    is not an object, or its content does not match the digest.
+    An object without a digest is accepted. Raises `ValueError` if it is not an object, or its
+    content does not match the digest.
     """
     if not isinstance(content, dict):
         raise ValueError("not a JSON object")
     result = {key: value for key, value in content.items() if key != DIGEST}
     if DIGEST in content and content[DIGEST] != _digest(result):
         raise ValueError(f"damaged or changed: its content does not match {DIGEST}")
-    # A key one character away from the digest's name is that name, damaged.
-    if any(map(_is_nearly_digest, result)):
-        raise ValueError(f"damaged: the name of its {DIGEST} is misspelt")
     return result
 
 
 def _digest(content: Mapping[str, Any]) -> str:
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
-
-
-def _is_nearly_digest(key: str) -> bool:
-    wrong = sum(a != b for a, b in zip(key, DIGEST, strict=False))
-    return wrong + abs(len(key) - len(DIGEST)) <= 1
 
 
 def _refuse_constant(name: str) -> float:

@@ -29,7 +29,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn, optim
 
 from audiorec.errors import InputError, StoreError
-from audiorec.files.own_files import refuse_foreign, replaced, write_own
+from audiorec.files.own_files import replaced, write_own
 from audiorec.learning.processes import ALONE, Processes
 from audiorec.types import LineProgress
 
@@ -70,13 +70,9 @@ def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], progress: Trainin
 
 
 def load_checkpoint(path: Path, fingerprint: str) -> LoadedCheckpoint | None:
-    """Return the state at `path`; None if it is missing, damaged or of another training run.
-
-    A link, or anything but a regular file, is refused with a `StoreError`.
-    """
+    """Return the state at `path`; None if it is missing, damaged or of another training run."""
     if not os.path.lexists(path):
         return None
-    refuse_foreign(path)
     with suppress(OSError, SafetensorError, ValueError, KeyError, TypeError, RecursionError):
         with safe_open(path, framework="pt") as opened:
             content = json.loads((opened.metadata() or {})[METADATA_KEY])

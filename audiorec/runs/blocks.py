@@ -28,7 +28,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from audiorec.errors import AudiorecError, LostBlocksError, StoreError
-from audiorec.files.own_files import open_own, replaced
+from audiorec.files.own_files import replaced
 from audiorec.files.tables import PREFIX, SHARED, Elsewhere, write_block
 from audiorec.runs.tasks import Engine, Outcome
 
@@ -269,7 +269,7 @@ def _loaded(kept: MappedValue) -> tuple[Any, list[tuple[str, ...]]]:
 def _mapped(path: Path, sha256: str) -> Any:
     """Map a file after verifying its checksum."""
     try:
-        with open_own(path) as file:
+        with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             result = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size else b""
     except FileNotFoundError as error:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from audiorec.errors import InputError, StoreError
-from audiorec.files.own_files import RunFolder, read_object, refuse_foreign, sync, write_own
+from audiorec.files.own_files import RunFolder, read_object, sync, write_own
 from audiorec.store.schema import Kind, open_checked
 
 # Of an unfinished run: the kind of row, and a number that grows with every part.
@@ -94,7 +94,6 @@ def pending_moves(targets: Targets, run_dir: Path) -> dict[Path, Path] | None:
             )
         staged = staged_path(targets[kind], run_dir)
         if os.path.lexists(staged):
-            refuse_foreign(staged)
             open_checked(staged, kind).file.close()
             moves[staged] = targets[kind]
         elif not targets[kind].exists():
@@ -124,5 +123,4 @@ def tidy(targets: Targets, folder: RunFolder, *, forget: bool) -> None:
     for target in targets.values():
         staged = staged_path(target, folder.path)
         if os.path.lexists(staged):  # left over from an interrupted run
-            refuse_foreign(staged)
             staged.unlink()

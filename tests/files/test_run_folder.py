@@ -164,32 +164,8 @@ def link_to_nothing(folder, victim):
     folder.symlink_to("nothing")
 
 
-def linked_file(name, mark):
-    def plant(folder, victim):
-        (folder / name).symlink_to(victim / "bashrc")
-
-    plant.__name__ = f"link_{mark}"
-    return plant
-
-
-def hard_linked_file(name, mark):
-    def plant(folder, victim):
-        (folder / name).hardlink_to(victim / "bashrc")
-
-    plant.__name__ = f"hard_link_{mark}"
-    return plant
-
-
 def foreign_name(folder, victim):
     (folder / "thesis.txt").write_text("years")
-
-
-def foreign_temporary(folder, victim):
-    (folder / ".tmpAbC123").write_text("the only copy of a letter")
-
-
-def foreign_lock(folder, victim):
-    (folder / "lock").write_text("a will")
 
 
 def folder_below(folder, victim):
@@ -205,30 +181,13 @@ def empty_folder(folder, victim):
     (folder / "my plans").mkdir()
 
 
-def folder_for_the_lock(folder, victim):
-    (folder / "lock").mkdir()
-
-
-def pipe(folder, victim):
-    os.mkfifo(folder / "new.rows")
-
-
 PLANTED = [
     link_to_folder,
     link_to_nothing,
-    linked_file("lock", "lock"),
-    linked_file("new.rows", "rows"),
-    linked_file(".new.rows.0123456789ab.tmp", "temporary"),
-    hard_linked_file("lock", "lock"),
-    hard_linked_file("new.rows", "rows"),
     foreign_name,
-    foreign_temporary,
-    foreign_lock,
     folder_below,
     file_for_the_folder,
-    folder_for_the_lock,
     empty_folder,
-    pipe,
 ]
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from audiorec.columns import StoreColumns
 from audiorec.errors import DamagedFileError, InputError, MissingFileError, StoreError
-from audiorec.files.own_files import open_own, parse_json, refuse_link, sealed, sync, unsealed
+from audiorec.files.own_files import parse_json, refuse_link, sealed, sync, unsealed
 from audiorec_retag.change import MOST_BYTES, Delta, FileState
 
 SCHEMA = "audiorec/retag-undo/1"
@@ -136,12 +136,11 @@ class Undo:
 def read_records(path: Path) -> Iterator[Record | DamagedFileError]:
     """Yield the records of an undo file, newest first; a damaged line yields its error.
 
-    Raises `MissingFileError` if the file does not exist; `DamagedFileError` if it is not an undo
-    file; `StoreError` if it is a link, or not a regular file.
+    Raises `MissingFileError` if there is none, `DamagedFileError` if it is another kind of file.
     """
-    if not path.exists():
+    if not path.is_file():
         raise MissingFileError(f"{path}: no such undo file")
-    with open_own(path) as file:
+    with path.open("rb") as file:
         if not _begins_as_ours(file.readline(MOST_LINE_BYTES)):
             raise DamagedFileError(f"{path}: is not an undo file of audiorec retag")
         file.seek(0)
@@ -165,7 +164,7 @@ def _begins_as_ours(line: bytes) -> bool:
 
 def _end_of_whole_lines(path: Path) -> int:
     """Return where the last complete line ends; raise `InputError` if it is not an undo file."""
-    with open_own(path) as file:
+    with path.open("rb") as file:
         first = file.readline(MOST_LINE_BYTES)
         if not _begins_as_ours(first):
             raise InputError(f"{path}: exists and is not an undo file; name another")

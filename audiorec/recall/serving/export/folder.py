@@ -28,7 +28,6 @@ from audiorec.errors import InputError, StoreError
 from audiorec.files.own_files import (
     RunFolder,
     check_tree,
-    open_own,
     read_object,
     refuse_link,
     remove_tree,
@@ -64,7 +63,7 @@ WRITING: Mapping[str, Any] = {
 
 
 def _sha256(path: Path) -> str:
-    with open_own(path) as file:
+    with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -6,8 +6,7 @@
     audiorec.toml  ──read_settings──▶ one of its tables ──from_table──▶ a dataclass
     "/music/a.mp3" ──split_below──▶   root, ["a.mp3"]  ──open_below──▶  a descriptor of the file
 
-All input is untrusted: it must be a file or a pipe, since a device may be endless; lines and files
-have a maximum size; texts must be UTF-8, and column names unique. Every problem raises an
+It must be a file or a pipe, texts must be UTF-8, and column names unique. Every problem raises an
 `InputError` with a one-line message that names the file.
 """
 
@@ -33,11 +32,6 @@ from audiorec.errors import DamagedFileError, InputError, MissingFileError, Stor
 from audiorec.files.visible import visible
 
 CSV_ENDS = (".csv", ".csv.gz")
-LONGEST_LINE = 1 << 20  # characters of a line; a path has 4,096 bytes at most
-LARGEST_LIST = 1 << 28  # characters; over two million paths
-LARGEST_CSV = 4 << 30  # characters
-LARGEST_TEXT = 1 << 20  # bytes of a settings file
-MOST_COLUMNS = 10_000  # of a table
 NAMED_COLUMNS = 20  # in a message
 LONGEST_NAME, LONGEST_NAMES = 40, 300  # characters in a message, of one name and of all
 
@@ -57,25 +51,21 @@ def read_lines(source: str, failure: str, *, errors: str = "strict") -> list[str
     Raises
     ------
     InputError
-        If it cannot be read, or has more than 2**20 characters in a line or 2**28 in total.
+        If it cannot be read.
     """
     with input_errors(source, failure):
         if source == "-":
-            return [_bare(line) for line in bounded_lines(_stdin(errors), LARGEST_LIST)]
+            return [_bare(line) for line in _stdin(errors)]
         refuse_devices(Path(source))
         with Path(source).open(encoding="utf-8-sig", errors=errors, newline="\n") as file:
-            return [_bare(line) for line in bounded_lines(file, LARGEST_LIST)]
+            return [_bare(line) for line in file]
 
 
 def read_text(path: Path, failure: str) -> str:
-    """Read a settings file in UTF-8 of at most 2**20 bytes."""
+    """Read a settings file in UTF-8."""
     with input_errors(path, failure):
         refuse_devices(path)
-        with path.open("rb") as file:
-            content = file.read(LARGEST_TEXT + 1)
-        if len(content) > LARGEST_TEXT:
-            raise InputError(f"is larger than {LARGEST_TEXT} bytes")
-        return content.decode()
+        return path.read_text("utf-8")
 
 
 def csv_rows(
@@ -101,9 +91,9 @@ def csv_table(
     with ``newline=""``.
     """
     delimiter = "\t" if str(path).lower().endswith(".tsv") else ","
-    reader = csv.reader(bounded_lines(file, LARGEST_CSV), delimiter=delimiter)
+    reader = csv.reader(file, delimiter=delimiter)
     with input_errors(path, failure):
-        names = _header(reader)
+        names = next(reader, [])
         _check_columns(needed, needed, names)
 
     def rows() -> Iterator[Mapping[str, str]]:
@@ -143,7 +133,7 @@ def check_csv_header(path: Path, failure: str) -> list[str]:
             raise InputError("is a pipe, but must be read twice; give a file")
         with open_unpacked(path) as raw:
             file = io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")
-            return _header(csv.reader(bounded_lines(file, LARGEST_CSV)))
+            return next(csv.reader(file), [])
 
 
 class Utf8(io.RawIOBase):
@@ -267,31 +257,6 @@ def _stdin(errors: str) -> TextIO:
 
 def _bare(line: str) -> str:
     return line.removesuffix("\n").removesuffix("\r")
-
-
-def bounded_lines(file: TextIO, largest: int) -> Iterator[str]:
-    """Yield the lines of a text file; limit the length of each line and of the whole."""
-    number = total = 0
-    while True:
-        try:
-            line = file.readline(LONGEST_LINE + 1)
-        except UnicodeDecodeError as error:
-            raise InputError(f"is not UTF-8 in or after line {number + 1}") from error
-        if not line:
-            return
-        number, total = number + 1, total + len(line)
-        if len(line) > LONGEST_LINE:
-            raise InputError(f"line {number} is longer than {LONGEST_LINE} characters")
-        if total > largest:
-            raise InputError(f"is longer than {largest} characters")
-        yield line
-
-
-def _header(reader: Iterator[list[str]]) -> list[str]:
-    names = next(reader, [])
-    if len(names) > MOST_COLUMNS:
-        raise InputError(f"has {len(names)} columns, more than {MOST_COLUMNS}")
-    return names
 
 
 def column_list(names: Sequence[str]) -> str:

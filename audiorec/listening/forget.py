@@ -41,9 +41,6 @@ from audiorec.files.own_files import (
 from audiorec.files.tables import GROUP_ROWS, TableFile, table_writer, write_plain
 from audiorec.files.user_files import (
     CSV_ENDS,
-    LARGEST_CSV,
-    LONGEST_LINE,
-    bounded_lines,
     column_names,
     input_errors,
     open_unpacked,
@@ -380,7 +377,7 @@ def _from_csv(path: Path, user_id: str) -> tuple[int, int]:
     if not removed:
         return 0, left
     with open_unpacked(path) as file:
-        ending = "\r\n" if file.readline(LONGEST_LINE).endswith(b"\r\n") else "\n"
+        ending = "\r\n" if file.readline().endswith(b"\r\n") else "\n"
     is_packed = path.suffix.lower() == ".gz"
     with (
         replaced(path) as temporary,
@@ -396,7 +393,7 @@ def _csv_rows(path: Path) -> Iterator[list[str]]:
     """Yield the rows of a CSV, starting with the header."""
     with input_errors(path, FAILURE), open_unpacked(path) as raw:
         file = io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")
-        yield from csv.reader(bounded_lines(file, LARGEST_CSV))
+        yield from csv.reader(file)
 
 
 def _from_prepared(path: Path, user_id: str) -> tuple[int, int]:

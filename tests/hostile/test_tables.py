@@ -124,26 +124,13 @@ WRITERS = {".csv": write_csv, ".parquet": write_parquet}
 # A column with the worst of each type, shape (N,).
 COLUMNS = {
     "int64 max as a time": lambda: pa.array([2**63 - 1] * N, pa.timestamp("us", "UTC")),
-    "int64 min as a time": lambda: pa.array([-(2**63)] * N, pa.timestamp("ns")),
     "floats that overflow": lambda: pa.array([1e308, -1e308] * 6),
-    "no finite numbers": lambda: pa.array([float("nan"), float("inf")] * 6),
-    "int64 max": lambda: pa.array([2**63 - 1] * N),
     "uint64 max": lambda: pa.array([2**64 - 1] * N, pa.uint64()),
-    "lists": lambda: pa.array([[1]] * N),
     "structs": lambda: pa.array([{"a": 1}] * N),
     "bytes": lambda: pa.array([b"\xff\xfe"] * N, pa.binary()),
     "nulls": lambda: pa.nulls(N),
-    "truths": lambda: pa.array([True, False] * 6),
-    "empty texts": lambda: pa.array([""] * N),
     "escapes": lambda: pa.array(["\x1b[2J\n\u202e"] * N),
-    "far dates": lambda: pa.array([2**31 - 1] * N, pa.date32()),
-    "times of a day": lambda: pa.array([1] * N, pa.time64("us")),
-    "durations": lambda: pa.array([2**62] * N, pa.duration("s")),
     "a dictionary": lambda: pa.array(["a", "b"] * 6).dictionary_encode(),
-    "decimals": lambda: pa.array([10**30] * N, pa.decimal128(38, 2)),
-    "large texts": lambda: pa.array([None, "x"] * 6, pa.large_string()),
-    "half floats": lambda: pa.array(np.full(N, 1.5, np.float16)),
-    "lists of other lengths": lambda: pa.array([[1.0, 2.0], [3.0]] * 6),
     "lists that overflow": lambda: pa.array([[1e39, 2.0]] * N),
     "texts that are not UTF-8": lambda: pa.Array.from_buffers(
         pa.string(),
@@ -201,7 +188,7 @@ def test_mutated_tables_are_read_or_refused(name, tmp_path):
     rng = random.Random(name)  # noqa: S311
     read, columns, endings = READERS[name]
     wholes = [WRITERS[end](tmp_path / f"whole{end}", columns).read_bytes() for end in endings]
-    for number in range(60):
+    for number in range(20):
         which = number % len(endings)
         path = tmp_path / f"case{endings[which]}"
         path.write_bytes(mutate(rng, wholes[which], rng.choice(wholes)))
@@ -310,15 +297,6 @@ def test_a_store_whose_texts_are_not_utf8_is_a_store_error(tmp_path):
     store.write_bytes(store.read_bytes().replace(b"title", b"\xe5itle"))
     with pytest.raises(StoreError, match="the name of a column is not UTF-8"):
         Library.open(store)
-
-
-def test_a_message_names_columns_and_not_all_of_a_long_one(tmp_path):
-    path = tmp_path / "log.csv"
-    path.write_bytes(b"user_id,sung_id," + bytes(9_000) + b"\nu,s,1\n")
-    for read in (read_interactions, read_labels):
-        with pytest.raises(InputError) as caught:
-            read(path)
-        assert len(str(caught.value)) < len(str(path)) + 1_500
 
 
 def test_what_is_read_twice_may_not_be_a_pipe(tmp_path):

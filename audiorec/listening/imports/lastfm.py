@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 from audiorec.errors import InputError
-from audiorec.files.user_files import LARGEST_CSV, bounded_lines
 from audiorec.listening.imports.archives import FAILURE, Broken, Member, json_rows, members
 from audiorec.listening.imports.rows import (
     NO_TIME,
@@ -86,7 +85,7 @@ def _tracks(page: Any) -> Iterator[Any]:
 def _table(member: Member, user: str) -> Rows:
     with member.open() as raw:
         file = io.TextIOWrapper(raw, encoding="utf-8-sig", errors="backslashreplace", newline="")
-        lines = bounded_lines(file, LARGEST_CSV)
+        lines = iter(file)
         first = next(lines, "")
         delimiter = max(",;\t", key=first.count)
         header = [

@@ -8,13 +8,12 @@ from audiorec.errors import InputError
 from audiorec.options import chooses
 from audiorec.search.questions import STEPS, PathQuestion, PlaylistQuestion
 from audiorec_cli.shared.console import duration
-from audiorec_cli.shared.inputs import VectorsOption, open_vectors
+from audiorec_cli.shared.inputs import VectorsOption, open_vectors, say_basis
 from audiorec_cli.shared.options import StoreHeadOption, chosen_heads
 from audiorec_cli.shared.song_lists import (
     FromOption,
     ListForm,
     SeedsArgument,
-    hint_once,
     print_songs,
     seed_names,
 )
@@ -68,7 +67,7 @@ def playlist(
     else:
         path = store.ask(way)
         form.show(path, lambda: _print_path(path))
-    hint_once(store, asked.by, silent=form.json)
+    say_basis(store, asked.by)
 
 
 def _way(asked: PlaylistQuestion, seeds: Sequence[str], to: str, steps: int | None) -> PathQuestion:

@@ -19,10 +19,9 @@ from audiorec.search.questions import (
     GenreFrom,
 )
 from audiorec_cli.shared.console import counted, duration, print_json, print_table, say
-from audiorec_cli.shared.inputs import VectorsOption, open_vectors
+from audiorec_cli.shared.inputs import VectorsOption, open_vectors, say_basis
 from audiorec_cli.shared.jobs import JobSummary, recorded
 from audiorec_cli.shared.options import ADVANCED, JsonOption, out_file
-from audiorec_cli.shared.song_lists import hint_once
 
 if TYPE_CHECKING:
     from audiorec.playlists.library_lists import DividedLibrary
@@ -105,7 +104,7 @@ def playlists(
             for one in divided
         ]
         print_table(COLUMNS, rows, title=f"{counted(len(divided), 'playlist')}, by {divided.by}")
-    hint_once(store, by, silent=json)
+    say_basis(store, by)
     if divided.not_music:
         say(non_music_left_out(divided.not_music))
     if divided.copies:

@@ -16,7 +16,6 @@ from audiorec_cli.shared.song_lists import (
     FromOption,
     ListForm,
     SeedsArgument,
-    hint_once,
     print_ranked,
     seed_names,
 )
@@ -64,7 +63,7 @@ def similar(
         return
     result = store.ask(question)
     form.show(result, lambda: _print(result))
-    hint_once(store, asked.by, silent=form.json)
+    say_basis(store, asked.by)
 
 
 def _check_all(asked: SimilarQuestion, output: Path, form: ListForm) -> None:

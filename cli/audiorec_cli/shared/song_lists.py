@@ -1,26 +1,15 @@
-"""Lists of songs on the command line: seeds, forms of output, how close songs are, and hints.
+"""Lists of songs on the command line: seeds, forms of output, and how close songs are."""
 
-What would make lists of a store better, told once per store on a terminal. What has been told is
-kept in ``hints.json`` in the user's data folder, not beside the store, which may be read-only.
-Where it cannot be kept, it is told again.
-"""
-
-import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from audiorec.errors import AudiorecError, InputError
+from audiorec.errors import InputError
 from audiorec.files.m3u8 import PlaylistEntry, missing_files, render_m3u8, write_m3u8
-from audiorec.files.own_files import (
-    own_data_folder,
-    read_object,
-    write_own,
-)
 from audiorec.files.user_files import read_lines
 from audiorec.files.visible import visible
 from audiorec.options import argument, chooses, reads, writes
@@ -38,7 +27,6 @@ from audiorec_cli.shared.console import (
 from audiorec_cli.shared.options import ADVANCED, JsonOption
 
 if TYPE_CHECKING:
-    from audiorec.library.library import Library
     from audiorec.search.beside import Beside
     from audiorec.search.similar import AnsweredSongs
 
@@ -175,59 +163,3 @@ def print_songs(
         if reason:
             for line in fold(f"{cell(row[0])}: {reason}", width):
                 out(line)
-
-
-FILE = "hints.json"
-MOST_STORES = 500
-TAGGED = 0.5  # share of songs with an artist, at least
-
-
-def hint_once(store: "Library", by: str | Path, *, silent: bool = False) -> None:
-    """Print what would make lists of a store better, each hint once; nothing but on a terminal."""
-    if silent or not (sys.stdout.isatty() and sys.stderr.isatty()):
-        return
-    place = str(store.path.resolve())
-    seen = _seen()
-    new = {kind: line for kind, line in _hints(store, by) if kind not in seen.get(place, ())}
-    for line in new.values():
-        say(f"hint: {line}")
-    if new:
-        kept = {name: kinds for name, kinds in seen.items() if name != place}
-        _keep({**kept, place: sorted({*seen.get(place, ()), *new})})
-
-
-def _hints(store: "Library", by: str | Path) -> Iterator[tuple[str, str]]:
-    """Yield what the store lacks: its kind, and what to run."""
-    basis = store.default_space(by)
-    if str(by) == "auto" and basis.by == "vector" and basis.note:
-        yield "sound", basis.note
-    artists = store.column("artist")
-    if len(store) and (len(artists) - artists.null_count) / len(artists) < TAGGED:
-        line = (
-            f"{artists.null_count:,} of {len(artists):,} songs have no artist tag, so limits per "
-            "artist pass them: tag the files, and run audiorec extract again"
-        )
-        yield "tags", line
-
-
-def _seen() -> dict[str, list[str]]:
-    """Return the kinds of hints that were told, by store; nothing if they cannot be read."""
-    try:
-        content = read_object(own_data_folder() / FILE)
-    except (AudiorecError, OSError, ValueError):
-        return {}
-    return {
-        name: [kind for kind in kinds if isinstance(kind, str)]
-        for name, kinds in content.items()
-        if isinstance(kinds, list)
-    }
-
-
-def _keep(seen: Mapping[str, list[str]]) -> None:
-    newest = dict(list(seen.items())[-MOST_STORES:])
-    try:
-        folder = own_data_folder()
-        folder.mkdir(parents=True, exist_ok=True)
-        write_own(folder / FILE, json.dumps(newest, indent=1) + "\n")
-    except (AudiorecError, OSError):
-        return

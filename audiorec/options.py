@@ -6,16 +6,14 @@
     a class ──fields_of──▶ `Field`s: name, type, default, option      values ──made──▶ an object
 
 The command line, files of settings, variables, the pages of documentation, the JSON API and the
-page's forms read these declarations. The function that declares an option names its reach, what the
-option can do, so no option is without one. A file of settings in a folder sets only what `chooses`
-or `reads`; a client of a server only what `chooses`, and names no file.
+page's forms read these declarations. The function that declares an option names its reach: a client
+of a server sets only what `chooses`, and names no file; what `writes` names a local path.
 """
 
 import inspect
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
-from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
@@ -27,18 +25,7 @@ OPTION = "option"  # its key in the metadata of a field
 COMMON = "Common options"  # the panel of those that most commands have
 
 
-class Reach(StrEnum):
-    """What an option can do; the value completes a message: "it writes"."""
-
-    CHOOSES = "chooses"
-    READS = "names what is read"
-    WRITES = "writes"
-    DELETES = "deletes"
-    LOADS = "loads a model"
-    CONNECTS = "opens the network"
-    UNGUARDS = "lifts a limit"
-
-
+CHOOSES, READS, WRITES = "chooses", "reads", "writes"
 SEVERAL = (list, tuple, Collection)
 
 
@@ -48,7 +35,8 @@ class Option:
 
     Attributes
     ----------
-    reach : Reach
+    reach : {"chooses", "reads", "writes"}
+        What it can do: choose how to answer, name what is read, or name what is written.
     help : str
     names : tuple of str
         ``("--k", "-k")``; by default the name of the parameter or field.
@@ -74,7 +62,7 @@ class Option:
         Environment variable that stands for the option in every command.
     """
 
-    reach: Reach
+    reach: str
     help: str
     names: tuple[str, ...] = ()
     metavar: str = ""
@@ -90,20 +78,16 @@ class Option:
     variable: str = ""
 
 
-def _declare(reach: Reach, *names: str, help: str, metavar: str = "", **about: Any) -> Option:  # noqa: A002
+def _declare(reach: str, *names: str, help: str, metavar: str = "", **about: Any) -> Option:  # noqa: A002
     if about.get("log") and not metavar:
         metavar = "LOG"
     return Option(reach=reach, names=names, help=help, metavar=metavar, **about)
 
 
-chooses = partial(_declare, Reach.CHOOSES)
-reads = partial(_declare, Reach.READS)
-writes = partial(_declare, Reach.WRITES)
-deletes = partial(_declare, Reach.DELETES)
-loads = partial(_declare, Reach.LOADS)
-connects = partial(_declare, Reach.CONNECTS)
-unguards = partial(_declare, Reach.UNGUARDS)
-argument = partial(_declare, Reach.READS, argument=True)
+chooses = partial(_declare, CHOOSES)
+reads = partial(_declare, READS)
+writes = partial(_declare, WRITES)
+argument = partial(_declare, READS, argument=True)
 
 
 def setting(default: Any, option: Option) -> Any:
@@ -184,7 +168,7 @@ class Field:
     def is_for_clients(self) -> bool:
         """Whether a client of a server may set it: it chooses, and takes no path or song."""
         kinds = set(members(self.kind)) - {type(None)}  # a song, str | int, may be a file
-        return self.option.reach is Reach.CHOOSES and len(kinds) == 1 and Path not in kinds
+        return self.option.reach == CHOOSES and len(kinds) == 1 and Path not in kinds
 
 
 def fields_of(kind: type) -> list[Field]:

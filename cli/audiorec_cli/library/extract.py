@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import click
 
 from audiorec.errors import InputError
-from audiorec.options import argument, chooses, deletes, reads, unguards, writes
+from audiorec.options import argument, chooses, reads, writes
 from audiorec_cli.shared.console import (
     Exit,
     counted,
@@ -75,7 +75,7 @@ def extract(
         bool, chooses("--dry-run", help="Show what would be done, and estimate the time.")
     ] = False,
     prune: Annotated[
-        bool, deletes("--prune", help="Drop songs whose file no longer exists.")
+        bool, chooses("--prune", help="Drop songs whose file no longer exists.")
     ] = False,
     listed: Annotated[
         str | None,
@@ -90,9 +90,7 @@ def extract(
     id_from: IdFromOption = "path",
     follow_links: Annotated[
         bool,
-        unguards(
-            "--follow-links", help="Follow links that lead out of the folder.", panel=ADVANCED
-        ),
+        chooses("--follow-links", help="Follow links that lead out of the folder.", panel=ADVANCED),
     ] = False,
     watch: WatchOption = False,
     settle: Annotated[

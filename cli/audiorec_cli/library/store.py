@@ -10,7 +10,7 @@ import click
 
 from audiorec.errors import InputError, MissingFileError, StoreError
 from audiorec.files.storage import is_folder, is_uri
-from audiorec.options import argument, chooses, deletes, reads, unguards, writes
+from audiorec.options import argument, chooses, reads, writes
 from audiorec_cli.shared.console import (
     Exit,
     counted,
@@ -99,10 +99,10 @@ def merge(
         bool, writes("--beside", help="Also merge scores, features and errors beside stores.")
     ] = False,
     incomplete: Annotated[
-        bool, unguards("--partial", help="Accept a folder with missing shards.")
+        bool, chooses("--partial", help="Accept a folder with missing shards.")
     ] = False,
     overwrite: Annotated[
-        bool, deletes("--overwrite", help="Replace existing files that are not inputs.")
+        bool, chooses("--overwrite", help="Replace existing files that are not inputs.")
     ] = False,
     json: JsonOption = False,
 ) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from audiorec.options import chooses, connects
+from audiorec.options import chooses
 from audiorec_cli.shared.console import flush, out, say
 from audiorec_cli.shared.inputs import VectorsOption, open_vectors, plays_file
 from audiorec_cli.shared.options import (
@@ -29,7 +29,7 @@ def browse(
     ] = None,
     root: Annotated[
         list[Path] | None,
-        connects(
+        chooses(
             metavar="FOLDER",
             help="Folder whose songs may be played; may be repeated [default: the store's folder].",
         ),
@@ -41,7 +41,7 @@ def browse(
     ] = "pca",
     host: Annotated[
         str | None,
-        connects(
+        chooses(
             help="Address to listen on, to allow other machines; use a proxy for TLS.",
             panel=ADVANCED,
         ),

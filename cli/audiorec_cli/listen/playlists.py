@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from audiorec.errors import InputError
-from audiorec.options import chooses, deletes
+from audiorec.options import chooses
 from audiorec.search.questions import (
     ALSO,
     COMPARED,
@@ -43,7 +43,7 @@ def playlists(
     only: Annotated[str | None, ONLY] = None,
     exclude: Annotated[Collection[str], EXCLUDE] = (),
     regroup: Annotated[
-        bool, deletes("--regroup", help="Divide all songs afresh; similar lists keep names.")
+        bool, chooses("--regroup", help="Divide all songs afresh; similar lists keep names.")
     ] = False,
     json: JsonOption = False,
     by: Annotated[str | Path, COMPARED] = "auto",

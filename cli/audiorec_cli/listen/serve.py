@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 from audiorec.errors import MissingFileError
-from audiorec.options import connects, reads, unguards
+from audiorec.options import chooses, reads
 from audiorec_cli.shared.console import flush, out, say
 from audiorec_cli.shared.inputs import VectorsOption, vectors_path
 from audiorec_cli.shared.options import ADVANCED, HostNameOption, PortOption, RecallOption
@@ -18,11 +18,11 @@ def serve(
     recall: RecallOption = None,
     port: PortOption = 0,
     host: Annotated[
-        str | None, connects(help="Address to listen on; by default only this machine.")
+        str | None, chooses(help="Address to listen on; by default only this machine.")
     ] = None,
     token_file: Annotated[
         Path | None,
-        connects(
+        chooses(
             metavar="FILE",
             help="File with the access token on its first line [default: a new one each time].",
         ),
@@ -32,23 +32,23 @@ def serve(
         reads(metavar="CSV", help="A server's ids of artists: artist_id,artist."),
     ] = None,
     no_page: Annotated[
-        bool, connects("--no-page", help="Serve the APIs only, without the page.")
+        bool, chooses("--no-page", help="Serve the APIs only, without the page.")
     ] = False,
     root: Annotated[
         list[Path] | None,
-        connects(metavar="FOLDER", help="Folder whose songs the page may play.", panel=ADVANCED),
+        chooses(metavar="FOLDER", help="Folder whose songs the page may play.", panel=ADVANCED),
     ] = None,
     host_name: HostNameOption = None,
     rate: Annotated[
         float,
-        unguards(
+        chooses(
             min=0,
             help="Requests per second and address; 0: neither they nor wrong tokens are limited.",
             panel=ADVANCED,
         ),
     ] = 50.0,
     seconds: Annotated[
-        float, unguards(min=0.1, help="Timeout of requests and responses.", panel=ADVANCED)
+        float, chooses(min=0.1, help="Timeout of requests and responses.", panel=ADVANCED)
     ] = 10.0,
 ) -> None:
     """Serve APIs for music servers and other programs: AudioMuse, OpenSubsonic, bliss, JSON.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import click
 
-from audiorec.options import argument, chooses, connects
+from audiorec.options import argument, chooses
 from audiorec_cli.shared.console import Exit, counted, print_json, print_table, say
 from audiorec_cli.shared.inputs import VectorsOption, open_vectors
 from audiorec_cli.shared.jobs import JobSummary, MetricsOption, job
@@ -30,7 +30,7 @@ def sync(
     ),
     config: Annotated[
         Path | None,
-        connects(
+        chooses(
             "--config", "-c", metavar="TOML", help="Settings with [players], instead of your own."
         ),
     ] = None,

@@ -12,7 +12,7 @@ import click
 from audiorec.errors import InputError
 from audiorec.files.storage import join
 from audiorec.files.user_files import read_lines
-from audiorec.options import argument, chooses, loads, reads, writes
+from audiorec.options import argument, chooses, reads, writes
 from audiorec.recall.serving.answers import CandidatesQuestion
 from audiorec_cli.recommend import recall_judge, recall_lists, recall_space
 from audiorec_cli.shared.console import Exit, print_json, print_table, say
@@ -68,7 +68,7 @@ def export(
     ] = None,
     recall: Annotated[
         Path | None,
-        loads("--recall", "-r", metavar="FOLDER", help="A folder written by recall run."),
+        reads("--recall", "-r", metavar="FOLDER", help="A folder written by recall run."),
     ] = None,
     units: Annotated[
         bool,
@@ -293,7 +293,7 @@ def train(
     settings: SetOption = None,
     start: Annotated[
         Path | None,
-        loads("--from", metavar="MODEL", help="Go on from this model: a warm start."),
+        reads("--from", metavar="MODEL", help="Go on from this model: a warm start."),
     ] = None,
     quiet: QuietOption = False,
     json: JsonOption = False,

@@ -2,7 +2,7 @@ r"""Options set in files and in the environment: checked, and used as defaults.
 
     AUDIOREC_SIMILAR_K=5                           the environment
     ~/.config/audiorec/audiorec.toml               the user's file: [similar]\nk = 5
-        ──configured──▶ `Settings`: a value and its origin for each option of each command
+        ──configured──▶ a value and its origin for each option of each command
 
 A table is a command: ``[recall.train]``. A key is an option without its dashes. A key in the table
 of a group, or before all tables, applies to every command below that has this option; the innermost
@@ -10,24 +10,22 @@ table wins. The command line overrides everything: click uses these values as de
 """
 
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from audiorec.errors import InputError
-from audiorec.files.own_settings import user_file, user_settings
+from audiorec.files.own_settings import user_settings
 from audiorec.files.user_files import as_type
-from audiorec.options import Field, Reach, check_range
+from audiorec.options import Field, check_range
 
 if TYPE_CHECKING:
     from audiorec.files.own_settings import SettingsFile
 
 PREFIX = "AUDIOREC"
 LOOKS = "config"
-NOT_OPTIONS = {"CONFIG", "DATA", "DEBUG", "CACHE", "CACHE_GB", "CHANNELS", "VECTORS"}
 NEAR = 3  # suggestions
-SHARED = (Reach.CHOOSES, Reach.READS)  # what a key of several commands may set
 PLAYERS = "players"  # a table of servers, not of a command: `audiorec.players.settings`
 
 
@@ -42,11 +40,6 @@ class Configurable:
     def name(self) -> str:
         """The option without leading dashes: ``max-per-artist``."""
         return self.declared.key
-
-    @property
-    def reach(self) -> Reach:
-        """What it can do."""
-        return self.declared.option.reach
 
     @property
     def parameter(self) -> str:
@@ -82,21 +75,7 @@ class Configured:
     origin: str
 
 
-@dataclass(slots=True)
-class Settings:
-    """All option values from files and the environment."""
-
-    values: dict[tuple[str, str], Configured] = field(default_factory=dict)
-
-    def defaults(self) -> dict[str, Any]:
-        """Return the values as click's default map: nested by command, then by parameter."""
-        nested: dict[str, Any] = {}
-        for (command, _), one in self.values.items():
-            table = nested
-            for word in command.split():
-                table = table.setdefault(word, {})
-            table[one.option.parameter] = one.value
-        return nested
+Values = dict[tuple[str, str], Configured]  # by command and option
 
 
 def commands_of(root: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
@@ -128,27 +107,21 @@ def configurable(root: Any) -> dict[str, dict[str, Configurable]]:
     }
 
 
-def configured(root: Any) -> Settings:
-    """Read and check the environment and the settings files that apply.
+def configured(root: Any) -> Values:
+    """Read and check the user's own file; a variable of an option takes precedence.
 
     Raises
     ------
     InputError
-        If a key, a variable or a value is invalid.
+        If a key or a value is invalid.
     """
-    own, settings, variables = user_settings(), Settings(), _variables()
-    if own is None and not variables:
-        return settings
-    known = configurable(root)
-    if own is not None:
-        found = of_file(own, known)
-        settings.values = {
-            key: one
-            for key, one in found.items()
-            if not os.environ.get(one.option.declared.option.variable or PREFIX)
-        }
-    _check_variables(known, variables)
-    return settings
+    own = user_settings()
+    if own is None:
+        return {}
+    found = of_file(own, configurable(root)).items()
+    return {
+        key: one for key, one in found if not os.environ.get(one.option.declared.option.variable)
+    }
 
 
 def of_environment(root: Any, known: Mapping[str, Mapping[str, Configurable]]) -> list[Configured]:
@@ -165,99 +138,76 @@ def of_environment(root: Any, known: Mapping[str, Mapping[str, Configurable]]) -
 
 
 def defaults(root: Any, arguments: list[str]) -> dict[str, Any]:
-    """Return the defaults that files set; none for help pages and for ``config`` itself."""
+    """Return what the user's file sets, as click's default map: by command, then by parameter.
+
+    Nothing for help pages and for ``config`` itself.
+    """
     asks = set(arguments) & {"-h", "--help", "--version", "--show-completion"}
-    if asks or arguments[:1] in ([], [LOOKS]) or is_silent():
+    if asks or arguments[:1] in ([], [LOOKS]):
         return {}
-    return configured(root).defaults()
+    return default_map(configured(root))
 
 
-def is_silent() -> bool:
-    """Whether no file and no variable sets an option, without reading any file."""
-    own = user_file()
-    return not (own is not None and own.exists()) and not _variables()
+def default_map(values: Values) -> dict[str, Any]:
+    """Return values as click's default map: nested by command, then by parameter."""
+    nested: dict[str, Any] = {}
+    for (command, _), one in values.items():
+        table = nested
+        for word in command.split():
+            table = table.setdefault(word, {})
+        table[one.option.parameter] = one.value
+    return nested
 
 
-def of_file(
-    file: "SettingsFile", known: Mapping[str, Mapping[str, Configurable]]
-) -> dict[tuple[str, str], Configured]:
+def of_file(file: "SettingsFile", known: Mapping[str, Mapping[str, Configurable]]) -> Values:
     """Return the values of one file; inner tables override outer ones."""
-    result: dict[tuple[str, str], Configured] = {}
+    result: Values = {}
     content = {key: value for key, value in file.content.items() if key != PLAYERS}
-    _take(file, content, (), known, result)
+    for path, key, value in _keys(content, (), known):
+        for option in _meant(file, path, key, known):
+            where = f"{file.path}: [{option.command.replace(' ', '.')}]"
+            try:
+                found = Configured(option, option.value(value), str(file.path))
+            except InputError as error:
+                raise InputError(f"{where}: {error}") from error
+            result[option.command, option.name] = found
     return result
 
 
-def _take(
-    file: "SettingsFile",
-    table: Mapping[str, Any],
-    path: tuple[str, ...],
-    known: Mapping[str, Mapping[str, Configurable]],
-    found: dict[tuple[str, str], Configured],
-) -> None:
-    """Apply the keys of a table to all commands below it, then visit its tables."""
-    here = " ".join(path)
-    below = {c: o for c, o in known.items() if c == here or not path or c.startswith(f"{here} ")}
-    words = {c.split()[len(path)] for c in below if c != here}
-    for key, value in table.items():
-        name = key.replace("_", "-")
-        if not (isinstance(value, dict) and name in words):
-            for option in _meant(file, key, value, path, below):
-                found[option.command, option.name] = _checked(file, option, value)
-    for key, value in table.items():
-        name = key.replace("_", "-")
-        if isinstance(value, dict) and name in words:
-            _take(file, value, (*path, name), known, found)
+def _keys(
+    table: Mapping[str, Any], path: tuple[str, ...], known: Collection[str]
+) -> Iterator[tuple[tuple[str, ...], str, Any]]:
+    """Yield the keys of a table with their values, then those of the tables of commands below."""
+    inner = {key: (*path, key.replace("_", "-")) for key in table}
+    tables = [
+        key
+        for key, value in table.items()
+        if isinstance(value, dict) and any(_is_below(command, inner[key]) for command in known)
+    ]
+    yield from ((path, key, value) for key, value in table.items() if key not in tables)
+    for key in tables:
+        yield from _keys(table[key], inner[key], known)
+
+
+def _is_below(command: str, path: tuple[str, ...]) -> bool:
+    return tuple(command.split()[: len(path)]) == path
 
 
 def _meant(
     file: "SettingsFile",
-    key: str,
-    value: Any,
     path: tuple[str, ...],
-    below: Mapping[str, Mapping[str, Configurable]],
+    key: str,
+    known: Mapping[str, Mapping[str, Configurable]],
 ) -> list[Configurable]:
     """Return the options that a key of a table sets."""
-    name, here = key.replace("_", "-"), " ".join(path)
-    where = f"[{'.'.join(path)}]" if path else "the top"
+    name = key.replace("_", "-")
+    below = {command: options for command, options in known.items() if _is_below(command, path)}
     meant = [options[name] for options in below.values() if name in options]
     if not meant:
         there = {n for options in below.values() for n in options}
-        there |= {c.split()[len(path)] for c in below if c != here}
-        what = "table" if isinstance(value, dict) else "key"
+        there |= {" ".join(command.split()[len(path) :][:1]) for command in below} - {""}
         near = get_close_matches(name, sorted(there), NEAR)
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
-        raise InputError(f"{file.path}: unknown {what} {key!r} in {where}{hint}")
-    is_shared = here not in below
-    if is_shared and (away := [o for o in meant if o.reach not in SHARED]):
-        raise InputError(
-            f"{file.path}: {key!r} in {where} would apply to all commands, and in "
-            f"{away[0].command} it {away[0].reach}; "
-            f"move it to [{away[0].command.replace(' ', '.')}]"
-        )
+        where = f"[{'.'.join(path)}]" if path else "the top"
+        raise InputError(f"{file.path}: unknown key {key!r} in {where}{hint}")
     return meant
-
-
-def _checked(file: "SettingsFile", option: Configurable, value: Any) -> Configured:
-    where = f"{file.path}: [{option.command.replace(' ', '.')}]"
-    try:
-        return Configured(option, option.value(value), str(file.path))
-    except InputError as error:
-        raise InputError(f"{where}: {error}") from error
-
-
-def _variables() -> list[str]:
-    start = f"{PREFIX}_"
-    names = (name for name in os.environ if name.startswith(start))
-    return [name for name in names if name.removeprefix(start) not in NOT_OPTIONS]
-
-
-def _check_variables(known: Mapping[str, Mapping[str, Configurable]], variables: list[str]) -> None:
-    """Refuse a variable that names a command but no option of it."""
-    names = {o.variable for options in known.values() for o in options.values()}
-    starts = tuple(f"{PREFIX}_{c.upper().replace('-', '_').replace(' ', '_')}_" for c in known)
-    for variable in variables:
-        if variable not in names and variable.startswith(starts):
-            near = get_close_matches(variable, sorted(names), NEAR, 0.8)
-            hint = f"; did you mean {' or '.join(near)}?" if near else ""
-            raise InputError(f"${variable}: no such option{hint}")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import click
 
 from audiorec.errors import AudiorecError, BusyStoreError, InputError
-from audiorec.options import ADVANCED, chooses, connects, deletes, unguards, writes
+from audiorec.options import ADVANCED, chooses, writes
 from audiorec_cli.shared.console import Exit, say
 from audiorec_cli.shared.jobs import MetricsOption, Observers, check_metrics, open_log
 from audiorec_cli.shared.options import (
@@ -44,13 +44,13 @@ class Tuning:
     """What few change; limits protect against hostile files."""
 
     timeout: Annotated[
-        float, unguards(metavar="S", min=1, help="Seconds per song.", panel=ADVANCED)
+        float, chooses(metavar="S", min=1, help="Seconds per song.", panel=ADVANCED)
     ] = 900.0
     memory: Annotated[
-        int, unguards(metavar="MIB", min=1024, help="Memory of a process.", panel=ADVANCED)
+        int, chooses(metavar="MIB", min=1024, help="Memory of a process.", panel=ADVANCED)
     ] = 4096
     max_duration: Annotated[
-        float, unguards(metavar="S", min=1, help="Longer songs are refused.", panel=ADVANCED)
+        float, chooses(metavar="S", min=1, help="Longer songs are refused.", panel=ADVANCED)
     ] = 14_400.0
     hop: Annotated[
         float | None,
@@ -73,7 +73,7 @@ class Extraction:
 
     jobs: JobsOption = 0
     overwrite: Annotated[
-        bool, deletes("--overwrite", help="Start afresh: discard the existing output.")
+        bool, chooses("--overwrite", help="Start afresh: discard the existing output.")
     ] = False
     vector_only: Annotated[
         bool,
@@ -97,7 +97,7 @@ class Extraction:
     tuning: Tuning = Tuning()
     max_failures: Annotated[
         str | None,
-        unguards(metavar="N|N%", help="Stop after this many failures: 20, or 5%.", panel=ADVANCED),
+        chooses(metavar="N|N%", help="Stop after this many failures: 20, or 5%.", panel=ADVANCED),
     ] = None
     allow_failures: AllowFailuresOption = False
     log_json: Annotated[
@@ -204,7 +204,7 @@ WatchOption = Annotated[
 
 SyncOption = Annotated[
     list[str] | None,
-    connects(
+    chooses(
         "--sync",
         metavar="SERVER",
         panel=ADVANCED,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from audiorec.errors import InputError
 from audiorec.files.user_files import as_type
-from audiorec.options import argument, chooses, reads, unguards
+from audiorec.options import argument, chooses, reads
 from audiorec_cli.shared.console import say
 from audiorec_cli.shared.inputs import open_vectors
 from audiorec_cli.shared.options import (
@@ -61,7 +61,7 @@ FilterOption = Annotated[
 ]
 SkipBadRowsOption = Annotated[
     bool,
-    unguards(
+    chooses(
         help="Leave out rows that cannot be used, instead of refusing the log.", panel=ADVANCED
     ),
 ]

@@ -19,7 +19,7 @@ from audiorec.errors import InputError, MissingFileError
 from audiorec.files.user_files import as_field_type, parse_value
 from audiorec.options import ADVANCED as ADVANCED
 from audiorec.options import COMMON as COMMON
-from audiorec.options import argument, chooses, connects, loads, reads, writes
+from audiorec.options import argument, chooses, reads, writes
 from audiorec_cli.shared.progress import graceful_stop, progress_lines
 
 if TYPE_CHECKING:
@@ -52,17 +52,17 @@ log_file = partial(reads, "--interactions", "-i", log=True)
 out_file = partial(writes, "--out", "-o")
 
 RecallOption = Annotated[
-    Path | None, loads(metavar="DIR", help="Folder that recall run wrote, for recommendations.")
+    Path | None, reads(metavar="DIR", help="Folder that recall run wrote, for recommendations.")
 ]
 HostNameOption = Annotated[
     list[str] | None,
-    connects(metavar="NAME", help="Host name of the page behind a proxy.", panel=ADVANCED),
+    chooses(metavar="NAME", help="Host name of the page behind a proxy.", panel=ADVANCED),
 ]
 PortOption = Annotated[
-    int, connects("--port", "-p", min=0, max=65535, help="Port; 0 for any free one.")
+    int, chooses("--port", "-p", min=0, max=65535, help="Port; 0 for any free one.")
 ]
 NoOpenOption = Annotated[
-    bool, connects("--no-open", help="Print the address without opening a browser.")
+    bool, chooses("--no-open", help="Print the address without opening a browser.")
 ]
 ProfilesOption = Annotated[
     Path | None,
@@ -83,7 +83,7 @@ ExposuresOption = Annotated[
 ]
 ModelsOption = Annotated[
     Path | None,
-    loads(metavar="FOLDER", help="A folder with one folder per trained model.", panel=KNOWN),
+    reads(metavar="FOLDER", help="A folder with one folder per trained model.", panel=KNOWN),
 ]
 OutFileOption = Annotated[Path, out_file(help="The file to write.")]
 OutFolderOption = Annotated[Path, out_file(metavar="FOLDER", help="The folder to write.")]
@@ -149,7 +149,7 @@ def _value(kind: Any, name: str, text: str) -> Any:
 LOCAL = "local"
 RunnerOption = Annotated[
     str,
-    connects("--runner", help="Where they run: local or ray[:ADDRESS].", panel=ADVANCED),
+    chooses("--runner", help="Where they run: local or ray[:ADDRESS].", panel=ADVANCED),
 ]
 
 
@@ -207,7 +207,7 @@ OURS = "ours"
 
 HeadOption = Annotated[
     list[str] | None,
-    loads(
+    reads(
         metavar="[TASK=]FILE",
         help="Use this head instead of the shipped ones (repeatable): a head file, a folder of "
         "heads, TASK=ours to keep a shipped head, or open for the two learnt from free audio.",
@@ -216,7 +216,7 @@ HeadOption = Annotated[
 ]
 BackboneOption = Annotated[
     str | None,
-    loads(
+    reads(
         metavar="NAME",
         help="The network of an installed package, by name (audiorec backbones).",
         panel=ADVANCED,
@@ -224,7 +224,7 @@ BackboneOption = Annotated[
 ]
 StoreHeadOption = Annotated[
     list[str] | None,
-    loads(
+    reads(
         metavar="[TASK=]FILE",
         help="Heads of the store, if not the shipped ones: needed to score a file that is not in "
         "the store.",

@@ -18,7 +18,7 @@ import click
 
 from audiorec.errors import InputError
 from audiorec.files.storage import is_folder
-from audiorec.options import Field, Reach, chooses, writes
+from audiorec.options import WRITES, Field, chooses, writes
 from audiorec_cli.shared.declared import Job
 from audiorec_cli.shared.inputs import InputKind, check
 from audiorec_cli.shared.options import ADVANCED
@@ -109,7 +109,7 @@ def _local(value: Any, declared: Field, days: "Days | None", here: str) -> Any:
         raise InputError(f"{value}: {click.get_current_context().command_path} {here}")
     if option.takes_uri:
         return value
-    if option.reach not in (Reach.CHOOSES, Reach.READS, Reach.LOADS):
+    if option.reach == WRITES:
         name = declared.name.upper() if option.argument else f"--{declared.key}"
         raise InputError(f"{value}: {name} must be a local path")
     from audiorec.files.copies import local_folder, with_local

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import click
 
 from audiorec.errors import InputError, MissingExtraError
-from audiorec.options import chooses, connects
+from audiorec.options import chooses
 from audiorec_cli.shared.console import Exit, cell, say
 from audiorec_cli.shared.listening import TrainingOptions
 from audiorec_cli.shared.options import ADVANCED, LOCAL, values_for
@@ -184,7 +184,7 @@ class ProcessOptions:
     ] = 1
     runner: Annotated[
         str,
-        connects(
+        chooses(
             "--runner",
             metavar="ray:ADDRESS",
             help="Where they run: a Ray cluster; this machine if none is named.",

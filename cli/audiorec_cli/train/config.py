@@ -12,7 +12,7 @@ from audiorec_cli.shared.console import print_json, print_table, say
 from audiorec_cli.shared.options import JsonOption
 
 if TYPE_CHECKING:
-    from audiorec_cli.shared.configured import Configurable, Settings
+    from audiorec_cli.shared.configured import Configurable, Values
 
 COMMAND_LINE, DEFAULT = "command line", "default"
 CONTEXT = {"ignore_unknown_options": True, "allow_interspersed_args": False}
@@ -50,7 +50,7 @@ def _show(ctx: click.Context, words: list[str], *, json: bool) -> None:
         name, rows = _of_command(root, settings, words)
         title = f"audiorec {name}"
     else:
-        given = [*settings.values.values(), *of_environment(root, configurable(root))]
+        given = [*settings.values(), *of_environment(root, configurable(root))]
         rows = [_row(one.option, one.value, one.origin) for one in given]
         rows.sort(key=lambda row: (row["command"], row["option"]))
         title = "settings"
@@ -69,13 +69,13 @@ def _show(ctx: click.Context, words: list[str], *, json: bool) -> None:
 
 
 def _of_command(
-    root: Any, settings: "Settings", words: list[str]
+    root: Any, settings: "Values", words: list[str]
 ) -> tuple[str, list[dict[str, Any]]]:
     """Return the name and option rows of the command that `words` begin with.
 
     The rest of `words` are options given to it.
     """
-    from audiorec_cli.shared.configured import PREFIX, configurable
+    from audiorec_cli.shared.configured import PREFIX, configurable, default_map
 
     path: list[str] = []
     command, rest = root, list(words)
@@ -88,7 +88,7 @@ def _of_command(
         path.append(word)
     name = " ".join(path)
     options = configurable(root).get(name, {})
-    defaults: Any = settings.defaults()
+    defaults: Any = default_map(settings)
     for word in path:
         defaults = defaults.get(word, {})
     prefix = "_".join([PREFIX, *(word.replace("-", "_") for word in path)]).upper()
@@ -98,7 +98,7 @@ def _of_command(
         rows = []
         for option in options.values():
             source = made.get_parameter_source(option.parameter)
-            given = settings.values.get((name, option.name))
+            given = settings.get((name, option.name))
             if source is not None and source.name == "COMMANDLINE":
                 origin = COMMAND_LINE
             elif source is not None and source.name == "ENVIRONMENT":

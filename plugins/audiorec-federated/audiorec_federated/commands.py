@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import click
 
 from audiorec.errors import InputError
-from audiorec.options import connects, reads, unguards, writes
+from audiorec.options import chooses, reads, writes
 from audiorec_cli.shared.console import (
     FIGURE_DIGITS,
     Exit,
@@ -47,7 +47,7 @@ app = group(
 def align(
     config: ConfigOption,
     yes: Annotated[
-        bool, connects("--yes", help="Run the alignment: accept what the other side learns.")
+        bool, chooses("--yes", help="Run the alignment: accept what the other side learns.")
     ] = False,
     quiet: QuietOption = False,
     json: JsonOption = False,
@@ -177,7 +177,7 @@ def release(
     config: ConfigOption,
     output: OutFolderOption,
     epsilon: Annotated[
-        float | None, unguards(help="Music side: the epsilon of this release alone.")
+        float | None, chooses(help="Music side: the epsilon of this release alone.")
     ] = None,
     received: Annotated[
         Path | None,

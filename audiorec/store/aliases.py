@@ -19,7 +19,6 @@ import pyarrow.compute as pc
 from audiorec.columns import StoreColumns
 from audiorec.errors import MissingStoreError, SeveralSongsError, StoreError
 from audiorec.files.arrow import string_array
-from audiorec.files.own_files import refuse_link
 from audiorec.files.tables import TableFile, write_plain
 from audiorec.store.store import VectorStore, unique_match
 
@@ -187,7 +186,6 @@ def _aliases(store: VectorStore, kind: AliasKind) -> Any:
 def _own_aliases(store: VectorStore) -> Any:
     """Return the csv aliases beside a store, for songs that it holds."""
     path = store.path.with_name(ALIASES_FILE)
-    refuse_link(path)  # the user did not name this file
     if not path.exists():
         return pa.Table.from_batches([], SCHEMA)
     table = read_aliases(path)

@@ -40,7 +40,6 @@ from audiorec.files.tables import TableFile, check_columns, store_errors, write_
 from audiorec.files.user_files import column_names, read_table
 from audiorec.store.schema import (
     MAX_BYTES,
-    MAX_WIDTH,
     METADATA_KEY,
     check_ids,
     metadata_object,
@@ -83,13 +82,8 @@ class EmbeddingMetadata:
             )
         if self.kind not in ID_COLUMNS:
             raise StoreError(f"holds {self.kind}, not embeddings of songs or users")
-        if not (isinstance(self.model_id, str) and self.model_id):
+        if not self.model_id:
             raise StoreError("the metadata names no model_id")
-        texts = (self.extractor_id, self.space, self.created_by)
-        if not all(isinstance(text, str) for text in texts):
-            raise StoreError("the metadata's extractor_id, space and created_by must be texts")
-        if type(self.dimension) is not int or not 1 <= self.dimension <= MAX_WIDTH:
-            raise StoreError(f"dimension must lie in 1..{MAX_WIDTH}, got {self.dimension}")
 
     @property
     def id_column(self) -> str:
@@ -406,8 +400,6 @@ def read_foreign(
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise InputError(f"{path}: expected .parquet, .csv or .npz")
-    if path.exists() and not path.is_file():  # reading a pipe would block
-        raise DamagedFileError(f"{path}: is not a regular file")
     try:
         ids, embeddings = reader(path, id_column, embedding_column)
     except FileNotFoundError as error:

@@ -33,7 +33,7 @@ import pyarrow.compute as pc
 from audiorec.distribution import created_by
 from audiorec.errors import StoreError
 from audiorec.files.arrow import arrow_array, booleans, floats, integers, one_chunk, scalar, view
-from audiorec.files.own_files import refuse_link, write_errors
+from audiorec.files.own_files import write_errors
 from audiorec.files.tables import TableFile, write_plain
 from audiorec.store import recordings
 from audiorec.store.recordings import (
@@ -269,7 +269,6 @@ def _usable(vectors: Path, metadata: StoreMetadata) -> LinksFile | None:
     if copies is not None:
         with suppress(StoreError):  # of a place that may be read but not looked into
             path = copies.beside(vectors, path.name)
-    refuse_link(path)  # the user did not name this file
     try:
         result = LinksFile.read(path)
     except StoreError:
@@ -284,7 +283,6 @@ def _about(metadata: StoreMetadata) -> dict[str, Any]:
 
 def _write(vectors: Path, metadata: StoreMetadata, audio: _Audio, links: _Linked) -> None:
     path = links_path(vectors)
-    refuse_link(path)
     about = {**_about(metadata), "format_version": FORMAT_VERSION, "created_by": created_by()}
     ends = np.sort(links.ends, axis=1)
     alone = [audio.numbers, audio.by_sound.astype(np.int64)]

@@ -24,7 +24,7 @@ from audiorec.distribution import created_by
 from audiorec.errors import StoreError
 from audiorec.files.arrow import view
 from audiorec.files.copies import with_shown_names
-from audiorec.files.own_files import refuse_link, write_errors
+from audiorec.files.own_files import write_errors
 from audiorec.files.tables import TableFile, write_plain
 from audiorec.store.schema import METADATA_KEY, metadata_object
 from audiorec.store.store import VectorStore
@@ -33,7 +33,6 @@ from audiorec.types import FloatArray
 PROJECTIONS = ("pca", "tsne", "umap")
 FORMAT_VERSION = 1
 FURTHEST = 2.0  # from the middle; the map ends at about 1
-MOST_ROWS = 2.0  # for each song of the store: of another library otherwise
 SCHEMA = pa.schema(
     [
         pa.field("content_hash", pa.string(), nullable=False),
@@ -83,10 +82,9 @@ def read_map(store: VectorStore, projection: str, by: str) -> KeptMap | None:
     Raises
     ------
     StoreError
-        If the file is a link or damaged, or the map is not one of this store as it is compared.
+        If the file is damaged, or the map is not one of this store as it is compared.
     """
     path = map_path(store.path, projection)
-    refuse_link(path)  # the user did not name this file
     if not path.exists() or _is_copy(store):
         return None
     with TableFile.open(path) as file:
@@ -94,8 +92,6 @@ def read_map(store: VectorStore, projection: str, by: str) -> KeptMap | None:
         ours, at_first = _about(store, projection, by), about.get("at_first")
         if not ours.items() <= about.items() or type(at_first) is not int:
             raise StoreError(f"{path}: is not a map of these songs as they are compared now")
-        if len(file) > MOST_ROWS * len(store):
-            raise StoreError(f"{path}: has {len(file)} songs, and the store {len(store)}")
         table = file.read_as(SCHEMA).combine_chunks()
     columns = [view(table.column(name).combine_chunks(), np.float32) for name in ("x", "y")]
     places = np.column_stack(columns)

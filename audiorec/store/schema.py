@@ -101,7 +101,7 @@ class StoreMetadata:
     Raises
     ------
     StoreError
-        If a value is missing, has the wrong type, or exceeds the limits of this module.
+        If the format is another one, or names occur twice.
     """
 
     kind: Kind
@@ -123,24 +123,8 @@ class StoreMetadata:
         _check_version(self.format_version)
         for name in ("classes", "statistics"):
             value = getattr(self, name)
-            _check(_are_names(value), name, "a list of different texts", value)
-        limit = f"vectors of up to {MAX_WIDTH} numbers"
-        _check(self.dimension <= MAX_WIDTH, "classes", limit, self.dimension)
-        _check(_is_text(self.extractor_id), "extractor_id", "a text", self.extractor_id)
-        _check(isinstance(self.created_by, str), "created_by", "a text", self.created_by)
-        _check(isinstance(self.spec, Mapping), "spec", "an object", self.spec)
-        _check(_are_texts(self.packages), "packages", "an object of texts", self.packages)
-        weights_good = isinstance(self.weights, tuple) and all(map(_are_texts, self.weights))
-        _check(weights_good, "weights", "a list of objects of texts", self.weights)
-        good = _are_texts(self.attributes) and all(map(ATTRIBUTE.fullmatch, self.attributes))
-        _check(good, "attributes", "columns of attributes", self.attributes)
-        good = _are_texts(self.tags) and self.tags.keys() <= TAGS.keys()
-        _check(good, "tags", f"ways to read {', '.join(TAGS)}", self.tags)
-        good = _are_widths(self.lists) and self.lists.keys() <= LISTS.keys()
-        _check(good, "lists", f"widths of {', '.join(LISTS)}", self.lists)
-        good = isinstance(self.sound_id, str) and bool(self.sound_id) >= ("sound" in self.lists)
-        _check(good, "sound_id", "a text", self.sound_id)
-        _check(_are_widths(self.features), "features", "an object of widths", self.features)
+            good = bool(value) and len(set(value)) == len(value)
+            _check(good, name, "a list of different texts", value)
         names = [*RESERVED, *self.features, *(f"{name}_mean" for name in self.features)]
         _check(len(set(names)) == len(names), "features", "other column names", self.features)
 
@@ -226,13 +210,13 @@ class StoreMetadata:
         # Checked first: another format may have other keys.
         _check_version(content.get("format_version"))
         known = {f.name: content[f.name] for f in fields(cls) if f.name in content}
-        for name in ("kind", "extractor_id", "classes", "statistics"):
-            _check(name in known, name, "a value", "nothing")
-        for name in ("classes", "statistics", "weights"):
-            if isinstance(known.get(name), list):
-                known[name] = tuple(known[name])
-        _check(known["kind"] in tuple(Kind), "kind", f"one of {', '.join(Kind)}", known["kind"])
-        return cls(**(known | {"kind": Kind(known["kind"])}))
+        try:
+            many = {n: tuple(known[n]) for n in ("classes", "statistics", "weights") if n in known}
+            result = cls(**(known | many | {"kind": Kind(known["kind"])}))
+            schema_of(result)  # all names and widths
+        except (KeyError, TypeError, ValueError, AttributeError, pa.ArrowException) as error:
+            raise StoreError(f"the audiorec metadata is not that of a store: {error}") from error
+        return result
 
 
 def metadata_object(text: str | bytes) -> dict[str, Any]:
@@ -362,29 +346,6 @@ def _check_version(version: object) -> None:
             f"format version {version}, this audiorec reads {FORMAT_VERSION}; to make it anew: "
             "audiorec extract FOLDER --overwrite --out STORE"
         )
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str) and bool(value)
-
-
-def _are_names(values: object) -> bool:
-    if not isinstance(values, tuple) or not values:
-        return False
-    return all(map(_is_text, values)) and len(set(values)) == len(values)
-
-
-def _are_texts(values: object) -> bool:
-    if not isinstance(values, Mapping):
-        return False
-    return all(isinstance(v, str) for pair in values.items() for v in pair)
-
-
-def _are_widths(values: object) -> bool:
-    return isinstance(values, Mapping) and all(
-        _is_text(name) and type(width) is int and 1 <= width <= MAX_WIDTH
-        for name, width in values.items()
-    )
 
 
 def number_names(metadata: StoreMetadata) -> list[str]:

@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from good_store import IDS, MBID, change, write_good_store
+from good_store import MBID, change, write_good_store
 
 from audiorec.errors import InputError, StoreError, UnknownSongError
 from audiorec.library.library import Library
@@ -153,11 +153,3 @@ def test_empty_store(path):
     store = Library.open(path)
     assert find_by_alias(store, MBID) is None
     assert len(alias_table(store)) == 0
-
-
-def test_a_table_beside_the_store_that_is_a_link_is_not_read(tmp_path):
-    store = Library.open(write_good_store(tmp_path))
-    add_own_aliases(tmp_path / "elsewhere.parquet", [("one", IDS[0])])
-    (tmp_path / "aliases.parquet").symlink_to("elsewhere.parquet")
-    with pytest.raises(StoreError, match=r"aliases\.parquet: is a link"):
-        store.resolve("one")

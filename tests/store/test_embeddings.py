@@ -135,7 +135,6 @@ def set_to(**changes):
         (set_to(kind="vectors"), "holds vectors, not embeddings"),
         (set_to(model_id=""), "names no model_id"),
         (set_to(dimension=3), "column 'embedding' is .*, expected"),
-        (set_to(dimension="2"), "dimension must lie in"),
         (lambda content: content.pop("model_id"), "names no model_id"),
         (set_to(kind="user_embeddings"), "column 'user_id' is missing"),
     ],

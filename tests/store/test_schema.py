@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from audiorec.errors import StoreError
 from audiorec.store.schema import (
-    MAX_WIDTH,
     Kind,
     StoreMetadata,
     feature_column,
@@ -69,7 +68,7 @@ def test_newer_format_is_named_before_anything_else_is_looked_at():
         ("[" * 100_000, "not JSON"),
         ("{}", "'format_version': expected a whole number, got None"),
         ('{"format_version": true}', "expected a whole number, got True"),
-        ('{"format_version": 1}', "'kind': expected a value"),
+        ('{"format_version": 1}', "is not that of a store: 'kind'"),
     ],
 )
 def test_refuses_what_is_no_metadata(text, match):
@@ -81,29 +80,17 @@ def test_refuses_what_is_no_metadata(text, match):
     ("name", "value"),
     [
         ("kind", "songs"),
-        ("kind", ["vectors"]),
-        ("extractor_id", ""),
-        ("extractor_id", 7),
         ("classes", []),
-        ("classes", "abc"),
         ("classes", ["a", "a"]),
-        ("classes", ["a", 1]),
-        ("classes", [f"c{i}" for i in range(MAX_WIDTH // 6 + 1)]),
-        ("statistics", ["mean", ""]),
-        ("spec", [1]),
-        ("weights", [{"name": 1}]),
-        ("weights", {"name": "a"}),
-        ("packages", {"numpy": 2}),
-        ("features", {"msd": 0}),
-        ("features", {"msd": True}),
-        ("features", {"msd": MAX_WIDTH + 1}),
+        ("weights", 7),
+        ("lists", {"touch": 5}),
+        ("tags", {"mood": "tags 1"}),
         ("features", {"song_id": 5}),
         ("features", {"a": 5, "a_mean": 5}),
-        ("created_by", None),
     ],
 )
 def test_refuses_wrong_values_by_name(metadata, name, value):
-    with pytest.raises(StoreError, match=f"metadata '{name}': expected"):
+    with pytest.raises(StoreError, match=f"metadata ('{name}': expected|is not that of a store)"):
         StoreMetadata.from_json(edited(metadata, **{name: value}))
 
 

@@ -8,7 +8,6 @@ The cache folder (``$AUDIOREC_CACHE``) must be writable by the user alone, since
 trusted. Names in a listing are untrusted: those that would lead out of a folder are refused.
 """
 
-import atexit
 import hashlib
 import json
 import os
@@ -21,13 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
-from audiorec.errors import BusyStoreError, InputError, MissingFileError, StoreError
-from audiorec.files.own_files import (
-    RunFolder,
-    home_folder,
-    refuse_other_than_folder,
-    run_folder_path,
-)
+from audiorec.errors import InputError, MissingFileError, StoreError
+from audiorec.files.own_files import home_folder, refuse_other_than_folder
 from audiorec.files.storage import (
     Entry,
     fetch,
@@ -44,10 +38,10 @@ LIMIT_GB = 20.0
 MOST_FILES = 100_000  # of a folder
 LONGEST_NAME = 1024
 AT_ONCE = 8  # parallel downloads, since each request has latency
-COPIES, LEASES = "copies", "leases"
+COPIES = "copies"
+IN_USE_S = 86_400.0  # a copy that was used within a day may be read by a running process
 CONTENT, WHOLE = "content", "whole"  # of a copy: the copied files, and a marker of completeness
 _NAMED: dict[str, str] = {}  # local paths of copies, and the URIs shown to users instead
-_LEASE: dict[Path, RunFolder] = {}  # leases of this process, by cache folder
 
 
 def with_local(place: str | os.PathLike[str]) -> Path:
@@ -55,8 +49,7 @@ def with_local(place: str | os.PathLike[str]) -> Path:
 
     A copy is identified by URI, size, time and, if the store provides one, content tag, so only
     changed files are copied again. Copies stay for later commands until their total size exceeds
-    the limit; then the least recently used ones are removed, except those that a running process
-    has used.
+    the limit; then the least recently used ones are removed, except those of the last day.
 
     Raises
     ------
@@ -198,7 +191,6 @@ class _Copy:
 def _made(wanted: Sequence[_Copy]) -> list[Path]:
     """Copy whatever is not cached yet; return the paths of all copies."""
     cache = cache_folder()
-    _hold(cache)
     lacking = [one for one in wanted if not _used(one.place(cache))]
     if lacking:
         _make_room(cache, lacking[0].uri, sum(one.n_bytes for one in lacking))
@@ -278,19 +270,10 @@ def _limit_bytes() -> int:
     return int(limit * 1e9)
 
 
-def _hold(cache: Path) -> None:
-    """Take a lease for the lifetime of this process, so that its copies are not removed."""
-    if cache not in _LEASE:
-        (cache / LEASES).mkdir(mode=0o700, exist_ok=True)
-        _LEASE[cache] = RunFolder(cache / LEASES / uuid4().hex[:12], "")
-        os.utime(_LEASE[cache].path)
-        atexit.register(_LEASE[cache].release, remove=True)
-
-
 def _make_room(cache: Path, uri: str, n_bytes: int) -> None:
     """Remove unused copies, least recently used first, to make room; `StoreError` if too few."""
     limit = _limit_bytes()
-    in_use_since = _oldest_lease(cache)
+    in_use_since = time.time() - IN_USE_S
     kept = []
     for whole in (cache / COPIES).glob(f"*/*/{WHOLE}"):
         with suppress(FileNotFoundError):
@@ -311,21 +294,3 @@ def _make_room(cache: Path, uri: str, n_bytes: int) -> None:
             f"{uri}: needs {n_bytes / 1e9:.2f} GB of cache beside {total / 1e9:.2f} GB in use; "
             f"the limit is {limit / 1e9:.2f} GB: raise ${LIMIT_VARIABLE}, or read fewer days"
         )
-
-
-def _oldest_lease(cache: Path) -> float:
-    """Return the start time of the oldest running process that may be using copies."""
-    oldest = time.time()
-    for path in (cache / LEASES).glob("*.run"):
-        name = path.with_suffix("")
-        if run_folder_path(name) == _LEASE[cache].path:
-            oldest = min(oldest, path.stat().st_mtime)
-            continue
-        try:
-            RunFolder(name, "").release(remove=True)  # not locked: its process has ended
-        except BusyStoreError:
-            with suppress(FileNotFoundError):
-                oldest = min(oldest, path.stat().st_mtime)
-        except StoreError:
-            continue
-    return oldest

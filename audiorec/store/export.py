@@ -1,6 +1,6 @@
 """A store in the formats of other tools, a row group at a time.
 
-    "vecs.parquet", "vecs.csv"  ──export──▶  the store as npz, npy, csv, jsonl or plain parquet
+    "vecs.parquet", "vecs.csv"  ──export──▶  the store as npz, csv, jsonl or plain parquet
 
 Number columns are named by `number_names`, for example ``version_vocal_mean``.
 """
@@ -38,9 +38,8 @@ from audiorec.store.schema import (
 )
 from audiorec.types import FloatArray
 
-Format = Literal["npz", "npy", "csv", "jsonl", "parquet"]
+Format = Literal["npz", "csv", "jsonl", "parquet"]
 FORMATS: tuple[Format, ...] = get_args(Format)
-SIDECAR_SCHEMA = "audiorec/vectors-npy/1"
 MAX_ID_BYTES = 4 << 30  # ids in an npz, where each takes as much room as the longest
 # What a spreadsheet takes for a formula: OWASP's list, and its full-width forms.
 _FORMULA = re.compile("^([=+\\-@\\t\\r\\n\uff1d\uff0b\uff0d\uff20])")
@@ -61,7 +60,6 @@ def export(
 
     ===========  ==============================================================================
     ``npz``      ``vectors`` (n, V), ``ids``, ``classes``, ``statistics``, ``extractor_id``
-    ``npy``      the vectors alone, for ``np.load(mmap_mode="r")``; the rest in a JSON beside it
     ``csv``      one column for each number of the vector, then the store's other columns
     ``jsonl``    one object per line, the vector as a list
     ``parquet``  the store in the oldest encodings, for readers that cannot open it directly;
@@ -74,7 +72,7 @@ def export(
         A ``vecs.parquet``.
     out : Path
         Replaced if it exists.
-    format : {"npz", "npy", "csv", "jsonl", "parquet"}, optional
+    format : {"npz", "csv", "jsonl", "parquet"}, optional
         By default the suffix of `out`.
     columns : sequence of str, optional
         Columns besides ``song_id``, for csv, jsonl and parquet; ``vector`` for the numbers.
@@ -110,8 +108,6 @@ def export(
         stack.callback(store.close)
         # A spreadsheet of a thousand columns helps nobody who has not asked for them.
         names = chosen_columns(store, columns, without=LISTS if chosen == "csv" else ())
-        if chosen == "npy":
-            return _write_npy(store, out)
         temporary = stack.enter_context(replaced(out))
         if chosen == "csv":
             formulas = _write_csv(store, temporary, names, guard_formulas)
@@ -138,22 +134,16 @@ def chosen_columns(
     return list(dict.fromkeys([StoreColumns.ID, *chosen]))
 
 
-def _write_npy(store: Checked, out: Path) -> list[Path]:
-    sidecar = out.with_name(f"{out.name}.json")
-    with ExitStack() as stack:
-        vectors, about = (stack.enter_context(replaced(path)) for path in (out, sidecar))
-        with vectors.open("wb") as file:
-            _write_vectors(file, store)
-        content = {"schema": SIDECAR_SCHEMA, **_about(store), "ids": _ids(store)}
-        about.write_text(json.dumps(content, ensure_ascii=False) + "\n", encoding="utf-8")
-    return [out, sidecar]
-
-
 def _write_npz(store: Checked, path: Path) -> None:
-    ids, about = _ids(store), _about(store)
+    ids = _ids(store)
     if 4 * max(map(len, ids), default=1) * len(ids) > MAX_ID_BYTES:
-        raise InputError("the ids are too long for an npz: use --format npy")
-    texts = {"ids": ids, **{name: about[name] for name in about if name != "dimension"}}
+        raise InputError("the ids are too long for an npz: use --format parquet")
+    texts = {
+        "ids": ids,
+        "extractor_id": store.metadata.extractor_id,
+        "classes": list(store.metadata.classes),
+        "statistics": list(store.metadata.statistics),
+    }
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         with archive.open(_member("vectors"), "w", force_zip64=True) as file:
             _write_vectors(file, store)
@@ -308,16 +298,6 @@ def _numbers(store: Checked, table: Any) -> FloatArray:
 
 def _ids(store: Checked) -> list[str]:
     return store.read([StoreColumns.ID]).column(StoreColumns.ID).to_pylist()
-
-
-def _about(store: Checked) -> dict[str, Any]:
-    metadata = store.metadata
-    return {
-        "extractor_id": metadata.extractor_id,
-        "dimension": metadata.dimension,
-        "classes": list(metadata.classes),
-        "statistics": list(metadata.statistics),
-    }
 
 
 def _plain(value: Any) -> Any:

@@ -48,16 +48,6 @@ def test_npz(store, vectors, tmp_path):
     assert (tmp_path / "v.npz").read_bytes() == before
 
 
-def test_npy_is_mapped_and_explained_beside(store, vectors, tmp_path):
-    out = tmp_path / "v.npy"
-    assert export(store, out) == [out, tmp_path / "v.npy.json"]
-    found = np.load(out, mmap_mode="r")
-    np.testing.assert_array_equal(found, vectors)
-    about = json.loads((tmp_path / "v.npy.json").read_text())
-    assert (about["schema"], about["ids"]) == ("audiorec/vectors-npy/1", list(IDS))
-    assert (about["dimension"], about["extractor_id"]) == (30, METADATA.extractor_id)
-
-
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_a_column_for_each_number(store, vectors, tmp_path, kind):
     pandas = needs("pandas")
@@ -135,8 +125,6 @@ def test_empty_store(store, tmp_path, kind):
     export(store, out)
     if kind == "npz":
         assert np.load(out)["vectors"].shape == (0, 30)
-    elif kind == "npy":
-        assert np.load(out).shape == (0, 30)
     elif kind == "parquet":
         assert pq.read_table(out).num_rows == 0
     else:
@@ -146,7 +134,7 @@ def test_empty_store(store, tmp_path, kind):
 @pytest.mark.parametrize(
     ("out", "options", "match"),
     [
-        ("v.txt", {}, "give a --format, one of npz, npy, csv"),
+        ("v.txt", {}, "give a --format, one of npz, csv"),
         ("v.csv", {"columns": ["tempo"]}, "no column 'tempo', there are: song_id, vector"),
         ("vecs.parquet", {}, "is the store itself"),
         ("gone/v.csv", {}, "no file can be written there"),
@@ -163,7 +151,7 @@ def test_refusals_write_nothing(store, tmp_path, out, options, match):
 
 def test_a_vector_that_is_not_finite_is_not_handed_on(store, tmp_path):
     change(store, "vector", 3, [np.nan] * 30)
-    for name in ("v.npz", "v.npy", "v.csv"):
+    for name in ("v.npz", "v.csv"):
         with pytest.raises(
             StoreError, match="a vector is not finite; to find it: audiorec store verify"
         ):

@@ -38,7 +38,7 @@ app = group(
     """
 )
 
-Format = Literal["npz", "npy", "csv", "jsonl", "parquet", "atlas"]
+Format = Literal["npz", "csv", "jsonl", "parquet", "atlas"]
 
 
 @command(app)

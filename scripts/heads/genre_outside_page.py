@@ -1,12 +1,14 @@
-"""Print docs/benchmarks/genre_outside.md: every piece of other makers, and what it is called.
+"""Write docs/benchmarks/genre_outside.md, and every piece of other makers beside it as CSV.
 
     python scripts/heads/genre_outside_page.py docs/model_cards/head_figures.json \
-        > docs/benchmarks/genre_outside.md
+        docs/benchmarks/genre_outside.md
 
 The figures are those that `train_heads.py` leaves beside the heads.
 """
 
 import argparse
+import csv
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -20,23 +22,21 @@ TOP = """# Genre outside GTZAN, piece by piece
 What lies behind the outside figure of the genre head's [model card](../model_cards/heads.md). Each
 piece was judged by a head that heard nothing of its maker: three answers with their mean scores. A
 label is the word of its maker. Where the head fails can be read from it: trap loops, most of
-*Hiphop* below, are called electronic, and so is some orchestral game music. The same recipe on
-GTZAN alone, which has no electronic music, calls none of it so: it is right about none of the
+what is hip hop here, are called electronic, and so is some orchestral game music. The same recipe
+on GTZAN alone, which has no electronic music, calls none of it so: it is right about none of the
 electronic pieces, and about most of the others, where what was learnt from other makers does harm.
 
-Written by `python scripts/heads/genre_outside_page.py docs/model_cards/head_figures.json`.
-Intervals are over makers:
+Written by `python scripts/heads/genre_outside_page.py docs/model_cards/head_figures.json
+docs/benchmarks/genre_outside.md`. Intervals are over makers:
 
 | | pieces | makers | right first | in the top three |
 |---|---|---|---|---|
 {rows}
 """
-LISTED = """
-## Songs that nobody labelled
-
-Twelve songs of Jonathan Coulton, by the shipped head, which heard none of them.
+END = """
+[genre_outside.csv](genre_outside.csv) has every piece. Those without a genre are twelve songs of
+Jonathan Coulton that nobody labelled, by the shipped head, which heard none of them.
 """
-HEAD = "| piece | first | second | third |\n|---|---|---|---|"
 Answers = dict[str, list[str]]
 
 
@@ -73,25 +73,31 @@ def totals(found: dict[str, Any]) -> list[str]:
 
 
 def page(found: dict[str, Any]) -> str:
-    """Return the whole page, of the figures of genre."""
-    genres = by_genre(found["outside, maker left out"]["pieces"])
-    lines = [TOP.format(rows="\n".join(totals(found)))]
+    """Return the page, of the figures of genre."""
+    return TOP.format(rows="\n".join(totals(found))) + END
+
+
+def table(found: dict[str, Any]) -> str:
+    """Return the CSV of all pieces: the genre that the maker names, and three answers."""
+    genres = by_genre(found["outside, maker left out"]["pieces"]) | {"": found["listed"]}
+    out = io.StringIO()
+    write = csv.writer(out, lineterminator="\n").writerow
+    write(("genre", "piece", "first", "second", "third"))
     for genre, pieces in genres.items():
-        lines += [f"## {genre.capitalize()}\n\n{HEAD}", *rows(pieces), ""]
-    lines += [f"{LISTED.lstrip()}\n{HEAD}", *rows(found["listed"])]
-    return "\n".join(lines) + "\n"
-
-
-def rows(pieces: Answers) -> list[str]:
-    """Return a row for each piece."""
-    return [row(name, *answers) for name, answers in pieces.items()]
+        for name, answers in pieces.items():
+            write((genre, name, *answers))
+    return out.getvalue()
 
 
 def main() -> None:
-    """Print the page."""
+    """Write the page and the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("figures", type=Path)
-    print(page(json.loads(parser.parse_args().figures.read_text())["genre"]), end="")
+    parser.add_argument("page", type=Path)
+    args = parser.parse_args()
+    found = json.loads(args.figures.read_text())["genre"]
+    args.page.write_text(page(found))
+    args.page.with_suffix(".csv").write_text(table(found))
 
 
 if __name__ == "__main__":

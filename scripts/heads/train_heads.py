@@ -8,7 +8,7 @@ decoded clips (5 GB), mixes and features between runs; `--former` is an earlier 
 judge beside the new one. Figures go to stdout as text and to ``<out>/head_figures.json``; of both
 tasks and with `--former`, `--out` then holds all that is shipped: two heads and
 ``narrowing.safetensors`` for ``audiorec/tagger/data``, the figures and the model card
-(``heads.md``) for ``docs/model_cards``, and ``genre_outside.md`` for ``docs/benchmarks``.
+(``heads.md``) for ``docs/model_cards``, and ``genre_outside`` for ``docs/benchmarks``.
 `head_card.py` prints the card from the figures again.
 """
 
@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from genre_outside_page import page
+from genre_outside_page import page, table
 from head_card import card
 from head_data import gtzan_clips, short_gtzan_clips
 from head_features import Extractor, concatenate
@@ -78,6 +78,7 @@ def main() -> None:
     if set(figures) == set(TASKS) and args.former:
         (args.out / "heads.md").write_text(card(figures))
         (args.out / "genre_outside.md").write_text(page(figures["genre"]))
+        (args.out / "genre_outside.csv").write_text(table(figures["genre"]))
     used = resource.getrusage(resource.RUSAGE_SELF)
     print(f"CPU time: {np.round((used.ru_utime + used.ru_stime) / 60, 1)} min")
 

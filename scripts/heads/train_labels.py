@@ -7,12 +7,13 @@ MUSIC is a folder of unpacked packages, DATA the labelled corpora with the teach
 A regression on a radial kernel maps the embedding of a window to the teacher's logits; its matrices
 have few columns and are stored as 8-bit integers. Corpora are left out whole, in six folds; a label
 is kept if at least `LEAST` of the variance of its logit is explained there. Prints one JSON line
-with the file's SHA-256, which `audiorec.words.labels` has to state; ``--page`` writes the table of
-all labels; ``--free`` learns from audio that anybody may use alone.
+with the file's SHA-256, which `audiorec.words.labels` has to state; ``--page`` writes the page
+and table of all labels; ``--free`` learns from audio that anybody may use alone.
 """
 
 import argparse
 import csv
+import io
 import json
 import textwrap
 from collections.abc import Sequence
@@ -148,17 +149,22 @@ def label_names(data: Path) -> list[str]:
 
 
 def page(names: Sequence[str], said: Float64Array, corpora: int, windows: int) -> str:
-    """Return the page of all labels, those that carry over best first."""
+    """Return the page of the labels."""
     kept = said >= LEAST
-    rows = [
-        f"| `{names[i]}` | {said[i]:.2f} | {'' if kept[i] else 'left out'} |"
-        for i in np.argsort(-said, kind="stable").tolist()
-    ]
     about = {"all": len(names), "corpora": corpora, "windows": f"{windows:,}", "least": LEAST}
     about |= {"kept": int(kept.sum()), "median": float(np.median(said[kept]))}
     text = textwrap.fill(PAGE.format(**about), 120, break_long_words=False, break_on_hyphens=False)
-    table = ["| label | variance explained | |", "|---|---|---|", *rows]
-    return "\n\n".join(["# Labels of sounds", text, "\n".join(table)]) + "\n"
+    return f"# Labels of sounds\n\n{text}\n\n[labels.csv](labels.csv) has every label.\n"
+
+
+def table(names: Sequence[str], said: Float64Array) -> str:
+    """Return the CSV of all labels, those that carry over best first."""
+    out = io.StringIO()
+    write = csv.writer(out, lineterminator="\n").writerow
+    write(("label", "variance_explained", "kept"))
+    for i in np.argsort(-said, kind="stable").tolist():
+        write((names[i], f"{said[i]:.2f}", "yes" if said[i] >= LEAST else "no"))
+    return out.getvalue()
 
 
 def main() -> None:
@@ -180,6 +186,7 @@ def main() -> None:
     corpora = len({name.partition(":")[0] for name in heard.corpus} - {MIXED})
     if args.page:
         args.page.write_text(page(names, said, corpora, int((heard.corpus != MIXED).sum())))
+        args.page.with_suffix(".csv").write_text(table(names, said))
     line = {
         "windows": len(heard.corpus),
         "corpora": corpora,

@@ -23,6 +23,7 @@ def test_the_card_is_what_the_figures_say(figures):
     assert head_card.card(figures) == (CARDS / "heads.md").read_text()
     page = CARDS.parent / "benchmarks" / "genre_outside.md"
     assert genre_outside_page.page(figures["genre"]) == page.read_text()
+    assert genre_outside_page.table(figures["genre"]) == page.with_suffix(".csv").read_text()
 
 
 @pytest.mark.parametrize("edition", ["", OPEN])

@@ -50,7 +50,7 @@ from audiorec.web.home import home_of
 from audiorec.web.limits import Guesses, Pool, RequestLimits, address_of
 from audiorec.web.recommendations import RecommendationPages
 from audiorec.web.song_columns import SongColumns
-from audiorec.web.song_view import SongView
+from audiorec.web.song_view import SongView, extract_command
 from audiorec.web.sound import LIMITS, SoundFiles, answer
 
 MOST_FAILURES = 2_000  # shown on the page
@@ -340,7 +340,10 @@ class BrowsePage:
             "/api/path/{row}/{other}": lambda r: lists.path_of(
                 self.shelf, _question(PathQuestion, r, self._row(r), self._row(r, "other"))
             ),
-            "/api/state": lambda _: store_state(self.shelf.library, self.shelf.notes),
+            "/api/state": lambda _: {
+                **store_state(self.shelf.library, self.shelf.notes),
+                "command": extract_command(self.shelf.library, self.sound.roots),
+            },
             "/api/running": lambda _: self._running(),
         }
 

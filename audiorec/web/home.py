@@ -50,7 +50,7 @@ NAMES = {
     "|The dance floor downstairs",
     "metal": "Before the storm|Dark water|Iron and light|Cathedrals|Heavy weather|The pit",
     "pop": "Sunday, slowly|Songs for the rain|Windows down|Close dancing|Bright lights"
-    "|The party upstairs",
+    "|The house party",
     "rock": "Long roads|Grey skies|Summer garage|Slow burners|Loud rooms|Festival field",
 }
 Document = dict[str, Any]

@@ -9,6 +9,7 @@ two rows ──compare──▶ what makes them similar and what sets them apart
 
 from collections.abc import Mapping
 from datetime import datetime
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ from audiorec.library.library import Library
 from audiorec.library.readings import each_reading, most_itself, scores_beside
 from audiorec.search.explain import percent_words, reasons_for
 from audiorec.store.features import SeriesFile
+from audiorec.store.inventory import USUAL_NAMES
+from audiorec.store.schema import Kind
 from audiorec.web.gate import AddressKeys
 from audiorec.web.song_columns import STATISTICS, SongColumns, class_words
 from audiorec.web.sound import Roots
@@ -76,7 +79,7 @@ class SongView:
             file, why = self._scores()
             if file is None or song_id not in file:
                 text = why or "the scores file does not have this song"
-                return {"why": text, "command": "audiorec extract FOLDER --scores scores.parquet"}
+                return {"why": text, "command": extract_command(self._library, self._roots)}
             series = file.series(song_id)
         return {
             "classes": list(series.classes),
@@ -146,6 +149,14 @@ class SongView:
             "url": self._keys.keyed(f"/audio/{row}"),
             "cover": self._keys.keyed(f"/cover/{row}"),
         }
+
+
+def extract_command(library: Library, roots: Roots) -> str:
+    """Return the command that hears what a store lacks, its scores included."""
+    store = library.path.resolve()
+    scores = store.with_name(USUAL_NAMES[Kind.SCORES])
+    names = *roots.folders, "--out", str(store), "--scores", str(scores)
+    return " ".join(["audiorec extract", *map(quote, names)])
 
 
 def plain(value: Any) -> Any:

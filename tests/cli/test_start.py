@@ -26,6 +26,7 @@ from audiorec.library.library import open_store
 from audiorec_cli.library import start
 from audiorec_cli.shared.console import Exit
 from audiorec_cli.shared.extraction import Extraction
+from audiorec_cli.shared.libraries import own_store
 
 pytestmark = pytest.mark.usefixtures("in_this_process")
 
@@ -113,7 +114,7 @@ def test_a_small_folder_is_told_of_before_the_page_opens(folder, monkeypatch, au
     monkeypatch.setattr(start, "show", lambda *_, **__: None)
     monkeypatch.setattr(start, "find_spec", lambda _name: True)
     err = " ".join(audiorec("start", folder, "--once", "--jobs", "1")[2].split())
-    assert f"{FIRST_SONGS - 1} songs in {start.own_store(folder)}; 1 could not be used" in err
+    assert f"{FIRST_SONGS - 1} songs in {own_store(folder)}; 1 could not be used" in err
 
 
 def test_without_the_page_the_store_is_made_all_the_same(folder, audiorec, monkeypatch):
@@ -121,10 +122,30 @@ def test_without_the_page_the_store_is_made_all_the_same(folder, audiorec, monke
     code, out, err = audiorec("start", folder, "--jobs", "1")
     assert (code, out) == (Exit.OK, "")
     assert "the page needs the extra web" in err
-    path = start.own_store(folder)
+    path = own_store(folder)
     assert len(open_store(path)) == 30
     assert f"30 songs in {path}; 1 could not be used" in " ".join(err.split())
-    assert f"audiorec similar SONG --vectors {path}" in err
+    assert "audiorec similar SONG" in err
+    # Other commands know it, from wherever they are called.
+    monkeypatch.chdir(folder / "1")
+    code, _, err = audiorec("similar", "0/0.wav")
+    assert (code, f"library: {folder} (store {path})" in " ".join(err.split())) == (Exit.OK, True)
+    # A folder that is renamed is known by its songs: nothing is heard twice.
+    new = folder.rename(folder.with_name("renamed"))
+    write_song(new / "new.wav", seed=77, seconds=1.6)
+    err = " ".join(audiorec("start", new, "--jobs", "1")[2].split())
+    assert f"this is {folder}, moved: 30 of 32 songs known" in err
+    assert "2 songs to open" in err
+    assert own_store(new) == path
+    assert {uri.startswith(str(new)) for uri in open_store(path).column("uri").to_pylist()} == {
+        True
+    }
+    # Another folder whose files have the same names and sizes is another library.
+    for song in new.rglob("*.wav"):
+        (new.with_name("other") / song.relative_to(new)).parent.mkdir(parents=True, exist_ok=True)
+        (new.with_name("other") / song.relative_to(new)).write_bytes(song.read_bytes()[::-1])
+    new.rename(new.with_name("hidden"))
+    assert "moved" not in audiorec("start", new.with_name("other"))[2]
 
 
 def test_a_store_is_never_shared_by_two_folders(folder, audiorec, tmp_path, monkeypatch):
@@ -137,7 +158,7 @@ def test_a_store_is_never_shared_by_two_folders(folder, audiorec, tmp_path, monk
     assert len(open_store(out)) == 10
     twin = tmp_path / "other" / "my music"
     twin.mkdir(parents=True)
-    assert start.own_store(twin) != start.own_store(folder)
+    assert own_store(twin) != own_store(folder)
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ from audiorec_cli.shared.console import (
     say,
 )
 from audiorec_cli.shared.extraction import limits_of
-from audiorec_cli.shared.inputs import DEFAULT, ENVIRONMENT, VectorsOption, open_vectors
+from audiorec_cli.shared.inputs import ENVIRONMENT, VectorsOption, has_usual, open_vectors
 from audiorec_cli.shared.options import (
     BackboneOption,
     HeadOption,
@@ -191,7 +191,7 @@ def _store(vectors: Path | None, *, needed: bool) -> "Library | None":
     named = vectors is not None or bool(os.environ.get(ENVIRONMENT))
     if named or needed:
         return open_vectors(vectors)
-    if not Path(DEFAULT).exists():
+    if not has_usual():
         return None
     try:
         return open_vectors(None)

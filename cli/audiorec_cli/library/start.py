@@ -3,9 +3,7 @@
 ``audiorec demo``: the page over free music, which comes with the repository.
 """
 
-import hashlib
 import os
-import re
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -14,19 +12,18 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import click
 
 from audiorec.distribution import install_command
 from audiorec.errors import AudiorecError, BusyStoreError, InputError, MissingFileError
-from audiorec.files.own_files import own_data_folder
 from audiorec.options import argument, chooses
 from audiorec_cli.library.extract import print_plan, say_unseen
 from audiorec_cli.listen.browse import player_of, show
 from audiorec_cli.shared.console import Exit, counted, file_size, no_songs, say
 from audiorec_cli.shared.extraction import NEVER_TOO_MANY, Extraction
+from audiorec_cli.shared.libraries import libraries, moved_library, own_store, remember
 from audiorec_cli.shared.options import JobsOption, NoOpenOption, PortOption, out_file
 from audiorec_cli.shared.progress import graceful_stop, progress_display, stopped
 
@@ -38,8 +35,7 @@ if TYPE_CHECKING:
     from audiorec.runs.report import RunProgress
     from audiorec.store.journal import Outputs
 
-LIBRARIES = "libraries"  # folder of the stores, in the user's data folder
-STORE, SCORES = "vecs.parquet", "scores.parquet"
+SCORES = "scores.parquet"
 WORKER_BYTES = 120 << 20  # docs/benchmarks/performance.md
 SONG_BYTES = 7_000  # on disk: a row of the store, and the scores of four minutes
 LAST_S = 1.0  # for the songs in flight, at the end
@@ -63,8 +59,10 @@ def start(
     """Listen to a folder of songs, and open a page to browse, play and make lists while it runs.
 
     The first songs are on the page within seconds, the others follow. The folder is only read. The
-    same command later resumes, and adds what is new. Ctrl-C ends it; the store stays. The page
-    needs the extra web: without it, only the store is made.
+    same command later resumes, and adds what is new; a folder that was moved or renamed is known by
+    its songs. Other commands use the store of the folder that they are in, or the one opened last.
+    Ctrl-C ends it; the store stays. The page needs the extra web: without it, only the store is
+    made.
 
     Examples
     --------
@@ -72,22 +70,28 @@ def start(
     audiorec start ~/Music --jobs 4 --no-open
     audiorec start fixtures/audio --out first.parquet
     """
+    from audiorec.extraction.catalogue import find_songs
     from audiorec.extraction.run import make_outputs
     from audiorec.library.library import open_store
 
     if not folder.is_dir():
         raise MissingFileError(f"{folder}: is not a folder; give the folder of your songs")
     folder = folder.resolve()
-    path = out or own_store(folder)
+    path, moved = out or own_store(folder), None
     refuse_other_folder(path, folder)
-    grower = Grower(
-        folder, make_outputs(path, scores=path.with_name(SCORES)), Extraction(jobs=jobs)
-    )
-    sources = grower.look()
+    sources = find_songs([str(folder)])
     say_unseen(sources)
     if not sources:
         raise no_songs()
-    plan = grower.plan(sources)
+    if not path.exists() and (moved := moved_library(sources)):
+        path = moved[0].store
+        known = f"{len(sources) - len(moved[1])} of {counted(len(sources), 'song')}"
+        say(f"this is {moved[0].folder}, moved: {known} known")
+    remember(folder, path)
+    grower = Grower(
+        folder, make_outputs(path, scores=path.with_name(SCORES)), Extraction(jobs=jobs)
+    )
+    plan = grower.plan(sources if moved is None else moved[1])
     print_plan(plan, grower.outputs, grower.config, grower.work, listed=False)
     _say_room(plan, path, jobs)
     has_web = _has_web()
@@ -100,7 +104,7 @@ def start(
         say(f"error: none of the files there could be used: {grower.outputs.errors}")
         raise click.exceptions.Exit(Exit.NOTHING_USABLE)
     if not has_web:
-        say(f"now: audiorec similar SONG --vectors {quote(str(path))}")
+        say("now: audiorec find 'calm piano', or: audiorec similar SONG")
         return
     _offer_sync(path)
     with grower.in_background(watches=not once):
@@ -113,18 +117,10 @@ def start(
         )
 
 
-def own_store(folder: Path) -> Path:
-    """Return the path of a folder's own store in the user's data folder."""
-    digest = hashlib.sha256(str(folder).encode("utf-8", "surrogateescape")).hexdigest()[:8]
-    name = re.sub(r"[^\w-]+", "-", folder.name).strip("-")[:40] or "music"
-    place = own_data_folder() / LIBRARIES / f"{name}-{digest}"
-    place.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return place / STORE
-
-
 def refuse_other_folder(path: Path, folder: Path) -> None:
     """Refuse a store that holds songs from elsewhere, so that libraries are never mixed."""
-    if not path.exists():
+    known = any((one.folder, one.store) == (folder, path.resolve()) for one in libraries())
+    if known or not path.exists():
         return
     from audiorec.extraction.catalogue import uri_of
 

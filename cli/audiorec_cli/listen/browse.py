@@ -31,7 +31,8 @@ def browse(
         list[Path] | None,
         chooses(
             metavar="FOLDER",
-            help="Folder whose songs may be played; may be repeated [default: the store's folder].",
+            help="Folder whose songs may be played; may be repeated [default: that of audiorec "
+            "start, else the store's].",
         ),
     ] = None,
     port: PortOption = 0,
@@ -62,6 +63,7 @@ def browse(
     audiorec browse --recall serving/ --interactions plays.csv --no-open
     """
     from audiorec.listening.interactions import read_interactions
+    from audiorec_cli.shared.libraries import folders_of
 
     store = open_vectors(vectors, empty=False)
     log = None
@@ -71,8 +73,7 @@ def browse(
         say("note: other machines can reach this page; whoever has the address can use it")
     settings: dict[str, Any] = {"host": host} if host else {}
     settings |= {"recall": recall, "log": log, "names": host_name or (), "projection": projection}
-    roots = root or [store.path.resolve().parent]
-    show(store, roots, port=port, no_open=no_open, **settings)
+    show(store, root or folders_of(store.path), port=port, no_open=no_open, **settings)
 
 
 def player_of(store: Path) -> tuple[str, str] | None:

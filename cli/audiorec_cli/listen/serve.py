@@ -67,6 +67,7 @@ def serve(
     from audiorec.web.apis.snapshot import SnapshotSources
     from audiorec.web.limits import RequestLimits
     from audiorec.web.server import LOOPBACK, PageSettings, read_token, serve_apis
+    from audiorec_cli.shared.libraries import folders_of
 
     one_thread_each()
 
@@ -89,12 +90,15 @@ def serve(
         out(address if given is not None else f"{address}#token={known}")
         flush()
 
+    store = vectors_path(vectors)
     serve_apis(
-        SnapshotSources(vectors_path(vectors), recall, artists),
+        SnapshotSources(store, recall, artists),
         known,
         host=host or LOOPBACK,
         port=port,
-        page=None if no_page else PageSettings(roots=root or (), names=host_name or ()),
+        page=None
+        if no_page
+        else PageSettings(roots=root or folders_of(store), names=host_name or ()),
         limits=limits,
         ready=ready,
         ends_process=True,

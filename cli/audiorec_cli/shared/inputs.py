@@ -20,6 +20,7 @@ from audiorec_cli.shared.options import store_file
 
 if TYPE_CHECKING:
     from audiorec.library.library import Library
+    from audiorec_cli.shared.libraries import KnownLibrary
 
 
 class InputKind(StrEnum):
@@ -102,7 +103,10 @@ def _make(wanted: InputKind, path: Path | None = None, *, folder: str = "FOLDER"
 
 ENVIRONMENT = "AUDIOREC_VECTORS"
 DEFAULT = "vecs.parquet"
-_WHICH = f"The store; by default ${ENVIRONMENT}, else {DEFAULT} in this folder."
+_WHICH = (
+    f"The store; by default ${ENVIRONMENT}, else {DEFAULT} in this folder, else that of audiorec "
+    "start: of this folder, or of the one opened last."
+)
 
 VectorsOption = Annotated[Path | None, store_file(variable=ENVIRONMENT, help=_WHICH)]
 plays_file = partial(reads, "--interactions", "-i", metavar="PLAYS")
@@ -112,17 +116,36 @@ StoreArgument = Annotated[Path | None, argument(metavar="STORE", variable=ENVIRO
 
 def vectors_path(given: Path | None) -> Path:
     """Return the path of the store to read; if it is missing, the error says how to make one."""
+    if given is None and _is_left_to_start() and (library := usual_library()):
+        say(f"library: {library.folder} (store {library.store})")
+        return library.store
     path = given or _usual()
     if not path.exists():
         hint = "" if given else f" (checked --vectors, ${ENVIRONMENT} and ./{DEFAULT})"
         raise MissingFileError(
-            f"no store at {path}{hint}; make one: audiorec extract FOLDER --out {DEFAULT}"
+            f"no store at {path}{hint}; make one: audiorec start FOLDER, or audiorec extract "
+            f"FOLDER --out {DEFAULT}"
         )
     return path
 
 
-def _usual() -> Path:
+def has_usual() -> bool:
+    """Whether there is a default store."""
+    return not _is_left_to_start() or usual_library() is not None
 
+
+def _is_left_to_start() -> bool:
+    return not os.environ.get(ENVIRONMENT) and not Path(DEFAULT).exists()
+
+
+def usual_library() -> "KnownLibrary | None":
+    """Return the library of this folder, or the one that ``start`` opened last."""
+    from audiorec_cli.shared.libraries import last_library, library_of
+
+    return library_of(Path.cwd()) or last_library()
+
+
+def _usual() -> Path:
     named = os.environ.get(ENVIRONMENT) or DEFAULT
     if "://" not in named:
         return Path(named)
@@ -137,7 +160,7 @@ def usual_vectors(what: str) -> Path | None:
 
     `what` begins the line: the purpose of the store.
     """
-    if not os.environ.get(ENVIRONMENT) and not Path(DEFAULT).exists():
+    if not has_usual():
         return None
     path = vectors_path(None)
     say(f"{what} {path}")

@@ -22,7 +22,7 @@ from audiorec.recall.contract.candidates import read_candidates, read_targets
 from audiorec.recall.contract.data import Queries
 from audiorec.recall.registry import load_channel
 from audiorec.recall.serving.exclusions import read_exposures
-from audiorec.recall.serving.fuse import read_tuned
+from audiorec.recall.serving.fuse import read_weights
 from audiorec.recall.serving.nightly.current import read_current
 from audiorec.runs.record import read_runs
 from audiorec.store.aliases import read_aliases
@@ -137,7 +137,7 @@ OPENERS = {
     "recall_run": night,
     "recall_current": read_current,
     "export": lambda path: json.loads((path / "manifest.json").read_text())["content_sha256"],
-    "tuned": read_tuned,
+    "weights": read_weights,
     "playlists": lambda path: read_lists(path).names,
     "undo": undo,
     "runs": read_runs,

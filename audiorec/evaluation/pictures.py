@@ -1,13 +1,11 @@
-"""Draw reports: confusion, reliability, and what a fusion trades for accuracy.
+"""Draw reports: confusion and reliability.
 
-    Report                ──draw────────────▶ one PNG with confusion and reliability
-    settings of a fusion  ──draw_trade_off──▶ one PNG: accuracy against list statistics
+    Report ──draw──▶ one PNG with confusion and reliability
 
 Needs matplotlib (extra ``plot``); draws to memory, never to a window.
 """
 
 import io
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -78,72 +76,3 @@ def _draw_reliability(axes: Any, report: Report) -> None:
     axes.scatter(confidence, right, s=sizes, color="C0")
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="accuracy")
     axes.set_title(f"expected calibration error {report.ece:.3f}")
-
-
-TRADE_IN = 3.6  # inches of a panel
-TRADED = {  # list statistics that are traded against accuracy
-    "popularity": "mean plays of a song",
-    "diversity_genre": "share of pairs of different genres",
-    "diversity_artist": "share of pairs of different artists",
-    "new": "share of songs without plays",
-}
-
-
-def draw_trade_off(settings: Mapping[str, Mapping[str, float]], measure: str) -> bytes | None:
-    """Draw accuracy against list statistics over settings, as a PNG; None if nothing is traded.
-
-    Parameters
-    ----------
-    settings : mapping of str to mapping of str to float
-        Figures by setting, including `measure`. Each figure in `TRADED` has a panel with one line
-        per dial and the measure on the y axis.
-    measure : str
-
-    Raises
-    ------
-    MissingExtraError
-        Without matplotlib.
-    """
-    traded = [name for name in TRADED if any(name in of for of in settings.values())]
-    if not traded:
-        return None
-    figure = require_figure()(figsize=(TRADE_IN * len(traded), TRADE_IN), layout="constrained")
-    panels = figure.subplots(1, len(traded), sharey=True, squeeze=False).ravel()
-    for panel, name in zip(panels, traded, strict=True):
-        for number, (dial, values) in enumerate(_by_dial(settings).items()):
-            shown = [(text, of[name], of[measure]) for text, of in values if name in of]
-            if not shown:
-                continue
-            xs, ys = [x for _, x, _ in shown], [y for _, _, y in shown]
-            look = "*" if dial == "chosen" else "o-"
-            size = 14 if dial == "chosen" else 4
-            label = visible(dial)
-            panel.plot(xs, ys, look, color=f"C{number}", markersize=size, label=label)
-            text, x, y = shown[-1]
-            panel.annotate(
-                text, (x, y), xytext=(4, 3), textcoords="offset points", fontsize="x-small"
-            )
-        panel.set_xlabel(TRADED[name])
-        panel.margins(x=0.15, y=0.1)
-        panel.grid(color="0.9")
-        panel.set_axisbelow(True)
-    lines, names = panels[0].get_legend_handles_labels()
-    figure.legend(lines, names, loc="outside lower center", ncols=len(names), fontsize="small")
-    panels[0].set_ylabel(visible(measure), parse_math=False)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DPI)
-    return buffer.getvalue()
-
-
-def _by_dial(
-    settings: Mapping[str, Mapping[str, float]],
-) -> dict[str, list[tuple[str, Mapping[str, float]]]]:
-    """Group settings by dial: ``popularity 0.1`` and ``popularity 0.2`` together."""
-    result: dict[str, list[tuple[str, Mapping[str, float]]]] = {}
-    for name, of in settings.items():
-        dial, _, value = name.rpartition(" ")
-        is_number = value.replace(".", "", 1).isdigit()
-        key, text = (dial, value) if dial and is_number else (name, "")
-        if any(figure in of for figure in TRADED):
-            result.setdefault(key, []).append((text, of))
-    return result

@@ -10,11 +10,10 @@ from pathlib import Path
 from audiorec.columns import ShownColumns
 from audiorec.errors import AudiorecError, InputError, StoreError
 from audiorec.files.own_files import read_object
-from audiorec.files.user_files import from_table
 from audiorec.recall.contract.candidates import SCHEMA
 from audiorec.recall.contract.channel import Channel
 from audiorec.recall.registry import load_channel
-from audiorec.recall.serving.fuse import read_default
+from audiorec.recall.serving.fuse import read_default, settings_in
 from audiorec.recall.serving.nightly.current import FUSED, RANKED, file_stem
 from audiorec.recall.serving.playlists import LISTS
 from audiorec.recall.serving.rules import FusionRecipe
@@ -90,9 +89,8 @@ class ServedNight:
     @cached_property
     def recipe(self) -> FusionRecipe:
         """The run's fusion settings; if they are not valid, those of any fusion."""
-        given = self.record.get("fusion")
         try:
-            return from_table(FusionRecipe, given if isinstance(given, dict) else {}, "fusion")
+            return settings_in(self.record, "fusion")
         except InputError:
             return FusionRecipe()
 

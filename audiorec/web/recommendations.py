@@ -156,9 +156,11 @@ class RecommendationPages:
 
     @cached_property
     def _weights(self) -> dict[str, float]:
-        """Return the weight of each channel in the run; 1 if unknown."""
+        """Return the weight of each channel in the run, the largest at least 1; 1 if unknown."""
         order, weights = self.night.order, self.night.recipe.weights
-        known = dict(zip(order, weights, strict=True)) if len(order) == len(weights) else {}
+        # Learnt weights are shares of 1, and the page's dials go from 0 to `HEAVIEST`.
+        shares = [weight / min(1.0, max(weights)) for weight in weights]
+        known = dict(zip(order, shares, strict=True)) if len(order) == len(weights) else {}
         return {name: min(known.get(name, 1.0), HEAVIEST) for name in self.night.channels}
 
     def users(self, text: str) -> Document:
@@ -445,7 +447,6 @@ def _by_quotas(
     replay_share = heard / max(1, whole)
     return {
         "method": "quotas",
-        "points": (),
         "weights": tuple(map(float, places)),
         "k": max(1, whole),
         # Heard songs have their own places; new songs get theirs from the other channels.

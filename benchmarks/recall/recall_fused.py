@@ -12,9 +12,10 @@ nowplaying  8,000 of the given prefixes after the newest 8,000 sessions, repeats
 hetrec      play counts of Last.fm, a fifth of each user's artists is hidden (``lastfm2k/``)
 ==========  ==================================================================================
 
-Every channel is trained and asked as ``recall train`` and ``recall candidates`` do it, and the
-lists are fused without weights, as ``recall fuse`` does it: by the channels' own validation
-figures. What a peer has to read lies in WORK/NAME (``learn.parquet``, ``known.parquet``), and its
+Every channel is trained and asked as ``recall train`` and ``recall candidates`` do it. Weights are
+learnt as ``recall tune`` does it: a validation part is kept back from what is learnt (the last play
+of each user; of sessions, whole ones; of counts, a random fifth), the channels are trained on the
+rest, and their lists for at most 2,000 of its users are weighed. What a peer has to read lies in WORK/NAME (``learn.parquet``, ``known.parquet``), and its
 lists, ``peer-*.parquet``, are judged with the others. Intervals of 95 % over users, or prefixes;
 *over* is the difference to the best channel of ours, *peer over ours* that of each peer to the best
 channel of ours other than ``als``.
@@ -22,6 +23,7 @@ channel of ours other than ``als``.
 
 import argparse
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -40,13 +42,15 @@ from audiorec.recall.contract.candidates import read_candidates
 from audiorec.recall.contract.data import Queries, RecallData
 from audiorec.recall.contract.job import train_channel
 from audiorec.recall.judging.judge import Judgement, evaluate
-from audiorec.recall.judging.splits import JudgingSplit, split
+from audiorec.recall.judging.splits import JudgingSplit, SplitName, split
 from audiorec.recall.serving.job import fuse_files
+from audiorec.recall.serving.nightly.steps import LEAST
 from audiorec.recall.serving.rules import FusionRecipe
-from audiorec.recall.serving.tables import weights_by_worth
+from audiorec.recall.serving.tune import Learnt, learn, proposed_to
 
 DEPTH, K = 200, 100
 PREFIXES, NEWEST = 8_000, 8_000
+USERS = 2_000  # of the validation part
 EASE = "ease:dropout=0.67:regularisation=50"  # chosen on a fifth of what hetrec learns from
 KNN = ("item-knn", 'item-knn:weighting="tf-idf"', 'item-knn:weighting="bm25"')
 SHOWN = (("hit_rate", 10), ("recall", 20), ("recall", 100), ("mrr", 20))
@@ -110,6 +114,20 @@ def lists_of(text: str, cut: JudgingSplit, work: Path, *, keep_heard: bool) -> P
     return path
 
 
+def learnt(names: list[str], cut: JudgingSplit, work: Path, *, keep_heard: bool) -> Learnt:
+    """Learn weights on a validation part of what is learnt from."""
+    plays = cut.learn
+    how: SplitName = "random" if plays.is_counted else "sessions" if keep_heard else "last"
+    part = split(plays, how)
+    rows = np.sort(np.random.default_rng(0).permutation(len(part))[:USERS])
+    histories, wanted = part.histories.take(rows), part.wanted.take(rows)
+    part = replace(part, histories=histories, wanted=wanted, cluster=part.cluster[rows])
+    held = work / "held"
+    held.mkdir(exist_ok=True)
+    paths = [lists_of(name, part, held, keep_heard=keep_heard) for name in names]
+    return learn(proposed_to(paths, wanted), names)
+
+
 def judged(path: Path, cut: JudgingSplit, *, keep_heard: bool) -> Judgement:
     """Judge the first hundred of lists."""
     table = pq.read_table(path, columns=["user_id", "song_id", "rank"])
@@ -134,7 +152,7 @@ def table(found: dict[str, Judgement], cut: JudgingSplit, ours: list[str]) -> li
             cells.append(f"{clustered_interval(gap, cut.cluster, rng)} `{best.strip('`')}`")
         return " | ".join(cells)
 
-    lines.append(f"| fused, over our best | {gaps('fused by default', ours)} |")
+    lines.append(f"| fused, over our best | {gaps('fused', ours)} |")
     others = [name for name in ours if name != "`als`"]
     peers = [name for name in found if name.startswith("peer")]
     return [*lines, *(f"| {one}, over our best but `als` | {gaps(one, others)} |" for one in peers)]
@@ -157,11 +175,14 @@ def main() -> None:
     for name in arguments.channels or names:
         paths[f"`{name}`"] = lists_of(name, cut, work, keep_heard=keep)
         print(name, flush=True)
-    weights, note = weights_by_worth(list(paths.values()))
-    print(note or dict(zip(paths, (round(weight, 3) for weight in weights), strict=True)))
+    found_weights = learnt(list(arguments.channels or names), cut, work, keep_heard=keep)
+    for name, one in found_weights.weights.items():
+        print(f"{name}: {one}")
+    print(f"fused over {found_weights.best} on the validation part: {found_weights.lead:+}")
+    weights = tuple(max(one.value, LEAST) for one in found_weights.weights.values())
     fused = work / "fused.parquet"
     fuse_files(list(paths.values()), fused, FusionRecipe(k=K, weights=weights))
-    every = {**paths, "fused by default": fused}
+    every = {**paths, "fused": fused}
     every |= {path.stem.replace("-", " ", 1): path for path in sorted(work.glob("peer-*.parquet"))}
     found = {name: judged(path, cut, keep_heard=keep) for name, path in every.items()}
     print(f"{arguments.name}: {len(cut):,} queries", *table(found, cut, list(paths)), sep="\n")

@@ -93,13 +93,13 @@ def plays_of(data: Path) -> dict[str, list[tuple[str, int]]]:
     return found
 
 
-def sessions_of(data: Path) -> dict[str, list[tuple[str, int]]]:
+def sessions_of(data: Path, newest: int = SESSIONS) -> dict[str, list[tuple[str, int]]]:
     """Return the songs of the newest long sessions, each when it was first played."""
     lines = (data / "nowplaying_gcegnn" / "train_sessions.txt").read_text().splitlines()
     long = [songs for line in lines if len(songs := list(dict.fromkeys(line.split()))) >= LEAST]
     return {
         f"s{row}": [(song, EPOCH + row * 3_600 + 60 * place) for place, song in enumerate(songs)]
-        for row, songs in enumerate(long[-SESSIONS:])
+        for row, songs in enumerate(long[-newest:])
     }
 
 

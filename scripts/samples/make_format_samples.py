@@ -5,7 +5,7 @@
 Samples lie in ``fixtures/formats`` and are opened by the tests of every later version
 (``tests/test_formats_kept.py``, docs/compatibility.md). This makes those that commands of
 today write over a made-up catalogue of twelve songs: a model of each channel with an answer that
-it gave, what ``recall run`` leaves, playlists, undo files, tuned settings, aliases, copies,
+it gave, what ``recall run`` leaves, playlists, undo files, weights of channels, aliases, copies,
 embeddings of several interests, what an import sets aside, a record of runs, a head. The others
 are older, and were written by hand. Needs the group ``full``; a name, or its beginning, makes that
 one alone.
@@ -132,8 +132,8 @@ def make_interests(home: Path, target: Path) -> None:
     shutil.copy(home / "users.parquet", target)
 
 
-def make_tuned(home: Path, target: Path) -> None:
-    """Write settings that a fusion learnt."""
+def make_weights(home: Path, target: Path) -> None:
+    """Write weights that were learnt."""
     for name in ("popular", "rules"):
         audiorec(home, f"recall train {name} -i plays.csv --out {name}")
         audiorec(
@@ -142,9 +142,9 @@ def make_tuned(home: Path, target: Path) -> None:
     rows = [line.split(",")[:2] for line in (home / "plays.csv").read_text().splitlines()[1:]]
     wanted = [",".join(row) for row in {row[0]: row for row in rows}.values()]
     (home / "wanted.csv").write_text("\n".join(["user_id,song_id", *wanted, ""]))
-    files = "-i plays.csv --histories plays.csv --targets wanted.csv --k 5 --out tuned.json"
+    files = "--targets wanted.csv --out weights.json"
     audiorec(home, f"recall tune popular.parquet rules.parquet {files}")
-    shutil.copy(home / "tuned.json", target)
+    shutil.copy(home / "weights.json", target)
 
 
 def make_playlists(home: Path, target: Path) -> None:
@@ -295,7 +295,7 @@ MAKERS: dict[str, Callable[[Path, Path], None]] = {
     "recall_current-v1": make_recall_current,
     "lists-v1.parquet": make_lists,
     "interests-v1.parquet": make_interests,
-    "tuned-v1.json": make_tuned,
+    "weights-v1.json": make_weights,
     "playlists-v1": make_playlists,
     "undo-v1.jsonl": make_undo,
     "aliases-v1.parquet": make_aliases,

@@ -72,7 +72,7 @@ LINES = [
     "recall candidates {model} -i listened.csv -o out",
     "recall evaluate popular -i {log}",
     "recall fuse {table} -o out",
-    "recall tune {table} lists.csv -i listened.csv --histories listened.csv --targets targets.csv",
+    "recall tune {table} lists.csv --targets targets.csv",
     "recall fuse lists.csv --tuned {tuned} -o out",
     "recall run --config {toml}",
     "recall export -i {log} -o out",

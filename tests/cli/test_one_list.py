@@ -6,11 +6,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from made_candidates import table_of
-from needs import needs
 
 SONGS = [f"s{n:02}" for n in range(20)]
 USERS = [f"u{n:02}" for n in range(24)]
-TUNE = "recall tune bad.parquet good.parquet -i plays.csv --histories plays.csv"
+TUNE = "recall tune bad.parquet good.parquet"
 
 
 @pytest.fixture
@@ -46,54 +45,27 @@ def home(tmp_path, monkeypatch):
 
 
 def test_what_is_learnt_is_kept_and_used(home, audiorec):
-    line = f"{TUNE} --targets targets.csv --k 5 --entry discover --side side.csv --out t.json"
+    line = f"{TUNE} --targets targets.csv --out t.json"
     code, out, err = audiorec(*line.split(), "--json")
     assert code == 0, err
     found = json.loads(out)
-    assert found["schema"] == "audiorec/recall-tune/2"
+    assert found["schema"] == "audiorec/recall-tune/3"
     assert found["channels"] == ["bad", "good"]
-    assert found["settings"]["per_artist"] == 1  # of the entry
-    assert found["checked"]["chosen"]["hit_rate@5"][0] > 0.5
-    assert "settings: t.json" in err
-    kept = json.loads((home / "t.json").read_text())
-    assert (kept["entry"], kept["channels"]) == ("discover", ["bad", "good"])
-    # Tables may come in another order; settings and --tuned exclude each other.
+    assert found["learnt"]["good"][0] > found["learnt"]["bad"][0]
+    assert found["best"] == "good"
+    assert "weights: t.json" in err
+    assert "fused, over good, the best channel alone" in err
+    # Tables may come in another order.
     fuse = (
         "recall fuse good.parquet bad.parquet --side side.csv --k 5 --out f.parquet --tuned t.json"
     )
     code, _, err = audiorec(*fuse.split())
     assert code == 0, err
     assert pq.read_table(home / "f.parquet").num_rows > 0
-    for wrong in ("--weights 1,2", "--flatness 3"):
-        assert audiorec(*fuse.split(), *wrong.split())[0] == 2
-    code, _, err = audiorec(*fuse.replace("good.parquet ", "").split())
-    assert code == 2
-    assert "learnt for bad, good; got bad" in err
-    assert audiorec(*line.split(), "--weights", "1,2")[0] == 2  # --entry has its own
-
-
-def test_the_trade_off_is_drawn(home, audiorec):
-    needs("matplotlib")
-    line = f"{TUNE} --targets targets.csv --k 5 --side side.csv --tolerance 0.5 --plot t.png"
-    code, out, err = audiorec(*line.split())
-    assert code == 0, err
-    assert "diversity 0.5" in out
-    assert (home / "t.png").read_bytes().startswith(b"\x89PNG")
-    code, _, err = audiorec(*f"{TUNE} --targets targets.csv --plot t.svg".split())
-    assert (code, ".png" in err) == (2, True)
-    plain = f"{TUNE} --targets targets.csv --k 5 --plot none.png"
-    code, _, err = audiorec(*plain.split())
-    assert (code, "note: no picture: nothing is traded" in err) == (0, True)
-    assert not (home / "none.png").exists()
-
-
-def test_short_share_turns_to_what_suits_now(home, audiorec):
-    pq.write_table(table_of("rules", {"u00": ["s01"]}), home / "rules.parquet")
-    pq.write_table(table_of("popular", {"u00": ["s02"]}), home / "popular.parquet")
-    for share, first in ((0.1, "s02"), (0.9, "s01")):
-        line = f"recall fuse popular.parquet rules.parquet --short-share {share} --out f.parquet"
-        assert audiorec(*line.split())[0] == 0
-        assert pq.read_table(home / "f.parquet").column("song_id")[0].as_py() == first
+    assert audiorec(*fuse.split(), "--weights", "1,2")[0] == 2
+    pq.write_table(table_of("other", {"u00": ["s01"]}), home / "other.parquet")
+    code, _, err = audiorec(*fuse.replace("bad.parquet", "other.parquet").split())
+    assert (code, "has weights of bad, good, none of other" in err) == (2, True)
 
 
 def test_recommend_lists_interests_and_stories(home, audiorec):

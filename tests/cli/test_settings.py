@@ -93,8 +93,6 @@ def app_command(words):
         ("recall export", "audiorec.recall.serving.export.job:ExportRecipe", ("days",)),
         ("recall users", "audiorec.store.embeddings:ForeignTable", ()),
         ("recall users", "audiorec.recall.serving.one_user.reasons:PortraitRecipe", ()),
-        ("recall fuse", "audiorec.recall.serving.rules:FuseSettings", ()),
-        ("recall tune", "audiorec.recall.serving.tune:TuneSettings", ()),
         ("cold-start", "audiorec.recall.cold_start.assign:ColdStartPlan", ("k",)),
         ("cold-start", "audiorec.recall.cold_start.sides:ColdStartFiles", ("keep_heard",)),
     ],

@@ -255,9 +255,7 @@ CASES = {
             *("--out", f"e{ODD}", "--json"),
         ),
     ],
-    "recall tune": [
-        (ABSENT, "c.csv", "-i", "good.csv", "--histories", "good.csv", "--targets", ABSENT)
-    ],
+    "recall tune": [(ABSENT, "c.csv", "--targets", ABSENT)],
     "recall fuse": [(ABSENT, "--out", "f.parquet")],
     "recommend": [(ODD, "-i", "good.csv"), ("u", "-i", ABSENT)],
     "cold-start": [

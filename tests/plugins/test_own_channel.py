@@ -107,7 +107,7 @@ def test_it_is_trained_reloaded_asked_evaluated_and_fused(audiorec, home):
     compared = json.loads(audiorec("recall", "evaluate", "hour", "popular", *log, *by))
     assert [one["channel"] for one in compared["channels"]] == ["hour", "popular"]
     assert compared["channels"][1]["measures"]["hit_rate"]["2"][0] == 0.0
-    fused = ("fuse", "popular.parquet", "hour.parquet", "--k", 4, "--short-share", "0.9")
+    fused = ("fuse", "popular.parquet", "hour.parquet", "--k", 4, "--weights", "1,9")
     told = json.loads(audiorec("recall", *fused, "--out", "fused.parquet", "--json"))
     assert set(told["channels"]) == {"hour", "popular"}
 
@@ -117,7 +117,7 @@ def test_a_night_takes_it_by_name_and_by_reference(audiorec, home):
     for number, named in enumerate(("hour", "audiorec_hour:Hour")):
         text = (
             f'[recall]\ninteractions = "plays.csv"\nout = "two/{number}"\nkeep_heard = true\n'
-            f'channels = ["popular", "{named}"]\nk = 4\ndepth = 4\nshort_share = 0.5\n'
+            f'channels = ["popular", "{named}"]\nk = 4\ndepth = 4\n'
             "[recall.settings.hour]\nhours = 24\n"
         )
         (home / "recall.toml").write_text(text)

@@ -3,14 +3,15 @@
     tables (one per channel), `FusionRecipe`, `SongTraits`, `Exclusions` ──fuse──▶ one table
     fused lists of a block, its users ──with_default──▶ a list for every user
     the rule ──write_default──▶ default.parquet ──read_default──▶ the lists of whoever comes later
-    `Tuned` ──write_tuned──▶ tuned.json ──read_tuned──▶ `FusionRecipe` for the same channels
+    weights ──write_weights──▶ weights.json ──read_weights──▶ the same, by channel
 
 Similarities are never compared, since those of different channels have different scales.
 """
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,21 @@ import pyarrow.compute as pc
 
 from audiorec.columns import ListColumns
 from audiorec.errors import DamagedFileError, InputError
-from audiorec.evaluation.classification import Interval
 from audiorec.files.arrow import integers
 from audiorec.files.own_files import parse_json, refuse_link, write_own
 from audiorec.files.tables import TableFile, table_writer
 from audiorec.files.user_files import from_table, read_text
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.candidates import DEFAULT, SCHEMA, DefaultList
-from audiorec.recall.serving.rules import REPLAY, UNKNOWN, Exclusions, FusionRecipe, SongTraits
+from audiorec.recall.serving.rules import (
+    FLATNESS,
+    METHODS,
+    REPLAY,
+    UNKNOWN,
+    Exclusions,
+    FusionRecipe,
+    SongTraits,
+)
 from audiorec.recall.serving.tables import (
     BATCH_ROWS,
     USERS,
@@ -147,10 +155,8 @@ def _given(
 ) -> Float64Array:
     """Return the contribution of each row to the weight of its song."""
     place = rows.places(by_interest=recipe.method == "quotas")
-    if recipe.method == "points":
-        return weights[rows.source] * recipe.points_at(rows.source, place)
     if recipe.method == "reciprocal":
-        return np.asarray(weights[rows.source] / (recipe.flatness + place + 1), np.float64)
+        return np.asarray(weights[rows.source] / (FLATNESS + place + 1), np.float64)
     # Quotas: the i-th song of a channel with share s belongs at place i / s of the list.
     table = key_of(rows.user, rows.source, cold)
     tables, which = np.unique(table, return_inverse=True)
@@ -280,7 +286,7 @@ class DefaultRule:
     ----------
     default : DefaultList
     recipe : FusionRecipe
-        Weights and points of channels have no meaning here.
+        Weights of channels have no meaning here.
     depth : int
         Songs of the default list that are considered for each user.
     facts : SongTraits
@@ -295,7 +301,7 @@ class DefaultRule:
 
     def lists(self, user_ids: list[str]) -> Any:
         """Return the default list of each user, as a table of candidates."""
-        alone = replace(self.recipe, method="reciprocal", weights=(1.0,), points=())
+        alone = replace(self.recipe, method="reciprocal", weights=(1.0,))
         rows = self.default.rows(user_ids, self.depth)
         return fuse([rows], alone, self.facts, self.excluded)
 
@@ -380,200 +386,54 @@ def read_default(folder: Path) -> DefaultList | None:
     return replace(result.pop(NOBODY, nothing), of_place=result)
 
 
-SCHEMA_NAME = "audiorec/recall-tuned/1"
+WEIGHTS_SCHEMA = "audiorec/recall-weights/1"
 MAX_BYTES = 1 << 20
-ALONE = " alone"  # ends the name of an attempt with one channel
-Measure = tuple[str, int]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tried:
-    """Settings that the search evaluated, with their figures.
-
-    Attributes
-    ----------
-    name : str
-        Description, such as ``rules alone`` or ``diversity 0.2``.
-    recipe : FusionRecipe
-    figures : mapping of str to float
-        Measures at k and MRR@20; if lists were fused, also ``popularity`` (plays per song),
-        ``gini``, ``coverage``, ``new`` (share of never-played songs) and diversities.
-    """
-
-    name: str
-    recipe: FusionRecipe
-    figures: Mapping[str, float]
+def write_weights(path: Path, weights: Mapping[str, float], about: Mapping[str, Any]) -> None:
+    """Write the weights of channels, and what they come from, atomically."""
+    content = {"schema": WEIGHTS_SCHEMA, "weights": dict(weights), **about}
+    write_own(path, json.dumps(content, indent=1) + "\n")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Tuned:
-    """Result of `tune`.
-
-    Attributes
-    ----------
-    recipe : FusionRecipe
-        The chosen settings.
-    tried : tuple of Tried
-        Steps of the search, on the first half: each channel alone, equal weights, the best
-        weights, points, then the dials.
-    steps : int
-        Total number of evaluated settings.
-    checked : mapping of (str, str) to Interval
-        On the second half, by (what, measure): ``chosen``, and its difference to equal weights
-        (``over equal``) and to the channel that is best alone in this measure (``over best
-        alone``); and that of equal weights (``equal over best alone``).
-    by : tuple of str and int
-        The measure and k that were maximised.
-    alone : mapping of str to str
-        The channel that is best alone, by measure, on the first half.
-    """
-
-    recipe: FusionRecipe
-    tried: tuple[Tried, ...]
-    steps: int
-    checked: Mapping[tuple[str, str], Interval]
-    by: Measure = field(default=("ndcg", 100))
-    alone: Mapping[str, str] = field(default_factory=dict)
-
-    def below(self) -> list[str]:
-        """Return a line for the chosen settings, and for equal weights, if worse than a channel."""
-        at = measure_name(self.by)
-        kinds = {"over best alone": "the chosen settings", "equal over best alone": "equal weights"}
-        result = {what: self.checked.get((what, at)) for what in kinds}
-        return [
-            f"{kinds[what]} are worse than {self.alone.get(at)} alone: {at} "
-            f"{gap:+}, on the other half"
-            for what, gap in result.items()
-            if gap is not None and gap.value < 0
-        ]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TunedFile:
-    """Learnt fusion settings, by channel, so that tables may be given in any order.
-
-    Attributes
-    ----------
-    path : Path
-    entry : str
-        The product that the settings are for; empty for any.
-    channels : tuple of str
-    recipe : FusionRecipe
-        With weights and points in the order of `channels`.
-    below : str
-        A warning if the settings were worse than the best channel alone on other users; else empty.
-    """
-
-    path: Path
-    entry: str
-    channels: tuple[str, ...]
-    recipe: FusionRecipe
-    below: str = ""
-
-    def for_channels(self, names: Sequence[str], *, k: int | None = None) -> FusionRecipe:
-        """Return the settings for tables of these channels, in their order.
-
-        Raises
-        ------
-        InputError
-            If the channels are not those that the settings were learnt for.
-        """
-        if sorted(names) != sorted(self.channels):
-            raise InputError(
-                f"{self.path}: learnt for {', '.join(self.channels)}; got {', '.join(names)}; "
-                "give the same channels, or learn new settings: audiorec recall tune"
-            )
-        at = [self.channels.index(name) for name in names]
-        return replace(
-            self.recipe,
-            weights=tuple(self.recipe.weights[n] for n in at),
-            points=tuple(self.recipe.points[n] for n in at) if self.recipe.points else (),
-            k=self.recipe.k if k is None else k,
-        )
-
-    def for_some(self, names: Sequence[str], *, k: int) -> FusionRecipe:
-        """Return the settings for any channels; those that were not learnt get weight 0.
-
-        Raises
-        ------
-        InputError
-            If no channel has a learnt weight above 0.
-        """
-        none = (0.0,) * len(self.recipe.points[0]) if self.recipe.points else ()
-        rows = dict(zip(self.channels, self.recipe.points, strict=False))
-        weights = dict(zip(self.channels, self.recipe.weights, strict=True))
-        if not any(weights.get(name) for name in names):
-            raise InputError(
-                f"{self.path}: learnt for {', '.join(self.channels)}; none of them is available"
-            )
-        return replace(
-            self.recipe,
-            weights=tuple(weights.get(name, 0.0) for name in names),
-            points=tuple(rows.get(name, none) for name in names) if rows else (),
-            k=k,
-        )
-
-
-def write_tuned(path: Path, tuned: Tuned, channels: Sequence[str], *, entry: str = "") -> None:
-    """Write learnt settings, atomically."""
-    checked = {
-        f"{what}: {measure}": [round(v, 6) for v in (one.value, one.low, one.high)]
-        for (what, measure), one in tuned.checked.items()
-    }
-    content = {
-        "schema": SCHEMA_NAME,
-        "entry": entry,
-        "channels": list(channels),
-        "fusion": settings_of(tuned.recipe),
-        "by": measure_name(tuned.by),
-        "checked": checked,
-    }
-    write_own(path, json.dumps(content, indent=2) + "\n")
-
-
-def read_tuned(path: Path) -> TunedFile:
-    """Read a file that `write_tuned` wrote.
+def read_weights(path: Path) -> dict[str, float]:
+    """Return the weights of channels in a file of ``recall tune --out`` or of a night.
 
     Raises
     ------
     InputError
-        If the file is missing, or holds invalid settings.
+        If the file is missing, or its weights are not numbers of at least 0.
     DamagedFileError
         If the file is not of this format.
     """
-    text = read_text(path, "cannot read learnt settings")
-    try:
+    text = read_text(path, "cannot read weights")
+    with suppress(ValueError):
         content: Any = parse_json(text.encode(), max_bytes=MAX_BYTES)
-    except ValueError as error:
-        raise DamagedFileError(f"{path}: not JSON: {error}") from error
-    if not isinstance(content, Mapping) or content.get("schema") != SCHEMA_NAME:
-        raise DamagedFileError(f"{path}: not a file that audiorec recall tune --out wrote")
-    channels, entry = content.get("channels"), content.get("entry")
-    if not isinstance(channels, list) or not all(isinstance(n, str) for n in channels):
-        raise DamagedFileError(f"{path}: channels must be a list of names")
-    fusion = content.get("fusion")
-    if not isinstance(fusion, Mapping) or not isinstance(entry, str):
-        raise DamagedFileError(f"{path}: fusion must be a table of settings, and entry a string")
-    recipe = from_table(FusionRecipe, fusion, f"{path}: fusion")
-    recipe.weights_of(len(channels))
-    recipe = recipe if recipe.weights else replace(recipe, weights=(1.0,) * len(channels))
-    below = _below(path, content)
-    return TunedFile(path=path, entry=entry, channels=tuple(channels), recipe=recipe, below=below)
+        if isinstance(content, Mapping) and content.get("schema") == WEIGHTS_SCHEMA:
+            named = dict(content.get("weights", {}))
+            given = {"weights": list(named.values())}
+            recipe = from_table(FusionRecipe, given, f"{path}: weights")
+            return dict(zip(named, recipe.weights, strict=True))
+    raise DamagedFileError(
+        f"{path}: has no weights of channels; learn some: audiorec recall tune --out"
+    )
 
 
-def _below(path: Path, content: Mapping[str, Any]) -> str:
-    """Return a warning if the checked difference to the best channel alone is below 0."""
-    by, checked = content.get("by"), content.get("checked")
-    result = checked.get(f"over best alone: {by}") if isinstance(checked, Mapping) else None
-    if not isinstance(result, list) or len(result) != 3:
-        return ""
-    try:
-        gap = Interval(*map(float, result))
-    except (TypeError, ValueError):
-        return ""
-    if not gap.value < 0:
-        return ""
-    return f"{path}: lists by these settings were worse than the best channel alone: {by} {gap:+}"
+def weights_for(path: Path, names: Sequence[str]) -> tuple[float, ...]:
+    """Return the weights in a file for tables of channels, in their order.
+
+    Raises
+    ------
+    InputError
+        If the file lacks one of the channels.
+    """
+    weights = read_weights(path)
+    if missing := [name for name in names if name not in weights]:
+        raise InputError(
+            f"{path}: has weights of {', '.join(weights)}, none of {', '.join(missing)}; learn "
+            "them of all channels: audiorec recall tune"
+        )
+    return tuple(weights[name] for name in names)
 
 
 def settings_of(recipe: FusionRecipe) -> dict[str, Any]:
@@ -581,6 +441,16 @@ def settings_of(recipe: FusionRecipe) -> dict[str, Any]:
     return json.loads(json.dumps(asdict(recipe)))
 
 
-def measure_name(measure: Measure) -> str:
-    """Return a measure and k as text, such as ``ndcg@100``."""
-    return f"{measure[0]}@{measure[1]}"
+def settings_in(record: Mapping[str, Any], what: str) -> FusionRecipe:
+    """Return the recipe in the record of a run; fields of earlier revisions are passed over.
+
+    Raises
+    ------
+    InputError
+        If a field has an invalid value; `what` says of which file.
+    """
+    given = record.get("fusion")
+    known = {field.name for field in fields(FusionRecipe)}
+    kept = {name: of for name, of in dict(given or {}).items() if name in known}
+    kept |= {} if kept.get("method", METHODS[0]) in METHODS else {"method": METHODS[0]}
+    return from_table(FusionRecipe, kept, what)

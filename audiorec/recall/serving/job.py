@@ -9,7 +9,7 @@ only files that are not sorted by user are sorted once here and sent to them.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -22,7 +22,7 @@ from audiorec.columns import ListColumns
 from audiorec.distribution import own_version
 from audiorec.errors import InputError
 from audiorec.files.arrow import integers
-from audiorec.files.tables import TableFile, run_blocks, table_writer
+from audiorec.files.tables import run_blocks, table_writer
 from audiorec.listening.events import Interactions
 from audiorec.listening.log_files import log_fingerprint
 from audiorec.listening.sequences import Sequences
@@ -36,8 +36,11 @@ from audiorec.recall.serving.rules import ExcludedLists, Exclusions, FusionRecip
 from audiorec.recall.serving.tables import (
     BATCH_ROWS,
     USERS,
+    CandidateRows,
     UserStream,
+    channels_of,
     is_by_user,
+    key_of,
     merge_streams,
     rows_of,
     sorted_by_user,
@@ -204,7 +207,14 @@ class SplitFusion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FusedReport:
-    """Counts of a fused file: users, rows, rows by channel, and cold songs."""
+    """Counts of a fused file.
+
+    Attributes
+    ----------
+    users, rows, cold : int
+    channels : dict of str to int
+        Rows that a channel proposed to their user: a row counts for each of its channels.
+    """
 
     users: int
     rows: int
@@ -279,7 +289,7 @@ def fuse_files(
     engine: Engine | None = None,
     progress: Progress | None = None,
     stop: Event | None = None,
-) -> FusedReport | None:
+) -> bool:
     """Fuse files of candidates and write one list per user.
 
     Parameters
@@ -301,8 +311,8 @@ def fuse_files(
 
     Returns
     -------
-    report : FusedReport or None
-        None if the call was stopped.
+    is_whole : bool
+        False if the call was stopped.
 
     Raises
     ------
@@ -314,16 +324,13 @@ def fuse_files(
     if not paths:
         raise InputError("no table of candidates to fuse; write one: audiorec recall candidates")
     recipe.weights_of(len(paths))
-    counts = _Counts()
     if engine is None:
         with table_writer(out, SCHEMA) as writer:
             for block in user_blocks(paths):
-                result = fuse(block, recipe, facts, excluded)
-                writer.write_table(result)
-                counts.add(result)
-        return counts.report()
+                writer.write_table(fuse(block, recipe, facts, excluded))
+        return True
     fusion = SplitFusion.of(paths, recipe, facts, excluded)
-    done = run_blocks(
+    return run_blocks(
         out,
         len(fusion.parts),
         lambda i: fusion.making(fusion(i)),
@@ -334,33 +341,21 @@ def fuse_files(
         elsewhere=block_runner(engine, fusion.making, fusion, SCHEMA),
         named=fusion.named,
     )
-    if not done:
-        return None
-    with TableFile.open(out) as file:
-        for group in range(file.file.num_row_groups):
-            counts.add(file.read_group(group, [ListColumns.USER, "channel", "cold"]))
-    return counts.report()
 
 
-@dataclass(slots=True)
-class _Counts:
-    """Counter of written rows, fed block by block."""
-
-    users: int = 0
-    rows: int = 0
-    cold: int = 0
-    channels: dict[str, int] = field(default_factory=dict)
-
-    def add(self, found: Any) -> None:
-        """Count the rows of a block of users."""
-        self.users += len(found.column(ListColumns.USER).unique())
-        self.rows += len(found)
-        self.cold += int(pc.sum(found.column("cold")).as_py() or 0)
-        for entry in pc.value_counts(found.column("channel").combine_chunks()).to_pylist():
-            name = entry["values"]
-            self.channels[name] = self.channels.get(name, 0) + entry["counts"]
-
-    def report(self) -> FusedReport:
-        """Return the total counts."""
-        channels = dict(sorted(self.channels.items()))
-        return FusedReport(users=self.users, rows=self.rows, channels=channels, cold=self.cold)
+def count_fused(paths: Sequence[Path], out: Path) -> FusedReport:
+    """Count what is in a fused file, and which tables proposed it."""
+    users = rows = cold = 0
+    channels = [0] * len(paths)
+    for block in user_blocks([*paths, out]):
+        fused = block[-1]
+        users += len(fused.column(ListColumns.USER).unique())
+        rows += len(fused)
+        cold += int(pc.sum(fused.column("cold")).as_py() or 0)
+        every = CandidateRows.of(block)
+        key = key_of(every.user, every.song)
+        served = np.isin(key, key[every.source == len(paths)])
+        for number in range(len(paths)):
+            channels[number] += int((served & (every.source == number)).sum())
+    named = dict(zip(channels_of(paths), channels, strict=True))
+    return FusedReport(users=users, rows=rows, channels=named, cold=cold)

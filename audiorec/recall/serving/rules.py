@@ -6,7 +6,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import pairwise
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -17,10 +16,10 @@ from audiorec.options import check_fields, check_range, chooses, fields_of, sett
 from audiorec.recall.contract.channel import Channel
 from audiorec.types import Float64Array, IdMap, Int64Array, normalised_name, string_array
 
-Method = Literal["reciprocal", "quotas", "points"]
+Method = Literal["reciprocal", "quotas"]
 METHODS = get_args(Method)
-KNOTS = (1, 2, 3, 5, 8, 13, 20, 35, 60, 100)  # places with learnt points
 REPLAY = "replay"
+FLATNESS = 10.0  # of ranks: a song scores weight / (FLATNESS + rank)
 UNKNOWN = -1  # an unknown artist, album or genre: equal to no other
 
 
@@ -32,18 +31,12 @@ class FusionRecipe:
     ----------
     k : int
         Songs per user.
-    method : {"reciprocal", "quotas", "points"}
-        ``reciprocal``: a song scores ``weight / (flatness + rank)``, summed over channels
-        (weighted reciprocal rank). ``quotas``: channels get places in proportion to their weights,
-        divided equally among the interests of a channel. ``points``: a song scores the points of
-        its place in each channel, weighted and summed.
+    method : {"reciprocal", "quotas"}
+        ``reciprocal``: a song scores ``weight / (10 + rank)``, summed over channels. ``quotas``:
+        channels get places in proportion to their weights, as a person turns them on the page,
+        divided equally among the interests of a channel.
     weights : tuple of float
         One per table, in order; empty: all equal.
-    flatness : float
-        Of the reciprocal rank: higher values reduce the advantage of the first places.
-    points : tuple of tuple of float
-        For ``points``, one row per table: the points at the places `KNOTS`, never increasing,
-        interpolated linearly in the logarithm of the place.
     cold_share : float
         Places that never-played songs cannot fill go to other songs, unless both shares add up
         to 1.
@@ -58,8 +51,6 @@ class FusionRecipe:
     k: int = 100
     method: Method = "reciprocal"
     weights: tuple[float, ...] = ()
-    flatness: float = 20.0
-    points: tuple[tuple[float, ...], ...] = ()
     popularity: float = setting(
         0.0,
         chooses(
@@ -91,8 +82,7 @@ class FusionRecipe:
     per_album: int = 0
 
     def __post_init__(self) -> None:
-        check_fields(self, method=METHODS, k=">=1", per_album=">=0", flatness=">=0")
-        self._check_points()
+        check_fields(self, method=METHODS, k=">=1", per_album=">=0")
         for dial in fields_of(FusionRecipe):
             check_range(dial.option, dial.name, getattr(self, dial.name))
         if any(not w >= 0 for w in self.weights) or (self.weights and not any(self.weights)):
@@ -100,83 +90,12 @@ class FusionRecipe:
         if not self.replay_share >= 0 or self.cold_share + self.replay_share > 1:
             raise InputError("replay_share must be in 0..1, and so must its sum with cold_share")
 
-    def _check_points(self) -> None:
-        if (self.method == "points") != bool(self.points):
-            raise InputError(
-                "points belong to method points, which needs them; learn them: recall tune --out"
-            )
-        for row in self.points:
-            falls = all(a >= b >= 0 for a, b in pairwise((*row, 0.0)))
-            if len(row) != len(KNOTS) or not falls:
-                raise InputError(
-                    f"points must be {len(KNOTS)} numbers per table that never increase, for the "
-                    f"places {', '.join(map(str, KNOTS))}; got {row}"
-                )
-
-    def points_at(self, table: Int64Array, place: Float64Array) -> Float64Array:
-        """Return the points at places (n,), from 0, of the tables with numbers `table` (n,)."""
-        points = np.empty(len(place))
-        for number, row in enumerate(self.points):
-            own = table == number
-            points[own] = np.interp(np.log(place[own] + 1), np.log(KNOTS), row)
-        return points
-
     def weights_of(self, n_tables: int) -> Float64Array:
         """Return one weight for each of `n_tables` tables, normalised to sum to 1."""
         weights = np.array(self.weights or (1.0,) * n_tables, np.float64)
         if len(weights) != n_tables:
             raise InputError(f"{len(weights)} weights for {n_tables} tables; give one per table")
-        if self.points and len(self.points) != n_tables:
-            raise InputError(f"points for {len(self.points)} tables, but {n_tables} are given")
         return np.asarray(weights / weights.sum(), np.float64)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FuseSettings:
-    """Settings of one fusion beside its recipe.
-
-    Attributes
-    ----------
-    short_share : float, optional
-        Share of the weight given to channels of short horizon; empty: as the weights say.
-    exposure_days : float
-        Days for which a shown song is excluded.
-    """
-
-    short_share: float | None = None
-    exposure_days: float = 7.0
-
-    def __post_init__(self) -> None:
-        check_fields(self, exposure_days=">=0")
-
-
-def by_horizon(
-    weights: Sequence[float], horizons: Sequence[str], short_share: float
-) -> tuple[float, ...]:
-    """Rescale weights so that channels of short horizon have a given share of their sum.
-
-    Proportions within a horizon are kept; if only one horizon has weight, nothing changes.
-
-    Raises
-    ------
-    InputError
-        If the share is not in 0..1.
-
-    Examples
-    --------
-    >>> by_horizon((1.0, 1.0, 2.0), ("short", "long", "long"), 0.4)
-    (0.4, 0.2, 0.4)
-    """
-    if not 0 <= short_share <= 1:
-        raise InputError(f"the share of the short horizon must be in 0..1, got {short_share:g}")
-    is_short = [horizon == "short" for horizon in horizons]
-    short = sum(w for w, own in zip(weights, is_short, strict=True) if own)
-    long = sum(weights) - short
-    if not short or not long:
-        return tuple(weights)
-    parts = (short_share / short, (1 - short_share) / long)
-    scaled = zip(weights, is_short, strict=True)
-    return tuple(round(w * parts[0] if own else w * parts[1], 12) for w, own in scaled)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -313,60 +232,57 @@ class Product:
     ----------
     about : str
     weights : mapping of str to float
-        By channel; 1 for channels that are not named.
-    short_share : float
-        Share of the total weight for channels of short horizon (what fits now); the rest is for
-        those of long horizon (what the user likes in general).
+        By channel, times its own weight; 1 for channels that are not named.
     rules : FusionRecipe
-    tolerance : float
-        Share of the accuracy that learnt dials may cost.
     """
 
     about: str
     weights: Mapping[str, float]
-    short_share: float
     rules: FusionRecipe
-    tolerance: float = 0.02
 
     def recipe_for(
-        self, channels: Sequence[Channel], k: int, *, short_share: float | None = None
+        self, channels: Sequence[Channel], k: int, learnt: Mapping[str, float] | None = None
     ) -> FusionRecipe:
-        """Return the fusion settings for the given channels, one table each."""
+        """Return the fusion settings for the given channels, one table each.
+
+        `learnt` are weights by channel; a channel that it lacks gets none. By default all are
+        equal.
+
+        Raises
+        ------
+        InputError
+            If no channel has a weight above 0.
+        """
         # Without a replay share, that channel contributes no song, so it must not take weight.
         none = () if self.rules.replay_share else (REPLAY,)
+        names = [channel.name for channel in channels]
+        own = dict.fromkeys(names, 1.0) if learnt is None else learnt
         weights = [
-            0.0 if channel.name in none else self.weights.get(channel.name, 1.0)
-            for channel in channels
+            0.0 if name in none else self.weights.get(name, 1.0) * own.get(name, 0.0)
+            for name in names
         ]
-        share = self.short_share if short_share is None else short_share
-        scaled = by_horizon(weights, [channel.horizon for channel in channels], share)
-        return replace(self.rules, k=k, weights=scaled)
+        return replace(self.rules, k=k, weights=tuple(weights))
 
 
 ENTRIES = {
     "daily": Product(
         about="a mix of what the user likes and what fits now, with some new songs",
         weights={"popular": 0.3},
-        short_share=0.5,
         rules=FusionRecipe(per_artist=3, cold_share=0.1),
     ),
     "radio": Product(
         about="continues from the last songs and includes songs that the user knows",
         weights={"popular": 0.1},
-        short_share=0.8,
         rules=FusionRecipe(per_artist=2, replay_share=0.3),
     ),
     "discover": Product(
         about="less known songs by many artists",
         weights={"popular": 0.0},
-        short_share=0.5,
         rules=FusionRecipe(per_artist=1, popularity=0.3, diversity=0.2, cold_share=0.2),
-        tolerance=0.2,
     ),
     "new": Product(
         about="songs that nobody has played yet",
         weights={"popular": 0.0},
-        short_share=0.5,
         rules=FusionRecipe(per_artist=2, cold_share=1.0),
     ),
 }

@@ -4,18 +4,14 @@
     tables sorted by user ──▶ `UserStream` ──merge_streams──▶ the same for any schema
     tables (one per channel) ──CandidateRows.of──▶ `CandidateRows`: user, song, source as numbers
     any of these tables ──`UserRows`──▶ the rows of one user, in memory that threads may share
-    candidates.parquet, metadata ──worth_of──▶ a figure per channel ──weights_by_worth──▶ weights
 
-Memory does not grow with the number of users. Every channel of `recall train` is judged on the
-newest part of its listening (`audiorec.recall.contract.job`), and its candidates keep the figure.
+Memory does not grow with the number of users.
 """
 
-import json
 import mmap
 import tempfile
 import threading
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -31,17 +27,13 @@ from audiorec.files.arrow import encoded, integers
 from audiorec.files.own_files import refuse_link
 from audiorec.files.tables import TableFile
 from audiorec.files.user_files import column_names, input_errors, read_table
-from audiorec.learning.next_plays import NEW
-from audiorec.recall.contract.candidates import DEFAULT, FIGURES_KEY, SCHEMA
+from audiorec.recall.contract.candidates import DEFAULT, SCHEMA
 from audiorec.recall.serving.rules import UNKNOWN, ExcludedLists
 from audiorec.types import BoolArray, Float64Array, Int64Array, nth
 
 BATCH_ROWS = 1 << 16  # rows of a file that are read at a time
 LARGEST_SORTED = 20_000_000  # maximum rows of a table that must be sorted in memory
 FIRST_ROWS = 1_000  # rows that are read at a time to find the name of the channel
-LEAST = 1e-6  # weight of a channel with a figure: its places still differ after rounding
-POWER = 16  # of a figure relative to the best one: smaller ones let weak channels do harm
-MOST_JSON = 1 << 16
 FAILURE = "cannot be read as candidates"
 USERS = pa.schema([pa.field(ListColumns.USER, pa.string(), nullable=False)])
 NEEDED = (ListColumns.USER, ListColumns.SONG)
@@ -270,45 +262,6 @@ def _foreign(path: Path) -> Any:
     usual["rank"] = integers(np.arange(1, n + 1))  # in the order of its rows
     columns = {name: table.column(name) if name in names else usual[name] for name in SCHEMA.names}
     return fitted(pa.table(columns), path)
-
-
-def weights_by_worth(paths: Sequence[Path]) -> tuple[tuple[float, ...], str]:
-    """Return the weights of tables by their channels' figures, and a note if they are equal.
-
-    Weights are empty, which means equal, unless every table has a figure. A channel with nine
-    tenths of the best figure has a fifth of its weight.
-
-    Parameters
-    ----------
-    paths : sequence of path
-        One table of candidates per channel.
-    """
-    result = [worth_of(path) for path in paths]
-    best = max((worth for worth in result if worth is not None), default=0.0)
-    lacking = [path.name for path, worth in zip(paths, result, strict=True) if worth is None]
-    if len(paths) < 2:
-        return (), ""
-    if lacking or not best:
-        named = ", ".join(lacking or [path.name for path in paths])
-        return (), (
-            f"all channels weigh the same, which may be worse than one alone: {named} has no "
-            "validation figure; give weights, or learn them: audiorec recall tune"
-        )
-    shares = [round((worth or 0.0) / best, 6) for worth in result]
-    return tuple(max(share**POWER, LEAST) if share else 0.0 for share in shares), ""
-
-
-def worth_of(path: Path) -> float | None:
-    """Return the figure of the channel that wrote a table; None if it is unknown."""
-    if path.suffix != ".parquet":
-        return None
-    with TableFile.open(path) as file:
-        text = file.footer.get(FIGURES_KEY, b"")
-    with suppress(ValueError, TypeError, AttributeError):
-        value = json.loads(text).get(NEW) if len(text) <= MOST_JSON else None
-        if isinstance(value, int | float) and np.isfinite(value) and value >= 0:
-            return float(value)
-    return None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

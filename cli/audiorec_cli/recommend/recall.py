@@ -500,7 +500,6 @@ def run(
         if record is None:
             raise stopped()
         done.count(**_counts_of(record, night))
-        note = night.equal_weights()
         decision = opened.promote()
         if decision is not None:
             done.count(served=int(decision.is_served))
@@ -513,13 +512,13 @@ def run(
                 f"{n:,} users get the default list, what is popular now: "
                 "no channel has songs for them"
             )
-        if note:
-            say(f"note: {note}")
-        _say_judged(record["judged"], night.learnt_below())
+        for line in night.weights_said():
+            say(line)
+        _say_judged(record["judged"])
         parts = ", ".join(f"{name} {n:,}" for name, n in sorted(record["channels"].items()))
         say(
             f"run {record['run_id']}: {record['rows']:,} songs for {record['users']:,} users: "
-            f"{out}; by channel: {parts}; report: {join(out, 'report.md')}"
+            f"{out}; proposed by: {parts}; report: {join(out, 'report.md')}"
         )
         if decision is not None:
             say(_decided(decision, str(day), opened.root))
@@ -604,11 +603,11 @@ def promote(
     print_table(("day", "state", "compared"), rows, title=str(folder))
 
 
-def _say_judged(judged: "Mapping[str, Any]", learnt: str) -> None:
+def _say_judged(judged: "Mapping[str, Any]") -> None:
     """Warn if fused lists are worse than those of one channel, as far as that is known."""
     from audiorec.recall.serving.nightly.promotion import fused_below
 
-    for line in (*fused_below(judged), *([learnt] if learnt else [])):
+    for line in fused_below(judged):
         say(f"warning: {line}")
     if not judged["users"]:
         say("note: no lists of an earlier night to judge by plays since: channels not compared")

@@ -49,7 +49,8 @@ class RecommenderOptions:
     ] = None
     models: ModelsOption = None
     tuned: Annotated[
-        Path | None, reads(metavar="JSON", help="Settings written by recall tune.", panel=ADVANCED)
+        Path | None,
+        reads(metavar="JSON", help="Weights of recall tune, or of a night.", panel=ADVANCED),
     ] = None
 
     def recommender(self, interactions: Path) -> "Recommender":
@@ -59,7 +60,7 @@ class RecommenderOptions:
         from audiorec.listening.sequences import to_sequences
         from audiorec.listening.side import read_side
         from audiorec.recall.contract.job import read_context
-        from audiorec.recall.serving.fuse import read_tuned
+        from audiorec.recall.serving.fuse import read_weights
         from audiorec.recall.serving.one_user.recommend import Recommender
 
         files = sound_files(self.vectors or usual_vectors("titles and sound from"))
@@ -74,7 +75,7 @@ class RecommenderOptions:
             people=read_profiles(self.profiles) if self.profiles else None,
             models=self.models,
             lists=made,
-            tuned=read_tuned(self.tuned) if self.tuned else None,
+            weights=read_weights(self.tuned) if self.tuned else None,
         )
 
 

@@ -24,7 +24,7 @@ from audiorec.recall.serving.exclusions import (
     with_copies,
 )
 from audiorec.recall.serving.fuse import NO_FACTS, NOTHING, fuse
-from audiorec.recall.serving.job import fuse_files
+from audiorec.recall.serving.job import count_fused, fuse_files
 from audiorec.recall.serving.rules import Exclusions, FusionRecipe, SongTraits
 from audiorec.recall.serving.tables import user_blocks
 
@@ -49,11 +49,13 @@ def fused(*tables, facts=NO_FACTS, excluded=NOTHING, **settings):
 
 def test_reciprocal_rank_by_hand():
     one, other = table_of("one", {"u": ["a", "b", "c"]}), table_of("other", {"u": ["c", "d"]})
-    # flatness 1: a 1/2, b 1/3, c 1/4 + 1/2, d 1/3 (behind b, whose id comes first)
-    assert fused(one, other, flatness=1.0) == {"u": ["c", "a", "b", "d"]}
-    assert fused(one, other, flatness=1.0, weights=(1.0, 0.0)) == {"u": ["a", "b", "c"]}
-    found = fuse([one, other], FusionRecipe(flatness=1.0, k=2))
-    assert found.column("similarity").to_pylist() == pytest.approx([1.0, 0.5 / 0.75])
+    # a 1/11, b 1/12, c 1/13 + 1/11, d 1/12 (behind b, whose id comes first)
+    assert fused(one, other) == {"u": ["c", "a", "b", "d"]}
+    assert fused(one, other, weights=(1.0, 0.0)) == {"u": ["a", "b", "c"]}
+    found = fuse([one, other], FusionRecipe(k=2))
+    assert found.column("similarity").to_pylist() == pytest.approx(
+        [1.0, (1 / 11) / (1 / 13 + 1 / 11)]
+    )
     assert found.column("channel").to_pylist() == ["other", "one"]  # who gives a song the most
     assert found.schema == SCHEMA
 
@@ -63,26 +65,13 @@ def test_songs_of_one_similarity_share_the_mean_of_their_places():
     same = pa.array([0.5, 0.5, 0.4], pa.float32())
     tied = tied.set_column(4, SCHEMA.field("similarity"), same)
     other = table_of("other", {"u": ["b", "a"]})
-    found = fuse([tied, other], FusionRecipe(flatness=1.0))
+    found = fuse([tied, other], FusionRecipe())
     # a and b stand at 1.5 in one list; the other decides.
     assert found.column("song_id").to_pylist() == ["b", "a", "c"]
-    weights = [1 / 2.5 + 1 / 2, 1 / 2.5 + 1 / 3, 1 / 4]
+    weights = [1 / 11.5 + 1 / 11, 1 / 11.5 + 1 / 12, 1 / 13]
     assert found.column("similarity").to_pylist() == pytest.approx(
         [w / weights[0] for w in weights]
     )
-
-
-def test_points_of_places_by_hand():
-    one, other = table_of("one", {"u": ["a", "b", "c"]}), table_of("other", {"u": ["c", "d"]})
-    points = ((5.0, 1.0, *[0.0] * 8), (2.0, *[1.5] * 9))
-    # a 5, b 1, c 0 + 2, d 1.5
-    assert fused(one, other, method="points", points=points) == {"u": ["a", "c", "d", "b"]}
-    with pytest.raises(InputError, match="points belong to method points"):
-        FusionRecipe(points=points)
-    with pytest.raises(InputError, match="numbers per table that never increase"):
-        FusionRecipe(method="points", points=((1.0, *[2.0] * 9),))
-    with pytest.raises(InputError, match="points for 2 tables, but 1 are given"):
-        fuse([one], FusionRecipe(method="points", points=points))
 
 
 def test_quotas_give_places_in_proportion():
@@ -179,7 +168,6 @@ def test_refusals():
         {"cold_share": 1.5},
         {"cold_share": 0.6, "replay_share": 0.6},
         {"popularity": -1.0},
-        {"flatness": float("nan")},
     ):
         with pytest.raises(InputError):
             FusionRecipe(**wrong)
@@ -188,11 +176,10 @@ def test_refusals():
 
 
 def test_equal_sums_tie_in_whatever_order_they_were_added():
-    # 1/4 + 1/10 + 1/10 for s05, and 1/5 + 1/8 + 1/8 for s06, each a quarter of it.
-    long = {"w": ["s00", "s01", "s02", "s07", "s06", "s08", "s05"]}
-    lists = [{"w": ["s05"]}, {"w": ["s07", "s06"]}, long, long]
-    made = [table_of(f"c{n}", one) for n, one in enumerate(lists)]
-    assert fused(*made, k=5, flatness=3.0)["w"] == ["s07", "s00", "s05", "s06", "s01"]
+    # 1/11 + 1/12 + 1/13 for each of three songs, added in three orders.
+    turns = (["a", "b", "c"], ["b", "c", "a"], ["c", "a", "b"])
+    made = [table_of(f"c{n}", {"w": songs}) for n, songs in enumerate(turns)]
+    assert fused(*made)["w"] == ["a", "b", "c"]
 
 
 def slow_reciprocal(tables, recipe, heard, artist):
@@ -205,7 +192,7 @@ def slow_reciprocal(tables, recipe, heard, artist):
             rows = [r for r in table.to_pylist() if r["user_id"] == user]
             songs = [r["song_id"] for r in rows if (user, r["song_id"]) not in heard]
             for place, song in enumerate(songs, start=1):
-                weight[song] += w / (recipe.flatness + place)
+                weight[song] += w / (10 + place)
         kept, counts = [], defaultdict(int)
         for song in sorted(weight, key=lambda s: (-round(weight[s], 12), s)):
             if len(kept) < recipe.k and counts[artist[song]] < (recipe.per_artist or 99):
@@ -229,7 +216,7 @@ tables = st.lists(
 )
 def test_any_lists_as_a_slow_reference_has_them(lists, heard, per_artist):
     made = [table_of(f"c{n}", dict(sorted(one.items()))) for n, one in enumerate(lists)]
-    recipe = FusionRecipe(k=5, per_artist=per_artist, flatness=3.0)
+    recipe = FusionRecipe(k=5, per_artist=per_artist)
     artist = {song: n // 3 for n, song in enumerate(SONGS)}
     by_user = defaultdict(list)
     for user, song in sorted(heard):
@@ -259,16 +246,14 @@ def test_files_of_others_and_files_out_of_order(tmp_path):
     (tmp_path / "theirs.csv").write_text("user_id,song_id\nv,x\nu,y\nu,x\n")
     ours = table_of("one", {"v": ["a"], "u": ["x"]})  # not in the order of its users
     pq.write_table(ours, tmp_path / "ours.parquet")
-    report = fuse_files(
-        [tmp_path / "ours.parquet", tmp_path / "theirs.csv"],
-        tmp_path / "out.parquet",
-        FusionRecipe(),
-    )
+    tables, out = [tmp_path / "ours.parquet", tmp_path / "theirs.csv"], tmp_path / "out.parquet"
+    assert fuse_files(tables, out, FusionRecipe())
+    report = count_fused(tables, out)
     found = pq.read_table(tmp_path / "out.parquet")
     assert lists_of(found) == {"u": ["x", "y"], "v": ["a", "x"]}
     assert report.users == 2
     assert report.rows == 4
-    assert report.channels == {"one": 2, "theirs": 2}
+    assert report.channels == {"one": 2, "theirs": 3}  # x of u is of both
     again = tmp_path / "again.parquet"
     fuse_files([tmp_path / "ours.parquet", tmp_path / "theirs.csv"], again, FusionRecipe())
     assert again.read_bytes() == (tmp_path / "out.parquet").read_bytes()

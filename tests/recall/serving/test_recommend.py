@@ -14,10 +14,9 @@ from audiorec.listening.sequences import Sequences
 from audiorec.listening.side import read_side
 from audiorec.recall.contract.data import RecallData
 from audiorec.recall.serving.answers import RecommendQuestion
-from audiorec.recall.serving.fuse import TunedFile
 from audiorec.recall.serving.one_user.reasons import reason_phrase
 from audiorec.recall.serving.one_user.recommend import Recommender
-from audiorec.recall.serving.rules import ENTRIES, FusionRecipe
+from audiorec.recall.serving.rules import ENTRIES
 from audiorec.recall.simple.counts import Rules
 
 HOUR = 3_600.0
@@ -140,7 +139,7 @@ def test_each_interest_has_a_list_with_a_name(known):
     assert [song.rank for mix in found for song in mix.songs] == [1, 1]
     only = replace(known, categories={"artist": known.categories["artist"]})
     by_artist = Recommender(log=log, known=only).mixes("u0", 5)
-    assert by_artist[0].name == "Ayla and the like"
+    assert by_artist[0].name == "Bo and the like"
     with pytest.raises(InputError, match="mixes need genres or artists of songs"):
         Recommender(log=log).mixes("u0")
 
@@ -184,18 +183,12 @@ def test_reasons_are_true(known):
     assert said["recent-likes"] == "goes with C, which you played lately"
 
 
-def test_horizons_get_their_share_and_tuned_settings_hold(known, tmp_path):
-    long = Recommender(log=LOG, short_share=0.0)
-    recipe = ENTRIES["daily"].recipe_for(long.channels, 5, short_share=0.0)
-    for channel, weight in zip(long.channels, recipe.weights, strict=True):
-        idle = channel.horizon == "short" or channel.name == "replay"  # daily has no share for it
-        assert (weight == 0) == idle
-    assert {song.channel for song in long.recommend("u0", 5)} <= {"item-knn", "popular", "replay"}
-    settings = FusionRecipe(k=5, weights=(1.0,), per_artist=1)
-    tuned = TunedFile(path=tmp_path, entry="radio", channels=("popular",), recipe=settings)
-    found = replace(long, tuned=tuned)
-    assert {song.channel for song in found.recommend("u0", 5, entry="radio")} == {"popular"}
-    assert found.recommend("u0", 5) == long.recommend("u0", 5)  # learnt for another entry
+def test_learnt_weights_hold_and_a_channel_without_one_proposes_nothing(known):
+    found = Recommender(log=LOG, weights={"popular": 1.0, "rules": 0.5})
+    assert {song.channel for song in found.recommend("u0", 5)} <= {"popular", "rules"}
+    usual = ENTRIES["daily"].recipe_for(found.channels, 5)
+    weights = dict(zip((c.name for c in found.channels), usual.weights, strict=True))
+    assert (weights["rules"], weights["popular"], weights["replay"]) == (1.0, 0.3, 0.0)
 
 
 def test_refusals(tmp_path):

@@ -1,6 +1,4 @@
-"""`recall.serving.tune`: a good channel gets the weight, and the check is on other users."""
-
-from dataclasses import replace
+"""`recall.serving.tune`: a good channel gets the weight, and is judged on other users."""
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -12,162 +10,110 @@ from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.candidates import Lists
 from audiorec.recall.judging.judge import evaluate
 from audiorec.recall.judging.splits import given_split
-from audiorec.recall.serving.fuse import fuse, read_tuned, write_tuned
-from audiorec.recall.serving.rules import FusionRecipe, SongTraits
-from audiorec.recall.serving.tune import Standings, _halves, tune
+from audiorec.recall.serving.fuse import fuse, read_weights, weights_for, write_weights
+from audiorec.recall.serving.rules import FusionRecipe
+from audiorec.recall.serving.tune import Evidence, learn, moved, proposed_to
 
-USERS = [f"u{n:02}" for n in range(60)]
 SONGS = [f"s{n:02}" for n in range(40)]
 
 
-@pytest.fixture
-def world(tmp_path):
-    """A channel that knows what comes for two users of three, and one that knows nothing."""
-    rng = np.random.default_rng(0)
-    wanted = {user: SONGS[rng.integers(0, 40)] for user in USERS}
-    drawn = {user: rng.permutation(SONGS)[:10].tolist() for user in USERS}
-    good = {
-        user: list(dict.fromkeys([wanted[user], *songs])) if n % 3 else songs
-        for n, (user, songs) in enumerate(drawn.items())
+def made(n_users, knows, seed=0):
+    """Return candidates of `bad` and `good`, and the songs that users want.
+
+    `knows` is the share of users whose song is first in `good`; it is a random one in `bad`.
+    """
+    rng = np.random.default_rng(seed)
+    users = [f"u{n:03}" for n in range(n_users)]
+    wanted = {user: SONGS[rng.integers(0, 40)] for user in users}
+    bad, good = ({u: rng.permutation(SONGS)[:20].tolist() for u in users} for _ in range(2))
+    for user in users:
+        if rng.random() < knows:
+            good[user] = list(dict.fromkeys([wanted[user], *good[user]]))
+    tables = [table_of("bad", bad), table_of("good", good)]
+    return tables, Sequences.from_lists([[wanted[u]] for u in users], users)
+
+
+def test_the_better_channel_gets_more():
+    found = learn(Evidence.of(*made(300, 2 / 3)), ("bad", "good"))
+    good = found.weights["good"]
+    assert good.low > 0.6
+    assert good.low < good.value < good.high <= 1.0
+    assert sum(one.value for one in found.weights.values()) == pytest.approx(1.0, abs=1e-5)
+    assert found.best == "good"
+    assert found.figures["good"].value > found.figures["bad"].high
+    assert 200 < found.users <= 300
+
+
+def test_two_that_know_half_each_beat_both():
+    """Fusing pays if channels are right for different users, and then none is served alone."""
+    users = [f"u{n:03}" for n in range(300)]
+    lists = {
+        name: {
+            u: [*([f"w{u}"] if (n + k) % 2 else []), *(f"{name}{m}" for m in range(20))]
+            for n, u in enumerate(users)
+        }
+        for k, name in enumerate("ab")
     }
-    bad = {user: rng.permutation(SONGS)[:10].tolist() for user in USERS}
-    for name, lists in (("good", good), ("bad", bad)):
-        pq.write_table(table_of(name, lists), tmp_path / f"{name}.parquet")
-    plays = Sequences.from_lists([[s] for s in SONGS], [f"v{n}" for n in range(40)])
-    known = Sequences.from_lists([[SONGS[0]]] * 60, USERS)
-    split = given_split(plays, known, Sequences.from_lists([[w] for w in wanted.values()], USERS))
-    return [tmp_path / "bad.parquet", tmp_path / "good.parquet"], split
+    wanted = Sequences.from_lists([[f"w{u}"] for u in users], users)
+    tables = [table_of(name, of) for name, of in lists.items()]
+    found = learn(Evidence.of(tables, wanted), ("a", "b"))
+    assert found.lead.low > 0
+    assert found.alone == ""
+    assert 0.3 < found.weights["a"].value < 0.7
 
 
-def test_the_better_channel_gets_more(world):
-    paths, split = world
-    found = tune(paths, split, FusionRecipe(k=3), by=("hit_rate", 3))
-    assert found.by == ("hit_rate", 3)
-    names = [one.name for one in found.tried]
-    assert names == ["bad alone", "good alone", "all alike", "weights", "points"]
-    bad, good = found.tried[3].recipe.weights
-    assert good > bad
-    assert found.checked["over equal", "hit_rate@3"].value >= 0
-    assert found.checked["chosen", "hit_rate@3"].value > 0.5
-    again = tune(paths, split, FusionRecipe(k=3), by=("hit_rate", 3))
-    assert again.recipe == found.recipe
-    figures = [one.figures["hit_rate@3"] for one in found.tried]
-    assert figures[0] < figures[1] <= figures[3]
+def test_what_is_learnt_for_some_is_judged_on_others():
+    """A channel that is surely better alone than fused is named, and only then."""
+    evidence = Evidence.of(*made(300, 0.9))
+    found = learn(evidence, ("bad", "good"))
+    assert found.lead.value == pytest.approx(0.0, abs=0.01)
+    assert found.alone in ("", "good")
 
 
-def test_points_see_where_a_channel_is_right(world):
-    # The good channel is right at its first place or not at all: no later one gets anything near.
-    points = tune(*world, FusionRecipe(k=3)).tried[4].recipe.points
-    assert points[1][0] > 2 * points[1][1]
-    assert points[1][0] > 2 * points[0][0]
-    for row in points:
-        assert sorted(row, reverse=True) == list(row)
-        assert min(row) >= 0
+def test_the_order_of_evidence_is_that_of_fused_lists():
+    """`Evidence.figures` against the lists that `fuse` writes, judged by the judge."""
+    tables, wanted = made(50, 0.5)
+    recipe = FusionRecipe(k=40, weights=(1.0, 2.0))
+    known = Sequences.from_lists([[s] for s in SONGS], [f"v{n}" for n in range(40)])
+    split = given_split(known, wanted, wanted)
+    lists = Lists.of_table(fuse(tables, recipe), "fused")
+    slow = evaluate(lists, split, ks=[20], keep_heard=True).per_query["ndcg", 20]
+    evidence = Evidence.of(tables, wanted)
+    score = evidence.value @ np.array([1.0, 2.0])
+    np.testing.assert_allclose(evidence.figures(score), slow, atol=1e-9)
+    twice = Evidence.joined([evidence, evidence])
+    both = twice.figures(twice.value @ np.array([1.0, 2.0]))
+    np.testing.assert_allclose(both, [*slow, *slow], atol=1e-9)
+    assert twice.users == evidence.users
 
 
-def test_the_fast_way_says_what_the_lists_say(world):
-    paths, split = world
-    tables = [pq.read_table(path) for path in paths]
-    places = Standings.of(tables, split.wanted)
-    rows = ((0.9, 0.8, *[0.5] * 8), (1.0, *[0.1] * 9))
-    for recipe in (
-        FusionRecipe(k=5, weights=(2.0, 3.0), flatness=1.0),
-        FusionRecipe(k=5, method="points", points=rows),
-    ):
-        ranks = places.ranks(places.weigh(recipe))
-        lists = Lists.of_table(fuse(tables, recipe), "fused")
-        slow = evaluate(lists, split, ks=[5], keep_heard=True, trained=True)
-        fast = np.where(ranks <= 5, 1 / ranks, 0)
-        assert fast.tolist() == pytest.approx(slow.per_query["mrr", 5].tolist())
-        assert 0 < (ranks <= 5).mean() < 1
+def test_weights_move_by_at_most_a_quarter():
+    last = {"a": 0.6, "b": 0.38, "c": 0.02}
+    now = moved(last, {"a": 0.0, "b": 0.0, "c": 1.0})
+    assert sum(now.values()) == pytest.approx(1.0, abs=1e-5)
+    assert now["c"] - last["c"] == pytest.approx(0.25 * 0.05, abs=1e-6)
+    assert all(abs(now[n] - w) <= 0.25 * max(w, 0.05) + 1e-6 for n, w in last.items())
+    assert moved({"a": 1.0}, {"a": 1.0, "b": 1.0}) == {"a": 0.5, "b": 0.5}  # a new channel
 
 
-def test_sessions_stay_together(world):
-    halves = _halves(replace(world[1], cluster=np.arange(60) // 6), 60, 0)
-    assert {len(half) for half in halves} == {30}
-    assert not set(halves[0].cluster) & set(halves[1].cluster)
+def test_refusals(tmp_path):
+    with pytest.raises(InputError, match="20 are needed"):
+        learn(Evidence.of(*made(10, 0.5)), ("bad", "good"))
+    tables, _ = made(5, 0.5)
+    pq.write_table(tables[0], tmp_path / "bad.parquet")
+    other = Sequences.from_lists([["s00"]], ["nobody"])
+    with pytest.raises(InputError, match="no table has candidates for a user of the targets"):
+        proposed_to([tmp_path / "bad.parquet"], other)
 
 
-def test_dials_go_as_far_as_accuracy_allows(world):
-    paths, split = world
-    plays = 40 - np.arange(40)
-    learnt = [[song] * n for song, n in zip(SONGS, plays.tolist(), strict=True)]
-    split = replace(split, learn=Sequences.from_lists(learnt))
-    groups = {"genre": np.arange(40) // 10}
-    facts = SongTraits(song_ids=tuple(SONGS), groups=groups, plays=plays)
-    still = tune(paths, split, FusionRecipe(k=3), facts=facts)
-    assert (still.recipe.popularity, still.recipe.diversity) == (0, 0)
-    free = tune(paths, split, FusionRecipe(k=3), facts=facts, tolerance=0.9)
-    assert free.recipe.popularity == 0.5
-    assert free.recipe.diversity > 0
-    tried = {one.name: one.figures for one in free.tried}
-    assert tried["popularity 0.5"]["popularity"] < tried["no dial"]["popularity"]
-    assert tried["chosen"]["diversity_genre"] >= tried["popularity 0.5"]["diversity_genre"]
-
-
-def test_new_songs_get_the_share_that_finds_most(world, tmp_path):
-    paths, split = world
-    new = [f"new{n}" for n in range(3)]
-    lists = {user: [*new, *SONGS[:10]] for user in USERS}
-    pq.write_table(table_of("new", lists, cold=new), tmp_path / "new.parquet")
-    # Of four songs two users of three want a new one, which no list without a share holds.
-    wanted = [[new[0]] if n % 3 else [SONGS[0]] for n in range(60)]
-    cut = replace(split, wanted=Sequences.from_lists(wanted, USERS))
-    found = tune([paths[0], tmp_path / "new.parquet"], cut, FusionRecipe(k=4))
-    assert found.recipe.cold_share >= 0.2  # round(4 * .2) is a place
-    tried = {one.name: one.figures for one in found.tried}
-    assert tried["no dial"]["new"] == 0
-    assert tried["chosen"]["ndcg@4"] > tried["no dial"]["ndcg@4"]
-    assert found.checked["over equal", "hit_rate@4"].low > 0.3
-
-
-def test_what_was_learnt_goes_through_a_file(world, tmp_path):
-    paths, split = world
-    found = tune(paths, split, FusionRecipe(k=3, per_artist=2))
-    kept = tmp_path / "tuned.json"
-    write_tuned(kept, found, ("bad", "good"), entry="daily")
-    read = read_tuned(kept)
-    assert (read.entry, read.recipe) == ("daily", found.recipe)
-    turned = read.for_channels(("good", "bad"), k=9)
-    assert turned.k == 9
-    assert turned.points == found.recipe.points[::-1]
-    with pytest.raises(InputError, match="learnt for bad, good; got good"):
-        read.for_channels(("good",))
-    some = read.for_some(("other", "good"), k=3)
-    assert some.weights == (0.0, found.recipe.weights[1])
-    kept.write_text('{"schema": "else"}')
-    with pytest.raises(DamagedFileError, match="not a file that audiorec recall tune --out wrote"):
-        read_tuned(kept)
-
-
-def test_refusals(world):
-    paths, split = world
-    with pytest.raises(InputError, match="at least two tables of candidates"):
-        tune(paths[:1], split, FusionRecipe())
-    with pytest.raises(InputError, match="too few users"):
-        tune(paths, split, FusionRecipe(), users=1)
-    strangers = Sequences.from_lists([["s01"]] * 4, ["x1", "x2", "x3", "x4"])
-    other = given_split(split.learn, strangers, strangers)
-    with pytest.raises(InputError, match="has candidates for a user of the split, such as 'x"):
-        tune(paths, other, FusionRecipe())
-
-
-def test_a_fused_list_below_one_of_its_channels_is_a_warning(world, tmp_path):
-    paths, split = world
-    found = tune(paths, split, FusionRecipe(k=10), by=("mrr", 20))
-    gap = found.checked["equal over best alone", "mrr@20"]
-    assert gap.value < 0
-    assert found.alone["mrr@20"] == "good"
-    (line,) = [line for line in found.below() if line.startswith("equal weights are worse")]
-    assert line.startswith("equal weights are worse than good alone: mrr@20 -0.")
-    # Each measure has its own best channel: leads are of like with like.
-    for name in found.alone:
-        alone = {one.name: one.figures[name] for one in found.tried[:2]}
-        assert found.alone[name] == max(alone, key=alone.get).removesuffix(" alone")
-    worse = replace(found, checked={("over best alone", "mrr@20"): gap})
-    write_tuned(tmp_path / "tuned.json", worse, ["bad", "good"])
-    said = read_tuned(tmp_path / "tuned.json").below
-    assert "worse than the best channel alone: mrr@20 -0." in said
-    better = replace(found, checked={})
-    write_tuned(tmp_path / "tuned.json", better, ["bad", "good"])
-    assert read_tuned(tmp_path / "tuned.json").below == ""
+def test_weights_are_kept_by_channel(tmp_path):
+    path = tmp_path / "weights.json"
+    write_weights(path, {"bad": 0.25, "good": 0.75}, {"users": 300})
+    assert read_weights(path) == {"bad": 0.25, "good": 0.75}
+    assert weights_for(path, ["good", "bad"]) == (0.75, 0.25)
+    with pytest.raises(InputError, match="has weights of bad, good, none of rules"):
+        weights_for(path, ["good", "rules"])
+    for text in ("no json", "[]", '{"schema": "audiorec/recall-tuned/1"}'):
+        path.write_text(text)
+        with pytest.raises(DamagedFileError, match="has no weights of channels"):
+            read_weights(path)

@@ -51,8 +51,7 @@ from audiorec.recall.contract.warm import check_start
 from audiorec.recall.registry import EXTERNAL, channel_class, is_external, load_channel
 from audiorec.recall.serving.answers import DEPTH, CandidatesQuestion
 from audiorec.recall.serving.export.job import ExportRecipe
-from audiorec.recall.serving.fuse import read_tuned
-from audiorec.recall.serving.rules import REPLAY, FusionRecipe, by_horizon
+from audiorec.recall.serving.rules import FusionRecipe
 
 NAME = re.compile(r"[^A-Za-z0-9._-]+")  # what a file name does not hold
 Resolve = Callable[[str, str], Path]  # (name of a setting, its text) → local path
@@ -72,6 +71,8 @@ class EarlierDays:
         The export of the newest earlier day.
     lists : Path, optional
         The folder of that day, with its lists.
+    nights : tuple of Path
+        The folders of all earlier days that were not taken back, the newest first.
     served : Path, optional
         The folder of the newest earlier day that was promoted, with its models.
     """
@@ -80,6 +81,7 @@ class EarlierDays:
     exposures: tuple[Path, ...] = ()
     export: Path | None = None
     lists: Path | None = None
+    nights: tuple[Path, ...] = ()
     served: Path | None = None
 
 
@@ -124,14 +126,10 @@ class NightlyPlan:
         For runs of one day: every so many trainings of a channel are full, and the others go on
         from the model of the day before, where the channel can; 1: all are full.
     weights : mapping of str to float
-        By channel; 1 for channels that are not named. By default, and without `short_share` and
-        `tuned`, channels weigh by their validation figures.
-    short_share : float, optional
-        Share of the total weight for channels of short horizon.
+        By channel; 1 for channels that are not named. By default they are learnt every night
+        (`audiorec.recall.serving.nightly.weighing`).
     fusion : mapping
-        Settings of `FusionRecipe`, except ``k`` and ``weights``.
-    tuned : Path, optional
-        Output of ``recall tune --out``; replaces weights, short_share and fusion.
+        Settings of `FusionRecipe`, except ``k`` and ``weights``: caps, shares and dials.
     export : mapping, optional
         Settings of `audiorec.recall.serving.export.job.ExportRecipe`; None: no export.
     judge_share : float
@@ -171,9 +169,7 @@ class NightlyPlan:
     skip_bad_rows: bool = True
     full_every: int = 1
     weights: Mapping[str, Any] = field(default_factory=dict)
-    short_share: float | None = None
     fusion: Mapping[str, Any] = field(default_factory=dict)
-    tuned: Path | None = None
     export: Mapping[str, Any] | None = None
     judge_share: float = 0.2
     margin: float = 0.05
@@ -201,10 +197,7 @@ class NightlyPlan:
             )
         for name in self.channels:
             self.channel(name)
-        if self.tuned is not None and (self.weights or self.fusion or self.short_share is not None):
-            raise InputError("give either tuned, or weights, short_share and fusion")
-        if self.tuned is None:
-            self.recipe()
+        self.recipe()
         export_recipe(self.export)
         offset_s(self.utc_offset)
 
@@ -236,10 +229,7 @@ class NightlyPlan:
         }
         named = [name for name in plan.channels if is_external(name)]
         tables = {name: local(name, name.removeprefix(EXTERNAL)) for name in named}
-        result = replace(plan, **places, tables=tables)
-        if result.tuned is not None:
-            read_tuned(result.tuned).for_channels(result.channels)
-        return result
+        return replace(plan, **places, tables=tables)
 
     def without(self, name: str) -> "NightlyPlan":
         """Return the plan without one of its channels."""
@@ -251,7 +241,7 @@ class NightlyPlan:
     def files(self) -> dict[str, Path]:
         """Return the input files, by setting; tables by the name of their channel."""
         sound = ("vectors", "features", "songs")
-        known = ("side", "profiles", "triples", "exposures", "lists", "tuned")
+        known = ("side", "profiles", "triples", "exposures", "lists")
         names = ("interactions", *sound, *known)
         result = {name: place for name in names if (place := getattr(self, name)) is not None}
         return result | dict(self.tables)
@@ -279,21 +269,13 @@ class NightlyPlan:
         return CandidatesQuestion.for_fusion(self.depth, cold=cold, keep_heard=self.keep_heard)
 
     @property
-    def is_unweighed(self) -> bool:
-        """Whether the weights of channels are left to their validation figures."""
-        return not self.weights and self.short_share is None and self.tuned is None
+    def is_weighed(self) -> bool:
+        """Whether the weights of channels are learnt, not given."""
+        return not self.weights and len(self.channels) > 1
 
     def recipe(self) -> FusionRecipe:
         """Return the settings of the fusion."""
-        if self.tuned is not None:
-            return read_tuned(self.tuned).for_some(self.channels, k=self.k)
         weights = tuple(float(self.weights.get(name, 1.0)) for name in self.channels)
-        if self.short_share is not None:
-            horizons = [channel_class(name).horizon for name in self.channels]
-            if not self.fusion.get("replay_share"):  # it contributes no song, so it takes no weight
-                pairs = zip(weights, self.channels, strict=True)
-                weights = tuple(0.0 if name == REPLAY else weight for weight, name in pairs)
-            weights = by_horizon(weights, horizons, self.short_share)
         given = {**self.fusion, "k": self.k, "weights": list(weights)}
         return from_table(FusionRecipe, given, "fusion")
 
@@ -347,6 +329,7 @@ def _start(channel: Channel, older: Path, full_every: int) -> Channel | None:
 RECORD = "run.json"
 STATE = "state.json"  # fingerprint and cost of each finished step
 FUSED, JUDGED = "fused.parquet", "judged.json"
+WEIGHTS = "weights.json"  # of the channels, learnt tonight
 LAST = "last.parquet"  # the lists of the last night, while a run compares them with its own
 REPORT = "report.md"
 FUSE = "fuse"  # the step that writes the lists

@@ -11,7 +11,6 @@ with changed inputs run again. Outputs are written atomically, and the same inpu
 bytes. A channel that fails is left out of the night, and tried again by the next run.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -28,10 +27,10 @@ from audiorec.errors import ChannelFailedError, InputError, LostBlocksError
 from audiorec.files.own_files import refuse_link, remove_leftovers, write_errors
 from audiorec.files.tables import TableFile
 from audiorec.listening.log_files import is_rereadable, log_fingerprint
-from audiorec.recall.contract.candidates import default_users
+from audiorec.recall.contract.candidates import DEFAULT, default_users
 from audiorec.recall.serving.exclusions import EXPOSURES, exposures_fingerprint, run_ids
 from audiorec.recall.serving.export.job import EXPORT
-from audiorec.recall.serving.fuse import NEWCOMERS, read_tuned
+from audiorec.recall.serving.fuse import NEWCOMERS, settings_of
 from audiorec.recall.serving.nightly import steps as of
 from audiorec.recall.serving.nightly.current import (
     DAILY,
@@ -43,6 +42,7 @@ from audiorec.recall.serving.nightly.current import (
     RECORD,
     REPORT,
     STATE,
+    WEIGHTS,
     EarlierDays,
     NightlyPlan,
     bytes_of,
@@ -53,8 +53,9 @@ from audiorec.recall.serving.nightly.current import (
     write_json,
 )
 from audiorec.recall.serving.nightly.inputs import NightlyInputs
-from audiorec.recall.serving.nightly.promotion import PROMOTION
+from audiorec.recall.serving.nightly.promotion import LISTED, PROMOTION
 from audiorec.recall.serving.nightly.steps import Tonight
+from audiorec.recall.serving.nightly.weighing import last_weights
 from audiorec.runs.tasks import Engine
 from audiorec.spec import fingerprint
 from audiorec.types import LineProgress
@@ -69,8 +70,8 @@ class Step:
     Attributes
     ----------
     name : str
-        ``judge``, ``train CHANNEL``, ``ask CHANNEL``, ``fuse``, ``default``, ``lists``, ``report``,
-        ``note``, ``export``, ``promote``.
+        ``judge``, ``train CHANNEL``, ``ask CHANNEL``, ``weigh``, ``fuse``, ``default``,
+        ``lists``, ``report``, ``note``, ``export``, ``promote``.
     needs : str
         Fingerprint of everything that determines the output.
     makes : Path
@@ -121,7 +122,8 @@ class NightlyJob:
                 "full_every needs a run of one day (--day): training goes on from the models of "
                 "the day before"
             )
-        self._judge_share = 0.0 if before is None else plan.judge_share
+        is_judged = before is not None or plan.is_weighed
+        self._judge_share = plan.judge_share if is_judged else 0.0
         for name, place in plan.files().items():
             if not (is_rereadable(place) if name in DAILY else place.is_file()):
                 raise InputError(f"{place}: no such file")
@@ -132,6 +134,9 @@ class NightlyJob:
         inputs = NightlyInputs(plan, self._judge_share, ends_s)
         self._night = Tonight(plan=plan, inputs=inputs, before=before, prints=prints)
         self.failed: dict[str, str] = {}
+        self._last_weights: dict[str, float] = {}
+        if before is not None and plan.is_weighed:
+            self._last_weights = last_weights(before.lists)
         self._state = self._read_state()
         self._last = str(self._state.get(ShownColumns.RUN, ""))
         self.run_id = self._night.run_id = self._whole_id = self._run_id()
@@ -156,6 +161,7 @@ class NightlyJob:
                 (f"ask {n}", self._asked_from(n), self._night.lists(n), partial(of.ask, n))
                 for n in plan.channels
             ),
+            *([("weigh", run_id, out / WEIGHTS, of.weigh)] if plan.is_weighed else []),
             (FUSE, run_id, out / FUSED, of.fuse_lists),
             ("default", run_id, out / NEWCOMERS, of.rest),
         ]
@@ -217,25 +223,16 @@ class NightlyJob:
             except ChannelFailedError as error:
                 self._leave_out(error)
 
-    def learnt_below(self) -> str:
-        """Return a warning if tuned settings were below one channel alone; see `TunedFile`."""
-        tuned = self.plan.tuned
-        return "" if tuned is None else read_tuned(tuned).below
-
-    def equal_weights(self) -> str:
-        """Return a note if channels weigh the same because figures are missing."""
-        return self._night.weighed()[1]
+    def weights_said(self) -> list[str]:
+        """Return lines about the weights that were learnt; none if the plan gives them."""
+        return self._night.said()
 
     def proposed(self) -> dict[str, int]:
-        """Return the number of candidates of each channel, over all users.
-
-        Channels of less than half the largest weight are left out, since a song counts for the
-        channel that gives it most weight: they may have none in the lists.
-        """
-        weights = self._night.weighed()[0].weights
+        """Return the number of candidates of each channel with a weight, over all users."""
+        weights = self._night.weighed().weights
         result = {}
         for (name, lists), weight in zip(self._night.all_lists().items(), weights, strict=True):
-            if weight >= max(weights) / 2:
+            if weight:
                 with TableFile.open(lists) as file:
                     result[name] = len(file)
         return result
@@ -283,7 +280,9 @@ class NightlyJob:
         }
         with TableFile.open(self.plan.out / FUSED) as file:
             table = file.read([ListColumns.USER, "channel", "cold"])
-        counts = pc.value_counts(table.column("channel").combine_chunks()).to_pylist()
+        lists = dict(steps[FUSE].get("lists", {}))
+        channels = {n: lists.pop(f"{LISTED}{n}", 0) for n in self.plan.channels}
+        default = int(pc.sum(pc.equal(table.column("channel"), DEFAULT)).as_py() or 0)
         record = {
             "schema": "audiorec/recall-run/1",
             ShownColumns.RUN: self.run_id,
@@ -298,10 +297,10 @@ class NightlyJob:
             "default_users": default_users(self.plan.out / FUSED),
             "rows": len(table),
             "cold": int(pc.sum(table.column("cold")).as_py() or 0),
-            "channels": {one["values"]: one["counts"] for one in counts},
+            "channels": channels | ({DEFAULT: default} if default else {}),
             "judged": read_json(self.plan.out / JUDGED),
-            "lists": steps[FUSE].get("lists", {}),
-            "fusion": json.loads(json.dumps(asdict(self._night.weighed()[0]))),
+            "lists": lists,
+            "fusion": settings_of(self._night.weighed()),
         }
         write_json(path, record)
         return record
@@ -339,8 +338,7 @@ class NightlyJob:
                 "inputs": {
                     n: p
                     for n, p in self._night.prints.items()
-                    if n not in ("exposures", "lists", "tuned")
-                    and (n not in self.plan.tables or n == name)
+                    if n not in ("exposures", "lists") and (n not in self.plan.tables or n == name)
                 },
                 "judge_share": self._judge_share,
                 "version": own_version(),
@@ -373,6 +371,7 @@ class NightlyJob:
                 **({"shown_chance": plan.shown_chance} if plan.shown_chance < 1 else {}),
                 "entry": plan.entry,
                 "earlier": sorted(earlier),
+                "last": self._last_weights,
             }
         )
 

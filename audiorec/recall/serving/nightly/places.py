@@ -190,6 +190,7 @@ class _Places:
             exposures=tuple(result),
             export=self._export(last),
             lists=None if last is None else Path(last),
+            nights=tuple(map(Path, folders)),
             served=None if whole is None else Path(whole),
         )
 

@@ -11,7 +11,7 @@ of a test set; all lists are judged on the same users.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import astuple, dataclass
 from datetime import datetime
@@ -29,7 +29,6 @@ from audiorec.evaluation.classification import Interval
 from audiorec.evaluation.ranking import clustered_interval
 from audiorec.files.storage import join
 from audiorec.files.tables import TableFile
-from audiorec.files.user_files import from_table
 from audiorec.listening.log_files import day_folder, days_in
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.candidates import DEFAULT
@@ -39,7 +38,7 @@ from audiorec.recall.judging.splits import JudgingSplit, cut_at
 from audiorec.recall.registry import is_external, load_channel
 from audiorec.recall.serving.answers import CandidatesQuestion
 from audiorec.recall.serving.exclusions import ask_channel, chance_of, with_copies
-from audiorec.recall.serving.fuse import fuse
+from audiorec.recall.serving.fuse import fuse, settings_in
 from audiorec.recall.serving.nightly.current import (
     FUSED,
     blamed,
@@ -62,6 +61,7 @@ MOST_USERS = 20_000  # judged, drawn by seed
 FEWEST_USERS = 20  # with fewer, no warning
 FIRST = 10  # places of a list
 BY = f"hit_rate@{FIRST}"
+LISTED = "listed/"  # counts of songs in the lists, by the channels that proposed them
 UNKNOWN = {"users": 0, BY: {}, "over": {}}
 
 
@@ -118,8 +118,7 @@ def fused_below(judged: Mapping[str, Any]) -> list[str]:
     return [
         f"the fused lists of the last night were worse than {name} alone: {BY} "
         f"{judged[BY]['fused'][0]:.3f}, {judged[BY][name][0]:.3f} "
-        f"(difference {gap:+}, {judged['users']:,} users); "
-        "learn the weights: audiorec recall tune"
+        f"(difference {gap:+}, {judged['users']:,} users)"
         for name, gap in ((name, Interval(*of)) for name, of in judged["over"].items())
         if gap.high < 0
     ]
@@ -181,7 +180,7 @@ def report_of(
     fused : path
     facts : SongTraits
     about : mapping of str to value
-        ``run_id`` and ``entry``, for the heading.
+        ``run_id`` and ``entry``, for the heading; ``weights``: lines about them.
     ranked : path, optional
         Playlists that people made, ranked for every user.
 
@@ -231,7 +230,8 @@ def report_of(
         f"| `{n}` | {counts[f'in {n}']:,} | {counts[f'served {n}']:,} | {counts[f'alone {n}']:,} |"
         for n in candidates
     ]
-    lines += ["", "*Alone*: no other channel proposed that song to that user.", ""]
+    lines += ["", "*In the lists*: a song counts for every channel that proposed it to that user;"]
+    lines += ["*alone*: no other one did.", *(f"\n{line}" for line in about.get("weights", ())), ""]
     lines += [] if ranked is None else _ranked_lists(ranked)
     return "\n".join(lines)
 
@@ -272,6 +272,7 @@ def change_of(
     -------
     counts : dict of str to float
         ``answered/CHANNEL``: users to whom it proposes songs. ``lists/songs``: different songs.
+        ``listed/CHANNEL``: songs in the lists that it, and maybe others, proposed to that user.
         ``lists/popularity``: mean plays of a song. ``lists/kept``: of the pairs of a user and a
         song that were in the lists before, the share that still is, over users with a list in both
         nights; absent if there are none.
@@ -284,6 +285,11 @@ def change_of(
         personal = [t.filter(pc.not_equal(t.column("channel"), DEFAULT)) for t in block]
         for name, table in zip(candidates, personal, strict=False):
             counts[f"answered/{name}"] += len(table.column(ListColumns.USER).unique())
+        every = CandidateRows.of(personal[: len(candidates) + 1])
+        key = key_of(every.user, every.song)
+        served = np.isin(key, key[every.source == len(candidates)])
+        for number, name in enumerate(candidates):
+            counts[f"{LISTED}{name}"] += int((served & (every.source == number)).sum())
         lists = CandidateRows.of(personal[len(candidates) :])
         mine = lists.source == 0
         of = lists.song[mine]
@@ -347,7 +353,7 @@ class NightModels:
         names = [str(name) for name in record.get("order", [])]
         if not names or any(Path(name).name != name for name in names if name not in tables):
             raise StoreError(f"{folder}: has no models of a whole run")
-        recipe = from_table(FusionRecipe, record.get("fusion", {}), f"{folder}: fusion")
+        recipe = settings_in(record, f"{folder}: fusion")
         result = [tables.get(n) or load_channel(folder / "models" / n) for n in names]
         return cls(channels=result, recipe=recipe)
 
@@ -375,27 +381,34 @@ class Judge:
 
     def hits(self, models: NightModels) -> Float64Array:
         """Return for each user whether the first ten places have the wanted song, 1 or 0."""
+        cold = bool(models.recipe.cold_share)
         lists = (
-            self._lists(models, np.arange(at, min(at + BLOCK_USERS, self._users)))
-            for at in range(0, self._users, BLOCK_USERS)
+            fuse(self.tables(models.channels, rows, cold=cold), models.recipe, self.facts)
+            for rows, _ in self.blocks()
         )
         return hits_of(lists, self.split.wanted.take(np.arange(self._users)))
+
+    def blocks(self) -> Iterator[tuple[Any, Sequences]]:
+        """Yield the rows of a block of users, and what they want."""
+        for at in range(0, self._users, BLOCK_USERS):
+            rows = np.arange(at, min(at + BLOCK_USERS, self._users))
+            yield rows, self.split.wanted.take(rows)
+
+    def tables(self, channels: Sequence[Channel], rows: Any, *, cold: bool = False) -> list[Any]:
+        """Return what each channel proposes to some users."""
+        histories = self.split.histories.take(rows)
+        heard = with_copies(histories, self.facts)
+        queries = self.context.queries_of(histories)
+        asked = CandidatesQuestion.for_fusion(self.depth, cold=cold)
+        tables = []
+        for channel in channels:
+            with blamed(channel.name):
+                tables.append(ask_channel(channel, asked, queries, heard))
+        return tables
 
     @property
     def _users(self) -> int:
         return min(len(self.split), MOST_JUDGED)
-
-    def _lists(self, models: NightModels, rows: Any) -> Any:
-        """Return the fused lists of some users."""
-        histories = self.split.histories.take(rows)
-        heard = with_copies(histories, self.facts)
-        queries = self.context.queries_of(histories)
-        asked = CandidatesQuestion.for_fusion(self.depth, cold=bool(models.recipe.cold_share))
-        tables = []
-        for channel in models.channels:
-            with blamed(channel.name):
-                tables.append(ask_channel(channel, asked, queries, heard))
-        return fuse(tables, models.recipe, self.facts)
 
 
 def compare(

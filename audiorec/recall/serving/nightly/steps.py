@@ -1,6 +1,7 @@
 """The functions of a night: each makes one file or folder from what the night knows.
 
     `train`, `ask`    a channel's model, a channel's candidates
+    `weigh`           the weights of the channels
     `fuse_lists`, `rest`, `rank`, `tell`, `note`, `export`
                       the lists, those of newcomers, playlists, the report, what was shown, tables
     `judge`, `judge_day`
@@ -35,19 +36,22 @@ from audiorec.recall.serving.exclusions import (
 )
 from audiorec.recall.serving.export.job import export_recall
 from audiorec.recall.serving.export.sources import ExportSources
-from audiorec.recall.serving.fuse import NOTHING, fill_default, write_default
+from audiorec.recall.serving.fuse import NOTHING, fill_default, write_default, write_weights
 from audiorec.recall.serving.job import fuse_files
 from audiorec.recall.serving.nightly.arrivals import too_few
 from audiorec.recall.serving.nightly.current import (
     FUSED,
+    JUDGED,
     LAST,
     RANKED,
     RECORD,
+    WEIGHTS,
     EarlierDays,
     NightlyPlan,
     blamed,
     export_recipe,
     file_stem,
+    read_json,
     train_night,
     write_json,
 )
@@ -59,11 +63,20 @@ from audiorec.recall.serving.nightly.promotion import (
     judge_last_night,
     report_of,
 )
+from audiorec.recall.serving.nightly.weighing import (
+    ENOUGH,
+    last_weights,
+    of_kept_back,
+    said_of,
+    since_nights,
+    weighed,
+)
 from audiorec.recall.serving.playlists import write_lists
 from audiorec.recall.serving.rules import Exclusions, FusionRecipe
-from audiorec.recall.serving.tables import weights_by_worth
 from audiorec.runs.tasks import Engine
 from audiorec.types import LineProgress
+
+LEAST = 1e-6  # weight of a channel that learnt none
 
 
 @dataclass(slots=True, kw_only=True)
@@ -120,17 +133,20 @@ class Tonight:
                 return self.plan.channel(name).fit(self.inputs.data())
             return load_channel(self.plan.out / "models" / name)
 
-    def weighed(self) -> tuple[FusionRecipe, str]:
-        """Return the settings of the fusion with its weights, and a note if these are equal.
-
-        Without weights in the plan, channels weigh by their validation figures, which stand in
-        their candidates (`audiorec.recall.serving.tables`).
-        """
+    def weighed(self) -> FusionRecipe:
+        """Return the settings of the fusion, with the weights that were learnt tonight."""
         recipe = self.plan.recipe()
-        if not self.plan.is_unweighed:
-            return recipe, ""
-        weights, note = weights_by_worth(list(self.all_lists().values()))
-        return replace(recipe, weights=weights or recipe.weights), note
+        if not self.plan.is_weighed:
+            return recipe
+        learnt = read_json(self.plan.out / WEIGHTS)
+        weights = {learnt["alone"]: 1.0} if learnt["alone"] else learnt["weights"]
+        # Above 0: users whom no other channel knows still get the songs of the others.
+        own = (max(weights.get(name, 0.0), LEAST) for name in self.plan.channels)
+        return replace(recipe, weights=tuple(own))
+
+    def said(self) -> list[str]:
+        """Return lines about the weights of this night; none if the plan gives them."""
+        return said_of(read_json(self.plan.out / WEIGHTS)) if self.plan.is_weighed else []
 
     def noted(self) -> tuple[Path, ...]:
         """Return the exposures files of earlier runs; for a run of one day, those of other days.
@@ -182,13 +198,24 @@ def ask(name: str, night: Tonight, out: Path) -> str | None:
     return None if rows is None else ""
 
 
+def weigh(night: Tonight, out: Path) -> str:
+    """Write the weights of the channels: by plays after earlier nights, or by songs kept back."""
+    names, judged = night.plan.channels, read_json(night.plan.out / JUDGED)
+    learnt, last = judged.get("learnt", {}), judged.get("weights", {})
+    if not learnt or learnt["weights"].keys() != set(names):
+        evidence = of_kept_back(night.inputs.judge, [night.model(name) for name in names])
+        learnt = weighed(evidence, names, last, "songs that were kept back")
+    write_weights(out, learnt.pop("weights"), learnt)
+    return ""
+
+
 def fuse_lists(night: Tonight, out: Path) -> str | None:
     """Write one list for every user."""
     excluded, inputs = night.excluded(), night.inputs
     _keep_last(night, out)
     tables = list(night.all_lists().values())
     rules: dict[str, Any] = {"facts": inputs.facts, "excluded": excluded, **night.blocks}
-    if fuse_files(tables, out, night.weighed()[0], **rules) is None:
+    if not fuse_files(tables, out, night.weighed(), **rules):
         return None
     fill_default(out, inputs.queries.histories, inputs.default_rule(excluded))
     return ""
@@ -216,9 +243,20 @@ def changed(night: Tonight) -> dict[str, float]:
 
 
 def judge(night: Tonight, out: Path) -> str:
-    """Judge the lists of the last night by what was played since."""
-    folder = night.plan.out if night.before is None else night.before.lists
-    write_json(out, judge_last_night(folder, night.inputs.plays))
+    """Judge the lists of the last night by what was played since; learn weights from it."""
+    plan, inputs = night.plan, night.inputs
+    folder = plan.out if night.before is None else night.before.lists
+    found = judge_last_night(folder, inputs.plays)
+    if plan.is_weighed:
+        # Not by songs that are kept back: nights are compared by these.
+        plays = inputs.data().sequences
+        nights = (plan.out,) if night.before is None else night.before.nights
+        evidence, last = since_nights(nights, plan.channels, plays), last_weights(folder)
+        enough = evidence is not None and evidence.users >= ENOUGH
+        source = "plays after earlier nights"
+        learnt = weighed(evidence, plan.channels, last, source) if enough else {}
+        found |= {"weights": last, "learnt": learnt}
+    write_json(out, found)
     return ""
 
 
@@ -237,6 +275,7 @@ def rank(lists: Path, night: Tonight, out: Path) -> str:
 def tell(night: Tonight, out: Path) -> str:
     """Write the report."""
     about = {"entry": night.plan.entry, ShownColumns.RUN: night.run_id}
+    about |= {"weights": night.said()}
     ranked = None if night.plan.lists is None else night.plan.out / RANKED
     fused, facts = night.plan.out / FUSED, night.inputs.facts
     write_own(out, report_of(night.all_lists(), fused, facts, about, ranked))
@@ -287,7 +326,7 @@ def judge_day(night: Tonight, out: Path) -> str:
     verdict = {"refused": too_few(night.inputs.arrived, plan.least_rows), "note": ""}
     if plan.judge_share:
         new = NightModels(
-            channels=[night.model(name) for name in plan.channels], recipe=night.weighed()[0]
+            channels=[night.model(name) for name in plan.channels], recipe=night.weighed()
         )
         compared = compare(night.inputs.judge, new, night.served, plan.margin)
         verdict = compared | ({"refused": verdict["refused"]} if verdict["refused"] else {})

@@ -45,7 +45,7 @@ from audiorec.recall.serving.answers import (
     SongExplanation,
 )
 from audiorec.recall.serving.exclusions import ask_channel, excluded_by, traits_of, with_copies
-from audiorec.recall.serving.fuse import DefaultRule, TunedFile
+from audiorec.recall.serving.fuse import DefaultRule
 from audiorec.recall.serving.one_user.reasons import ReasonWriter, portraits
 from audiorec.recall.serving.playlists import FLATNESS, ListRanking, makers_of
 from audiorec.recall.serving.rules import ENTRIES, Exclusions, SongTraits
@@ -154,10 +154,8 @@ class Recommender:
         the log.
     lists : Sequences, optional
         Playlists; by default those of the log.
-    tuned : TunedFile, optional
-        Learnt weights and dials, for the entry of the file or for all entries.
-    short_share : float, optional
-        Share of the total weight for channels of short horizon; by default that of the entry.
+    weights : mapping of str to float, optional
+        Learnt weights of channels; by default all are equal.
     """
 
     log: Interactions
@@ -167,8 +165,7 @@ class Recommender:
     people: Profiles | None = None
     models: Path | None = None
     lists: Sequences | None = None
-    tuned: TunedFile | None = None
-    short_share: float | None = None
+    weights: Mapping[str, float] | None = None
     notes: list[str] = field(default_factory=list)  # why channels are missing
 
     @cached_property
@@ -261,9 +258,7 @@ class Recommender:
         if result is None:
             raise InputError(f"unknown entry {entry!r}; there are: {', '.join(ENTRIES)}")
         tables = [self._table(channel, user_id) for channel in self.channels]
-        recipe = result.recipe_for(self.channels, k, short_share=self.short_share)
-        if self.tuned is not None and self.tuned.entry in ("", entry):
-            recipe = self.tuned.for_some([channel.name for channel in self.channels], k=k)
+        recipe = result.recipe_for(self.channels, k, self.weights)
         rule = DefaultRule(
             default=self._default(entry),
             recipe=recipe,

@@ -15,10 +15,10 @@ hetrec      play counts of Last.fm, a fifth of each user's artists is hidden (``
 Every channel is trained and asked as ``recall train`` and ``recall candidates`` do it. Weights are
 learnt as ``recall tune`` does it: a validation part is kept back from what is learnt (the last play
 of each user; of sessions, whole ones; of counts, a random fifth), the channels are trained on the
-rest, and their lists for at most 2,000 of its users are weighed. What a peer has to read lies in WORK/NAME (``learn.parquet``, ``known.parquet``), and its
-lists, ``peer-*.parquet``, are judged with the others. Intervals of 95 % over users, or prefixes;
-*over* is the difference to the best channel of ours, *peer over ours* that of each peer to the best
-channel of ours other than ``als``.
+rest, and their lists for at most 2,000 of its users are weighed. What a peer has to read lies in
+WORK/NAME (``learn.parquet``, ``known.parquet``), and its lists, ``peer-*.parquet``, are judged with
+the others. Intervals of 95 % over users, or prefixes; *over* is the difference to the best channel
+of ours, *peer over ours* that of each peer to the best channel of ours other than ``als``.
 """
 
 import argparse

@@ -64,7 +64,6 @@ from audiorec.recall.serving.nightly.promotion import (
     report_of,
 )
 from audiorec.recall.serving.nightly.weighing import (
-    ENOUGH,
     last_weights,
     of_kept_back,
     said_of,
@@ -73,6 +72,7 @@ from audiorec.recall.serving.nightly.weighing import (
 )
 from audiorec.recall.serving.playlists import write_lists
 from audiorec.recall.serving.rules import Exclusions, FusionRecipe
+from audiorec.recall.serving.tune import FEWEST
 from audiorec.runs.tasks import Engine
 from audiorec.types import LineProgress
 
@@ -252,7 +252,7 @@ def judge(night: Tonight, out: Path) -> str:
         plays = inputs.data().sequences
         nights = (plan.out,) if night.before is None else night.before.nights
         evidence, last = since_nights(nights, plan.channels, plays), last_weights(folder)
-        enough = evidence is not None and evidence.users >= ENOUGH
+        enough = evidence is not None and evidence.users >= FEWEST
         source = "plays after earlier nights"
         learnt = weighed(evidence, plan.channels, last, source) if enough else {}
         found |= {"weights": last, "learnt": learnt}

@@ -22,9 +22,8 @@ from audiorec.recall.contract.channel import Channel
 from audiorec.recall.serving.fuse import read_weights
 from audiorec.recall.serving.nightly.current import WEIGHTS, file_stem, whole_run
 from audiorec.recall.serving.nightly.promotion import Judge
-from audiorec.recall.serving.tune import Evidence, learn, moved, proposed_to
+from audiorec.recall.serving.tune import FEWEST, Evidence, learn, moved, proposed_to
 
-ENOUGH = 100  # users to learn weights from
 MOST = 2_000  # users of a night, drawn by seed; with so many, no earlier night is read
 NIGHTS = 30
 
@@ -120,7 +119,7 @@ def said_of(content: Mapping[str, Any]) -> list[str]:
     weights, learnt = content["weights"], content["learnt"]
     if not learnt:
         rest = "as last night" if content["before"] else "all the same, which may be worse than one"
-        return [f"weights: {rest}: too few users to learn from ({ENOUGH} are needed)"]
+        return [f"weights: {rest}: too few users to learn from ({FEWEST} are needed)"]
     named = ", ".join(
         f"{name} {weight:.2f} [{learnt[name][1]:.2f}, {learnt[name][2]:.2f}]"
         for name, weight in sorted(weights.items(), key=lambda one: -one[1])

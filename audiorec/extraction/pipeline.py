@@ -166,7 +166,17 @@ class Song:
             result = labels.of(self.lists["embedding"][None], self.lists["heard_tags"][None])
             label = labels.label(result.heard_long(np.array([len(self.series)])), 0)
         tagged = tagged_genre(self.tags.genre)
-        return read_scores(self.series, self.info.status, label=label, tagged=tagged)
+        return read_scores(
+            self.series, self.info.status, label=label, tagged=tagged, heavy=self.heavy
+        )
+
+    @property
+    def heavy(self) -> float:
+        """How heavy it is (`audiorec.tagger.reading.heaviness`); 0 where no shipped tags are."""
+        from audiorec.tagger.reading import heaviness
+
+        tags = self.lists.get("heard_tags", np.zeros(0))
+        return float(heaviness(tags[None])[0]) if len(tags) == len(MSD.tags) else 0.0
 
 
 class _Sounding(NamedTuple):

@@ -44,6 +44,8 @@ from audiorec.search.questions import (
 from audiorec.search.searchable import SearchableStore
 from audiorec.search.similar import Asked, SeedSong, SimilarSongs, similar_songs
 from audiorec.search.space import Neighbours
+from audiorec.search.stored_labels import forget_stated
+from audiorec.store.corrections import correct
 from audiorec.store.inventory import files_beside
 from audiorec.store.schema import StoreMetadata, number_names
 from audiorec.tagger.reading import Reading
@@ -116,6 +118,7 @@ def _shown(value: Any, name: str) -> str:
 
 MOST_COUNTED = 100_000  # largest library whose versions and genres a notebook counts
 COMMON = 4  # classes listed by name
+CORRECTED = ("corrections", "facts", "usual", "hearing", "_chooser", "_closeness")  # kept answers
 ANSWERS: dict[type[Question], Callable[[Asked], SimilarSongs | PathOfSongs | PlaylistOfSongs]] = {
     SimilarQuestion: similar_songs,
     PathQuestion: path_between,
@@ -379,6 +382,27 @@ class Library(SearchableStore):
             seeds=songs, minutes=minutes, curve=curves, by=by, choice=choice
         )
         return self.ask(question)
+
+    def correct(self, song: str, field: str, value: str) -> None:
+        """Say what a song is, whatever was heard or is written in its file; all answers follow it.
+
+        Parameters
+        ----------
+        song : str
+            An id, or a unique part of one.
+        field : {"version", "genre", "tempo", "music"}
+        value : str
+            See `audiorec.store.corrections.correct`; empty to take a correction back.
+
+        Raises
+        ------
+        InputError
+            If the field is unknown, or the value is none of it.
+        """
+        correct(self, self.resolve(song), field, value)
+        forget_stated(self)
+        for name in CORRECTED:
+            self.__dict__.pop(name, None)
 
     @overload
     def classify(self, songs: str) -> Reading: ...  # type: ignore[overload-overlap]

@@ -23,7 +23,8 @@ from audiorec.columns import StoreColumns
 from audiorec.errors import AudiorecError, InputError, SongError
 from audiorec.files.arrow import floats, matrix, pandas_frame, string_array
 from audiorec.files.visible import ShownAsTable, TableView
-from audiorec.search.stored_labels import stored_labels
+from audiorec.search.music import heavy_of, said_music
+from audiorec.search.stored_labels import said_genres, stored_labels
 from audiorec.store.features import SeriesFile, open_series
 from audiorec.store.inventory import USUAL_NAMES
 from audiorec.store.schema import GENRE_TAG, Kind, open_checked
@@ -83,6 +84,7 @@ def each_reading(
     if "mean" not in names:
         raise InputError(f"{store.path}: its vectors hold no mean scores, which labels need")
     numbers = np.arange(len(store)) if rows is None else np.asarray(rows, np.int64)
+    (codes, statements), music = said_genres(store), said_music(store)
     for start in range(0, len(numbers), BLOCK_ROWS):
         block = numbers[start : start + BLOCK_ROWS]
         means = store.read_rows(block)[:, names.index("mean") :: len(names)]
@@ -92,7 +94,8 @@ def each_reading(
         }
         scores = series.read(known) if series is not None and known else {}
         labels = stored_labels(store, block)
-        for n, (song, mean) in enumerate(zip(songs, means, strict=True)):
+        heavy = heavy_of(store, block)
+        for n, (row, song, mean) in enumerate(zip(block.tolist(), songs, means, strict=True)):
             result = scores.get(song[StoreColumns.ID])
             yield read_means(
                 store.metadata.classes,
@@ -102,6 +105,10 @@ def each_reading(
                 voiced=None if result is None else voiced_share(store.metadata.classes, result),
                 label=None if labels is None else SongLabels.shipped().label(labels, n),
                 tagged=tagged_genre(song.get(GENRE_TAG)),
+                said=statements[codes[row]],
+                heavy=heavy[n],
+                is_music=music.get(row),
+                version=store.corrections["version"].get(row),
             )
 
 
@@ -211,8 +218,8 @@ class Readings(ShownAsTable, dict[str, Reading]):
         """Return a `pandas.DataFrame`, indexed by ``song_id``.
 
         Columns: for each head its class and that class's score (``genre``, ``genre_score``),
-        whether the genre is clear (``genre_clear``), ``styles``, the file's own ``genre_tag``,
-        ``voiced``, ``segments`` and ``remark``.
+        whether the genre is clear (``genre_clear``), who states it (``genre_source``), ``styles``,
+        the file's own ``genre_tag``, ``voiced``, ``segments`` and ``remark``.
 
         Raises
         ------
@@ -335,9 +342,10 @@ def _columns(reading: Reading) -> dict[str, Any]:
     for head, label in reading.best.items():
         scores = reading.likely if head == GENRE else reading.scores[head]
         columns[head] = label
-        columns[f"{head}_score"] = None if label is None else scores[label]
+        columns[f"{head}_score"] = None if label is None else scores.get(label)
     if GENRE in reading.best:
         columns["genre_clear"] = reading.genre_clear
+        columns["genre_source"] = reading.stated.source
         columns["styles"] = " ".join(reading.styles)
         columns["genre_tag"] = "" if reading.tagged is None else reading.tagged.text
     return {

@@ -21,7 +21,7 @@ import numpy as np
 
 from audiorec.columns import StoreColumns
 from audiorec.errors import InputError, SongError
-from audiorec.search.choice import why_vector_not_music
+from audiorec.search.music import why_vector_not_music
 from audiorec.search.searchable import SearchableStore, song_of_file, stored_spelling
 from audiorec.search.similar import OpenedSong, SeedSong
 from audiorec.search.space import Space
@@ -174,11 +174,9 @@ class SongOpener:
         song = self.read(Path(path).expanduser())
         if rows := self.copies(song):
             return rows[0], f"{path} is a copy of {store.ids[rows[0]]}"
-        unit, status = space.of_song(song.vector, song.lists), str(song.info.status)
-        why = why_vector_not_music(store, song.vector, status, len(song.series))
-        return SeedSong(
-            path, None, unit, OpenedSong(_entry(path, song), song.vector, why, song.lists)
-        )
+        unit, entry = space.of_song(song.vector, song.lists), _entry(path, song)
+        why = why_vector_not_music(store, song.vector, entry, song.heavy)
+        return SeedSong(path, None, unit, OpenedSong(entry, song.vector, why, song.lists))
 
     def read(self, path: Path) -> "Song":
         """Extract a file."""

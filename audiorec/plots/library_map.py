@@ -29,7 +29,7 @@ from audiorec.plots.figures import (
     new_figure,
 )
 from audiorec.search.atlas import MapKind, project, top_classes
-from audiorec.search.choice import is_music
+from audiorec.search.music import is_music
 from audiorec.search.scaling import By
 from audiorec.search.searchable import SearchableStore
 from audiorec.search.space import Space
@@ -235,6 +235,9 @@ def map_library(space: Space, *, projection: MapKind = "pca", seed: int = 0) -> 
     colour_head, marker_head = _heads({head: len(names) for head, (names, _) in heads.items()})
     nothing: tuple[tuple[str, ...], Int64Array] = ((), np.zeros(len(store), np.int64))
     colour_names, colour = heads.get(colour_head, nothing)
+    if (colour < 0).any():
+        colour = np.where(colour < 0, len(colour_names), colour)
+        colour_names = (*colour_names, "none of these")
     marker_names, marker = heads.get(marker_head, nothing)
     music = is_music(store)[rows]
     shares = _variance(units, places) if projection == "pca" else None

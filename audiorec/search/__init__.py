@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from audiorec.search.atlas import MapKind as MapKind
     from audiorec.search.atlas import project as project
     from audiorec.search.atlas import write_atlas as write_atlas
-    from audiorec.search.choice import is_music as is_music
-    from audiorec.search.choice import why_not_music as why_not_music
     from audiorec.search.copies import Group as Group
     from audiorec.search.copies import Recordings as Recordings
     from audiorec.search.copies import find_duplicates as find_duplicates
@@ -31,6 +29,8 @@ if TYPE_CHECKING:
     from audiorec.search.explain import sentence as sentence
     from audiorec.search.filters import matching as matching
     from audiorec.search.filters import parse_conditions as parse_conditions
+    from audiorec.search.music import is_music as is_music
+    from audiorec.search.music import why_not_music as why_not_music
     from audiorec.search.near import all_pairs as all_pairs
     from audiorec.search.near import near_seeds as near_seeds
     from audiorec.search.questions import Also as Also

@@ -20,9 +20,10 @@ from audiorec.columns import StoreColumns
 from audiorec.errors import InputError, StoreError, import_extra
 from audiorec.files.arrow import integers, string_array
 from audiorec.files.tables import write_plain
-from audiorec.search.filters import mean_scores
+from audiorec.search.filters import GENRE, VERSION, mean_scores
+from audiorec.search.music import stated_versions
 from audiorec.search.space import choose_space, open_space
-from audiorec.search.stored_labels import with_labels
+from audiorec.search.stored_labels import stated_genres
 from audiorec.store.store import VectorStore
 from audiorec.types import FloatArray, Int64Array
 
@@ -128,8 +129,9 @@ def project(units: FloatArray, kind: MapKind = "pca", *, seed: int = 0) -> Float
 def top_classes(store: VectorStore) -> dict[str, tuple[tuple[str, ...], Int64Array]]:
     """Return each head's classes, and the number of every song's top class: (n,), int64.
 
-    The top class has the highest mean score; the genre is that of the whole song where it is known
-    (`audiorec.search.stored_labels`). Without mean statistics the result is empty.
+    The top class has the highest mean score, unless the owner says another; the genre is the one
+    that is stated, or the likeliest of the whole song (`audiorec.search.stored_labels`), and -1 of
+    a song that is none of the classes. Without mean statistics the result is empty.
     """
     metadata = store.metadata
     if "mean" not in metadata.statistics:
@@ -138,21 +140,29 @@ def top_classes(store: VectorStore) -> dict[str, tuple[tuple[str, ...], Int64Arr
     heads: dict[str, list[int]] = {}
     for number, name in enumerate(metadata.classes):
         heads.setdefault(name.partition("/")[0], []).append(number)
-    return {
-        head: (
-            tuple(metadata.classes[n].partition("/")[2] for n in numbers),
-            with_labels(store, head, means[:, numbers].argmax(axis=1)),
-        )
-        for head, numbers in heads.items()
-    }
+    result = {}
+    for head, numbers in heads.items():
+        names = tuple(metadata.classes[n].partition("/")[2] for n in numbers)
+        best = means[:, numbers].argmax(axis=1)
+        if head == GENRE:
+            best = stated_genres(store).likeliest(best, names)
+        if head == VERSION:
+            best = stated_versions(store)
+        result[head] = names, best
+    return result
 
 
 def _labels(store: VectorStore) -> dict[str, Any]:
-    """Return, per head, the name of every song's top class."""
-    return {
-        head: string_array([names[best] for best in numbers])
-        for head, (names, numbers) in top_classes(store).items()
-    }
+    """Return, per head, the name of every song's top class; the genre or style that is stated."""
+    result = {}
+    for head, (names, numbers) in top_classes(store).items():
+        words = [names[best] if best >= 0 else None for best in numbers]
+        if head == GENRE:
+            stated = stated_genres(store)
+            every = zip(map(stated.of, range(len(store))), words, strict=True)
+            words = [one.words if one.is_clear else word for one, word in every]
+        result[head] = pa.array(words, pa.string())
+    return result
 
 
 def _pca(units: FloatArray) -> FloatArray:

@@ -1,7 +1,6 @@
 """Which songs are eligible for a list, and how many per artist or album; which songs are music.
 
     Choice(only="genre=jazz", per_artist=2)  ──Chooser(store).chosen──▶ `Chosen`: allowed, limits
-    store ──is_music──▶ (n,) bool            ──why_not_music──▶ the reason in words
     search(m) → best m rows   ──select──▶  k rows within all limits
 
 Songs that are not music, and all copies of a recording but the best eligible one
@@ -9,7 +8,7 @@ Songs that are not music, and all copies of a recording but the best eligible on
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 
@@ -23,68 +22,11 @@ from audiorec.search.filters import (
     matching,
     name_codes,
     parse_conditions,
-    text_codes,
 )
+from audiorec.search.music import is_music
 from audiorec.search.questions import Choice
 from audiorec.store.store import VectorStore
-from audiorec.tagger.reading import EVEN, MIN_SEGMENTS, NOT_MUSIC
-from audiorec.types import BoolArray, Float64Array, FloatArray, Int32Array, Int64Array, Status
-
-HEAD = "version"
-
-
-def is_music(store: VectorStore) -> BoolArray:
-    """Return which songs of a store are music: shape (n,), bool.
-
-    A song is not music if its audio is silent; if its mean score of *other* (speech, noise, other
-    sound) is at least one half and the highest of its version head; or if it is a jingle, shorter
-    than three segments. `audiorec.tagger.reading` withholds labels by the same rules. In a store
-    whose heads lack the class *other*, status and length decide; in others all vectors are read,
-    one row group at a time.
-
-    Examples
-    --------
-    >>> from audiorec.search.searchable import SearchableStore
-    >>> store = SearchableStore.open("fixtures/formats/vecs-v1.parquet")
-    >>> [song_id for song_id, music in zip(store.ids, is_music(store)) if not music]
-    ['tiny.wav']
-    """
-    segments = np.asarray(store.column("segments").to_pylist(), np.int64)
-    music = (segments >= MIN_SEGMENTS) & ~_silent(store)
-    means = store.metadata.mean_columns(HEAD)
-    if NOT_MUSIC not in means:
-        return music
-    start = 0
-    for block in store.blocks():
-        music[start : start + len(block)] &= ~_is_other(block, means)
-        start += len(block)
-    return music
-
-
-def why_not_music(store: VectorStore, row: int) -> str:
-    """Say why a song is not music; empty if it is.
-
-    Examples
-    --------
-    >>> from audiorec.search.searchable import SearchableStore
-    >>> store = SearchableStore.open("fixtures/formats/vecs-v1.parquet")
-    >>> why_not_music(store, 4)
-    'speech, noise or other sound'
-    """
-    song = store.rows([row])[0]
-    return why_vector_not_music(store, store.read_rows([row])[0], song["status"], song["segments"])
-
-
-def why_vector_not_music(store: VectorStore, vector: FloatArray, status: str, segments: int) -> str:
-    """Say why a vector (V,) with this status and length is not music; see `why_not_music`."""
-    if status == Status.SILENT:
-        return "silent"
-    means = store.metadata.mean_columns(HEAD)
-    if NOT_MUSIC in means and _is_other(vector[None], means)[0]:
-        return "speech, noise or other sound"
-    if segments < MIN_SEGMENTS:
-        return f"only {segments} segment{'s' if segments > 1 else ''} of three seconds"
-    return ""
+from audiorec.types import BoolArray, Float64Array, FloatArray, Int32Array, Int64Array
 
 
 def non_music_left_out(not_music: int) -> str:
@@ -97,18 +39,6 @@ def non_music_left_out(not_music: int) -> str:
     """
     songs = "song" if not_music == 1 else "songs"
     return f"{not_music} {songs} left out: speech, noise, silence or a jingle (--also non-music)"
-
-
-def _silent(store: VectorStore) -> BoolArray:
-    codes, statuses = text_codes(store, "status")
-    return np.asarray([*(s == Status.SILENT for s in statuses), False], np.bool_)[codes]
-
-
-def _is_other(vectors: FloatArray, means: Mapping[str, int]) -> BoolArray:
-    """Return whether *other* is the largest mean of vectors (m, V), and at least one half."""
-    values = vectors[:, list(means.values())]
-    largest: BoolArray = values.argmax(axis=1) == list(means).index(NOT_MUSIC)
-    return largest & (vectors[:, means[NOT_MUSIC]] >= EVEN)
 
 
 Ranking = tuple[Int64Array, Float64Array]

@@ -14,16 +14,26 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from audiorec.search.choice import HEAD, why_vector_not_music
+from audiorec.search.music import HEAD, is_music, why_vector_not_music
 from audiorec.search.space import Space
-from audiorec.search.stored_labels import has_labels, stored_labels
+from audiorec.search.stored_labels import has_labels, stated_genres
 from audiorec.store.schema import GENRE_TAG
 from audiorec.store.store import VectorStore
-from audiorec.tagger.song_labels import FoundLabels, SongLabels, tagged_genre
+from audiorec.tagger.reading import heaviness
+from audiorec.tagger.song_labels import (
+    SongLabel,
+    SongLabels,
+    StatedGenre,
+    TaggedGenre,
+    heard_genre,
+    said_genre,
+    tagged_genre,
+)
 from audiorec.tagger.weights import MSD
 from audiorec.types import (
     SCALES,
     TONICS,
+    BoolArray,
     Float64Array,
     FloatArray,
     Int64Array,
@@ -33,6 +43,11 @@ from audiorec.types import (
 
 Version = Literal["", "instrumental", "voice", "voice alone"]
 Singer = Literal["", "woman", "man"]
+OF_CLASS: Mapping[str, Version] = {
+    "vocal": "voice alone",
+    "instrumental": "instrumental",
+    "vocal_accompaniment": "voice",
+}
 
 SURE = 0.9  # confidence of a tempo or a key; of those above it 97 in 100 are right
 # Mean scores of the version head, and of its two classes with a voice together.
@@ -58,8 +73,7 @@ class SureFacts:
     year : int or None
         From a column ``year`` of the store.
     genre : str
-        One of the ten: that of the file's own tag, or else the one that is clear by the sound;
-        empty where the two differ.
+        One of the ten, as it is stated (`audiorec.search.stored_labels`); empty if none is.
     styles : tuple of str
         The same.
     version : {"", "instrumental", "voice", "voice alone"}
@@ -84,22 +98,16 @@ class SureFacts:
 
 
 class _Heard(NamedTuple):
-    """What the networks heard of n whole songs.
+    """What is known of n whole songs.
 
-    `women` (n,) is the mean of the tag of women's voices, NaN for a song without.
+    `women` (n,) is the mean of the tag of women's voices, NaN for a song without; `versions` are
+    those that the owner corrected, by place.
     """
 
+    music: BoolArray
     women: FloatArray
-    labels: FoundLabels | None
-
-    def labels_of(self, place: int) -> dict[str, Any]:
-        """Return the clear genre and styles of one song."""
-        if self.labels is None:
-            return {}
-        names, result = SongLabels.shipped(), self.labels
-        genre = names.genres[result.genre[place].argmax()] if result.genre_clear[place] else ""
-        styles = tuple(names.styles[n] for n in np.flatnonzero(result.style_clear[place]))
-        return {"genre": genre, "styles": styles} if genre or styles else {}
+    stated: Callable[[int], StatedGenre]
+    versions: Mapping[int, str]
 
 
 class FactReader:
@@ -135,23 +143,38 @@ class FactReader:
         lists : mapping of str to ndarray, shape (n, W)
             Lists beside the vector, by column; empty for songs without.
         """
-        labels = None
-        if has_labels(self._store) and {EMBEDDING, TAGS} <= lists.keys():
-            segments = np.asarray([song.get("segments") or 0 for song in songs], np.int64)
-            labels = SongLabels.shipped().of(lists[EMBEDDING], lists[TAGS]).heard_long(segments)
         women = np.full(len(songs), np.nan, np.float32)
         if TAGS in lists:
             women = _women(lists[TAGS])
-        return self._facts(songs, vectors, _Heard(women, labels), np.arange(len(songs)))
+        labels: list[SongLabel | None] = [None] * len(songs)
+        if has_labels(self._store) and {EMBEDDING, TAGS} <= lists.keys():
+            segments = np.asarray([song.get("segments") or 0 for song in songs], np.int64)
+            head = SongLabels.shipped()
+            found = head.of(lists[EMBEDDING], lists[TAGS]).heard_long(segments)
+            labels = [head.label(found, n) for n in range(len(songs))]
+        tags = [tagged_genre(song.get(GENRE_TAG)) or TaggedGenre("") for song in songs]
+        stated = [
+            said_genre(tag, "tag") or heard_genre(label)
+            for tag, label in zip(tags, labels, strict=True)
+        ]
+        heavy = heaviness(lists[TAGS]) if TAGS in lists else np.zeros(len(songs))
+        music = [
+            not why_vector_not_music(self._store, vector, song, weight)
+            for vector, song, weight in zip(vectors, songs, heavy, strict=True)
+        ]
+        heard = _Heard(np.asarray(music, np.bool_), women, stated.__getitem__, {})
+        return self._facts(songs, vectors, heard, np.arange(len(songs)))
 
     @cached_property
     def _heard(self) -> _Heard:
-        """What was heard of all songs of the store, read in blocks."""
-        women = np.full(len(self._store), np.nan, np.float32)
-        if TAGS in self._store.metadata.lists:
-            for there, tags in self._store.list_blocks(TAGS):
+        """What is known of all songs of the store, read in blocks."""
+        store = self._store
+        women = np.full(len(store), np.nan, np.float32)
+        if TAGS in store.metadata.lists:
+            for there, tags in store.list_blocks(TAGS):
                 women[there] = _women(tags)
-        return _Heard(women, stored_labels(self._store))
+        stated = stated_genres(store).of
+        return _Heard(is_music(store), women, stated, store.corrections["version"])
 
     def _facts(
         self,
@@ -162,30 +185,22 @@ class FactReader:
     ) -> list[SureFacts]:
         means = self._store.metadata.mean_columns(HEAD)
         facts = []
-        for n, (song, place) in enumerate(zip(songs, places, strict=True)):
-            status, segments = str(song.get("status") or "ok"), int(song.get("segments") or 0)
+        for n, (song, place) in enumerate(zip(songs, places.tolist(), strict=True)):
             tags = _of_tags(song)
-            if why_vector_not_music(self._store, vectors[n], status, segments):
+            if not heard.music[place]:
                 facts.append(tags)
                 continue
             version = _version({name: float(vectors[n, at]) for name, at in means.items()})
+            version = OF_CLASS.get(heard.versions.get(place, ""), version)
             singer = _singer(version, float(heard.women[place]))
-            parts = {**_labels(song, heard.labels_of(int(place))), **_measured(song)}
-            facts.append(replace(tags, version=version, singer=singer, **parts))
+            genre = _genre(heard.stated(place))
+            facts.append(replace(tags, version=version, singer=singer, **genre, **_measured(song)))
         return facts
 
 
-def _labels(song: Mapping[str, Any], heard: dict[str, Any]) -> dict[str, Any]:
-    """Return genre and styles of the file's own tag if it names any, and of the sound otherwise."""
-    tag = tagged_genre(song.get(GENRE_TAG))
-    if tag is None or not tag.is_known:
-        return heard
-    clear = [label for label in (heard.get("genre"), *heard.get("styles", ())) if label]
-    if tag.agrees(clear, SongLabels.shipped().styles) is False:
-        return {}
-    own = [*(genre for genre in tag.genres if genre in clear), *tag.genres]
-    genre, styles = heard.get("genre", ""), heard.get("styles", ())
-    return {"genre": own[0] if own else genre, "styles": tag.styles or styles}
+def _genre(stated: StatedGenre) -> dict[str, Any]:
+    """Return the genre and the styles that are stated; a family is no fact."""
+    return {"genre": "".join(stated.genres[:1]), "styles": stated.styles}
 
 
 def _women(tags: Numbers) -> FloatArray:

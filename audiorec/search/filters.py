@@ -24,11 +24,12 @@ import numpy as np
 from audiorec.errors import InputError
 from audiorec.files.arrow import booleans
 from audiorec.runs.timing import punctual
+from audiorec.search.music import stated_versions
 from audiorec.search.questions import GenreFrom
-from audiorec.search.stored_labels import stored_labels, with_labels
+from audiorec.search.stored_labels import stated_genres, stored_labels
 from audiorec.store.schema import ATTRIBUTE, GENRE_TAG, LANGUAGE, TAGS, TEXT_ATTRIBUTES
 from audiorec.store.store import VectorStore
-from audiorec.tagger.song_labels import STYLES, SongLabels, TaggedGenre, tagged_genre
+from audiorec.tagger.song_labels import STYLES, SongLabels
 from audiorec.types import (
     SCALES,
     TONICS,
@@ -36,6 +37,7 @@ from audiorec.types import (
     Float64Array,
     FloatArray,
     Int32Array,
+    Int64Array,
     Status,
     name_numbers,
     normalised_name,
@@ -97,7 +99,7 @@ Operator = Literal["=", "!=", "<", "<=", ">", ">="]
 UNKNOWN = -1  # the code of a row without a value
 TEXT_COLUMNS = ("artist", "title", "album", "codec", "status")
 CLOSED_COLUMNS = ("codec", "status")  # a value that never occurs is taken for a typo
-DURATION, STYLE, GENRE = "duration", "style", "genre"
+DURATION, STYLE, GENRE, VERSION = "duration", "style", "genre", "version"
 MAX_LETTERS = 10_000  # of all conditions together
 MAX_VALUES = 200  # of all conditions together
 WILDCARDS = "*?"
@@ -191,8 +193,8 @@ def matching(
 
     The last three rows need a store with attributes (not ``extract --vector-only``). Where a song's
     value is unknown, only ``!=`` is true: one without an artist tag meets ``artist!=Abba``.
-    `genre_from` says where genres and styles come from: from the file's own tag where it names one,
-    else from the sound (``tags``); from the sound alone; or from either of both.
+    `genre_from` says where genres and styles come from: what is stated, by the owner, the file's
+    tag, the artist's other songs or the sound (``tags``); the sound alone; or either of both.
 
     Raises
     ------
@@ -383,45 +385,46 @@ class _Tests:
         names = self.store.metadata.classes
         columns = [i for i, name in enumerate(names) if name.startswith(prefix)]
         wanted = [labels.index(value) for value in condition.values]
-        best = with_labels(self.store, condition.name, self._means[:, columns].argmax(axis=1))
-        heard = np.isin(best, wanted)
-        fits = self._or_tags(condition, heard) if condition.name == GENRE else heard
-        return _signed(condition, fits)
+        best = self._means[:, columns].argmax(axis=1)
+        if condition.name == GENRE:
+            return _signed(condition, self._of_genre(condition, best, wanted))
+        if condition.name == VERSION:
+            best = stated_versions(self.store)
+        return _signed(condition, np.isin(best, wanted))
+
+    def _of_genre(self, condition: Condition, best: Int64Array, wanted: list[int]) -> BoolArray:
+        """Compare what is stated, else the likeliest genre; or the sound alone, or either."""
+        fits = np.zeros(len(self.store), np.bool_)
+        if self.genre_from != "sound":
+            stated = stated_genres(self.store)
+            fits = np.isin(stated.likeliest(best, self.heads[GENRE]), wanted)
+            fits |= stated.which(lambda one: one.is_one_of(condition.values))
+        if self.genre_from == "tags":
+            return fits
+        heard = stored_labels(self.store)
+        if heard is not None:
+            known = np.isfinite(heard.genre[:, 0])
+            best = np.where(known, np.nan_to_num(heard.genre).argmax(axis=1), best)
+        return fits | np.isin(best, wanted)
 
     def _style(self, condition: Condition) -> BoolArray:
-        """Compare the styles of tags, and those that are clear, if the store has labels."""
+        """Compare the styles that are stated, or those that are heard, or either."""
         _check_operator(condition)
-        names, result = SongLabels.shipped().styles, stored_labels(self.store)
-        clear = np.zeros((len(self.store), len(names))) if result is None else result.style_clear
-        known = {*names, *(STYLES if self._tagged[1] else ())}
-        fits = np.zeros(len(self.store), np.bool_)
+        names, heard = SongLabels.shipped().styles, None
         for value in condition.values:
-            if value and value not in known:
-                there = ", ".join(sorted(known))
+            if value and value not in STYLES:
+                there = ", ".join(sorted(STYLES))
                 raise InputError(f"{condition}: unknown style {value!r}; there are: {there}")
-            if value in names:
-                fits |= clear[:, names.index(value)] > 0
-            elif not value:
-                fits |= ~clear.any(axis=1)
-        return _signed(condition, self._or_tags(condition, fits))
-
-    @cached_property
-    def _tagged(self) -> tuple[Int32Array, list[TaggedGenre]]:
-        """Return the codes of genre tags, and what each distinct one says; none if not asked."""
-        if self.genre_from == "sound" or GENRE_TAG not in self.store.metadata.tags:
-            return np.full(len(self.store), UNKNOWN, np.int32), []
-        codes, texts = text_codes(self.store, GENRE_TAG)
-        return codes, [tagged_genre(text) or TaggedGenre(text) for text in punctual(texts)]
-
-    def _or_tags(self, condition: Condition, heard: BoolArray) -> BoolArray:
-        """Let tags that name a genre, or a style, decide; or only add songs, if it is from both."""
-        codes, tagged = self._tagged
-        named = [one.styles if condition.name == STYLE else one.genres for one in tagged]
-        fits = [not set(condition.values).isdisjoint(names) for names in named]
-        said, by_tag = (
-            np.asarray([*result, False], np.bool_)[codes] for result in (map(bool, named), fits)
-        )
-        return heard | by_tag if self.genre_from == "both" else np.where(said, by_tag, heard)
+        fits = np.zeros(len(self.store), np.bool_)
+        if self.genre_from != "sound":
+            fits |= stated_genres(self.store).which(
+                lambda one: not {*(one.styles or ("",))}.isdisjoint(condition.values)
+            )
+        if self.genre_from != "tags" and (heard := stored_labels(self.store)) is not None:
+            clear = np.column_stack([heard.style_clear, ~heard.style_clear.any(axis=1)])
+            places = [n for n, name in enumerate((*names, "")) if name in condition.values]
+            fits |= clear[:, places].any(axis=1)
+        return _signed(condition, fits)
 
     def _attribute(self, condition: Condition) -> BoolArray:
         """Compare tempo, key, a mood or a tag; an unknown value meets only ``!=``."""

@@ -23,9 +23,10 @@ from audiorec.distribution import created_by
 from audiorec.errors import InputError
 from audiorec.files.arrow import arrow_array, integers
 from audiorec.files.tables import run_blocks
-from audiorec.search.choice import OVERFETCH, Chosen, Ranking, is_music, select
+from audiorec.search.choice import OVERFETCH, Chosen, Ranking, select
 from audiorec.search.copies import best_of, recordings_of
 from audiorec.search.filters import UNKNOWN
+from audiorec.search.music import is_music
 from audiorec.search.questions import MINIMUM, Also
 from audiorec.search.scaling import By
 from audiorec.search.space import Neighbours, Space, choose_space, mean_direction, open_space

@@ -19,8 +19,9 @@ import numpy as np
 from audiorec.columns import StoreColumns
 from audiorec.files.m3u8 import PlaylistEntry, write_m3u8
 from audiorec.search.beside import Beside, Wished
-from audiorec.search.choice import Chosen, non_music_left_out, why_not_music
+from audiorec.search.choice import Chosen, non_music_left_out
 from audiorec.search.explain import SureFacts
+from audiorec.search.music import why_not_music
 from audiorec.search.near import near_seeds
 from audiorec.search.questions import PathQuestion, Question, SimilarQuestion
 from audiorec.search.searchable import SearchableStore

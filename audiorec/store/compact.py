@@ -38,6 +38,7 @@ from audiorec.store.commit import (
     staged_path,
     tidy,
 )
+from audiorec.store.corrections import merge_corrections
 from audiorec.store.links import update_links
 from audiorec.store.schema import (
     MARKS,
@@ -349,7 +350,8 @@ def combine(
 
     All files are replaced together, or none. `outputs` names one file for each kind in `parts`;
     see `without_duplicates` for `on_duplicate`. An empty errors file is not created. Audio that
-    meets in the new store for the first time is compared (`update_links`).
+    meets in the new store for the first time is compared (`update_links`). The corrections beside
+    the stores are kept, the newest of each.
 
     Scores and features belong to the audio: their rows are kept only if the combined vectors have
     the same ``song_id`` with the same ``content_hash``. A failure is kept only if its song has no
@@ -381,6 +383,7 @@ def combine(
         }
         commit_staged(placed, folder)
     if Kind.VECTORS in placed:
+        merge_corrections([*parts[Kind.VECTORS], outputs[Kind.VECTORS]], outputs[Kind.VECTORS])
         update_links(outputs[Kind.VECTORS])
     return rows
 

@@ -27,6 +27,7 @@ from audiorec.files.arrow import matrix
 from audiorec.files.arrow import rows as arrow_rows
 from audiorec.files.own_files import replaced
 from audiorec.files.tables import GROUP_ROWS
+from audiorec.store.corrections import with_corrections
 from audiorec.store.schema import (
     LISTS,
     Checked,
@@ -36,6 +37,7 @@ from audiorec.store.schema import (
     open_checked,
     series_type,
 )
+from audiorec.store.store import VectorStore
 from audiorec.types import FloatArray
 
 Format = Literal["npz", "csv", "jsonl", "parquet"]
@@ -252,8 +254,11 @@ def _tables(store: Checked, names: Sequence[str]) -> Iterator[Any]:
     if len(store) == 0:
         yield store.read(names)
         return
+    corrections, start = VectorStore.open(store.path).corrections, 0
     for table in store.batches(GROUP_ROWS, names):
-        yield _with_floats(table.select(names))
+        rows = range(start, start + len(table))
+        start += len(table)
+        yield _with_floats(with_corrections(table.select(names), corrections, rows))
 
 
 def _with_floats(table: Any) -> Any:

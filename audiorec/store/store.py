@@ -28,6 +28,7 @@ from audiorec.files.arrow import booleans, integers, matrix, open_parquet, strin
 from audiorec.files.arrow import rows as arrow_rows
 from audiorec.files.tables import store_errors
 from audiorec.files.visible import visible
+from audiorec.store.corrections import by_row, with_tempos
 from audiorec.store.schema import (
     LISTS,
     MAX_BYTES,
@@ -204,6 +205,14 @@ class VectorStore:
         return digest.hexdigest()[:16]
 
     @cached_property
+    def corrections(self) -> dict[str, dict[int, str]]:
+        """What the owner says of songs, by field and row; see `audiorec.store.corrections`.
+
+        A corrected tempo stands in the columns; the other fields are read by whoever states them.
+        """
+        return by_row(self)
+
+    @cached_property
     def ids(self) -> tuple[str, ...]:
         """Song ids, one per row."""
         return tuple(self._ids.to_pylist())
@@ -319,7 +328,10 @@ class VectorStore:
                 there = ", ".join(names)
                 raise InputError(f"{self.path}: no column {name!r}, there are: {there}")
         with self._reading:
-            return self._file.read(list(names if columns is None else columns))
+            table = self._file.read(list(names if columns is None else columns))
+        if "bpm" not in " ".join(table.column_names):  # corrections are found by another column
+            return table
+        return with_tempos(table, self.corrections["tempo"], range(len(self)))
 
     def row(self, song_id: str) -> dict[str, Any]:
         """Return a song's columns except its lists of numbers; the id must match exactly."""
@@ -329,7 +341,8 @@ class VectorStore:
         """Return the columns of several rows except the lists of numbers, in the given order."""
         names = [n for n in self._file.schema.names if n != "vector" and n not in LISTS]
         with self._reading:
-            return arrow_rows(self._file.take(numbers, names))
+            table = self._file.take(numbers, names)
+        return arrow_rows(with_tempos(table, self.corrections["tempo"], numbers))
 
     def row_number(self, song_id: str) -> int:
         """Return the number of the row with exactly this id, or raise `UnknownSongError`."""

@@ -5,8 +5,8 @@
     ScoreSeries ──typical_part──▶ where the song is most itself: start and end in seconds, of 20 s
 
 A song that is silent, shorter than three segments, or more likely not music than music gets no
-genre. The genre is that of the whole song (`audiorec.tagger.song_labels`) where it is known, and
-says whether it is sure; by the scores alone it never is.
+genre, unless the owner says that it is music. The genre is the one that is stated
+(`audiorec.tagger.song_labels.PRECEDENCE`), or else the likeliest, which is not sure.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,9 +17,28 @@ import numpy as np
 
 from audiorec.errors import InputError
 from audiorec.files.visible import visible
-from audiorec.tagger.song_labels import CLEAR_SEGMENTS, SongLabel, SongLabels, TaggedGenre
+from audiorec.tagger.song_labels import (
+    CLEAR_SEGMENTS,
+    NOTHING_STATED,
+    PRECEDENCE,
+    SongLabel,
+    SongLabels,
+    StatedGenre,
+    TaggedGenre,
+    heard_genre,
+    said_genre,
+)
 from audiorec.tagger.vectors import summarise
-from audiorec.types import STATISTICS, Float64Array, FloatArray, ScoreSeries, Status
+from audiorec.tagger.weights import MSD
+from audiorec.types import (
+    STATISTICS,
+    BoolArray,
+    Float64Array,
+    FloatArray,
+    Numbers,
+    ScoreSeries,
+    Status,
+)
 
 MIN_SEGMENTS = 3  # fewer are not reliable
 VOICED = ("vocal", "vocal_accompaniment")
@@ -30,6 +49,33 @@ FEW = 4
 TWO = 2  # genres that an unclear song may have
 GENRE, UNCLEAR, SHORT = "genre", "unclear", "too short"
 EVEN = 0.5  # from this score on, "not music" outweighs all music classes together
+HEAVY_TAGS = ("metal", "heavy metal", "hard rock")
+HEAVY = 0.45  # their sum, from which loud distortion is music and no noise
+SURELY = 0.9  # the score of "not music" that a tag naming a genre outweighs
+
+
+def heaviness(tags: Numbers) -> Float64Array:
+    """Return the sum of the heavy tags of songs' mean tags (n, 50): shape (n,)."""
+    return tags[:, [MSD.tags.index(name) for name in HEAVY_TAGS]].sum(axis=1, dtype=np.float64)
+
+
+def sounds_other(versions: Numbers, other: int, heavy: Float64Array, named: BoolArray) -> BoolArray:
+    """Return which of n songs sound like speech, noise or another sound: shape (n,), bool.
+
+    Parameters
+    ----------
+    versions : ndarray, shape (n, C)
+        Mean scores of the version head.
+    other : int
+        The column of *other*. It is what a song is from one half on, if it is the highest.
+    heavy : ndarray, shape (n,)
+        As from `heaviness`: what is heavy is music, whatever the head takes its noise for.
+    named : ndarray, shape (n,), bool
+        Whether a genre is said of the song, which outweighs all but a sure *other*.
+    """
+    score = versions[:, other]
+    sounds: BoolArray = (versions.argmax(axis=1) == other) & (score >= EVEN)
+    return sounds & (heavy < HEAVY) & ~(named & (score < SURELY))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +85,8 @@ class Reading:
     Attributes
     ----------
     best : mapping of str to str or None
-        The likeliest class of each head; None if it would not be reliable.
+        The class of each head, as the owner says or as is likeliest, and the genre or style that is
+        stated; None if it would not be reliable.
     scores : mapping of str to mapping of str to float
         Mean score of each class by head, largest first.
     voiced : float or None
@@ -48,8 +95,10 @@ class Reading:
     remark : str
         Why a class is missing or may be wrong; empty otherwise.
     genre_clear : bool or None
-        Whether the genre is sure enough to be stated alone; None if there is none, or it is the
-        answer of a head of your own, of which nobody measured when it is right.
+        Whether the genre is stated alone; None if there is none, or it is the answer of a head of
+        your own, of which nobody measured when it is right.
+    stated : StatedGenre
+        What is stated as genre, and by whom.
     label : SongLabel or None
         Genre and styles of the whole song; None if they are not known or would not be reliable.
     tagged : TaggedGenre or None
@@ -62,13 +111,14 @@ class Reading:
     segments: int
     remark: str = ""
     genre_clear: bool | None = None
+    stated: StatedGenre = NOTHING_STATED
     label: SongLabel | None = None
     tagged: TaggedGenre | None = None
 
     @property
     def styles(self) -> tuple[str, ...]:
-        """The styles outside the genres that are clear."""
-        return () if self.label is None else self.label.styles
+        """The styles outside the genres that are stated."""
+        return self.stated.styles
 
     @property
     def likely(self) -> Mapping[str, float]:
@@ -80,7 +130,8 @@ class Reading:
     def genre_facts(self) -> dict[str, Any]:
         """Return the genre as plain values; empty for a song without one.
 
-        Keys: ``words`` (`genre_words`), ``clear``, ``likely`` (probabilities of the first three
+        Keys: ``words`` (`genre_words`), ``clear``, ``source`` (who states it, of `PRECEDENCE`),
+        ``why`` (the same in words), ``likely`` (what is heard: probabilities of the first three
         genres and styles), ``styles``; `tag_facts` has the file's own.
         """
         if not self.genre_words:
@@ -89,6 +140,8 @@ class Reading:
         return {
             "words": self.genre_words,
             "clear": self.genre_clear,
+            "source": self.stated.source,
+            "why": PRECEDENCE.get(self.stated.source, ""),
             "likely": {name: round(value, 4) for name, value in likely.items()},
             "styles": list(self.styles),
         }
@@ -108,15 +161,16 @@ class Reading:
         """Whether the file's own genre is what is heard; None if one of the two says nothing."""
         if self.tagged is None or self.label is None:
             return None
-        heard = self.styles or (self.label.genre,) * bool(self.genre_clear)
-        return self.tagged.agrees(heard, self.label.likely)
+        heard = heard_genre(self.label)
+        return self.tagged.agrees((*heard.styles, *heard.genres), self.label.likely)
 
     @property
     def genre_words(self) -> str:
         """What to call the song: ``jazz``, or ``unclear: blues or rock``; empty without a genre.
 
-        Just ``unclear`` if it is rather none of the genres and styles; ``too short: blues
-        or rock`` if less than 20 s were heard, of which nothing is clear.
+        A family, ``rock or metal``, where the song is surely one of it; just ``unclear`` if it is
+        rather none of the genres and styles; ``too short: blues or rock`` if less than 20 s were
+        heard, of which nothing is clear.
 
         Examples
         --------
@@ -129,8 +183,8 @@ class Reading:
         ... ).genre_words
         'unclear: rock or blues'
         """
-        if self.styles:
-            return self.styles[0]
+        if self.stated:
+            return self.stated.words
         first = list(self.likely)[:TWO]
         if not first or self.genre_clear is not False:
             return "".join(first[:1])
@@ -161,6 +215,7 @@ def read_scores(
     *,
     label: SongLabel | None = None,
     tagged: TaggedGenre | None = None,
+    heavy: float = 0.0,
 ) -> Reading:
     """Interpret a score series.
 
@@ -174,6 +229,8 @@ def read_scores(
         Genre and styles of the whole song.
     tagged : TaggedGenre, optional
         What the file's own genre tag says.
+    heavy : float
+        As from `heaviness`.
 
     Examples
     --------
@@ -193,6 +250,7 @@ def read_scores(
         voiced=voiced_share(series.classes, series.scores),
         label=label,
         tagged=tagged,
+        heavy=heavy,
     )
 
 
@@ -205,8 +263,15 @@ def read_means(
     voiced: float | None = None,
     label: SongLabel | None = None,
     tagged: TaggedGenre | None = None,
+    said: StatedGenre | None = None,
+    heavy: float = 0.0,
+    is_music: bool | None = None,
+    version: str | None = None,
 ) -> Reading:
     """Interpret the mean scores of a song, shape (H,), as stored in its vector.
+
+    What the owner says is right: `said` of the genre (by default what the tag says), `is_music`,
+    `version`.
 
     Examples
     --------
@@ -221,17 +286,29 @@ def read_means(
         heads.setdefault(head, {})[word] = float(value)
     scores = {h: dict(sorted(s.items(), key=lambda item: -item[1])) for h, s in heads.items()}
     best: dict[str, str | None] = {head: next(iter(s)) for head, s in scores.items()}
-    remark = _remark(segments, status, scores.get("version", {}))
+    said = said or (NOTHING_STATED if tagged is None else said_genre(tagged, "tag"))
+    remark = _remark(segments, status, scores.get("version", {}), heavy, named=bool(said))
+    if is_music is not None:
+        remark = "" if is_music else SAID_NO_MUSIC
+    if version in scores.get("version", ()):
+        best["version"] = version
+    elif not remark and best.get("version") == NOT_MUSIC:  # music that sounds like noise
+        best["version"] = next(name for name in scores["version"] if name != NOT_MUSIC)
     if remark and remark != PERHAPS:
         best = {head: None if head != "version" else word for head, word in best.items()}
-    if status is Status.SILENT:
+    if status is Status.SILENT and not is_music:
         best = dict.fromkeys(best)
     clear: bool | None = None
-    label = label if best.get(GENRE) else None
+    stated, is_genre = NOTHING_STATED, bool(best.get(GENRE))
+    label = label if is_genre else None
     if label is not None:
         best[GENRE] = label.genre
-    if best.get(GENRE) and SongLabels.shipped().fits(classes):
-        clear = label is not None and label.genre_clear and not remark
+    if is_genre:
+        stated = said or (heard_genre(label) if not remark else stated)
+        if stated.is_clear:
+            best[GENRE] = stated.words
+        if stated or SongLabels.shipped().fits(classes):
+            clear = stated.is_clear
     return Reading(
         best=best,
         scores=scores,
@@ -239,6 +316,7 @@ def read_means(
         segments=segments,
         remark=remark,
         genre_clear=clear,
+        stated=stated,
         label=label,
         tagged=tagged,
     )
@@ -254,15 +332,23 @@ def voiced_share(classes: Sequence[str], scores: FloatArray) -> float | None:
     return float(np.mean([labels[i] in VOICED for i in best]))
 
 
-def _remark(segments: int, status: Status, version: Mapping[str, float]) -> str:
+SAID_NO_MUSIC = "not music: as you say"
+
+
+def _remark(
+    segments: int, status: Status, version: Mapping[str, float], heavy: float, *, named: bool
+) -> str:
     if status is Status.SILENT:
         return "silent"
     other = next(iter(version), None) == NOT_MUSIC
-    if other and version[NOT_MUSIC] >= EVEN:
-        return "not music: speech, noise or other sound"
+    if other:
+        scores = np.asarray([list(version.values())])
+        if sounds_other(scores, 0, np.asarray([heavy]), np.asarray([named]))[0]:
+            return "not music: speech, noise or other sound"
     if segments < MIN_SEGMENTS:
         return f"only {segments} segment{'s' if segments > 1 else ''} of three seconds"
-    return PERHAPS if other else ""
+    is_rescued = named or heavy >= HEAVY
+    return PERHAPS if other and not is_rescued else ""
 
 
 PART_S = 20.0

@@ -57,6 +57,8 @@ class FoundLabels:
         Probabilities of the styles outside the genres.
     style_clear : ndarray, shape (N, S), bool
         Whether a style is sure enough to be stated.
+    family : ndarray, shape (N,), int64
+        Which of `FAMILIES` is sure enough to be stated; -1 for none.
 
     Songs without an embedding (NaN) have NaN for probabilities, and nothing of them is clear.
     """
@@ -65,6 +67,7 @@ class FoundLabels:
     genre_clear: BoolArray
     styles: FloatArray
     style_clear: BoolArray
+    family: Int64Array
 
     def heard_long(self, segments: Int64Array) -> "FoundLabels":
         """Return the same, with nothing clear of songs of fewer than `CLEAR_SEGMENTS`."""
@@ -73,6 +76,7 @@ class FoundLabels:
             self,
             genre_clear=self.genre_clear & long,
             style_clear=self.style_clear & long[:, None],
+            family=np.where(long, self.family, -1),
         )
 
 
@@ -89,12 +93,15 @@ class SongLabel:
     genre_clear : bool
     styles : tuple of str
         Those that are clear.
+    family : str
+        The one of `FAMILIES` that is sure; empty if none is.
     """
 
     likely: Mapping[str, float]
     genre: str
     genre_clear: bool
     styles: tuple[str, ...]
+    family: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -185,11 +192,21 @@ class SongLabels:
         probabilities = softmax(logits).astype(np.float32)
         size = len(self.genres)
         genre, styles = probabilities[:, :size], probabilities[:, size:-1]
+        names = (*self.genres, *self.styles)
+        sums = np.stack(
+            [
+                probabilities[:, [names.index(n) for n in family if n in names]].sum(axis=1)
+                for family in FAMILIES.values()
+            ],
+            axis=1,
+        )
+        is_sure = sums.max(axis=1, initial=0.0) >= FAMILY_LIMIT
         return FoundLabels(
             genre=genre,
             genre_clear=genre.max(axis=1, initial=0.0) >= self.genre_limit,
             styles=styles,
             style_clear=styles >= self.style_limits,
+            family=np.where(is_sure, sums.argmax(axis=1), -1),
         )
 
     def label(self, found: FoundLabels, number: int) -> SongLabel | None:
@@ -204,6 +221,7 @@ class SongLabels:
             genre=self.genres[int(genre.argmax())],
             genre_clear=bool(found.genre_clear[number]),
             styles=tuple(np.array(self.styles)[found.style_clear[number]].tolist()),
+            family=("", *FAMILIES)[found.family[number] + 1],
         )
 
     def fits(self, classes: Sequence[str]) -> bool:
@@ -360,6 +378,91 @@ class TaggedGenre:
         """
         said = {*self.genres, *set(self.styles).intersection(audible)}
         return not said.isdisjoint(heard) if said and heard else None
+
+
+# Who says what genre a song is: the first who says anything is right, everywhere.
+PRECEDENCE = {
+    "correction": "corrected by you",
+    "tag": "by the file's tag",
+    "artist": "by the artist's other songs",
+    "head": "by its sound",
+    "family": "by its sound",
+}
+# What a song may be said to be whose genre is unclear: sums of genres and styles.
+FAMILIES = {
+    "rock or metal": ("rock", "metal"),
+    "blues, country or folk": ("blues", "country", "folk"),
+    "electronic, hip-hop or pop": ("electronic", "hiphop", "pop", "disco", "reggae"),
+}
+FAMILY_LIMIT = 0.7
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatedGenre:
+    """What a song is stated to be; false if nothing is.
+
+    Attributes
+    ----------
+    source : str
+        Who says it, of `PRECEDENCE`; empty if nothing is stated.
+    genres, styles : tuple of str
+        Of `GENRES` and `STYLES`; neither, if it is a name of its own or a family.
+    words : str
+        ``jazz``, ``zydeco``, ``rock or metal``.
+    """
+
+    source: str = ""
+    genres: tuple[str, ...] = ()
+    styles: tuple[str, ...] = ()
+    words: str = ""
+
+    def __bool__(self) -> bool:
+        """Whether anything is stated."""
+        return bool(self.source)
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether more than a family is stated."""
+        return self.source not in ("", "family")
+
+    def is_one_of(self, names: Collection[str]) -> bool:
+        """Whether one of some genres or styles is stated."""
+        return not {*self.genres, *self.styles}.isdisjoint(names)
+
+
+NOTHING_STATED = StatedGenre()
+
+
+def said_genre(tag: TaggedGenre, source: str) -> StatedGenre:
+    """Return what a correction, or a tag that names a genre or style, states.
+
+    Examples
+    --------
+    >>> said_genre(TaggedGenre("Soul", styles=("soul",)), "tag").words
+    'soul'
+    """
+    if not tag.is_known and source != "correction":
+        return NOTHING_STATED
+    words = (tag.styles or tag.genres or (tag.text,))[0]
+    return StatedGenre(source=source, genres=tag.genres, styles=tag.styles, words=words)
+
+
+def heard_genre(label: SongLabel | None) -> StatedGenre:
+    """Return what the sound of a whole song states: genre and styles that are clear, or a family.
+
+    Examples
+    --------
+    >>> likely = {"rock": 0.5, "metal": 0.4}
+    >>> heard_genre(SongLabel(likely=likely, genre="rock", genre_clear=False, styles=())).words
+    'rock or metal'
+    """
+    if label is None:
+        return NOTHING_STATED
+    if label.genre_clear or label.styles:
+        genres = (label.genre,) if label.genre_clear else ()
+        words = (label.styles or genres)[0]
+        return StatedGenre(source="head", genres=genres, styles=label.styles, words=words)
+    return StatedGenre(source="family", words=label.family) if label.family else NOTHING_STATED
 
 
 @lru_cache(maxsize=4_096)

@@ -39,6 +39,7 @@ from audiorec.files.tables import TableFile
 from audiorec.files.visible import visible
 from audiorec.library.library import Library, open_store
 from audiorec.search.questions import PathQuestion, PlaylistQuestion, SimilarQuestion
+from audiorec.store.corrections import CORRECTIONS_FILE
 from audiorec.store.inventory import inventory, read_failures
 from audiorec.web import lists
 from audiorec.web.editions import stamp_of
@@ -129,15 +130,16 @@ def running(path: Path) -> Document | None:
 
 
 def store_mark(path: Path) -> str:
-    """Return a mark that changes when the store is replaced; empty if there is no store.
+    """Return a mark of a store and its corrections, which changes with them; empty without a store.
 
     Examples
     --------
     >>> store_mark(Path("fixtures/no-such-store"))
     ''
     """
-    ((_path, identity),) = stamp_of([path])
-    return "" if identity is None else "-".join(f"{number:x}" for number in identity)
+    (_, store), (_, corrected) = stamp_of([path, path.with_name(CORRECTIONS_FILE)])
+    numbers = (*store, *(corrected or ())) if store else ()
+    return "-".join(f"{number:x}" for number in numbers)
 
 
 def _failures(path: Path) -> Document:

@@ -29,12 +29,11 @@ from audiorec.library.library import Library
 from audiorec.search.atlas import MapKind, project, top_classes
 from audiorec.search.filters import UNKNOWN, matching, mean_scores, parse_conditions, text_codes
 from audiorec.search.space import Space
-from audiorec.search.stored_labels import stored_labels
+from audiorec.search.stored_labels import StatedGenres, stated_genres
 from audiorec.search.topk import top_k
 from audiorec.store.map_file import read_map, write_map
 from audiorec.store.schema import schema_of
 from audiorec.store.store import VectorStore
-from audiorec.tagger.song_labels import FoundLabels, SongLabels
 from audiorec.tagger.weights import MOODS, WEIGHTS
 from audiorec.types import FloatArray, IdMap, Int64Array, string_array
 
@@ -307,8 +306,8 @@ class SongColumns:
             columns[name] = _coded(*text_codes(self.library, name))
         for name in self._own_texts:
             columns[f"own:{name}"] = _coded(*text_codes(self.library, name))
-        if self._labels is not None:
-            columns["style"] = _coded(*self._styles(self._labels))
+        if any(one.styles for one in self._stated.statements):
+            columns["style"] = _coded(*self._styles())
         if any(name.startswith(MOOD) for name in self._own_numbers):
             columns["mood"] = _coded(*self._moods())
         text = json.dumps(columns, separators=(",", ":"))
@@ -358,8 +357,9 @@ class SongColumns:
             columns["loudness"] = self.floats("loudness_lufs")
         for head, (_, best) in self.likeliest.items():
             columns[f"head:{head}"] = best.astype(np.uint8)
-        if self._labels is not None:
-            columns["genre_clear"] = self._labels.genre_clear.astype(np.uint8)
+        if self._stated.heard is not None:
+            is_clear = self._stated.which(lambda one: one.is_clear)
+            columns["genre_clear"] = is_clear.astype(np.uint8)
             columns["loud"] = self._loud()
         if "mean" in self.library.metadata.statistics:
             means = mean_scores(self.library)
@@ -399,11 +399,12 @@ class SongColumns:
             result[rows] = is_loud @ (1 << np.arange(len(LOUD_WORDS), dtype=np.uint32))
         return result
 
-    def _styles(self, labels: FoundLabels) -> tuple[npt.NDArray[Any], Sequence[str]]:
-        """Return a code for the likeliest clear style of each song, and the names."""
-        clear = np.where(labels.style_clear, labels.styles, -1.0)
-        best = clear.argmax(axis=1)
-        return np.where(labels.style_clear.any(axis=1), best, UNKNOWN), SongLabels.shipped().styles
+    def _styles(self) -> tuple[npt.NDArray[Any], Sequence[str]]:
+        """Return a code for the first style that is stated of each song, and the names."""
+        first = ["".join(one.styles[:1]) for one in self._stated.statements]
+        names = sorted({*first} - {""})
+        codes = np.asarray([names.index(one) if one else UNKNOWN for one in first])
+        return codes[self._stated.codes], names
 
     def _moods(self) -> tuple[npt.NDArray[Any], Sequence[str]]:
         """Return a code for the mood in which each song stands out, and the names.
@@ -456,9 +457,9 @@ class SongColumns:
         """Each head's classes, and the number of each song's likeliest class, (n,)."""
         return dict(top_classes(self.library))
 
-    @cached_property
-    def _labels(self) -> FoundLabels | None:
-        return stored_labels(self.library)
+    @property
+    def _stated(self) -> StatedGenres:
+        return stated_genres(self.library)
 
     @cached_property
     def _seconds(self) -> npt.NDArray[Any]:

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from audiorec.errors import InputError
 from audiorec.search.filters import mean_scores
 from audiorec.search.similar import OpenedSong
-from audiorec.search.stored_labels import has_labels
+from audiorec.search.stored_labels import has_labels, said_genres
 from audiorec.store.store import VectorStore
 from audiorec.tagger.reading import VOICED
 from audiorec.tagger.song_labels import SongLabels
@@ -142,6 +142,10 @@ class Hearing:
                 numbers[rows[part]] = self.labels.numbers(embedding[part])
                 if tags:
                     genres[rows[part]] = _genres(embedding[part], tags[0][1][part])
+        codes, statements = said_genres(self._store)
+        for code in np.flatnonzero(list(map(bool, statements))).tolist():
+            is_named = [statements[code].is_one_of([n[6:]]) for n in self._genres]
+            genres[codes == code] = np.where(is_named, 1.0, 0.0)  # `log_odds` bounds them
         return known, numbers, genres
 
     @cached_property
@@ -155,7 +159,12 @@ class Hearing:
         """The mean score of each class of the store, and of a voice: (n,) each."""
         if "mean" not in self._store.metadata.statistics:
             return {}
-        return self._classes_of(mean_scores(self._store).astype(np.float64))
+        means = mean_scores(self._store).astype(np.float64)
+        names = self._store.metadata.classes
+        of_version = [n for n, name in enumerate(names) if name.startswith("version/")]
+        for row, value in self._store.corrections["version"].items():
+            means[row, of_version] = [names[n] == f"version/{value}" for n in of_version]
+        return self._classes_of(means)
 
     def _classes_of(self, means: Float64Array) -> dict[str, Float64Array]:
         """Return the mean scores (m,) of each class, and of a voice, of mean scores (m, C)."""

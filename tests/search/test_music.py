@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from audiorec.search.choice import is_music, why_not_music, why_vector_not_music
+from audiorec.search.music import is_music, why_not_music, why_vector_not_music
 from audiorec.search.questions import Choice
 from audiorec.search.searchable import SearchableStore
 from audiorec.store.records import row_batch

@@ -29,7 +29,7 @@ from audiorec.recall.audio.inputs import decode_songs
 from audiorec.recall.contract.data import Sound
 from audiorec.recall.contract.space import SharedSpace
 from audiorec.runs.report import RunProgress, Stopped
-from audiorec.search.choice import is_music
+from audiorec.search.music import is_music
 from audiorec.search.searchable import SearchableStore
 from audiorec.spec import FeatureSpec
 from audiorec.store.embeddings import write_embeddings

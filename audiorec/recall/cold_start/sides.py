@@ -28,7 +28,7 @@ from audiorec.files.arrow import integers, string_array
 from audiorec.files.user_files import read_table
 from audiorec.listening.reading import LogReading
 from audiorec.recall.cold_start.assign import HALF_LIFE_DAYS, Tastes
-from audiorec.search.choice import is_music
+from audiorec.search.music import is_music
 from audiorec.search.searchable import SearchableStore
 from audiorec.store.embeddings import EmbeddingTable
 from audiorec.store.store import VectorStore

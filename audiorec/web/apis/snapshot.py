@@ -38,6 +38,7 @@ from audiorec.search.atlas import top_classes
 from audiorec.search.filters import name_codes
 from audiorec.search.searchable import SearchableStore
 from audiorec.store.aliases import ALIASES_FILE, AliasKind, alias_table
+from audiorec.store.corrections import CORRECTIONS_FILE
 from audiorec.store.store import VectorStore
 from audiorec.types import FloatArray, IdMap, Int32Array, Int64Array, normalised_name
 from audiorec.web.nights import ServedNight
@@ -351,7 +352,8 @@ class SnapshotSources:
 
     def paths(self) -> list[Path]:
         """Return the files whose replacement triggers a new snapshot; the store comes first."""
-        result = [self.vectors, self.vectors.with_name(ALIASES_FILE)]
+        result = [self.vectors.with_name(name) for name in (ALIASES_FILE, CORRECTIONS_FILE)]
+        result.insert(0, self.vectors)
         if self.artists is not None:
             result.append(self.artists)
         if self.recall is not None:
@@ -428,7 +430,7 @@ class Snapshot:
 
     @cached_property
     def genres(self) -> list[str]:
-        """The most likely genre of each song, in lower case; empty if there is none."""
+        """The stated or likeliest genre of each song, in lower case; empty if there is none."""
         result = top_classes(self.library).get("genre")
         if result is None:
             return [""] * len(self.library)

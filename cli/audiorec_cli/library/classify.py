@@ -30,7 +30,7 @@ from audiorec.errors import (
     UnknownSongError,
 )
 from audiorec.files.visible import visible
-from audiorec.options import argument, chooses
+from audiorec.options import argument, chooses, writes
 from audiorec_cli.shared.console import (
     WORD,
     Column,
@@ -203,7 +203,7 @@ def _store(vectors: Path | None, *, needed: bool) -> "Library | None":
 MODEL = "musicnn_msd"
 TOP = 3  # genres per song
 GENRE = "genre"
-GENRE_COLUMNS = ("genre_clear", "styles", "genre_tag", "tag_agrees")
+GENRE_COLUMNS = ("genre_clear", "genre_source", "styles", "genre_tag", "tag_agrees")
 TAG_WIDTH = 12
 UNCLEAR_WIDTH = 22  # of "unclear: blues or rock"; longer ones fold
 REMARK_WIDTH = 17  # characters of the usual remarks on a terminal
@@ -241,19 +241,33 @@ def classify(
             metavar="N", min=1, max=50, help="Tags of one song, the likeliest N of each segment."
         ),
     ] = None,
+    correct: Annotated[
+        list[str] | None,
+        writes(
+            "--correct",
+            metavar="FIELD=VALUE",
+            help="Say what songs of the store are: genre=soul, version=instrumental, tempo=90, "
+            "music=yes. All answers follow it.",
+        ),
+    ] = None,
+    uncorrect: Annotated[
+        list[str] | None, writes("--uncorrect", metavar="FIELD", help="Take that back.")
+    ] = None,
 ) -> None:
     """Label each song: its version, its likeliest genres, and the share of it with a voice.
 
-    A genre that is not sure is shown as "unclear: blues or rock", or as "too short" of
-    less than 20 s; the genre in a file's tags stands beside it, with ≠ if the two differ. Songs of
-    the store are not decoded. Silence, speech and songs under three segments get no genre. --tags
-    prints the backbone's own tags of a song, segment by segment, instead.
+    The genre is what you say, else that of the file's tag, else that of the artist's other songs if
+    they agree, else what is heard: one genre, a family such as "rock or metal", or "unclear: blues
+    or rock", or "too short" of less than 20 s. The tag stands beside it, with ≠ if it sounds
+    different. Songs of the store are not decoded. Silence, speech and songs under three segments
+    get no genre. --tags prints the backbone's own tags of a song, segment by segment, instead.
 
     Examples
     --------
     audiorec classify fixtures/audio --format csv
     audiorec classify ~/Music/new --vectors vecs.parquet --json
     audiorec classify fixtures/audio/blues-band.mp3 --tags 3
+    audiorec classify blues-band --correct genre=soul --correct tempo=90
     """
     from audiorec.runs.workers import one_thread_each
 
@@ -262,6 +276,8 @@ def classify(
         _print_tags(songs, vectors, tags, quiet=quiet, json=json)
         return
     store, result = find_known(songs, vectors)
+    if correct or uncorrect:
+        _correct(store, result if songs else [], correct or [], uncorrect or [])
     store, result, config = _agreed(store, result, chosen_heads(head), backbone)
     if not result:
         raise no_songs()
@@ -277,6 +293,20 @@ def classify(
     if failed:
         some = len(failed) < len(result)
         raise click.exceptions.Exit(Exit.SOME_FAILED if some else Exit.NOTHING_USABLE)
+
+
+def _correct(
+    store: "Library | None", songs: Sequence[GivenSong], values: list[str], back: list[str]
+) -> None:
+    """Write corrections of songs that the store has."""
+    if store is None or not songs or any(one.row is None for one in songs):
+        raise InputError("only named songs of a store can be corrected")
+    for one in songs:
+        for text in (*values, *(f"{field}=" for field in back)):
+            field, _, value = text.partition("=")
+            if text in values and not value:
+                raise InputError(f"--correct {text}: write FIELD=VALUE, such as genre=soul")
+            store.correct(one.name, field, value)
 
 
 def _agreed(
@@ -387,6 +417,7 @@ def _genre(reading: "Reading") -> dict[str, Any]:
     likely = dict(list(reading.likely.items())[:TOP])
     return {
         "genre_clear": reading.genre_clear,
+        "genre_source": reading.stated.source or None,
         "genre_likely": likely,
         "styles": list(reading.styles),
         "genre_words": reading.genre_words,
@@ -407,7 +438,7 @@ def _columns(reading: "Reading | None", *, widths: bool) -> list[Column]:
     tags = not widths or bool(reading and reading.tagged)
     columns += [
         Column("voiced", width=6, right=True),
-        *([Column(name, shown=False) for name in GENRE_COLUMNS[:2]] if has_genre else []),
+        *([Column(name, shown=False) for name in GENRE_COLUMNS[:3]] if has_genre else []),
         *([Column("genre_tag", "tag", TAG_WIDTH, WORD, shown=tags)] if has_genre else []),
         *([Column("tag_agrees", shown=False)] if has_genre else []),
         Column("segments", width=8, right=True, shown=False),
@@ -426,7 +457,9 @@ def _row(name: str, reading: "Reading", heads: Sequence[str]) -> list[object]:
     for head in heads:
         count = len(_more(head)) + 1
         kept = reading.likely if head == GENRE else reading.scores[head]
-        best: list[Any] = list(kept.items())[:count] if reading.best[head] else []
+        named = reading.best[head]
+        others = ((label, score) for label, score in kept.items() if label != named)
+        best: list[Any] = [(named, kept.get(named)), *others][:count] if named else []
         for label, score in best + [(None, None)] * (count - len(best)):
             row += [label, score]
         if head == GENRE and sys.stdout.isatty():
@@ -435,14 +468,15 @@ def _row(name: str, reading: "Reading", heads: Sequence[str]) -> list[object]:
     remark = reading.remark.partition(":")[0] if sys.stdout.isatty() else reading.remark
     genre = _beside(reading) if GENRE in heads else []
     if genre and sys.stdout.isatty() and reading.tag_agrees is False:
-        genre[2] = f"≠ {genre[2]}"
+        genre[3] = f"≠ {genre[3]}"
     return [*row, reading.voiced, *genre, reading.segments, remark]
 
 
 def _beside(reading: "Reading") -> list[object]:
     """Return the values of `GENRE_COLUMNS`."""
     tag = "" if reading.tagged is None else reading.tagged.text
-    return [reading.genre_clear, " ".join(reading.styles), tag, reading.tag_agrees]
+    source, styles = reading.stated.source, " ".join(reading.styles)
+    return [reading.genre_clear, source, styles, tag, reading.tag_agrees]
 
 
 def _print_csv(lines: "Iterable[Line]", first: "Reading | None") -> None:

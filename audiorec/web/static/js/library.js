@@ -280,9 +280,10 @@ export class Library {
 
   headGroups(head) {
     const codes = this.numbers[`head:${head}`];
-    const names = [...this.about.heads[head].map((name) => this.words(head, name)), "no music"];
+    const names = [...this.about.heads[head].map((name) => this.words(head, name)), "none of these"];
     const last = names.length - 1;
-    const code = (row) => (this.numbers.music[row] || head === "version" ? codes[row] : last);
+    const isShown = (row) => (this.numbers.music[row] || head === "version") && codes[row] < last;
+    const code = (row) => (isShown(row) ? codes[row] : last);
     return counted(names, code, this.n, last);
   }
 

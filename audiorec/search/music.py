@@ -8,10 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
-from audiorec.files.arrow import booleans
 from audiorec.search.stored_labels import said_genres
 from audiorec.store.schema import GENRE_TAG
 from audiorec.store.store import VectorStore
@@ -40,8 +37,9 @@ def is_music(store: VectorStore) -> BoolArray:
     ['tiny.wav']
     """
     segments = np.asarray(store.column("segments").to_pylist(), np.int64)
-    status = store.column("status").combine_chunks().cast(pa.string())
-    music: BoolArray = (segments >= MIN_SEGMENTS) & ~booleans(pc.equal(status, Status.SILENT))
+    status = store.column("status").to_pylist()
+    is_silent = np.fromiter((one == Status.SILENT for one in status), np.bool_, len(status))
+    music: BoolArray = (segments >= MIN_SEGMENTS) & ~is_silent
     means = store.metadata.mean_columns(HEAD)
     if NOT_MUSIC in means:
         music &= ~sounds_other(_versions(store), list(means).index(NOT_MUSIC), *_evidence(store))

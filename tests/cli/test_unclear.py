@@ -36,7 +36,7 @@ def test_json_has_the_likeliest_and_whether_one_is_clear(run):
     assert (either["genre"], either["genre_clear"]) == ("metal", False)
     assert list(either["genre_likely"]) == ["metal", "pop", "jazz"]
     assert 0.6 < either["genre_likely"]["metal"] < 0.7
-    assert (disco["genre_clear"], disco["styles"]) == (False, ["disco"])
+    assert (disco["genre_clear"], disco["styles"]) == (True, ["disco"])
 
 
 def test_a_pipe_has_a_column_for_each_value(run):
@@ -44,11 +44,11 @@ def test_a_pipe_has_a_column_for_each_value(run):
     rows = list(csv.DictReader(io.StringIO(out), delimiter="\t"))
     assert [row["genre"] for row in rows] == ["jazz", "metal", "disco"]
     assert [row["genre_2"] for row in rows][1] == "pop"
-    assert [row["genre_clear"] for row in rows] == ["True", "False", "False"]
+    assert [row["genre_clear"] for row in rows] == ["True", "False", "True"]
     assert [row["styles"] for row in rows] == ["", "", "disco"]
     _, out, _ = run("classify", "--format", "csv")
     rows = list(csv.DictReader(io.StringIO(out)))
-    assert [row["genre_clear"] for row in rows] == ["True", "False", "False"]
+    assert [row["genre_clear"] for row in rows] == ["True", "False", "True"]
 
 
 def test_a_terminal_names_two(run, monkeypatch):

@@ -101,8 +101,8 @@ def test_a_frame():
     frame = Readings([("a.mp3", reading()), ("b.mp3", reading(remark="silent"))]).to_pandas()
     assert frame.index.tolist() == ["a.mp3", "b.mp3"]
     assert list(frame.columns) == [
-        *"version version_score genre genre_score genre_clear styles genre_tag".split(),
-        *"voiced segments remark".split(),
+        *"version version_score genre genre_score genre_clear genre_source".split(),
+        *"styles genre_tag voiced segments remark".split(),
     ]
     assert frame.loc["a.mp3", "genre_score"] == 0.5
     assert frame["genre"].isna().tolist() == [False, True]

@@ -7,7 +7,7 @@ from made_library import CLASSES, series, song, write_library
 from made_sound import add_lists, random_sound
 
 from audiorec.library.library import Library
-from audiorec.search.explain import MAN, WOMAN, WOMAN_TAG, FactReader, _labels
+from audiorec.search.explain import MAN, WOMAN, WOMAN_TAG, FactReader
 from audiorec.search.stored_labels import WIDTHS
 from audiorec.tagger.song_labels import FoundLabels, SongLabels
 from audiorec.tagger.vectors import shipped_sound
@@ -105,7 +105,10 @@ class Head:
     def of(self, embedding, _tags):
         said = np.nan_to_num(embedding[:, :2], nan=-1.0).astype(int)
         genre, style = (said[:, :1] == [0, 1]), (said[:, 1:] == [0, 1])
-        return FoundLabels(genre.astype(np.float32), genre.any(axis=1), style * 1.0, style)
+        none = np.full(len(embedding), -1)
+        return FoundLabels(genre.astype(np.float32), genre.any(axis=1), style * 1.0, style, none)
+
+    label = SongLabels.label
 
 
 def embedding(genre, style):
@@ -132,25 +135,6 @@ def test_clear_genres_and_styles_of_stored_columns(tmp_path, monkeypatch):
     assert (file.genre, file.styles) == ("rock", ("disco",))
     other = add_lists(write_library(tmp_path, [song("a", series(1))]), heard_tags=[tags(0.3)])
     assert FactReader(Library.open(other)).of_rows([0])[0].genre == ""  # made by another network
-
-
-@pytest.mark.parametrize(
-    ("tag", "heard", "genre", "styles"),
-    [
-        ("Rock", None, "rock", ()),
-        ("Soul/R&B", None, "", ("soul", "rnb")),
-        ("Deep House", None, "electronic", ("house",)),
-        ("Pop/Rock", "rock", "rock", ()),  # the one that is heard of two
-        ("Rock", "jazz", "", ()),  # where the two differ, nothing is said
-        ("Soul", "pop", "pop", ("soul",)),  # which no head hears
-        ("Zydeco", "jazz", "jazz", ()),
-        (None, "jazz", "jazz", ()),
-    ],
-)
-def test_the_files_own_genre_is_a_fact_unless_another_is_heard(tag, heard, genre, styles):
-    labels = {} if heard is None else {"genre": heard, "styles": ()}
-    told = _labels({"genre_tag": tag}, labels)
-    assert (told.get("genre", ""), tuple(told.get("styles", ()))) == (genre, styles)
 
 
 def test_a_store_with_tags_tells_them(tmp_path):

@@ -63,11 +63,16 @@ def test_a_store_whose_heads_know_no_other_goes_by_status_and_length(tmp_path, m
 
 def test_a_song_that_the_store_does_not_have(store):
     spoken = store.vector("even")
-    assert why_vector_not_music(store, spoken, "ok", 9) == "speech, noise or other sound"
-    assert why_vector_not_music(store, store.vector("cut off"), "short", 1).startswith(
-        "only 1 segment"
+    assert (
+        why_vector_not_music(store, spoken, {"status": "ok", "segments": 9})
+        == "speech, noise or other sound"
     )
-    assert why_vector_not_music(store, store.vector("cut off"), "ok", 9) == ""
+    assert why_vector_not_music(
+        store, store.vector("cut off"), {"status": "short", "segments": 1}
+    ).startswith("only 1 segment")
+    assert (
+        why_vector_not_music(store, store.vector("cut off"), {"status": "ok", "segments": 9}) == ""
+    )
 
 
 def test_similar_leaves_them_out_unless_asked(store):

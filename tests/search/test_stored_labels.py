@@ -61,12 +61,14 @@ def test_readings_say_what_is_sure(store):
     found = readings(store)
     unclear = "unclear: metal or pop"  # the last song by its vector alone
     assert [one.genre_words for one in found] == ["jazz", unclear, "disco", unclear]
-    assert [one.genre_clear for one in found] == [True, False, False, False]
-    assert [one.best["genre"] for one in found] == ["jazz", "metal", "jazz", "metal"]
+    assert [one.genre_clear for one in found] == [True, False, True, False]
+    assert [one.best["genre"] for one in found] == ["jazz", "metal", "disco", "metal"]
     assert [one.styles for one in found] == [(), (), ("disco",), ()]
     assert found[0].genre_facts() == {
         "words": "jazz",
         "clear": True,
+        "source": "head",
+        "why": "by its sound",
         "likely": {"jazz": 0.9995, "metal": 0.0001, "pop": 0.0001},
         "styles": [],
     }
@@ -75,9 +77,9 @@ def test_readings_say_what_is_sure(store):
 @pytest.mark.parametrize(
     ("conditions", "meet"),
     [
-        ("genre=jazz", "ac"),
+        ("genre=jazz", "a"),  # c is disco, whatever the head would call it else
         ("genre=metal", "bd"),
-        ("genre!=jazz", "bd"),
+        ("genre!=jazz", "bcd"),
         ("style=disco", "c"),
         ("style!=disco", "abd"),
         ('style=""', "abd"),
@@ -92,7 +94,7 @@ def test_conditions_go_by_the_labels(store, conditions, meet):
 
 
 def test_conditions_that_cannot_be(store, path):
-    with pytest.raises(InputError, match=r"unknown style 'polka'; there are: disco"):
+    with pytest.raises(InputError, match=r"unknown style 'polka'; there are: ambient, disco"):
         matching(store, parse_conditions("style=polka"))
     with pytest.raises(InputError, match=r"compare style with = or !="):
         matching(store, parse_conditions("style>disco"))
@@ -105,7 +107,12 @@ def test_no_song_of_a_store_without_labels_has_a_style(path):
 
 def test_the_map_and_the_page_name_the_same_genre(store):
     names, numbers = top_classes(store)["genre"]
-    assert [names[n] for n in numbers] == ["jazz", "metal", "jazz", "metal"]
+    assert [names[n] for n in numbers] == [
+        "jazz",
+        "metal",
+        "pop",
+        "metal",
+    ]  # disco has the colour of its family
 
 
 TAGGED = ("Heavy Metal", "Zydeco", None, "Soul/Disco")  # beside jazz, metal, disco, metal by sound
@@ -120,12 +127,12 @@ def tagged(store, path):
 @pytest.mark.parametrize(
     ("conditions", "tags", "sound", "both"),
     [
-        ("genre=metal", "abd", "bd", "abd"),
-        ("genre=jazz", "c", "ac", "ac"),
-        ("genre!=jazz", "abd", "bd", "bd"),
+        ("genre=metal", "ab", "bd", "abd"),
+        ("genre=jazz", "", "ac", "ac"),
+        ("genre!=jazz", "abcd", "bd", "bd"),
         ("style=disco", "cd", "c", "cd"),
         ('style=""', "ab", "abd", "abd"),
-        ("style=disco, genre!=jazz", "d", "", "d"),
+        ("style=disco, genre!=jazz", "cd", "", "d"),
     ],
 )
 def test_tags_win_unless_asked(tagged, conditions, tags, sound, both):
@@ -137,8 +144,7 @@ def test_tags_win_unless_asked(tagged, conditions, tags, sound, both):
 def test_styles_of_tags_are_known_where_there_are_tags(tagged, path, store):
     mask = matching(tagged, parse_conditions("style=soul"))
     assert np.array(tagged.ids)[mask].tolist() == ["d"]
-    with pytest.raises(InputError, match=r"unknown style 'soul'; there are: disco"):
-        matching(tagged, parse_conditions("style=soul"), genre_from="sound")
+    assert not matching(tagged, parse_conditions("style=soul"), genre_from="sound").any()
 
 
 @pytest.mark.parametrize(
@@ -166,7 +172,7 @@ def test_without_tags_their_columns_are_missed(store):
 
 def test_choices_say_where_genres_come_from(tagged, path):
     library = open_store(path)
-    for genre_from, allowed in (("tags", "c"), ("sound", "ac"), ("both", "ac")):
+    for genre_from, allowed in (("tags", ""), ("sound", "ac"), ("both", "ac")):
         choice = Choice(only="genre=jazz", genre_from=genre_from, also=("non-music",))
         mask = library.chosen(choice).allowed
         assert "".join(np.array(library.ids)[mask]) == allowed

@@ -175,7 +175,7 @@ def _genre_tags(store: "Library") -> dict[str, Any]:
         },
         DIFFERING: [
             f"{song_id}: tagged {result[song_id].tag_facts()['text']}, "
-            f"sounds {result[song_id].genre_words}"
+            f"sounds {next(iter(result[song_id].label.likely))}"
             for song_id in differing[:MOST_DIFFERING]
         ],
     }

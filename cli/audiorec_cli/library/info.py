@@ -175,7 +175,7 @@ def _genre_tags(store: "Library") -> dict[str, Any]:
         },
         DIFFERING: [
             f"{song_id}: tagged {result[song_id].tag_facts()['text']}, "
-            f"sounds {next(iter(result[song_id].label.likely))}"
+            f"sounds {next(iter(result[song_id].likely))}"
             for song_id in differing[:MOST_DIFFERING]
         ],
     }

@@ -3,6 +3,5 @@
 ::
 
     log, vectors ──pairs──▶ (similarity, completion) of each new song
-                 ──pearson──▶ r per user, against chance
-                 ──sensitive_share──▶ share of sensitive users     ──report──▶ figures, table
+                 ──pearson──▶ r per user, against chance     ──report──▶ figures, table
 """

@@ -18,11 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from audiorec.analysis.pearson import (
-    SensitiveShare,
     ShuffledNull,
     fisher_z,
     pearson_by_user,
-    sensitive_share,
     shuffled_null,
 )
 from audiorec.errors import InputError, ShapeError
@@ -250,7 +248,6 @@ def embedding_units(table: EmbeddingTable) -> FloatArray:
 
 
 CONTROL_USERS = 2000  # users sampled for the song control
-SIGNIFICANT = 0.05  # p of the song control above which chance explains the result
 LEAST_SONGS = 4  # Fisher's z has a finite spread from four pairs on
 
 
@@ -301,10 +298,6 @@ class SongControl:
 
     mean_z: Float64Array  # (draws,): mean of z over the users, per draw
     p: float  # one-sided: how often mean_z is at least as large as the real one; never 0
-    # spread of mean_z beyond the sampling error of finitely many users: what all users share by
-    # accident of the catalogue
-    shift_spread: float
-    chance_spread: float  # spread of z over the users within a draw; about 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,9 +320,6 @@ class Correlations:
         Null distribution from completions shuffled within users.
     control : SongControl
         Null distribution from vectors shuffled among songs.
-    sensitive : SensitiveShare
-        Estimated share of users whose listening depends on sound. Its interval is extended to 0
-        if shuffled songs reach the mean z in more than 5 % of the draws.
     """
 
     spec: CorrelationSpec
@@ -342,7 +332,6 @@ class Correlations:
     left_out: dict[str, int]
     null: ShuffledNull
     control: "SongControl"
-    sensitive: SensitiveShare
 
 
 def correlate(
@@ -409,11 +398,6 @@ def correlate(
         result.user, result.similarity, result.completion, draws=spec.draws, rng=rng
     )
     control = _shuffled_songs(result, float(z.mean()), known, new, units, rows, spec, progress)
-    sensitive = sensitive_share(
-        z, n, chance_spread=control.chance_spread, shift_spread=control.shift_spread
-    )
-    if control.p > SIGNIFICANT:
-        sensitive = replace(sensitive, low=0.0)
     return Correlations(
         spec=spec,
         since=since,
@@ -425,7 +409,6 @@ def correlate(
         left_out=result.left_out,
         null=null,
         control=control,
-        sensitive=sensitive,
     )
 
 
@@ -445,30 +428,18 @@ def _shuffled_songs(
     if len(numbers) > CONTROL_USERS:
         numbers = np.sort(rng.choice(numbers, CONTROL_USERS, replace=False))
     known, new = _of_users(known, numbers), _of_users(new, numbers)
-    figures = []
+    means = []
     for draw in range(spec.song_draws):
         shuffled = rng.permutation(len(units))[rows]
         both = pair_completions(
             known, new, units, rows=shuffled, min_songs=spec.min_songs, users=len(numbers)
         )
         z = fisher_z(*pearson_by_user(both.user, both.similarity, both.completion))
-        if len(z) > 1:
-            figures.append((z.mean(), z.var(ddof=1), len(z)))
+        means += [z.mean()] if len(z) > 1 else []
         if progress is not None:
             progress("shuffled songs", draw + 1, spec.song_draws)
-    return _control(np.array(figures, np.float64).reshape(-1, 3), mean_z)
-
-
-def _control(figures: Float64Array, mean_z: float) -> SongControl:
-    """Summarise the draws, given mean, variance and number of users of each."""
-    means, variances, users = figures.T
-    p = (1 + int((means >= mean_z).sum())) / (1 + len(means))
-    if len(means) == 0:
-        return SongControl(means, p, 0.0, 1.0)
-    # Around 0, not around their mean: with shuffled vectors the expected z is 0.
-    beyond = float(np.mean(means**2 - variances / users))
-    chance = float(np.sqrt(variances.mean()))
-    return SongControl(means, p, np.sqrt(max(0.0, beyond)), chance if chance > 0 else 1.0)
+    drawn = np.array(means, np.float64)
+    return SongControl(drawn, (1 + int((drawn >= mean_z).sum())) / (1 + len(drawn)))
 
 
 def _of_users(pairs: SongsOfUsers, numbers: Int64Array) -> SongsOfUsers:

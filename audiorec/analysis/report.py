@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,8 +35,8 @@ OBSERVED_COLOUR, NULL_COLOUR = "#2a6f97", "#222222"
 def summary(found: Correlations) -> dict[str, Any]:
     """Return all figures, ready for JSON.
 
-    Intervals are 95 % over users: percentiles of a bootstrap, except for the share of
-    sensitive users (likelihood ratio) and the null's (percentiles over its draws).
+    Intervals are 95 % over users: percentiles of a bootstrap, except for the null's (percentiles
+    over its draws).
     """
 
     def interval(values: Float64Array) -> tuple[float, float]:
@@ -71,12 +70,9 @@ def summary(found: Correlations) -> dict[str, Any]:
         "shuffled_songs": {
             "draws": len(found.control.mean_z),
             "mean_z": float(found.z.mean()),
-            "spread_of_mean_z": float(found.control.shift_spread),
-            "spread_of_z": found.control.chance_spread,
             "p": found.control.p,
         },
         "normality_of_z": normality(found.z),
-        "sensitive": {**asdict(found.sensitive), "none": found.sensitive.is_chance},
         "histogram": {
             "edges": np.round(BINS, 6).tolist(),
             "users": np.histogram(found.r, BINS)[0].tolist(),
@@ -156,12 +152,8 @@ def _draw(axes: "Axes", found: Correlations, simulated: bool) -> None:
     axes.bar(BINS[:-1], users, np.diff(BINS), align="edge", color=OBSERVED_COLOUR, label="users")
     axes.stairs(shuffled, BINS, color=NULL_COLOUR, linewidth=1.5, label="completions shuffled")
     axes.axvline(0.0, color=NULL_COLOUR, linewidth=0.8, linestyle=":")
-    share, guess = (found.r > 0).mean(), found.sensitive
-    sensitive = "none found" if guess.is_chance else f"{guess.share:.0%}"
-    title = (
-        f"{len(found.r):,} users: r > 0 for {share:.1%}; listen by ear: {sensitive} "
-        f"[{guess.low:.0%} to {guess.high:.0%}]"
-    )
+    share, chance = (found.r > 0).mean(), found.null.share_positive.mean()
+    title = f"{len(found.r):,} users: r > 0 for {share:.1%}, by chance for {chance:.1%}"
     axes.set_title(title + ("\nsimulated listening" if simulated else ""), fontsize=10)
     axes.set_xlabel("r between completion of new songs and similarity to favourites")
     axes.set_ylabel("users")

@@ -124,11 +124,9 @@ def planted(songs, signal, share=0.5):
 
 
 @pytest.mark.parametrize("signal", [0.4, 1.0])
-def test_a_planted_share_is_recovered(songs, signal):
+def test_a_planted_taste_is_found(songs, signal):
     found, sensitive = planted(songs, signal)
     assert len(found.r) > 250
-    assert found.sensitive.low <= sensitive.mean() <= found.sensitive.high
-    assert not found.sensitive.is_chance
     assert found.control.p < 0.05
     assert found.r[sensitive].mean() > found.r[~sensitive].mean() + 0.1
     assert abs(found.null.share_positive.mean() - 0.5) < 0.04
@@ -136,7 +134,6 @@ def test_a_planted_share_is_recovered(songs, signal):
 
 def test_no_signal_is_none(songs):
     found, _ = planted(songs, 0.0)
-    assert found.sensitive.is_chance
     assert found.control.p > 0.05
     assert abs(found.r.mean()) < 0.04
 
@@ -150,8 +147,7 @@ def test_shuffled_vectors_find_nothing_even_at_full_signal(songs):
     ids, features, units = songs
     world = simulate(ids, features, WorldSpec(users=400, days=60, signal=1.0, seed=2))
     exchanged = units[np.random.default_rng(9).permutation(len(units))]
-    found = correlate(world.interactions, ids, exchanged, QUICK)
-    assert found.sensitive.is_chance
+    assert correlate(world.interactions, ids, exchanged, QUICK).control.p > 0.05
 
 
 def test_people_who_skip_what_sounds_alike_do_not_listen_by_ear(songs):
@@ -164,14 +160,12 @@ def test_people_who_skip_what_sounds_alike_do_not_listen_by_ear(songs):
     found = correlate(contrary, ids, units, replace(QUICK, since=since))
     assert found.r.mean() < -0.1
     assert found.control.p > 0.9
-    assert found.sensitive.is_chance
 
 
 def test_the_same_seed_gives_the_same_figures(songs):
     (first, _), (second, _) = planted(songs, 0.4), planted(songs, 0.4)
     np.testing.assert_array_equal(first.null.quantile, second.null.quantile)
     np.testing.assert_array_equal(first.control.mean_z, second.control.mean_z)
-    assert first.sensitive == second.sensitive
 
 
 def test_a_sample_of_users_is_enough_for_the_control(songs, monkeypatch):
@@ -179,7 +173,7 @@ def test_a_sample_of_users_is_enough_for_the_control(songs, monkeypatch):
     monkeypatch.setattr(module, "CONTROL_USERS", 150)
     sample, _ = planted(songs, 0.4)
     np.testing.assert_array_equal(whole.r, sample.r)
-    assert sample.control.shift_spread == pytest.approx(whole.control.shift_spread, abs=0.15)
+    assert sample.control.p == pytest.approx(whole.control.p, abs=0.1)
 
 
 def test_progress_is_told(songs):

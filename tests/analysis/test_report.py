@@ -40,7 +40,6 @@ def test_the_figures_agree_with_the_users(found):
         assert low < figures[name] < high
     assert sum(figures["histogram"]["shuffled"]) == pytest.approx(len(found.r))
     assert figures["shuffled_songs"]["p"] == found.control.p
-    assert figures["sensitive"]["share"] == found.sensitive.share
     assert figures["half_life_days"] is None
     assert summary(found) == figures
 

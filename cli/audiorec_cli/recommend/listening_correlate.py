@@ -161,8 +161,7 @@ def _deliver(
 
 def _correlation_lines(figures: dict[str, Any]) -> list[tuple[object, ...]]:
     completions, songs = figures["shuffled_completions"], figures["shuffled_songs"]
-    sensitive, normal = figures["sensitive"], figures["normality_of_z"] or {}
-    none = "none found" if sensitive["none"] else sensitive["share"]
+    normal = figures["normality_of_z"] or {}
     return [
         ("since", figures["since"], "", ""),
         ("users", figures["users"], "", ""),
@@ -180,6 +179,4 @@ def _correlation_lines(figures: dict[str, Any]) -> list[tuple[object, ...]]:
         ("p, songs shuffled", songs["p"], "", ""),
         ("p, normal z (D'Agostino)", normal.get("k2_p"), "", ""),
         ("p, normal z (Anderson-Darling)", normal.get("a2_p"), "", ""),
-        ("share that listens by ear", none, sensitive["low"], sensitive["high"]),
-        ("their mean correlation (z scale)", sensitive["effect"], "", ""),
     ]

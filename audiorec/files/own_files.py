@@ -418,7 +418,14 @@ def unsealed(content: Any) -> dict[str, Any]:
     result = {key: value for key, value in content.items() if key != DIGEST}
     if DIGEST in content and content[DIGEST] != _digest(result):
         raise ValueError(f"damaged or changed: its content does not match {DIGEST}")
+    # A key one character away from the digest's name is that name, damaged.
+    if any(len(key) == len(DIGEST) and _apart(key) == 1 for key in result):
+        raise ValueError(f"damaged: the name of its {DIGEST} is misspelt")
     return result
+
+
+def _apart(key: str) -> int:
+    return sum(a != b for a, b in zip(key, DIGEST, strict=True))
 
 
 def _digest(content: Mapping[str, Any]) -> str:

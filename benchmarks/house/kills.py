@@ -123,7 +123,7 @@ def cases(work: Path) -> dict[str, Case]:
     """Return the commands, with what they read in WORK."""
     if not (work / "world").exists():
         whole(work, "extract", str(ROOT / "fixtures/demo"), "--out", "demo.parquet")
-        about = ("--users", "300", "--days", "60", "--out", "world")
+        about = ("--users", "60", "--days", "20", "--out", "world")
         whole(work, "listening", "simulate", "-v", "demo.parquet", *about)
         make_store(work / "all.parquet", SONGS)
         with open_checked(work / "all.parquet", Kind.VECTORS) as store:
@@ -136,7 +136,7 @@ def cases(work: Path) -> dict[str, Case]:
             (work / f"plan-{name}.toml").write_text(PLAN.format(out=name))
     log, halves = work / "world/interactions.parquet", [work / f"half-{n}.parquet" for n in (0, 1)]
     songs = str(ROOT / "fixtures/audio")
-    learn = ["recall", "train", "sasrec", "-i", str(log), "--epochs", "8", "--seed", "1"]
+    learn = ["recall", "train", "sasrec", "-i", str(log), "--epochs", "2", "--seed", "1"]
     return {
         "extraction": Case(
             lambda out: ["extract", songs, "--jobs", "1", "--out", f"{out}/vecs.parquet"],

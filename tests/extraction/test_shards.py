@@ -374,16 +374,16 @@ def test_an_output_that_cannot_be_written_is_told_before_the_work(shard, tmp_pat
     assert (tmp_path / "file").read_text() == "notes"
 
 
-@pytest.mark.parametrize("name", [".work", ".work/part-00000-of-00001.MARK", "notes", "vecs"])
+@pytest.mark.parametrize("name", [".work", ".work/part-00000-of-00001.MARK", "notes"])
 @pytest.mark.parametrize("redo", [False, True])
 def test_a_planted_work_folder_is_refused_and_nothing_is_touched(shard, tmp_path, name, redo):
     out, victim = tmp_path / "out", tmp_path / "victim"
     victim.mkdir()
     (victim / "thesis.txt").write_text("years")
     work = out / f".work/part-00000-of-00001.{shards._fingerprint(shard, ShardConfig())}"
-    if name in ("notes", "vecs"):
+    if name == "notes":
         work.mkdir(parents=True)
-        target = work / "notes.txt" if name == "notes" else work / "vecs.parquet"
+        target = work / "notes.txt"
         target.write_text("my notes")
     else:
         target = out / name.replace(f"{work.name[:-16]}MARK", work.name)

@@ -13,6 +13,7 @@ and ``/api/renew`` opens the new one; requests about rows of the previous editio
     path    ──`store_mark`──▶ a mark that changes when the store is replaced
 """
 
+import gzip
 import json
 import threading
 import time
@@ -236,6 +237,11 @@ class BrowsePage:
         pages = Router(self._routes())  # the gate answers what it refuses, and what fails
         self.application = Guard(pages, keys, names, guesses=guesses)
 
+    def prepare(self) -> None:
+        """Compute in advance what a page requests first."""
+        self.shelf.prepare()
+        home_of(self.shelf)
+
     def close(self) -> None:
         """Stop the workers, remove what they decoded, and start no more work."""
         self._pool.close()
@@ -309,6 +315,7 @@ class BrowsePage:
             "/api/copies": lambda wish: self.copies.given(wish),
             "/api/faces": lambda wish: self.faces.of(wish),
             "/api/renew": self._renew,
+            "/api/song/{row}/correct": self._correct,
         }
         shut = {"/audio/{row}": self._audio, "/cover/{row}": self._cover}  # with keys
         both = ((gets, posts, self._pool), (patient, patient_posts, self._patient_pool))
@@ -383,6 +390,7 @@ class BrowsePage:
                 wish = None
             if not isinstance(wish, dict):
                 return _json({"error": "the body must be a JSON object"}, 400)
+            wish |= request.path_params
             return await _answered(lambda: work(wish), request, pool)
 
         return endpoint
@@ -417,8 +425,23 @@ class BrowsePage:
             "recall": None if night is None else night.about,
         }
 
+    def _correct(self, wish: dict[str, Any]) -> dict[str, Any]:
+        """Write what the owner says of a song, and answer as all of the page does from now on."""
+        row = self._row_in(wish["row"])
+        song_id = self.shelf.library.ids[row]
+        said = self.songs.correct(row, wish)
+        edition = self._renew({})
+        return {
+            "song": self.songs.song(self.shelf.library.row_number(song_id)),
+            "said": said,
+            **edition,
+        }
+
     def _row(self, request: Request, name: str = "row") -> int:
-        row = _whole(request.path_params[name])
+        return self._row_in(request.path_params[name])
+
+    def _row_in(self, text: str) -> int:
+        row = _whole(text)
         if row is None or row >= len(self.shelf.library):
             raise InputError("the library has no such song")
         return row
@@ -457,17 +480,21 @@ class BrowsePage:
         data = self.files.get(request.path_params["path"] or "index.html")
         if data is None:
             return _json({"error": "not found"}, 404)
-        return Response(data[0], media_type=data[1])
+        takes_gzip = "gzip" in request.headers.get("accept-encoding", "")
+        if not takes_gzip or data[1].startswith("font/"):
+            return Response(data[0], media_type=data[1])
+        return Response(data[2], media_type=data[1], headers={"content-encoding": "gzip"})
 
 
-def _static_files() -> list[tuple[str, tuple[bytes, str]]]:
-    """Return the path, content and media type of the page's files; read once, at the start."""
+def _static_files() -> list[tuple[str, tuple[bytes, str, bytes]]]:
+    """Return path, content, media type and gzipped content of the page's files; read once."""
     files = []
     for path in sorted(STATIC.rglob("*")):
         media_type = ENDINGS.get(path.suffix)
         if path.is_file() and media_type is not None:
             name = path.relative_to(STATIC).as_posix()
-            files.append((name, (path.read_bytes(), media_type)))
+            content = path.read_bytes()
+            files.append((name, (content, media_type, gzip.compress(content, mtime=0))))
     return files
 
 

@@ -24,6 +24,7 @@ LOG = "plays.parquet"  # beside the store: what `audiorec sync` brings home
 SHOWN = 24  # songs of each part
 IN_PLACE = 60  # songs of a place, its middle first
 PLACES, SONGS_OF_PLACE = (3, 12), 40  # fewest and most, and songs for one
+ROUNDS = 20  # of k-means
 EVENING = 9  # songs
 LONG_AGO_S = 30 * 86_400.0
 WEEK_S = 7 * 86_400.0
@@ -58,10 +59,11 @@ Document = dict[str, Any]
 
 def home_of(shelf: SongColumns, *, today: date | None = None) -> Document:
     """Return the parts of the page that one sees first, in values that JSON can hold."""
-    with shelf.lock:
+    with shelf.lock:  # only for what is read once
         chosen = shelf.library.chosen(Choice())
         moods = _moods(shelf, chosen.allowed)
-        places = _places(shelf, chosen.allowed, moods)
+        _ = shelf.layout, shelf.likeliest
+    places = _places(shelf, chosen.allowed, moods)
     day = (today or date.today()).toordinal()
     return {
         "places": places,
@@ -84,8 +86,6 @@ def _moods(shelf: SongColumns, there: BoolArray) -> dict[str, Float64Array]:
 
 
 def _places(shelf: SongColumns, there: BoolArray, moods: dict[str, Float64Array]) -> list[Document]:
-    from scipy.cluster.vq import kmeans2
-
     places = shelf.layout.places
     rows = np.flatnonzero(there & np.isfinite(places[:, 0]))
     least, most = PLACES
@@ -93,7 +93,7 @@ def _places(shelf: SongColumns, there: BoolArray, moods: dict[str, Float64Array]
         return []
     k = min(max(len(rows) // SONGS_OF_PLACE, least), most)
     points = places[rows].astype(np.float64)
-    middles, of = kmeans2(points, k, minit="++", seed=0)
+    middles, of = _regions(points, k)
     regions = []
     for n in range(k):
         if len(own := np.flatnonzero(of == n)):
@@ -112,6 +112,24 @@ def _places(shelf: SongColumns, there: BoolArray, moods: dict[str, Float64Array]
     return sorted(result, key=lambda one: -one["songs"])
 
 
+def _regions(points: Float64Array, k: int) -> tuple[Float64Array, Int64Array]:
+    """Return the middles (k, 2) of groups of points (m, 2), and the group of each: k-means.
+
+    Each group begins at the point that is farthest from the others, so the same points make the
+    same groups.
+    """
+    middles = points[[0]]
+    for _ in range(k - 1):
+        apart = ((points[:, None] - middles) ** 2).sum(axis=2).min(axis=1)
+        middles = np.vstack([middles, points[apart.argmax()]])
+    for _ in range(ROUNDS):
+        of = ((points[:, None] - middles) ** 2).sum(axis=2).argmin(axis=1)
+        counts = np.bincount(of, minlength=k)[:, None]
+        sums = np.stack([np.bincount(of, axis, k) for axis in points.T], axis=1)
+        middles = np.where(counts > 0, sums / np.maximum(1, counts), middles)
+    return middles, of
+
+
 def _named(
     shelf: SongColumns,
     rows: Int64Array,
@@ -120,10 +138,15 @@ def _named(
 ) -> list[Document]:
     """Return name, genre and mood of each region: what stands out most first, no name twice."""
     genres, codes = shelf.likeliest.get("genre", (("",), np.zeros(len(shelf.library), int)))
-    share = np.bincount(codes[rows], minlength=len(genres)) / len(rows)
+
+    def shares(of: Int64Array) -> Float64Array:
+        """Return the share of each genre among songs; some have none: -1."""
+        return np.bincount(codes[of][codes[of] >= 0], minlength=len(genres)) / len(of)
+
+    share = shares(rows)
     pairs = []
     for n, own in enumerate(regions):
-        here = np.bincount(codes[own], minlength=len(genres)) / len(own)
+        here = shares(own)
         for g in np.flatnonzero(here):
             for mood, values in (moods or {"": np.zeros(len(codes))}).items():
                 lift = float(values[own].mean() - 0.5) if moods else 0.0

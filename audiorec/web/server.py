@@ -182,7 +182,7 @@ def serve(
         if nights is not None:
             ending.enter_context(nights.watched())
         address = f"{address_of_listener(host, listener)}#token={page.keys.token}"
-        threading.Thread(target=shelf.prepare, daemon=True).start()
+        threading.Thread(target=page.prepare, daemon=True).start()
         serve_until_ended(
             gate.around(page.application),
             listener,

@@ -5,7 +5,7 @@
                          .numbers  map positions, durations, classes, scores: bytes, by column
                          .find     conditions of the command line ▶ one bit per song
     projected (m, 2)    ──laid_out──▶ `Layout` of n songs, spread over -1 to 1
-    "version/vocal_accompaniment" ──class_words──▶ "singing with instruments"
+    "version/vocal_accompaniment" ──class_words──▶ "sung"
 
 Stored by column, 100,000 songs are a few megabytes, which a browser reads in a tenth of a second.
 The map is computed while the page is opening, and kept beside the store (`MapKeeper`).
@@ -193,9 +193,9 @@ class MapKeeper:
 
 CLASSES = {
     "version/vocal": "voice alone",
-    "version/instrumental": "instruments alone",
-    "version/vocal_accompaniment": "singing with instruments",
-    "version/other": "speech or noise",
+    "version/instrumental": "no voice",
+    "version/vocal_accompaniment": "sung",
+    "version/other": "not music",
     "genre/hiphop": "hip-hop",
 }
 STATISTICS = {

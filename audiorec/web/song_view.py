@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 
 from audiorec.columns import StoreColumns
-from audiorec.errors import SongError
+from audiorec.errors import InputError, SongError
 from audiorec.library.library import Library
 from audiorec.library.readings import each_reading, most_itself, scores_beside
 from audiorec.search.explain import percent_words, reasons_for
+from audiorec.store.corrections import NO_BEAT, correct
 from audiorec.store.features import SeriesFile
 from audiorec.store.inventory import USUAL_NAMES
 from audiorec.store.schema import Kind
@@ -26,6 +27,7 @@ from audiorec.web.gate import AddressKeys
 from audiorec.web.song_columns import STATISTICS, SongColumns, class_words
 from audiorec.web.sound import Roots
 
+SAID = {"genre": "genre", "version": "version", "bpm": "tempo", "music": "music"}
 HIDDEN = ("vector", "mtime_ns", "extractor_id", "content_hash")
 LONGEST = 500  # letters of a value that is not a plain one
 Document = dict[str, Any]
@@ -56,7 +58,7 @@ class SongView:
         uri = str(columns.get("uri") or "")
         shown = {n: plain(v) for n, v in columns.items() if n not in HIDDEN}
         document: Document = {"row": row, "columns": shown, "sound": self._sound(row, uri)}
-        document["part"] = part
+        document |= {"part": part, "corrected": self._corrected(row)}
         if reading is not None:
             document["reading"] = {
                 "best": dict(reading.best),
@@ -66,6 +68,41 @@ class SongView:
                 "remark": reading.remark,
             }
         return document
+
+    def _corrected(self, row: int) -> Document:
+        """Return what the owner says of a song."""
+        said = self._library.corrections
+        own = {key: said[field][row] for key, field in SAID.items() if row in said[field]}
+        typed: Document = {**own}
+        if own.get("bpm", NO_BEAT) != NO_BEAT:
+            typed["bpm"] = float(own["bpm"])
+        return typed | ({"music": own["music"] == "yes"} if "music" in own else {})
+
+    def correct(self, row: int, wish: Mapping[str, Any]) -> str:
+        """Write what the owner says of a song, and return it in words.
+
+        Parameters
+        ----------
+        row : int
+        wish : mapping
+            Any of ``genre``, ``version``: texts; ``bpm``: a number, or none; ``music``: true or
+            false; or ``undo``, which takes all of them back.
+
+        Raises
+        ------
+        InputError
+            If there is none of these, or a value is not possible.
+        """
+        undo = wish.get("undo") is True
+        values = {
+            key: "" if undo else _stated(key, wish[key]) for key in SAID if undo or key in wish
+        }
+        if not values:
+            raise InputError(f"give one of: {', '.join(SAID)}, undo")
+        for key, value in values.items():
+            correct(self._library, self._library.ids[row], SAID[key], value)
+        said = (f"{SAID[key]} {class_words(f'{key}/{value}')}" for key, value in values.items())
+        return "Taken back." if undo else f"You said: {', '.join(said)}."
 
     def uri(self, row: int) -> str:
         """Return the path of a song's file, as stored."""
@@ -149,6 +186,17 @@ class SongView:
             "url": self._keys.keyed(f"/audio/{row}"),
             "cover": self._keys.keyed(f"/cover/{row}"),
         }
+
+
+def _stated(key: str, value: Any) -> str:
+    """Return a correction as text; `InputError` for a value of another type."""
+    if key == "music" and isinstance(value, bool):
+        return "yes" if value else "no"
+    if key == "bpm" and (value is None or type(value) in (int, float)):
+        return NO_BEAT if value is None else f"{value:.6g}"
+    if key in ("genre", "version") and isinstance(value, str):
+        return value
+    raise InputError(f"{key}: {str(value)[:40]!r} is not possible")
 
 
 def extract_command(library: Library, roots: Roots) -> str:

@@ -12,11 +12,15 @@ from web_server import SONGS, write_music
 
 needs("starlette")
 
+from audiorec.errors import InputError
 from audiorec.library.library import open_store
+from audiorec.web.gate import AddressKeys
 from audiorec.web.glance import glance_of
 from audiorec.web.home import MOODS, NAMES, home_of
 from audiorec.web.lists import CopiesView
 from audiorec.web.song_columns import SongColumns
+from audiorec.web.song_view import SongView
+from audiorec.web.sound import Roots
 
 
 @pytest.fixture(scope="module")
@@ -75,3 +79,22 @@ def test_a_script_quotes_what_names_hold(shelf, monkeypatch):
     assert lines == ["rm -v -- '/m/$(id)'\"'\"'b'"]
     nothing = copies.given({"as": "script", "verdicts": ["same"], "rows": [3]})["text"]
     assert "rm " not in nothing
+
+
+def test_what_the_owner_says_of_a_song_is_read_back_and_can_be_taken_back(tmp_path):
+    def view():
+        shelf = SongColumns(open_store(store))
+        return SongView(shelf, Roots([tmp_path]), AddressKeys())
+
+    store = write_music(tmp_path, SONGS[:3], attributes=True)
+    said = view().correct(0, {"genre": "soul", "version": "vocal", "bpm": 72.5, "music": True})
+    assert said == "You said: genre soul, version voice alone, tempo 72.5, music yes."
+    song = view().song(0)
+    assert song["corrected"] == {"genre": "soul", "version": "vocal", "bpm": 72.5, "music": True}
+    assert song["columns"]["bpm"] == 72.5
+    assert view().song(1)["corrected"] == {}
+    for wrong in ({}, {"bpm": float("nan")}, {"music": "yes"}, {"genre": 1}, {"version": "loud"}):
+        with pytest.raises(InputError):
+            view().correct(0, wrong)
+    view().correct(0, {"undo": True})
+    assert view().song(0)["corrected"] == {}

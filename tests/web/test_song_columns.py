@@ -23,7 +23,7 @@ from audiorec.tagger.weights import MSD
 from audiorec.web.application import store_state
 from audiorec.web.gate import AddressKeys
 from audiorec.web.lists import similar_to
-from audiorec.web.song_columns import SongColumns, packed, songs_by_id
+from audiorec.web.song_columns import NONE, SongColumns, packed, songs_by_id
 from audiorec.web.song_view import SongView
 from audiorec.web.sound import Roots
 
@@ -172,13 +172,13 @@ def test_a_genre_says_whether_it_is_clear(tmp_path, monkeypatch):
     add_labels(path, [{"jazz": 0.9}, {"metal": 0.5, "pop": 0.45}, {"disco": 0.9}])
     shelf = SongColumns(open_store(path))
     numbers = unpacked(gzip.decompress(shelf.numbers))
-    assert numbers["genre_clear"].tolist() == [1, 0, 0]
+    assert numbers["genre_clear"].tolist() == [1, 0, 1]
     names = shelf.heads["genre"]
-    assert [names[code] for code in numbers["head:genre"]] == ["jazz", "metal", "jazz"]
+    assert numbers["head:genre"].tolist() == [names.index("jazz"), names.index("metal"), NONE]
     view = SongView(shelf, Roots([]), AddressKeys())
     genres = [view.song(row)["reading"]["genre"] for row in range(3)]
     assert [one["words"] for one in genres] == ["jazz", "unclear: metal or pop", "disco"]
-    assert [one["clear"] for one in genres] == [True, False, False]
+    assert [one["clear"] for one in genres] == [True, False, True]
     assert list(genres[1]["likely"])[:2] == ["metal", "pop"]
     style = json.loads(gzip.decompress(shelf.texts))["style"]
     assert style == {"values": ["disco"], "codes": [-1, -1, 0]}

@@ -22,18 +22,9 @@ OURS = ["audiorec/__init__", "audiorec_cli/__init__", "sitecustomize", "usercust
 EXTRACT = "extract . --out new/vecs.parquet"
 COMMANDS = [
     "extract . --out new/vecs.parquet --jobs 2 --features new/features.parquet",
-    "extract . --out new/vecs.parquet --dry-run",
-    "extract . --out new/vecs.parquet --id-from tag:isrc",
     "shards m.parquet 2 --out new",
-    "manifest . --out new/m.parquet",
     "classify one.wav --tags 3",
-    "similar one.wav",
     "similar other/new.wav",
-    "playlist other/new.wav --minutes 0.1",
-    "playlist one.wav --to two.flac --steps 1",
-    "duplicates",
-    "info",
-    "store verify vecs.parquet",
     "store export vecs.parquet --out new/vecs.csv",
     "doctor",
 ]
@@ -118,7 +109,7 @@ def test_commands_run_nothing_that_lies_beside_the_music(music, tmp_path):
             assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("value", [".", "", ":/nowhere", "/nowhere:", "other"])
+@pytest.mark.parametrize("value", ["", "other"])
 def test_a_relative_python_path_is_not_followed(music, value):
     """But for what Python imports before the command's first line."""
     with planted(LIBRARIES, music, music / "other") as marks:

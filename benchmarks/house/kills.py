@@ -34,7 +34,7 @@ from audiorec.store.schema import Kind, open_checked, write_batches
 
 ROOT = Path(__file__).parents[2]
 TIMES = ("extracted_at", "failed_at")
-SONGS = 40_000  # of the stores that are merged
+SONGS = 8_000  # of the stores that are merged
 PLAN = """
 [recall]
 interactions = "world/interactions.parquet"

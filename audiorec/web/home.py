@@ -147,10 +147,10 @@ def _named(
     pairs = []
     for n, own in enumerate(regions):
         here = shares(own)
-        for g in np.flatnonzero(here):
+        for g in np.flatnonzero(here).tolist():
             for mood, values in (moods or {"": np.zeros(len(codes))}).items():
                 lift = float(values[own].mean() - 0.5) if moods else 0.0
-                pairs.append((here[g] + 0.5 * (here[g] - share[g]) + lift, n, int(g), mood))
+                pairs.append((here[g] + 0.5 * (here[g] - share[g]) + lift, n, g, mood))
     result: dict[int, Document] = {}
     taken: set[tuple[int, str]] = set()
     for _, n, g, mood in sorted(pairs, key=lambda pair: (-pair[0], *pair[1:])):

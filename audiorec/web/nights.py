@@ -62,8 +62,7 @@ class ServedNight:
             self.record = read_object(folder / "run.json")
         except (OSError, StoreError, ValueError):
             self.record = {}
-        result = self.record.get("order")
-        names = [n for n in result if isinstance(n, str)] if isinstance(result, list) else []
+        names = self.record.get("order", ())
         self.order = asked = [file_stem(name) for name in names]  # as the files of their candidates
         self.channels = tuple(
             sorted(there, key=lambda n: (asked.index(n) if n in asked else -1, n))

@@ -9,7 +9,6 @@ later belongs to the next snapshot (`audiorec.web.editions`).
 """
 
 import bisect
-import csv
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,13 +24,12 @@ import pyarrow.compute as pc
 from audiorec.columns import ListColumns
 from audiorec.errors import (
     AudiorecError,
-    DamagedFileError,
     InputError,
-    MissingFileError,
     StoreError,
     UnknownSongError,
 )
 from audiorec.files.storage import is_uri
+from audiorec.files.user_files import csv_rows
 from audiorec.library.library import Library, open_store
 from audiorec.recall.serving.nightly.current import served_files, served_folder
 from audiorec.search.atlas import top_classes
@@ -202,7 +200,6 @@ def _is_text(text: str) -> bool:
 
 REPRESENTATIVE = 3  # songs returned for each of two similar artists
 LEAST_LENGTH = 1e-6  # length of a mean; below this the songs cancel each other out
-MAX_TABLE_BYTES = 256 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,28 +302,10 @@ class ArtistMap:
 def read_artist_ids(path: Path) -> dict[str, str]:
     """Read a CSV with the columns ``artist_id`` and ``artist``.
 
-    Raises
-    ------
-    MissingFileError
-        If there is no such file.
-    DamagedFileError
-        If it is not such a table, or too large.
-    InputError
-        If a column is missing.
+    Raises `InputError` if there is no such table.
     """
-    if not path.is_file():
-        raise MissingFileError(f"{path}: no such file; give a CSV with artist_id,artist")
-    if path.stat().st_size > MAX_TABLE_BYTES:
-        raise DamagedFileError(f"{path}: too large for a table of artists")
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.DictReader(file, strict=True)
-            names = rows.fieldnames or []
-            if "artist_id" not in names or "artist" not in names:
-                raise InputError(f"{path}: needs the columns artist_id and artist")
-            return {row["artist_id"]: row["artist"] or "" for row in rows if row["artist_id"]}
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DamagedFileError(f"{path}: not a table of artists: {error}") from error
+    rows = csv_rows(path, "cannot read the artists", needed=("artist_id", "artist"))
+    return {row["artist_id"]: row["artist"] or "" for row in rows if row["artist_id"]}
 
 
 TAGS = ("title", "artist", "album", "uri", "duration_s", "codec")

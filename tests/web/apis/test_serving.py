@@ -235,7 +235,7 @@ def test_no_request_is_lost_or_mixed_while_the_store_is_replaced_twice(bench, tm
     ("arguments", "said"),
     [
         (["--token-file", "gone"], "gone: cannot read a token"),
-        (["--artists", "gone.csv"], "gone.csv: no such file"),
+        (["--artists", "gone.csv"], "gone.csv: cannot read the artists: no such file"),
         (["--root", "gone"], "gone: no such folder"),
     ],
 )

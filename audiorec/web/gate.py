@@ -47,6 +47,7 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 PRIVATE, KEYED = "/api/", ("/audio/", "/cover/")
+PARTS = ("/js/", "/css/", "/fonts/", "/vendor/")  # of the page
 METHODS = ("GET", "HEAD", "POST")
 MAX_BODY = 1 << 20  # bytes
 _HOST = re.compile(r"(?:\[([^\[\]]*)\]|([^:\[\]]*))(?::[0-9]*)?")
@@ -243,9 +244,9 @@ class Guard:
         site = headers.get(b"sec-fetch-site", "same-origin")
         if site in ("same-origin", "none"):
             return True
-        # A link on another site may open the page itself, which contains no data.
+        # A link on another site may open the page at any of its addresses: it contains no data.
         opens = headers.get(b"sec-fetch-mode") == "navigate"
-        return opens and path == "/"
+        return opens and not path.startswith((PRIVATE, *KEYED, *PARTS))
 
 
 def host_name(host: str) -> str:

@@ -149,6 +149,7 @@ def test_a_page_of_another_site_gets_nothing(client, headers):
 def test_a_link_elsewhere_may_lead_to_the_page(client):
     headers = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
     assert client.get("/", headers=headers).status_code == 200
+    assert client.get("/song/a.mp3/title", headers=headers).status_code != 403
 
 
 def test_only_json_is_taken_and_not_too_much_of_it(client):

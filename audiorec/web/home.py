@@ -9,6 +9,7 @@ A place is named by the genre and the mood that stand out there, from 60 fixed n
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import date
 from typing import Any
 
@@ -17,6 +18,7 @@ import numpy as np
 from audiorec.errors import AudiorecError
 from audiorec.search.choice import Chosen
 from audiorec.search.questions import Choice, PathQuestion
+from audiorec.store.schema import schema_of
 from audiorec.types import BoolArray, Float64Array, Int64Array
 from audiorec.web.song_columns import SongColumns, class_words
 
@@ -75,9 +77,9 @@ def home_of(shelf: SongColumns, *, today: date | None = None) -> Document:
 
 def _moods(shelf: SongColumns, there: BoolArray) -> dict[str, Float64Array]:
     """Return how much each song has of each mood: its place among all songs, 0 to 1."""
-    moods = {}
+    moods, there_are = {}, {*schema_of(shelf.library.metadata).names}
     for mood, names in MOODS.items():
-        known = [shelf.floats(name) for name in names if name in shelf.plain_numbers]
+        known = [shelf.floats(name) for name in names if name in there_are]
         if known:
             total = np.where(there, np.nan_to_num(np.sum(known, axis=0), nan=-99.0), -np.inf)
             place = total.argsort(kind="stable").argsort(kind="stable") - (~there).sum()
@@ -205,13 +207,11 @@ def _heard(shelf: SongColumns) -> dict[str, list[int]]:
     from audiorec.listening.interactions import read_interactions
 
     path = shelf.library.path.with_name(LOG)
-    nothing: dict[str, list[int]] = {"continue": [], "rediscover": []}
-    try:
+    log = None
+    with suppress(AudiorecError):  # a damaged log
         log = read_interactions(path) if path.exists() else None
-    except AudiorecError:
-        return nothing
     if log is None or not len(log.song):
-        return nothing
+        return {"continue": [], "rediscover": []}
     place = {song: row for row, song in enumerate(shelf.library.ids)}
     rows = np.array([place.get(song, -1) for song in log.song_ids])
     plays = np.bincount(log.song, minlength=len(rows))

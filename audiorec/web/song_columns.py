@@ -466,12 +466,6 @@ class SongColumns:
         return np.asarray(self.library.column("duration_s").to_pylist(), np.float64)
 
     @cached_property
-    def plain_numbers(self) -> set[str]:
-        """Columns of numbers that say something about the sound."""
-        usual = schema_of(self.library.metadata).names
-        return {*self._own_numbers, *({"loudness_lufs"} & set(usual))}
-
-    @cached_property
     def _own_kinds(self) -> dict[str, Any]:
         return {n: self.library.column(n).type for n in self.own_columns}
 

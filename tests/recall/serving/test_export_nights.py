@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from datetime import datetime
+from datetime import UTC, datetime
 
 import numpy as np
 import pyarrow as pa
@@ -127,6 +127,43 @@ def test_samples_of_later_nights_have_what_channels_said_when_a_song_was_shown(t
         assert {n: row[n] for n in names} == {n: was[n] for n in names}
         assert row["fused_rank"] >= 1
         assert row["as_served"]
+
+
+def test_what_another_system_showed_has_the_ranks_of_the_newest_night_before_it(tmp_path):
+    """Impressions without a run, such as those before the first night of ours, are marked."""
+    out, nights = tmp_path / "serving" / "export", []
+    write_days(tmp_path, 2)
+    write_plan(tmp_path)
+    shown = [
+        {"user_id": f"u{user}", "song_id": f"s{song:02}", "entry": "daily", "run_id": None,
+         "shown_at": datetime(2026, 1, day, 20, tzinfo=UTC)}
+        for day in (2, 5) for user in range(6) for song in range(24)
+    ]  # fmt: skip
+    schema = EXPOSED.set(4, EXPOSED.field("run_id").with_nullable(True))
+    for days in range(3, 8):
+        write_days(tmp_path, days)
+        if days == 7:  # reported late, so no list is without these songs
+            theirs = tmp_path / "shown" / "theirs.parquet"
+            pq.write_table(pa.Table.from_pylist(shown, schema), theirs)
+        record = NightlyJob(write_plan(tmp_path)).run()
+        nights.append(datetime.fromisoformat(record["shown_at"]))
+    found = read(out, "samples_ranking").to_pylist()
+    early = [row for row in found if row["happened_at"].day == 2]
+    late = [row for row in found if row["happened_at"].day == 5]
+    assert early
+    assert late
+    assert not any(row["as_served"] for row in found)
+    assert all(row["ranked_at"] is None and row["fused_rank"] is None for row in early)
+    at = nights[2]  # made of the days until 5, in the morning
+    assert {row["ranked_at"] for row in late} == {at}
+    kept = read(out, "served").filter(pc.equal(read(out, "served").column("shown_at"), at))
+    was = by_key(kept, "user_id", "song_id")
+    for row in late:
+        own = was.get((row["user_id"], row["song_id"]), {})
+        for name in ("fused_rank", "item_knn_rank", "popular_rank"):
+            assert row[name] == own.get(name)
+    assert any(row["item_knn_rank"] for row in late)
+    assert manifest(out)["samples"]["ranking"]["ranked_afterwards"] == len(late)
 
 
 def test_features_that_were_kept_are_those_that_are_computed_afterwards(tmp_path):

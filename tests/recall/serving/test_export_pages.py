@@ -4,6 +4,7 @@ import hashlib
 import re
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from made_export import read
@@ -61,7 +62,8 @@ def test_an_export_of_version_1_is_read():
     for table in export_tables(parts):
         about = found["tables"][table.name]
         stored = read(SAMPLE, table.name)
-        assert stored.schema.remove_metadata() == table.schema
+        kept = pa.schema([f for f in table.schema if f.name in stored.column_names])
+        assert stored.schema.remove_metadata() == kept  # columns may be added
         assert len(stored) == about["rows"]
         for file in about["files"]:
             assert (

@@ -185,19 +185,58 @@ def dot_array(users: FloatArray, songs: FloatArray, song: Int64Array) -> Any:
 
 def served_rows(rows: Any, served: Any) -> Int64Array:
     """Return the row of `served` with the user, song and run of each sample; -1 for none."""
-    n, keys = len(rows), (ListColumns.USER, ListColumns.SONG, ShownColumns.RUN)
-    if not len(served) or not n:
-        return np.full(n, -1, np.int64)
-    key = np.zeros(n + len(served), np.int64)
-    for name in keys:
+    names = (ListColumns.USER, ListColumns.SONG, ShownColumns.RUN)
+    key, known = _keys(rows, served, names)
+    return _looked_up(key, known)
+
+
+def rows_before(rows: Any, served: Any) -> tuple[Int64Array, Int64Array]:
+    """Return the row of `served` of each sample in the user's newest night before it.
+
+    Returns
+    -------
+    place, night : ndarray, shape (n,), int64
+        The row with the sample's song, and any row of that night: -1 where there is none.
+    """
+    user, users = _keys(rows, served, (ListColumns.USER,))
+    song, songs = _keys(rows, served, (ListColumns.SONG,))
+    at, ats = (
+        pc.cast(table.column(name), pa.int64()).to_numpy()
+        for table, name in ((rows, "happened_at"), (served, ShownColumns.AT))
+    )
+    times = np.unique(ats)
+    width = len(times) + 1
+    nights = users * width + np.searchsorted(times, ats) + 1
+    known, first = np.unique(nights, return_index=True)
+    asked = user * width + np.searchsorted(times, at)  # strictly before
+    newest = np.searchsorted(known, asked, side="right") - 1
+    there = (newest >= 0) & (known[newest] // width == user) if len(known) else asked < 0
+    night = np.where(there, first[newest], -1) if len(known) else np.full(len(user), -1)
+    own = np.where(there, known[newest], -1) if len(known) else night
+    most = 1 + max(int(song.max(initial=0)), int(songs.max(initial=0)))
+    place = _looked_up(np.where(there, own * most + song, -1), nights * most + songs)
+    return place, np.asarray(night, np.int64)
+
+
+def _keys(rows: Any, served: Any, names: Sequence[str]) -> tuple[Int64Array, Int64Array]:
+    """Return one number for each combination of values in two tables."""
+    key = np.zeros(len(rows) + len(served), np.int64)
+    for name in names:
         both = pa.concat_arrays(
             [one_array(t.column(name).combine_chunks()) for t in (rows, served)]
         )
         number, values = encoded(both.fill_null(""))
         key = key * (len(values) + 1) + number
-    known, place = np.unique(key[n:], return_index=True)
-    at = np.minimum(np.searchsorted(known, key[:n]), len(known) - 1)
-    return np.where(known[at] == key[:n], place[at], -1).astype(np.int64)
+    return key[: len(rows)], key[len(rows) :]
+
+
+def _looked_up(key: Int64Array, known: Int64Array) -> Int64Array:
+    """Return the first place of each key among known ones; -1 for none."""
+    if not len(known):
+        return np.full(len(key), -1, np.int64)
+    values, place = np.unique(known, return_index=True)
+    at = np.minimum(np.searchsorted(values, key), len(values) - 1)
+    return np.where(values[at] == key, place[at], -1).astype(np.int64)
 
 
 def one_array(array: Any) -> Any:
@@ -265,7 +304,8 @@ class UserBlocks:
         self._slugs = [slug for slug, _ in channels]
         self._parts, self._days, self._served_days = parts, days, served_days
         self._schemas = {table.name: table.schema for table in export_tables(parts)}
-        self._served_names = [column.name for column in served_columns(parts)]
+        self._served_names = {column.name for column in served_columns(parts)}
+        self._feature_names = {column.name for column in FEATURES}
         self._kept = kept
         self.record = dict(opened.sources.record or {})
         self.strange_songs: set[str] = set()
@@ -327,7 +367,7 @@ class UserBlocks:
         result.append(("samples_recall", self._recall_rows(people, did_rows)))
         if self.rule == BY_LISTENING:
             samples = play_samples(people.past, self.entry, self._ranking)
-            result.append(("samples_ranking", self._heard_rows(people, samples)))
+            result.append(("samples_ranking", self._heard_rows(people, samples, earlier)))
         elif any(map(len, shown)):
             result.append(("samples_ranking", self._shown_rows(people, shown, earlier)))
         return result
@@ -469,15 +509,14 @@ class UserBlocks:
             "weight": pa.array(log.weight[samples.row]),
         }
 
-    def _heard_rows(self, people: _People, samples: Samples) -> Rows:
+    def _heard_rows(self, people: _People, samples: Samples, served: Any) -> Rows:
         columns = self._common(people, samples, self._log_ids(people, samples))
         entry = pa.nulls(len(samples), pa.string())
         if self.entry is not None:
             entry = pa.repeat(pa.scalar(self.entry), len(samples))
         columns |= outcome_arrays(samples)
         columns |= {"entry": entry, ShownColumns.RUN: pa.nulls(len(samples), pa.string())}
-        columns["as_served"] = pa.array(np.zeros(len(samples), np.bool_))
-        return self._without_channels(columns, len(samples))
+        return self._as_served(self._without_channels(columns, len(samples)), served)
 
     def _shown_rows(self, people: _People, shown: list[Any], served: Any) -> Rows:
         table = pa.concat_tables([SHOWN.empty_table(), *shown]).combine_chunks()
@@ -495,32 +534,41 @@ class UserBlocks:
         }
         columns = self._common(people, samples, ids) | outcome_arrays(samples)
         columns |= {n: rows.column(n).combine_chunks() for n in ("entry", ShownColumns.RUN)}
-        columns["as_served"] = pa.array(np.zeros(len(samples), np.bool_))
         made = self._without_channels(columns, len(samples))
         return self._as_served(made, served)
 
     def _as_served(self, made: Mapping[str, Any], served: Any) -> Any:
-        """Replace computed features by those stored when the row was served."""
+        """Add what channels said: stored when a row was served, or of the newest night before it.
+
+        Rows of a list that a night wrote get all that was stored with it. Others, such as those
+        that were shown before the first night, keep their features, and get the output of
+        channels of the user's newest night before them (of a past day that was run afterwards).
+        """
         schema = self._schemas["samples_ranking"]
         rows = pa.Table.from_arrays(
             [made[field.name].cast(field.type) for field in schema], schema=schema
         )
-        place = served_rows(rows, served)
-        known = np.flatnonzero(place >= 0)
-        self._ranking.add(as_served=len(known))
-        if not len(known):
-            return rows
-        kept = served.take(integers(place[known]))
-        names = {*self._served_names, *(column.name for column in FEATURES)}
-        own = rows.take(integers(known))
+        exact = served_rows(rows, served)
+        place, night = rows_before(rows, served)
+        is_served = exact >= 0
+        place, night = np.where(is_served, exact, place), np.where(is_served, exact, night)
+        self._ranking.add(
+            as_served=int(is_served.sum()), ranked_afterwards=int((~is_served & (night >= 0)).sum())
+        )
+        kept = served.take(pa.array(place, mask=place < 0))
+        stored = pa.array(is_served)
         for number, field in enumerate(schema):
-            if field.name in names:
-                own = own.set_column(number, field, kept.column(field.name))
+            column = rows.column(field.name)
+            if field.name in self._served_names:
+                column = kept.column(field.name)
+            elif field.name in self._feature_names:
+                column = pc.if_else(stored, kept.column(field.name), column)
             elif field.name == "as_served":
-                own = own.set_column(number, field, pa.array(np.ones(len(known), np.bool_)))
-        others = np.flatnonzero(place < 0)
-        order = np.argsort(np.concatenate([others, known]), kind="stable")
-        return pa.concat_tables([rows.take(integers(others)), own]).take(integers(order))
+                column = stored
+            elif field.name == "ranked_at":
+                column = served.column(ShownColumns.AT).take(pa.array(night, mask=night < 0))
+            rows = rows.set_column(number, field, column)
+        return rows
 
     def _common(self, people: _People, samples: Samples, ids: Mapping[str, Any]) -> dict[str, Any]:
         features = people.past.features(samples.user, samples.song, samples.known_until)
@@ -541,8 +589,9 @@ class UserBlocks:
 
     def _without_channels(self, columns: dict[str, Any], n: int) -> dict[str, Any]:
         schema = self._schemas["samples_ranking"]
-        nothing = {name: pa.nulls(n, schema.field(name).type) for name in self._served_names}
-        return columns | nothing
+        names = (*self._served_names, "ranked_at")
+        nothing = {name: pa.nulls(n, schema.field(name).type) for name in names}
+        return columns | nothing | {"as_served": pa.array(np.zeros(n, np.bool_))}
 
     def _numbers(self, song_ids: Any) -> Int64Array:
         """Return the numbers of songs; -1 if in no other table, and add it to `strange_songs`."""

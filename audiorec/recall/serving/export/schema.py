@@ -230,6 +230,7 @@ _RANKING = (
     _always("outcome", "text", "finish, skip, dislike or none"),
     _column("played_at", "time", "time of the finished play"),
     _always("as_served", "bool", "features were stored when served, including those of channels"),
+    _column("ranked_at", "time", "time of the night whose ranks these are; null: of no night"),
 )
 _SERVED = (
     _always(ShownColumns.RUN, "text", "the nightly run"),

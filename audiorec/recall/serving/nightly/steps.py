@@ -274,7 +274,7 @@ def rank(lists: Path, night: Tonight, out: Path) -> str:
 
 def tell(night: Tonight, out: Path) -> str:
     """Write the report."""
-    about = {"entry": night.plan.entry, ShownColumns.RUN: night.run_id}
+    about: dict[str, Any] = {"entry": night.plan.entry, ShownColumns.RUN: night.run_id}
     about |= {"weights": night.said()}
     ranked = None if night.plan.lists is None else night.plan.out / RANKED
     fused, facts = night.plan.out / FUSED, night.inputs.facts

@@ -102,7 +102,7 @@ def weighed(
         the values of `Learnt.to_dict`: empty ones if there are too few users.
     """
     kept = {name: last[name] for name in names if name in last}
-    before = kept if len(kept) == len(names) and sum(kept.values()) else {}
+    before = kept if len(kept) == len(names) and any(kept.values()) else {}
     equal = {name: round(1 / len(names), 6) for name in names}
     try:
         if evidence is None:

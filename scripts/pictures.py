@@ -42,9 +42,9 @@ SONG = "Vibe Ace"
 TOUR, TOUR_SONG, TOUR_WORDS = "page-tour.webp", "Crushed Ice Cocktail", "calm electronic, no voice"
 STAY_MS, FADE_MS, FADES = 2400, 90, 2
 PLAYS_FROM_S = 6  # where the playhead is shown
-# The first picture within the scores is the waveform: transparent until it is drawn.
+# The wave is transparent until it is drawn.
 WAVE_IS_DRAWN = """(() => {
-  const wave = document.querySelector(".scores canvas");
+  const wave = document.querySelector(".song .scores canvas");
   if (!wave?.width || !wave.height) return false;
   const { data } = wave.getContext("2d").getImageData(0, 0, wave.width, wave.height);
   return data.some((value) => value > 0);
@@ -146,14 +146,16 @@ def photograph(store: Path, out: Path) -> None:
             take(page, out, scheme, store.parent)
         page = browser.new_context(viewport=PHONE).new_page()
         page.goto(address)
-        page.wait_for_selector(".grid .space .row")
+        home(page)
         page.screenshot(path=out / "page-phone.png")
     twice = write_copies(store.parent / "twice")
     with browsing(twice) as address, chromium() as browser:
         page = browser.new_context(viewport=SIZE).new_page()
         page.goto(address)
-        page.click("nav >> text=Duplicates")
-        page.wait_for_selector(".recording")
+        page.wait_for_selector(".hero h1")
+        page.click("nav >> text=Tidy up")
+        page.wait_for_selector(".recording .copy")
+        page.wait_for_timeout(1500)
         page.evaluate(NAME_FOLDER, str(twice.parent))
         page.screenshot(path=out / "page-duplicates.png")
 
@@ -179,30 +181,37 @@ def write_copies(folder: Path) -> Path:
     return folder / "vecs.parquet"
 
 
+def home(page) -> None:
+    """Wait until home is complete."""
+    page.wait_for_selector(".places .place")
+    page.wait_for_selector(".tile")
+    page.wait_for_timeout(2000)  # for covers, which are drawn once they are asked for
+
+
 def take(page, out: Path, scheme: str, folder: Path) -> None:
     """Take one picture per view."""
-    page.wait_for_selector(".grid .space .row")
+    home(page)
+    if scheme == "light":
+        page.screenshot(path=out / "page-library-light.png")
     choose(page, SONG)
-    page.wait_for_selector(".near li")
-    page.wait_for_selector(".strips")
+    page.wait_for_selector(".near .tile")
     until(page, WAVE_IS_DRAWN)
-    page.wait_for_timeout(300)  # for what is drawn in the next frames
-    page.screenshot(path=out / f"page-library-{scheme}.png")
+    page.wait_for_timeout(1500)
     if scheme == "dark":
+        page.screenshot(path=out / "page-library-dark.png")
         return
     page.click("text=Make a list from it")
     page.click("text=Along a curve")
     page.fill("label:has-text('Minutes') input", "2")
     page.click("text=Make the list")
     page.wait_for_selector(".listed li:nth-child(3)")
-    page.wait_for_timeout(300)
+    page.wait_for_timeout(900)
     page.evaluate(NAME_FOLDER, str(folder))
     page.screenshot(path=out / "page-list.png")
     page.click("nav >> text=Recommendations")
     page.click(f".users >> text={LISTENER.format(3)}")
     page.wait_for_selector(".ranked li")
-    page.click("text=Places of each channel")
-    page.wait_for_timeout(300)
+    page.wait_for_timeout(900)
     page.screenshot(path=out / "page-recommendations.png")
 
 
@@ -220,7 +229,7 @@ def listened(folder: Path) -> Path:
 
 
 def tour(store: Path, out: Path) -> None:
-    """Draw the moving picture: the list, a sentence on the map, similar songs, and radio."""
+    """Draw the moving picture: home, a sentence, the map, a song, and radio."""
     with browsing(store, "--root", store.parent / "Music") as address, chromium() as browser:
         page = browser.new_context(viewport=SIZE, color_scheme="light").new_page()
         page.goto(address)
@@ -234,25 +243,23 @@ def look_around(page) -> Iterator[bytes]:
         page.wait_for_timeout(900)  # for the map, which moves
         return page.screenshot()
 
-    page.wait_for_selector(".grid .space .row")
+    home(page)
     yield still()
-    page.click("text=By sound")
     page.fill("#find", TOUR_WORDS)
-    page.wait_for_selector(".heard")
+    page.wait_for_selector(".heard .song-line")
     yield still()
-    page.fill("#find", "")
-    until(page, "document.querySelector('.heard') === null")
+    page.click("nav >> text=Map")
+    until(page, "window.songMap?.covers.length > 5")
+    yield still()
     choose(page, TOUR_SONG)
-    page.wait_for_selector(".near li")
+    page.wait_for_selector(".near .tile")
     until(page, WAVE_IS_DRAWN)
-    yield still()
-    page.locator(".near li").nth(4).scroll_into_view_if_needed()
     yield still()
     page.click(".song >> text=Radio")
     until(page, "import('/js/player.js').then(p => p.playing.get().queue.length > 2)")
     until(page, "import('/js/player.js').then(p => p.now() > 0)")
     page.evaluate(f"import('/js/player.js').then(p => {{ p.toggle(); p.seek({PLAYS_FROM_S}); }})")
-    page.click("text=Up next")
+    page.click("[title='Up next']")
     yield still()
 
 

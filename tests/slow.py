@@ -20,7 +20,6 @@ SLOW = (  # 12 CPU seconds or more, the longest first
     "tests/test_prose.py",
     "tests/test_tutorials.py",
     "tests/web/apis/test_serving.py",
-    "tests/web/test_tasks.py",
     "tests/runs/test_engines.py",
     "tests/hostile/test_streams.py",
     "tests/recall/sequence/youtube_dnn/test_processes.py",

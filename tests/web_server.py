@@ -148,7 +148,16 @@ def write_recall(store, *, users=8, days=(), playlists=(), named="u{}"):
     return folder / "serving"
 
 
+def go(page, path):
+    """Go to an address of the page, as its links do."""
+    page.evaluate(f"import('/js/route.js').then(r => r.go({path!r}))")
+
+
 def choose(page, title):
+    """Open a song from the list of all songs."""
+    if not page.locator(ROWS).count():
+        go(page, "/songs")
+        page.wait_for_selector(ROWS)
     cell = page.locator(f"{ROWS} .cell.title").filter(has_text=re.compile(f"^{re.escape(title)}"))
     exact = cell.filter(has_text=re.compile(f"^{re.escape(title)}$"))
     (exact if exact.count() else cell).first.click()

@@ -177,7 +177,12 @@ ENDINGS = {
     ".css": "text/css",
     ".js": "text/javascript",
     ".svg": "image/svg+xml",
+    ".woff2": "font/woff2",
 }
+# The first words of the page's own addresses: the page reads the rest.
+VIEWS = frozenset(
+    "map songs song find albums album artists artist tidy library list recommend".split()
+)
 STATUS = {MissingSongError: 404, ExistingFileError: 412}  # of other errors: 400
 FORMS = {
     "similar": inputs(lists.FORMS[SimilarQuestion]),
@@ -477,7 +482,9 @@ class BrowsePage:
         return Response(picture.data, media_type=picture.media_type)
 
     async def _static(self, request: Request) -> Response:
-        data = self.files.get(request.path_params["path"] or "index.html")
+        path = request.path_params["path"]
+        is_view = not path or path.partition("/")[0] in VIEWS
+        data = self.files.get("index.html" if is_view else path)
         if data is None:
             return _json({"error": "not found"}, 404)
         takes_gzip = "gzip" in request.headers.get("accept-encoding", "")

@@ -29,7 +29,7 @@ def open_page(browser):
     """Open an address in a new window; at the end nothing was said and no one else was asked."""
     said, asked, contexts, allowed = [], [], [], []
 
-    def open_it(address, *, ready=".grid .space .row", allow=(), **settings):
+    def open_it(address, *, ready=".grid .space .row", allow=(), view="/songs", **settings):
         allowed.extend(allow)
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 860}, **settings})
         contexts.append(context)
@@ -38,7 +38,7 @@ def open_page(browser):
         page.on("console", lambda m: said.append(f"{m.type}: {m.text}"))
         page.on("pageerror", lambda e: said.append(f"error: {e}"))
         page.on("request", lambda r: asked.append((split_address(address)[0], r.url)))
-        page.goto(address)
+        page.goto(address.replace("/#", f"{view}#"))
         if ready:
             page.wait_for_selector(ready)
         return page

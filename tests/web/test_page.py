@@ -71,72 +71,6 @@ def test_without_the_token_it_says_what_to_do(open_page, address):
     assert "no longer valid" in wrong.inner_text("[role=alert]")
 
 
-def test_find_by_words(page):
-    page.fill("#find", "ayla vib")
-    until(page, f"document.querySelectorAll('{ROWS}').length === 2")
-    assert sorted(titles(page)) == ["Vibes", "Vibes, later"]
-    page.fill("#find", "nothing like this")
-    page.wait_for_selector(".grid .empty")
-    page.click("text=Show all songs")
-    until(page, f"document.querySelectorAll('{ROWS}').length === {N}")
-    assert page.input_value("#find") == ""
-
-
-def test_typed_letters_stay_while_the_page_draws_slowly(page):
-    page.evaluate("() => { requestAnimationFrame = (act) => setTimeout(act, 1000); }")
-    for text, left in ("vib", 2), ("vibes, l", 1):
-        page.fill("#find", text)
-        until(page, f"document.querySelectorAll('{ROWS}').length === {left}")
-    page.fill("#find", "vibes, la")
-    assert page.input_value("#find") == "vibes, la"
-    page.fill("#find", "nothing like this")
-    until(page, "document.querySelector('.grid .empty')")
-    page.evaluate("() => document.querySelector('.grid .empty button').click()")
-    until(page, f"document.querySelectorAll('{ROWS}').length === {N}")
-    assert page.input_value("#find") == ""
-    page.wait_for_timeout(1500)
-    assert page.input_value("#find") == ""
-
-
-def test_words_and_conditions_written_one_after_the_other_both_hold(page):
-    page.click("text=Conditions")
-    page.fill("#find", "loud")
-    page.get_by_placeholder("genre=jazz, duration<4:00").fill("version=vocal, duration<9:00")
-    until(page, f"document.querySelectorAll('{ROWS}').length === 2")
-    page.wait_for_selector("button:has-text('Conditions (on)')")
-    assert sorted(titles(page)) == ["Loud", "Louder"]
-
-
-def test_a_filter_from_elsewhere_replaces_a_refused_condition(open_page, address):
-    page = open_page(address, allow=["400"])
-    page.click("text=Conditions")
-    field = page.get_by_placeholder("genre=jazz, duration<4:00")
-    field.fill("genre=polka")
-    page.wait_for_selector("#conditions-help.failure")
-    page.evaluate("import('/js/finder.js').then(f => f.filter('genre=metal, version=vocal'))")
-    until(page, f"document.querySelectorAll('{ROWS}').length === 2")
-    assert field.input_value() == "genre=metal, version=vocal"
-    assert page.locator("#conditions-help.failure").count() == 0
-
-
-def test_find_by_conditions_and_be_told_what_is_wrong(open_page, address):
-    page = open_page(address, allow=["400"])
-    page.click("text=Conditions")
-    field = page.get_by_placeholder("genre=jazz, duration<4:00")
-    field.fill("genre=metal, version=vocal")
-    until(page, f"document.querySelectorAll('{ROWS}').length === 2")
-    assert sorted(titles(page)) == ["Loud", "Louder"]
-    field.fill("genre=polka")
-    assert (
-        "unknown class 'polka'" in page.wait_for_selector("#conditions-help.failure").inner_text()
-    )
-    page.click(".helper >> text=Clear")
-    until(page, f"document.querySelectorAll('{ROWS}').length === {N}")
-    page.select_option(".helper label:has-text('Genre') select", "genre=jazz")
-    until(page, f"document.querySelectorAll('{ROWS}').length < {N}")
-    assert "Vibes" in titles(page)
-
-
 def test_sort_by_every_column_and_turn_round(page):
     page.click(".heads button:has-text('Title')")
     up = titles(page)
@@ -154,13 +88,12 @@ def test_play_seek_and_go_on_while_looking_around(page):
     page.click(".song button.main")
     wait_for_sound(page)
     assert parts[0] == 206
-    page.locator(".seek input").evaluate(
-        "one => { one.value = 6; one.dispatchEvent(new Event('input', {bubbles: true})); }"
-    )
-    wait_for_sound(page, 6)
-    page.click("text=State")
+    seek = page.get_by_role("slider", name="Position in the song")
+    seek.click(position={"x": seek.bounding_box()["width"] * 0.6, "y": 20})
+    wait_for_sound(page, 5)
+    page.click("nav >> text=Your library")
     page.wait_for_selector(".state h2")
-    wait_for_sound(page, 6.2)
+    wait_for_sound(page, 5.2)
     page.click("button[title=Pause]")
     stopped = now(page)
     page.wait_for_timeout(300)
@@ -169,29 +102,16 @@ def test_play_seek_and_go_on_while_looking_around(page):
 
 def test_click_into_the_scores_to_hear_that_moment(page):
     choose(page, "Louder")
-    area = page.locator(".scores .area")
-    page.wait_for_selector(".strips")
+    area = page.locator(".song .area")
     box = area.bounding_box()
     area.click(position={"x": box["width"] * 0.5, "y": 100})
     wait_for_sound(page, 8.5)
-    page.wait_for_selector(".playhead:not([hidden])")
+    page.wait_for_selector(".song .playhead:not([hidden])")
     assert "metal" in page.inner_text(".moment")
+    assert "metal" in area.get_attribute("aria-valuetext")
     area.focus()
     page.keyboard.press("Home")
     until(page, "import('/js/player.js').then(p => p.now() < 3)")
-
-
-def test_a_click_into_the_scores_counts_before_the_facts_of_the_song_are_there(page):
-    held = []
-    page.route(re.compile(r"/api/song/\d+$"), lambda route: held.append(route))
-    cell = page.locator(f"{ROWS} .cell.title").filter(has_text=re.compile("^Louder$"))
-    cell.click()
-    page.wait_for_selector(".strips")
-    area = page.locator(".scores .area")
-    area.click(position={"x": area.bounding_box()["width"] * 0.5, "y": 50})
-    for route in held:
-        route.continue_()
-    wait_for_sound(page, 8.5)
 
 
 @pytest.mark.parametrize("title", ["Tabla", "Drums"])
@@ -200,18 +120,19 @@ def test_what_the_browser_cannot_play_is_decoded_for_it(page, title):
     page.click(".song button.main")
     wait_for_sound(page)
     assert "decoded from" in page.inner_text(".player")
-    box = page.locator(".scores .area").bounding_box()
-    page.locator(".scores .area").click(position={"x": box["width"] * 0.6, "y": 70})
+    area = page.locator(".song .area")
+    area.click(position={"x": area.bounding_box()["width"] * 0.6, "y": 70})
     wait_for_sound(page, 2.5)
 
 
-def test_tags_are_shown_as_text_whatever_they_hold(page):
+def test_tags_are_shown_as_text_whatever_they_hold(open_page, address):
+    page = open_page(address, allow=["400"])
     choose(page, "<script>")
     page.wait_for_selector(".near li")
     assert "<script>window.hacked" in page.inner_text("#song-title")
     page.fill("#find", "so long a tag")
-    until(page, f"document.querySelectorAll('{ROWS}').length === 1")
-    page.locator(ROWS).first.click()
+    page.wait_for_selector(".found .song-line .title")
+    page.locator(".found .song-line .title").first.click()
     until(page, "document.querySelector('#song-title').innerText.length > 5000")
     assert page.evaluate("window.hacked") is None
     assert len(LONG) > 9_000
@@ -220,6 +141,7 @@ def test_tags_are_shown_as_text_whatever_they_hold(page):
 
 
 def test_columns_with_the_names_of_javascript_are_columns(page):
+    page.click("nav >> text=Map")
     for name in ODD:
         page.select_option(".legend select", f"own:{name}")
         page.wait_for_timeout(50)
@@ -231,34 +153,10 @@ def test_columns_with_the_names_of_javascript_are_columns(page):
         assert f"{name} " in shown
 
 
-def test_what_sounds_like_it_and_why_and_compare_two(page):
-    choose(page, "Vibes")
-    page.wait_for_selector(".near li")
-    first = page.locator(".near li").first
-    assert "Vibes, later" in first.inner_text()
-    assert "both by Ayla" in first.inner_text()
-    closer = re.search(r"[\d.]+ %", first.inner_text()).group()
-    first.locator("text=Compare").click()
-    page.wait_for_selector(".compare .parts li")
-    until(page, "document.querySelectorAll('.compare .strips').length === 2")
-    assert f"Closer than {closer} of all pairs" in page.inner_text(".compare .said")
-    page.keyboard.press("Escape")
-    page.wait_for_selector(".near li")
-
-
-def test_the_numbers_explain_themselves(page):
-    choose(page, "Loud")
-    page.click("text=The numbers behind it")
-    page.wait_for_selector(".heat td")
-    assert page.locator(".heat tbody tr").count() == 5
-    page.locator(".heat tbody tr", has_text="metal").locator("td").nth(2).hover()
-    assert re.search(
-        r"metal, average: 0\.\d+, higher than in \d+ % of", page.inner_text(".numbers .moment")
-    )
-
-
 def test_the_map_shows_and_chooses_songs(page):
-    canvas = page.locator(".picture canvas")
+    page.click("nav >> text=Map")
+    canvas = page.locator(".picture .dots")
+    until(page, "window.songMap?.landView")
     place = page.evaluate(
         "async () => { const {page} = await import('/js/store.js'); const {library} = page.get();"
         "const row = library.row('death-metal-band.ogg');"
@@ -267,10 +165,12 @@ def test_the_map_shows_and_chooses_songs(page):
     canvas.hover(position={"x": place[0], "y": place[1]})
     assert "Loud" in page.wait_for_selector(".tip").inner_text()
     canvas.click(position={"x": place[0], "y": place[1]})
-    assert "Loud" in page.wait_for_selector("#song-title:has-text('Loud')").inner_text()
+    assert "Loud" in page.wait_for_selector(".song-card .title").inner_text()
+    assert "song=" in page.url
     metal = int(page.inner_text(".legend .group:has-text('metal')").split()[-1])
     page.click(".legend .group:has-text('metal')")
-    until(page, f"document.querySelectorAll('{ROWS}').length === {N - metal}")
+    shown = "import('/js/store.js').then(s => s.page.get().rows.length === {})"
+    until(page, shown.format(N - metal))
     page.click(".legend .group:has-text('metal')")
     page.select_option(".legend select", label="Artist")
     assert page.locator(".legend .group:has-text('Dread')").count() == 1
@@ -279,6 +179,7 @@ def test_the_map_shows_and_chooses_songs(page):
 
 
 def test_the_map_is_coloured_by_tempo_and_key(page):
+    page.click("nav >> text=Map")
     page.select_option(".legend select", label="Tempo")
     low, high = re.findall(r"\d[\d.]*", page.inner_text(".amount"))
     assert [round(float(value), -1) for value in (low, high)] == [60, 170]
@@ -292,59 +193,56 @@ def test_the_map_is_coloured_by_tempo_and_key(page):
 
 
 def circle_left_half(page):
-    box = page.locator(".picture canvas").bounding_box()
-    right, bottom = box["width"] / 2, box["height"] - 2
-    page.mouse.move(box["x"] + 2, box["y"] + 2)
+    box = page.locator(".picture .dots").bounding_box()
+    right, bottom = box["width"] / 2, box["height"] - 70
+    page.mouse.move(box["x"] + 2, box["y"] + 150)
     page.mouse.down()
-    for x, y in [(right, 2), (right, bottom), (2, bottom), (2, 2)]:
+    for x, y in [(2, 2), (right, 60), (right, bottom), (2, bottom), (2, 150)]:
         page.mouse.move(box["x"] + x, box["y"] + y, steps=4)
     page.mouse.up()
 
 
 def test_circle_songs_on_the_map(page):
+    page.click("nav >> text=Map")
     page.click("button[title^=Circle]")
     circle_left_half(page)
-    until(page, f"document.querySelectorAll('{ROWS}').length < {N}")
-    assert 0 < page.locator(ROWS).count() < N
-    page.click("text=Clear the circle")
+    n = int(page.wait_for_selector(".circled strong").inner_text().split()[0])
+    assert 0 < n < N
+    page.click(".circled >> text=See them")
+    until(page, f"document.querySelectorAll('{ROWS}').length === {n}")
+    page.click(".list >> text=Show all songs")
     until(page, f"document.querySelectorAll('{ROWS}').length === {N}")
 
 
-def test_circle_before_the_next_frame_is_drawn(page):
-    page.evaluate("() => { requestAnimationFrame = (act) => setTimeout(act, 1000); }")
-    page.click("button[title^=Circle]")
-    circle_left_half(page)
-    until(page, f"document.querySelectorAll('{ROWS}').length < {N}")
-
-
 def test_the_list_and_the_player_by_keyboard_alone(page):
-    page.keyboard.press("/")
-    page.keyboard.type("dread")
-    until(page, f"document.querySelectorAll('{ROWS}').length === 2")
-    for _ in range(40):
+    for _ in range(60):
         page.keyboard.press("Tab")
         if page.evaluate("document.activeElement.getAttribute('role')") == "grid":
             break
     assert page.evaluate("document.activeElement.getAttribute('role')") == "grid"
+    page.keyboard.press("Home")
     page.keyboard.press("ArrowDown")
-    page.keyboard.press("End")
-    page.wait_for_selector("#song-title:has-text('Louder')")
-    assert page.locator(f"{ROWS}[aria-selected=true]").inner_text().startswith("Louder")
+    title = page.locator(f"{ROWS}[aria-selected=true] .title").inner_text()
     page.keyboard.press("Enter")
     wait_for_sound(page)
+    assert page.inner_text(".player .title") == title
     page.keyboard.press("a")
     page.wait_for_selector("nav >> text=Your list (1)")
     page.keyboard.press(" ")
     until(page, "import('/js/player.js').then(p => p.playing.get().isPaused)")
     page.keyboard.press("i")
-    assert page.evaluate("document.activeElement.id") == "song-title"
+    until(page, "document.activeElement.id === 'song-title'")
+    assert page.inner_text("#song-title") == title
+    page.keyboard.press("g")
+    page.keyboard.press("h")
+    page.wait_for_selector(".hero")
 
 
 def start_list(page, *names):
     for name in names:
         choose(page, name)
         page.click("text=Add to list")
-    page.click("nav >> text=Your list")
+    page.click("nav >> text=Your list (")
     page.wait_for_selector(".listed li")
 
 
@@ -424,43 +322,6 @@ def test_save_where_one_says_and_take_it_back(open_page, address, library):
     assert not (place.parent / "evening.mp3").exists()
 
 
-def test_the_state_of_the_store(page):
-    page.click("nav >> text=State")
-    page.wait_for_selector(".state")
-    text = page.inner_text(".state")
-    assert f"{N} songs" in text
-    assert "scores" in text
-    page.click(".counts >> text=good")
-    page.wait_for_selector(ROWS)
-    assert page.locator(ROWS).count() == N
-
-
-def test_the_map_fills_its_space_names_regions_and_narrows_with_a_search(page):
-    places = """() => Promise.resolve().then(() => { const map = window.songMap;
-      const { x, y, mask } = map.songs; const { width, height } = map.size;
-      return [...x].map((at, row) => [at, row]).filter(([, row]) => mask[row] && x[row] === x[row])
-        .map(([at, row]) => map.toScreen(at, y[row]).map((v, i) => v / [width, height][i])); })"""
-    spread = page.evaluate(places)
-    for axis in zip(*spread, strict=True):
-        assert max(axis) - min(axis) > 0.7
-        assert 0 <= min(axis) < max(axis) <= 1
-    until(page, "window.songMap.names.length > 0")
-    assert {one["name"] for one in page.evaluate("window.songMap.names")} <= {
-        "jazz",
-        "metal",
-        "pop",
-    }
-    page.fill("#find", "ayla vib")
-    until(page, "window.songMap.view.zoom > 1")
-    assert all(0 <= value <= 1 for pair in page.evaluate(places) for value in pair)
-    page.fill("#find", "")
-    until(page, "window.songMap.view.zoom === 1")
-    choose(page, "Louder")
-    page.wait_for_selector(".near li")
-    near = page.locator(".near li").count()
-    until(page, f"window.songMap.songs.near.length === {near}")
-
-
 def test_a_saved_list_goes_to_the_music_server_of_the_users_settings(
     open_page, tmp_path, monkeypatch
 ):
@@ -482,43 +343,6 @@ def test_a_saved_list_goes_to_the_music_server_of_the_users_settings(
     [kept] = read_servers(["home"])[0].lists
     assert (kept.name, kept.file) == ('for "us"', store.parent / 'for "us".m3u8')
     assert kept.file.read_text().startswith("#EXTM3U")
-
-
-NAMED = """async ({groups, loud, clear}) => {
-  const {regions} = await import('/js/regions.js');
-  const places = [0.1, 0.9].flatMap(at => Array(6).fill(at));  // six songs left, six right
-  const codes = groups.map(name => ["jazz", "—"].indexOf(name));
-  const numbers = {loud, genre_clear: clear};
-  const library = {texts: {artist: {}}, numbers, about: {loud: ["guitar", "sad"]}};
-  const of = {by: "head:genre", names: ["jazz", "—"], code: row => codes[row], rest: 1};
-  const map = {x: places, y: places, mask: Array(12).fill(1), view: (x, y) => [x, y]};
-  return regions(library, {...map, zoom: 1, groups: of})
-    .map(({name, n, x}) => [name, n, Math.round(10 * x)]);
-}"""
-JAZZ, GUITAR, SAD = ["jazz"] * 6, 1, 2
-
-
-@pytest.mark.parametrize(
-    ("groups", "clear", "loud", "expected"),
-    [
-        # A clear genre names its region; the word of its songs does not, that of the others does.
-        (
-            JAZZ + ["—"] * 6,
-            [1] * 12,
-            [GUITAR] * 6 + [SAD] * 5 + [0],
-            [["jazz", 6, 1], ["sad", 5, 9]],
-        ),
-        # Half of the songs must be clear, two of six are too few: all have a word instead.
-        (JAZZ + ["—"] * 6, [1] * 2 + [0] * 10, [GUITAR] * 6 + [0] * 6, [["guitar", 6, 1]]),
-        # Of two words the one that more songs have; four songs are too few for a word.
-        (["—"] * 12, [1] * 12, [3] * 5 + [SAD] + [GUITAR] * 4 + [0] * 2, [["sad", 6, 1]]),
-    ],
-)
-def test_a_region_without_a_clear_genre_is_named_by_its_loudest_word(
-    page, groups, clear, loud, expected
-):
-    given = {"groups": groups, "clear": clear, "loud": loud}
-    assert page.evaluate(NAMED, given) == expected
 
 
 def bodies_of(page, path):
@@ -557,7 +381,7 @@ def test_a_radio_goes_on_and_a_skip_counts(page):
     wait_for_sound(page)
     until(page, "import('/js/player.js').then(p => p.playing.get().queue.length > 2)")
     first = page.evaluate("import('/js/player.js').then(p => p.playing.get().queue)")
-    page.click("text=Up next")
+    page.click("[title='Up next']")
     assert page.locator(".up-next li").count() == len(first) - 1
     page.locator(".up-next [title^='Do not play']").last.click()
     assert page.locator(".up-next li").count() == len(first) - 2
@@ -568,5 +392,5 @@ def test_a_radio_goes_on_and_a_skip_counts(page):
     until(page, "import('/js/radio.js').then(r => r.radio.get().skipped.length >= 1)")
     until(page, "import('/js/player.js').then(p => p.playing.get().queue.length > 3)")
     assert asked[-1]["skipped"]
-    page.click("text=Stop radio")
-    assert page.locator("text=Stop radio").count() == 0
+    page.click("[title='Stop radio']")
+    assert page.locator("[title='Stop radio']").count() == 0

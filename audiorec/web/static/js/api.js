@@ -1,16 +1,17 @@
-// Requests to the server. The token is taken from the address once and then kept in this tab.
+// Requests to the server. The token is taken from the address once and then kept by the browser, for this address alone.
 
 const KEEP = "audiorec-token";
 export const OLD = "audiorec-old"; // event: the server no longer serves the rows of this page
+const BUSY = 4; // times that a busy server is asked
 let edition = ""; // edition of the library that this page shows
 
 export function takeToken() {
   const found = /[#&]token=([\w-]+)/.exec(location.hash);
   if (found) {
-    sessionStorage.setItem(KEEP, found[1]);
-    history.replaceState(null, "", location.pathname);
+    localStorage.setItem(KEEP, found[1]); // a link in a new tab opens the same; the next start of the server has another key
+    history.replaceState(history.state, "", location.pathname + location.search);
   }
-  return sessionStorage.getItem(KEEP);
+  return localStorage.getItem(KEEP);
 }
 
 export class Refused extends Error {
@@ -21,11 +22,15 @@ export class Refused extends Error {
 }
 
 async function ask(path, options = {}) {
-  const headers = { Authorization: `Bearer ${sessionStorage.getItem(KEEP)}`, ...options.headers };
+  const headers = { Authorization: `Bearer ${localStorage.getItem(KEEP)}`, ...options.headers };
   if (edition) headers["Audiorec-Edition"] = edition;
   let answer;
   try {
-    answer = await fetch(path, { ...options, headers });
+    for (let again = 1; again <= BUSY; again++) {
+      answer = await fetch(path, { ...options, headers });
+      if (answer.status !== 503) break;
+      await new Promise((go) => setTimeout(go, 400 * again)); // it is busy
+    }
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Refused("audiorec does not respond. Start it again: audiorec browse", 0);

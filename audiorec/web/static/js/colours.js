@@ -1,12 +1,11 @@
-// Colours of groups and of amounts, for light and for dark.
+// Colours of music: of genres, of other groups and of amounts, for light and for dark. The page itself is ink and paper.
 
-const LIGHT = ["#2f5fd0", "#d4490f", "#2f8a3a", "#a87900", "#8b3fb5", "#067f9c", "#cf2b83", "#96582a",
-  "#39424f", "#b8202a"];
-const DARK = ["#7aa2ff", "#ff9f5f", "#7fd37f", "#e8c659", "#c792ea", "#45cfe6", "#ff80c3", "#d19a66",
-  "#aab6c6", "#ff6f6f"];
+const GENRES = ["blues", "classical", "country", "electronic", "folk", "hiphop", "jazz", "metal", "pop", "rock"];
+export const DARK = ["#548cf6", "#fcb92d", "#fc701f", "#94f2ec", "#23794b", "#d0fb72", "#7f4dc8", "#96adbe", "#c8659f", "#d02414"];
+const LIGHT = ["#2f4bd8", "#a98600", "#bc5a00", "#159897", "#629459", "#405900", "#5e27a6", "#666c75", "#83034e", "#ea585c"];
 // From low to high; steps also differ in lightness, so that they are distinguishable without colour.
-const RAMP_LIGHT = ["#e9eef8", "#aec3ea", "#5a86cf", "#2a5cb5", "#0c2f7a"];
-const RAMP_DARK = ["#212836", "#33508c", "#4c7cd1", "#7fb0f2", "#d3e8ff"];
+const RAMP_LIGHT = ["#e9e4d6", "#c7b98a", "#9b8a3e", "#5f5a1c", "#26250c"];
+const RAMP_DARK = ["#24242a", "#4b4a3c", "#857f4e", "#c9bd6a", "#fff3b8"];
 
 const wish = window.matchMedia("(prefers-color-scheme: dark)");
 export const isDark = () => wish.matches;
@@ -15,16 +14,22 @@ export function onTheme(listener) {
   return () => wish.removeEventListener("change", listener);
 }
 
-export const faint = () => (isDark() ? "#3a414d" : "#d3d7de");
-export const rest = () => (isDark() ? "#5c6573" : "#a3a9b4");
-export const ink = () => (isDark() ? "#f2f4f8" : "#14171c");
-export const accent = () => (isDark() ? "#8ab0ff" : "#1d4ed8");
-export const paper = () => (isDark() ? "#14171c" : "#ffffff");
+export const faint = () => (isDark() ? "#33333a" : "#dcd7c9");
+export const rest = () => (isDark() ? "#6a6a72" : "#9a968b");
+export const ink = () => (isDark() ? "#f4f1ea" : "#191813");
+export const paper = () => (isDark() ? "#0e0e11" : "#f6f3ec");
 
-export function groupColour(place, last) {
+// The colour of the genre of a name, or of the class of a number.
+export function genreColour(name, dark = isDark()) {
+  const at = GENRES.indexOf(name);
+  return at < 0 ? rest() : (dark ? DARK : LIGHT)[at];
+}
+
+export function groupColour(place, last, name = "") {
   if (place === last) return rest();
   const colours = isDark() ? DARK : LIGHT;
-  return colours[place % colours.length];
+  const at = GENRES.indexOf(name.replace("-", ""));
+  return colours[(at < 0 ? place : at) % colours.length];
 }
 
 export function amountColour(share) {
@@ -34,7 +39,7 @@ export function amountColour(share) {
   return mixed(ramp[low], ramp[low + 1], at - low);
 }
 
-function parts(colour) {
+export function parts(colour) {
   return [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
 }
 
@@ -55,7 +60,7 @@ export function dotColours(library, by) {
   const colours = new Uint32Array(library.n);
   const groups = library.groups(by);
   if (groups) {
-    const table = groups.names.map((_, place) => packed(groupColour(place, groups.rest)));
+    const table = groups.names.map((name, place) => packed(groupColour(place, groups.rest, name)));
     for (let row = 0; row < library.n; row++) colours[row] = table[groups.code(row)];
     return colours;
   }

@@ -52,8 +52,8 @@ export function useColumns(library) {
 // The columns of a row as the browser wants them, and the least width of a row.
 export function laidOut(columns) {
   const widths = columns.map(([name]) => WIDTHS[name] || OTHER);
-  const least = widths.reduce((sum, [width]) => sum + width, PAD + GAP * (widths.length - 1));
-  return [widths.map(([width, share]) => (share ? `minmax(${width}px, ${share}fr)` : `${width}px`)).join(" "), `${least}px`];
+  const least = widths.reduce((sum, [width]) => sum + width, 40 + PAD + GAP * widths.length);
+  return ["40px " + widths.map(([width, share]) => (share ? `minmax(${width}px, ${share}fr)` : `${width}px`)).join(" "), `${least}px`];
 }
 
 export function ColumnMenu({ library, columns, choose }) {

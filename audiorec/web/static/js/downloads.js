@@ -5,6 +5,7 @@ import { html, useState } from "../vendor/htm-preact.js";
 export const KINDS = {
   m3u8: { words: "Playlist (M3U8)", type: "audio/x-mpegurl", ending: "m3u8" },
   csv: { words: "Table (CSV)", type: "text/csv", ending: "csv" },
+  script: { words: "Script that removes copies", type: "text/x-shellscript", ending: "sh" },
   paths: { words: "Paths", type: "text/plain", ending: "txt" },
 };
 

@@ -1,130 +1,170 @@
-// Search for songs: by words, and by conditions in the syntax of the command line, with a builder.
+// The search: titles, artists and albums that have the words, and songs that sound as a sentence says. Words such as
+// genre=jazz or duration<4:00 are conditions, as on the command line.
 
-import { html, useRef, useState } from "../vendor/htm-preact.js";
+import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
 import { getBytes, postJson } from "./api.js";
-import { NARROW } from "./columns.js";
-import { label } from "./library.js";
-import { useAway } from "./popup.js";
-import { page, use } from "./store.js";
+import { Icon } from "./icons.js";
+import { count } from "./library.js";
+import { change } from "./list-state.js";
+import { MiniMap } from "./mini-map.js";
+import { Heading, SongLine } from "./parts.js";
+import { called, given, placeOf } from "./places.js";
+import { play } from "./player.js";
+import { startRadio } from "./radio.js";
+import { findPath, go, route } from "./route.js";
+import { use, useAnswer } from "./store.js";
 
-const WAIT = 180; // milliseconds after the last letter
+const WAIT = 200; // milliseconds after the last letter
+const PIECE = 40; // songs drawn at a time
+const NAMED = 6; // songs by name that stand above those by sound
+const CONDITION = /[=<>~]/;
+const SAYINGS = ["calm piano", "no singing, slow", "loud and fast", "sad and acoustic", "music for working"];
+const WELL = 3; // bars of each word, from which a song fits
 
-export function Finder() {
+export function SearchBox() {
+  const { view, query } = use((s) => s, route);
+  const isHere = view === "find";
+  const [typed, setTyped] = useState(isHere ? query.get("q") || "" : "");
+  const timer = useRef(0);
+  const path = use((s) => s.path, route);
+  useEffect(() => { clearTimeout(timer.current); setTyped(isHere ? query.get("q") || "" : ""); }, [path]);
+  const find = (text) => {
+    setTyped(text);
+    clearTimeout(timer.current);
+    timer.current = setTimeout(() => go(text.trim() ? findPath(text) : "/find", { replace: route.get().view === "find" }), WAIT);
+  };
+  const now = (event) => {
+    event.preventDefault();
+    clearTimeout(timer.current);
+    if (typed.trim()) go(findPath(typed), { replace: route.get().view === "find" });
+  };
+  return html`<form class="search" role="search" onSubmit=${now}><${Icon} name="search" />
+    <label class="hidden" for="find">Search, or say what you want to hear</label>
+    <input id="find" type="search" placeholder="Search, or say what you want to hear" value=${typed} autocomplete="off" spellcheck=${false} enterkeyhint="search"
+      onInput=${(e) => find(e.target.value)} /><kbd aria-hidden="true">/</kbd></form>`;
+}
+
+// Songs whose names have all of the words, those that begin so first.
+function byName(library, text) {
+  const words = text.toLowerCase().split(/[\s,]+/).filter(Boolean);
+  if (!words.length) return [];
+  const { haystack } = library;
+  const found = [];
+  for (let row = 0; row < library.n; row++) if (words.every((word) => haystack[row].includes(word))) found.push(row);
+  return found.sort((a, b) => Number(haystack[b].startsWith(words[0])) - Number(haystack[a].startsWith(words[0])) || library.collator.compare(library.title(a), library.title(b)));
+}
+
+async function byCondition(library, text) {
+  const clauses = text.split(",").map((one) => one.trim()).filter(Boolean);
+  const bits = new Uint8Array(await getBytes(`/api/find?only=${encodeURIComponent(clauses.filter((one) => CONDITION.test(one)).join(", "))}`));
+  const words = clauses.filter((one) => !CONDITION.test(one)).join(" ");
+  const kept = words ? new Set(byName(library, words)) : null;
+  return Array.from({ length: library.n }, (_, row) => row).filter((row) => (bits[row >> 3] >> (row & 7)) & 1 && (!kept || kept.has(row)));
+}
+
+async function answered(library, text) {
+  if (!text.trim()) return null;
+  if (CONDITION.test(text)) return { named: await byCondition(library, text), isCondition: true };
+  const named = byName(library, text);
+  try {
+    return { named, heard: await postJson("/api/words", { text }) };
+  } catch (error) {
+    return { named, failure: error.message };
+  }
+}
+
+export function FindView() {
   const library = use((s) => s.library);
-  const text = use((s) => s.text);
-  const only = use((s) => s.only);
-  const failure = use((s) => s.onlyError);
-  const typed = use((s) => s.typed);
-  const written = use((s) => s.written);
-  const byWords = use((s) => s.byWords);
-  const [isOpen, setOpen] = useState(false);
-  const shown = written ?? only;
-  const box = useRef(null);
-  useAway(box, isOpen, () => setOpen(false));
-  return html`<div class=${`finder ${byWords ? "by-sound" : ""}`} role="search" ref=${box}>
-    <label class="words"><span class="hidden">Find songs</span>
-      <input id="find" type="search" placeholder=${byWords ? "calm piano, no drums" : matchMedia(NARROW).matches ? "Find…" : "Find title, artist, album…"} value=${typed ?? text} autocomplete="off" spellcheck=${false}
-        onInput=${(e) => find(e.target.value)} /></label>
-    <button aria-pressed=${byWords} title="Find songs by a description of what they sound like" onClick=${flipWords}>By sound</button>
-    <button aria-expanded=${isOpen} aria-controls="conditions" onClick=${() => setOpen(!isOpen)}>
-      Conditions${only ? " (on)" : ""}</button>
-    ${isOpen && html`<div id="conditions" class="popup conditions">
-      <label>Only songs with
-        <input type="text" value=${shown} spellcheck=${false} autocomplete="off" placeholder="genre=jazz, duration<4:00"
-          aria-invalid=${Boolean(failure)} aria-describedby="conditions-help" onInput=${(e) => ask(e.target.value)} /></label>
-      <p id="conditions-help" class=${failure ? "failure" : "quiet"} role=${failure ? "alert" : undefined}>${failure ||
-        "Several are separated by commas; all of them must hold."}</p>
-      <${Helper} library=${library} add=${(one) => ask([shown.trim(), one].filter(Boolean).join(", "))} clear=${() => ask("")} />
-    </div>`}
+  const text = use((s) => s.query.get("q") || "", route);
+  use((s) => s, given);
+  const [answer, error, isLoading] = useAnswer(() => answered(library, text), [library, text]);
+  if (!text.trim()) return html`<${Nothing} />`;
+  if (error) return html`<div class="sheet"><p class="failure" role="alert">${error.message}</p></div>`;
+  if (!answer) return html`<div class="sheet"><p class="quiet" role="status">${isLoading ? "One moment…" : ""}</p></div>`;
+  const { named, heard, failure, isCondition } = answer;
+  const rows = heard?.rows || [];
+  const weak = heard?.bars && (heard.fits ?? heard.bars.filter((one) => one.every((bar) => bar >= WELL)).length) === 0;
+  return html`<div class="sheet found" key=${text}><h1 class="hidden">Search</h1>
+    ${heard && html`<${Chips} heard=${heard} text=${text} />`}
+    <div class="beside"><div>
+      ${named.length > 0 && html`<${Named} rows=${named} text=${text} isCondition=${isCondition} isShort=${rows.length > 0} />`}
+      ${isCondition && !named.length && html`<${Poor} title="Nothing has all of that" line="Take a condition away, or loosen it." />`}
+      ${failure && !named.length && html`<${Poor} title="Nothing here fits" line=${failure} />`}
+      ${heard && (weak ? html`<${Weak} heard=${heard} text=${text} />` : rows.length > 0 && html`<${Heard} heard=${heard} rows=${rows} />`)}
+    </div>
+    <aside class="aside"><${MiniMap} rows=${rows.length ? rows : named} />
+      <div class="buttons"><${Act} rows=${rows.length ? rows : named} /></div>
+      <h3>Say it differently</h3><ul class="sayings">${SAYINGS.filter((one) => one !== text).slice(0, 4).map((one) => html`<li><a class="place-name" href=${findPath(one)}>${one}</a></li>`)}</ul></aside></div>
   </div>`;
 }
 
-function Helper({ library, add, clear }) {
-  const heads = Object.entries(library.about.heads);
-  const choices = heads.map(([head, names]) => [label(head), names.map((name) => [`${head}=${name}`, library.words(head, name)])]);
-  const lengths = [["duration<2:00", "under 2 minutes"], ["duration<4:00", "under 4 minutes"], ["duration>6:00", "over 6 minutes"]];
-  const status = library.texts.status.values.map((name) => [`status=${name}`, name.replaceAll("_", " ")]);
-  const all = [...choices, ["Length", lengths], ["Status", status]];
-  return html`<div class="helper">${all.map(([name, values]) => html`<label>${name}
-    <select value="" onChange=${(e) => { if (e.target.value) add(e.target.value); e.target.value = ""; }}>
-      <option value="">any</option>
-      ${values.map(([condition, words]) => html`<option value=${condition}>${words}</option>`)}
-    </select></label>`)}
-    <button class="small" onClick=${clear}>Clear</button></div>`;
+function Act({ rows }) {
+  if (!rows.length) return null;
+  const list = () => { change({ songs: [...rows].slice(0, 200), seeds: [], locked: new Set() }); go("/list"); };
+  return html`<button class="main" onClick=${() => play(rows[0], { queue: [...rows] })}><${Icon} name="play" /> Play these</button>
+    <button onClick=${list}>Make a list</button>
+    <button title="Play these, then songs that sound like them; a skip counts" onClick=${() => startRadio([...rows])}>Radio</button>`;
 }
 
-const timers = {};
-
-// Keep what is typed in the state at once, and act on it unless something else came after it.
-function later(field, wish, act) {
-  page.set({ [field]: wish });
-  clearTimeout(timers[field]);
-  timers[field] = setTimeout(() => { if (page.get()[field] === wish) act(); }, WAIT);
+function Nothing() {
+  return html`<div class="sheet"><h1>Say what you want to hear</h1><p class="quiet">A title or a name, or a sentence about the sound. Guesses are marked as such.</p>
+    <ul class="sayings">${SAYINGS.map((one) => html`<li><a class="place-name" href=${findPath(one)}>${one}</a></li>`)}</ul>
+    <p class="quiet">Conditions work too: <code>genre=jazz, duration<4:00</code></p></div>`;
 }
 
-function find(wish) {
-  later("typed", wish, () => {
-    page.set({ text: wish, typed: null });
-    if (page.get().byWords) describe(wish);
-  });
+const Poor = ({ title, line }) => html`<h1 class="place-name large">${title}</h1><p class="quiet">${line}</p>`;
+
+// What was understood of a sentence, what was guessed, and what is left out; each can be taken away.
+function Chips({ heard, text }) {
+  const chips = heard.chips || [...heard.understood.map((one) => ({ text: one, reads: "", kind: "understood" })), ...heard.unknown.map((one) => ({ text: one, reads: "not understood, left out", kind: "left_out" }))];
+  const away = (word) => {
+    const rest = text.replace(new RegExp(`(?:\\b(?:and|or|with|for)\\s+)?${word.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}[,;]?\\s*`, "i"), "").trim();
+    go(rest && rest !== text ? findPath(rest) : "/find");
+  };
+  return html`<ul class="chips" aria-label="What was understood" role="status">${chips.map((one) => html`<li class=${`chip ${one.kind}`}>
+    <span><strong><bdi>${one.text}</bdi></strong>${one.reads && html`<small class="quiet"><bdi>${one.kind === "guessed" ? "a guess: " : ""}${one.reads}</bdi></small>`}</span>
+    ${text.toLowerCase().includes(one.text.toLowerCase()) && html`<button class="icon" title=${`Without ${one.text}`} onClick=${() => away(one.text)}><${Icon} name="close" /></button>`}</li>`)}</ul>`;
 }
 
-export function searchBySound() {
-  if (!page.get().byWords) flipWords();
-  document.getElementById("find")?.focus();
+function Named({ rows, text, isCondition, isShort }) {
+  const [most, setMost] = useState(isShort ? NAMED : PIECE);
+  return html`<section aria-labelledby="named-title"><div class="above"><h2 id="named-title">${count(rows.length, "song")} <span class="quiet">${isCondition ? "with all of that" : `with “${text}” in ${rows.length === 1 ? "its" : "their"} names`}</span></h2></div>
+    <ol class="songs lines">${rows.slice(0, most).map((row) => html`<${SongLine} key=${row} row=${row} queue=${rows}><${Place} row=${row} /><//>`)}</ol>
+    ${rows.length > most && html`<button onClick=${() => setMost(most + PIECE)}>Show more <span class="quiet">${(rows.length - most).toLocaleString("en")} left</span></button>`}</section>`;
 }
 
-function flipWords() {
-  const { byWords, text } = page.get();
-  forgetHeard({ byWords: !byWords });
-  if (!byWords) describe(text);
-  document.getElementById("find")?.focus();
+function Place({ row }) {
+  const library = use((s) => s.library);
+  const place = placeOf(library, row);
+  return html`<span class="place-name in-line"><bdi>${place ? called(place) : ""}</bdi></span>`;
 }
 
-// Ask for the songs that a sentence describes, unless another was typed meanwhile.
-export async function describe(text) {
-  if (!text.trim()) {
-    forgetHeard();
-    return;
-  }
-  const isLate = () => page.get().text !== text || !page.get().byWords;
-  try {
-    const answer = await postJson("/api/words", { text });
-    const bits = new Uint8Array(page.get().library.n);
-    for (const row of answer.rows) bits[row] = 1;
-    if (!isLate()) page.set({ heard: { text, bits, ...answer }, sort: { by: "heard", down: false } });
-  } catch (error) {
-    if (!isLate()) forgetHeard({ heard: { text, failure: error.message } });
-  }
+export function Bars({ n, label }) {
+  return html`<span class="bars" role="img" aria-label=${`${label}: ${n} of 5`}>${[1, 2, 3, 4, 5].map((at) => html`<i class=${at <= n ? "full" : ""}></i>`)}</span>`;
 }
 
-function forgetHeard(change = {}) {
-  const { sort } = page.get();
-  page.set({ heard: null, sort: sort.by === "heard" ? { by: "artist", down: false } : sort, ...change });
+const barred = (heard) => (heard.chips || []).filter((one) => one.kind !== "left_out");
+
+function Heard({ heard, rows, title }) {
+  const [most, setMost] = useState(PIECE);
+  const chips = heard.bars ? barred(heard) : [];
+  const fits = heard.fits ?? (heard.bars ? heard.bars.filter((one) => one.every((bar) => bar >= WELL)).length : 0);
+  return html`<section aria-labelledby="heard-title" class="heard" style=${{ "--bars": chips.length }}>
+    <div class="above"><h2 id="heard-title">${title || (fits ? `${count(fits, "song")} ${fits === 1 ? "fits" : "fit"}` : "By sound")} <span class="quiet">best first</span></h2>
+      ${chips.map((one) => html`<span class="bar-head quiet"><bdi>${one.text}</bdi></span>`)}</div>
+    <ol class="songs lines">${rows.slice(0, most).map((row, at) => html`<${SongLine} key=${row} row=${row} queue=${rows}>
+      ${chips.map((one, place) => html`<${Bars} n=${heard.bars[at]?.[place] ?? 0} label=${one.text} />`)}
+      <${Place} row=${row} /><//>`)}</ol>
+    ${rows.length > most && html`<button onClick=${() => setMost(most + PIECE)}>Show more <span class="quiet">${(rows.length - most).toLocaleString("en")} left</span></button>`}</section>`;
 }
 
-function ask(wish) {
-  later("written", wish, () => filter(wish));
-}
-
-export function showAll() {
-  filter("");
-  forgetHeard({ text: "", typed: null, hidden: new Set(), lasso: null });
-}
-
-let asked = 0;
-export async function filter(wish) {
-  const mine = ++asked;
-  if (!wish.trim()) {
-    page.set({ only: "", written: null, onlyBits: null, onlyError: "" });
-    return;
-  }
-  const { written } = page.get();
-  const isLate = () => mine !== asked || page.get().written !== written; // more was asked or typed
-  try {
-    const bits = new Uint8Array(await getBytes(`/api/find?only=${encodeURIComponent(wish)}`));
-    if (!isLate()) page.set({ only: wish, written: null, onlyBits: bits, onlyError: "" });
-  } catch (error) {
-    if (!isLate()) page.set({ written: wish, onlyError: error.message });
-  }
+// No song has enough of every word: say so, and offer to take a word away.
+function Weak({ heard, text }) {
+  const chips = barred(heard);
+  const without = chips.map((one, away) => [one, heard.bars.filter((bars) => bars.every((bar, at) => at === away || bar >= WELL)).length]).filter(() => chips.length > 1);
+  const shorter = (word) => findPath(text.replace(new RegExp(word.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), "i"), "").replace(/\s*,\s*(?=,|$)/g, "").trim());
+  return html`<h1 class="place-name large">Nothing here fits well</h1>
+    <p class="quiet">No song has enough of ${chips.length > 1 ? "all of it" : "it"}.</p>
+    ${without.length > 0 && html`<h3>Take one word away</h3><p class="buttons">${without.map(([one, n]) => html`<a class="button" href=${shorter(one.text)}>without ${one.text} <span class="quiet">${n}</span></a>`)}</p>`}
+    <${Heard} heard=${heard} rows=${heard.rows.slice(0, 10)} title="The nearest, all weak" />`;
 }

@@ -4,6 +4,7 @@ import { html } from "../vendor/htm-preact.js";
 import { postJson } from "./api.js";
 import { count } from "./library.js";
 import { change } from "./list-state.js";
+import { go } from "./route.js";
 import { page, say } from "./store.js";
 
 const LARGEST = 900_000; // bytes: a request has at most a megabyte
@@ -20,7 +21,8 @@ async function take(file) {
   } catch (error) {
     failure = `${file.name}: ${error.message}`;
   }
-  page.set({ view: "lists", givenFailure: failure });
+  page.set({ givenFailure: failure });
+  go("/list");
 }
 
 export function GivenList({ words = "Take a playlist file" }) {

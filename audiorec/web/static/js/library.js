@@ -6,10 +6,10 @@ const ARRAYS = { f4: Float32Array, u1: Uint8Array, u4: Uint32Array };
 const NONE = "—";
 const PIECE = 10_000; // songs indexed at a time
 // Columns that a store may have, and how those that need other words than their names are called.
-const EXTRA = ["own:bpm", "own:key", "mood", "own:year", "loudness", "style", "copies"];
+const EXTRA = ["own:bpm", "own:key", "mood", "own:year", "added", "loudness", "style", "copies"];
 const WORDS = {
   __proto__: null,
-  codec: "Format", status: "Audio quality", copies: "Copies", loudness: "Loudness",
+  "head:version": "Voice", added: "Newest", codec: "Format", status: "Audio quality", copies: "Twice", loudness: "Loudness",
   "own:bpm": "Tempo", "own:key": "Key", "own:scale": "Major or minor",
   "own:bpm_confidence": "Tempo: how certain", "own:key_confidence": "Key: how certain",
 };
@@ -68,7 +68,7 @@ export class Library {
   }
 
   title(row) {
-    return this.text("title", row) || stem(this.ids[row]);
+    return this.text("title", row) || stem(this.ids[row] || "");
   }
 
   artist(row) {
@@ -79,7 +79,7 @@ export class Library {
     return this.numbers.duration[row];
   }
 
-  // "jazz" for the most likely class of a head, "jazz?" for a genre that is not sure; empty if a
+  // "jazz" for the most likely class of a head, "jazz, perhaps" for a genre that is not sure; empty if a
   // song is not music.
   best(head, row) {
     if (head !== "version" && !this.numbers.music[row]) return "";
@@ -87,7 +87,7 @@ export class Library {
     const name = this.about.heads[head]?.[code];
     if (name === undefined) return "";
     const isUnclear = head === "genre" && this.numbers.genre_clear?.[row] === 0;
-    return this.words(head, name) + (isUnclear ? "?" : "");
+    return this.words(head, name) + (isUnclear ? ", perhaps" : "");
   }
 
   words(head, name) {
@@ -166,24 +166,9 @@ export class Library {
     this.found = found;
   }
 
-  // Which songs are shown: by words, conditions, hidden classes and the circled region.
-  mask({ text, byWords, heard, onlyBits, hidden, lasso, colour }) {
-    const mask = heard?.bits ? heard.bits.slice() : new Uint8Array(this.n).fill(1);
-    const words = byWords ? [] : text.toLowerCase().split(/\s+/).filter(Boolean);
-    if (words.length) {
-      const haystack = this.haystack;
-      for (let row = 0; row < this.n; row++) {
-        for (const word of words) {
-          if (!haystack[row].includes(word)) {
-            mask[row] = 0;
-            break;
-          }
-        }
-      }
-    }
-    if (onlyBits) {
-      for (let row = 0; row < this.n; row++) mask[row] &= (onlyBits[row >> 3] >> (row & 7)) & 1;
-    }
+  // Which songs are shown: without hidden classes, inside the circled region.
+  mask({ hidden, lasso, colour }) {
+    const mask = new Uint8Array(this.n).fill(1);
     if (lasso) for (let row = 0; row < this.n; row++) mask[row] &= lasso[row];
     if (hidden.size) {
       const groups = this.groups(colour);
@@ -253,7 +238,7 @@ export class Library {
   }
 
   isNumber(by) {
-    return by === "length" || (!this.texts[by] && this.numbers[by]?.constructor === Float32Array);
+    return by === "length" || (!this.texts[by] && [Float32Array, Uint32Array].includes(this.numbers[by]?.constructor));
   }
 
   // What the list shows of a song in a column.
@@ -334,6 +319,7 @@ export function label(name) {
 // A number of a column as people write it: a year without a comma, loudness with one decimal.
 export function figure(by, value) {
   if (by === "length") return clock(value);
+  if (by === "added") return new Date(1000 * value).toLocaleDateString("en", { year: "numeric", month: "short", day: "numeric" });
   if (by === "loudness") return value.toFixed(1);
   if (by === "own:bpm") return value.toFixed(0);
   return value.toLocaleString("en", { maximumSignificantDigits: Number.isInteger(value) ? 21 : 3, useGrouping: !Number.isInteger(value) || Math.abs(value) > 9999 });

@@ -1,6 +1,6 @@
 // The list being edited: songs in order, some of them locked; every change can be undone.
 
-import { makeStore } from "./store.js";
+import { makeStore, page } from "./store.js";
 
 export const list = makeStore({
   songs: [], // rows, in playing order
@@ -79,4 +79,23 @@ export function withLocked(rows, old, locked) {
   const kept = old.map((row, place) => [place, row]).filter(([, row]) => locked.has(row));
   for (const [place, row] of kept) free.splice(Math.min(place, free.length), 0, row);
   return free;
+}
+
+// Lists that were saved, by name: this browser keeps which songs they have.
+const KEEP = "audiorec-lists";
+export const kept = makeStore({ lists: read() });
+function read() {
+  try { return JSON.parse(localStorage.getItem(KEEP)) || {}; } catch { return {}; }
+}
+
+export function keep(name, songs) {
+  const { ids } = page.get().library;
+  const lists = { ...kept.get().lists, [name]: songs ? songs.map((row) => ids[row]) : undefined };
+  kept.set({ lists: JSON.parse(JSON.stringify(lists)) });
+  try { localStorage.setItem(KEEP, JSON.stringify(lists)); } catch { /* then it is forgotten */ }
+}
+
+export function openKept(name) {
+  const songs = (kept.get().lists[name] || []).map((id) => page.get().library.row(id)).filter((row) => row !== undefined);
+  if (songs.length) change({ songs, seeds: [], locked: new Set() });
 }

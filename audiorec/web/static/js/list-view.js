@@ -2,15 +2,19 @@
 
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../vendor/htm-preact.js";
 import { ColumnMenu, laidOut, useColumns } from "./columns.js";
-import { showAll } from "./finder.js";
+import { Cover } from "./covers.js";
+import { Icon } from "./icons.js";
 import { count } from "./library.js";
 import { addToList } from "./list-state.js";
 import { play, playing } from "./player.js";
 import { startRadio } from "./radio.js";
+import { go, songPath } from "./route.js";
 import { page, say, use } from "./store.js";
 
-const HEIGHT = 34; // pixels of a row
-const TALL = 50; // where the artist stands below the title
+const HEIGHT = 52; // pixels of a row
+const COVER = 40;
+const USUAL = ["added", "title", "artist", "album", "own:bpm", "length", "head:genre", "own:year"]; // ways to sort, before "More"
+const HEADS = 36;
 const SPARE = 8; // rows rendered above and below the visible ones
 
 export function ListView() {
@@ -18,18 +22,23 @@ export function ListView() {
   const rows = use((s) => s.rows);
   const sort = use((s) => s.sort);
   const selected = use((s) => s.selected);
-  const heard = use((s) => s.heard);
+  const isNarrowed = use((s) => Boolean(s.lasso || s.hidden.size));
   const isPlaying = use((s) => s.row, playing);
   const box = useRef(null);
   const [span, setSpan] = useState([0, 40]);
   const [columns, chooseColumns, isNarrow] = useColumns(library);
   const hasSubline = isNarrow && !columns.some(([by]) => by === "artist");
-  const height = hasSubline ? TALL : HEIGHT;
+  const height = HEIGHT;
+  const sorts = [...library.columns, ...library.colours.filter(([by]) => by.startsWith("class:"))];
+  const isUsual = ([by]) => USUAL.includes(by);
+  const first = sorts.filter(isUsual).sort((a, b) => USUAL.indexOf(a[0]) - USUAL.indexOf(b[0]));
+  const others = sorts.filter((one) => !isUsual(one));
   const [layout, leastWidth] = laidOut(columns);
   const kind = (by) => `cell ${by.replace(/[^\w-].*/, "")} ${library.isNumber(by) ? "number" : ""}`;
   const place = rows.indexOf(selected);
 
   const look = () => {
+    if (!box.current) return;
     const { scrollTop, clientHeight } = box.current;
     const first = Math.max(0, Math.floor(scrollTop / height) - SPARE);
     const last = Math.ceil((scrollTop + clientHeight) / height) + SPARE;
@@ -61,8 +70,8 @@ export function ListView() {
       addToList([rows[place]]);
       say(`${library.title(rows[place])} is in your list`);
     } else if (event.key === "i" && place >= 0) {
-      page.set({ pane: "song" });
-      document.getElementById("song-title")?.focus();
+      go(songPath(library, rows[place]));
+      setTimeout(() => document.getElementById("song-title")?.focus(), 50);
     } else {
       return;
     }
@@ -71,9 +80,9 @@ export function ListView() {
   const shown = Array.from(rows.subarray(span[0], Math.min(span[1], rows.length)));
   return html`<section class="list" aria-labelledby="list-title">
     <div class="above">
-      <h2 id="list-title">${count(rows.length, "song")}
-        ${rows.length < library.n && html`<span class="quiet"> of ${library.n.toLocaleString("en")}</span>`}</h2>
-      ${heard && html`<${Heard} heard=${heard} />`}
+      <h1 id="list-title">${count(rows.length, "song")}
+        ${rows.length < library.n && html`<span class="quiet"> of ${library.n.toLocaleString("en")}</span>`}</h1>
+      ${isNarrowed && html`<button class="small" onClick=${() => page.set({ lasso: null, hidden: new Set() })}>Show all songs</button>`}
       ${rows.length > 0 && rows.length < library.n && html`<button class="small" title="Play these, then songs that sound like them; a skip counts" onClick=${() => startRadio([...rows])}>Radio from these</button>`}
       <${ColumnMenu} library=${library} columns=${columns} choose=${chooseColumns} />
       <p class="keys quiet"><kbd>↑</kbd><kbd>↓</kbd> choose, <kbd>Enter</kbd> play, <kbd>A</kbd> add to your list,
@@ -83,6 +92,7 @@ export function ListView() {
       aria-activedescendant=${place >= span[0] && place < span[1] ? `song-${selected}` : undefined}
       onKeyDown=${onKey} ref=${box} onScroll=${look}>
       <div class="row heads" role="row" aria-rowindex="1" style=${{ gridTemplateColumns: layout, minWidth: leastWidth }}>
+        <div role="columnheader"><span class="hidden">Play</span></div>
         ${columns.map(([by, name]) => html`<div class=${kind(by)} role="columnheader"
           aria-sort=${sort.by === by ? (sort.down ? "descending" : "ascending") : "none"}>
           <button tabindex="-1" class="plain" onClick=${() => sortBy(by)}>${name}
@@ -92,34 +102,27 @@ export function ListView() {
         ${shown.map((row, at) => html`<div key=${row} id=${`song-${row}`} role="row" aria-rowindex=${span[0] + at + 2}
           class=${`row ${row === isPlaying ? "plays" : ""} ${hasSubline ? "tall" : ""}`} aria-selected=${row === selected}
           style=${{ top: `${(span[0] + at) * height}px`, gridTemplateColumns: layout }}
-          onClick=${() => page.set({ selected: row, pane: "song" })}
-          onDblClick=${() => play(row, { queue: [...rows] })}>
+          onClick=${(e) => (e.target.closest("button") ? play(row, { queue: [...rows] }) : go(songPath(library, row)))}>
+          <div role="gridcell"><button class="plain cover-button" tabindex="-1" title=${`Play ${library.title(row)}`}><${Cover} rows=${[row]} size=${COVER} /><${Icon} name="play" /></button></div>
           ${columns.map(([by]) => html`<div class=${kind(by)} role="gridcell"><bdi>${library.say(by, row)}</bdi></div>`)}
           ${hasSubline && html`<div class="cell under quiet" role="gridcell"><bdi>${library.artist(row)}</bdi></div>`}
         </div>`)}
       </div>
-      ${!rows.length && html`<p class="empty">No songs match. <button class="link" onClick=${showAll}>Show all songs</button></p>`}
+      ${!rows.length && html`<p class="empty">No songs match.</p>`}
     </div>
     <label class="sorter">Sort by
-      <select value=${sort.by} onChange=${(e) => page.set({ sort: { by: e.target.value, down: false } })}>
-        ${heard?.rows && html`<option value="heard">Best match</option>`}
-        ${library.columns.map(([by, name]) => html`<option value=${by}>${name}</option>`)}
-        ${library.colours.filter(([by]) => by.startsWith("class:")).map(([by, name]) => html`<option value=${by}>${name}</option>`)}
+      <select value=${sort.by} onChange=${(e) => page.set({ sort: { by: e.target.value, down: e.target.value === "added" } })}>
+        ${first.map(([by, name]) => html`<option value=${by}>${name}</option>`)}
+        <optgroup label="More">${others.map(([by, name]) => html`<option value=${by}>${name}</option>`)}</optgroup>
       </select>
       <button class="small" aria-pressed=${sort.down} onClick=${() => page.set({ sort: { ...sort, down: !sort.down } })}>
         Reverse</button></label>
   </section>`;
 }
 
-function Heard({ heard }) {
-  if (heard.failure) return html`<p class="failure heard" role="alert">${heard.failure}</p>`;
-  const unknown = heard.unknown.length ? `; not understood: ${heard.unknown.join(", ")}` : "";
-  return html`<p class="heard quiet" role="status">by sound: <bdi>${heard.understood.join(", ")}${unknown}</bdi></p>`;
-}
-
 function reveal(box, place, height) {
   const top = place * height;
-  const room = box.clientHeight - HEIGHT; // below the row of heads
+  const room = box.clientHeight - HEADS; // below the row of heads
   if (top < box.scrollTop) box.scrollTop = top;
   else if (top + height > box.scrollTop + room) box.scrollTop = top + height - room;
 }

@@ -9,10 +9,12 @@ import { Form, query, valuesOf } from "./form.js";
 import { GivenList } from "./given.js";
 import { Icon } from "./icons.js";
 import { clock, count, figure } from "./library.js";
-import { change, drop, dropSeed, flipLock, list, move, seedFrom, undo, withLocked } from "./list-state.js";
+import { Cover } from "./covers.js";
+import { change, drop, dropSeed, flipLock, keep, list, move, seedFrom, undo, withLocked } from "./list-state.js";
 import { NARROW } from "./columns.js";
 import { useMoves } from "./moves.js";
 import { play, playing } from "./player.js";
+import { go, songPath } from "./route.js";
 import { page, say, use } from "./store.js";
 
 const WAYS = [["near", "Songs like these"], ["path", "A path between two"], ["curve", "Along a curve"]];
@@ -127,10 +129,10 @@ function Maker({ fold }) {
 // Before there is a song: what to do.
 function Start({ library }) {
   const selected = use((s) => s.selected);
-  const go = () => page.set({ view: "library", pane: "list" });
+  const choose = () => go("/songs");
   return html`<p>A list is made from songs: begin with one.</p>
     <div class="buttons">${selected >= 0 && html`<button class="main" onClick=${() => seedFrom(selected)}>Begin with <bdi>${library.title(selected)}</bdi></button>`}
-      <button onClick=${go}>Choose ${selected >= 0 ? "another" : "a song"} in the library</button>
+      <button onClick=${choose}>Choose ${selected >= 0 ? "another" : "a song"} in the library</button>
       <${GivenList} words="Or take a playlist that you have (M3U8, CSV)" /></div>
     <p class="quiet">You can also drop its file anywhere on this page.</p>`;
 }
@@ -175,7 +177,7 @@ function Actions({ songs, isEdited, edit }) {
   const n = use((s) => s.past.length, list);
   return html`<div class="buttons">
     <button disabled=${!songs.length} onClick=${() => play(songs[0], { queue: songs })}><${Icon} name="play" /> Play all</button>
-    <button disabled=${songs.length < 2} onClick=${() => page.set({ isRoute: true, marks: null, view: "library", pane: "map" })}>Show on the map</button>
+    <button disabled=${songs.length < 2} onClick=${() => { page.set({ marks: null }); go("/map/list"); }}>Show on the map</button>
     <button class="edit" aria-pressed=${isEdited} disabled=${!songs.length} onClick=${() => edit(!isEdited)}>Edit</button>
     <button disabled=${!n} onClick=${() => { undo(); say("Undone"); }}>Undo</button>
     <button disabled=${!songs.length} onClick=${() => change({ songs: [], seeds: [], locked: new Set() })}>Clear</button></div>`;
@@ -189,8 +191,8 @@ function Songs({ songs, library }) {
   return html`<ol class="songs listed" ref=${box}>${songs.map((row, at) => html`<li key=${row} ...${item(at)}
     class=${`${row === isPlaying ? "plays" : ""} ${at === dragged ? "dragged" : ""}`}>
     <span class="number quiet">${at + 1}</span>
-    <button class="icon" title=${`Play ${library.title(row)}`} onClick=${() => play(row, { queue: songs })}><${Icon} name="play" /></button>
-    <div class="names"><button class="plain title" onClick=${() => page.set({ selected: row, view: "library", pane: "song" })}><bdi>${library.title(row)}</bdi></button>
+    <button class="plain cover-button" title=${`Play ${library.title(row)}`} onClick=${() => play(row, { queue: songs })}><${Cover} rows=${[row]} size=${40} /><${Icon} name="play" /></button>
+    <div class="names"><a class="title" href=${songPath(library, row)}><bdi>${library.title(row)}</bdi></a>
       <span class="quiet"><bdi>${library.artist(row)}</bdi></span>
       ${why[row] && html`<span class="why"><bdi>${why[row]}</bdi></span>`}</div>
     <span class="time quiet">${clock(library.length(row))}</span>
@@ -220,6 +222,7 @@ function Saving({ songs }) {
   const save = async (replace = false) => {
     try {
       const done = await postJson("/api/save", { rows: songs, name, replace });
+      keep(titleOf(name), songs);
       setSaid({ done, words: `Saved ${count(done.songs, "song")}: ${done.path}${done.left_out ? `; ${done.left_out} could not be written` : ""}` });
     } catch (error) {
       setSaid({ failure: error.message, mayReplace: error.status === EXISTS });

@@ -1,111 +1,188 @@
 // The map and its legend: pan, zoom, select or circle songs, hide classes.
 
 import { html, useEffect, useMemo, useRef, useState } from "../vendor/htm-preact.js";
+import { getJson } from "./api.js";
 import { amountColour, dotColours, extent, groupColour, onTheme } from "./colours.js";
+import { Cover, faceNow } from "./covers.js";
 import { Icon } from "./icons.js";
 import { clock, count, figure } from "./library.js";
-import { list } from "./list-state.js";
+import { change, list } from "./list-state.js";
 import { SongMap } from "./map.js";
-import { regions } from "./regions.js";
+import { SongLine } from "./parts.js";
+import { called, given, placesOf, rename } from "./places.js";
 import { play, playing } from "./player.js";
-import { page, say, use } from "./store.js";
+import { startRadio } from "./radio.js";
+import { go, note, route, rowOf, short, songPath } from "./route.js";
+import { page, say, use, useAnswer } from "./store.js";
 
-let view = null; // where one looked before another part of the page was shown
 const STEP = 40; // pixels of an arrow key
+const NEAREST = 8; // songs beside a chosen one that are in view with it
 
 export function MapView() {
   const canvas = useRef(null);
+  const land = useRef(null);
   const map = useRef(null);
   const library = use((s) => s.library);
   const colour = use((s) => s.colour);
   const mask = use((s) => s.mask);
   const marks = use((s) => s.marks);
-  const selected = use((s) => s.selected);
-  const other = use((s) => s.other);
   const maps = use((s) => s.maps);
-  const near = use((s) => s.near);
-  const isRoute = use((s) => s.isRoute);
-  const songs = use((s) => s.songs, list);
-  const isSearch = use((s) => Boolean(s.text || s.onlyBits));
+  const homes = use((s) => s.homes);
+  const names = use((s) => s.names, given);
+  const { rest, query, path } = use((s) => s, route);
   const row = use((s) => s.row, playing);
+  const songs = use((s) => s.songs, list);
   const [theme, setTheme] = useState(0);
-  const [circling, setCircling] = useState(false);
+  const [tool, setTool] = useState(query.get("path") ? "path" : "move");
   const [tip, setTip] = useState(null);
   const dots = useMemo(() => dotColours(library, colour), [library, colour, theme]);
+  const selected = query.get("song") ? rowOf(library, query.get("song")) : -1;
+  const [from, to] = rest[0] === "path" ? [rowOf(library, rest[1]), rowOf(library, rest[2])] : [-1, -1];
+  const isWay = from >= 0 && to >= 0;
+  const [way, wayError] = useAnswer(() => isWay && getJson(`/api/path/${from}/${to}`), [library, from, to]);
+  const isRoute = rest[0] === "list";
+  const onWay = isWay ? way?.rows || [from, to] : isRoute ? songs : null;
+  const [near] = useAnswer(() => selected >= 0 && getJson(`/api/song/${selected}/near`), [library, selected]);
+  const close = selected >= 0 ? near?.rows || [] : [];
 
   useEffect(() => {
-    const drawn = new SongMap(canvas.current);
+    const drawn = new SongMap(canvas.current, land.current);
     map.current = drawn;
     window.songMap = drawn; // lets tests measure how long a frame takes
-    if (view) drawn.view = view;
     const { x, y } = library.numbers;
-    drawn.set({ x, y, colours: dots, mask, marks, selected, other, playing: row });
+    drawn.set({ x, y, colours: dots, mask, marks, selected, playing: row, faces: (one, size, then) => faceNow(library, one, size, then), titles: (one) => library.title(one) });
     drawn.resize();
+    const at = (query.get("at") || "").split(",").map(Number);
+    if (at.length === 2 && at.every(Number.isFinite)) drawn.look({ x: at[0], y: at[1], zoom: Number(query.get("z")) || 1 });
+    let first = true;
+    drawn.onRest = ({ x: across, y: up, zoom }) => {
+      const { view, query: now, rest: where } = route.get();
+      if (first || view !== "map" || where.length) { first = false; return; }
+      const next = new URLSearchParams(now);
+      next.delete("path");
+      if (zoom === 1 && !across && !up) { next.delete("at"); next.delete("z"); } else { next.set("at", `${across.toFixed(3)},${up.toFixed(3)}`); next.set("z", zoom.toFixed(2)); }
+      const text = next.toString().replaceAll("%2C", ",");
+      note(`/map${text ? `?${text}` : ""}`);
+    };
     const seen = new ResizeObserver(() => drawn.resize());
     seen.observe(canvas.current);
     const stop = onTheme(() => setTheme((n) => n + 1));
-    return () => { view = drawn.view; seen.disconnect(); stop(); };
+    document.fonts?.ready.then(() => drawn.later());
+    return () => { drawn.onRest = null; seen.disconnect(); stop(); };
   }, []);
   useEffect(() => {
     const { x, y } = library.numbers;
-    map.current.set({ x, y, colours: dots, mask, marks, selected, other, playing: row });
-  }, [dots, mask, marks, selected, other, row, maps]);
-  useEffect(() => { if (selected >= 0) map.current.show(selected); }, [selected]);
-  useEffect(() => { map.current.set({ near: isRoute ? [] : near }); }, [near, isRoute]);
+    const places = placesOf(library).map((one) => ({ ...one, name: called(one) }));
+    map.current.set({ x, y, colours: dots, mask, marks, selected, playing: row, places });
+  }, [dots, mask, marks, selected, row, maps, homes, names, library]);
+  useEffect(() => { map.current.set({ near: onWay ? [] : close, route: onWay }); }, [near, way, path, songs]);
+  // A chosen song is shown with its neighbours, also on a small screen.
   useEffect(() => {
-    map.current.set({ route: isRoute ? songs : null, titles: (one) => library.title(one) });
-    if (isRoute) map.current.fit(masked(library.n, songs));
-  }, [isRoute, songs]);
-  useEffect(() => { map.current.set({ names: (drawn) => named(library, colour, drawn) }); }, [library, colour, theme]);
-  const searched = useRef(false);
-  useEffect(() => {
-    if (isSearch) map.current.fit(mask);
-    else if (searched.current) map.current.reset();
-    searched.current = isSearch;
-  }, [isSearch, mask]);
-  usePointers(canvas, map, circling, setCircling, setTip);
+    page.set({ selected });
+    if (selected < 0 || !near) return;
+    const { width, height } = map.current.size;
+    const { x, y } = library.numbers;
+    const isIn = [selected, ...close.slice(0, 4)].every((one) => { const [left, top] = map.current.toScreen(x[one], y[one]); return left > 20 && top > 60 && left < width - 20 && top < height - 20; });
+    if (!isIn) map.current.fit(masked(library.n, [selected, ...close.slice(0, NEAREST)]), 3);
+  }, [selected, near]);
+  useEffect(() => { if (onWay?.length > 1) map.current.fit(masked(library.n, onWay), 2.2); }, [way, isRoute]);
+  const choose = (one) => {
+    if (one < 0) return;
+    const { query: now } = route.get();
+    if (tool === "path" && selected >= 0 && one !== selected) { go(`/map/path/${short(library.ids[selected])}/${short(library.ids[one])}`); setTool("move"); return; }
+    const next = new URLSearchParams(location.search || now);
+    next.set("song", short(library.ids[one]));
+    next.delete("path");
+    go(`/map?${next.toString().replaceAll("%2C", ",")}`);
+  };
+  const chosen = useRef(choose);
+  chosen.current = choose;
+  usePointers(canvas, map, tool === "circle", () => setTool("move"), setTip, (one) => chosen.current(one));
 
+  const title = library.title.bind(library);
   return html`<section class="map" aria-labelledby="map-title">
-    <h2 id="map-title" class="hidden">Map</h2>
+    <h1 id="map-title" class="hidden">Map</h1>
     <div class="picture">
+      <canvas class="land" ref=${land} aria-hidden="true"></canvas>
       <canvas ref=${canvas} tabindex="0" role="application" aria-roledescription="map"
-        class=${circling ? "circling" : ""} aria-describedby="map-help"
+        class=${`dots ${tool === "move" ? "" : "circling"}`} aria-describedby="map-help"
         aria-label=${`Map of ${count(library.n, "song")}: songs that sound alike lie together`}
         onKeyDown=${(e) => onKey(e, map.current)}></canvas>
-      <p id="map-help" class="hidden">Arrow keys move the map, plus and minus zoom, zero shows all.
-        The list below has the same songs.</p>
+      <p id="map-help" class="hidden">Arrow keys move the map, plus and minus zoom, zero shows all. The list of songs has the same songs.</p>
       ${tip && html`<div class="tip" style=${{ left: `${tip.left}px`, top: `${tip.top}px` }}>
-        <strong><bdi>${library.title(tip.row)}</bdi></strong>
+        <strong><bdi>${title(tip.row)}</bdi></strong>
         <span><bdi>${library.artist(tip.row)}</bdi> ${clock(library.length(tip.row))}</span></div>`}
-      <div class="tools">
-        <button class="icon" title="Zoom in" onClick=${() => map.current.zoomAt(1.5)}><${Icon} name="plus" /></button>
-        <button class="icon" title="Zoom out" onClick=${() => map.current.zoomAt(1 / 1.5)}><${Icon} name="minus" /></button>
-        <button class="icon" title="Show all songs" onClick=${() => map.current.reset()}><${Icon} name="home" /></button>
-        <button class="icon" title="Circle songs to select them" aria-pressed=${circling}
-          onClick=${() => setCircling(!circling)}><${Icon} name="circle" /></button>
+      <div class="tools pill-box" role="group" aria-label="What the pointer does">
+        ${[["move", "map", "Move"], ["circle", "circle", "Draw around"], ["path", "path", "Path"]].map(([name, icon, words]) => html`
+          <button aria-pressed=${tool === name} title=${{ circle: "Circle songs to select them", path: "Choose two songs: the way between them becomes a list" }[name]} onClick=${() => setTool(name)}><${Icon} name=${icon} /> <span>${words}</span></button>`)}
       </div>
-    </div>
-    ${marks ? html`<p class="legend quiet">Shown: recommended songs, coloured by channel or interest.
-      <button class="link" onClick=${() => page.set({ marks: null })}>Show all songs</button></p>`
-    : isRoute && songs.length ? html`<p class="legend quiet">Shown: your list, a line through its songs in order. <button class="link" onClick=${() => { page.set({ isRoute: false }); map.current.reset(); }}>Hide it</button></p>`
+      ${tool === "path" && html`<p class="tip hint" role="status">${selected >= 0 ? `From ${title(selected)} to which song?` : "Choose the first song."}</p>`}
+      <div class="zooms pill-box"><button class="icon" title="Zoom out" onClick=${() => map.current.zoomAt(1 / 1.5)}><${Icon} name="minus" /></button>
+        <button class="icon" title="Zoom in" onClick=${() => map.current.zoomAt(1.5)}><${Icon} name="plus" /></button>
+        <button title="Show all songs" onClick=${() => map.current.reset()}>Whole map</button></div>
+      ${marks ? html`<p class="legend pill-box">Shown: recommended songs, coloured by channel or interest.
+        <button class="link" onClick=${() => page.set({ marks: null })}>Show all songs</button></p>`
     : html`<${Legend} library=${library} colour=${colour} theme=${theme} />`}
+      ${wayError && html`<p class="failure" role="alert">${wayError.message}</p>`}
+      ${onWay?.length > 1 ? html`<${Way} rows=${onWay} isPath=${isWay} />` : selected >= 0 && html`<${Card} row=${selected} near=${close} startPath=${() => setTool("path")} />`}
+      <${Circled} />
+    </div>
+    <${PlaceList} library=${library} homes=${homes} />
   </section>`;
+}
+
+// The chosen song, and what sounds like it.
+function Card({ row, near, startPath }) {
+  const library = use((s) => s.library);
+  return html`<section class="card song-card" aria-label="The chosen song">
+    <div class="line"><a href=${songPath(library, row)}><${Cover} rows=${[row]} size=${72} /></a>
+      <div class="names"><a class="title" id="song-title" href=${songPath(library, row)}><bdi>${library.title(row)}</bdi></a><span class="quiet"><bdi>${library.artist(row)}</bdi></span>
+        <span class="quiet">${[clock(library.length(row)), library.texts["own:key"] && library.say("own:key", row), library.best("genre", row)].filter(Boolean).join(", ")}</span></div>
+      <button class="icon" title="Close" onClick=${() => go("/map")}><${Icon} name="close" /></button></div>
+    <div class="buttons"><button class="main" onClick=${() => play(row, { queue: [row, ...near] })}><${Icon} name="play" /> Play</button>
+      <button onClick=${() => startRadio([row])}><${Icon} name="radio" /> Radio</button><button onClick=${startPath}><${Icon} name="path" /> Path to…</button></div>
+    ${near.length > 0 && html`<p class="near-it"><span class="quiet">near it</span>${near.slice(0, 5).map((one) => html`<a href=${`/map?song=${short(library.ids[one])}`} title=${library.title(one)}><${Cover} rows=${[one]} size=${44} round=${true} /></a>`)}</p>`}
+  </section>`;
+}
+
+function Way({ rows, isPath }) {
+  const library = use((s) => s.library);
+  const keep = () => { change({ songs: [...rows], seeds: [], locked: new Set() }); go("/list"); };
+  return html`<section class="card way" aria-label="Songs on the way"><h2 class="place-name">${isPath ? `From ${library.title(rows[0])} to ${library.title(rows.at(-1))}` : "Your list"}</h2>
+    <p class="quiet">${count(rows.length, "song")}${isPath ? ", no step larger than it must be" : " in order"}</p>
+    <ol class="songs lines">${rows.map((row) => html`<${SongLine} key=${row} row=${row} queue=${rows} hasRibbon=${false} />`)}</ol>
+    <div class="buttons"><button class="main" onClick=${() => play(rows[0], { queue: [...rows] })}><${Icon} name="play" /> Play</button>
+      ${isPath && html`<button onClick=${keep}>Keep as list</button>`}<a class="button" href="/map">Close</a></div></section>`;
+}
+
+// The songs that were drawn around.
+function Circled() {
+  const library = use((s) => s.library);
+  const lasso = use((s) => s.lasso);
+  const rows = use((s) => s.rows);
+  if (!lasso) return null;
+  const counts = new Map();
+  for (const row of rows) { const name = library.best("genre", row).replace(", perhaps", ""); if (name) counts.set(name, (counts.get(name) || 0) + 1); }
+  const most = [...counts].sort((a, b) => b[1] - a[1]).slice(0, 3).map(([name]) => name);
+  return html`<div class="circled pill-box" role="status"><strong>${count(rows.length, "song")}</strong> <span class="quiet">${most.length ? `mostly ${most.join(", ")}` : ""}</span>
+    <button class="main" disabled=${!rows.length} onClick=${() => play(rows[0], { queue: [...rows] })}><${Icon} name="play" /> Play</button>
+    <button onClick=${() => { change({ songs: [...rows].slice(0, 500), seeds: [], locked: new Set() }); go("/list"); }}>Make a list</button>
+    <a class="button" href="/songs">See them</a>
+    <button class="link" onClick=${() => page.set({ lasso: null })}>Clear the circle</button></div>`;
+}
+
+// The places as a list: for those who do not see the map, and to give other names.
+function PlaceList({ library }) {
+  const places = placesOf(library);
+  return html`<details class="place-list"><summary>Places</summary><ul>${places.map((one) => html`<li key=${one.name}><label>
+    <span class="quiet">${one.line}, ${count(one.songs, "song")}</span><input class="place-name" type="text" value=${called(one)} aria-label=${`Name of ${one.name}`} onChange=${(e) => rename(one, e.target.value)} /></label>
+    <button class="icon" title=${`Play ${called(one)}`} onClick=${() => play(one.rows[0], { queue: one.rows })}><${Icon} name="play" /></button></li>`)}</ul></details>`;
 }
 
 function masked(n, rows) {
   const mask = new Uint8Array(n);
   for (const row of rows) mask[row] = 1;
   return mask;
-}
-
-// The names of what lies together: of the groups that colour the dots, and words.
-function named(library, colour, map) {
-  const groups = library.groups(colour);
-  const { x, y, mask } = map.songs;
-  if (!mask) return [];
-  const { width, height } = map.size;
-  const view = (at, up) => map.toScreen(at, up).map((pixels, place) => pixels / [width, height][place]);
-  return regions(library, { x, y, mask, view, groups, zoom: map.view.zoom });
 }
 
 function onKey(event, map) {
@@ -119,7 +196,7 @@ function onKey(event, map) {
   event.preventDefault();
 }
 
-function usePointers(canvas, map, circling, setCircling, setTip) {
+function usePointers(canvas, map, circling, stopCircling, setTip, choose) {
   // Effects wait for a frame; a gesture may begin before it, so the listeners stay and ask this.
   const isCircling = useRef(circling);
   isCircling.current = circling;
@@ -168,10 +245,10 @@ function usePointers(canvas, map, circling, setCircling, setTip) {
         if (line.length > 3) circle(map.current, line);
         line = null;
         map.current.set({ lasso: null });
-        setCircling(false);
+        stopCircling();
       } else if (moved < 5) {
         const row = map.current.pick(...place(event));
-        if (row >= 0) page.set({ selected: row, pane: "song" });
+        choose(row);
       }
     };
     const onLeave = () => setTip(null);
@@ -203,14 +280,13 @@ function circle(map, line) {
 
 function Legend({ library, colour, theme }) {
   const hidden = use((s) => s.hidden);
-  const lasso = use((s) => s.lasso);
   const groups = library.groups(colour);
   const flip = (place) => {
     const next = new Set(hidden);
     if (!next.delete(place)) next.add(place);
     page.set({ hidden: next });
   };
-  return html`<div class="legend" data-theme=${theme}>
+  return html`<div class="legend pill-box" data-theme=${theme}>
     <label>Colour
       <select value=${colour} onChange=${(e) => page.set({ colour: e.target.value, hidden: new Set() })}>
         ${library.colours.map(([by, name]) => html`<option value=${by}>${name}</option>`)}
@@ -218,10 +294,9 @@ function Legend({ library, colour, theme }) {
     ${groups ? groups.names.map((name, place) => groups.counts[place] > 0 && html`
       <button class="group" aria-pressed=${!hidden.has(place)} onClick=${() => flip(place)}
         title=${hidden.has(place) ? `Show ${name}` : `Hide ${name}`}>
-        <span class="swatch" style=${{ background: groupColour(place, groups.rest) }}></span>
+        <span class="swatch" style=${{ background: groupColour(place, groups.rest, name) }}></span>
         <bdi>${name}</bdi> <span class="quiet">${groups.counts[place].toLocaleString("en")}</span></button>`)
       : html`<${Amount} library=${library} colour=${colour} />`}
-    ${lasso && html`<button class="link" onClick=${() => page.set({ lasso: null })}>Clear the circle</button>`}
   </div>`;
 }
 

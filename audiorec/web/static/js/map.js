@@ -1,30 +1,34 @@
-// The map: every song is a dot, drawn into one image in memory. 100,000 dots take a few milliseconds.
+// The map: every song is a dot, drawn into one image in memory. 100,000 dots take a few milliseconds. The land lies on a
+// canvas below: it moves along, and is drawn anew when the map rests.
 
-import { accent, faint, groupColour, ink, packed, paper } from "./colours.js";
+import { faint, groupColour, ink, packed, paper } from "./colours.js";
+import { drawLand } from "./land.js";
+import { drawWay, putFace, putName } from "./mini-map.js";
 
 const NEAR = 14; // pixels: a dot within this distance of the pointer is picked
-const SPAN = 2.4; // units of the map that are seen at zoom 1, across and down
+const SPAN = 2.7; // units of the map that are seen at zoom 1, across and down
 const EDGE = 20; // pixels: a chosen song is at least so far from the edge
-const FONT = "600 13px system-ui, sans-serif";
-const WORD_HEIGHT = 22; // pixels
-const MOST_WORDS = 300; // kept as pictures
-const TOOLS = 56; // pixels: what is above lies beside or behind the buttons of the map
+const TITLE = "600 13px 'Instrument Sans', system-ui, sans-serif";
+const PLACE = "italic 23px 'Instrument Serif', Georgia, serif";
+const LINE = "13px 'Instrument Sans', system-ui, sans-serif";
+const COVERED = 60; // songs in view: of fewer, the dots become covers
 const ROOM = 1.3; // around songs that are fitted
-const FEW = 300; // songs beside which a name of a region stands, instead of upon them
+const RIMMED = 3000; // songs, of which each dot has a rim
 const STILL = 120; // milliseconds without a movement, after which names are placed anew
 
 export class SongMap {
-  constructor(canvas) {
+  constructor(canvas, land) {
     this.canvas = canvas;
+    this.land = land;
+    this.landView = null;
     this.context = canvas.getContext("2d", { alpha: true });
     this.view = { x: 0, y: 0, zoom: 1 };
     this.size = { width: 1, height: 1, ratio: 1 };
     this.waiting = 0;
     this.lastMs = 0;
     this.songs = null;
-    this.names = [];
+    this.covers = [];
     this.placing = 0;
-    this.words = new Map();
   }
 
   set(change) {
@@ -33,13 +37,39 @@ export class SongMap {
     this.placeLater();
   }
 
-  // Names are placed when the map rests; while it moves, they move along.
+  // Land and covers are drawn when the map rests; while it moves, they move along.
   placeLater() {
     clearTimeout(this.placing);
-    this.placing = setTimeout(() => {
-      this.names = this.songs?.names && !this.songs.marks ? this.songs.names(this) : [];
-      this.later();
-    }, STILL);
+    this.placing = setTimeout(() => this.rest(), STILL);
+  }
+
+  rest() {
+    if (!this.songs?.x || this.size.width < 2) return;
+    const { x, y, mask, colours, faces } = this.songs;
+    const { width, height } = this.size;
+    const place = (row) => this.toScreen(x[row], y[row]);
+    drawLand(this.land, { width, height, n: x.length, place, colours, isThere: mask });
+    this.landView = { ...this.view };
+    this.land.style.transform = "";
+    const seen = [];
+    for (let row = 0; row < x.length && seen.length <= COVERED; row++) {
+      if (mask && !mask[row]) continue;
+      const [left, top] = place(row);
+      if (left > 0 && top > 0 && left < width && top < height) seen.push(row);
+    }
+    this.covers = faces && seen.length <= COVERED ? seen : [];
+    this.onRest?.(this.view);
+    this.later();
+  }
+
+  moveLand() {
+    if (!this.landView) return;
+    const { x, y, zoom } = this.landView;
+    const { width, height } = this.size;
+    const [across, down] = [(width / SPAN) * this.view.zoom, (height / SPAN) * this.view.zoom];
+    const scale = this.view.zoom / zoom;
+    const [left, top] = [(x - this.view.x) * across, (this.view.y - y) * down];
+    this.land.style.transform = scale === 1 && !left && !top ? "" : `translate(${left}px, ${top}px) scale(${scale})`;
   }
 
   resize() {
@@ -100,7 +130,7 @@ export class SongMap {
   }
 
   // Show the songs of a mask, as large as they fit; all of them if there are none.
-  fit(mask) {
+  fit(mask, most = 400) {
     const { x, y } = this.songs;
     const [low, high] = [[Infinity, Infinity], [-Infinity, -Infinity]];
     for (let row = 0; row < x.length; row++) {
@@ -112,7 +142,7 @@ export class SongMap {
     }
     if (low[0] > high[0]) return this.reset();
     const wide = Math.max(high[0] - low[0], high[1] - low[1], 0.2) * ROOM;
-    return this.look({ x: (low[0] + high[0]) / 2, y: (low[1] + high[1]) / 2, zoom: Math.max(1, SPAN / wide) });
+    return this.look({ x: (low[0] + high[0]) / 2, y: (low[1] + high[1]) / 2, zoom: Math.min(most, Math.max(1, SPAN / wide)) });
   }
 
   // Scroll a song into view if it is outside.
@@ -155,9 +185,14 @@ export class SongMap {
       for (const [row, group] of marks) this.dot(x[row], y[row], packed(groupColour(group, -1)), large);
     } else {
       for (let row = 0; row < x.length; row++) if (!mask[row]) this.dot(x[row], y[row], far, small);
+      if (x.length < RIMMED) {
+        const [rim, behind] = [makeDisc(this.radius + this.size.ratio), packed(paper())];
+        for (let row = 0; row < x.length; row++) if (mask[row]) this.dot(x[row], y[row], behind, rim);
+      }
       for (let row = 0; row < x.length; row++) if (mask[row]) this.dot(x[row], y[row], colours[row], disc);
     }
     this.context.putImageData(this.picture, 0, 0);
+    this.moveLand();
     this.drawRings();
     this.lastMs = performance.now() - started;
   }
@@ -179,14 +214,16 @@ export class SongMap {
   }
 
   drawRings() {
-    const { selected, playing, other, lasso } = this.songs;
+    const { selected, playing, lasso } = this.songs;
     const context = this.context;
     context.save();
     context.scale(this.size.ratio, this.size.ratio);
     context.strokeStyle = ink();
     this.drawNear(context);
     this.drawRoute(context);
-    this.drawNames();
+    const taken = this.drawCovers(context);
+    this.drawNames(context, taken);
+    context.strokeStyle = ink();
     context.lineWidth = 2;
     const reach = this.radius / this.size.ratio + 4;
     const ring = (row, radius, dash = []) => {
@@ -197,9 +234,8 @@ export class SongMap {
       context.arc(left, top, radius, 0, 2 * Math.PI);
       context.stroke();
     };
-    ring(selected, reach);
-    ring(other, reach, [3, 3]);
-    ring(playing, reach + 4, [2, 3]);
+    if (!this.songs.faces) ring(selected, reach);
+    ring(playing, 26, [2, 3]);
     if (lasso?.length > 1) {
       context.setLineDash([5, 4]);
       context.beginPath();
@@ -231,64 +267,54 @@ export class SongMap {
     }
   }
 
-  // A word in a colour, drawn once.
-  word(text, colour) {
-    const key = `${colour} ${paper()} ${this.size.ratio} ${text}`;
-    if (!this.words.has(key)) {
-      if (this.words.size >= MOST_WORDS) this.words.clear();
-      this.words.set(key, drawnWord(text, colour, this.size.ratio));
-    }
-    return this.words.get(key);
-  }
-
-  put({ canvas, width }, left, top) {
-    this.context.drawImage(canvas, left - width / 2, top - WORD_HEIGHT / 2, width, WORD_HEIGHT);
-  }
-
-  // A list in playing order: a line through its songs, with the titles of the first and the last.
+  // A list in playing order: a smooth line through its songs, with their covers.
   drawRoute(context) {
-    const { route, x, y, titles } = this.songs;
+    const { route, x, y } = this.songs;
     const rows = route?.filter((row) => x[row] === x[row]) || [];
     if (!rows.length) return;
-    const places = rows.map((row) => this.toScreen(x[row], y[row]));
-    for (const [width, colour] of [[6, paper()], [2.5, accent()]]) {
-      context.lineWidth = width;
-      context.strokeStyle = colour;
-      context.beginPath();
-      places.forEach((place, at) => context[at ? "lineTo" : "moveTo"](...place));
-      context.stroke();
-    }
-    context.fillStyle = accent();
-    for (const place of places) {
-      context.beginPath();
-      context.arc(...place, 4.5, 0, 2 * Math.PI);
-      context.fill();
-    }
-    const ends = places.length > 1 ? [0, places.length - 1] : [0];
-    for (const at of ends) {
-      const [left, top] = places[at];
-      const word = this.word(titles(rows[at]), accent());
-      const inside = Math.max(word.width / 2, Math.min(this.size.width - word.width / 2, left));
-      this.put(word, inside, top < TOOLS ? top + 16 : top - 16);
-    }
+    if (rows.length > 1) drawWay(context, rows.map((row) => this.toScreen(x[row], y[row])));
     context.strokeStyle = ink();
   }
 
-  // Names of regions; one that would cover another is left out. Among few songs it stands beside them.
-  drawNames() {
+  // Covers of the chosen song, of those on a way, and of all where few are in view; none covers another.
+  drawCovers(context) {
+    const { selected, route, x, y, faces, titles, playing } = this.songs;
     const taken = [];
-    const songs = this.songs.x.length > FEW ? [] : Array.from(this.songs.x, (x, row) => this.toScreen(x, this.songs.y[row]));
-    for (const { name, x, y, group } of this.names) {
-      const word = this.word(name, group < 0 ? ink() : groupColour(group, -1));
-      const half = word.width / 2;
-      const [left, middle] = this.toScreen(x, y);
-      const isClear = (at) => !songs.some(([across, down]) => Math.abs(across - left) < half && Math.abs(down - at) < 12);
-      const top = [0, -18, 18, -30, 30].map((aside) => middle + aside).find(isClear) ?? middle;
-      const box = [left - half, top - 10, left + half, top + 10];
-      const isFree = taken.every((one) => box[0] > one[2] || box[2] < one[0] || box[1] > one[3] || box[3] < one[1]);
-      if (!isFree || box[0] < 0 || box[2] > this.size.width) continue;
+    if (!faces) return taken;
+    const isThere = (row) => row >= 0 && x[row] === x[row];
+    const wanted = [selected, ...(route || []), playing, ...this.covers];
+    const done = new Set();
+    for (const row of wanted) {
+      if (!isThere(row) || done.has(row)) continue;
+      done.add(row);
+      const isWay = route?.includes(row);
+      const size = row === selected ? (this.covers.length ? 76 : 48) : isWay || row === playing ? 40 : 44;
+      const [left, top] = this.toScreen(x[row], y[row]);
+      const box = [left - size / 2 - 2, top - size / 2 - 2, left + size / 2 + 2, top + size / 2 + 2];
+      if (!isWay && row !== selected && row !== playing && taken.some((one) => overlaps(one, box))) continue;
+      const face = faces(row, Math.round(size * this.size.ratio), () => this.later());
+      if (!face && row !== selected) continue;
+      putFace(context, face, left, top, size, isWay || !this.covers.length);
       taken.push(box);
-      this.put(word, left, top);
+      if (isWay || this.covers.length) putName(context, shortened(titles(row)), left, top + size / 2 + 13, TITLE, taken, [0, 0, this.size.width, this.size.height]);
+    }
+    return taken;
+  }
+
+  // Names of places; one that would cover another is left out.
+  drawNames(context, taken) {
+    const { width, height } = this.size;
+    for (const { name, line, x, y } of this.songs.places || []) {
+      const [left, top] = this.toScreen(x, y);
+      if (left < 0 || top < 0 || left > width || top > height) continue;
+      const before = taken.length;
+      if (putName(context, name, left, top, PLACE, taken, [0, 0, width, height]) && this.view.zoom < 3) {
+        const [a, , b, low] = taken[before];
+        context.globalAlpha = 0.85;
+        putName(context, line, (a + b) / 2, low + 6, LINE, [], [0, 0, width, height + 20]);
+        taken.push([a, low, b, low + 14]);
+        context.globalAlpha = 1;
+      }
     }
   }
 
@@ -318,26 +344,8 @@ export class SongMap {
   }
 }
 
-// A word that is legible on dots and lines, as a picture: outlining letters in each frame is slow.
-function drawnWord(text, colour, ratio) {
-  const canvas = document.createElement("canvas");
-  const context = canvas.getContext("2d");
-  context.font = FONT;
-  const width = Math.ceil(context.measureText(text).width) + 10;
-  canvas.width = Math.round(width * ratio);
-  canvas.height = Math.round(WORD_HEIGHT * ratio);
-  context.scale(ratio, ratio);
-  context.font = FONT;
-  context.textAlign = "center";
-  context.textBaseline = "middle";
-  context.lineJoin = "round";
-  context.lineWidth = 4;
-  context.strokeStyle = paper();
-  context.strokeText(text, width / 2, WORD_HEIGHT / 2);
-  context.fillStyle = colour;
-  context.fillText(text, width / 2, WORD_HEIGHT / 2);
-  return { canvas, width };
-}
+const shortened = (text) => (text.length > 26 ? `${text.slice(0, 25)}…` : text);
+const overlaps = (one, other) => one[0] < other[2] && other[0] < one[2] && one[1] < other[3] && other[1] < one[3];
 
 const bounded = (value) => Math.min(1.3, Math.max(-1.3, value));
 

@@ -1,12 +1,19 @@
-// The player bar: the current song, its position, and the controls.
+// The player: the current song, its wave as the seek bar, and the controls; on a phone also as a page of its own.
 
-import { html, useEffect, useState } from "../vendor/htm-preact.js";
+import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
+import { Cover } from "./covers.js";
 import { Icon } from "./icons.js";
 import { clock } from "./library.js";
-import { radio, stopRadio } from "./radio.js";
 import { useMoves } from "./moves.js";
-import { flipPreview, moveQueued, now, play, playing, seek, setVolume, step, toggle, unqueue } from "./player.js";
+import { flipPreview, moveQueued, now, play, playing, setVolume, step, toggle, unqueue } from "./player.js";
+import { heard } from "./plays.js";
+import { useAway } from "./popup.js";
+import { radio, startRadio, stopRadio } from "./radio.js";
+import { artistPath, songPath } from "./route.js";
 import { page, use } from "./store.js";
+import { Wave } from "./wave.js";
+
+const KEEP_S = 5; // seconds between notes of where a song is
 
 export function PlayerBar() {
   const { row, queue, isPaused, isLoading, failure, decoded, length, volume, isPreview } = use((s) => s, playing);
@@ -14,45 +21,46 @@ export function PlayerBar() {
   const { isOn: isRadio, failure: radioFailure } = use((s) => s, radio);
   const [at, setAt] = useState(0);
   const [isOpen, setOpen] = useState(false);
+  const box = useRef(null);
+  useAway(box, isOpen, () => setOpen(false));
   useEffect(() => {
-    const timer = setInterval(() => setAt(now()), 250);
+    let ticks = 0;
+    const timer = setInterval(() => {
+      setAt(now());
+      const state = playing.get();
+      if (state.row >= 0 && !state.isPaused && ++ticks % (4 * KEEP_S) === 0) heard(page.get().library.ids[state.row], now(), state.length);
+    }, 250);
     return () => clearInterval(timer);
   }, []);
   const place = queue.indexOf(row);
-  const title = row >= 0 ? library.title(row) : "Nothing playing";
-  const open = () => page.set({ selected: row, view: "library", pane: "song" });
-  return html`<footer class="player" aria-label="Player">
-    <div class="transport">
-      <button class="icon" title="Previous song" disabled=${place <= 0} onClick=${() => step(-1)}>
-        <${Icon} name="before" /></button>
-      <button class="icon play" title=${isPaused ? "Play" : "Pause"} onClick=${toggle}>
-        <${Icon} name=${isPaused ? "play" : "pause"} /></button>
-      <button class="icon" title="Next song" disabled=${place < 0 || place >= queue.length - 1}
-        onClick=${() => step(1)}><${Icon} name="next" /></button>
-    </div>
+  const isThere = row >= 0;
+  return html`<footer class=${`player ${isThere ? "" : "idle"}`} aria-label="Player" ref=${box}>
     <div class="playing">
-      <button class="plain title" disabled=${row < 0} onClick=${open}><bdi>${title}</bdi></button>
-      <span class="quiet"><bdi>${row >= 0 ? library.artist(row) : ""}</bdi>
+      ${isThere ? html`<a href=${songPath(library, row)} tabindex="-1" aria-hidden="true"><${Cover} rows=${[row]} size=${56} /></a>` : html`<span class="cover blank"></span>`}
+      <div class="names">${isThere ? html`<a class="title" href=${songPath(library, row)}><bdi>${library.title(row)}</bdi></a>` : html`<span class="title">Nothing playing</span>`}
+      <span class="quiet">${isThere && library.artist(row) && html`<a href=${artistPath(library.artist(row))}><bdi>${library.artist(row)}</bdi></a>`}
         ${decoded && html` <span class="badge" title="Your browser does not play this format, so audiorec decodes it">
-          decoded from ${decoded}</span>`}</span>
-      ${(failure || radioFailure) && html`<p class="failure" role="alert">${failure || radioFailure}</p>`}
+          decoded from ${decoded}</span>`}</span></div>
     </div>
-    <div class="seek">
-      <span class="time">${clock(at)}</span>
-      <input type="range" min="0" max=${Math.max(length, 0.1)} step="0.1" value=${at}
-        aria-label="Position in the song" aria-valuetext=${`${clock(at)} of ${clock(length)}`}
-        disabled=${row < 0} onInput=${(e) => { seek(Number(e.target.value)); setAt(now()); }} />
-      <span class="time">${isLoading ? "…" : clock(length)}</span>
+    <div class="transport">
+      <button class="icon" title="Previous song" disabled=${place <= 0} onClick=${() => step(-1)}><${Icon} name="before" /></button>
+      <button class="icon play" title=${isPaused ? "Play" : "Pause"} onClick=${toggle}><${Icon} name=${isPaused ? "play" : "pause"} /></button>
+      <button class="icon" title="Next song" disabled=${place < 0 || place >= queue.length - 1} onClick=${() => step(1)}><${Icon} name="next" /></button>
     </div>
+    <div class="seek"><span class="time">${clock(at)}</span>
+      <${Wave} row=${row} height=${42} label="Position in the song" />
+      <span class="time">${isLoading ? "…" : clock(isThere ? length : NaN)}</span></div>
     <div class="more">
-      ${isRadio && html`<button class="small" title="Play no more songs that sound alike" onClick=${stopRadio}>Stop radio</button>`}
-      <button class="small" aria-pressed=${isPreview} title="Play only the twenty seconds in which each song is most itself" onClick=${flipPreview}>Previews</button>
-      <button class="small" aria-expanded=${isOpen} disabled=${row < 0} onClick=${() => setOpen(!isOpen)}>Up next</button>
+      ${isRadio ? html`<button class="icon" aria-pressed="true" title="Stop radio" onClick=${stopRadio}><${Icon} name="radio" /></button>`
+        : html`<button class="icon" title="Radio: go on with what sounds like this song" disabled=${!isThere} onClick=${() => startRadio([row])}><${Icon} name="radio" /></button>`}
+      <button class="icon" title="Up next" aria-expanded=${isOpen} disabled=${!isThere} onClick=${() => setOpen(!isOpen)}><${Icon} name="queue" /></button>
+      <label class="volume"><span class="hidden">Volume</span>
+        <input type="range" min="0" max="1" step="0.05" value=${volume} onInput=${(e) => setVolume(Number(e.target.value))} /></label>
     </div>
-    ${isOpen && row >= 0 && html`<${Next} rows=${queue.slice(place + 1)} library=${library} queue=${queue} />`}
-    <label class="volume"><span class="hidden">Volume</span>
-      <input type="range" min="0" max="1" step="0.05" value=${volume}
-        onInput=${(e) => setVolume(Number(e.target.value))} /></label>
+    ${(failure || radioFailure) && html`<p class="failure" role="alert">${failure || radioFailure}</p>`}
+    ${isOpen && isThere && html`<section class="popup up-next" aria-label="Up next">
+      <label class="switch"><input type="checkbox" checked=${isPreview} onChange=${flipPreview} /> Only the twenty seconds in which each song is most itself</label>
+      <${Next} rows=${queue.slice(place + 1)} library=${library} queue=${queue} /></section>`}
   </footer>`;
 }
 
@@ -60,13 +68,11 @@ const MOST = 50; // songs of the queue that are drawn
 
 function Next({ rows, library, queue }) {
   const { box, dragged, item, handle } = useMoves(rows, moveQueued);
-  return html`<section class="popup up-next" aria-label="Up next">
-    ${!rows.length && html`<p class="quiet">Nothing follows this song.</p>`}
+  return html`${!rows.length && html`<p class="quiet">Nothing follows this song.</p>`}
     <ol class="songs" ref=${box}>${rows.slice(0, MOST).map((row, at) => html`<li key=${row} ...${item(at)} class=${at === dragged ? "dragged" : ""}>
       <button class="icon" title=${`Play ${library.title(row)}`} onClick=${() => play(row, { queue })}><${Icon} name="play" /></button>
       <div class="names"><span class="title"><bdi>${library.title(row)}</bdi></span> <span class="quiet"><bdi>${library.artist(row)}</bdi></span></div>
       ${handle(at)}
       <button class="icon" title=${`Do not play ${library.title(row)}`} onClick=${() => unqueue(row)}><${Icon} name="close" /></button></li>`)}</ol>
-    ${rows.length > MOST && html`<p class="quiet">and ${(rows.length - MOST).toLocaleString("en")} more</p>`}
-  </section>`;
+    ${rows.length > MOST && html`<p class="quiet">and ${(rows.length - MOST).toLocaleString("en")} more</p>`}`;
 }

@@ -2,9 +2,10 @@
 
 import { html, useState } from "../vendor/htm-preact.js";
 import { forget, getJson, OLD, postJson } from "./api.js";
-import { filter } from "./finder.js";
+import { forgetFaces } from "./covers.js";
 import { count, loadLibrary } from "./library.js";
 import { moveList } from "./list-state.js";
+import { askHome } from "./places.js";
 import { moveSongs } from "./player.js";
 import { moveRadio } from "./radio.js";
 import { page, say, use } from "./store.js";
@@ -12,6 +13,9 @@ import { page, say, use } from "./store.js";
 const POLL = 10_000; // milliseconds
 const POLL_GROWING = 3_000;
 const STILL = 4_000; // nobody has touched the page for this long
+
+// A correction shows at once: the library is opened anew as the owner says it is.
+addEventListener("audiorec-corrected", () => showAnew().catch(() => null));
 
 export function watchLibrary() {
   let timer = 0;
@@ -58,10 +62,8 @@ export function Changed() {
   const later = use((s) => s.later);
   const [isOpening, setIsOpening] = useState(false);
   const [failure, setFailure] = useState("");
-  const growing = use((s) => s.growing);
   if (!onDisk || onDisk === edition || onDisk === later) {
-    if (!growing || growing.done >= growing.total) return null;
-    return html`<p class="growing" role="status">Listening to your songs: ${growing.done} of ${growing.total}</p>`;
+    return null;
   }
   const show = async () => {
     setIsOpening(true);
@@ -83,25 +85,26 @@ export function Changed() {
 async function showAnew() {
   await postJson("/api/renew", {});
   forget();
+  forgetFaces();
   const old = page.get().library;
   const library = await loadLibrary();
   const moved = (row) => (row < 0 ? -1 : library.row(old.ids[row]) ?? -1);
-  const { selected, colour, only } = page.get();
-  take(library, { selected: moved(selected), colour, only });
+  const { selected, colour } = page.get();
+  take(library, { selected: moved(selected), colour });
   moveList(moved);
   moveRadio(moved);
   moveSongs(moved);
   say(`The library now has ${count(library.n, "song")}`);
 }
 
-export function take(library, { selected = -1, colour = "", only = "" } = {}) {
+export function take(library, { selected = -1, colour = "" } = {}) {
   const [first] = library.about.heads.genre ? ["head:genre"] : library.colours[0];
   const isThere = library.colours.some(([name]) => name === colour);
   document.title = `${count(library.n, "song")} · audiorec`;
   page.set({
-    library, heard: null, byWords: false, selected, colour: isThere ? colour : first, other: -1, lasso: null, marks: null, hidden: new Set(), onlyBits: null,
+    library, selected, colour: isThere ? colour : first, lasso: null, marks: null, hidden: new Set(),
   });
-  if (only) filter(only);
+  askHome(library);
   library.prepareSearch();
   library.waitForMap(() => page.set((state) => ({ maps: state.maps + 1 })));
 }

@@ -22,16 +22,6 @@ export function makeStore(state) {
 export const page = makeStore({
   library: null,
   failure: null,
-  view: "library",
-  pane: "list", // on a narrow screen: map, list or song
-  text: "",
-  typed: null, // words that are typed and not yet searched for
-  byWords: false, // whether what is typed is a description of sound
-  heard: null, // { text, rows, bits, understood, unknown } or { text, failure }: its answer
-  only: "",
-  written: null, // conditions that are written and not yet asked for, or refused
-  onlyBits: null,
-  onlyError: "",
   hidden: new Set(), // classes of the colour that are switched off
   lasso: null, // Uint8Array: songs inside
   sort: { by: "artist", down: false },
@@ -39,11 +29,10 @@ export const page = makeStore({
   rows: new Uint32Array(0), // what is listed, in order
   mask: null, // Uint8Array: what is listed
   maps: 0, // how often songs were given new places
+  homes: 0, // how often what one sees first has come
   selected: -1,
-  near: [], // what sounds like the selected song
-  other: -1, // the song that the selected one is compared with
   marks: null, // Map of row to a number of a group: shown on the map
-  isRoute: false, // whether the map shows your list as a line
+  growing: null, // { done, total, now, left_s } while songs are heard
   onDisk: "", // the mark of the store as it lies there now; another one than the library's: it has changed
   nights: 0, // how often another night was shown
   givenFailure: "", // why a file that one gave is no list

@@ -1,0 +1,191 @@
+"""Ways through the page that one opens it for, each in a real browser.
+
+The radio is in `test_page`, a library that grows while one looks in `test_renew`.
+"""
+
+import csv
+import io
+import shutil
+from pathlib import Path
+
+import pytest
+from made_library import series, song
+from web_server import AUDIO, ROWS, browsing, choose, go, split_address, until, write_music
+
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
+# What one can tap that is smaller than a thumb; text within a line is no button.
+SMALL = """() => [...document.querySelectorAll("button, select, input, .thumbs a, .button")]
+  .filter(one => one.checkVisibility())
+  .map(one => [one.title || one.innerText || one.id, one.getBoundingClientRect()])
+  .filter(([, box]) => box.width && box.bottom > 0 && box.top < innerHeight && box.height < 43.5)
+  .map(([name, box]) => `${name}: ${box.height}`)"""
+
+SHORT = "import('/js/route.js').then(r => r.short('death-metal-band.ogg'))"
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory):
+    """Twelve clips with tempo and key; one is there three times, best with the most bits."""
+    folder = tmp_path_factory.mktemp("flows")
+    copies = [
+        song(
+            name,
+            series(0, genre=(3, 0, 0), version=(0, 3), segments=6, spread=0.3),
+            uri=str(folder / "music" / name),
+            content_hash="hash of jazz-vibraphone.mp3",
+            codec=codec,
+            size=size,
+            title="Vibes",
+            artist="Ayla",
+        )
+        for name, codec, size in (("vibes.flac", "flac", 3_000_000), ("vibes.ogg", "vorbis", 2_000))
+    ]
+    store = write_music(folder, attributes=True, more=copies)
+    for name in ("vibes.flac", "vibes.ogg"):
+        shutil.copy(AUDIO / "jazz-vibraphone-later.ogg", folder / "music" / name)
+    return store
+
+
+def test_home_shows_the_map_places_and_songs_with_faces(open_page, address):
+    page = open_page(address, view="/", ready=".hero h1")
+    page.wait_for_selector(".places .place")
+    page.wait_for_selector(".tile .cover canvas[width]")
+    drawn = """(() => { const c = document.querySelector(".tile .cover canvas");
+      const { data } = c.getContext("2d").getImageData(0, 0, c.width, c.height);
+      return new Set(new Uint32Array(data.buffer)).size; })()"""
+    until(page, f"{drawn} > 20")
+    page.click(".tonight .main") if page.locator(".tonight").count() else page.click(".tile .over")
+    until(page, "import('/js/player.js').then(p => p.playing.get().row >= 0)")
+
+
+def test_the_first_run_says_how_far_it_is(open_page, library):
+    script = "from audiorec.web import server\nserve = server.serve\n"
+    script += (
+        "server.serve = lambda *a, **k: serve(*a, growing=lambda: "
+        "{'done': 12, 'total': 40, 'now': 'White Valley', 'left_s': 300}, **k)"
+    )
+    with browsing(library, script=script) as address:
+        page = open_page(address, view="/", ready=".first-run h1")
+        assert page.inner_text(".first-run h1") == "12 of 40"
+        assert "About 5 minutes to go" in page.inner_text(".first-run")
+        assert "12 of 40 heard" in page.inner_text(".heard-state")
+        page.close()
+
+
+def test_a_search_back_and_a_link_in_a_new_tab(open_page, address):
+    page = open_page(address, view="/", ready=".hero h1", allow=["400"])
+    page.fill("#find", "vibes")
+    page.wait_for_selector(".found .song-line")
+    assert page.url.endswith("/find?q=vibes")
+    page.locator(".found .song-line .title").first.click()
+    page.wait_for_selector("#song-title")
+    title, link = page.inner_text("#song-title"), page.url
+    assert split_address(address)[1] not in link
+    page.go_back()
+    page.wait_for_selector(".found .song-line")
+    assert page.input_value("#find") == "vibes"
+    page.go_back()
+    page.wait_for_selector(".hero h1")
+    other = page.context.new_page()
+    other.goto(link)
+    assert other.wait_for_selector("#song-title").inner_text() == title
+
+
+def test_back_returns_to_the_same_scroll(open_page, address):
+    page = open_page(
+        address, view="/artists", ready=".names-list a", viewport={"width": 390, "height": 420}
+    )
+    page.evaluate("document.getElementById('main').scrollTop = 120")
+    page.locator(".names-list a").nth(5).click()
+    page.wait_for_selector("#artist-title")
+    page.go_back()
+    until(page, "document.getElementById('main').scrollTop === 120")
+
+
+def test_an_album_opens_in_place_and_plays(open_page, address):
+    page = open_page(address, view="/albums", ready=".tile")
+    page.click(".tile >> text=Clips")
+    page.wait_for_selector(".open-album .song-line")
+    assert page.url.endswith("/album/Clips")
+    assert page.locator(".open-album .song-line").count() == 12
+    page.locator(".open-album .cover-button").nth(1).click()
+    until(page, "import('/js/player.js').then(p => p.now() > 0.1)")
+
+
+def test_conditions_are_a_search_and_say_what_is_wrong(open_page, address):
+    page = open_page(address, view="/library", ready=".chart a", allow=["400"])
+    page.locator(".chart a[aria-label^='metal']").click()
+    page.wait_for_selector(".found .song-line")
+    assert set(page.locator(".found .title").all_inner_texts()) == {"Loud", "Louder"}
+    page.fill("#find", "genre=polka")
+    assert (
+        "unknown class 'polka'"
+        in page.wait_for_selector(".found .failure, .sheet .failure").inner_text()
+    )
+
+
+def test_on_a_phone_a_chosen_song_keeps_its_neighbours_in_view(open_page, address):
+    page = open_page(address, view="/map", ready="canvas.dots", **PHONE)
+    until(page, "window.songMap?.landView")
+    go(page, f"/map?song={page.evaluate(SHORT)}")
+    page.wait_for_selector(".song-card .near-it a")
+    page.wait_for_timeout(400)
+    inside = """(() => { const m = window.songMap; const { width, height } = m.size;
+      const rows = [m.songs.selected, ...m.songs.near.slice(0, 4)];
+      return rows.every(r => { const [x, y] = m.toScreen(m.songs.x[r], m.songs.y[r]);
+        return x > 0 && y > 0 && x < width && y < height; }); })()"""
+    until(page, inside)
+    assert page.evaluate(SMALL) == []
+    page.click(".song-card >> text=Play")
+    until(page, "import('/js/player.js').then(p => p.now() > 0.1)")
+    box = page.locator(".player .play").bounding_box()
+    assert box["y"] > 844 * 0.6  # by the thumb
+    for path, ready in (("/", ".tile"), ("/songs", ROWS), ("/albums", ".tile")):
+        go(page, path)
+        page.wait_for_selector(ready)
+        assert page.evaluate(SMALL) == [], path
+
+
+def test_copies_side_by_side_and_a_list_to_hand_on(open_page, address, library):
+    page = open_page(address, view="/tidy", ready=".recording .copy")
+    assert "You have 1 recording twice" in page.inner_text(".copies h1")
+    copies = page.locator(".recording .copy").all_inner_texts()
+    assert "Keep" in copies[0]
+    assert all("A copy" in one for one in copies[1:])
+    with page.expect_download() as loading:
+        page.locator(".downloads >> text=Paths").first.click()
+    music = library.parent / "music"
+    kept = page.locator(".copy .file-name").first.inner_text()
+    paths = set(Path(loading.value.path()).read_text().splitlines())
+    assert paths == {str(music / n) for n in ("jazz-vibraphone.mp3", "vibes.ogg", "vibes.flac")} - {
+        str(music / kept)
+    }
+    with page.expect_download() as loading:
+        page.click(".downloads >> text=Table")
+    rows = list(csv.DictReader(io.StringIO(Path(loading.value.path()).read_text())))
+    assert [row["best"] for row in rows] == ["yes", "no", "no"]
+    page.keyboard.press("x")
+    until(page, "import('/js/player.js').then(p => p.now() > 0.1)")
+    row = page.evaluate("import('/js/player.js').then(p => p.playing.get().row)")
+    page.keyboard.press("x")
+    until(page, f"import('/js/player.js').then(p => p.playing.get().row !== {row})")
+    assert all((music / n).is_file() for n in ("jazz-vibraphone.mp3", "vibes.ogg", "vibes.flac"))
+
+
+def test_a_path_between_two_songs_of_the_map(open_page, address):
+    page = open_page(address)
+    choose(page, "Prelude")
+    page.click("text=Path to a song")
+    page.wait_for_selector(".tip.hint:has-text('From Prelude')")
+    until(page, "window.songMap?.landView && window.songMap.songs.selected >= 0")
+    page.wait_for_timeout(300)
+    place = page.evaluate(
+        "import('/js/store.js').then(s => { const l = s.page.get().library;"
+        " const r = l.row('death-metal-band.ogg');"
+        " return window.songMap.toScreen(l.numbers.x[r], l.numbers.y[r]); })"
+    )
+    page.locator("canvas.dots").click(position={"x": place[0], "y": place[1]})
+    page.wait_for_selector(".way .song-line")
+    assert "/map/path/" in page.url
+    page.click(".way >> text=Keep as list")
+    page.wait_for_selector(".listed li")

@@ -207,6 +207,10 @@ def write_embeddings_of(folder, users):
 
 def write_channel(folder):
     """Write a model of recall, and lists that it made."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from made_candidates import table_of
+
     from audiorec.listening.interactions import read_interactions
     from audiorec.listening.sequences import to_sequences
     from audiorec.recall.contract.batch_recall import write_candidates
@@ -217,8 +221,14 @@ def write_channel(folder):
     rules = Rules().fit(RecallData(plays))
     rules.save(folder / "model")
     write_candidates(folder / "lists.parquet", rules, Queries(plays), 5)
+    others = {f"z{n:02}": list(plays.song_ids[:3]) for n in range(24)}  # enough to learn weights
+    lists = [pq.read_table(folder / "lists.parquet"), table_of("rules", others)]
+    pq.write_table(pa.concat_tables(lists), folder / "lists.parquet")
     shutil.copy(folder / "lists.parquet", folder / "more.parquet")
-    rows = [f"{user},{plays.song_ids[row % 3]}" for row, user in enumerate(plays.owner_ids)]
+    owners = (*plays.owner_ids, *others)
+    rows = [f"{user},{plays.song_ids[row % 3]}" for row, user in enumerate(owners)]
+    weights = {"schema": "audiorec/recall-weights/1", "weights": {"rules": 1.0}}
+    (folder / "weights.json").write_text(json.dumps(weights))
     channels = ["popular", "rules"]
     settings = f'[recall]\ninteractions = "plays.csv"\nout = "serving"\nchannels = {channels}\n'
     (folder / "recall.toml").write_text(settings)

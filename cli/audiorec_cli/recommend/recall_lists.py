@@ -224,9 +224,11 @@ def tune(
 
     Examples
     --------
-    audiorec recall tune lists.parquet more.parquet --targets wanted.csv --out weights.json
+    audiorec recall tune lists.parquet more.parquet --targets wanted.csv \
+        --out weights.json
     audiorec recall tune lists.parquet more.parquet --targets wanted.csv --json
-    audiorec recall fuse lists.parquet more.parquet --tuned weights.json --out f.parquet
+    audiorec recall fuse lists.parquet more.parquet --tuned weights.json \
+        --out f.parquet
     """
     from audiorec.recall.contract.candidates import read_targets
     from audiorec.recall.serving.fuse import write_weights

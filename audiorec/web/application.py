@@ -325,13 +325,13 @@ class BrowsePage:
         shut = {"/audio/{row}": self._audio, "/cover/{row}": self._cover}  # with keys
         both = ((gets, posts, self._pool), (patient, patient_posts, self._patient_pool))
         return [
-            *(_route(p, self._answer(w, pool)) for got, _, pool in both for p, w in got.items()),
+            *(Route(p, self._answer(w, pool)) for got, _, pool in both for p, w in got.items()),
             *(
-                _route(p, self._answer(w, pool), "POST")
+                Route(p, self._answer(w, pool), methods=["POST"])
                 for _, posted, pool in both
                 for p, w in posted.items()
             ),
-            *(_route(path, self._opened(work)) for path, work in shut.items()),
+            *(Route(path, self._opened(work)) for path, work in shut.items()),
             Route("/{path:path}", self._static),
         ]
 
@@ -346,11 +346,7 @@ class BrowsePage:
             "/api/song/{row}/near": lambda r: lists.similar_to(
                 self.shelf, _question(SimilarQuestion, r, self._row(r))
             ),
-            "/api/song/{row}/numbers": lambda r: self.songs.numbers(self._row(r)),
             "/api/song/{row}/copies": lambda r: self.songs.copies(self._row(r)),
-            "/api/compare/{row}/{other}": lambda r: self.songs.compare(
-                self._row(r), self._row(r, "other")
-            ),
             "/api/path/{row}/{other}": lambda r: lists.path_of(
                 self.shelf, _question(PathQuestion, r, self._row(r), self._row(r, "other"))
             ),
@@ -503,10 +499,6 @@ def _static_files() -> list[tuple[str, tuple[bytes, str, bytes]]]:
             content = path.read_bytes()
             files.append((name, (content, media_type, gzip.compress(content, mtime=0))))
     return files
-
-
-def _route(path: str, endpoint: Endpoint, method: str = "GET") -> Route:
-    return Route(path, endpoint, methods=[method])
 
 
 async def _answered(work: Work, request: Request, pool: Pool) -> Response:

@@ -211,13 +211,14 @@ class Guard:
             await self._application(scope, receive, dressed)
         except RefusedRequest as refusal:
             scope[NOTES].refused = refusal.why
-            await send_refusal(dressed, refusal)
+            await send_refusal(scope, receive, dressed, refusal)
 
     def _check(self, scope: Scope) -> None:
         """Raise `RefusedRequest` with status and reason if a request is refused."""
         headers = headers_of(scope)
         host, length = headers.get(b"host", ""), headers.get(b"content-length", "0")
-        if not self._is_own(host):
+        name = host_name(host)
+        if name not in self._names and not is_plain_host(name):
             raise RefusedRequest(421, "this server does not have that name", "name")
         if scope["method"] not in METHODS:
             raise RefusedRequest(405, "only GET, HEAD and POST are allowed", "method")
@@ -233,10 +234,6 @@ class Guard:
                 raise RefusedRequest(401, "the key is missing or wrong", "token")
         if scope["path"].startswith(PRIVATE):
             check_token(scope, self._keys, self._guesses)
-
-    def _is_own(self, host: str) -> bool:
-        name = host_name(host)
-        return name in self._names or is_plain_host(name)
 
     def _is_of_this_page(self, path: str, host: str, headers: dict[bytes, str]) -> bool:
         origin = headers.get(b"origin")
@@ -264,20 +261,13 @@ def host_name(host: str) -> str:
     return "" if result is None else (result[1] or result[2]).lower()
 
 
-async def send_whole(
-    send: Send, status: int, body: bytes, headers: Mapping[str, str], *, is_head: bool = False
-) -> None:
-    """Send a response with its length; without the body if the request was a HEAD."""
-    whole = {"content-length": str(len(body)), **headers}
-    pairs = [(name.encode(), value.encode("latin-1")) for name, value in whole.items()]
-    await send({"type": "http.response.start", "status": status, "headers": pairs})
-    await send({"type": "http.response.body", "body": b"" if is_head else body})
-
-
-async def send_refusal(send: Send, refusal: RefusedRequest) -> None:
+async def send_refusal(scope: Scope, receive: Receive, send: Send, refusal: RefusedRequest) -> None:
     """Send the response of a refused request: JSON with the reason."""
-    headers = {"content-type": "application/json", **API_HEADERS, **refusal.headers}
-    await send_whole(send, refusal.status, json.dumps({"error": refusal.reason}).encode(), headers)
+    from starlette.responses import JSONResponse
+
+    headers = {**API_HEADERS, **refusal.headers}
+    answer = JSONResponse({"error": refusal.reason}, refusal.status, headers)
+    await answer(scope, receive, send)
 
 
 BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # seconds
@@ -486,16 +476,18 @@ class Gate:
             if notes.status:  # too late for an answer: the connection is closed
                 raise
             notes.refused = refusal.why
-            await send_refusal(send, refusal)
+            await send_refusal(scope, receive, send, refusal)
         except asyncio.CancelledError:  # the server ends, and has waited for a second
             if not notes.status:
                 notes.refused = "ending"
-                await send_refusal(send, RefusedRequest(503, "the server is ending", "ending"))
+                await send_refusal(
+                    scope, receive, send, RefusedRequest(503, "the server is ending", "ending")
+                )
             raise
         except Exception:  # last resort of the server: one request fails, the others go on
             LOG.exception("a request to %s failed", notes.api)
             if not notes.status:
-                await send_refusal(send, RefusedRequest(500, INTERNAL, ""))
+                await send_refusal(scope, receive, send, RefusedRequest(500, INTERNAL, ""))
 
     def _timed(self, receive: Receive) -> Receive:
         """Return a `receive` that raises a refusal if the body does not arrive in time."""

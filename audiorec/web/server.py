@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 
 LOOPBACK = "127.0.0.1"
 LEAST_TOKEN = 16  # characters: a token is a password that machines may try to guess
-MAX_TOKEN_BYTES = 4096
 KEPT_S = 60.0  # a browser has read the file by then
 PAGE = """<!doctype html>
 <meta charset="utf-8">
@@ -310,8 +309,7 @@ def read_token(path: Path) -> str:
         If it is missing, or too short to be one.
     """
     try:
-        with path.open("rb") as file:
-            text = file.read(MAX_TOKEN_BYTES).decode()
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"{path}: cannot read a token: {reason}") from error

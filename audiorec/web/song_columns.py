@@ -34,7 +34,6 @@ from audiorec.search.topk import top_k
 from audiorec.store.map_file import read_map, write_map
 from audiorec.store.schema import schema_of
 from audiorec.store.store import VectorStore
-from audiorec.tagger.weights import MOODS, WEIGHTS
 from audiorec.types import FloatArray, IdMap, Int64Array, string_array
 
 NEAREST = 3  # songs in whose middle a new one stands
@@ -198,14 +197,6 @@ CLASSES = {
     "version/other": "not music",
     "genre/hiphop": "hip-hop",
 }
-STATISTICS = {
-    "max": ("highest", "How strongly it shows at its strongest moment."),
-    "min": ("lowest", "How strongly it shows at its weakest moment."),
-    "mean": ("average", "How strongly it shows over the whole song."),
-    "variance": ("change", "How much it comes and goes: 0 if it never changes."),
-    "kurtosis": ("surprise", "High if it shows only in a few rare moments."),
-    "skewness": ("lean", "Above 0: mostly low with peaks. Below 0: mostly high with gaps."),
-}
 
 
 def class_words(name: str) -> str:
@@ -221,13 +212,6 @@ def class_words(name: str) -> str:
 
 NONE = 255  # code of a song without a class
 STANDS_OUT = 0.8  # share of the library's songs that have less of a mood or word that is named
-LOUD = 0.1  # mean of a tag, from which a song may stand out in it
-# Tags that name regions without a clear genre: neither genres nor a guess at the decade.
-LOUD_WORDS = (
-    *MOODS,
-    *("acoustic", "easy listening", "experimental", "female vocalists"),
-    *("guitar", "instrumental", "male vocalists"),
-)
 LEVEL = 1  # gzip level: low, since the browser is usually on this machine
 SHOWN_TEXTS = ("title", "artist", "album", "status", "codec")
 MOOD = "tag_"  # how the columns of moods begin
@@ -295,7 +279,6 @@ class SongColumns:
             "classes": list(metadata.classes),
             "projection": self.projection,
             "words": {name: class_words(name) for name in metadata.classes},
-            "loud": [word.lower() for word in LOUD_WORDS],
         }
 
     @cached_property
@@ -360,7 +343,6 @@ class SongColumns:
         if self._stated.heard is not None:
             is_clear = self._stated.which(lambda one: one.is_clear)
             columns["genre_clear"] = is_clear.astype(np.uint8)
-            columns["loud"] = self._loud()
         if "mean" in self.library.metadata.statistics:
             means = mean_scores(self.library)
             columns["means"] = np.rint(255 * means.clip(0, 1)).astype(np.uint8).ravel()
@@ -384,20 +366,6 @@ class SongColumns:
         codes = self.library.recordings.codes
         counts = np.bincount(codes[codes != UNKNOWN], minlength=1)
         return np.where(codes == UNKNOWN, 0, counts[codes] - 1).astype(np.float32)
-
-    def _loud(self) -> npt.NDArray[np.uint32]:
-        """Return the words in which each song stands out, one bit for each of `LOUD_WORDS`: (n,).
-
-        It has more of them than `STANDS_OUT` of the library, and at least `LOUD`.
-        """
-        rows, tags = self.library.read_list("heard_tags")
-        names = WEIGHTS["msd"].tags
-        words = tags[:, [names.index(word) for word in LOUD_WORDS]].astype(np.float32)
-        result = np.zeros(len(self.library), np.uint32)
-        if len(rows):
-            is_loud = (words >= LOUD) & (words > np.quantile(words, STANDS_OUT, axis=0))
-            result[rows] = is_loud @ (1 << np.arange(len(LOUD_WORDS), dtype=np.uint32))
-        return result
 
     def _styles(self) -> tuple[npt.NDArray[Any], Sequence[str]]:
         """Return a code for the first style that is stated of each song, and the names."""
@@ -511,7 +479,5 @@ def packed(columns: dict[str, npt.NDArray[Any]]) -> bytes:
 
 def songs_by_id(library: Library, song_ids: list[str]) -> list[int | None]:
     """Return the row of each id; None for ids that the store does not have."""
-    import pyarrow.compute as pc
-
     songs = pc.index_in(string_array(song_ids), value_set=library.id_array)
     return songs.to_pylist()

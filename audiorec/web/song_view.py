@@ -1,10 +1,8 @@
-"""Details of one song, or of two compared, for the page.
+"""Details of one song for the page.
 
 row ──`SongView`──▶ .song      tags, classes, location, and whether it can be played
                     .scores    its scores over time
-                    .numbers   its 84 numbers, and how unusual each one is in this library
                     .copies    the other copies of its recording
-two rows ──compare──▶ what makes them similar and what sets them apart
 """
 
 from collections.abc import Mapping
@@ -18,13 +16,12 @@ from audiorec.columns import StoreColumns
 from audiorec.errors import InputError, SongError
 from audiorec.library.library import Library
 from audiorec.library.readings import each_reading, most_itself, scores_beside
-from audiorec.search.explain import percent_words, reasons_for
 from audiorec.store.corrections import NO_BEAT, correct
 from audiorec.store.features import SeriesFile
 from audiorec.store.inventory import USUAL_NAMES
 from audiorec.store.schema import Kind
 from audiorec.web.gate import AddressKeys
-from audiorec.web.song_columns import STATISTICS, SongColumns, class_words
+from audiorec.web.song_columns import SongColumns, class_words
 from audiorec.web.sound import Roots
 
 SAID = {"genre": "genre", "version": "version", "bpm": "tempo", "music": "music"}
@@ -125,47 +122,12 @@ class SongView:
             "scores": np.rint(1000 * series.scores).astype(int).tolist(),
         }
 
-    def numbers(self, row: int) -> Document:
-        """Return the numbers of a song, and each one's percentile in the library, 0 to 1."""
-        metadata = self._library.metadata
-        with self._shelf.lock:
-            vector = self._library.read_rows([row])[0]
-            lower = np.zeros(len(vector))
-            for block in self._library.blocks():
-                lower += (block < vector).sum(axis=0) + 0.5 * (block == vector).sum(axis=0)
-        shape = (len(metadata.classes), len(metadata.statistics))
-        share = lower / max(1, len(self._library))
-        return {
-            "classes": [class_words(name) for name in metadata.classes],
-            "statistics": [STATISTICS.get(n, (n, n))[0] for n in metadata.statistics],
-            "about": [STATISTICS.get(n, (n, n))[1] for n in metadata.statistics],
-            "values": [[float(f"{v:.3g}") for v in r] for r in vector.reshape(shape).tolist()],
-            "share": np.round(share.reshape(shape), 3).tolist(),
-        }
-
     def copies(self, row: int) -> Document:
         """Return the other copies of a song, best first, and whether the song is the best one."""
         with self._shelf.lock:
             recordings = self._library.recordings
         others = recordings.of(row)
         return {"copies": others, "best": recordings.best([row, *others]) in (row, None)}
-
-    def compare(self, first: int, second: int) -> Document:
-        """Return how close two songs are, what they have in common, and what sets them apart."""
-        library = self._library
-        with self._shelf.lock:
-            space = library.space()
-            units = space.units([first, second])
-            similarity = float(units[0] @ units[1])
-            share = float(library.closer_than(space, np.array([similarity]))[0])
-            one, other = library.facts.of_rows([first, second])
-            reasons = reasons_for(one, other, library.usual)
-        return {
-            "similarity": round(similarity, 4),
-            "closer": percent_words(share),
-            "by": space.by,
-            "reasons": [{**reason.to_dict(), "in_common": reason.in_common} for reason in reasons],
-        }
 
     def _scores(self) -> tuple[SeriesFile | None, str]:
         """Return the scores file beside the store, opened once, or why there is none."""

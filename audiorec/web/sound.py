@@ -14,6 +14,7 @@ import errno
 import os
 import re
 import stat
+import struct
 import tempfile
 import threading
 from collections import OrderedDict
@@ -220,13 +221,10 @@ def _picture(data: bytes | None) -> CoverImage | None:
     """Return a JPEG or PNG that is no larger than `MAX_SIDE`, judged by its first bytes."""
     if data is None:
         return None
-    kind = "image/png" if data.startswith(_PNG) else "image/jpeg"
-    sides = _png_sides(data) if data.startswith(_PNG) else _jpeg_sides(data)
+    is_png = data.startswith(_PNG)
+    kind = "image/png" if is_png else "image/jpeg"
+    sides = struct.unpack(">II", data[16:24].ljust(8, b"\0")) if is_png else _jpeg_sides(data)
     return CoverImage(data, kind) if all(0 < side <= MAX_SIDE for side in sides) else None
-
-
-def _png_sides(data: bytes) -> tuple[int, int]:
-    return int.from_bytes(data[16:20]), int.from_bytes(data[20:24])
 
 
 def _jpeg_sides(data: bytes) -> tuple[int, int]:

@@ -9,7 +9,6 @@ import pyarrow.parquet as pq
 import pytest
 from made_labels import add_labels, use_hand_head
 from made_library import CLASSES, series, song, write_library
-from made_sound import add_lists
 from needs import needs
 
 needs("starlette")
@@ -17,9 +16,6 @@ needs("starlette")
 from audiorec.errors import InputError
 from audiorec.library.library import open_store
 from audiorec.search.questions import SimilarQuestion
-from audiorec.tagger.song_labels import EMBEDDING
-from audiorec.tagger.vectors import shipped_sound
-from audiorec.tagger.weights import MSD
 from audiorec.web.application import store_state
 from audiorec.web.gate import AddressKeys
 from audiorec.web.lists import similar_to
@@ -130,7 +126,7 @@ def test_rows_by_id(shelf):
     assert songs_by_id(shelf.library, ["s5", "none", "s0"]) == [5, None, 0]
 
 
-def test_one_song_its_scores_numbers_and_neighbours(shelf, tmp_path):
+def test_one_song_its_scores_and_neighbours(shelf, tmp_path):
     view = SongView(shelf, Roots([tmp_path]), AddressKeys("token"))
     about = view.song(2)
     assert about["columns"]["title"] == "T2"
@@ -138,20 +134,9 @@ def test_one_song_its_scores_numbers_and_neighbours(shelf, tmp_path):
     scores = view.scores(2)
     assert len(scores["scores"]) == len(scores["start_s"]) == 20
     assert all(abs(sum(row[:2]) - 1000) <= 2 for row in scores["scores"])
-    numbers = view.numbers(2)
-    assert np.shape(numbers["values"]) == np.shape(numbers["share"]) == (5, 6)
-    at = shelf.library.metadata.statistics.index("mean")
-    own = shelf.library.vectors.reshape(6, 5, 6)[:, 3, at]
-    assert numbers["share"][3][at] == pytest.approx(((own < own[2]).sum() + 0.5) / 6, abs=1e-3)
     near = similar_to(shelf, SimilarQuestion(seeds=(2,), k=5))
     found = shelf.library.similar("s2", 5)
     assert near["rows"] == found.rows.tolist()
-    for row, why, closer in zip(near["rows"], near["why"], near["closer"], strict=True):
-        both = view.compare(2, row)  # the list and the comparison say the same of a pair
-        assert both["closer"] == closer
-        shared = [reason["words"] for reason in both["reasons"] if reason["in_common"]]
-        assert bool(shared) == bool(why)
-        assert all(words.removeprefix("both ") in why for words in shared)
     assert any(near["why"])
 
 
@@ -196,23 +181,3 @@ def test_a_song_says_where_it_is_most_itself(shelf, tmp_path):
     (tmp_path / "scores.parquet").unlink()
     fresh = SongView(SongColumns(open_store(shelf.library.path)), Roots([tmp_path]), AddressKeys())
     assert fresh.song(2)["part"] is None
-
-
-def test_a_song_stands_out_in_a_word_if_it_has_much_of_it_and_more_than_four_fifths(
-    tmp_path, monkeypatch
-):
-    use_hand_head(monkeypatch)
-    path = write_library(tmp_path, [song(f"s{i}", series(1)) for i in range(7)])
-    guitar, sad = (MSD.tags.index(word) for word in ("guitar", "sad"))
-    heard = np.zeros((6, 50))
-    heard[:, guitar] = [0.3, 0.2, 0.2, 0.2, 0.2, 0.2]  # the first has more than four fifths
-    heard[:, sad] = [0.09, 0, 0, 0, 0, 0.11]  # less than a tenth is little, beside nothing as well
-    sound = [[0.6, 0.8]] * 6
-    lists = {"sound": sound, "embedding": [np.zeros(EMBEDDING)] * 6, "heard_tags": list(heard)}
-    known = {name: [*values, None] for name, values in lists.items()}
-    add_lists(path, sound_id=shipped_sound().sha256[:16], **known)
-    shelf = SongColumns(open_store(path))
-    loud = unpacked(gzip.decompress(shelf.numbers))["loud"]
-    words = shelf.about["loud"]
-    found = [[word for bit, word in enumerate(words) if one >> bit & 1] for one in loud.tolist()]
-    assert found == [["guitar"], [], [], [], [], ["sad"], []]

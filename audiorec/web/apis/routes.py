@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import parse_qs
 
+from starlette.responses import Response
+
 from audiorec.errors import AudiorecError, InputError
 from audiorec.files.visible import visible
 from audiorec.runs.entry_points import Registry
@@ -37,7 +39,6 @@ from audiorec.web.gate import (
     headers_of,
     host_name,
     is_plain_host,
-    send_whole,
 )
 from audiorec.web.limits import Pool, RefusedRequest, address_of
 
@@ -178,7 +179,7 @@ class ApiServer:
         route = self._route(scope["path"])
         if route is not None:
             reply = await self._reply(scope, receive, route, notes)
-            await _send(send, scope, reply, notes.edition)
+            await _send(scope, receive, send, reply, notes.edition)
             return
         if own.DOCUMENT in self._routes and scope["path"].startswith(own.PREFIX):
             raise RefusedRequest(404, f"not found; what there is: {own.DOCUMENT}", "")
@@ -304,9 +305,8 @@ def _fields(text: bytes) -> dict[str, list[str]]:
     return parse_qs(plain, keep_blank_values=True, max_num_fields=MOST_FIELDS)
 
 
-async def _send(send: Send, scope: Scope, reply: ApiReply, edition: int) -> None:
+async def _send(scope: Scope, receive: Receive, send: Send, reply: ApiReply, edition: int) -> None:
     headers = {"content-type": reply.media_type, **API_HEADERS, **reply.headers}
     if edition:
         headers["audiorec-edition"] = str(edition)
-    is_head = scope["method"] == "HEAD"
-    await send_whole(send, reply.status, reply.body, headers, is_head=is_head)
+    await Response(reply.body, reply.status, headers)(scope, receive, send)

@@ -19,6 +19,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
+import numpy as np
+
 from audiorec.columns import StoreColumns
 from audiorec.errors import MissingFileError
 from audiorec.files.arrow import arrow_to_pandas, arrow_to_polars, pandas_frame
@@ -29,7 +31,6 @@ from audiorec.library.seeds import read_seeds, seeds_of_store
 from audiorec.playlists.answers import PathOfSongs, PlaylistOfSongs, path_between, playlist_near
 from audiorec.search.choice import Chosen
 from audiorec.search.copies import Group
-from audiorec.search.filters import text_codes
 from audiorec.search.questions import (
     MINIMUM,
     SPREAD,
@@ -43,22 +44,23 @@ from audiorec.search.questions import (
 )
 from audiorec.search.searchable import SearchableStore
 from audiorec.search.similar import Asked, SeedSong, SimilarSongs, similar_songs
-from audiorec.search.space import Neighbours
+from audiorec.search.space import Neighbours, mean_direction
 from audiorec.search.stored_labels import forget_stated
 from audiorec.store.corrections import correct
 from audiorec.store.inventory import files_beside
 from audiorec.store.schema import StoreMetadata, number_names
 from audiorec.tagger.reading import Reading
-from audiorec.types import FloatArray, normalised_name
+from audiorec.types import FloatArray
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from audiorec.search.atlas import MapKind
     from audiorec.search.beside import Wished
-    from audiorec.words.find import DescribedSongs
+    from audiorec.words.find import DescribedSongs, Held
     from audiorec.words.hearing import Hearing
     from audiorec.words.sentence import Sentence
+    from audiorec.words.titles import Titles
 
 COLUMNS = ("what", "value")
 # Shown unless empty; the other columns are bookkeeping.
@@ -118,7 +120,16 @@ def _shown(value: Any, name: str) -> str:
 
 MOST_COUNTED = 100_000  # largest library whose versions and genres a notebook counts
 COMMON = 4  # classes listed by name
-CORRECTED = ("corrections", "facts", "usual", "hearing", "_chooser", "_closeness")  # kept answers
+CORRECTED = (
+    "corrections",
+    "facts",
+    "usual",
+    "hearing",
+    "titles",
+    "_chooser",
+    "_closeness",
+)  # kept answers
+MOST_LIKED = 20  # songs of an artist that stand for all
 ANSWERS: dict[type[Question], Callable[[Asked], SimilarSongs | PathOfSongs | PlaylistOfSongs]] = {
     SimilarQuestion: similar_songs,
     PathQuestion: path_between,
@@ -218,19 +229,23 @@ class Library(SearchableStore):
         [('piano/prelude.flac', 0.95), ('speech/news.ogg', 0.52)]
         """
         if isinstance(question, FindQuestion):
-            return self._found(question, chosen)
+            return self._found(question)
         near = isinstance(question, SimilarQuestion)
         words = question.words if isinstance(question, SimilarQuestion | PlaylistQuestion) else ""
         sentence = self._read(words) if words else None
         space = self.space(question.by)
+        names = (*question.seeds, *self._liked(sentence))
         if isinstance(question, PathQuestion):
             seeds = seeds_of_store(self, space, question.seeds)
-        elif words and not near and not question.seeds:
+        elif words and not near and not names:
             seeds = []
         else:
-            seeds = read_seeds(self, space, question.seeds, question.heads, words=bool(words))
+            seeds = read_seeds(
+                self, space, names, question.heads, words=bool(words), titles=self.titles
+            )
+        facts = None if sentence is None else self._held(sentence)
         if chosen is None:
-            chosen = self.chosen(_with_words(question.choice, sentence))
+            chosen = self._chosen(question.choice, sentence, facts)
         asked = Asked(
             question=question,
             store=self,
@@ -240,7 +255,9 @@ class Library(SearchableStore):
             if isinstance(question, SimilarQuestion) and question.less_like
             else (),
             chosen=chosen,
-            wished=self._wished(sentence, seeds, why=question.why) if sentence else None,
+            wished=None
+            if sentence is None or facts is None
+            else self._wished(sentence, facts, seeds, why=question.why),
         )
         return ANSWERS[type(question)](asked)
 
@@ -251,28 +268,72 @@ class Library(SearchableStore):
 
         return Hearing(self)
 
+    @cached_property
+    def titles(self) -> "Titles":
+        """The words of titles, artists, albums and file names."""
+        from audiorec.words.titles import Titles
+
+        return Titles(self)
+
     def _read(self, words: str) -> "Sentence":
         from audiorec.words.sentence import read_sentence
 
-        return read_sentence(words, self._artists)
+        return read_sentence(words, self.titles)
 
-    def _wished(self, sentence: "Sentence", seeds: Sequence[SeedSong], *, why: bool) -> "Wished":
+    def _liked(self, sentence: "Sentence | None") -> list[int]:
+        """Return the rows of the songs that a sentence says others should be like."""
+        likes = () if sentence is None else sentence.likes
+        rows = [row for one in likes if not one.denied for row in self.titles.named(one.said)[1]]
+        return rows[:MOST_LIKED]
+
+    def _held(self, sentence: "Sentence") -> "Held":
+        from audiorec.words.find import held
+
+        return held(self, sentence, self.titles)
+
+    def _chosen(self, choice: Choice, sentence: "Sentence | None", facts: "Held | None") -> Chosen:
+        """Apply a choice, and the facts of a sentence; sounds are eligible if it names any."""
+        if sentence is None or facts is None:
+            return self.chosen(choice)
+        also: Collection[Also] = [*choice.also, "non-music"] if sentence.sounds else choice.also
+        return self.chosen(replace(choice, also=also), facts.admitted)
+
+    def _wished(
+        self, sentence: "Sentence", facts: "Held", seeds: Sequence[SeedSong], *, why: bool
+    ) -> "Wished":
         from audiorec.words.find import wished_of
 
-        return wished_of(sentence, self.hearing, seeds, why=why)
+        return wished_of(sentence, self.hearing, seeds, facts=facts, why=why)
 
-    def _found(self, question: FindQuestion, chosen: Chosen | None) -> "DescribedSongs":
-        """Answer a sentence; its facts are conditions beside those of the choice."""
-        from audiorec.words.find import find_songs
+    def _found(self, question: FindQuestion) -> "DescribedSongs":
+        """Answer a sentence: by sound and by title, within its facts."""
+        from audiorec.words.find import find_songs, said_in
 
         sentence = self._read(question.text)
-        if chosen is None:
-            chosen = self.chosen(_with_words(question.choice, sentence))
-        return find_songs(self, question, hearing=self.hearing, sentence=sentence, chosen=chosen)
-
-    @cached_property
-    def _artists(self) -> frozenset[str]:
-        return frozenset(map(normalised_name, text_codes(self, "artist")[1]))
+        facts = self._held(sentence)
+        liked = self._liked(sentence)
+        choice = replace(
+            question.choice,
+            exclude_ids={*question.choice.exclude_ids, *(self.ids[row] for row in liked)},
+        )
+        seeds, near = [], None
+        if liked:
+            space = self.space("auto")
+            seeds = read_seeds(self, space, liked)
+            units, there = space.units_by_row()
+            mean = mean_direction(np.stack([seed.unit for seed in seeds]))
+            near = np.where(there, units @ mean, -1.0)
+        return find_songs(
+            self,
+            question,
+            hearing=self.hearing,
+            sentence=sentence,
+            chosen=self._chosen(choice, sentence, facts),
+            said=said_in(self.titles, sentence),
+            facts=facts,
+            seeds=seeds,
+            near=near,
+        )
 
     def find(self, text: str, k: int = 10, *, choice: Choice = Choice()) -> "DescribedSongs":  # noqa: B008
         """Return the `k` songs that a sentence describes best, like ``audiorec find``; see `ask`.
@@ -502,15 +563,6 @@ class Library(SearchableStore):
         result = readings(self)
         for head in result[0].best:
             yield head, _counted([reading.best[head] for reading in result])
-
-
-def _with_words(choice: Choice, sentence: "Sentence | None") -> Choice:
-    """Return a choice with the facts of a sentence; sounds are eligible if it names any."""
-    if sentence is None:
-        return choice
-    only = [*([choice.only] if choice.only else []), *sentence.conditions.values()]
-    also: Collection[Also] = [*choice.also, "non-music"] if sentence.sounds else choice.also
-    return replace(choice, only=", ".join(only) or None, also=also)
 
 
 def open_store(path: str | os.PathLike[str]) -> Library:

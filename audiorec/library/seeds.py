@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiorec.columns import StoreColumns
-from audiorec.errors import InputError, SongError
+from audiorec.errors import InputError, SeveralSongsError, SongError, UnknownSongError
 from audiorec.search.music import why_vector_not_music
 from audiorec.search.searchable import SearchableStore, song_of_file, stored_spelling
 from audiorec.search.similar import OpenedSong, SeedSong
@@ -32,8 +32,10 @@ from audiorec.types import FloatArray
 if TYPE_CHECKING:
     from audiorec.extraction.pipeline import Song
     from audiorec.extraction.reader import Reader
+    from audiorec.words.titles import Titles
 
 
+MOST_NEAR, MOST_OF_ARTIST = 5, 20  # ids in a message, songs that stand for an artist
 NEAREST = 5  # songs that a file may be another encoding of
 
 
@@ -44,6 +46,7 @@ def read_seeds(
     heads: tuple[Path, ...] = (),
     *,
     words: bool = False,
+    titles: "Titles | None" = None,
 ) -> list[SeedSong]:
     """Return the named songs, each once, in the order given.
 
@@ -58,6 +61,8 @@ def read_seeds(
         The heads of the store if they are not the shipped ones; they score files.
     words : bool
         Whether a sentence compares with them, so that files need an embedding.
+    titles : Titles, optional
+        What is no id may be a title, or an artist, all of whose songs count.
 
     Raises
     ------
@@ -67,7 +72,7 @@ def read_seeds(
         If a name matches no song, or several; if a file cannot be read.
     """
     with SongOpener(space, heads, words=words) as opener:
-        result = [_row(store, name) for name in names]
+        result = [one for name in names for one in _rows(store, name, titles)]
         opened = [opener.seed(one) if isinstance(one, str) else one for one in result]
     if not opened:
         raise InputError("name a song: an id of the store, a part of one, or an audio file")
@@ -132,6 +137,29 @@ def _row(store: SearchableStore, name: str | int) -> tuple[int, str] | str:
         return name, ""
     song_id, note = _found(store, name)
     return name if song_id is None else (store.row_number(song_id), note)
+
+
+def _rows(
+    store: SearchableStore, name: str | int, titles: "Titles | None"
+) -> list[tuple[int, str] | str]:
+    """Return the row of a song, or the rows of all songs of an artist, each with a note."""
+    try:
+        return [_row(store, name)]
+    except (UnknownSongError, SeveralSongsError) as error:
+        what, rows = ("", []) if titles is None else titles.named(str(name))
+        copies = store.recordings.codes[rows]
+        one = len(rows) == 1 or (len(set(copies.tolist())) == 1 and copies[:1] >= 0)
+        if not rows or (isinstance(error, SeveralSongsError) and not (what == "title" and one)):
+            raise
+        if what == "title" and not one:
+            raise SeveralSongsError(
+                str(name), tuple(store.ids[row] for row in rows[:MOST_NEAR]), len(rows)
+            ) from error
+        if what == "title":
+            return [(rows[0], f"{name} is the title of {store.ids[rows[0]]}")]
+        kept = rows[:MOST_OF_ARTIST]
+        note = f"{name} is an artist: {len(kept)} of {len(rows)} songs are the seeds"
+        return [(row, note if row == kept[0] else "") for row in kept]
 
 
 def _copy(store: SearchableStore, path: str) -> tuple[int, str]:

@@ -79,6 +79,10 @@ class Beside:
         Returns the facts of the m other songs, None where there is no other.
     wished : Wished, optional
         What a sentence asked of the songs.
+    strengths : tuple of str, optional
+        How well each song fits a sentence, in words, which tables show instead of `closer_than`.
+    notes : tuple of str, optional
+        What else to say of each song.
     """
 
     store: SearchableStore = field(kw_only=False)
@@ -86,6 +90,8 @@ class Beside:
     closer_than: Float64Array
     others: Callable[[], Sequence[SureFacts | None]] = field(repr=False)
     wished: Wished | None = None
+    strengths: tuple[str, ...] | None = None
+    notes: tuple[str, ...] = ()
 
     @cached_property
     def reasons(self) -> list[tuple[Reason, ...]]:
@@ -100,8 +106,9 @@ class Beside:
         reasons = map(sentence, self.reasons)
         if self.wished is None:
             return list(reasons)
-        pairs = zip(map(self.wished.said, self.rows.tolist()), reasons, strict=True)
-        return ["; ".join(filter(None, pair)) for pair in pairs]
+        notes = self.notes or [""] * len(self.rows)
+        parts = zip(notes, map(self.wished.said, self.rows.tolist()), reasons, strict=True)
+        return ["; ".join(filter(None, one)) for one in parts]
 
     def fields(self, place: int, *, why: bool) -> dict[str, Any]:
         """Return what a document says of one song."""

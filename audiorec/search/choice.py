@@ -220,8 +220,8 @@ class Chooser:
         """Which songs are versions of one title."""
         return VersionsOf(self._store, self.recordings)
 
-    def chosen(self, choice: Choice) -> Chosen:
-        """Return the eligible songs and the limits.
+    def chosen(self, choice: Choice, among: BoolArray | None = None) -> Chosen:
+        """Return the eligible songs and the limits; of `among`, by default all songs.
 
         Raises
         ------
@@ -236,6 +236,8 @@ class Chooser:
         if conditions and not allowed.any():
             counts = [f"{int(meets([c]).sum())} meet {c}" for c in conditions]
             unmet = f"no song meets {', '.join(map(str, conditions))}: {', '.join(counts)}"
+        if among is not None:
+            allowed &= among
         excluded, idle = excluding(store, choice.exclude)
         allowed &= ~excluded
         if choice.exclude_ids:

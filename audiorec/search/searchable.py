@@ -191,9 +191,9 @@ class SearchableStore(VectorStore):
         """Which songs are music: shape (n,), bool; see `audiorec.search.choice.is_music`."""
         return self._chooser.music
 
-    def chosen(self, choice: Choice) -> Chosen:
-        """Return the eligible songs and the limits; see `Choice`."""
-        return self._chooser.chosen(choice)
+    def chosen(self, choice: Choice, among: BoolArray | None = None) -> Chosen:
+        """Return the eligible songs, of `among` if given, and the limits; see `Choice`."""
+        return self._chooser.chosen(choice, among)
 
     @property
     def recordings(self) -> Recordings:

@@ -1,10 +1,11 @@
 """Find the songs that a sentence describes.
 
-    Sentence, Hearing ──scored──▶ (terms, n): shares ──find_songs──▶ `DescribedSongs`
+    Sentence, Titles, Hearing ──find_songs──▶ `DescribedSongs`: by sound, by title, within the facts
     Sentence, Hearing, seeds ──wished_of──▶ `Wished`: by how much each song has it, and its pull
+    Sentence, store ──held──▶ `Held`: which songs its facts admit, and of which that is not sure
 
 A term's value is the weighted sum of what it makes one hear, standardised over the library, so that
-all terms count alike.
+all terms count alike. What is heard and what is said in titles are two lists, fused by rank.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,17 +19,86 @@ from audiorec.columns import StoreColumns
 from audiorec.errors import InputError
 from audiorec.search.beside import Beside, Wished
 from audiorec.search.choice import Chosen, Ranking, non_music_left_out, select
+from audiorec.search.filters import BPM, YEAR, Condition, matching, numbers_of, parse_conditions
 from audiorec.search.questions import FindQuestion
 from audiorec.search.searchable import SearchableStore
 from audiorec.search.similar import ForPlayers, OpenedSong, SeedSong
 from audiorec.search.space import Neighbours
-from audiorec.types import Float64Array, FloatArray
+from audiorec.store.schema import LANGUAGE
+from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array
 from audiorec.words.hearing import LARGEST, Hearing, scale_of, standardised
 from audiorec.words.sentence import Sentence, Term
+from audiorec.words.strength import BARS, fit, word
+from audiorec.words.titles import Titles
 
 FOLLOWS = 0.5  # share of what is denied that is forgiven where it follows from what is wanted
 SHOWN = 3  # things named as heard for one term
 LONGEST = 200  # characters of a sentence in a message
+SURE = 0.5  # confidence of a tempo or a key; below it the value is not told from a guess
+PLACES = 60  # the larger, the less the first places of the two lists are worth
+UNDERSTOOD = 0.25  # what a word counts in titles that is heard as well
+CONFIDENCE = {BPM: "bpm_confidence", "key": "key_confidence", "scale": "key_confidence"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """Which songs the facts of a sentence admit, and of which that is not sure: (n,) each."""
+
+    admitted: BoolArray
+    unsure: BoolArray
+    notes: tuple[str, ...] = ()
+
+
+def held(store: SearchableStore, sentence: Sentence, titles: Titles) -> Held:
+    """Judge songs by the facts of a sentence, where their rows are sure, and by their titles.
+
+    A song whose tempo or key has a confidence below one half, or that says no year or language, may
+    meet a fact: it comes last. What is denied needs no such doubt.
+    """
+    admitted, unsure = np.ones(len(store), np.bool_), np.zeros(len(store), np.bool_)
+    notes = []
+    for fact in sentence.facts:
+        conditions = parse_conditions(fact.conditions)
+        doubtful = np.any([_doubtful(store, one) for one in conditions], axis=0)
+        meets = _meets(store, conditions)
+        sure = meets & ~doubtful
+        admitted &= ~sure if fact.denied else sure | doubtful
+        unsure |= doubtful & ~np.bool_(fact.denied)
+        if not fact.denied and not sure.any():
+            perhaps = int(doubtful.sum())
+            tail = f": {perhaps} do not say, or not surely; they are marked ?" if perhaps else ""
+            notes.append(f"no song surely meets {fact.name} ({fact.said}){tail}")
+    for title in sentence.titles:
+        if not title.denied:
+            admitted &= titles.phrase(title.words)
+            continue
+        without = np.all([titles.having(one) for one in title.words.split()], axis=0)
+        admitted &= ~without
+        notes += [] if without.any() else [f"no title says {title.words}"]
+    return Held(admitted=admitted, unsure=unsure & admitted, notes=tuple(notes))
+
+
+def _meets(store: SearchableStore, conditions: Sequence[Condition]) -> BoolArray:
+    """Return which songs meet conditions; none those of a tag that the store never read."""
+    tagged = [one for one in conditions if one.name in (YEAR, LANGUAGE, "genre_tag")]
+    if any(one.name not in store.metadata.tags for one in tagged):
+        return np.zeros(len(store), np.bool_)
+    return matching(store, conditions)
+
+
+def _doubtful(store: SearchableStore, condition: Condition) -> BoolArray:
+    """Return of which songs the row does not surely say whether they meet a condition."""
+    name = condition.name
+    if condition.operator == "!=" or name not in (*CONFIDENCE, YEAR, LANGUAGE):
+        return np.zeros(len(store), np.bool_)
+    if name in (YEAR, LANGUAGE):
+        if name not in store.metadata.tags:
+            return np.ones(len(store), np.bool_)
+        empty: BoolArray = store.column(name).is_null().to_numpy(zero_copy_only=False)
+        return empty
+    if CONFIDENCE[name] not in store.metadata.attributes:
+        return np.zeros(len(store), np.bool_)
+    return ~(numbers_of(store, CONFIDENCE[name]) >= SURE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +106,12 @@ class Understood:
     """A term, and what of it can be heard in the songs of this store."""
 
     term: Term
-    heard: Mapping[str, float]
+    ways: tuple[Mapping[str, float], ...]
+
+    @property
+    def heard(self) -> dict[str, float]:
+        """All that is heard for it, in whichever way."""
+        return {name: weight for way in self.ways for name, weight in way.items()}
 
     def __str__(self) -> str:
         """Return for example ``no drums: less Drum kit, Drum, Percussion``."""
@@ -47,20 +122,20 @@ class Understood:
 
 
 def understood(sentence: Sentence, hearing: Hearing) -> tuple[Understood, ...]:
-    """Return the terms of which something can be heard in this store.
-
-    Raises
-    ------
-    InputError
-        If there is none, and the sentence has no condition either.
-    """
+    """Return the terms of which something can be heard in this store, those of facts included."""
+    by_facts = (replace(f.term, denied=f.denied) for f in sentence.facts if f.term is not None)
     result = (
-        Understood(term=term, heard={n: w for n, w in term.heard.items() if n in hearing})
-        for term in sentence.terms
+        Understood(
+            term=term,
+            ways=tuple(
+                kept
+                for way in term.ways
+                if (kept := {name: weight for name, weight in way.items() if name in hearing})
+            ),
+        )
+        for term in (*sentence.terms, *by_facts)
     )
-    terms = tuple(one for one in result if one.heard)
-    if not terms and not sentence.conditions:
-        raise InputError(_nothing_understood(sentence))
+    terms = tuple(one for one in result if one.ways)
     hearing.columns({name for one in terms for name in one.heard})  # of all terms together
     return terms
 
@@ -69,10 +144,14 @@ def values(
     one: Understood, hearing: Hearing, songs: Sequence[OpenedSong] = ()
 ) -> tuple[FloatArray, FloatArray]:
     """Return by how much each song is what a term says, (n,), of deviation 1, and `songs`, (m,)."""
-    total, other = np.zeros(len(hearing.known)), np.zeros(len(songs))
-    for (name, weight), column in zip(one.heard.items(), hearing.columns(one.heard), strict=True):
-        total += weight * column.astype(np.float64)
-        other += weight * hearing.of_songs(name, songs)
+    totals, others = [], []
+    for way in one.ways:
+        columns = hearing.columns(way)
+        totals.append(
+            sum(w * c.astype(np.float64) for w, c in zip(way.values(), columns, strict=True))
+        )
+        others.append(sum(w * hearing.of_songs(name, songs) for name, w in way.items()))
+    total, other = np.max(totals, axis=0), np.max(others, axis=0)
     scale = scale_of(total, hearing.known)
     result = standardised(total, hearing.known, scale)
     return result, standardised(other, np.ones(len(songs), np.bool_), scale)
@@ -83,13 +162,15 @@ def scored(terms: Sequence[Understood], hearing: Hearing) -> Float64Array:
 
     Wanted terms add their share of 1. What is denied only takes away, from songs that have more of
     it than half of what follows from the wanted: in "metal, no rock" metal stays in place, though
-    all metal is rock.
+    all metal is rock. If nothing is wanted, the less of it a song has the better.
     """
     raw = np.stack([values(one, hearing)[0] for one in terms]).astype(np.float64)
     denied = np.array([one.term.denied for one in terms])
     weights = np.array([one.term.weight for one in terms])
     shares = weights / max(weights[~denied].sum(), 1.0)
     wanted = shares[~denied] @ raw[~denied] if (~denied).any() else np.zeros(raw.shape[1])
+    if denied.all():
+        return -raw * weights[:, None] / weights.sum()
     for place in np.flatnonzero(denied):
         raw[place] = -np.maximum(_beyond(raw[place], wanted, hearing), 0.0)
     raw[~denied] *= shares[~denied, None]
@@ -115,6 +196,13 @@ class DescribedSongs(Neighbours, ForPlayers):
     wished : Wished
         What each term adds to each song's similarity, which is at most 1: four deviations above the
         library's mean in all that is wanted.
+    strengths : tuple of float or None
+        How likely each song fits, whatever else the library holds; None where nothing is heard.
+    said : mapping of int to tuple of str
+        For rows that were found by their titles, where its words stand.
+    unsure : set of int
+        Rows of which a fact is not surely known.
+    not_understood : tuple of str
     beside : Beside
         Each song, with the share of the library's songs that the sentence describes less.
     """
@@ -128,11 +216,17 @@ class DescribedSongs(Neighbours, ForPlayers):
         sentence: Sentence,
         terms: tuple[Understood, ...],
         wished: Wished,
+        strengths: tuple[float | None, ...],
+        said: Mapping[int, tuple[str, ...]],
+        unsure: frozenset[int],
+        not_understood: tuple[str, ...],
         closer_than: Float64Array,
         chosen: Chosen,
     ) -> None:
         super().__init__(store, *ranking)
         self.question, self.sentence, self.terms, self.wished = question, sentence, terms, wished
+        self.strengths, self.said, self.unsure = strengths, said, unsure
+        self.not_understood = not_understood
         self._library, self._chosen = store, chosen
         self.beside = Beside(
             store,
@@ -140,13 +234,29 @@ class DescribedSongs(Neighbours, ForPlayers):
             closer_than=closer_than,
             others=lambda: [None] * len(self),
             wished=wished,
+            strengths=tuple(map(self._shown, self.rows.tolist(), strengths)),
+            notes=tuple(self._told(row) for row in self.rows.tolist()),
         )
+
+    def _shown(self, row: int, strength: float | None) -> str:
+        said = word(strength)
+        return f"{BARS[said]} {said}{'?' * (row in self.unsure)}".strip()
+
+    def _told(self, row: int) -> str:
+        return f"in its {', '.join(self.said[row])}" if row in self.said else ""
 
     @cached_property
     def remarks(self) -> list[str]:
         """What to tell a person about the list, one line each."""
-        lines = [f"note: understood {one}" for one in self.terms] if self.question.why else []
+        lines = []
+        if len(self) and self.terms and not self.said and not self.fits:
+            lines.append("nothing here fits well; nearest:")
+        if self.question.why:
+            lines.append(f"note: {' + '.join(self.sentence.chips)}")
+            lines += [f"note: understood {one}" for one in self.terms]
         lines += [f"note: {one}" for one in self.wished.notes]
+        if len(self) > 1 and not self.terms and not self.said and not self.sentence.likes:
+            lines.append("note: these fit equally well; they are in the order of their ids")
         lines += [f"note: --exclude {one} matches no song" for one in self._chosen.idle]
         if self._chosen.unmet:
             lines.append(f"note: {self._chosen.unmet}")
@@ -168,6 +278,11 @@ class DescribedSongs(Neighbours, ForPlayers):
             )
         return lines
 
+    @property
+    def fits(self) -> int:
+        """How many of the songs fit at least somewhat."""
+        return sum(word(strength) in ("strong", "some") for strength in self.strengths)
+
     def entries(self) -> list[dict[str, Any]]:
         """Return the columns of the songs to play, in order."""
         return self.songs
@@ -179,6 +294,10 @@ class DescribedSongs(Neighbours, ForPlayers):
             {
                 "rank": rank,
                 StoreColumns.ID: n.song_id,
+                "strength": self.strengths[rank - 1],
+                "fits": word(self.strengths[rank - 1]) or None,
+                "unsure": row in self.unsure,
+                "said_in": list(self.said.get(row, ())),
                 "similarity": round(n.similarity, 6),
                 "closer_than": self.beside.shares[rank - 1],
                 **{f: n.row.get(f) for f in fields},
@@ -193,14 +312,60 @@ class DescribedSongs(Neighbours, ForPlayers):
             "by": "words",
             "vectors": str(self._library.path),
             "extractor_id": self._library.metadata.extractor_id,
+            "clauses": list(self.sentence.chips),
             "understood": [
-                {"words": one.term.said, "denied": one.term.denied, "heard": dict(one.heard)}
+                {"words": one.term.said, "denied": one.term.denied, "heard": one.heard}
                 for one in self.terms
             ],
-            "conditions": dict(self.sentence.conditions),
-            "not_understood": list(self.sentence.unknown),
+            "conditions": self.sentence.conditions,
+            "not_understood": list(self.not_understood),
             "songs": songs,
         }
+
+
+@dataclass(frozen=True, eq=False)
+class Said:
+    """What titles say of a sentence.
+
+    Attributes
+    ----------
+    share : ndarray, shape (n,)
+        How much of its words a song's names have, from 0 to 1.
+    words : tuple of str
+        Words to look for in the names of a song that was found.
+    unknown : tuple of str
+        Words that no name has, and that are not understood.
+    """
+
+    share: Float64Array
+    words: tuple[str, ...]
+    unknown: tuple[str, ...]
+    titles: Titles
+    quoted: bool
+
+    def where(self, row: int) -> tuple[str, ...]:
+        """Return where a song that was found says any of the words; empty for one that was not."""
+        if not self.quoted and self.share[row] == 0:
+            return ()
+        return tuple(self.titles.where(row, self.words))
+
+
+def said_in(titles: Titles, sentence: Sentence) -> Said:
+    """Look for the words of a sentence in titles: all that are not denied."""
+    quoted = [part for one in sentence.titles if not one.denied for part in one.words.split()]
+    wanted = [term for term in sentence.terms if not (term.denied or term.compared or term.use)]
+    weights = {part: UNDERSTOOD for term in wanted for part in term.said.split() if part != "or"}
+    weights |= {part: 1.0 for term in wanted if term.weight < 1 for part in term.said.split()}
+    weights |= dict.fromkeys(sentence.unknown, 1.0)
+    share, there = titles.matched(weights)
+    alone = not (sentence.unknown or any(term.weight < 1 for term in wanted))
+    return Said(
+        share=share * (UNDERSTOOD if alone else 1.0),
+        words=(*quoted, *there),
+        unknown=tuple(one for one in sentence.unknown if one not in there),
+        titles=titles,
+        quoted=bool(quoted),
+    )
 
 
 def find_songs(
@@ -210,6 +375,10 @@ def find_songs(
     hearing: Hearing,
     sentence: Sentence,
     chosen: Chosen,
+    said: Said,
+    facts: Held,
+    seeds: Sequence[SeedSong] = (),
+    near: Float64Array | None = None,
 ) -> DescribedSongs:
     """Return the songs that a sentence describes.
 
@@ -223,23 +392,32 @@ def find_songs(
         The question's text, read.
     chosen : Chosen
         The eligible songs and the limits.
+    said, facts : Said, Held
+        What titles and rows say of it.
+    seeds, near : sequence of SeedSong, ndarray of shape (n,), optional
+        Songs that the sentence names ("like ..."), and how near the others are to them.
 
     Raises
     ------
     InputError
         If nothing of the sentence is understood.
     """
-    terms = understood(sentence, hearing)
+    terms, named = understood(sentence, hearing), said.share > 0
+    sounds, written = bool(terms) or near is not None, sentence.facts or sentence.titles
+    if not (sounds or written or named.any()):
+        raise InputError(_nothing_understood(sentence))
     shares = scored(terms, hearing) / LARGEST if terms else np.zeros((0, len(store)))
     total = shares.sum(axis=0)
-    allowed = np.flatnonzero(chosen.allowed & hearing.known)
-
-    def best(m: int) -> Ranking:
-        order = allowed[np.lexsort((allowed, -total[allowed]))[:m]]
-        return order, total[order]
-
-    rows, similarities = select(best, question.k, limits=chosen.limits)
+    if near is not None:
+        total = near + _pull(terms, hearing, seeds)
+    able = chosen.allowed & (hearing.known | ~np.bool_(sounds))
+    allowed = np.flatnonzero(able if sounds or written else able & named)
+    order = allowed[_fused(total[allowed], said.share[allowed], facts.unsure[allowed])]
+    rows, similarities = select(
+        lambda m: (order[:m], total[order[:m]]), question.k, limits=chosen.limits
+    )
     below = np.searchsorted(np.sort(total[hearing.known]), similarities)
+    found = rows.tolist()
     return DescribedSongs(
         store,
         question,
@@ -251,18 +429,49 @@ def find_songs(
             names=tuple(one.term.name for one in terms),
             by=shares.astype(np.float32),
             pull=np.where(hearing.known, total, -np.inf).astype(np.float32),
-            notes=tuple(remarks_of(sentence)),
+            notes=(*remarks_of(sentence, said.unknown), *facts.notes),
         ),
-        closer_than=below / hearing.known.sum() if terms else np.full(len(rows), np.nan),
+        strengths=strengths_of(terms, hearing, found, said),
+        said={row: where for row in found if (where := said.where(row))},
+        unsure=frozenset(row for row in found if facts.unsure[row]),
+        not_understood=said.unknown,
+        closer_than=below / max(1, hearing.known.sum()) if sounds else np.full(len(rows), np.nan),
         chosen=chosen,
     )
 
 
-def remarks_of(sentence: Sentence) -> list[str]:
+def _fused(total: Float64Array, share: Float64Array, unsure: BoolArray) -> Int64Array:
+    """Return the order of songs by two lists, what is heard and what titles say; unsure ones last.
+
+    Each list gives a song ``1 / (60 + its place)`` (reciprocal rank fusion), titles times the share
+    of the words that they have. Equal songs share a place.
+    """
+    places = np.searchsorted(np.sort(-total), -total)
+    kinds = np.unique(share)
+    titles = len(kinds) - 1 - np.searchsorted(kinds, share)
+    votes = 1 / (PLACES + 1 + places) + share / (PLACES + 1 + titles)
+    return np.lexsort((-votes, unsure))
+
+
+def strengths_of(
+    terms: Sequence[Understood], hearing: Hearing, rows: Sequence[int], said: Said
+) -> tuple[float | None, ...]:
+    """Return how likely each of some songs fits: as its weakest clause does, or its title."""
+    clear = [one for one in terms if one.term.weight == 1 and not one.term.compared]
+    result = np.full(len(rows), np.nan)
+    for one in clear:
+        likely = fit(hearing, one.ways, rows)
+        result = np.fmin(result, 1 - likely if one.term.denied else likely)
+    named = np.ones(len(rows)) if said.quoted else said.share[rows]
+    result = np.where(named > 0, np.fmax(result, named), result)
+    return tuple(None if np.isnan(one) else round(float(one), 4) for one in result)
+
+
+def remarks_of(sentence: Sentence, unknown: Sequence[str]) -> list[str]:
     """Say what became conditions, and what was not understood, one line each."""
     lines = [f"only {condition} ({said})" for said, condition in sentence.conditions.items()]
-    unknown = _begin(", ".join(sentence.unknown))
-    return [*lines, f"not understood: {unknown}"] if unknown else lines
+    words = _begin(", ".join(unknown))
+    return [*lines, f"not understood: {words}"] if words else lines
 
 
 def _begin(words: str) -> str:
@@ -271,11 +480,11 @@ def _begin(words: str) -> str:
 
 
 def _nothing_understood(sentence: Sentence) -> str:
-    """Say that a sentence has nothing that sound tells."""
+    """Say that a sentence has nothing that can be found."""
     words = _begin(", ".join(sentence.unknown) or sentence.text.strip()) or "(empty)"
     return (
-        f"no word of this sentence describes a sound: {words}; name instruments, "
-        'genres, moods, voices, sounds or uses, for example: "calm piano at night, no drums"'
+        f"no title has these words, and none describes a sound: {words}; name instruments, genres, "
+        'moods, voices, sounds or uses, for example: "calm piano at night, no drums"'
     )
 
 
@@ -285,7 +494,12 @@ STEP = 0.5  # deviations that are further enough
 
 
 def wished_of(
-    sentence: Sentence, hearing: Hearing, seeds: Sequence[SeedSong], *, why: bool = False
+    sentence: Sentence,
+    hearing: Hearing,
+    seeds: Sequence[SeedSong],
+    *,
+    facts: Held | None = None,
+    why: bool = False,
 ) -> Wished:
     """Return what a sentence asks of each song, beside some seeds; `why`: and how it was read.
 
@@ -301,23 +515,39 @@ def wished_of(
         If nothing of the sentence is understood.
     """
     terms = understood(sentence, hearing)
+    if not (terms or sentence.facts or sentence.titles or sentence.likes):
+        raise InputError(_nothing_understood(sentence))
     if not seeds:
         terms = tuple(replace(one, term=replace(one.term, compared=False)) for one in terms)
     by = [_by(one, hearing, seeds) for one in terms]
-    pull = np.zeros(len(hearing.known))
-    for one, far in zip(terms, by, strict=True):
-        if one.term.compared:
-            pull += COMPARED * one.term.weight * np.clip(far - STEP, -LARGEST, 0)
-    rest = [one for one in terms if not one.term.compared]
-    if rest:
-        pull += (WANTED if seeds else 1.0) * scored(rest, hearing).sum(axis=0)
+    pull = _pull(terms, hearing, seeds)
+    if facts is not None:
+        pull -= facts.unsure
+    chips = " + ".join(sentence.chips)
     return Wished(
         text=sentence.text,
         names=tuple(one.term.name for one in terms),
         by=np.stack(by).astype(np.float32) if by else np.zeros((0, len(pull)), np.float32),
         pull=np.where(hearing.known, pull, -np.inf).astype(np.float32),
-        notes=(*(f"understood {one}" for one in terms if why), *remarks_of(sentence)),
+        notes=(
+            *((chips, *(f"understood {one}" for one in terms)) if why else ()),
+            *remarks_of(sentence, sentence.unknown),
+            *(facts.notes if facts is not None else ()),
+        ),
     )
+
+
+def _pull(terms: Sequence[Understood], hearing: Hearing, seeds: Sequence[SeedSong]) -> Float64Array:
+    """Return what terms add to each song's similarity to some seeds: (n,)."""
+    pull = np.zeros(len(hearing.known))
+    for one in terms:
+        if one.term.compared:
+            far = _by(one, hearing, seeds)
+            pull += COMPARED * one.term.weight * np.clip(far - STEP, -LARGEST, 0)
+    rest = [one for one in terms if not one.term.compared]
+    if rest:
+        pull += (WANTED if seeds else 1.0) * scored(rest, hearing).sum(axis=0)
+    return pull
 
 
 def _by(one: Understood, hearing: Hearing, seeds: Sequence[SeedSong]) -> FloatArray:

@@ -87,6 +87,13 @@ class Hearing:
                 self._columns[name] = standardised(values, self.known, scale)
             return [self._columns[name] for name in names]
 
+    def levels(self, name: str) -> Float64Array:
+        """Return what each song has, in its own units: (n,), within `LARGEST` of the usual."""
+        with self._lock:
+            column = self.columns([name])[0].astype(np.float64)
+            mean, spread = self._scales[name]
+            return mean + column * (spread if np.isfinite(spread) else 0.0)
+
     def of_songs(self, name: str, songs: Sequence[OpenedSong]) -> FloatArray:
         """Return by how much songs that are not in the store have it: (m,), float32."""
         with self._lock:

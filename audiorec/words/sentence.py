@@ -1,330 +1,130 @@
-"""Read a sentence: what is wanted, what is denied, facts, and words that say nothing of sound.
+"""Read a sentence: a small grammar of clauses, read once from left to right.
 
-    "calm piano, no drums, under four minutes"
-        ──read_sentence──▶ terms [calm, piano, not drums], conditions [duration<=4:00]
-    "slow songs by Miles Davis, under four minutes"
-        ──facts_of──▶ "slow songs , , " and [artist="Miles Davis", duration<=4:00]
-    data/words.csv  ──concepts──▶ `Concept`: words, what is heard, what a "no" before it means
-    "Calm piano, 钢琴"  ──tokens──▶ ["calm", "piano", ",", "钢", "琴"]
+    "calm piano, no drums, for working, under four minutes"
+        ──read_sentence──▶ calm + piano + no drums + for working + duration<=4:00
 
-Facts (tempo, key, length, artist) become conditions of `audiorec.search.filters`.
+::
+
+    sentence = { clause }
+    clause   = "no" { clause } end | "for" { clause } end | fact | like | title | sound | word
+    fact     = artist | album | length | tempo | years | key | language | genre tag
+    sound    = [ "more" | "less" ] concept { "or" concept }
+
+What follows a denial is denied up to the end of its clause, and a purpose is never denied by what
+stands before it: "no vocals for working" are no vocals, for working. A denial within a denial
+takes it back. Words that weigh nothing are passed over, and what is left is not understood.
 """
 
-import csv
-import json
 import re
 import unicodedata
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from functools import cache
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
 
-import numpy as np
-from safetensors import SafetensorError, safe_open
-
-from audiorec.errors import WeightsError
-from audiorec.tagger.weights import read_checked
-from audiorec.types import FloatArray, Int64Array, normalised_name
-from audiorec.words.labels import words_data
-
-TABLE = "words.csv"
-CAPTIONS = "captions.safetensors"
-CAPTIONS_SHA256 = "b56bbb3e8d1d4415912e68ba246b9a4b625def45f11687892d8ddf865d9c228a"
-CAPTIONS_KEY = "audiorec_captions"
-Phrase = tuple[str, ...]
-
-# Marks that end a clause are tokens; of Han characters each is one.
-_TOKEN = re.compile(r"[^\W_\u3400-\u9fff]+(?:['&][^\W_\u3400-\u9fff]+)*|[\u3400-\u9fff]|[,.;:!?、]")
-_WEIGHT = re.compile(r"(.*\S)\s+(-?\d*\.?\d+)")
-_KEPT = {"news", "keys", "always", "perhaps", "yes", "gas", "bus"}  # not plurals
-
-
-def tokens(text: str) -> list[str]:
-    """Return the words of a text in lower case, without accents; marks are words of their own.
-
-    Examples
-    --------
-    >>> tokens("Hip-Hop, café 钢琴!")
-    ['hip', 'hop', ',', 'cafe', '钢', '琴', '!']
-    """
-    plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text).casefold())
-    bare = "".join(c for c in plain if not unicodedata.combining(c))
-    return _TOKEN.findall(bare.replace("\u2019", "'").replace("。", "."))
-
-
-def stem(word: str) -> str:
-    """Return a word without the ending of its plural.
-
-    Examples
-    --------
-    >>> stem("drums"), stem("melodies"), stem("bass"), stem("news")
-    ('drum', 'melody', 'bass', 'news')
-    """
-    if len(word) < 4 or word in _KEPT or word.endswith(("ss", "us", "is")):
-        return word
-    return f"{word[:-3]}y" if word.endswith("ies") else word.removesuffix("s")
-
-
-def key(words: Iterable[str]) -> Phrase:
-    """Return how a phrase is looked up."""
-    return tuple(map(stem, words))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Concept:
-    """One row of the table.
-
-    Attributes
-    ----------
-    words : tuple of str
-        How it is called; the first is its name.
-    heard : mapping of str to float
-        What a song with it has, and how much each counts.
-    denied : mapping of str to float
-        What a song without it lacks.
-    sounds : bool
-        Whether what is not music may be meant.
-    """
-
-    words: tuple[str, ...]
-    heard: Mapping[str, float]
-    denied: Mapping[str, float]
-    sounds: bool
-
-
-@cache
-def concepts() -> tuple[Concept, ...]:
-    """Return the rows of the shipped table.
-
-    A row has the words of one concept, separated by semicolons, and what is to be heard in a song:
-    labels of `audiorec.words.labels`, tags (``tag.rock``), classes (``genre.jazz``,
-    ``version.vocal``), ``version.voiced`` (with a voice), ``bpm`` and ``loud``, each with a weight,
-    by default 1. The column ``denied`` has what "no" denies if that is something else. The column
-    ``sounds`` says whether speech, noise and jingles may be what is meant.
-    """
-    text = read_checked(words_data() / TABLE)[0].decode()
-    return tuple(
-        Concept(
-            words=tuple(word.strip() for word in row["words"].split(";")),
-            heard=_weights(row["heard"]),
-            denied=_weights(row["denied"])
-            or {name: weight for name, weight in _weights(row["heard"]).items() if weight > 0},
-            sounds=row["sounds"] == "yes",
-        )
-        for row in csv.DictReader(text.splitlines())
-    )
-
-
-@cache
-def phrases() -> dict[Phrase, Concept]:
-    """Return the concept of each phrase of the table."""
-    return {key(tokens(word)): concept for concept in concepts() for word in concept.words}
-
-
-def _weights(text: str) -> dict[str, float]:
-    weights = {}
-    for part in filter(None, (part.strip() for part in text.split(";"))):
-        weighted = _WEIGHT.fullmatch(part)
-        name, weight = weighted.groups() if weighted else (part, "1")
-        weights[name] = float(weight)
-    return weights
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Captions:
-    """What captions say of words.
-
-    Attributes
-    ----------
-    places : mapping of tuple of str to int
-        The row of each word or pair of words.
-    labels : tuple of str, length L
-    which : ndarray, shape (n, m), int64
-        For each phrase the places of m labels.
-    weights : ndarray, shape (n, m), float32
-        What each of them counts; 0 for none.
-    """
-
-    places: Mapping[Phrase, int]
-    labels: tuple[str, ...]
-    which: Int64Array
-    weights: FloatArray
-
-    def heard(self, phrase: Phrase) -> dict[str, float]:
-        """Return what a phrase makes one hear; empty if no caption has it."""
-        place = self.places.get(phrase)
-        if place is None:
-            return {}
-        pairs = zip(self.which[place].tolist(), self.weights[place].tolist(), strict=True)
-        return {self.labels[label]: weight for label, weight in pairs if weight}
-
-
-@cache
-def shipped_captions() -> Captions:
-    """Return the shipped weights, their checksum verified.
-
-    Raises
-    ------
-    WeightsError
-        If the file is missing or damaged.
-    """
-    path = words_data() / CAPTIONS
-    read_checked(path, sha256=CAPTIONS_SHA256)
-    try:
-        with safe_open(str(path), framework="numpy") as file:
-            about = json.loads((file.metadata() or {})[CAPTIONS_KEY])
-            weights = file.get_tensor("weights").astype(np.float32)
-            which = file.get_tensor("which").astype(np.int64)
-        rows = {tuple(said.split()): index for index, said in enumerate(about["phrases"])}
-        labels = tuple(about["labels"])
-        return Captions(places=rows, labels=labels, which=which, weights=weights)
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise WeightsError(f"{path}: damaged: {error!r}") from error
-
-
-TOLERANCE = 0.04  # of a tempo
-_NUMBERS = (
-    "one two three four five six seven eight nine ten eleven twelve".split(),
-    "一 二 三 四 五 六 七 八 九 十".split(),
+from audiorec.search.filters import parse_conditions
+from audiorec.types import normalised_name
+from audiorec.words.facts import (
+    Words,
+    key_at,
+    language_at,
+    number_at,
+    phrase_at,
+    phrases_of,
+    quantity_at,
 )
-_COUNT = rf"(?P<n>\d+(?:\.\d+)?|{'|'.join(_NUMBERS[0])}|[{''.join(_NUMBERS[1])}])"
-_LEAST = r"over|above|more than|longer than|faster than|at least|超过|大于|至少"
-_MOST = r"under|below|less than|shorter than|slower than|at most|up to|不到|少于|短于|最多|不超过"
-_BPM = r"(?P<bpm>\d{2,3})\s*(?:bpm|beats per minute)"
-_TONIC = r"(?P<tonic>[a-g](?:[#b♯♭]|[\s-](?:sharp|flat))?)"
-_HAN_SCALES = {"大调": "major", "小调": "minor"}
-_RULES: tuple[tuple[str, Callable[[re.Match[str]], str]], ...] = (
-    (rf"(?:(?P<least>{_LEAST})|(?P<most>{_MOST}))\s*{_BPM}", lambda m: f"bpm{_sign(m)}{m['bpm']}"),
-    (rf"(?:at\s+)?{_BPM}", lambda m: _tempo(int(m["bpm"]))),
-    (
-        rf"(?:(?P<least>{_LEAST})|(?P<most>{_MOST}))\s*(?:a\s+)?{_COUNT}\s*(?:minutes?|mins?|分钟)",
-        lambda m: f"duration{_sign(m)}{_clock(m['n'])}",
-    ),
-    (
-        rf"{_COUNT}\s*分钟以(?:(?P<most>[内下])|(?P<least>上))",
-        lambda m: f"duration{_sign(m)}{_clock(m['n'])}",
-    ),
-    (
-        rf"\bin\s+(?:the\s+key\s+of\s+)?{_TONIC}[\s-](?P<scale>major|minor)\b(?!\s+key)",
-        lambda m: f"key={_tonic(m['tonic'])}, scale={m['scale'].lower()}",
-    ),
-    (
-        rf"{_TONIC}\s*(?P<scale>大调|小调)",
-        lambda m: f"key={_tonic(m['tonic'])}, scale={_HAN_SCALES[m['scale']]}",
-    ),
-    (
-        r"\bin\s+(?:a\s+)?(?P<scale>major|minor)(?:\s+key)?\b",
-        lambda m: f"scale={m['scale'].lower()}",
-    ),
+from audiorec.words.vocabulary import (
+    Captions,
+    Concept,
+    key,
+    phrases,
+    read_tokens,
+    shipped_captions,
 )
-_BY = re.compile(r"\bby\s+([^,;]+)", re.IGNORECASE)
-
-
-def facts_of(text: str, artists: Collection[str]) -> tuple[str, dict[str, str]]:
-    """Take the facts out of a sentence.
-
-    Parameters
-    ----------
-    text : str
-    artists : collection of str
-        Names that "by ..." may name, as `normalised_name` writes them.
-
-    Returns
-    -------
-    rest : str
-        The sentence without its facts.
-    conditions : dict of str to str
-        For the words of each fact a condition.
-    """
-    facts: dict[str, str] = {}
-    rest = text
-    for pattern, condition in _RULES:
-        for match in re.finditer(pattern, rest, re.IGNORECASE):
-            facts[match[0].strip()] = condition(match)
-        rest = re.sub(pattern, " , ", rest, flags=re.IGNORECASE)
-    for match in _BY.finditer(rest):
-        name = _artist(match[1], artists)
-        if name:
-            quoted = name.replace('"', '""')
-            facts[f"by {name}"] = f'artist="{quoted}"'
-            rest = rest.replace(f"{match[0][: match.start(1) - match.start()]}{name}", " , ")
-    return rest, facts
-
-
-def _artist(text: str, artists: Collection[str]) -> str:
-    """Return the longest beginning of a text that is an artist; empty if there is none."""
-    words = text.split()
-    for count in range(len(words), 0, -1):
-        name = " ".join(words[:count])
-        if normalised_name(name) in artists:
-            return name
-    return ""
-
-
-def _sign(match: re.Match[str]) -> str:
-    return ">=" if match.groupdict().get("least") else "<="
-
-
-def _tempo(bpm: int) -> str:
-    return f"bpm>={bpm * (1 - TOLERANCE):g}, bpm<={bpm * (1 + TOLERANCE):g}"
-
-
-def _clock(count: str) -> str:
-    for names in _NUMBERS:
-        if count.lower() in names:
-            return f"{names.index(count.lower()) + 1}:00"
-    minutes, seconds = divmod(round(60 * float(count)), 60)
-    return f"{minutes}:{seconds:02}"
-
-
-def _tonic(said: str) -> str:
-    plain = re.sub(r"[\s-]sharp", "#", re.sub(r"[\s-]flat", "b", said.lower()))
-    return plain[0].upper() + plain[1:]
-
 
 MOST_LETTERS = 1000  # of a sentence; the rest is not read
 LONGEST = 6  # words of a phrase
+LONGEST_NAME = 10  # words and marks of a name
 BY_CAPTIONS = 0.5  # what a word counts that only captions know
 
-_FILLERS = key(
-    """
-    a an the some any of and or to for in on at by from is are be was i we you it that this
-    these those want wanted would like hear listen find show play please give me us
-    something somebody someone anything everything song track tune piece record sound
-    sounding very really too much most lot lots bit little even while my your his her their its
-    over under through when where who which whose what how as so just only alone together
-    kind type style good great best nice perfect favourite favorite new with there people
-    can could should will does do did has have had tempo quality melody rhythm medium
-    moderate steady simple recording performance audio modern contemporary every day today
-    full outside inside played plays playing made make makes put goes go feel feeling vibe
-    mood
-    一 个 首 些 的 歌 曲 想 听 要 我 适 合 给 点 有 和 与 在 是
-    很 来 用 了 上 里 时 候 那 种 这
-    """.split()
+_FILLERS = frozenset(
+    key(
+        """
+        a an the some any all of and or to for in on at by with from is are be was were being i we
+        you it that this these those there want wanted would will won't can could should like hear
+        heard listen listening find show play playing played get give need please me us something
+        somebody someone anything everything nothing thing song track tune piece recording
+        sound sounding music number very really rather quite too so much most lot lots bit little
+        even while my your his her their its our own over under through when where who which whose
+        what how as just only alone together kind type sort style way good great best nice perfect
+        favourite favorite new people does do did don't has have had having tempo quality high low
+        melody rhythm medium moderate steady simple performance audio modern contemporary every day
+        today time full outside inside make makes made put goes go going feel feeling feels vibe
+        mood between about around after before era work's else also still then into up if let
+        instead yet though but like's i'm i'd i'll it's that's let's
+        一 个 首 些 的 歌 曲 想 听 要 我 适 合 给 点 有 和 与 在 是 都 可 以 但 而 且 也 太 用 为 了
+        来 很 上 里 时 候 那 种 这 段 类 型 请 放 找 之 其 他 能 会 吧 呢 啊 不 过 或 者 还 nor
+        """.split()
+    )
 )
-_DENIALS = {
-    *("no not without except excluding minus never nor isn't aren't don't doesn't "
-      "cannot lacking neither".split()),
-    *(("free", "of"), ("other", "than"), ("anything", "but")),
-    *((*said,) for said in ("没有", "没", "不要", "不是", "不带", "别", "无", "不", "除了", "非")),
-}  # fmt: skip
+_DENIALS = phrases_of(
+    """no; not; without; except; except for; excluding; exclude; minus; never; none; nothing;
+    isn't; aren't; wasn't; don't; doesn't; didn't; don't want; cannot; can't; lacking; neither;
+    avoid; avoiding; skip; free of; other than; anything but; everything but; apart from;
+    没有; 没; 不要; 不是; 不带; 不想要; 不想听; 别; 无; 不; 除了; 非; 避免"""
+)
+_NOT_DENIALS = phrases_of("not only; no matter; non stop; not just; nothing but; none but; 不仅")
+_ENDS = phrases_of(
+    ", ; . ; : ; ! ; ? ; but; with; 的; though; yet; instead; 但; 但是; 不过; 而是; 要", ";"
+)
+_MARKS = frozenset(",.;:!?")
+_OPENS = phrases_of(
+    "for; to; while; when; during; so; so that; because; 适合; 用来; 用于; 为了; 给; 好让"
+)
+_USED = phrases_of("时; 用; 听; 的时候; 时候; 时听")  # after what songs are for
+_VERBS = phrases_of("and make; and play; and give; and keep; and let; and with; and i; and it")
 _MORE = {"more", "更", "再", "多"}
 _LESS = {"less", "fewer", "少"}
-_A_LITTLE = {("一", "点"), ("一", "些")}  # after what is compared: 慢一点
+_A_LITTLE = phrases_of("一点; 一些")  # after what is compared: 慢一点
 _NOT_COMPARED = {"dancer", "drummer", "manner", "rapper", "singer", "speaker"}
-_NOT_DENIALS = {("not", "only"), ("no", "matter"), ("non", "stop"), ("not", "just")}
-_ENDS = {",", ".", ";", ":", "!", "?", "、", "but", "with", "的", "though", "yet", "instead"}
+_OR = {"or", "nor", "或", "或者", "还"}
+_LISTED = {*_OR, "and", ",", "和", "者", "是"}  # between names of a list
+_BY = phrases_of("by; from; of")
+_LIKE = phrases_of(
+    "like; similar to; in the style of; in the manner of; sounding like; 像; 类似; 好像"
+)
+_ALBUM = phrases_of("on; from; from the album; the album; album; on the album; 专辑")
+_CALLED = phrases_of("called; named; titled; entitled; with the title; 叫; 名叫")
+_TAGGED = phrases_of("tagged; tagged as; genre tag; 标签")
+_FLIPPED = {">=": "<=", "<=": ">=", "=": "!="}
+
+
+class Names(Protocol):
+    """Names that a sentence may mention, as `audiorec.types.normalised_name` writes them."""
+
+    artists: Collection[str]
+    titles: Collection[str]
+    albums: Collection[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoNames:
+    """Names of songs, by default none."""
+
+    artists: Collection[str] = ()
+    titles: Collection[str] = ()
+    albums: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Term:
-    """One thing that a sentence asks for.
+    """One sound that a sentence asks for.
 
     Attributes
     ----------
     said : str
         The words of the sentence.
-    heard : mapping of str to float
-        What a song with it has.
+    ways : tuple of mapping of str to float
+        What a song with it has; of several, one is enough.
     denied : bool
         Whether songs with it are to be avoided.
     sounds : bool
@@ -333,20 +133,83 @@ class Term:
         How much it counts beside other terms.
     compared : bool
         Whether it asks for more of it, or less, than something else has.
+    use : bool
+        Whether it says what the songs are for.
+    kind : str
+        Of its concept.
     """
 
     said: str
-    heard: Mapping[str, float]
+    ways: tuple[Mapping[str, float], ...]
     denied: bool = False
     sounds: bool = False
     weight: float = 1.0
     compared: bool = False
+    use: bool = False
+    kind: str = ""
 
     @property
     def name(self) -> str:
-        """For example ``drums``, ``no drums``, ``more calm`` or ``less guitar``."""
+        """For example ``drums``, ``no drums``, ``more calm``, ``less guitar``, ``for working``."""
         before = ("more ", "less ") if self.compared else ("", "no ")
+        if self.use and not self.compared:
+            before = ("for ", "not for ")
         return f"{before[self.denied]}{self.said}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """Something that is written in a song's row, or not.
+
+    Attributes
+    ----------
+    said : str
+    conditions : str
+        As `audiorec.search.filters` reads them; all must hold.
+    denied : bool
+        Whether they must not all hold; one condition is turned round instead.
+    term : Term, optional
+        What tells it by sound where a song's row does not.
+    """
+
+    said: str
+    conditions: str
+    denied: bool = False
+    term: Term | None = None
+
+    @property
+    def name(self) -> str:
+        """For example ``duration<=4:00`` or ``not (key=D, scale=minor)``."""
+        return f"not ({self.conditions})" if self.denied else self.conditions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Title:
+    """Words of a title, quoted, or denied."""
+
+    words: str
+    denied: bool = False
+
+    @property
+    def name(self) -> str:
+        """For example ``"ave maria"`` or ``no "live"``."""
+        return f'{"no " * self.denied}"{self.words}"'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Like:
+    """Songs of an artist, or of a title, from which to search, or away from which."""
+
+    said: str
+    denied: bool = False
+
+    @property
+    def name(self) -> str:
+        """For example ``like Miles Davis``."""
+        return f"{'not ' * self.denied}like {self.said}"
+
+
+Clause = Term | Fact | Title | Like
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -356,17 +219,45 @@ class Sentence:
     Attributes
     ----------
     text : str
-    terms : tuple of Term
-    conditions : mapping of str to str
-        For words of the sentence a condition that songs must meet.
+    clauses : tuple of Term, Fact, Title or Like
+        In the order of the sentence.
     unknown : tuple of str
-        Words that were not understood.
+        Words that were not understood; titles may have them.
     """
 
     text: str
-    terms: tuple[Term, ...]
-    conditions: Mapping[str, str]
+    clauses: tuple[Clause, ...]
     unknown: tuple[str, ...]
+
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        """The sounds."""
+        return tuple(one for one in self.clauses if isinstance(one, Term))
+
+    @property
+    def facts(self) -> tuple[Fact, ...]:
+        """What must be written in a song's row."""
+        return tuple(one for one in self.clauses if isinstance(one, Fact))
+
+    @property
+    def titles(self) -> tuple[Title, ...]:
+        """Words that titles must have, or not."""
+        return tuple(one for one in self.clauses if isinstance(one, Title))
+
+    @property
+    def likes(self) -> tuple[Like, ...]:
+        """Songs of the library from which to search."""
+        return tuple(one for one in self.clauses if isinstance(one, Like))
+
+    @property
+    def chips(self) -> tuple[str, ...]:
+        """The clauses as they were understood: ``calm``, ``no drums``, ``for working``."""
+        return tuple(one.name for one in self.clauses)
+
+    @property
+    def conditions(self) -> dict[str, str]:
+        """For the words of each fact, what it demands."""
+        return {one.said: one.name for one in self.facts}
 
     @property
     def sounds(self) -> bool:
@@ -375,143 +266,376 @@ class Sentence:
 
 
 def read_sentence(
-    text: str, artists: Collection[str] = (), *, captions: Captions | None = None
+    text: str,
+    names: Names = NoNames(),
+    *,
+    captions: Captions | None = None,
 ) -> Sentence:
     """Read a sentence.
 
-    The longest phrase that the table knows is taken first. A denial ("no", "without", "not", 没有)
-    reaches to the end of its clause, and over "or" beyond a comma. Words that only captions know
-    count less than those of the table.
+    The longest phrase that the table knows is taken first. Words that only captions know count
+    less than those of the table.
 
     Parameters
     ----------
     text : str
-    artists : collection of str
-        Names that "by ..." may name, as `audiorec.types.normalised_name` writes them.
+    names : Names
+        Artists, titles and albums that it may name.
     captions : Captions, optional
         By default the shipped ones.
 
     Examples
     --------
-    >>> read = read_sentence("calm piano, no drums, under four minutes")
-    >>> [(term.said, term.denied) for term in read.terms]
-    [('calm', False), ('piano', False), ('drums', True)]
-    >>> read.conditions
-    {'under four minutes': 'duration<=4:00'}
+    >>> read_sentence("calm piano, no drums for working, under four minutes").chips
+    ('calm', 'piano', 'no drums', 'for working', 'duration<=4:00')
+    >>> read_sentence("not faster than 120 bpm, jazz or blues").chips
+    ('bpm<=120', 'jazz or blues')
     """
-    rest, conditions = facts_of(text[:MOST_LETTERS], artists)
-    words = tokens(rest)
-    reader = _SentenceReader(words, shipped_captions() if captions is None else captions)
-    reader.read()
-    terms, unknown = reader.terms, reader.unknown
-    if any(term.sounds and not term.denied for term in terms):  # captions are of music
-        unknown = [*unknown, *(term.said for term in terms if term.weight < 1)]
-        terms = [term for term in terms if term.weight == 1]
-    return Sentence(
-        text=text,
-        terms=tuple(terms),
-        conditions=conditions,
-        unknown=tuple(dict.fromkeys(unknown)),
-    )
+    reader = _Reader(text, names, shipped_captions() if captions is None else captions)
+    reader.clauses()
+    clauses, unknown = [one for one, _ in reader.read], reader.unknown
+    if any(isinstance(one, Term) and one.sounds and not one.denied for one in clauses):
+        faint = [one for one in clauses if isinstance(one, Term) and one.weight < 1]
+        unknown += [one.said for one in faint]  # captions are of music
+        clauses = [one for one in clauses if one not in faint]
+    return Sentence(text=text, clauses=tuple(clauses), unknown=tuple(dict.fromkeys(unknown)))
 
 
-class _SentenceReader:
-    """Reads words from left to right."""
+@dataclass
+class _Reader:
+    """Reads clauses; each method that returns a bool has read one, or has not moved."""
 
-    def __init__(self, words: list[str], captions: Captions) -> None:
-        self.words, self.captions = words, captions
-        self.terms: list[Term] = []
-        self.unknown: list[str] = []
-        self.denying = False
-        self.compared = ""  # "more" or "less" of the next concept
-        self.read_to = -1  # where the last concept ended
+    text: str
+    names: Names
+    captions: Captions
+    at: int = 0
+    compared: str = ""  # "more" or "less" of the next concept
+    read: list[tuple[Clause, tuple[int, int]]] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
 
-    def read(self) -> None:
-        at = 0
-        while at < len(self.words):
-            at += self._comparison(at) or self._concept(at) or self._denial(at) or self._word(at)
+    def __post_init__(self) -> None:
+        self.text = unicodedata.normalize("NFKC", self.text[:MOST_LETTERS])
+        self.tokens = read_tokens(self.text)
+        self.words: Words = [token.word for token in self.tokens]
+        self.unknown_to = -1  # where the last word that was not understood ended
 
-    def _comparison(self, at: int) -> int:
-        """Read "calmer", or "more" or "less" before a concept; return how many words it takes."""
-        word = self.words[at]
-        if word in _MORE or word in _LESS:
-            self.compared = "more" if word in _MORE and self.compared != "less" else "less"
-            return 1
-        if at == self.read_to and tuple(self.words[at : at + 2]) in _A_LITTLE:
-            self.terms[-1] = replace(self.terms[-1], compared=True)
-            return 2
-        for base in _bases(word):
-            concept = phrases().get(key([base]))
-            if concept is not None:
-                self.compared = self.compared or "more"
-                self.terms.append(self._term([base], concept))
-                return 1
-        return 0
+    def clauses(self) -> None:
+        while self.at < len(self.words):
+            self.clause(denied=False)
 
-    def _phrases(self, at: int) -> Iterator[list[str]]:
-        """Yield the phrases that begin here, the longest first."""
-        for length in range(min(LONGEST, len(self.words) - at), 0, -1):
-            yield self.words[at : at + length]
+    def clause(self, *, denied: bool, use: bool = False) -> None:
+        """Read one clause, or pass over a word."""
+        if (
+            self.quoted(denied)
+            or self.fact(denied)
+            or self.like(denied)
+            or self.took(_NOT_DENIALS)
+            or self.denial(denied)
+            or self.purpose(denied=False)
+            or self.comparison(denied)
+            or self.concept(denied, use)
+            or self.took(_ENDS)
+        ):
+            return
+        self.word(denied)
 
-    def _concept(self, at: int) -> int:
-        """Add the concept that begins here; return how many words it takes."""
-        for said in self._phrases(at):
-            concept = phrases().get(key(said))
-            if concept is not None:
-                self.terms.append(self._term(said, concept))
-                self.read_to = at + len(said)
-                return len(said)
-        return 0
-
-    def _term(self, said: list[str], concept: Concept) -> Term:
-        compared, denied = bool(self.compared), self.denying or self.compared == "less"
-        self.compared = ""
-        return Term(
-            said=_joined(said),
-            heard=concept.denied if denied else concept.heard,
-            denied=denied,
-            sounds=concept.sounds,
-            compared=compared,
-        )
-
-    def _denial(self, at: int) -> int:
-        """Begin or end a denial; return how many words say so."""
-        for said in self._phrases(at):
-            if tuple(said) in _NOT_DENIALS:
-                return len(said)
-            if tuple(said) in _DENIALS or (len(said) == 1 and said[0] in _DENIALS):
-                self.denying = True
-                return len(said)
-        if self.words[at] in _ENDS:
+    def took(self, these: Collection[tuple[str, ...]]) -> bool:
+        """Pass over one of some phrases."""
+        length = phrase_at(self.words, self.at, these)
+        if length and these is _ENDS:
             self.compared = ""
-            self.denying = self.denying and self.words[at] == "," and self._or_follows(at)
-            return 1
-        return 0
+        self.at += length
+        return length > 0
 
-    def _or_follows(self, at: int) -> bool:
-        """Return whether a list of denied things goes on: "no drums, bass or guitars"."""
-        for word in self.words[at + 1 :]:
-            if word in ("or", "nor"):
+    def denial(self, denied: bool) -> bool:
+        """Read a denial and all that it denies."""
+        found, length = self.known(self.at), phrase_at(self.words, self.at, _DENIALS)
+        if found is not None and found[1] > self.at + length:  # 无伴奏: a word of its own
+            return False
+        if not self.took(_DENIALS):
+            return False
+        before, began = len(self.read) + len(self.unknown), self.at
+        while self.at < len(self.words):
+            nothing = len(self.read) + len(self.unknown) == before
+            if nothing and self.purpose(denied=not denied):
+                break
+            if self.ends() and not (
+                nothing and (self.words[self.at] not in _MARKS or self.at == began)
+            ):
+                break
+            self.clause(denied=not denied)
+        return True
+
+    def ends(self) -> bool:
+        """Return whether a denial or a purpose ends here: a list goes on to its "or"."""
+        word = self.words[self.at]
+        if word == "," and self.lists():
+            return False
+        return any(phrase_at(self.words, self.at, ends) for ends in (_ENDS, _OPENS, _VERBS))
+
+    def lists(self) -> bool:
+        """Return whether a list goes on after this comma: "no drums, bass or guitars"."""
+        for word in self.words[self.at + 1 :]:
+            if word in _OR:
                 return True
-            if word in _ENDS and word != ",":
+            if (word,) in _ENDS and word != ",":
                 return False
         return False
 
-    def _word(self, at: int) -> int:
+    def purpose(self, *, denied: bool) -> bool:
+        """Read what songs are for."""
+        began = self.at
+        if not self.took(_OPENS):
+            return False
+        while self.at < len(self.words) and self.words[self.at] != "to" and self.filler():
+            self.at += 1
+        concept = self.known(self.at)
+        if self.words[began] == "to" and (concept is None or concept[0].kind != "use"):
+            self.at = began + 1  # "listen to"
+            return True
+        while self.at < len(self.words) and not (
+            self.ends() or phrase_at(self.words, self.at, _DENIALS)
+        ):
+            self.clause(denied=denied, use=True)
+        return True
+
+    def quoted(self, denied: bool) -> bool:
+        """Read a title between quotation marks."""
+        if self.words[self.at] != '"':
+            return False
+        rest = self.words[self.at + 1 :]
+        end = self.at + 1 + (rest.index('"') if '"' in rest else len(rest))
+        self.title(self.at + 1, end, denied)
+        self.at = min(end + 1, len(self.words))
+        return True
+
+    def title(self, start: int, end: int, denied: bool) -> None:
+        if end > start:
+            self.add(Title(words=self.said(start, end), denied=denied), start, end)
+
+    def fact(self, denied: bool) -> bool:
+        """Read an artist, an album, a length, a tempo, years, a key, a language or a genre tag."""
+        for conditions, end, evidence in (
+            quantity_at(self.words, self.at),
+            key_at(self.words, self.at, self.text[self.tokens[self.at].start :]),
+            language_at(self.words, self.at),
+            self.by(denied),
+            self.named(_ALBUM, "album", self.names.albums),
+            self.tagged(),
+        ):
+            if conditions:
+                self.add_fact(conditions, end, denied, evidence)
+                return True
+        if length := phrase_at(self.words, self.at, _CALLED):
+            start = self.at + length
+            end = self.name_at(start, self.names.titles)
+            stop = (i for i in range(start, len(self.words)) if self.words[i] in _MARKS)
+            self.title(start, end or next(stop, len(self.words)), denied)
+            self.at = end or next(stop, len(self.words))
+            return True
+        return False
+
+    def add_fact(self, conditions: str, end: int, denied: bool, evidence: str) -> None:
+        parsed = parse_conditions(conditions)
+        if denied and len(parsed) == 1:
+            operator = _FLIPPED[parsed[0].operator]
+            parsed, denied = (replace(parsed[0], operator=operator),), False  # type: ignore[arg-type]
+        concept = phrases().get(key([evidence]))
+        term = None if concept is None else self.term(evidence, concept, denied=False)
+        written = self.text[self.tokens[self.at].start : self.tokens[end - 1].end]
+        fact = Fact(said=written, conditions=", ".join(map(str, parsed)), denied=denied, term=term)
+        self.add(fact, self.at, end)
+        self.at = end
+
+    def by(self, denied: bool) -> tuple[str, int, str]:
+        """Read artists: "by A or B"; a bare name where it is denied, or in Han characters."""
+        length = phrase_at(self.words, self.at, _BY)
+        start = self.at + length
+        end = self.name_at(start, self.names.artists)
+        han = end - start > 1 and all(
+            "\u3400" <= word <= "\u9fff" for word in self.words[start:end]
+        )
+        if not end or not (length or ((denied or han) and self.known(start) is None)):
+            return "", 0, ""
+        found = [self.spelled(start, end)]
+        while (after := self.listed(end)) and (last := self.name_at(after, self.names.artists)):
+            found.append(self.spelled(after, last))
+            end = last
+        return f"artist={'|'.join(_quoted(name) for name in found)}", end, ""
+
+    def named(
+        self, before: Collection[tuple[str, ...]], column: str, names: Collection[str]
+    ) -> tuple[str, int, str]:
+        length = phrase_at(self.words, self.at, before)
+        end = self.name_at(self.at + length, names) if length else 0
+        return (f"{column}={_quoted(self.spelled(self.at + length, end))}" if end else "", end, "")
+
+    def tagged(self) -> tuple[str, int, str]:
+        end = self.at + phrase_at(self.words, self.at, _TAGGED) + 1
+        if end == self.at + 1 or end > len(self.words):
+            return "", 0, ""
+        return f"genre_tag={_quoted(f'*{self.words[end - 1]}*')}", end, ""
+
+    def listed(self, at: int) -> int:
+        """Return where the next name of a list may begin, 0 for none."""
+        end = at
+        while end < len(self.words) and (
+            self.words[end] in _LISTED or (end > at and (self.words[end],) in _BY)
+        ):
+            end += 1
+        return end if at < end < len(self.words) else 0
+
+    def name_at(self, at: int, names: Collection[str]) -> int:
+        """Return where the longest name that begins here ends; 0 if none does."""
+        if not names:
+            return 0
+        for end in range(min(len(self.words), at + LONGEST_NAME), at, -1):
+            if normalised_name(self.spelled(at, end)) in names:
+                return end
+        return 0
+
+    def spelled(self, start: int, end: int) -> str:
+        """Return words as they are written in the sentence."""
+        return self.text[self.tokens[start].start : self.tokens[end - 1].end]
+
+    def like(self, denied: bool) -> bool:
+        """Read an artist or a title of the library, from which to search."""
+        if not (length := phrase_at(self.words, self.at, _LIKE)):
+            return False
+        start = self.at + length
+        for names in (self.names.artists, self.names.titles):
+            if end := self.name_at(start, names):
+                self.add(Like(said=self.spelled(start, end), denied=denied), self.at, end)
+                self.at = end
+                return True
+        return False
+
+    def comparison(self, denied: bool) -> bool:
+        """Read "calmer", or "more" or "less" before a concept."""
+        word = self.words[self.at]
+        if word in _MORE or word in _LESS:
+            self.compared = "more" if word in _MORE and self.compared != "less" else "less"
+            self.at += 1
+            self.took(_A_LITTLE)
+            return True
+        for base in _bases(word):
+            concept = phrases().get(key([base]))
+            if concept is not None and concept.heard:
+                self.compared = self.compared or "more"
+                self.add(self.term(base, concept, denied=denied), self.at, self.at + 1)
+                self.at += 1
+                return True
+        return False
+
+    def known(self, at: int) -> tuple[Concept, int] | None:
+        """Return the concept that begins here, the longest first, and where it ends."""
+        for end in range(min(len(self.words), at + LONGEST), at, -1):
+            concept = phrases().get(key(self.words[at:end]))
+            if concept is not None:
+                return concept, end
+        return None
+
+    def concept(self, denied: bool, use: bool) -> bool:
+        """Read a sound that the table knows."""
+        found = self.known(self.at)
+        if found is None or found[0].kind == "name":
+            return False
+        (concept, end), start = found, self.at
+        self.at = end
+        noise = use and concept.kind != "use" and "version.other" in concept.heard
+        bare = not concept.heard and not (denied and (end == len(self.words) or self.ends()))
+        if noise or bare:  # "for the car", "no music by ..."
+            return True
+        term = self.term(self.said(start, end), concept, denied=denied)
+        if phrase_at(self.words, end, _A_LITTLE):
+            self.took(_A_LITTLE)
+            term = replace(term, compared=True)
+        after = phrase_at(self.words, end, _USED)
+        purpose = concept.kind == "use" and (use or after > 0)
+        self.add(replace(term, use=purpose), start, end)
+        return True
+
+    def term(self, said: str, concept: Concept, *, denied: bool) -> Term:
+        compared = bool(self.compared)
+        denied = denied != (self.compared == "less")
+        self.compared = ""
+        return Term(
+            said=said,
+            ways=(concept.denied if denied else concept.heard,),
+            denied=denied,
+            sounds=concept.sounds,
+            compared=compared,
+            kind=concept.kind,
+        )
+
+    def add(self, clause: Clause, start: int, end: int) -> None:
+        """Add a clause; a wanted sound after "or" joins what stands before it."""
+        while isinstance(clause, Term) and self.read and self.joins(clause, start):
+            before, (start, _) = self.read.pop()
+            said = f"{before.said} or {clause.said}"  # type: ignore[union-attr]
+            ways = (*before.ways, *clause.ways)  # type: ignore[union-attr]
+            clause = replace(clause, said=said, ways=ways)
+        self.read.append((clause, (start, end)))
+
+    def joins(self, term: Term, start: int) -> bool:
+        """Return whether a sound is an alternative to the one before it."""
+        before, (_, end) = self.read[-1]
+        if not isinstance(before, Term):
+            return False
+        between = [word for word in self.words[end:start] if (word,) in _ENDS or word in _LISTED]
+        plain = not (before.denied or before.compared or term.denied or term.compared)
+        listed = between == [","] and len(term.ways) > 1 and before.kind == term.kind == ""
+        return plain and ((bool(between) and set(between) <= {*_OR, "者", "是"}) or listed)
+
+    def filler(self) -> bool:
+        """Return whether the word here weighs nothing."""
+        return key([self.words[self.at]])[0] in _FILLERS or self.words[self.at] in _MARKS
+
+    def word(self, denied: bool) -> None:
         """Read a word that the table does not know."""
-        word = self.words[at]
-        known = key([word])
-        if known[0] in _FILLERS:
-            return 1
-        pair = key(self.words[at : at + 2])
-        for phrase, length in ((pair, 2), (known, 1)):
-            if heard := self.captions.heard(phrase):
-                said = _joined(self.words[at : at + length])
-                concept = Concept(words=(said,), heard=heard, denied=heard, sounds=False)
-                self.terms.append(replace(self._term([said], concept), weight=BY_CAPTIONS))
-                return length
-        self.unknown.append(word)
-        return 1
+        at, found = self.at, self.known(self.at)
+        name = found is not None and found[0].kind == "name"
+        number, _, end_of_number = number_at(self.words, at)
+        if number is not None and end_of_number > at + 1:  # of no unit
+            name, found = (
+                True,
+                (Concept(words=(), heard={}, denied={}, sounds=False), end_of_number),
+            )
+        if not name and (self.filler() or self.words[at] in '"-#'):
+            self.at += 1
+            return
+        for end in (at + 2, at + 1):
+            plain = not name and not self.words[at].isdigit()
+            if plain and (heard := self.captions.heard(key(self.words[at:end]))):
+                self.at = min(end, len(self.words))
+                concept = Concept(words=(), heard=heard, denied=heard, sounds=False)
+                term = self.term(self.said(at, self.at), concept, denied=denied)
+                self.add(replace(term, weight=BY_CAPTIONS), at, self.at)
+                return
+        self.at = found[1] if found is not None else at + 1
+        said = self.said(at, self.at)
+        if denied:
+            last, _ = self.read[-1] if self.read else (None, None)
+            if isinstance(last, Title) and last.denied and self.unknown_to == at:
+                said = self.said_after(self.read.pop()[0].words, said)  # type: ignore[union-attr]
+            self.read.append((Title(words=said, denied=True), (at, self.at)))
+        elif self.unknown_to == at and "\u3400" <= said[0] <= "\u9fff" and self.unknown:
+            self.unknown[-1] += said
+        else:
+            self.unknown.append(said)
+        self.unknown_to = self.at
+
+    def said(self, start: int, end: int) -> str:
+        """Return words in lower case, Han characters without blanks."""
+        return _joined(self.words[start:end])
+
+    def said_after(self, before: str, said: str) -> str:
+        return _joined([before, said])
+
+
+def _quoted(name: str) -> str:
+    quoted = name.replace('"', '""')
+    return f'"{quoted}"'
 
 
 def _bases(word: str) -> Iterator[str]:
@@ -530,6 +654,6 @@ def _bases(word: str) -> Iterator[str]:
             yield word[:-3]
 
 
-def _joined(words: list[str]) -> str:
+def _joined(words: Sequence[str]) -> str:
     """Return words as they are written: Han characters without blanks."""
     return re.sub(r"(?<=[\u3400-\u9fff]) (?=[\u3400-\u9fff])", "", " ".join(words))

@@ -47,10 +47,11 @@ from audiorec.extraction.run import extract
 from audiorec.library.library import Library, open_store
 from audiorec.search.questions import Choice, FindQuestion
 from audiorec.types import FloatArray
-from audiorec.words.find import find_songs
+from audiorec.words.find import Held, Said, find_songs
 from audiorec.words.hearing import Hearing
 from audiorec.words.labels import TAG, Labels
-from audiorec.words.sentence import Captions, Sentence, Term, read_sentence, tokens
+from audiorec.words.sentence import Sentence, Term, read_sentence
+from audiorec.words.vocabulary import Captions, tokens
 
 K, DRAWS = 10, 2_000
 CLIPS = {"urbansound8k": 3, "kitchen20": 2}  # parts of a name that tell clips of a recording apart
@@ -108,12 +109,16 @@ class Pool:
         """Return the songs that a sentence finds, best first."""
         sentence = reads(text)
         choice = Choice(also=("non-music",) if sentence.sounds else ())
+        n = len(self.library)
         found = find_songs(
             self.library,
             FindQuestion(text=text, k=K),
             hearing=hearing,
             sentence=sentence,
             chosen=self.library.chosen(choice),
+            # Names of the files tell the genre.
+            said=Said(np.zeros(n), (), sentence.unknown, self.library.titles, quoted=False),
+            facts=Held(admitted=np.ones(n, np.bool_), unsure=np.zeros(n, np.bool_)),
         )
         return found.rows.tolist()
 
@@ -173,8 +178,8 @@ class WordVectors:
         near = self.units @ self._of(" ".join(w for w in tokens(text) if w not in COMMON))
         first = np.argsort(-near)[:NEAREST]
         heard = {self.names[i]: float(near[i]) for i in first if near[i] > 0}
-        term = Term(said=text, heard=heard, sounds=read_sentence(text).sounds)
-        return Sentence(text=text, terms=(term,) if heard else (), conditions={}, unknown=())
+        term = Term(said=text, ways=(heard,), sounds=read_sentence(text).sounds)
+        return Sentence(text=text, clauses=(term,) if heard else (), unknown=())
 
 
 def precision(rows: Sequence[int], right: npt.NDArray[np.bool_]) -> float:

@@ -7,7 +7,7 @@ CAPTIONS is MusicCaps (``musiccaps.csv``, CC BY-SA 4.0), NAMES the table of Audi
 holds how much more often its captions have each label than others do: the logarithm of the ratio,
 shrunk towards 0 by `SHRINKAGE` captions, where the difference is `SURE` standard errors; the
 `MOST` largest of a row, of length 1. What follows "no" or "without" does not count. Prints one JSON
-line with the file's SHA-256, which `audiorec.words.sentence` has to state. The file stands under
+line with the file's SHA-256, which `audiorec.words.vocabulary` has to state. The file stands under
 the licence of the captions.
 """
 
@@ -25,7 +25,7 @@ from safetensors.numpy import save
 
 from audiorec.types import Float64Array, Int64Array
 from audiorec.words.labels import shipped_labels
-from audiorec.words.sentence import CAPTIONS_KEY, Phrase, key, tokens
+from audiorec.words.vocabulary import CAPTIONS_KEY, Phrase, key, tokens
 
 LEAST, SHRINKAGE, SURE, MOST = 8, 12.0, 3.0, 10
 DENIALS = {"no", "without", "not"}

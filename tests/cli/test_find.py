@@ -19,7 +19,7 @@ def test_a_table_and_its_reasons(in_folder):
     code, out, err = in_folder("find", "someone", "talking", "zzz", "--k", "2", "--why")
     assert code == 0, err
     head, first, _ = (line.split("\t") for line in out.splitlines())
-    assert head == ["rank", "closer_than", "song_id", "artist", "title", "length", "why"]
+    assert head == ["rank", "fits", "song_id", "artist", "title", "length", "why"]
     assert first[2] == "speech.flac"
     assert "talking" in first[-1]
     assert "understood talking: Speech" in err
@@ -55,7 +55,7 @@ def test_words_beside_a_seed_and_alone(in_folder):
     assert out.splitlines()[1].split("\t")[2] == "sax.flac"
     code, _, err = in_folder("similar", "metal", "--words", "Abbey Road")
     assert code == 2
-    assert "no word of this sentence" in err
+    assert "none describes a sound" in err
 
 
 def test_what_is_left_out_is_counted(in_folder):

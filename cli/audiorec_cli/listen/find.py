@@ -22,10 +22,10 @@ def find(
 ) -> None:
     """List the songs that a sentence describes, in English or Chinese.
 
-    Understood are genres, instruments, voices, moods, uses and sounds; tempo, key, length and
-    artist; and what is not wanted. Titles and lyrics are not searched. The first number of a song
-    is the share of the store's songs that the sentence describes less. --why says how each word was
-    understood, and what it adds.
+    Understood are genres, instruments, voices, moods, uses and sounds; tempo, key, length, years,
+    language, artist and album; words of titles; and what is not wanted. Each song says how well it
+    fits: strong, some or weak, with ? where a fact is not sure. --why says how the sentence was
+    read, and what each word adds.
 
     Examples
     --------

@@ -143,20 +143,22 @@ def print_songs(
     why: bool,
     title: str,
 ) -> None:
-    """Print songs with how close each is after the first column; with reasons if asked.
+    """Print songs with how close each is, or how well it fits; with reasons if asked.
 
     In a pipe it is a share from 0 to 1, and reasons are the last column; on a terminal it is in
     percent, and reasons are lines below the table, each after the first cell of its row.
     """
     drawn, width = sys.stdout.isatty(), shutil.get_terminal_size().columns
-    shares = beside.percent if drawn else beside.shares
+    shares: Sequence[object] = beside.percent if drawn else beside.shares
+    closer = CLOSER.partition("_")[0] if drawn else CLOSER
+    if beside.strengths is not None:
+        closer, shares = "fits", beside.strengths
     reasons = beside.said if why else []
     last = reasons if why and not drawn else [None] * len(rows)
     made = [
         (row[0], share, *row[1:], *([reason] if reason is not None else []))
         for row, share, reason in zip(rows, shares, last, strict=True)
     ]
-    closer = CLOSER.partition("_")[0] if drawn else CLOSER
     names = (columns[0], closer, *columns[1:], *(["why"] if why and not drawn else []))
     print_table(names, made, title=title)
     for row, reason in zip(rows if drawn else (), reasons, strict=False):

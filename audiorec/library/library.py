@@ -12,14 +12,11 @@ is enough. Calls without a library open the store each time: by default $AUDIORE
 
 import os
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
-
-import numpy as np
 
 from audiorec.columns import StoreColumns
 from audiorec.errors import MissingFileError
@@ -34,7 +31,6 @@ from audiorec.search.copies import Group
 from audiorec.search.questions import (
     MINIMUM,
     SPREAD,
-    Also,
     Choice,
     FindQuestion,
     PathQuestion,
@@ -43,8 +39,8 @@ from audiorec.search.questions import (
     SimilarQuestion,
 )
 from audiorec.search.searchable import SearchableStore
-from audiorec.search.similar import Asked, SeedSong, SimilarSongs, similar_songs
-from audiorec.search.space import Neighbours, mean_direction
+from audiorec.search.similar import Asked, SimilarSongs, similar_songs
+from audiorec.search.space import Neighbours
 from audiorec.search.stored_labels import forget_stated
 from audiorec.store.corrections import correct
 from audiorec.store.inventory import files_beside
@@ -56,10 +52,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from audiorec.search.atlas import MapKind
-    from audiorec.search.beside import Wished
-    from audiorec.words.find import DescribedSongs, Held
+    from audiorec.words.clauses import Sentence
+    from audiorec.words.find import DescribedSongs
     from audiorec.words.hearing import Hearing
-    from audiorec.words.sentence import Sentence
     from audiorec.words.titles import Titles
 
 COLUMNS = ("what", "value")
@@ -129,7 +124,6 @@ CORRECTED = (
     "_chooser",
     "_closeness",
 )  # kept answers
-MOST_LIKED = 20  # songs of an artist that stand for all
 ANSWERS: dict[type[Question], Callable[[Asked], SimilarSongs | PathOfSongs | PlaylistOfSongs]] = {
     SimilarQuestion: similar_songs,
     PathQuestion: path_between,
@@ -228,13 +222,16 @@ class Library(SearchableStore):
         >>> [(n.song_id, round(n.similarity, 2)) for n in library.ask(two)]
         [('piano/prelude.flac', 0.95), ('speech/news.ogg', 0.52)]
         """
+        from audiorec.library.sentences import chosen_by, found, liked
+        from audiorec.words.find import held, wished_of
+
         if isinstance(question, FindQuestion):
-            return self._found(question)
+            return found(self, question)
         near = isinstance(question, SimilarQuestion)
         words = question.words if isinstance(question, SimilarQuestion | PlaylistQuestion) else ""
         sentence = self._read(words) if words else None
         space = self.space(question.by)
-        names = (*question.seeds, *self._liked(sentence))
+        names = (*question.seeds, *liked(self.titles, sentence))
         if isinstance(question, PathQuestion):
             seeds = seeds_of_store(self, space, question.seeds)
         elif words and not near and not names:
@@ -243,9 +240,9 @@ class Library(SearchableStore):
             seeds = read_seeds(
                 self, space, names, question.heads, words=bool(words), titles=self.titles
             )
-        facts = None if sentence is None else self._held(sentence)
+        facts = None if sentence is None else held(self, sentence, self.titles)
         if chosen is None:
-            chosen = self._chosen(question.choice, sentence, facts)
+            chosen = chosen_by(self, question.choice, sentence, facts)
         asked = Asked(
             question=question,
             store=self,
@@ -256,8 +253,8 @@ class Library(SearchableStore):
             else (),
             chosen=chosen,
             wished=None
-            if sentence is None or facts is None
-            else self._wished(sentence, facts, seeds, why=question.why),
+            if sentence is None
+            else wished_of(sentence, self.hearing, seeds, facts=facts, why=question.why),
         )
         return ANSWERS[type(question)](asked)
 
@@ -279,61 +276,6 @@ class Library(SearchableStore):
         from audiorec.words.sentence import read_sentence
 
         return read_sentence(words, self.titles)
-
-    def _liked(self, sentence: "Sentence | None") -> list[int]:
-        """Return the rows of the songs that a sentence says others should be like."""
-        likes = () if sentence is None else sentence.likes
-        rows = [row for one in likes if not one.denied for row in self.titles.named(one.said)[1]]
-        return rows[:MOST_LIKED]
-
-    def _held(self, sentence: "Sentence") -> "Held":
-        from audiorec.words.find import held
-
-        return held(self, sentence, self.titles)
-
-    def _chosen(self, choice: Choice, sentence: "Sentence | None", facts: "Held | None") -> Chosen:
-        """Apply a choice, and the facts of a sentence; sounds are eligible if it names any."""
-        if sentence is None or facts is None:
-            return self.chosen(choice)
-        also: Collection[Also] = [*choice.also, "non-music"] if sentence.sounds else choice.also
-        return self.chosen(replace(choice, also=also), facts.admitted)
-
-    def _wished(
-        self, sentence: "Sentence", facts: "Held", seeds: Sequence[SeedSong], *, why: bool
-    ) -> "Wished":
-        from audiorec.words.find import wished_of
-
-        return wished_of(sentence, self.hearing, seeds, facts=facts, why=why)
-
-    def _found(self, question: FindQuestion) -> "DescribedSongs":
-        """Answer a sentence: by sound and by title, within its facts."""
-        from audiorec.words.find import find_songs, said_in
-
-        sentence = self._read(question.text)
-        facts = self._held(sentence)
-        liked = self._liked(sentence)
-        choice = replace(
-            question.choice,
-            exclude_ids={*question.choice.exclude_ids, *(self.ids[row] for row in liked)},
-        )
-        seeds, near = [], None
-        if liked:
-            space = self.space("auto")
-            seeds = read_seeds(self, space, liked)
-            units, there = space.units_by_row()
-            mean = mean_direction(np.stack([seed.unit for seed in seeds]))
-            near = np.where(there, units @ mean, -1.0)
-        return find_songs(
-            self,
-            question,
-            hearing=self.hearing,
-            sentence=sentence,
-            chosen=self._chosen(choice, sentence, facts),
-            said=said_in(self.titles, sentence),
-            facts=facts,
-            seeds=seeds,
-            near=near,
-        )
 
     def find(self, text: str, k: int = 10, *, choice: Choice = Choice()) -> "DescribedSongs":  # noqa: B008
         """Return the `k` songs that a sentence describes best, like ``audiorec find``; see `ask`.

@@ -2,7 +2,7 @@
 
     Sentence, Titles, Hearing ──find_songs──▶ `DescribedSongs`: by sound, by title, within the facts
     Sentence, Hearing, seeds ──wished_of──▶ `Wished`: by how much each song has it, and its pull
-    Sentence, store ──held──▶ `Held`: which songs its facts admit, and of which that is not sure
+    Sentence, store ──held──▶ `Admitted`: which songs its facts admit, and of which that is not sure
 
 A term's value is the weighted sum of what it makes one hear, standardised over the library, so that
 all terms count alike. What is heard and what is said in titles are two lists, fused by rank.
@@ -26,8 +26,8 @@ from audiorec.search.similar import ForPlayers, OpenedSong, SeedSong
 from audiorec.search.space import Neighbours
 from audiorec.store.schema import LANGUAGE
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array
+from audiorec.words.clauses import Sentence, Term
 from audiorec.words.hearing import LARGEST, Hearing, scale_of, standardised
-from audiorec.words.sentence import Sentence, Term
 from audiorec.words.strength import BARS, fit, word
 from audiorec.words.titles import Titles
 
@@ -41,7 +41,7 @@ CONFIDENCE = {BPM: "bpm_confidence", "key": "key_confidence", "scale": "key_conf
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
+class Admitted:
     """Which songs the facts of a sentence admit, and of which that is not sure: (n,) each."""
 
     admitted: BoolArray
@@ -49,7 +49,7 @@ class Held:
     notes: tuple[str, ...] = ()
 
 
-def held(store: SearchableStore, sentence: Sentence, titles: Titles) -> Held:
+def held(store: SearchableStore, sentence: Sentence, titles: Titles) -> Admitted:
     """Judge songs by the facts of a sentence, where their rows are sure, and by their titles.
 
     A song whose tempo or key has a confidence below one half, or that says no year or language, may
@@ -75,7 +75,7 @@ def held(store: SearchableStore, sentence: Sentence, titles: Titles) -> Held:
         without = np.all([titles.having(one) for one in title.words.split()], axis=0)
         admitted &= ~without
         notes += [] if without.any() else [f"no title says {title.words}"]
-    return Held(admitted=admitted, unsure=unsure & admitted, notes=tuple(notes))
+    return Admitted(admitted=admitted, unsure=unsure & admitted, notes=tuple(notes))
 
 
 def _meets(store: SearchableStore, conditions: Sequence[Condition]) -> BoolArray:
@@ -376,7 +376,7 @@ def find_songs(
     sentence: Sentence,
     chosen: Chosen,
     said: Said,
-    facts: Held,
+    facts: Admitted,
     seeds: Sequence[SeedSong] = (),
     near: Float64Array | None = None,
 ) -> DescribedSongs:
@@ -392,7 +392,7 @@ def find_songs(
         The question's text, read.
     chosen : Chosen
         The eligible songs and the limits.
-    said, facts : Said, Held
+    said, facts : Said, Admitted
         What titles and rows say of it.
     seeds, near : sequence of SeedSong, ndarray of shape (n,), optional
         Songs that the sentence names ("like ..."), and how near the others are to them.
@@ -498,7 +498,7 @@ def wished_of(
     hearing: Hearing,
     seeds: Sequence[SeedSong],
     *,
-    facts: Held | None = None,
+    facts: Admitted | None = None,
     why: bool = False,
 ) -> Wished:
     """Return what a sentence asks of each song, beside some seeds; `why`: and how it was read.

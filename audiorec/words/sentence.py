@@ -17,12 +17,21 @@ takes it back. Words that weigh nothing are passed over, and what is left is not
 
 import re
 import unicodedata
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 from audiorec.search.filters import parse_conditions
 from audiorec.types import normalised_name
+from audiorec.words.clauses import (
+    Clause,
+    Fact,
+    Like,
+    Names,
+    NoNames,
+    Sentence,
+    Term,
+    TitleWords,
+)
 from audiorec.words.facts import (
     Words,
     key_at,
@@ -98,176 +107,9 @@ _TAGGED = phrases_of("tagged; tagged as; genre tag; 标签")
 _FLIPPED = {">=": "<=", "<=": ">=", "=": "!="}
 
 
-class Names(Protocol):
-    """Names that a sentence may mention, as `audiorec.types.normalised_name` writes them."""
-
-    artists: Collection[str]
-    titles: Collection[str]
-    albums: Collection[str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NoNames:
-    """Names of songs, by default none."""
-
-    artists: Collection[str] = ()
-    titles: Collection[str] = ()
-    albums: Collection[str] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Term:
-    """One sound that a sentence asks for.
-
-    Attributes
-    ----------
-    said : str
-        The words of the sentence.
-    ways : tuple of mapping of str to float
-        What a song with it has; of several, one is enough.
-    denied : bool
-        Whether songs with it are to be avoided.
-    sounds : bool
-        Whether what is not music may be meant.
-    weight : float
-        How much it counts beside other terms.
-    compared : bool
-        Whether it asks for more of it, or less, than something else has.
-    use : bool
-        Whether it says what the songs are for.
-    kind : str
-        Of its concept.
-    """
-
-    said: str
-    ways: tuple[Mapping[str, float], ...]
-    denied: bool = False
-    sounds: bool = False
-    weight: float = 1.0
-    compared: bool = False
-    use: bool = False
-    kind: str = ""
-
-    @property
-    def name(self) -> str:
-        """For example ``drums``, ``no drums``, ``more calm``, ``less guitar``, ``for working``."""
-        before = ("more ", "less ") if self.compared else ("", "no ")
-        if self.use and not self.compared:
-            before = ("for ", "not for ")
-        return f"{before[self.denied]}{self.said}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fact:
-    """Something that is written in a song's row, or not.
-
-    Attributes
-    ----------
-    said : str
-    conditions : str
-        As `audiorec.search.filters` reads them; all must hold.
-    denied : bool
-        Whether they must not all hold; one condition is turned round instead.
-    term : Term, optional
-        What tells it by sound where a song's row does not.
-    """
-
-    said: str
-    conditions: str
-    denied: bool = False
-    term: Term | None = None
-
-    @property
-    def name(self) -> str:
-        """For example ``duration<=4:00`` or ``not (key=D, scale=minor)``."""
-        return f"not ({self.conditions})" if self.denied else self.conditions
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Title:
-    """Words of a title, quoted, or denied."""
-
-    words: str
-    denied: bool = False
-
-    @property
-    def name(self) -> str:
-        """For example ``"ave maria"`` or ``no "live"``."""
-        return f'{"no " * self.denied}"{self.words}"'
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Like:
-    """Songs of an artist, or of a title, from which to search, or away from which."""
-
-    said: str
-    denied: bool = False
-
-    @property
-    def name(self) -> str:
-        """For example ``like Miles Davis``."""
-        return f"{'not ' * self.denied}like {self.said}"
-
-
-Clause = Term | Fact | Title | Like
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sentence:
-    """A sentence that was read.
-
-    Attributes
-    ----------
-    text : str
-    clauses : tuple of Term, Fact, Title or Like
-        In the order of the sentence.
-    unknown : tuple of str
-        Words that were not understood; titles may have them.
-    """
-
-    text: str
-    clauses: tuple[Clause, ...]
-    unknown: tuple[str, ...]
-
-    @property
-    def terms(self) -> tuple[Term, ...]:
-        """The sounds."""
-        return tuple(one for one in self.clauses if isinstance(one, Term))
-
-    @property
-    def facts(self) -> tuple[Fact, ...]:
-        """What must be written in a song's row."""
-        return tuple(one for one in self.clauses if isinstance(one, Fact))
-
-    @property
-    def titles(self) -> tuple[Title, ...]:
-        """Words that titles must have, or not."""
-        return tuple(one for one in self.clauses if isinstance(one, Title))
-
-    @property
-    def likes(self) -> tuple[Like, ...]:
-        """Songs of the library from which to search."""
-        return tuple(one for one in self.clauses if isinstance(one, Like))
-
-    @property
-    def chips(self) -> tuple[str, ...]:
-        """The clauses as they were understood: ``calm``, ``no drums``, ``for working``."""
-        return tuple(one.name for one in self.clauses)
-
-    @property
-    def conditions(self) -> dict[str, str]:
-        """For the words of each fact, what it demands."""
-        return {one.said: one.name for one in self.facts}
-
-    @property
-    def sounds(self) -> bool:
-        """Whether what is not music may be meant."""
-        return any(term.sounds and not term.denied for term in self.terms)
-
-
 def read_sentence(
     text: str,
-    names: Names = NoNames(),
+    names: Names = NoNames(),  # noqa: B008 - frozen
     *,
     captions: Captions | None = None,
 ) -> Sentence:
@@ -291,7 +133,7 @@ def read_sentence(
     >>> read_sentence("not faster than 120 bpm, jazz or blues").chips
     ('bpm<=120', 'jazz or blues')
     """
-    reader = _Reader(text, names, shipped_captions() if captions is None else captions)
+    reader = _ClauseReader(text, names, shipped_captions() if captions is None else captions)
     reader.clauses()
     clauses, unknown = [one for one, _ in reader.read], reader.unknown
     if any(isinstance(one, Term) and one.sounds and not one.denied for one in clauses):
@@ -302,7 +144,7 @@ def read_sentence(
 
 
 @dataclass
-class _Reader:
+class _ClauseReader:
     """Reads clauses; each method that returns a bool has read one, or has not moved."""
 
     text: str
@@ -411,7 +253,7 @@ class _Reader:
 
     def title(self, start: int, end: int, denied: bool) -> None:
         if end > start:
-            self.add(Title(words=self.said(start, end), denied=denied), start, end)
+            self.add(TitleWords(words=self.said(start, end), denied=denied), start, end)
 
     def fact(self, denied: bool) -> bool:
         """Read an artist, an album, a length, a tempo, years, a key, a language or a genre tag."""
@@ -616,9 +458,9 @@ class _Reader:
         said = self.said(at, self.at)
         if denied:
             last, _ = self.read[-1] if self.read else (None, None)
-            if isinstance(last, Title) and last.denied and self.unknown_to == at:
+            if isinstance(last, TitleWords) and last.denied and self.unknown_to == at:
                 said = self.said_after(self.read.pop()[0].words, said)  # type: ignore[union-attr]
-            self.read.append((Title(words=said, denied=True), (at, self.at)))
+            self.read.append((TitleWords(words=said, denied=True), (at, self.at)))
         elif self.unknown_to == at and "\u3400" <= said[0] <= "\u9fff" and self.unknown:
             self.unknown[-1] += said
         else:

@@ -47,10 +47,11 @@ from audiorec.extraction.run import extract
 from audiorec.library.library import Library, open_store
 from audiorec.search.questions import Choice, FindQuestion
 from audiorec.types import FloatArray
-from audiorec.words.find import Held, Said, find_songs
+from audiorec.words.clauses import Sentence, Term
+from audiorec.words.find import Admitted, Said, find_songs
 from audiorec.words.hearing import Hearing
 from audiorec.words.labels import TAG, Labels
-from audiorec.words.sentence import Sentence, Term, read_sentence
+from audiorec.words.sentence import read_sentence
 from audiorec.words.vocabulary import Captions, tokens
 
 K, DRAWS = 10, 2_000
@@ -118,7 +119,7 @@ class Pool:
             chosen=self.library.chosen(choice),
             # Names of the files tell the genre.
             said=Said(np.zeros(n), (), sentence.unknown, self.library.titles, quoted=False),
-            facts=Held(admitted=np.ones(n, np.bool_), unsure=np.zeros(n, np.bool_)),
+            facts=Admitted(admitted=np.ones(n, np.bool_), unsure=np.zeros(n, np.bool_)),
         )
         return found.rows.tolist()
 

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from audiorec.words.clauses import NoNames
 from audiorec.words.labels import shipped_labels
-from audiorec.words.sentence import NoNames, read_sentence
+from audiorec.words.sentence import read_sentence
 from audiorec.words.vocabulary import concepts, key, phrases, shipped_captions, stem, tokens
 
 NAMES = NoNames(

@@ -1,0 +1,71 @@
+"""Answer a sentence about a library: its facts, its titles, the songs that it names, its sounds.
+
+library, FindQuestion ──found──▶ `DescribedSongs`
+sentence ──liked──▶ rows of "like ARTIST"   ──chosen_by──▶ `Chosen`: the songs that facts admit
+"""
+
+from collections.abc import Collection
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from audiorec.library.seeds import read_seeds
+from audiorec.search.choice import Chosen
+from audiorec.search.questions import Also, Choice, FindQuestion
+from audiorec.search.searchable import SearchableStore
+from audiorec.search.similar import SeedSong
+from audiorec.search.space import mean_direction
+from audiorec.words.clauses import Sentence
+from audiorec.words.find import Admitted, DescribedSongs, find_songs, held, said_in
+from audiorec.words.sentence import read_sentence
+from audiorec.words.titles import Titles
+
+if TYPE_CHECKING:
+    from audiorec.library.library import Library
+
+MOST_LIKED = 20  # songs of an artist that stand for all
+
+
+def liked(titles: Titles, sentence: Sentence | None) -> list[int]:
+    """Return the rows of the songs that a sentence says others should be like."""
+    likes = () if sentence is None else sentence.likes
+    rows = [row for one in likes if not one.denied for row in titles.named(one.said)[1]]
+    return rows[:MOST_LIKED]
+
+
+def chosen_by(
+    store: SearchableStore, choice: Choice, sentence: Sentence | None, facts: Admitted | None
+) -> Chosen:
+    """Apply a choice, and the facts of a sentence; sounds are eligible if it names any."""
+    if sentence is None or facts is None:
+        return store.chosen(choice)
+    also: Collection[Also] = [*choice.also, "non-music"] if sentence.sounds else choice.also
+    return store.chosen(replace(choice, also=also), facts.admitted)
+
+
+def found(library: "Library", question: FindQuestion) -> DescribedSongs:
+    """Return the songs that a sentence describes: by sound and by title, within its facts."""
+    titles = library.titles
+    sentence = read_sentence(question.text, titles)
+    facts, named = held(library, sentence, titles), liked(titles, sentence)
+    excluded = {*question.choice.exclude_ids, *(library.ids[row] for row in named)}
+    seeds: list[SeedSong] = []
+    near = None
+    if named:
+        space = library.space("auto")
+        seeds = read_seeds(library, space, named)
+        units, there = space.units_by_row()
+        mean = mean_direction(np.stack([seed.unit for seed in seeds]))
+        near = np.where(there, units @ mean, -1.0)
+    return find_songs(
+        library,
+        question,
+        hearing=library.hearing,
+        sentence=sentence,
+        chosen=chosen_by(library, replace(question.choice, exclude_ids=excluded), sentence, facts),
+        said=said_in(titles, sentence),
+        facts=facts,
+        seeds=seeds,
+        near=near,
+    )

@@ -34,7 +34,7 @@ def retag(
         chooses(
             "--field",
             metavar="NAME",
-            help="AUDIOREC_VERSION, AUDIOREC_GENRE, AUDIOREC_MOOD, genre or mood; may be "
+            help="AUDIOREC_VERSION, AUDIOREC_GENRE, AUDIOREC_MOOD, genre, mood, bpm or key; may be "
             "repeated.  [default: AUDIOREC_VERSION and AUDIOREC_GENRE]",
         ),
     ] = None,
@@ -67,7 +67,7 @@ def retag(
     json: JsonOption = False,
     metrics_textfile: MetricsOption = None,
 ) -> None:
-    """Write version, genre and mood into the tags of a store's songs; a dry run by default.
+    """Write what songs are, their tempo and key into their files' tags; a dry run by default.
 
     Existing fields and all other tags are kept; genres are written where they are clear. A file is
     replaced atomically by a copy verified to hold the same audio; --undo restores every file byte

@@ -17,7 +17,8 @@ from audiorec.audio.sniff import Container
 from audiorec.audio.tags import all_tags
 from audiorec.errors import Failure, SongError
 
-GENRE, MOOD = "genre", "mood"  # standard fields; all others are audiorec's own
+# Standard fields; all others are audiorec's own.
+GENRE, MOOD, BPM, KEY = "genre", "mood", "bpm", "key"
 WRITABLE = frozenset(Container) - {
     Container.AU,
     Container.CAF,
@@ -35,14 +36,23 @@ _WHY_NOT = {
 _V1_BYTES = 128
 _HEAD_BYTES, _HAS_FOOTER = 10, 0x10  # of an ID3v2 tag, and of its footer; a flag in byte 5
 _FREEFORM = "----:com.apple.iTunes:"
-_ASF_NAMES = {GENRE: "WM/Genre", MOOD: "WM/Mood"}
-_APE_NAMES = {GENRE: "Genre", MOOD: "Mood"}
+_ID3_NAMES = {GENRE: "TCON", MOOD: "TMOO", BPM: "TBPM", KEY: "TKEY"}
+_VORBIS_NAMES = {KEY: "initialkey"}
+_MP4_NAMES = {GENRE: "\xa9gen", BPM: "tmpo"}  # all others are free-form
+_ASF_NAMES = {
+    GENRE: "WM/Genre",
+    MOOD: "WM/Mood",
+    BPM: "WM/BeatsPerMinute",
+    KEY: "WM/InitialKey",
+}
+_APE_NAMES = {GENRE: "Genre", MOOD: "Mood", BPM: "BPM", KEY: "Key"}
 
 
 class Tags(ABC):
     """The tags of one open file; `save` writes them back.
 
-    A field is `GENRE` or `MOOD`, in lower case, or one of audiorec's own, in upper case.
+    A field is `GENRE`, `MOOD`, `BPM` or `KEY`, in lower case, or one of audiorec's own, in upper
+    case.
     """
 
     @abstractmethod
@@ -91,7 +101,7 @@ def seen_by_others(file: BinaryIO, field: str) -> bool:
     """
     file.seek(0)
     with suppress(OSError, ValueError):
-        return bool(all_tags(file).get(field.lower()))
+        return bool(all_tags(file).get("initial_key" if field == KEY else field.lower()))
     return False
 
 
@@ -131,8 +141,9 @@ class _Id3(Tags):
         self._in_front = in_front
 
     def _key(self, field: str) -> str:
-        usual = {GENRE: "TCON", MOOD: "TMOO" if self._version == 4 else "TXXX:MOOD"}
-        return usual.get(field) or f"TXXX:{field}"
+        if field == MOOD and self._version != 4:
+            return "TXXX:MOOD"
+        return _ID3_NAMES.get(field) or f"TXXX:{field}"
 
     def values(self, field: str) -> list[str]:
         return [str(value) for frame in self._frames(field) for value in frame.text]
@@ -142,7 +153,7 @@ class _Id3(Tags):
         return [frame for frame in self._tags.values() if frame.HashKey.lower() == wanted]
 
     def put(self, field: str, values: Sequence[str]) -> None:
-        from mutagen.id3 import TCON, TMOO, TXXX, Encoding
+        from mutagen.id3 import TXXX, Encoding, Frames
 
         for frame in self._frames(field):
             del self._tags[frame.HashKey]
@@ -151,8 +162,7 @@ class _Id3(Tags):
         if name == "TXXX":
             self._tags.add(TXXX(encoding=encoding, desc=description, text=list(values)))
         else:
-            kind = TCON if name == "TCON" else TMOO
-            self._tags.add(kind(encoding=encoding, text=list(values)))
+            self._tags.add(Frames[name](encoding=encoding, text=list(values)))
 
     def others(self, fields: Collection[str]) -> list[str]:
         ours = {frame.HashKey for field in fields for frame in self._frames(field)}
@@ -265,15 +275,16 @@ class _Vorbis(_InFile):
     """Vorbis comments: FLAC, and Vorbis, Opus, Speex and FLAC in Ogg."""
 
     def values(self, field: str) -> list[str]:
-        return [value for key, value in self._opened.tags if key.lower() == field.lower()]
+        name = _VORBIS_NAMES.get(field, field).lower()
+        return [value for key, value in self._opened.tags if key.lower() == name]
 
     def put(self, field: str, values: Sequence[str]) -> None:
-        tags = self._opened.tags
-        tags[:] = [(k, v) for k, v in tags if k.lower() != field.lower()]
-        tags.extend((field.upper(), value) for value in values)  # all others keep their order
+        tags, name = self._opened.tags, _VORBIS_NAMES.get(field, field)
+        tags[:] = [(k, v) for k, v in tags if k.lower() != name.lower()]
+        tags.extend((name.upper(), value) for value in values)  # all others keep their order
 
     def others(self, fields: Collection[str]) -> list[str]:
-        ours = {field.lower() for field in fields}
+        ours = {_VORBIS_NAMES.get(field, field).lower() for field in fields}
         tags = self._opened.tags
         left = [f"{k}={v}" for k, v in tags if k.lower() not in ours]
         blocks = getattr(self._opened, "metadata_blocks", [])
@@ -306,15 +317,17 @@ def _vorbis(file: BinaryIO, container: Container) -> Tags:
 
 
 class _Mp4(_InFile):
-    """MP4: the genre in its own atom, all other fields as iTunes free-form atoms."""
+    """MP4: genre and tempo in their own atoms, all other fields as iTunes free-form atoms."""
 
     def _keys(self, field: str) -> list[str]:
-        name = "\xa9gen" if field == GENRE else f"{_FREEFORM}{field.upper()}".lower()
-        result = [key for key in self._opened.tags if key.lower() == name]
-        return result or [name if field == GENRE else f"{_FREEFORM}{field.upper()}"]
+        own = "INITIALKEY" if field == KEY else field.upper()
+        name = _MP4_NAMES.get(field) or f"{_FREEFORM}{own}"
+        return [key for key in self._opened.tags if key.lower() == name.lower()] or [name]
 
     def values(self, field: str) -> list[str]:
         result = [v for key in self._keys(field) for v in self._opened.tags.get(key, [])]
+        if field == BPM:
+            return [str(v) for v in result if v]  # an atom of 0 says nothing
         return [v if isinstance(v, str) else bytes(v).decode("utf-8", "replace") for v in result]
 
     def put(self, field: str, values: Sequence[str]) -> None:
@@ -322,8 +335,8 @@ class _Mp4(_InFile):
 
         for key in self._keys(field)[1:]:
             del self._opened.tags[key]
-        texts: list[Any] = list(values)
-        if field != GENRE:
+        texts: list[Any] = list(map(int, values)) if field == BPM else list(values)
+        if field not in _MP4_NAMES:
             texts = [MP4FreeForm(value.encode()) for value in values]
         self._opened.tags[self._keys(field)[0]] = texts
 

@@ -4,7 +4,8 @@
     store, ["AUDIOREC_GENRE", "mood"], rows  ──wanted_fields──▶  [{"AUDIOREC_GENRE": ["jazz"]}, …]
     undo file, roots ──restore──▶ `Retagging`: each file restored byte for byte, or left alone
 
-Version and genre come from the heads, moods from the backbone.
+Version and genre are those that are stated, moods come from the backbone; tempo and key are
+written where they are certain.
 """
 
 import os
@@ -25,6 +26,7 @@ from audiorec.files.user_files import split_below
 from audiorec.files.visible import visible
 from audiorec.library.readings import each_reading
 from audiorec.runs.workers import Answer, Limits, Workers
+from audiorec.search.explain import FactReader, SureFacts
 from audiorec.store.store import VectorStore
 from audiorec.tagger.weights import MOODS, MSD
 from audiorec.types import FloatArray, Int64Array
@@ -43,12 +45,12 @@ from audiorec_retag.change import (
     state_of,
     swap_in,
 )
-from audiorec_retag.formats import GENRE, MOOD
+from audiorec_retag.formats import BPM, GENRE, KEY, MOOD
 from audiorec_retag.undo import Record, Undo, read_records
 
 OWN = "AUDIOREC_"
 # Fields available with the shipped heads; any other head gets a field named after it.
-FIELDS = (f"{OWN}VERSION", f"{OWN}GENRE", f"{OWN}MOOD", GENRE, MOOD)
+FIELDS = (f"{OWN}VERSION", f"{OWN}GENRE", f"{OWN}MOOD", GENRE, MOOD, BPM, KEY)
 MOST_LETTERS = 100  # per value, since class names come from the store
 MOST_MOODS = 2
 LEAST_MOOD = 0.1  # mean of a tag's sigmoid; most songs have no mood tag above it
@@ -62,7 +64,7 @@ def checked_fields(store: VectorStore, fields: Sequence[str] | None) -> tuple[st
     """
     heads = list(dict.fromkeys(name.partition("/")[0] for name in store.metadata.classes))
     own = [f"{OWN}{head.upper()}" for head in heads]
-    known = [*own, f"{OWN}MOOD", *([GENRE] if GENRE in heads else []), MOOD]
+    known = [*own, f"{OWN}MOOD", *([GENRE] if GENRE in heads else []), MOOD, BPM, KEY]
     fields = own if fields is None else fields
     spelled = {name.lower(): name for name in known} | {"version": f"{OWN}VERSION"}
     wrong = [field for field in fields if field.lower() not in spelled]
@@ -77,9 +79,9 @@ def wanted_fields(
     """Return one mapping of field to values for each song; fields without a value are omitted.
 
     Songs that are not classified anywhere (silence, speech, under three segments) get no genre and
-    no mood. A genre that is not clear is omitted too unless `unclear` is set; the second result
-    says how many were. Raises `AudiorecError` if moods are requested and the store has no
-    `heard_tags`.
+    no mood; a tempo and a key are those that are certain. A genre that is not clear is omitted too
+    unless `unclear` is set; the second result says how many were. What the owner corrected counts.
+    Raises `AudiorecError` if moods are requested and the store has no `heard_tags`.
 
     Parameters
     ----------
@@ -89,17 +91,22 @@ def wanted_fields(
     rows : ndarray, shape (m,), int64
     """
     moods = _mood_means(store) if any(MOOD in field.lower() for field in fields) else None
+    measured = {BPM, KEY}.intersection(fields)
+    facts = FactReader(store).of_rows(rows) if measured else [SureFacts()] * len(rows)
     result, left_out = [], 0
-    for row, reading in zip(rows.tolist(), each_reading(store, rows, None), strict=True):
+    readings = each_reading(store, rows, None)
+    for row, fact, reading in zip(rows.tolist(), facts, readings, strict=True):
         is_unclear = reading.genre_clear is False and not unclear
         left_out += is_unclear and any(GENRE in field.lower() for field in fields)
         values: dict[str, tuple[str, ...]] = {}
         for wanted in fields:
             name = wanted.removeprefix(OWN).lower()
-            if name != MOOD:
+            if name in measured:
+                words: tuple[str, ...] = _measured(fact, name)
+            elif name != MOOD:
                 label = None if name == GENRE and is_unclear else reading.best.get(name)
                 text = label if label is None or wanted != GENRE else _spelled(label)
-                words: tuple[str, ...] = () if text is None else (_plain(text),)
+                words = () if text is None else (_plain(text),)
             else:
                 is_music = reading.best.get(GENRE) is not None
                 words = _moods(moods[row]) if moods is not None and is_music else ()
@@ -107,6 +114,13 @@ def wanted_fields(
                 values[wanted] = words
         result.append(values)
     return result, left_out
+
+
+def _measured(fact: SureFacts, name: str) -> tuple[str, ...]:
+    """Return the tempo in whole beats per minute, or the key: ``Am``, ``F#``."""
+    if name == BPM:
+        return () if fact.bpm is None else (f"{fact.bpm:.0f}",)
+    return (f"{fact.key}{'m' * (fact.scale == 'minor')}",) if fact.key else ()
 
 
 def _plain(text: str) -> str:
@@ -224,7 +238,8 @@ def retag(
     roots : sequence of path
         Folders, or single songs; files outside them are never opened, and links not followed.
     fields : sequence of str, optional
-        Any of `audiorec_retag.job.FIELDS`: ``AUDIOREC_GENRE``, ``genre``, ``mood``. By
+        Any of `audiorec_retag.job.FIELDS`: ``AUDIOREC_GENRE``, ``genre``, ``mood``,
+        ``bpm``, ``key``. By
         default one field for each head of the store: ``AUDIOREC_VERSION`` and ``AUDIOREC_GENRE``.
     write : bool
         Write to the files. A field that already has a value is kept.

@@ -16,7 +16,13 @@ def audiorec(monkeypatch, capsys):
     return partial(run_command, monkeypatch, capsys)
 
 
-FIELDS = {"AUDIOREC_GENRE": ("jazz",), "genre": ("Jazz",), "mood": ("sad", "mellow")}
+FIELDS = {
+    "AUDIOREC_GENRE": ("jazz",),
+    "genre": ("Jazz",),
+    "mood": ("sad", "mellow"),
+    "bpm": ("96",),
+    "key": ("F#m",),
+}
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,11 @@ WRITTEN = (
     "wav aiff dsf dff wv ape tta sv7.mpc sv8.mpc v1.wma v2.wma"
 ).split()
 REFUSED = "au caf aac ac3 eac3 mka webm".split()
-OURS = re.compile("audiorec_genre|genre|mood|tcon|tmoo|.*comment.*|id3v2_priv.*|wm/.*", re.I)
+OURS = re.compile(
+    "audiorec_genre|genre|mood|tcon|tmoo|t?bpm|tmpo|(initial_?)?key|tkey|.*comment.*|id3v2_priv.*"
+    "|wm/.*",
+    re.I,
+)
 
 HEADER = ("ours filesize", "ours mime_type")  # what tinytag says without any tag
 
@@ -60,6 +64,8 @@ def test_fields_go_in_and_come_out_again(name, song, change):
     assert content_hash(path) == before
     assert read_tag(path, "audiorec_genre") == "jazz"
     assert read_tag(path, "genre") == "Jazz"
+    assert read_tag(path, "bpm") == "96"
+    assert "F#m" in [read_tag(path, name) for name in ("initial_key", "initialkey", "key")]
     now = seen(path)
     if name == "2.2.mp3":  # FFmpeg knows the lyrics of ID3v2.3 alone
         pairs = zip(now["ffmpeg"], others["ffmpeg"], strict=True)

@@ -19,6 +19,7 @@ from audiorec.options import ADVANCED, chooses, setting
 MINIMUM = 0.0  # below 0, two songs lie on opposite sides of the average
 Also = Literal["copies", "non-music"]
 GenreFrom = Literal["tags", "sound", "both"]
+Order = Literal["flow", "tempo", "key", "energy"]
 SONG_COUNT = chooses("--k", "-k", min=1, help="Number of songs.")
 ONLY = chooses(
     metavar="CONDITIONS",

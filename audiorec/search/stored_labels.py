@@ -132,7 +132,8 @@ class StatedGenres:
             sums = np.nan_to_num(self.heard.genre).sum(axis=1) + self.heard.styles.sum(axis=1)
             heard = np.nan_to_num(self.heard.genre).argmax(axis=1)
             best = np.where(known, np.where(sums < RATHER_NONE, -1, heard), best)
-        stated = [genres.index(s.genres[0]) if s.genres else -1 for s in self.statements]
+        own = [[g for g in one.genres if g in genres] for one in self.statements]
+        stated = [genres.index(known[0]) if known else -1 for known in own]
         clear = self.which(lambda statement: statement.is_clear)
         return np.where(clear, np.asarray(stated, np.int64)[self.codes], best)
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from audiorec.errors import InputError
 from audiorec.options import chooses
-from audiorec.search.questions import STEPS, PathQuestion, PlaylistQuestion
+from audiorec.search.questions import STEPS, Order, PathQuestion, PlaylistQuestion
 from audiorec_cli.shared.console import duration
 from audiorec_cli.shared.inputs import VectorsOption, open_vectors, say_basis
 from audiorec_cli.shared.options import StoreHeadOption, chosen_heads
@@ -32,6 +33,10 @@ def playlist(
     ] = None,
     steps: Annotated[int | None, STEPS] = None,
     listed: FromOption = None,
+    order: Annotated[
+        Order | None,
+        chooses("--order", help="Only put the songs given in order: each fits the one before it."),
+    ] = None,
     vectors: VectorsOption = None,
     head: StoreHeadOption = None,
     *,
@@ -48,14 +53,21 @@ def playlist(
     first, rises with every step. Among such paths, the one with the smallest largest step is
     chosen.
 
+    With --order the songs given, or those of --from, are put in an order and nothing is added: by
+    sound (flow), tempo, key or loudness (energy). Up to ten songs get the best order of all.
+
     Examples
     --------
     audiorec playlist jazz-vibraphone.mp3 blues-band.mp3 --m3u8 hour.m3u8
     audiorec playlist --words "calm piano" --minutes 45 --curve metal:rise
     audiorec playlist jazz-vibraphone.mp3 --to death-metal-band.ogg --steps 4
+    audiorec playlist --from list.m3u8 --order tempo --m3u8 ordered.m3u8
     """
     form.check()
     seeds = seed_names(songs, listed)
+    if order is not None:
+        _show_ordered(seeds, order, asked, to, vectors, form)
+        return
     if to is None and steps is not None:
         raise InputError("--steps is for a path: name its last song by --to")
     question = replace(asked, seeds=seeds, heads=chosen_heads(head))
@@ -68,6 +80,30 @@ def playlist(
         path = store.ask(way)
         form.show(path, lambda: _print_path(path))
     say_basis(store, asked.by)
+
+
+def _show_ordered(
+    seeds: Sequence[str],
+    order: Order,
+    asked: PlaylistQuestion,
+    to: str | None,
+    vectors: Path | None,
+    form: ListForm,
+) -> None:
+    """Order songs; refuse what only a playlist or a path has."""
+    from audiorec.playlists.order import ordered
+
+    if to is not None or replace(asked, by="auto", why=False) != PlaylistQuestion():
+        raise InputError("--order adds no songs: it goes with SONG, --from, --by and --why alone")
+    store = open_vectors(vectors, empty=False, by=asked.by)
+    found = ordered(store, seeds, order, by=asked.by)
+    rows = [
+        (n, row["song_id"], row["artist"], row["title"], duration(float(row["duration_s"])))
+        for n, row in enumerate(found.songs, start=1)
+    ]
+    columns = ("place", *COLUMNS[1:])
+    title = f"{len(rows)} songs in order of {order}"
+    form.show(found, lambda: print_songs(columns, rows, found.beside, why=asked.why, title=title))
 
 
 def _way(asked: PlaylistQuestion, seeds: Sequence[str], to: str, steps: int | None) -> PathQuestion:

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -24,9 +24,6 @@ from audiorec.errors import InputError
 from audiorec.files.copies import beside
 from audiorec.files.own_files import write_own
 from audiorec.files.user_files import csv_rows
-
-if TYPE_CHECKING:
-    from audiorec.store.store import VectorStore
 
 CORRECTIONS_FILE = "corrections.csv"
 MOST_LETTERS = 100  # of a genre
@@ -45,18 +42,18 @@ class Correction(NamedTuple):
     time: str
 
 
-def _version(value: str, store: "VectorStore") -> str:
+def _version(value: str, store: Any) -> str:
     there = [name.partition("/")[2] for name in store.metadata.classes if name[:8] == "version/"]
     return _one_of(value, there)
 
 
-def _genre(value: str, _: "VectorStore") -> str:
+def _genre(value: str, _: Any) -> str:
     if not value or len(value) > MOST_LETTERS or not value.isprintable():
         raise InputError(f"a genre is a text of 1 to {MOST_LETTERS} letters, got {value!r}")
     return value
 
 
-def _tempo(value: str, _: "VectorStore") -> str:
+def _tempo(value: str, _: Any) -> str:
     try:
         is_beat = value == NO_BEAT or SLOWEST <= float(value) <= FASTEST
     except ValueError:
@@ -67,7 +64,7 @@ def _tempo(value: str, _: "VectorStore") -> str:
     return value
 
 
-def _music(value: str, _: "VectorStore") -> str:
+def _music(value: str, _: Any) -> str:
     return _one_of(value, ["yes", "no"])
 
 
@@ -78,7 +75,7 @@ def _one_of(value: str, there: Sequence[str]) -> str:
 
 
 # What can be corrected, and what checks a value.
-FIELDS: Mapping[str, Callable[[str, "VectorStore"], str]] = {
+FIELDS: Mapping[str, Callable[[str, Any], str]] = {
     "version": _version,
     "genre": _genre,
     "tempo": _tempo,
@@ -86,7 +83,7 @@ FIELDS: Mapping[str, Callable[[str, "VectorStore"], str]] = {
 }
 
 
-def correct(store: "VectorStore", song_id: str, field: str, value: str) -> None:
+def correct(store: Any, song_id: str, field: str, value: str) -> None:
     """Write what a song is into ``corrections.csv`` beside its store.
 
     Parameters
@@ -147,7 +144,7 @@ def merge_corrections(stores: Sequence[Path], output: Path) -> None:
         write_corrections(output.with_name(CORRECTIONS_FILE), every)
 
 
-def by_row(store: "VectorStore") -> dict[str, dict[int, str]]:
+def by_row(store: Any) -> dict[str, dict[int, str]]:
     """Return the values that are corrected, by field and row of a store."""
     result: dict[str, dict[int, str]] = {field: {} for field in FIELDS}
     corrections = read_corrections(beside(store.path, CORRECTIONS_FILE))

@@ -9,6 +9,7 @@ and the families that are stated, and how many are right, and families by their 
 """
 
 import argparse
+import itertools
 import json
 import sys
 from collections.abc import Iterator
@@ -19,9 +20,9 @@ import numpy as np
 
 from audiorec import open_store
 from audiorec.library.library import Library
-from audiorec.search.music import HEAD, is_music
-from audiorec.search.stored_labels import stored_labels
-from audiorec.tagger.reading import EVEN, NOT_MUSIC
+from audiorec.search.music import HEAD, heavy_of
+from audiorec.search.stored_labels import said_genres
+from audiorec.tagger.reading import EVEN, NOT_MUSIC, sounds_other
 from audiorec.tagger.song_labels import FAMILIES, SongLabels
 
 BINS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.01)
@@ -33,8 +34,9 @@ def as_music(store: Library, folders: list[str]) -> Iterator[dict[str, Any]]:
     values = store.read_vectors()[:, list(means.values())]
     other = list(means).index(NOT_MUSIC)
     by_head = (values.argmax(axis=1) != other) | (values[:, other] < EVEN)
-    segments = np.asarray(store.column("segments").to_pylist())
-    stated = is_music(store) | ((segments < 3) & by_head)  # length aside
+    codes, said = said_genres(store)
+    named = np.asarray([bool(one) for one in said])[codes]
+    stated = ~sounds_other(values, other, heavy_of(store), named)  # length aside
     for folder in sorted(set(folders)):
         own = np.array([one == folder for one in folders])
         yield {
@@ -47,8 +49,8 @@ def as_music(store: Library, folders: list[str]) -> Iterator[dict[str, Any]]:
 
 def as_genre(store: Library, genres: list[str]) -> Iterator[dict[str, Any]]:
     """Yield what is stated of all songs with one of the genres, then families by probability."""
-    head, found = SongLabels.shipped(), stored_labels(store)
-    assert found is not None
+    head = SongLabels.shipped()  # length aside
+    found = head.of(store.read_list("embedding")[1], store.read_list("heard_tags")[1])
     names = (*head.genres, *head.styles)
     known = np.flatnonzero([genre in names for genre in genres])
     values = np.concatenate([found.genre, found.styles], axis=1)[known]
@@ -76,7 +78,7 @@ def as_genre(store: Library, genres: list[str]) -> Iterator[dict[str, Any]]:
             "of": len(known),
             "right": round(float(good[rows].mean()), 3) if rows.any() else None,
         }
-    for low, high in zip(BINS, BINS[1:], strict=False):
+    for low, high in itertools.pairwise(BINS):
         rows = ~clear & (sums.max(axis=1) >= low) & (sums.max(axis=1) < high)
         share = round(float(fits[rows].mean()), 2) if rows.any() else None
         yield {"stated": f"family from {low}", "songs": int(rows.sum()), "right": share}

@@ -144,7 +144,14 @@ def cases(work: Path) -> dict[str, Case]:
             lambda out: rows(out / "vecs.parquet"),
         ),
         "merge": Case(
-            lambda out: ["store", "merge", *map(str, halves), "--out", f"{out}.parquet"],
+            lambda out: [
+                "store",
+                "merge",
+                *map(str, halves),
+                "--overwrite",
+                "--out",
+                f"{out}.parquet",
+            ],
             halves,
             lambda out: rows(out.with_suffix(".parquet")),
         ),

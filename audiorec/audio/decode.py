@@ -10,6 +10,7 @@ Audio is passed on in blocks, so that an hour takes no more memory than a minute
 import math
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol, TypeVar
 
@@ -270,6 +271,25 @@ def waveform(
         spec=spec,
         max_duration_s=max_duration_s,
     )
+
+
+def raw_blocks(path: PathLike) -> Iterator[RawBlock]:
+    """Yield the samples of a file as they are, not mixed and not resampled; raise `SongError`.
+
+    Reading ends where a decoder cannot go on.
+    """
+    sniffed = sniff(path)
+    with open_regular(path) as file:
+        for make_reader in _readers(sniffed):
+            file.seek(0)
+            begun = False
+            with suppress(DecoderError):
+                for block in make_reader(file, sniffed).blocks():
+                    begun = True
+                    yield block
+            if begun:
+                return
+    raise SongError(display_path(path), Failure.UNDECODABLE, "no decoder can read it")
 
 
 class _Reader(Protocol):

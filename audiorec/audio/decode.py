@@ -10,7 +10,6 @@ Audio is passed on in blocks, so that an hour takes no more memory than a minute
 import math
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol, TypeVar
 
@@ -228,7 +227,7 @@ def decode(
     song = _Song(path, sniff(path), spec, max_duration_s)
     song.check_claim(song.sniffed.header.claimed_s)
     refusals: list[DecoderError] = []
-    for make_reader in _readers(song.sniffed):
+    for make_reader in readers_for(song.sniffed):
         try:
             return song.read(make_reader, consume, any(r.damaged for r in refusals))
         except DecoderError as refusal:
@@ -273,25 +272,6 @@ def waveform(
     )
 
 
-def raw_blocks(path: PathLike) -> Iterator[RawBlock]:
-    """Yield the samples of a file as they are, not mixed and not resampled; raise `SongError`.
-
-    Reading ends where a decoder cannot go on.
-    """
-    sniffed = sniff(path)
-    with open_regular(path) as file:
-        for make_reader in _readers(sniffed):
-            file.seek(0)
-            begun = False
-            with suppress(DecoderError):
-                for block in make_reader(file, sniffed).blocks():
-                    begun = True
-                    yield block
-            if begun:
-                return
-    raise SongError(display_path(path), Failure.UNDECODABLE, "no decoder can read it")
-
-
 class _Reader(Protocol):
     """The interface of `SoundfileReader` and `PyavReader`."""
 
@@ -317,7 +297,7 @@ class _ReadAgainError(Exception):
         self.mix = mix
 
 
-def _readers(sniffed: Sniffed) -> Iterator[_MakeReader]:
+def readers_for(sniffed: Sniffed) -> Iterator[_MakeReader]:
     """Yield the decoders to try, in order; FFmpeg's import takes 0.05 CPU-seconds."""
     if sniffed.container in SOUNDFILE_CONTAINERS and sniffed.header.suits_soundfile:
         from audiorec.audio.soundfile_reader import SoundfileReader
@@ -634,7 +614,7 @@ def content_hash_of(file: BinaryIO) -> str:
         while chunk := file.read(min(_READ_BYTES, end - file.tell())):
             walked.add(chunk)
         return walked.hexdigest()
-    from audiorec.audio.pyav_reader import DEMUXER_ERRORS  # late, as in `_readers`
+    from audiorec.audio.pyav_reader import DEMUXER_ERRORS  # late, as in `readers_for`
 
     try:
         return _hash_packets(file, begin, end)

@@ -11,20 +11,21 @@ that has sound in a band in which the lossy copy has none cannot have been made 
 no such trace, since its transform follows a bank of filters.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
 
 import numpy as np
 
-from audiorec.audio.decode import decode, raw_blocks
+from audiorec.audio.decode import decode, readers_for
 from audiorec.audio.mel import mel_power, power_spectra
-from audiorec.audio.sniff import PathLike
+from audiorec.audio.readers import DecoderError, RawBlock
+from audiorec.audio.sniff import PathLike, display_path, open_regular, sniff
+from audiorec.errors import Failure, SongError
 from audiorec.spec import MelSpec
 from audiorec.types import Float64Array, FloatArray, Int64Array
-
-LOSSLESS = ("flac", "alac", "pcm", "wavpack", "ape", "tta")
 
 _SIZE = 2048  # samples of a long block of Vorbis and AAC
 _HOP = _SIZE // 2
@@ -36,8 +37,8 @@ _OTHERS = np.array([0, 5, 16, 27, 38, 49])  # from the place that is found to th
 _EDGES = (2_000, 6_000, 10_000, 15_000)  # hertz: bands in which zeros are looked for
 _STEP = 2.0**-15  # of 16 bits
 _FLOOR = _STEP**2 / 12 * _SIZE / 4  # power of a coefficient that is 0 but for rounding
-_DEPTH, _CERTAIN = 0.04, 6.0  # least dip: mean of log10 power, and in standard errors
-_NAMED, _OWN = 0.3, 1.3  # least dip that names a codec, and times as deep as by others' windows
+_DEPTH, _CERTAIN = 0.02, 4.0  # least dip: mean of log10 power, and in standard errors
+_NAMED, _OWN = 0.2, 1.3  # least dip that names a codec, and times as deep as by others' windows
 _LOUDER, _HEARD = 8.0, -105.0  # decibels: more in a band, and above which it counts
 _BANDS = range(8, 22)  # kilohertz
 _MEL = MelSpec(n_mels=40)
@@ -80,19 +81,26 @@ class Listened:
         at: list[int] = []
         pieces: list[FloatArray] = []
         done, every, rate = 0, 2, 0
+        power, n_power = np.zeros(_HOP + 1), 0
         rest = np.zeros(0, np.float32)
-        for samples, rate in raw_blocks(path):
-            rest = np.concatenate([rest, samples[:, 0]])
-            for start in range(0, len(rest) - _PIECE + 1, _PIECE):
+        for block in _blocks(path):
+            rate = block.sample_rate
+            rest = np.concatenate([rest, block.samples[:, 0]])
+            whole = rest[: len(rest) - len(rest) % _PIECE].reshape(-1, _PIECE)
+            rest = rest[whole.size :].copy()
+            power += _power(whole)
+            n_power += 2 * len(whole)
+            for piece in whole:
                 if (done // _PIECE) % every == 0:
                     at.append(done)
-                    pieces.append(rest[start : start + _PIECE].copy())
+                    pieces.append(piece.copy())
                 done += _PIECE
-            rest = rest[len(rest) - (len(rest) % _PIECE) :]
             if len(at) > _PIECES:
                 at, pieces, every = at[::2], pieces[::2], 2 * every
         kept = np.stack(pieces) if pieces else np.zeros((0, _PIECE), np.float32)
-        return cls(rate, np.asarray(at, np.int64), kept, _power(kept, rate))
+        khz = np.minimum(np.arange(_HOP + 1) * rate // (_SIZE * 1000), 24)
+        power = np.bincount(khz, power / max(n_power, 1), 25)[:24]
+        return cls(rate, np.asarray(at, np.int64), kept, power)
 
     def trace(self) -> str:
         """Return whose traces the samples carry: ``vorbis``, ``aac``, ``other``, or "" for none.
@@ -103,11 +111,10 @@ class Listened:
         searched, proven = steady[:_SEARCHED], steady[_SEARCHED : _SEARCHED + _PROVEN]
         if len(proven) < _FEWEST:
             return ""
-        windows = _windows()
-        found = np.mean([self._zeros(n, np.arange(_GRID), windows[0][1]) for n in searched], axis=0)
-        place, band = np.unravel_index(np.argmin(found - np.median(found, axis=0)), found.shape)
         depths = {"vorbis": 0.0, "aac": 0.0}
-        for codec, window in windows:
+        for codec, window in _windows():
+            found = np.mean([self._zeros(n, np.arange(_GRID), window) for n in searched], axis=0)
+            place, band = np.unravel_index(np.argmin(found - np.median(found, axis=0)), found.shape)
             depths[codec] = max(depths[codec], self._dip(proven, int(place), int(band), window))
         codec, other = sorted(depths, key=depths.__getitem__, reverse=True)
         if depths[codec] >= max(_NAMED, _OWN * depths[other]):
@@ -134,7 +141,7 @@ class Listened:
     def _zeros(self, piece: int, places: Int64Array, window: FloatArray) -> FloatArray:
         """Return the mean log power of coefficients at places of the grid: (places, bands).
 
-        Short blocks shift the grid of Vorbis by whole 64 samples, so the least of all shifts counts.
+        Short blocks shift the grid of Vorbis by 64 samples each, so the least of all shifts counts.
         """
         starts = (places[:, None] + np.arange(0, _HOP, _GRID) - self.at[piece]) % _HOP
         blocks = np.lib.stride_tricks.sliding_window_view(self.pieces[piece], _SIZE)[starts]
@@ -171,16 +178,31 @@ def likeness(path: PathLike, other: PathLike, *, shift_s: float) -> float:
     """
     short, long = sorted((_log_mel(path), _log_mel(other)), key=len)
     most = round(shift_s * _MEL.sample_rate / _MEL.hop_length)
-    short = short[: _MOST_FRAMES]
+    short = short[:_MOST_FRAMES]
     long = np.pad(long[: len(short) + most], ((most, 0), (0, 0)), mode="edge")
     short = short - short.mean(axis=0)
     best = -1.0
-    for shift in range(0, len(long) - len(short) + 1):
+    for shift in range(len(long) - len(short) + 1):
         part = long[shift : shift + len(short)]
         part = part - part.mean(axis=0)
         norm = np.sqrt(np.vdot(short, short) * np.vdot(part, part))
         best = max(best, float(np.vdot(short, part) / max(norm, 1e-9)))
     return best
+
+
+def _blocks(path: PathLike) -> Iterator[RawBlock]:
+    """Yield the samples of a file, not mixed and not resampled, until no decoder can go on."""
+    sniffed, begun = sniff(path), False
+    with open_regular(path) as file:
+        for make_reader in readers_for(sniffed):
+            file.seek(0)
+            with suppress(DecoderError):
+                for block in make_reader(file, sniffed).blocks():
+                    begun = True
+                    yield block
+            if begun:
+                return
+    raise SongError(display_path(path), Failure.UNDECODABLE, "no decoder can read it")
 
 
 def _log_mel(path: PathLike) -> FloatArray:
@@ -193,13 +215,13 @@ def _log_mel(path: PathLike) -> FloatArray:
     return np.log10(power + np.float32(1e-4) * power.mean() + np.float32(1e-12))
 
 
-def _power(pieces: FloatArray, rate: int) -> Float64Array:
-    """Return the power of each kilohertz; 0 above half the rate."""
-    rounded = np.round(np.clip(pieces[:, :_SIZE], -1, 1 - _STEP) / _STEP) * np.float32(_STEP)
-    spectra = np.square(np.abs(np.fft.rfft(rounded * np.hanning(_SIZE).astype(np.float32))))
-    khz = (np.arange(_HOP + 1) * rate / _SIZE / 1000).astype(np.int64)
-    total = spectra.mean(axis=0) if len(spectra) else np.zeros(_HOP + 1)
-    return np.bincount(np.minimum(khz, 24), total / (_SIZE**2 * 3 / 16), 25)[:24]
+def _power(pieces: FloatArray) -> Float64Array:
+    """Return the sum of the power spectra (1025,) of both blocks of pieces, in 16 bits."""
+    rounded = np.round(np.clip(pieces, -1, 1 - _STEP) / _STEP) * np.float32(_STEP)
+    window = np.hanning(_SIZE).astype(np.float32) / np.float32(_SIZE * np.sqrt(3 / 16))
+    blocks = np.stack([rounded[:, :_SIZE], rounded[:, _HOP:]]) * window
+    spectra = np.fft.rfft(blocks)
+    return (spectra.real**2 + spectra.imag**2).sum(axis=(0, 1))
 
 
 def _coefficients(blocks: FloatArray) -> FloatArray:

@@ -29,6 +29,7 @@ from audiorec.columns import StoreColumns
 from audiorec.distribution import created_by, version_of
 from audiorec.errors import Failure, InputError, SongError, StoreError
 from audiorec.extraction.catalogue import Source, find_songs
+from audiorec.extraction.originals import hear_copies
 from audiorec.extraction.pipeline import Extractor, ExtractorConfig, KnownContent, Song
 from audiorec.extraction.plan import (
     KnownFailure,
@@ -371,6 +372,7 @@ class _Extraction:
                 )
                 if newcomers is not None:
                     update_links(vectors, newcomers)
+                    hear_copies(vectors, self.stop)
         self.report.wall_s = time.monotonic() - started
         return self.report
 

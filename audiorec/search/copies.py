@@ -2,15 +2,16 @@
 
     store ──recordings_of──▶ `Recordings`: a number for each recording, and the rank of its copies
           ──`VersionsOf`───▶ numbers (n,): live, remastered and acoustic versions share one
-          ──find_duplicates▶ `Group`: the copies of a recording, how certain, and which is best
+          ──find_duplicates▶ `Group`: the copies of a recording, how certain, and which are surplus
 
 Songs with the same audio, and those that the file beside the store links
 (`audiorec.store.links`), are one recording, unless their titles name two versions. Where the
-tags name two titles, half the distance is allowed. Of copies the best one is the one without
-damage, lossless, of the higher rate, longer.
+tags name two titles, half the distance is allowed. Of copies the best one is the original where
+that is known (`audiorec.extraction.originals`), then the one without damage, lossless, of the
+higher rate, longer.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -22,11 +23,20 @@ from audiorec.columns import StoreColumns
 from audiorec.files.arrow import floats
 from audiorec.search.filters import UNKNOWN, name_codes, text_codes
 from audiorec.store.links import read_links
-from audiorec.store.recordings import ALIKE, Links, find_links, read_title, title_of
+from audiorec.store.recordings import (
+    ALIKE,
+    LOSSLESS,
+    SHIFT_S,
+    Heard,
+    Links,
+    find_links,
+    read_title,
+    title_of,
+)
 from audiorec.store.store import VectorStore
 from audiorec.types import BoolArray, Int32Array, Int64Array, Status
 
-LOSSLESS = ("flac", "alac", "pcm", "wavpack", "ape", "tta")
+CANNOT_TELL = "which is the original cannot be told"
 NEAR = 0.3  # minimum similarity by sound of songs of one title and artist that name no version
 
 
@@ -67,12 +77,23 @@ def recordings_of(store: VectorStore) -> Recordings:
     """Return the recordings of a store; without the file beside it, those of one content hash."""
     links = read_links(store)
     pairs = same_audio(store)
-    missing = len(store)
+    missing, made = len(store), {}
     if links is not None:
-        pairs = np.concatenate([pairs, links.pairs[agreeing(store, links)]])
-        missing = links.missing
+        links = links.part(agreeing(store, links))
+        pairs, missing = np.concatenate([pairs, links.pairs]), links.missing
+        made = made_from(links)
     codes = joined(len(store), pairs)
-    return Recordings(codes=codes, rank=_ranks(store, codes), missing=missing)
+    return Recordings(codes=codes, rank=_ranks(store, codes, made), missing=missing)
+
+
+def made_from(links: Links) -> dict[int, tuple[int, int]]:
+    """Return the rows that are known to be made from another one: that row, and the kilohertz."""
+    result: dict[int, tuple[int, int]] = {}
+    for (a, b), heard, khz in zip(links.pairs.tolist(), links.heard, links.khz, strict=True):
+        if heard > 0:
+            first, later = (a, b) if heard == Heard.FIRST else (b, a)
+            result.setdefault(later, (first, int(khz)))
+    return result
 
 
 def same_audio(store: VectorStore) -> Int64Array:
@@ -90,10 +111,11 @@ def agreeing(store: VectorStore, links: Links) -> BoolArray:
     titles = [song["title"] for song in songs]
     plain = [read_title(title).plain if title else "" for title in titles]
     kinds = [title_of(song["title"], song[StoreColumns.ID]).kinds for song in songs]
-    good = np.ones(len(links.pairs), np.bool_)
+    good = links.sure | (links.heard >= Heard.UNKNOWN)
     for n, (a, b) in enumerate(places.reshape(-1, 2).tolist()):
         two_titles = bool(plain[a] and plain[b]) and plain[a] != plain[b]
-        good[n] = kinds[a] == kinds[b] and not (two_titles and links.distance[n] > ALIKE / 2)
+        far = links.sure[n] and links.distance[n] > ALIKE / 2
+        good[n] &= kinds[a] == kinds[b] and not (two_titles and far)
     return good
 
 
@@ -122,13 +144,13 @@ def joined(n: int, pairs: Int64Array) -> Int32Array:
     return codes
 
 
-def _ranks(store: VectorStore, codes: Int32Array) -> Int64Array:
+def _ranks(store: VectorStore, codes: Int32Array, made: Container[int]) -> Int64Array:
     """Rank the songs with a copy, best first."""
     rows = np.flatnonzero(codes != UNKNOWN)
     rank = np.zeros(len(codes), np.int64)
     if len(rows):
         songs = store.rows(rows.tolist())
-        order = sorted(range(len(rows)), key=lambda n: quality(songs[n]))
+        order = sorted(range(len(rows)), key=lambda n: (rows[n] in made, quality(songs[n])))
         rank[rows[order]] = np.arange(len(rows))
     return rank
 
@@ -139,7 +161,7 @@ def quality(song: dict[str, Any]) -> tuple[Any, ...]:
     The rate is that of the bits, or of the samples where nothing is lost: there the bits say how
     loud and how dense the music is.
     """
-    lossless = str(song["codec"]).startswith(LOSSLESS)
+    lossless = is_lossless(song)
     return (
         song["status"] != Status.OK or song["packet_errors"] > 0,
         not lossless,
@@ -156,21 +178,26 @@ def kbit_s(song: dict[str, Any]) -> int:
     return round(bits / 1000 / max(float(song["duration_s"]), 1.0))
 
 
-def why_kept(best: dict[str, Any], others: Sequence[dict[str, Any]]) -> str:
-    """Say what the best copy has over the next best."""
-    next_best = min(others, key=quality)
-    ours, theirs = quality(best), quality(next_best)
-    bits = f"{kbit_s(best)} against {kbit_s(next_best)} kbit/s"
-    rates = f"{best['source_rate']:,} against {next_best['source_rate']:,} Hz"
-    said = (
-        "undamaged",
-        "lossless",
-        bits if ours[1] else rates,
-        "longer",
-        bits,
-        "as good as the others",
-    )
-    return next(said[n] for n in range(len(said)) if ours[n] != theirs[n])
+def is_lossless(song: dict[str, Any]) -> bool:
+    """Return whether the codec of a song loses nothing."""
+    return str(song["codec"]).startswith(LOSSLESS)
+
+
+def why_surplus(song: dict[str, Any], first: dict[str, Any], khz: int) -> str:
+    """Say how one knows that a song was made from another one."""
+    whole, what = first[StoreColumns.ID], f"this {_codec(song)}"
+    missing = float(first["duration_s"]) - float(song["duration_s"])
+    if missing > SHIFT_S:
+        return f"a part of {whole}: {missing:,.0f} s of it are missing"
+    if is_lossless(song):
+        return f"made from {whole}: {what} has the traces of {_codec(first)}"
+    return f"not the original: {whole} has sound at {khz} kHz, {what} has hardly any"
+
+
+def _codec(song: dict[str, Any]) -> str:
+    codec = str(song["codec"])
+    known = {"vorbis": "Ogg Vorbis", "opus": "Opus", "wavpack": "WavPack"}
+    return "WAV" if codec.startswith("pcm") else known.get(codec, codec.upper())
 
 
 def best_of(codes: Int32Array, rank: Int64Array, allowed: BoolArray) -> BoolArray:
@@ -264,24 +291,37 @@ class Group:
     Attributes
     ----------
     song_ids : tuple of str
+        Best first.
     rows : tuple of int
-        Rows of the store, ascending.
+        Their rows of the store.
     verdict : SameAudio
         Of the weakest link needed to connect the group.
     pairs : tuple of Pair
         The links, most certain first.
-    kept : str
-        Id of the best copy, which lists show.
+    surplus : mapping of str to str
+        Ids of the copies that nobody would miss, with the reason: the same audio as another one,
+        or known to be made from it.
     why : str
-        What it has over the next best.
+        What is known of the original: "" where all but one are surplus, else that which of the
+        others is the original cannot be told.
     """
 
     song_ids: tuple[str, ...]
-    rows: tuple[int, ...] = field(repr=False)
+    rows: tuple[int, ...]
     verdict: SameAudio
     pairs: tuple[Pair, ...] = field(repr=False)
-    kept: str = ""
-    why: str = field(default="", repr=False)
+    surplus: Mapping[str, str]
+
+    @property
+    def kept(self) -> str:
+        """Id of the best copy, which lists show."""
+        return self.song_ids[0]
+
+    @property
+    def why(self) -> str:
+        """What is known of the original."""
+        left = len(self.song_ids) - len(self.surplus)
+        return CANNOT_TELL if left > 1 else ""
 
 
 def find_duplicates(store: VectorStore) -> list[Group]:
@@ -299,8 +339,8 @@ def find_duplicates(store: VectorStore) -> list[Group]:
     links = read_links(store)
     if links is None or links.missing:
         links = find_links(store, np.arange(len(store)))
-    good = agreeing(store, links)
-    likely = zip(map(tuple, links.pairs[good].tolist()), links.distance[good].tolist(), strict=True)
+    links = links.part(agreeing(store, links))
+    likely = zip(map(tuple, links.pairs.tolist()), links.distance.tolist(), strict=True)
     distances: dict[tuple[int, ...], float | None] = dict(likely)
     identical = dict.fromkeys(map(tuple, same_audio(store).tolist()))
     seconds = floats(store.column("duration_s").combine_chunks())
@@ -313,7 +353,7 @@ def find_duplicates(store: VectorStore) -> list[Group]:
         )
         for (a, b), distance in (distances | identical).items()
     ]
-    return _groups(store, pairs)
+    return _groups(store, pairs, made_from(links))
 
 
 def not_compared(store: VectorStore) -> str:
@@ -328,7 +368,9 @@ def not_compared(store: VectorStore) -> str:
     )
 
 
-def _groups(store: VectorStore, pairs: list[Pair]) -> list[Group]:
+def _groups(
+    store: VectorStore, pairs: list[Pair], made: Mapping[int, tuple[int, int]]
+) -> list[Group]:
     """Join pairs that share a song; most certain first, so the last link is the weakest."""
     order = list(SameAudio)
     # row -> its group, shared by all rows in it: (rows, all links, links that connect it)
@@ -341,20 +383,36 @@ def _groups(store: VectorStore, pairs: list[Pair]) -> list[Group]:
             a[1].extend(b[1])
             a[2].extend([*b[2], pair])
         a[1].append(pair)
-    groups = [
-        Group(
-            song_ids=tuple(store.ids[row] for row in sorted(rows)),
-            rows=tuple(sorted(rows)),
-            verdict=needed[-1].verdict,
-            pairs=tuple(links),
-            **_kept(store, rows),
-        )
-        for rows, links, needed in {id(group): group for group in group_of.values()}.values()
+    groups = {id(group): group for group in group_of.values()}.values()
+    result = [
+        _group(store, rows, links, needed[-1].verdict, made) for rows, links, needed in groups
     ]
-    return sorted(groups, key=lambda group: (order.index(group.verdict), group.rows))
+    return sorted(result, key=lambda group: (order.index(group.verdict), min(group.rows)))
 
 
-def _kept(store: VectorStore, rows: Sequence[int]) -> dict[str, str]:
-    """Return the best copy of a group, and what it has over the next best."""
-    best, *others = sorted(store.rows(sorted(rows)), key=quality)
-    return {"kept": best[StoreColumns.ID], "why": why_kept(best, others)}
+def _group(
+    store: VectorStore,
+    rows: list[int],
+    links: list[Pair],
+    verdict: SameAudio,
+    made: Mapping[int, tuple[int, int]],
+) -> Group:
+    """Order the copies of a recording, and say which are surplus."""
+    songs = dict(zip(rows, store.rows(rows), strict=True))
+    best = sorted(rows, key=lambda row: (row in made, quality(songs[row])))
+    surplus: dict[str, str] = {}
+    first: dict[str, str] = {}  # by content hash
+    for row in best:
+        song, (original, khz) = songs[row], made.get(row, (row, 0))
+        name = song[StoreColumns.ID]
+        if (same := first.setdefault(song["content_hash"], name)) != name:
+            surplus[name] = f"the same audio as {same}"
+        elif original in songs and original != row:
+            surplus[name] = why_surplus(song, songs[original], khz)
+    return Group(
+        song_ids=tuple(songs[row][StoreColumns.ID] for row in best),
+        rows=tuple(best),
+        verdict=verdict,
+        pairs=tuple(links),
+        surplus=surplus,
+    )

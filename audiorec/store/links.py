@@ -12,6 +12,8 @@ column                  content
 audio                   int64, sorted: one row for each audio, and one for each link
 by_sound                bool: compared by sound, or not as it has none, is silent or short
 other, distance         int64, float32: the other audio of a link; null in a row for an audio
+sure                    bool: one recording whatever listening to the files tells
+heard, khz              int8: what listening told (`audiorec.store.recordings.Links`)
 ======================  =============================================================
 """
 
@@ -37,6 +39,7 @@ from audiorec.files.own_files import write_errors
 from audiorec.files.tables import TableFile, write_plain
 from audiorec.store import recordings
 from audiorec.store.recordings import (
+    CUT_SOUND,
     NAMED_ALIKE,
     NAMED_SOUND,
     SHIFT_S,
@@ -62,12 +65,16 @@ MIXED = np.uint64(0x9E3779B97F4A7C15)  # odd: the two halves of a hash become on
 NEEDED = ("sound", "embedding")  # columns without which nothing is compared
 ROUNDING = 1e-4  # of a similarity
 FORMAT_VERSION = 1
+SWAPPED = np.array([0, 2, 1, -2, -1])  # what listening told of the same two in the other order
 SCHEMA = pa.schema(
     [
         pa.field("audio", pa.int64(), nullable=False),
         pa.field("by_sound", pa.bool_(), nullable=False),
         pa.field("other", pa.int64()),
         pa.field("distance", pa.float32()),
+        pa.field("sure", pa.bool_()),
+        pa.field("heard", pa.int8()),
+        pa.field("khz", pa.int8()),
     ]
 )
 
@@ -111,17 +118,24 @@ def update_links(vectors: Path, passed: "Newcomers | None" = None) -> int:
     if before is not None and known.all() and len(before.audio) == len(known):
         return 0
     result = find_links(store, audio.rows[~known])
-    numbers = numbers_of(store.column("content_hash").take(integers(result.pairs.ravel())))
-    links = _Linked(numbers.reshape(-1, 2), result.distance)
+    links = _Linked.of(store, result)
     _write(vectors, store.metadata, audio, links.joined(before, audio.numbers[known]))
     return int((~known).sum())
+
+
+def write_heard(store: VectorStore, links: Links) -> None:
+    """Keep what listening told of all links of a store, as `read_links` returns them."""
+    before = _usable(store.path, store.metadata)
+    if before is not None:
+        audio = _Audio(before.audio, before.audio, before.by_sound)
+        _write(store.path, store.metadata, audio, _Linked.of(store, links))
 
 
 def read_links(store: VectorStore) -> Links | None:
     """Read what is known of the copies in a store; None if its file is absent or of no use.
 
     A song may have the audio of another one (``content_hash``); links are between the first rows
-    of each audio.
+    of each audio. Those that only listening can tell are among them (`Links.sure`).
     """
     kept = _usable(store.path, store.metadata)
     if kept is None:
@@ -130,7 +144,15 @@ def read_links(store: VectorStore) -> Links | None:
     there = kept.links.between(audio.numbers)
     rows = audio.rows[np.searchsorted(audio.numbers, there.ends)]
     missing = int((~audio.compared_in(kept)).sum())
-    return Links(pairs=np.sort(rows, axis=1), distance=there.distance, missing=missing)
+    heard = np.where(rows[:, 0] > rows[:, 1], SWAPPED[there.heard], there.heard)
+    return Links(
+        pairs=np.sort(rows, axis=1),
+        distance=there.distance,
+        sure=there.sure,
+        heard=heard,
+        khz=there.khz,
+        missing=missing,
+    )
 
 
 def numbers_of(hashes: Any) -> Int64Array:
@@ -169,25 +191,34 @@ def _numbered_digits(digits: Any) -> Int64Array:
 
 
 class _Linked(NamedTuple):
-    """Pairs of audio that are one recording: their numbers (m, 2), and distances (m,)."""
+    """Pairs of audio that may be one recording: their numbers (m, 2), ascending, and `Links`."""
 
     ends: Int64Array
     distance: FloatArray
+    sure: BoolArray
+    heard: Int64Array
+    khz: Int64Array
+
+    @classmethod
+    def of(cls, store: VectorStore, links: Links) -> "_Linked":
+        """Put numbers of audio in place of rows."""
+        hashes = store.column("content_hash").take(integers(links.pairs.ravel()))
+        ends = numbers_of(hashes).reshape(-1, 2)
+        heard = np.where(ends[:, 0] > ends[:, 1], SWAPPED[links.heard], links.heard)
+        return cls(np.sort(ends, axis=1), links.distance, links.sure, heard, links.khz)
 
     def between(self, audio: Int64Array) -> "_Linked":
         """Return the links of which both ends are among some audio, ascending."""
         places = np.searchsorted(audio, self.ends).clip(max=len(audio) - 1)
         both = (audio[places] == self.ends).all(axis=1) if len(audio) else np.zeros(0, np.int64)
-        return _Linked(self.ends[both], self.distance[both])
+        return _Linked(*(part[both] for part in self))
 
     def joined(self, before: "LinksFile | None", still: Int64Array) -> "_Linked":
         """Return these links, and those of before between audio that is still there."""
         if before is None:
             return self
         old = before.links.between(still)
-        return _Linked(
-            np.concatenate([self.ends, old.ends]), np.concatenate([self.distance, old.distance])
-        )
+        return _Linked(*(np.concatenate(both) for both in zip(self, old, strict=True)))
 
 
 class LinksFile(NamedTuple):
@@ -202,7 +233,7 @@ class LinksFile(NamedTuple):
     by_sound : ndarray, shape (n,), bool
         Which were compared by sound.
     links : tuple of ndarray
-        ``ends`` (m, 2), the numbers of two audio that are one recording, and ``distance`` (m,).
+        ``ends`` (m, 2), the numbers of two audio that may be one recording, and what `Links` has.
     """
 
     about: dict[str, Any]
@@ -218,10 +249,12 @@ class LinksFile(NamedTuple):
             table = file.read_as(SCHEMA).combine_chunks()
         columns = [one_chunk(column) for column in table.columns]
         audio, is_link = view(columns[0], np.int64), booleans(pc.is_valid(columns[2]))
-        other, distance = (column.drop_null() for column in columns[2:])
+        other, distance, sure, heard, khz = (column.drop_null() for column in columns[2:])
         ends = np.column_stack([audio[is_link], view(other, np.int64)])
         audio, by_sound = audio[~is_link], booleans(columns[1])[~is_link]
-        return cls(about, audio, by_sound, _Linked(ends, floats(distance)))
+        told = (view(pc.cast(column, pa.int64()), np.int64) for column in (heard, khz))
+        links = _Linked(ends, floats(distance), booleans(sure), *told)
+        return cls(about, audio, by_sound, links)
 
 
 class _Audio(NamedTuple):
@@ -284,23 +317,21 @@ def _about(metadata: StoreMetadata) -> dict[str, Any]:
 def _write(vectors: Path, metadata: StoreMetadata, audio: _Audio, links: _Linked) -> None:
     path = links_path(vectors)
     about = {**_about(metadata), "format_version": FORMAT_VERSION, "created_by": created_by()}
-    ends = np.sort(links.ends, axis=1)
     alone = [audio.numbers, audio.by_sound.astype(np.int64)]
-    paired = [ends[:, 0], np.ones(len(ends), np.int64), ends[:, 1]]
+    paired = [links.ends[:, 0], np.ones(len(links.ends), np.int64), links.ends[:, 1]]
     order = np.lexsort((paired[2], paired[0]))
     rows = [
         np.concatenate(both)
         for both in zip(alone, (part[order] for part in paired[:2]), strict=True)
     ]
+    told = (paired[2], links.distance, links.sure, links.heard, links.khz)
+    nothing = len(audio.numbers)
     columns = [
         integers(rows[0]),
         pc.not_equal(integers(rows[1]), scalar(np.int64(0))),
-        pa.concat_arrays([pa.nulls(len(audio.numbers), pa.int64()), integers(paired[2][order])]),
-        pa.concat_arrays(
-            [
-                pa.nulls(len(audio.numbers), pa.float32()),
-                arrow_array(links.distance[order], pa.float32()),
-            ]
+        *(
+            pa.concat_arrays([pa.nulls(nothing, kind), arrow_array(values[order], kind)])
+            for values, kind in zip(told, SCHEMA.types[2:], strict=True)
         ),
     ]
     schema = SCHEMA.with_metadata({METADATA_KEY: json.dumps(about).encode()})
@@ -365,15 +396,15 @@ class Newcomers:
     def _links(self, new: Int64Array) -> _Linked:
         """Compare new audio with the rows that were put aside, by the rule for whole stores."""
         if not self._meet or self._metadata is None:
-            return _Linked(np.empty((0, 2), np.int64), np.empty(0, np.float32))
+            none = Links.unheard(np.empty((0, 2), np.int64), np.empty(0), np.empty(0, np.bool_))
+            return _Linked(*(getattr(none, name) for name in ("pairs", *_Linked._fields[1:])))
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / self._vectors.name
             write_batches(path, self._kept, self._metadata)
             store = VectorStore.open(path)
             audio = _audio_of(store)
             links = find_links(store, audio.rows[np.isin(audio.numbers, new)])
-            numbers = numbers_of(store.column("content_hash"))
-        return _Linked(numbers[links.pairs], links.distance)
+            return _Linked.of(store, links)
 
 
 class _Compared(NamedTuple):
@@ -383,6 +414,8 @@ class _Compared(NamedTuple):
     seconds: Float64Array
     sound: FloatArray
     embedding: FloatArray
+    titles: Any
+    are_two: bool  # two of them have one title
     path: Path
 
     @classmethod
@@ -391,7 +424,9 @@ class _Compared(NamedTuple):
         rows = rows[np.argsort(_seconds(new)[rows], kind="stable")]
         sound, embedding = (_lists(new, rows, name, metadata.lists[name], path) for name in NEEDED)
         numbers = numbers_of(new.column("content_hash"))[rows]
-        return cls(numbers, _seconds(new)[rows], sound, embedding, path)
+        titles = one_chunk(new.column("title")).take(integers(rows)).drop_null()
+        known, are_two = titles.unique(), len(titles.unique()) < len(titles)
+        return cls(numbers, _seconds(new)[rows], sound, embedding, known, are_two, path)
 
     def near(self, batch: Any, numbers: Int64Array, usable: BoolArray) -> tuple[Int64Array, bool]:
         """Return which usable rows of a batch may be copies of the new songs, or are these.
@@ -399,14 +434,22 @@ class _Compared(NamedTuple):
         And whether any of them is not just the new song itself.
         """
         seconds = _seconds(batch)
-        longer = np.searchsorted(self.seconds, seconds - SHIFT_S)  # the next of the new songs
-        usable = usable & (np.append(self.seconds, np.inf)[longer] <= seconds + SHIFT_S)
         rows = np.flatnonzero(usable)
         sound = _lists(batch, rows, "sound", self.sound.shape[1], self.path)
-        similar = sound @ self.sound.T >= 1 - NAMED_SOUND - ROUNDING
-        rows, similar = rows[similar.any(axis=1)], similar[similar.any(axis=1)]
+        closeness = sound @ self.sound.T
+        part = closeness >= CUT_SOUND - ROUNDING  # of any length: one may be a part of the other
+        part &= np.abs(seconds[rows][:, None] - self.seconds) > SHIFT_S
+        similar = closeness >= 1 - NAMED_SOUND - ROUNDING
+        similar &= np.abs(seconds[rows][:, None] - self.seconds) <= SHIFT_S
+        named = booleans(one_chunk(pc.is_in(batch.column("title"), self.titles, skip_nulls=True)))[
+            rows
+        ]
+        some = (similar | part).any(axis=1) | named
+        rows, similar, part, named = rows[some], similar[some], part[some], named[some]
         embedding = _lists(batch, rows, "embedding", self.embedding.shape[1], self.path)
-        near, meet = np.zeros(len(rows), np.bool_), False
+        near = part.any(axis=1) | named
+        meet = self.are_two or bool((~np.isin(numbers[rows[near]], self.numbers)).any())
+        meet |= bool(part.any())
         for song, own in enumerate(self.embedding):
             places = np.flatnonzero(similar[:, song])
             places = places[apart(embedding[places], own[None]) <= NAMED_ALIKE]

@@ -9,7 +9,8 @@ seconds later. What is found is kept in a file beside the store (`audiorec.store
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import IntEnum
 from functools import lru_cache
 from pathlib import PurePath
 from typing import Any, NamedTuple
@@ -94,6 +95,10 @@ ALIKE = 0.05  # largest distance of two embeddings
 # Both, of two songs of one title and artist, or of one tempo of which one has a low bit rate.
 NAMED_SOUND, NAMED_ALIKE = 0.3, 0.13
 LOW_KBIT_S, ONE_TEMPO = 64, 1.0003  # ratio of two tempos of one recording
+LOSSLESS = ("flac", "alac", "pcm", "wavpack", "ape", "tta")  # how names of codecs begin
+HEARD_KBIT_S = 100  # up to which copies are listened to, whatever their tempos
+# A song whose file was cut off, and its whole: minimum similarity by sound, and how many wholes.
+CUT_SOUND, CUT_WHOLES, CUT_TEMPO = 0.7, 3, 1.003
 OTHER_VERSION = 0.12  # total variation of the version head's mean scores: sung, instrumental ...
 PARTNERS = 20  # nearest candidates per song; bounds memory where many songs are alike
 BLOCK_SONGS = 8_192  # new songs that are compared at a time
@@ -105,7 +110,8 @@ RULE = fingerprint(
         "length_s": SHIFT_S,
         "segments": MIN_SEGMENTS,
         "apart": (SOUND, ALIKE, NAMED_SOUND, NAMED_ALIKE, OTHER_VERSION),
-        "low_rate": (LOW_KBIT_S, ONE_TEMPO),
+        "low_rate": (LOW_KBIT_S, ONE_TEMPO, HEARD_KBIT_S),
+        "cut": (CUT_SOUND, CUT_WHOLES, CUT_TEMPO),
         "partners": PARTNERS,
     }
 )
@@ -121,13 +127,43 @@ class Links:
         Rows of the store, the lower one first.
     distance : ndarray, shape (m,), float32
         Of their embeddings, from 0 to 1.
+    sure : ndarray, shape (m,), bool
+        False where only listening to both files tells whether they are one recording.
+    heard : ndarray, shape (m,), int64
+        What listening told: `Heard`.
+    khz : ndarray, shape (m,), int64
+        The band that only the original has, from so many kilohertz on; 0 if that is not the reason.
     missing : int
         Songs of the store that have not been compared yet.
     """
 
     pairs: Int64Array
     distance: FloatArray
+    sure: BoolArray
+    heard: Int64Array
+    khz: Int64Array
     missing: int = 0
+
+    @classmethod
+    def unheard(cls, pairs: Int64Array, distance: FloatArray, sure: BoolArray) -> "Links":
+        """Return links whose files nobody has listened to."""
+        heard = np.full(len(pairs), Heard.NOT_YET, np.int64)
+        return cls(pairs=pairs, distance=distance, sure=sure, heard=heard, khz=np.zeros_like(heard))
+
+    def part(self, rows: BoolArray) -> "Links":
+        """Return some of the links."""
+        names = ("pairs", "distance", "sure", "heard", "khz")
+        return replace(self, **{name: getattr(self, name)[rows] for name in names})
+
+
+class Heard(IntEnum):
+    """What listening to the files of two songs told."""
+
+    NOT_YET = -2  # or a file could not be read
+    OTHER = -1  # they are not one recording
+    UNKNOWN = 0  # they are, but which is the original cannot be told
+    FIRST = 1  # the song of the first row is the original, or the whole
+    SECOND = 2
 
 
 def is_comparable(rows: Any) -> BoolArray:
@@ -177,32 +213,78 @@ def find_links(store: VectorStore, rows: Int64Array) -> Links:
     rows = rows[(comparable & known)[rows]]
     alone = not len(rows) or int((comparable & known).sum()) == 1
     if alone or not store.songs_with("embedding"):
-        return Links(pairs=_pairs([]), distance=np.empty(0, np.float32))
+        return Links.unheard(_pairs([]), np.empty(0, np.float32), np.empty(0, np.bool_))
     pairs = near_pairs(store, SOUND, rows, comparable)
     pairs = pairs[embedding_distances(store, pairs) <= ALIKE]
-    named = _named_alike(store, rows, known & comparable)
-    low = _low_rate_alike(store, rows, comparable)
+    named, parts = _named_alike(store, rows, known & comparable)
+    low, maybe = _low_rate_alike(store, rows, comparable)
     pairs = np.unique(np.concatenate([pairs, named, low]), axis=0)
     pairs = pairs[of_one_version(store, pairs)]
-    return Links(pairs=pairs, distance=embedding_distances(store, pairs))
+    n_sure = len(pairs)
+    every = np.concatenate([pairs, maybe, parts, cut_pairs(store, rows, known & comparable)])
+    every, first = np.unique(every, axis=0, return_index=True)
+    return Links.unheard(every, embedding_distances(store, every), first < n_sure)
 
 
-def _low_rate_alike(store: VectorStore, rows: Int64Array, comparable: BoolArray) -> Int64Array:
+def _low_rate_alike(
+    store: VectorStore, rows: Int64Array, comparable: BoolArray
+) -> tuple[Int64Array, Int64Array]:
     """Return pairs of one of `rows` and any song of which one has a low bit rate: (m, 2).
 
-    The sound of such a copy is further away, so both have to have one tempo.
+    The sound of such a copy is further away, so both have to have one tempo; the second pairs are
+    those that have to be listened to instead.
     """
     bits = 8 * view(store.column("size").combine_chunks(), np.int64)
-    low = bits <= 1000 * LOW_KBIT_S * floats(store.column("duration_s").combine_chunks())
-    if "bpm" not in store.metadata.attributes or not low.any():
-        return _pairs([])
+    kbit_s = bits / 1000 / np.maximum(floats(store.column("duration_s").combine_chunks()), 1)
+    low = kbit_s <= HEARD_KBIT_S
+    if not low.any():
+        return _pairs([]), _pairs([])
     sides = (rows[low[rows]], comparable), (rows[~low[rows]], comparable & low)
     pairs = np.concatenate([near_pairs(store, NAMED_SOUND, *side) for side in sides])
-    pairs = pairs[low[pairs[:, 0]] != low[pairs[:, 1]]]
-    bpm = floats(pc.fill_null(store.column("bpm"), scalar(np.float32("nan"))).combine_chunks())
-    one, other = bpm[pairs.T]
-    pairs = pairs[np.maximum(one, other) <= ONE_TEMPO * np.minimum(one, other)]
-    return pairs[embedding_distances(store, pairs) <= NAMED_ALIKE]
+    pairs = np.unique(pairs, axis=0)
+    pairs = pairs[embedding_distances(store, pairs) <= NAMED_ALIKE]
+    lower = kbit_s <= LOW_KBIT_S
+    one, other = _tempos(store)[pairs.T]
+    sure = np.maximum(one, other) <= ONE_TEMPO * np.minimum(one, other)
+    sure &= lower[pairs[:, 0]] != lower[pairs[:, 1]]
+    maybe = pairs[low[pairs[:, 0]] != low[pairs[:, 1]]]
+    return pairs[sure], maybe[of_one_version(store, maybe)]
+
+
+def _tempos(store: VectorStore) -> FloatArray:
+    """Return the tempo of each song, (n,), NaN where there is none."""
+    if "bpm" not in store.metadata.attributes:
+        return np.full(len(store), np.nan, np.float32)
+    return floats(pc.fill_null(store.column("bpm"), scalar(np.float32("nan"))).combine_chunks())
+
+
+def cut_pairs(store: VectorStore, rows: Int64Array, comparable: BoolArray) -> Int64Array:
+    """Return pairs of one of `rows` and any song of which one may be a part of the other: (m, 2).
+
+    Their lengths differ, they sound alike, and the file of one is cut off, or both have one tempo;
+    at most `CUT_WHOLES` of each song.
+    """
+    there, own = store.list_rows("sound", rows[comparable[rows]])
+    rows = rows[comparable[rows]][there]
+    hits = np.empty((0, 3))  # row, other row, similarity
+    for group, values in store.list_blocks("sound"):
+        similar = own @ values.T
+        a, b = np.nonzero(similar >= CUT_SOUND)
+        hits = np.concatenate([hits, np.column_stack([rows[a], group[b], similar[a, b]])])
+    pairs = hits[:, :2].astype(np.int64)
+    seconds = floats(store.column("duration_s").combine_chunks()).astype(np.float64)
+    apart = np.abs(seconds[pairs[:, 0]] - seconds[pairs[:, 1]])
+    far = comparable[pairs[:, 1]] & (apart > SHIFT_S)
+    pairs, similar = pairs[far], hits[far, 2]
+    cut = booleans(one_chunk(pc.equal(store.column("status"), scalar(str(Status.TRUNCATED)))))
+    one, other = _tempos(store)[pairs.T]
+    may = np.maximum(one, other) <= CUT_TEMPO * np.minimum(one, other)
+    may |= cut[pairs].any(axis=1)
+    pairs, similar = pairs[may], similar[may]
+    order = np.lexsort((pairs[:, 1], -similar, pairs[:, 0]))
+    pairs = pairs[order]
+    firsts = np.searchsorted(pairs[:, 0], pairs[:, 0], side="left")
+    return np.unique(np.sort(pairs[np.arange(len(pairs)) - firsts < CUT_WHOLES], axis=1), axis=0)
 
 
 def near_pairs(
@@ -289,8 +371,13 @@ def _nearest(hits: Float64Array) -> Float64Array:
     return hits[np.arange(len(hits)) - firsts < PARTNERS]
 
 
-def _named_alike(store: VectorStore, rows: Int64Array, known: BoolArray) -> Int64Array:
-    """Return pairs of one of `rows` and any song of one title, artist and length: (m, 2)."""
+def _named_alike(
+    store: VectorStore, rows: Int64Array, known: BoolArray
+) -> tuple[Int64Array, Int64Array]:
+    """Return pairs of one of `rows` and any song of one title and artist: (m, 2).
+
+    Those of one length that sound alike, and those of which one may be a part of the other.
+    """
     artists = store.column("artist").combine_chunks().dictionary_encode()
     names = name_numbers([*artists.dictionary.to_pylist(), None])
     of = names[view(pc.fill_null(artists.indices, scalar(np.int32(-1))), np.int32)]
@@ -307,16 +394,18 @@ def _named_alike(store: VectorStore, rows: Int64Array, known: BoolArray) -> Int6
             (a, b)
             for group in groups.values()
             for a, b in _next_to(sorted(group, key=lambda row: songs[row]["duration_s"]))
-            if (a in new or b in new)
-            and songs[a]["content_hash"] != songs[b]["content_hash"]
-            and abs(songs[a]["duration_s"] - songs[b]["duration_s"]) <= SHIFT_S
+            if (a in new or b in new) and songs[a]["content_hash"] != songs[b]["content_hash"]
         ]
     )
     if not len(pairs):
-        return pairs
+        return pairs, pairs
+    lengths = np.asarray([[songs[row]["duration_s"] for row in pair] for pair in pairs.tolist()])
+    is_part = np.abs(lengths[:, 0] - lengths[:, 1]) > SHIFT_S
+    same = np.asarray([songs[a]["title"] == songs[b]["title"] for a, b in pairs.tolist()])
+    parts, pairs = pairs[is_part & same], pairs[~is_part]
     alike = embedding_distances(store, pairs) <= NAMED_ALIKE
     near = _similarities(store, pairs) >= 1 - NAMED_SOUND
-    return pairs[alike & near]
+    return pairs[alike & near], parts
 
 
 def _songs_of(store: VectorStore, rows: Int64Array) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -38,7 +38,7 @@ from audiorec.listening.imports.job import KnownSongs
 from audiorec.listening.imports.rows import SongRef
 from audiorec.options import made
 from audiorec.playlists.answers import PathOfSongs, PlaylistOfSongs
-from audiorec.search.copies import Group, find_duplicates, kbit_s, not_compared, quality
+from audiorec.search.copies import Group, find_duplicates, kbit_s, not_compared
 from audiorec.search.questions import SPREAD, PathQuestion, PlaylistQuestion, SimilarQuestion
 from audiorec.search.similar import SimilarSongs
 from audiorec.store.export import guarded_text
@@ -412,7 +412,7 @@ KINDS = ("m3u8", "csv", "paths")
 SONG = ("title", "artist", "album", "duration_s", "loudness_lufs", "bpm", *TEXT_ATTRIBUTES)
 FILE = ("codec", "source_rate", "size", StoreColumns.ID, "uri")
 APART = ("duration_s", "loudness_lufs", "status", *FILE[:3], "uri")  # of a copy, on the page
-COPY = ("recording", "verdict", "best", "why", "kbit_s")
+COPY = ("recording", "verdict", "best", "surplus", "why", "kbit_s")
 Song = dict[str, Any]
 
 
@@ -460,9 +460,13 @@ class CopiesView:
             {
                 "verdict": group.verdict.value,
                 "why": group.why,
-                "gain": sum(song["size"] for _, song in songs[1:]),
+                "gain": sum(s["size"] for _, s in songs if s["song_id"] in group.surplus),
                 "songs": [
-                    {"row": row, "kbit_s": kbit_s(song)}
+                    {
+                        "row": row,
+                        "kbit_s": kbit_s(song),
+                        "surplus": group.surplus.get(song["song_id"]),
+                    }
                     | {name: plain(song.get(name)) for name in APART}
                     for row, song in songs
                 ],
@@ -472,12 +476,12 @@ class CopiesView:
         return {"groups": groups, "notes": self._notes}
 
     def given(self, wish: Mapping[str, Any]) -> Document:
-        """Return the copies as text: all as a table, else the files that are not the best.
+        """Return the copies as text: all as a table, else the files that are surplus.
 
         Parameters
         ----------
         wish : mapping
-            ``as``: as in `songs_as`, or ``script``: a shell script that removes all but the best;
+            ``as``: as in `songs_as`, or ``script``: a shell script that removes what is surplus;
             ``verdicts``: how certain the recordings are; ``rows``: whose recordings alone, if
             given.
         """
@@ -491,7 +495,7 @@ class CopiesView:
         if wish.get("as") == "script":
             return {"text": _script(result), "left_out": 0}
         if wish.get("as") != "csv":
-            rows = [row for _, songs in result for row, _ in songs[1:]]
+            rows = [row for one, own in result for row, s in own if s["song_id"] in one.surplus]
             return songs_as(self._shelf, rows, wish.get("as"))
         lines = [
             {
@@ -499,7 +503,8 @@ class CopiesView:
                 "recording": number,
                 "verdict": group.verdict.value,
                 "best": "no" if index else "yes",
-                "why": "" if index else group.why,
+                "surplus": "yes" if song["song_id"] in group.surplus else "no",
+                "why": group.surplus.get(song["song_id"], group.why),
                 "kbit_s": kbit_s(song),
             }
             for number, (group, songs) in enumerate(result, 1)
@@ -518,12 +523,11 @@ class CopiesView:
         self._notes = [note] if (note := not_compared(library)) else []
         duplicates = find_duplicates(library)
         songs = iter(library.rows([row for group in duplicates for row in group.rows]))
-        together = [(group, [(row, next(songs)) for row in group.rows]) for group in duplicates]
-        return [(group, sorted(own, key=lambda one: quality(one[1]))) for group, own in together]
+        return [(group, [(row, next(songs)) for row in group.rows]) for group in duplicates]
 
 
 def _script(recordings: Iterable[tuple[Group, list[tuple[int, Song]]]]) -> str:
-    """Return a shell script that removes all copies but the best of each recording.
+    """Return a shell script that removes the surplus copies of each recording.
 
     Names may hold anything: they are quoted, and shown without control characters in comments.
     """
@@ -532,9 +536,11 @@ def _script(recordings: Iterable[tuple[Group, list[tuple[int, Song]]]]) -> str:
         "# Removes the copies of a library's recordings. Read it before you run it.",
     ]
     for group, songs in recordings:
-        best, *others = (song["uri"] for _, song in songs)
-        lines += ["", f"# kept: {visible(best)} ({visible(group.why)})"]
-        lines += [f"rm -v -- {quote(uri)}" for uri in others if uri.startswith("/")]
+        kept = [song["uri"] for _, song in songs if song["song_id"] not in group.surplus]
+        lines += ["", *(f"# kept: {visible(uri)}" for uri in kept)]
+        for _, song in songs:
+            if (why := group.surplus.get(song["song_id"])) and song["uri"].startswith("/"):
+                lines += [f"# {visible(why)}", f"rm -v -- {quote(song['uri'])}"]
     return "\n".join([*lines, ""])
 
 

@@ -61,7 +61,9 @@ def main() -> None:
         if known == "wrong" and found is not Origin.UNKNOWN:
             print(json.dumps({"wrong": str(lossless), "beside": str(lossy), "said": found.name}))
     for kind, count in counts.items():
-        print(json.dumps({"pairs": kind} | {k: count[k] for k in ("right", "wrong", "cannot tell")}))
+        print(
+            json.dumps({"pairs": kind} | {k: count[k] for k in ("right", "wrong", "cannot tell")})
+        )
     total = sum(counts.values(), Counter())
     print(json.dumps({"pairs": "all", **total}))
 

@@ -90,7 +90,7 @@ def test_formats_hold_the_same_music(name, odd):
 def test_soundfile_and_pyav_agree_in_every_bit(tmp_path, monkeypatch, subtype):
     sound(tmp_path / "a.flac", kind="FLAC", subtype=subtype)
     a, info_a = waveform(tmp_path / "a.flac")
-    monkeypatch.setattr(decode_module, "_readers", lambda _sniffed: [PyavReader])
+    monkeypatch.setattr(decode_module, "readers_for", lambda _sniffed: [PyavReader])
     b, info_b = waveform(tmp_path / "a.flac")
     assert info_a.decoder.startswith("soundfile 0.")
     assert info_b.decoder.startswith("PyAV ")

@@ -7,6 +7,7 @@ from library_commands import files_in
 from made_library import series, song, write_library
 from made_sound import add_lists
 
+from audiorec.search.copies import CANNOT_TELL
 from audiorec.store.store import VectorStore
 
 
@@ -31,11 +32,12 @@ def test_the_document_says_how_far_copies_are_apart(in_library, tmp_path):
     assert code == 0, err
     assert "note: 1 song has no sound" in err
     document = json.loads(out)
-    assert document["schema"] == "audiorec/duplicates/2"
+    assert document["schema"] == "audiorec/duplicates/3"
     (group,) = document["groups"]
     assert group["verdict"] == "likely"
-    assert (group["kept"], group["why"]) == ("a.flac", "lossless")
-    assert [s["song_id"] for s in group["songs"]] == ["a.flac", "b.mp3"]  # the best first
+    assert (group["kept"], group["why"]) == ("a.flac", CANNOT_TELL)
+    songs = [(s["song_id"], s["surplus"]) for s in group["songs"]]
+    assert songs == [("a.flac", None), ("b.mp3", None)]  # the best first, none is surplus
     (pair,) = group["pairs"]
     assert pair["distance"] == 0
 

@@ -11,16 +11,17 @@ from audiorec.errors import InputError
 from audiorec.library.library import Library
 from audiorec.playlists.library_lists import divide_library
 from audiorec.search.copies import (
+    CANNOT_TELL,
     SameAudio,
     find_duplicates,
     joined,
     quality,
     recordings_of,
-    why_kept,
 )
 from audiorec.search.near import all_pairs
 from audiorec.search.questions import Choice, PathQuestion, PlaylistQuestion, SimilarQuestion
-from audiorec.store.links import update_links
+from audiorec.store.links import read_links, update_links, write_heard
+from audiorec.store.recordings import Heard
 
 RNG = np.random.default_rng(4)
 DIRECTIONS = RNG.gamma(1.0, size=(12, 40))
@@ -179,17 +180,27 @@ def test_the_best_copy_and_why():
     longer = copy(song_id="longer", size=992_000, duration_s=62.0)
     order = sorted([low, high, damaged, longer, flac], key=quality)
     assert [one["song_id"] for one in order] == ["flac", "longer", "high", "low", "damaged"]
-    assert why_kept(flac, [low, damaged]) == "lossless"
-    assert why_kept(high, [low]) == "128 against 64 kbit/s"
-    assert why_kept(longer, [high]) == "longer"
     # Of lossless copies more bits a second are no better than a longer one, or a higher rate.
     cut = copy(song_id="cut", codec="flac", size=6_000_000, duration_s=58.0)
     half = copy(song_id="half", codec="flac", size=7_000_000, source_rate=22_050)
     assert sorted([half, cut, flac], key=quality) == [flac, cut, half]
-    assert why_kept(flac, [cut]) == "longer"
-    assert why_kept(cut, [half]) == "44,100 against 22,050 Hz"
-    assert why_kept(low, [damaged]) == "undamaged"
-    assert why_kept(high, [copy(song_id="second")]) == "as good as the others"
+
+
+def test_a_copy_is_surplus_where_its_original_is_known(library):
+    """Else none is, and the first by quality is shown."""
+    one = next(g for g in find_duplicates(library) if "one.flac" in g.song_ids)
+    assert (one.kept, one.why, dict(one.surplus)) == ("one.flac", CANNOT_TELL, {})
+    links = read_links(library)
+    names = [[library.ids[row] for row in pair] for pair in links.pairs.tolist()]
+    at = next(n for n, pair in enumerate(names) if {"one.flac", "one later.ogg"} == set(pair))
+    first = names[at][0] == "one later.ogg"
+    links.heard[at] = Heard.FIRST if first else Heard.SECOND
+    write_heard(library, links)
+    one = next(g for g in find_duplicates(library) if "one.flac" in g.song_ids)
+    assert one.song_ids[-1] == "one.flac"
+    assert "traces of Ogg Vorbis" in one.surplus["one.flac"]
+    later, flac = (library.row_number(name) for name in ("one later.ogg", "one.flac"))
+    assert recordings_of(library).of(later)[-1] == flac
 
 
 def test_neighbours_name_each_recording_once_and_every_song_has_rows(library, tmp_path):

@@ -10,16 +10,17 @@ if TYPE_CHECKING:
     from audiorec.library.library import Library
     from audiorec.search.copies import Group
 
-COLUMNS = ("group", "verdict", "distance", "song_id", "codec", "rate", "size", "length", "kept")
+COLUMNS = ("group", "verdict", "distance", "song_id", "codec", "rate", "size", "length", "surplus")
 
 
 def duplicates(
     vectors: VectorsOption = None,
     json: JsonOption = False,
 ) -> None:
-    """List the recordings that a library holds more than once, and the copy that lists show.
+    """List the recordings that a library holds more than once, the copy that lists show first.
 
-    identical: the same audio packets. likely: lengths, versions and sounds agree. Nothing is
+    identical: the same audio packets. likely: lengths, versions and sounds agree. A copy is surplus
+    where it is known what it was made from; else which is the original cannot be told. Nothing is
     changed.
 
     Examples
@@ -44,7 +45,7 @@ def duplicates(
 
 def _lines(store: "Library", number: int, group: "Group") -> list[tuple[object, ...]]:
     lines: list[tuple[object, ...]] = []
-    for row, song in _best_first(store, group):
+    for row, song in zip(group.rows, store.rows(group.rows), strict=True):
         known = [p.distance for p in group.pairs if row in p.rows and p.distance is not None]
         lines.append(
             (
@@ -56,24 +57,16 @@ def _lines(store: "Library", number: int, group: "Group") -> list[tuple[object, 
                 song["source_rate"],
                 song["size"],
                 duration(float(song["duration_s"])),
-                group.why if song["song_id"] == group.kept else "",
+                group.surplus.get(song["song_id"], group.why and f"? {group.why}"),
             )
         )
     return lines
 
 
-def _best_first(store: "Library", group: "Group") -> list[tuple[int, dict[str, Any]]]:
-    """Return the rows and songs of a group, best first."""
-    from audiorec.search.copies import quality
-
-    songs = zip(group.rows, store.rows(group.rows), strict=True)
-    return sorted(songs, key=lambda one: quality(one[1]))
-
-
 def _document(store: "Library", groups: "list[Group]") -> dict[str, Any]:
     fields = ("song_id", "uri", "codec", "source_rate", "size", "duration_s", "content_hash")
     return {
-        "schema": "audiorec/duplicates/2",
+        "schema": "audiorec/duplicates/3",
         "vectors": str(store.path),
         "extractor_id": store.metadata.extractor_id,
         "groups": [
@@ -81,7 +74,10 @@ def _document(store: "Library", groups: "list[Group]") -> dict[str, Any]:
                 "verdict": group.verdict.value,
                 "kept": group.kept,
                 "why": group.why,
-                "songs": [{f: song[f] for f in fields} for _, song in _best_first(store, group)],
+                "songs": [
+                    {f: song[f] for f in fields} | {"surplus": group.surplus.get(song["song_id"])}
+                    for song in store.rows(group.rows)
+                ],
                 "pairs": [
                     {
                         "songs": [store.ids[row] for row in pair.rows],
@@ -98,7 +94,7 @@ def _document(store: "Library", groups: "list[Group]") -> dict[str, Any]:
 
 
 def _say_summary(store: "Library", groups: "list[Group]") -> None:
-    surplus = sum(len(group.rows) - 1 for group in groups)
+    surplus = sum(len(group.surplus) for group in groups)
     counts = ", ".join(
         f"{n} {verdict}"
         for verdict in ("identical", "likely")

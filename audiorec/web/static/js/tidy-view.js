@@ -50,7 +50,7 @@ function Recording({ group, number }) {
   const library = use((s) => s.library);
   const row = named(library, group);
   return html`<li class="song-line"><${Cover} rows=${[row]} size=${44} /><div class="names"><a class="title" href=${`/tidy/${number}`}><bdi>${library.title(row)}</bdi></a><span class="quiet"><bdi>${library.artist(row)}</bdi></span></div>
-    <span class="quiet">${count(group.songs.length, "file")}, ${VERDICTS[group.verdict] || group.verdict}</span><span>${group.why ? `keep: ${group.why}` : "keep the first"}</span><span class="time quiet">${megabytes(group.gain)}</span>
+    <span class="quiet">${count(group.songs.length, "file")}, ${VERDICTS[group.verdict] || group.verdict}</span><span>${group.why || "keep the first"}</span><span class="time quiet">${megabytes(group.gain)}</span>
     <a class="button small" href=${`/tidy/${number}`}>Look</a></li>`;
 }
 
@@ -70,11 +70,11 @@ function Pair({ group }) {
     <div class="line"><${Cover} rows=${[row]} size=${56} /><div class="names"><h2><a href=${songPath(library, row)}><bdi>${library.title(row)}</bdi></a></h2><span class="quiet"><bdi>${[library.artist(row), VERDICTS[group.verdict] || group.verdict].filter(Boolean).join(", ")}</bdi></span></div>
       <button onClick=${change}><${Icon} name="swap" /> Switch at the same moment <kbd>X</kbd></button></div>
     ${group.songs.map((song, at) => html`<div class=${`copy ${song.row === current ? "plays" : ""}`} key=${song.row}>
-      <div><p><span class=${at ? "fate" : "fate keep"}>${at ? "A copy" : `Keep${group.why ? `: ${group.why}` : ""}`}</span> ${STATUSES[song.status] && html`<span class="badge">${STATUSES[song.status]}</span>`}</p>
+      <div><p><span class=${song.surplus ? "fate" : "fate keep"}>${song.surplus ? "A copy" : group.why && at ? "Not known to be a copy" : "Keep"}</span> ${STATUSES[song.status] && html`<span class="badge">${STATUSES[song.status]}</span>`}</p>
         <p class="file-name"><bdi>${song.uri.slice(song.uri.lastIndexOf("/") + 1)}</bdi></p>
         <p class="quiet">${song.codec}, ${megabytes(song.size)}, ${song.kbit_s.toLocaleString("en")} kbit/s, ${clock(song.duration_s)}${song.loudness_lufs === null || song.loudness_lufs === undefined ? "" : `, ${song.loudness_lufs.toFixed(1)} LUFS`}</p>
         <p class="quiet folder"><bdi>${song.uri.slice(0, song.uri.lastIndexOf("/"))}</bdi></p>
-        ${song.why && html`<p>${song.why}</p>`}
+        ${(song.surplus || group.why) && html`<p>${song.surplus || group.why}</p>`}
         <button class="small" onClick=${() => (current === song.row ? toggle() : play(song.row, { queue: rows }))}><${Icon} name="play" /> Play</button></div>
       <${Wave} row=${song.row} height=${84} label=${`${song.uri.slice(song.uri.lastIndexOf("/") + 1)} over time`} /></div>`)}
     <div class="buttons">${group.gain > 0 && html`<span class="quiet">${megabytes(group.gain)} to gain</span>`}

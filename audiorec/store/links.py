@@ -324,15 +324,19 @@ def _write(vectors: Path, metadata: StoreMetadata, audio: _Audio, links: _Linked
         np.concatenate(both)
         for both in zip(alone, (part[order] for part in paired[:2]), strict=True)
     ]
-    told = (paired[2], links.distance, links.sure, links.heard, links.khz)
-    nothing = len(audio.numbers)
+    told = (links.sure, links.heard, links.khz)
+    values = [
+        integers(paired[2][order]),
+        arrow_array(links.distance[order].astype(np.float32), pa.float32()),
+        *(
+            pc.cast(integers(one[order].astype(np.int64)), kind)
+            for one, kind in zip(told, SCHEMA.types[4:], strict=True)
+        ),
+    ]
     columns = [
         integers(rows[0]),
         pc.not_equal(integers(rows[1]), scalar(np.int64(0))),
-        *(
-            pa.concat_arrays([pa.nulls(nothing, kind), arrow_array(values[order], kind)])
-            for values, kind in zip(told, SCHEMA.types[2:], strict=True)
-        ),
+        *(pa.concat_arrays([pa.nulls(len(audio.numbers), one.type), one]) for one in values),
     ]
     schema = SCHEMA.with_metadata({METADATA_KEY: json.dumps(about).encode()})
     table = pa.Table.from_arrays(columns, schema=schema)

@@ -261,8 +261,8 @@ def described_by(shelf: SongColumns, wish: Mapping[str, Any]) -> Document:
     result = shelf.ready.find(text, k=min(MOST, max(FEWEST, len(shelf.library) // PART)))
     return {
         "rows": result.rows.tolist(),
-        "understood": [*result.wished.names, *result.sentence.conditions],
-        "unknown": list(result.sentence.unknown),
+        "understood": list(result.sentence.chips),
+        "unknown": list(result.not_understood),
     }
 
 

@@ -77,17 +77,6 @@ def test_a_replaced_store_is_told_of_and_shown_when_one_wants_it(open_page, stor
             json.loads(ask(address, "/api/song/2", edition=edition)[1])["columns"]
             == (first["columns"])
         )
-        page.get_by_role("button", name="Later").click()
-        assert page.locator(".changes").count() == 0
-        page.reload()
-        page.wait_for_selector("#song-title")
-        page.evaluate(LOOK)
-        choose(page, titles[2])
-        page.click("text=Make a list from it")
-        page.wait_for_selector(".listed li")
-        choose(page, titles[2])
-        page.click(".song button.main")
-        until(page, "document.querySelector('audio').currentTime > 0.2")
         at = page.evaluate("document.querySelector('audio').currentTime")
         places = page.evaluate(PLACES)
         page.get_by_role("button", name="Show it").focus()

@@ -16,12 +16,9 @@ const WORDS = {
 const LAST = 2 ** 33; // sorts after all others; times a million songs it is still exact
 
 export async function loadLibrary() {
-  const [about, texts, numbers] = await Promise.all([
-    getJson("/api/library"),
-    getJson("/api/texts"),
-    getBytes("/api/numbers"),
-  ]);
+  const about = await getJson("/api/library"); // first: it opens the library as it is now
   setEdition(about.edition);
+  const [texts, numbers] = await Promise.all([getJson("/api/texts"), getBytes("/api/numbers")]);
   return new Library(about, texts, numbers);
 }
 

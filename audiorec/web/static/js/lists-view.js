@@ -29,7 +29,7 @@ export function ListsView() {
   const seconds = songs.reduce((sum, row) => sum + library.length(row), 0);
   const [isOpen, setOpen] = useState(songs.length < 2 || !seeds.length || !matchMedia(NARROW).matches);
   const [isEdited, setEdited] = useState(false); // on a narrow screen
-  return html`<div class=${`lists ${isEdited ? "edited" : ""}`}>
+  return html`<div class=${`lists ${isEdited ? "edited" : ""}`}><h1 class="hidden">Lists</h1>
     <section class="making" aria-labelledby="making-title">
       <details open=${isOpen} onToggle=${(e) => setOpen(e.currentTarget.open)}><summary><h2 id="making-title">Make a list</h2></summary>
         <${Maker} fold=${() => setOpen(!matchMedia(NARROW).matches)} /></details></section>

@@ -132,7 +132,7 @@ export function Wave({ row, height, label }) {
       <span class="playhead" aria-hidden="true" hidden=${!time}></span>
       ${hover !== null && height > 50 && html`<span class="moment" style=${{ left: `${(100 * hover) / total}%` }}>${spoken(hover)}</span>`}</div>
     ${height > 50 && failure && html`<p class="note">No waveform: ${failure.message}</p>`}
-    ${height > 50 && why && html`<p class="note">Its moments are not known. To hear them: <code>${why.command}</code></p>`}</div>`;
+    ${height > 100 && why && html`<p class="note">Its moments are not known. To hear them: <code>${why.command}</code></p>`}</div>`;
 }
 
 // The colours of a song in a line, without its loudness: of its stored moments alone, so that no song is opened.

@@ -261,6 +261,8 @@ def described_by(shelf: SongColumns, wish: Mapping[str, Any]) -> Document:
     result = shelf.ready.find(text, k=min(MOST, max(FEWEST, len(shelf.library) // PART)))
     return {
         "rows": result.rows.tolist(),
+        "fit": [None if one is None else round(one, 3) for one in result.strengths],
+        "fits": result.fits,
         "understood": list(result.sentence.chips),
         "unknown": list(result.not_understood),
     }

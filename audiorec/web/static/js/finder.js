@@ -19,7 +19,6 @@ const PIECE = 40; // songs drawn at a time
 const NAMED = 6; // songs by name that stand above those by sound
 const CONDITION = /[=<>~]/;
 const SAYINGS = ["calm piano", "no singing, slow", "loud and fast", "sad and acoustic", "music for working"];
-const WELL = 3; // bars of each word, from which a song fits
 
 export function SearchBox() {
   const { view, query } = use((s) => s, route);
@@ -83,7 +82,7 @@ export function FindView() {
   if (!answer) return html`<div class="sheet"><p class="quiet" role="status">${isLoading ? "One moment…" : ""}</p></div>`;
   const { named, heard, failure, isCondition } = answer;
   const rows = heard?.rows || [];
-  const weak = heard?.bars && (heard.fits ?? heard.bars.filter((one) => one.every((bar) => bar >= WELL)).length) === 0;
+  const weak = heard?.fits === 0 && heard.fit.some((one) => one !== null);
   return html`<div class="sheet found" key=${text}><h1 class="hidden">Search</h1>
     ${heard && html`<${Chips} heard=${heard} text=${text} />`}
     <div class="beside"><div>
@@ -116,13 +115,10 @@ const Poor = ({ title, line }) => html`<h1 class="place-name large">${title}</h1
 
 // What was understood of a sentence, what was guessed, and what is left out; each can be taken away.
 function Chips({ heard, text }) {
-  const chips = heard.chips || [...heard.understood.map((one) => ({ text: one, reads: "", kind: "understood" })), ...heard.unknown.map((one) => ({ text: one, reads: "not understood, left out", kind: "left_out" }))];
-  const away = (word) => {
-    const rest = text.replace(new RegExp(`(?:\\b(?:and|or|with|for)\\s+)?${word.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}[,;]?\\s*`, "i"), "").trim();
-    go(rest && rest !== text ? findPath(rest) : "/find");
-  };
+  const chips = [...heard.understood.map((one) => ({ text: one, kind: "understood" })), ...heard.unknown.map((one) => ({ text: one, reads: "audiorec does not hear this, left out", kind: "left_out" }))];
+  const away = (word) => { const rest = shorter(text, word); go(rest && rest !== text ? findPath(rest) : "/find"); };
   return html`<ul class="chips" aria-label="What was understood" role="status">${chips.map((one) => html`<li class=${`chip ${one.kind}`}>
-    <span><strong><bdi>${one.text}</bdi></strong>${one.reads && html`<small class="quiet"><bdi>${one.kind === "guessed" ? "a guess: " : ""}${one.reads}</bdi></small>`}</span>
+    <span><strong><bdi>${one.text}</bdi></strong>${one.reads && html`<small class="quiet"><bdi>${one.reads}</bdi></small>`}</span>
     ${text.toLowerCase().includes(one.text.toLowerCase()) && html`<button class="icon" title=${`Without ${one.text}`} onClick=${() => away(one.text)}><${Icon} name="close" /></button>`}</li>`)}</ul>`;
 }
 
@@ -143,28 +139,27 @@ export function Bars({ n, label }) {
   return html`<span class="bars" role="img" aria-label=${`${label}: ${n} of 5`}>${[1, 2, 3, 4, 5].map((at) => html`<i class=${at <= n ? "full" : ""}></i>`)}</span>`;
 }
 
-const barred = (heard) => (heard.chips || []).filter((one) => one.kind !== "left_out");
+// Bars of how likely a song fits: three from "somewhat" on; none where nothing of the sentence is heard.
+const level = (fit) => (fit >= 0.9 ? 5 : fit >= 0.75 ? 4 : fit >= 0.45 ? 3 : fit >= 0.25 ? 2 : 1);
 
 function Heard({ heard, rows, title }) {
   const [most, setMost] = useState(PIECE);
-  const chips = heard.bars ? barred(heard) : [];
-  const fits = heard.fits ?? (heard.bars ? heard.bars.filter((one) => one.every((bar) => bar >= WELL)).length : 0);
-  return html`<section aria-labelledby="heard-title" class="heard" style=${{ "--bars": chips.length }}>
-    <div class="above"><h2 id="heard-title">${title || (fits ? `${count(fits, "song")} ${fits === 1 ? "fits" : "fit"}` : "By sound")} <span class="quiet">best first</span></h2>
-      ${chips.map((one) => html`<span class="bar-head quiet"><bdi>${one.text}</bdi></span>`)}</div>
+  const { fits, fit } = heard;
+  const isKnown = fit?.some((one) => one !== null);
+  return html`<section aria-labelledby="heard-title" class="heard">
+    <div class="above"><h2 id="heard-title">${title || (isKnown && fits ? `${count(fits, "song")} ${fits === 1 ? "fits" : "fit"}` : "By sound")} <span class="quiet">best first</span></h2></div>
     <ol class="songs lines">${rows.slice(0, most).map((row, at) => html`<${SongLine} key=${row} row=${row} queue=${rows}>
-      ${chips.map((one, place) => html`<${Bars} n=${heard.bars[at]?.[place] ?? 0} label=${one.text} />`)}
-      <${Place} row=${row} /><//>`)}</ol>
+      ${isKnown && html`<${Bars} n=${fit[at] === null ? 0 : level(fit[at])} label="Fits" />`}<${Place} row=${row} /><//>`)}</ol>
     ${rows.length > most && html`<button onClick=${() => setMost(most + PIECE)}>Show more <span class="quiet">${(rows.length - most).toLocaleString("en")} left</span></button>`}</section>`;
 }
 
-// No song has enough of every word: say so, and offer to take a word away.
+// No song has enough of the sentence: say so, and offer to take a word away.
 function Weak({ heard, text }) {
-  const chips = barred(heard);
-  const without = chips.map((one, away) => [one, heard.bars.filter((bars) => bars.every((bar, at) => at === away || bar >= WELL)).length]).filter(() => chips.length > 1);
-  const shorter = (word) => findPath(text.replace(new RegExp(word.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), "i"), "").replace(/\s*,\s*(?=,|$)/g, "").trim());
-  return html`<h1 class="place-name large">Nothing here fits well</h1>
-    <p class="quiet">No song has enough of ${chips.length > 1 ? "all of it" : "it"}.</p>
-    ${without.length > 0 && html`<h3>Take one word away</h3><p class="buttons">${without.map(([one, n]) => html`<a class="button" href=${shorter(one.text)}>without ${one.text} <span class="quiet">${n}</span></a>`)}</p>`}
+  const words = heard.understood.length > 1 ? heard.understood.filter((one) => text.toLowerCase().includes(one.toLowerCase())) : [];
+  return html`<h1 class="place-name large">Nothing here fits well</h1><p class="quiet">No song has enough of ${words.length > 1 ? "all of it" : "it"}.</p>
+    ${words.length > 0 && html`<h3>Take one word away</h3><p class="buttons">${words.map((one) => html`<a class="button" href=${findPath(shorter(text, one))}>without ${one}</a>`)}</p>`}
     <${Heard} heard=${heard} rows=${heard.rows.slice(0, 10)} title="The nearest, all weak" />`;
 }
+
+// A sentence without one of its words, and without what led to it.
+const shorter = (text, word) => text.replace(new RegExp(`(?:\\b(?:and|or|with|for)\\s+)?${word.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}[,;]?\\s*`, "i"), "").replace(/[\s,;]+$/, "").trim();

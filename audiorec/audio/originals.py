@@ -99,8 +99,8 @@ class Listened:
                 at, pieces, every = at[::2], pieces[::2], 2 * every
         kept = np.stack(pieces) if pieces else np.zeros((0, _PIECE), np.float32)
         khz = np.minimum(np.arange(_HOP + 1) * rate // (_SIZE * 1000), 24)
-        power = np.bincount(khz, power / max(n_power, 1), 25)[:24]
-        return cls(rate, np.asarray(at, np.int64), kept, power)
+        bands = np.bincount(khz, power / max(n_power, 1), 25)[:24].astype(np.float64)
+        return cls(rate, np.asarray(at, np.int64), kept, bands)
 
     def trace(self) -> str:
         """Return whose traces the samples carry: ``vorbis``, ``aac``, ``other``, or "" for none.

@@ -218,7 +218,8 @@ class _Linked(NamedTuple):
         if before is None:
             return self
         old = before.links.between(still)
-        return _Linked(*(np.concatenate(both) for both in zip(self, old, strict=True)))
+        both: Any = zip(self, old, strict=True)
+        return _Linked(*map(np.concatenate, both))
 
 
 class LinksFile(NamedTuple):
@@ -400,7 +401,9 @@ class Newcomers:
     def _links(self, new: Int64Array) -> _Linked:
         """Compare new audio with the rows that were put aside, by the rule for whole stores."""
         if not self._meet or self._metadata is None:
-            none = Links.unheard(np.empty((0, 2), np.int64), np.empty(0), np.empty(0, np.bool_))
+            none = Links.unheard(
+                np.empty((0, 2), np.int64), np.empty(0, np.float32), np.empty(0, np.bool_)
+            )
             return _Linked(*(getattr(none, name) for name in ("pairs", *_Linked._fields[1:])))
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / self._vectors.name

@@ -115,9 +115,9 @@ def test_a_public_name_loads_its_module_and_no_other():
     code = (
         "import sys, audiorec.recall, audiorec.search\n"
         "print([m for m in ('ast', 'numpy', 'audiorec.search.space') if m in sys.modules])\n"
-        "from audiorec.recall import SASRec, VsKnn, evaluate, fuse\n"
+        "from audiorec.recall import SASRec, VSKNN, evaluate, fuse\n"
         "from audiorec.search import Space\n"
-        "print(SASRec.name, VsKnn.name, evaluate.__name__, fuse.__name__, Space.__name__,"
+        "print(SASRec.name, VSKNN.name, evaluate.__name__, fuse.__name__, Space.__name__,"
         " 'torch' in sys.modules, 'audiorec.recall.simple.external' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

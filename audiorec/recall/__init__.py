@@ -2,7 +2,7 @@
 
 ::
 
-    log ──`RecallData`──▶ a channel: `VsKnn`, `SASRec`, ... ──fit, recall──▶ `Candidates`
+    log ──`RecallData`──▶ a channel: `VSKNN`, `SASRec`, ... ──fit, recall──▶ `Candidates`
     channels, `split` of a log ──evaluate, compare──▶ a `Judgement` each
     tables of candidates, one per channel ──fuse_files──▶ one list per user
     a name, or ``module:Class`` ──registry──▶ a channel of ours or of another package
@@ -72,11 +72,11 @@ if TYPE_CHECKING:
     from audiorec.recall.simple.external import External as External
     from audiorec.recall.simple.external import ExternalRecipe as ExternalRecipe
     from audiorec.recall.simple.knn import EASE as EASE
+    from audiorec.recall.simple.knn import VSKNN as VSKNN
     from audiorec.recall.simple.knn import EASERecipe as EASERecipe
-    from audiorec.recall.simple.knn import ItemKnn as ItemKnn
-    from audiorec.recall.simple.knn import ItemKnnRecipe as ItemKnnRecipe
-    from audiorec.recall.simple.knn import VsKnn as VsKnn
-    from audiorec.recall.simple.knn import VsKnnRecipe as VsKnnRecipe
+    from audiorec.recall.simple.knn import ItemKNN as ItemKNN
+    from audiorec.recall.simple.knn import ItemKNNRecipe as ItemKNNRecipe
+    from audiorec.recall.simple.knn import VSKNNRecipe as VSKNNRecipe
     from audiorec.recall.simple.recent_likes import RecentLikes as RecentLikes
     from audiorec.recall.simple.recent_likes import RecentLikesRecipe as RecentLikesRecipe
 

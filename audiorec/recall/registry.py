@@ -1,6 +1,6 @@
 """All channels by name: those of audiorec, and those of other packages.
 
-    "vs-knn"           ──channel_class──▶ `audiorec.recall.simple.knn.VsKnn`
+    "vs-knn"           ──channel_class──▶ `audiorec.recall.simple.knn.VSKNN`
     "external:FILE"    ──channel_class──▶ `audiorec.recall.simple.external.External` of that table
     "my_package:Hour"  ──channel_class──▶ the class ``Hour``, which the user named
     model/             ──load_channel───▶ the channel that wrote it

@@ -61,15 +61,15 @@ def test_what_is_refused(text, said):
 
 
 def test_a_setting_given_several_times_is_compared():
-    from audiorec.recall.simple.knn import VsKnn
+    from audiorec.recall.simple.knn import VSKNN
 
     texts = ["neighbours=5", "neighbours=9", "neighbours=5", "history=20"]
-    found = variants(VsKnn, texts)
+    found = variants(VSKNN, texts)
     assert [(one.name, one.recipe.neighbours, one.recipe.history) for one in found] == [
         ("vs-knn, neighbours = 5", 5, 20),
         ("vs-knn, neighbours = 9", 9, 20),
     ]
-    assert [one.name for one in variants(VsKnn, ["history=20"])] == ["vs-knn"]
+    assert [one.name for one in variants(VSKNN, ["history=20"])] == ["vs-knn"]
 
 
 def defaults(command):

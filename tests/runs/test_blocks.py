@@ -18,7 +18,7 @@ from audiorec.recall.serving import job
 from audiorec.recall.serving.job import fuse_files
 from audiorec.recall.serving.rules import Exclusions, FusionRecipe, SongTraits
 from audiorec.recall.simple.counts import Popular
-from audiorec.recall.simple.knn import ItemKnn
+from audiorec.recall.simple.knn import ItemKNN
 from audiorec.runs.tasks import engine_of, parse_runner, run_processes
 
 USERS, SONGS = 300, 40
@@ -43,7 +43,7 @@ def three(stop=None):
     return engine_of(jobs=3, stop=stop)
 
 
-def ask(path, plays, k=10, channel=ItemKnn, **options):
+def ask(path, plays, k=10, channel=ItemKNN, **options):
     fitted = channel().fit(RecallData(plays))
     return write_candidates(path, fitted, Queries(plays), k, exclude=plays, **options)
 
@@ -115,7 +115,7 @@ def test_what_was_planted_in_the_run_folder_is_not_believed(plays, tmp_path):
     assert (tmp_path / "one.parquet").read_bytes() == whole
 
 
-class Picky(ItemKnn):
+class Picky(ItemKNN):
     """Refuses one user."""
 
     name = "picky"

@@ -33,7 +33,7 @@ from audiorec.recall.judging.judge import evaluate
 from audiorec.recall.judging.splits import split
 from audiorec.recall.serving.job import fuse_files
 from audiorec.recall.serving.rules import FusionRecipe
-from audiorec.recall.simple.knn import ItemKnn
+from audiorec.recall.simple.knn import ItemKNN
 from audiorec.runs.tasks import run_ray, run_threads
 from audiorec.runs.workers import ray_cluster as started_ray
 
@@ -122,12 +122,12 @@ def made_of(plays, folder, engine):
 
 
 def _made_of(plays, folder, engine):
-    channel = ItemKnn().fit(RecallData(plays))
+    channel = ItemKNN().fit(RecallData(plays))
     options = {"exclude": plays, "engine": engine}
     write_candidates(folder / "c.parquet", channel, Queries(plays), 9, **options)
     paths = [folder / "c.parquet"] * 2
     fuse_files(paths, folder / "f.parquet", FusionRecipe(k=5), engine=engine)
-    found = evaluate(ItemKnn(), split(plays, "last"), ks=[5], engine=engine).to_dict()
+    found = evaluate(ItemKNN(), split(plays, "last"), ks=[5], engine=engine).to_dict()
     for seconds in ("fit_cpu_s", "recall_cpu_s", "peak_mb"):
         del found[seconds]
     return (folder / "c.parquet").read_bytes(), (folder / "f.parquet").read_bytes(), found

@@ -11,7 +11,7 @@ Processes that ``torchrun`` started train together, and the first one writes the
 import inspect
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
@@ -44,6 +44,7 @@ NEWEST_PART = "the newest part of the listening, by full rank"
 SHARE = 0.05  # held out, as by networks
 MOST_JUDGED = 2_000  # plays
 K = 20
+Judge = Callable[[Channel, RecallData], Trained]
 
 
 def validated(channel: Channel, data: RecallData) -> Trained:
@@ -231,6 +232,7 @@ def train_channel(
     out: Path,
     *,
     start: Channel | None = None,
+    judge: Judge | None = None,
     progress: LineProgress | None = None,
     stop: Event | None = None,
 ) -> str | None:
@@ -245,6 +247,9 @@ def train_channel(
         which the same call resumes; several processes must share this folder.
     start : Channel, optional
         A trained channel to go on from; see `Channel.fit`.
+    judge : callable, optional
+        Returns the figures of a channel that has none of its training, such as `validated`: this
+        costs a second fit.
     progress : callable, optional
         Called in the first process with the metrics of each epoch.
     stop : threading.Event, optional
@@ -272,7 +277,8 @@ def train_channel(
         folder = RunFolder(out, RUN_FILES)
         try:
             channel.fit(data, start=start, work=folder.path, progress=progress, stop=stop)
-            channel.trained = channel.trained or validated(channel, data)
+            if judge is not None and not channel.trained:
+                channel.trained = judge(channel, data)
             model_id = channel.save(out) if channel.song_ids else None
             if model_id is not None:
                 folder.clear()

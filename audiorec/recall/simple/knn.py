@@ -1,8 +1,8 @@
-"""Songs whose listeners, or sessions, overlap with those of the history: item kNN, EASE, VsKnn.
+"""Songs whose listeners, or sessions, overlap with those of the history: item kNN, EASE, VSKNN.
 
-    owners x songs  ──ItemKnn──▶  cosine of each song with its nearest songs
+    owners x songs  ──ItemKNN──▶  cosine of each song with its nearest songs
                     ──EASE─────▶  a weight for each pair of songs
-    sessions        ──VsKnn────▶  the sessions themselves, searched by the songs of a history
+    sessions        ──VSKNN────▶  the sessions themselves, searched by the songs of a history
 
 Rows of different lengths lie one after another: row r is ``values[starts[r]:starts[r + 1]]``.
 """
@@ -21,7 +21,7 @@ from audiorec.options import check_fields
 from audiorec.recall.contract.candidates import ReasonKind
 from audiorec.recall.contract.channel import CountingChannel
 from audiorec.recall.contract.data import Queries, RecallData
-from audiorec.types import Float64Array, FloatArray, Int32Array, Int64Array, nth, offsets
+from audiorec.types import Float64Array, FloatArray, Int32Array, Int64Array, entries, nth, offsets
 
 T = TypeVar("T", bound=np.generic)
 
@@ -73,7 +73,7 @@ BM25_LIMIT, BM25_LENGTH = 1.2, 0.75  # the usual k1 and b
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ItemKnnRecipe:
+class ItemKNNRecipe:
     """Neighbours per song, how they are weighted, and the length of history that is used.
 
     Attributes
@@ -88,7 +88,7 @@ class ItemKnnRecipe:
         Number of newest songs of the history whose neighbours count.
     """
 
-    weighting: Weighting = "cosine"
+    weighting: Weighting = "tf-idf"
     neighbours: int = 200
     shrink: float = 10.0
     history: int = 100
@@ -98,7 +98,7 @@ class ItemKnnRecipe:
         check_fields(self, neighbours=">=1", history=">=1", shrink=">=0")
 
 
-class ItemKnn(CountingChannel[ItemKnnRecipe]):
+class ItemKNN(CountingChannel[ItemKNNRecipe]):
     """Songs played by the same people as the songs of the history.
 
         owners x songs, weights ──fit──▶ cosine of each song with its nearest songs
@@ -112,7 +112,7 @@ class ItemKnn(CountingChannel[ItemKnnRecipe]):
 
     name = "item-knn"
     reason = ReasonKind.LISTENERS
-    Recipe = ItemKnnRecipe
+    Recipe = ItemKNNRecipe
     ARRAYS = ("starts", "near", "weights")
 
     def _count(self, data: RecallData) -> None:
@@ -170,7 +170,7 @@ def cosines(
 ) -> FloatArray:
     """Return the cosine of own and proposed songs, 0 unless they are neighbours: (own, proposed).
 
-    The first three are the learnt arrays of `ItemKnn`.
+    The first three are the learnt arrays of `ItemKNN`.
     """
     songs, values = joined(near, starts, own), joined(weights, starts, own)
     return table.grid(proposed, songs, offsets(np.diff(starts)[own]), values).T
@@ -195,7 +195,7 @@ def owner_plays(plays: Sequences, n_songs: int) -> Any:
 
 
 def weighted(plays: Sequences, n_songs: int, weighting: Weighting) -> Any:
-    """Return owners x songs with the weights of a weighting, of mean square 1 (`ItemKnnRecipe`).
+    """Return owners x songs with the weights of a weighting, of mean square 1 (`ItemKNNRecipe`).
 
     Examples
     --------
@@ -365,12 +365,12 @@ def _mirror(matrix: FloatArray) -> None:
         own[...] = np.tril(own) + np.tril(own, -1).T
 
 
-VS_BLOCK_HISTORIES = 1_024  # looked up by one product
+VS_BLOCK_HISTORIES = 512  # looked up by one product
 GROWTH = 4  # by which more sessions are looked at, until enough share a song
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VsKnnRecipe:
+class VSKNNRecipe:
     """Settings of the comparison of sessions.
 
     Attributes
@@ -392,16 +392,14 @@ class VsKnnRecipe:
 
 
 class _Near(NamedTuple):
-    """The n sessions nearest to one history, and their m songs."""
+    """The sessions nearest to a block of q histories, m in all: those of row 0, then of row 1..."""
 
-    songs: Int32Array  # (m,), of one session after another
-    starts: Int64Array  # (n + 1,): where each session begins
-    weight: FloatArray  # (n,)
-    own: Int32Array  # (o,): the distinct songs of the history
-    shared: FloatArray  # (o, n): 1 where a session holds the song
+    starts: Int64Array  # (q + 1,): where the sessions of each history begin
+    session: Int64Array  # (m,), from old to new
+    weight: Float64Array  # (m,)
 
 
-class VsKnn(CountingChannel[VsKnnRecipe]):
+class VSKNN(CountingChannel[VSKNNRecipe]):
     """Songs of the past sessions that share most with this one; stores sessions without ids.
 
     Vector multiplication session kNN:
@@ -419,7 +417,7 @@ class VsKnn(CountingChannel[VsKnnRecipe]):
     horizon = "short"
     reason = ReasonKind.LISTENERS
     people = "The sessions it was trained on, without ids and times: this is listening history."
-    Recipe = VsKnnRecipe
+    Recipe = VSKNNRecipe
     ARRAYS = ("session_starts", "session_songs", "song_starts", "song_sessions")
 
     def _count(self, data: RecallData) -> None:
@@ -438,10 +436,16 @@ class VsKnn(CountingChannel[VsKnnRecipe]):
         self.song_sessions = session[order].astype(np.int32)
 
     def _similarities(self, queries: Queries) -> FloatArray:
-        similarities = np.zeros((len(queries.histories), len(self.song_ids)), np.float32)
-        for row, near in enumerate(self._near(queries.histories)):
-            weight = np.repeat(near.weight, np.diff(near.starts))
-            np.add.at(similarities[row], near.songs.astype(np.int64), weight)
+        from scipy.sparse import csr_array
+
+        n_sessions, n = len(self.session_starts) - 1, len(self.song_ids)
+        ones = np.ones(len(self.session_songs))  # float64: sums do not depend on their order
+        held = csr_array((ones, self.session_songs, self.session_starts), shape=(n_sessions, n))
+        similarities = np.empty((len(queries.histories), n), np.float32)
+        for rows, _, near in self._near(queries.histories):
+            shape = (len(rows), n_sessions)
+            weight = csr_array((near.weight, near.session, near.starts), shape=shape)
+            similarities[rows] = (weight @ held).toarray()
         similarities[similarities == 0] = -np.inf
         return similarities
 
@@ -449,40 +453,52 @@ class VsKnn(CountingChannel[VsKnnRecipe]):
         """Return the song of the history that the sessions behind each candidate share most."""
         evidence = np.full(song.shape, -1, np.int64)
         table = Wanted(len(self.song_ids))
-        for row, near in enumerate(self._near(histories)):
-            there = np.flatnonzero(song[row] >= 0)
-            if not len(near.weight) or not len(there):
-                continue
-            proposed = np.sort(song[row, there])
-            held = table.grid(proposed, near.songs, near.starts)
-            both = held @ (near.shared * near.weight).T
-            best = np.where(both.max(axis=1) > 0, near.own[both.argmax(axis=1)], -1)
-            evidence[row, there] = best[np.searchsorted(proposed, song[row, there])]
+        for rows, lateness, near in self._near(histories):
+            songs, starts = self._songs_of(near.session)
+            for at, row in enumerate(rows.tolist()):
+                first, stop = near.starts[at], near.starts[at + 1]
+                there = np.flatnonzero(song[row] >= 0)
+                if first == stop or not len(there):
+                    continue
+                of = songs[starts[first] : starts[stop]], starts[first : stop + 1] - starts[first]
+                own = lateness.indices[lateness.indptr[at] : lateness.indptr[at + 1]]
+                held = table.grid(song[row, there], *of)
+                both = held @ (table.grid(own, *of) * near.weight[first:stop]).T
+                evidence[row, there] = np.where(both.max(axis=1) > 0, own[both.argmax(axis=1)], -1)
         return evidence
 
-    def _near(self, histories: Sequences) -> Iterator[_Near]:
-        """Yield the neighbouring sessions of each history."""
-        table = Wanted(len(self.song_ids))
+    def _near(self, histories: Sequences) -> Iterator[tuple[Int64Array, Any, _Near]]:
+        """Yield rows of the histories, their lateness, and the sessions nearest to them."""
         for first in range(0, len(histories), VS_BLOCK_HISTORIES):
             rows = np.arange(first, min(first + VS_BLOCK_HISTORIES, len(histories)))
             lateness = _lateness(histories.take(rows).newest(self.recipe.history))
-            for row, (session, total) in enumerate(self._sharing(lateness)):
-                best = _largest(total, self.recipe.neighbours)
-                songs = joined(self.session_songs, self.session_starts, session[best])
-                starts = offsets(np.diff(self.session_starts)[session[best]])
-                part = slice(lateness.indptr[row], lateness.indptr[row + 1])
-                own, late = lateness.indices[part], lateness.data[part]
-                shared = table.grid(own, songs, starts)
-                last = (shared * late[:, None]).max(axis=0, initial=0)
-                yield _Near(songs, starts, (total[best] * last).astype(np.float32), own, shared)
+            row, session, total = self._sharing(lateness)
+            # A session's songs, as columns of a dense table of what this block has heard.
+            used, late = _used(lateness)
+            number = np.zeros(len(self.song_ids), np.int64)
+            number[used] = 1 + np.arange(len(used))
+            table = np.zeros((len(rows), 1 + len(used)))
+            table[:, 1:] = late.toarray()
+            songs, starts = self._songs_of(session)
+            shared = table[np.repeat(row, np.diff(starts)), number[songs]]
+            last = np.maximum.reduceat(shared, starts[:-1]) if len(shared) else shared
+            weight = (total * last).astype(np.float32)
+            begins = offsets(np.bincount(row, minlength=len(rows)))
+            yield rows, lateness, _Near(begins, session, weight.astype(np.float64))
 
-    def _sharing(self, lateness: Any) -> list[tuple[Int64Array, Float64Array]]:
-        """Return the newest sessions that share a song with each history (q, S), newest first.
+    def _songs_of(self, session: Int64Array) -> tuple[Int32Array, Int64Array]:
+        """Return the songs of sessions, one after another, and where each session begins."""
+        lengths = np.diff(self.session_starts)[session]
+        return self.session_songs[entries(self.session_starts[session], lengths)], offsets(lengths)
 
-        Beside each session is the sum of the weights of the songs that it shares. Most histories
-        share a song with many of the very newest sessions, so few are looked at first.
+    def _sharing(self, lateness: Any) -> tuple[Int64Array, Int64Array, Float64Array]:
+        """Return row, session and sum of shared weights of the neighbours of each history (q, S).
+
+        They are chosen among the `newest` that share a song, by that sum; of equals the newer
+        counts. Most histories share a song with many of the very newest sessions, so few are
+        looked at first.
         """
-        result = [(np.empty(0, np.int64), np.empty(0))] * lateness.shape[0]
+        parts = [(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))]
         rows, first = np.flatnonzero(np.diff(lateness.indptr)), len(self.session_starts) - 1
         width = 2 * self.recipe.newest
         while len(rows) and first:
@@ -491,14 +507,20 @@ class VsKnn(CountingChannel[VsKnnRecipe]):
             songs, some = _used(lateness[rows])
             product = some @ self._sessions_with(songs, first)
             product.sort_indices()
-            enough = np.diff(product.indptr) >= self.recipe.newest
-            for place in np.flatnonzero(enough | (first == 0)).tolist():
-                stop = product.indptr[place + 1]
-                part = slice(max(product.indptr[place], stop - self.recipe.newest), stop)
-                session = first + product.indices[part].astype(np.int64)
-                result[rows[place]] = session[::-1], product.data[part][::-1]
+            counts = np.diff(product.indptr)
+            enough = (counts >= self.recipe.newest) | (first == 0)
+            place = np.flatnonzero(enough)
+            most = np.minimum(counts[place], self.recipe.newest)
+            at = entries((product.indptr[place + 1] - most).astype(np.int64), most)
+            row = np.repeat(place, most)
+            kept = _largest(product.data[at], offsets(most), self.recipe.neighbours)
+            parts.append(
+                (rows[row[kept]], first + product.indices[at[kept]], product.data[at[kept]])
+            )
             rows = rows[~enough]
-        return result
+        row, session, total = (np.concatenate(part) for part in zip(*parts, strict=True))
+        order = np.argsort(row, kind="stable")
+        return row[order], session[order].astype(np.int64), total[order]
 
     def _sessions_with(self, songs: Int64Array, first: int) -> Any:
         """Return which sessions from number `first` on hold which songs: csr (n, sessions)."""
@@ -525,12 +547,20 @@ class VsKnn(CountingChannel[VsKnnRecipe]):
         return low, stop - low
 
 
-def _largest(values: Float64Array, most: int) -> Int64Array:
-    """Return the places of the `most` largest values, largest first, equal ones in order."""
-    place = np.arange(len(values))
-    if len(values) > most:
-        place = np.flatnonzero(values >= np.partition(values, -most)[-most])
-    return place[np.argsort(-values[place], kind="stable")[:most]]
+def _largest(values: Float64Array, starts: Int64Array, most: int) -> Int64Array:
+    """Return the places of the `most` largest values of each row, of equal ones the later."""
+    lengths = np.diff(starts)
+    width = int(lengths.max(initial=0))
+    if width <= most:
+        return np.arange(len(values))
+    there = np.arange(width) < lengths[:, None]
+    padded = np.full(there.shape, -np.inf)
+    padded[there] = values
+    kth = np.partition(padded, width - most, axis=1)[:, [width - most]]
+    more, equal = padded > kth, padded == kth
+    left = most - more.sum(axis=1, keepdims=True)
+    behind = equal[:, ::-1].cumsum(axis=1)[:, ::-1]  # equal values from here on
+    return np.flatnonzero((more | (equal & (behind <= left)))[there])
 
 
 def _lateness(histories: Sequences) -> Any:

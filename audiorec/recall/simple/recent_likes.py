@@ -23,7 +23,7 @@ from audiorec.options import check_fields
 from audiorec.recall.contract.candidates import ReasonKind
 from audiorec.recall.contract.channel import CountingChannel
 from audiorec.recall.contract.data import Queries, RecallData
-from audiorec.recall.simple.knn import ItemKnn, ItemKnnRecipe, Wanted, cosines
+from audiorec.recall.simple.knn import ItemKNN, ItemKNNRecipe, Wanted, cosines
 from audiorec.types import Float64Array, FloatArray, Int64Array, normalised_name
 
 PLAYS_A_DAY = 10.0  # plays counted as one day where times are missing
@@ -91,7 +91,7 @@ class RecentLikes(CountingChannel[RecentLikesRecipe]):
     )
 
     def _count(self, data: RecallData) -> None:
-        knn = ItemKnn(ItemKnnRecipe(neighbours=self.recipe.neighbours))
+        knn = ItemKNN(ItemKNNRecipe(neighbours=self.recipe.neighbours))
         knn.fit(data)
         self.starts, self.near, self.weights = knn.starts, knn.near, knn.weights
         sound = None if data.sound is None else data.sound.among(data.song_ids)

@@ -295,6 +295,13 @@ def train(
         Path | None,
         reads("--from", metavar="MODEL", help="Go on from this model: a warm start."),
     ] = None,
+    judge: Annotated[
+        bool,
+        chooses(
+            help="Also measure it on the newest part of the log, for the model card: what has no "
+            "epochs is fitted twice."
+        ),
+    ] = False,
     quiet: QuietOption = False,
     json: JsonOption = False,
     *,
@@ -346,7 +353,7 @@ def train(
         model_id = counts.pop("model_id")
     else:
         data = learnt.data(interactions)
-        model_id = fit_and_save(made, data, output, quiet=quiet, start=older)
+        model_id = fit_and_save(made, data, output, quiet=quiet, start=older, judge=judge)
         counts = counts_of(made, data)
     done.count(**counts)
     document = {

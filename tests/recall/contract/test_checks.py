@@ -21,7 +21,7 @@ from audiorec.recall.contract.space import SharedSpace
 from audiorec.recall.registry import CHANNELS, channel_class, load_channel
 from audiorec.recall.simple.counts import Popular, Rules
 from audiorec.recall.simple.external import External
-from audiorec.recall.simple.knn import VsKnn
+from audiorec.recall.simple.knn import VSKNN
 
 GRAPH = ("song2vec", "eges", "graphsage")
 FEDERATED = ("two-tower", "mmoe")
@@ -151,11 +151,11 @@ class ForgetsNothing(Popular):
             self.weights = self.weights + 3 * before[::-1]
 
 
-class KeepsUsers(VsKnn):
+class KeepsUsers(VSKNN):
     """Keeps the names of its users."""
 
     name = "keeps-users"
-    ARRAYS = (*VsKnn.ARRAYS, "users")
+    ARRAYS = (*VSKNN.ARRAYS, "users")
 
     def _count(self, data):
         super()._count(data)
@@ -309,11 +309,11 @@ class TurnsTiesRound(Popular):
         return found
 
 
-class SpellsUsersWide(VsKnn):
+class SpellsUsersWide(VSKNN):
     """Keeps the names of its users, four bytes a letter."""
 
     name = "spells-users-wide"
-    ARRAYS = (*VsKnn.ARRAYS, "users")
+    ARRAYS = (*VSKNN.ARRAYS, "users")
 
     def _count(self, data):
         super()._count(data)

@@ -22,10 +22,10 @@ from audiorec.recall.judging.judge import (
 )
 from audiorec.recall.judging.splits import given_split, split
 from audiorec.recall.simple.counts import Popular, Replay
-from audiorec.recall.simple.knn import VsKnn
+from audiorec.recall.simple.knn import VSKNN
 
 
-@pytest.mark.parametrize("channel", [Popular, Replay, VsKnn])
+@pytest.mark.parametrize("channel", [Popular, Replay, VSKNN])
 def test_repeats_are_judged_both_ways_at_once(channel):
     cut = split(synthetic_listening().sequences, "last")
     kept = evaluate(channel(), cut, ks=[3, 10], keep_heard=True)
@@ -185,19 +185,19 @@ def test_a_large_catalogue_is_ranked_in_blocks_of_one_size(monkeypatch):
     # A million songs and as many queries as one likes: no more than CELLS similarities at a time.
     plays = synthetic_listening().sequences
     cut = split(plays, "last")
-    whole = evaluate(VsKnn(), cut, ks=[3, 10])
+    whole = evaluate(VSKNN(), cut, ks=[3, 10])
     shapes = []
-    plain = VsKnn._similarities
+    plain = VSKNN._similarities
 
     def watched(self, queries):
         found = plain(self, queries)
         shapes.append(found.shape)
         return found
 
-    monkeypatch.setattr(VsKnn, "_similarities", watched)
+    monkeypatch.setattr(VSKNN, "_similarities", watched)
     n_songs = len(plays.song_ids)
     monkeypatch.setattr("audiorec.recall.contract.channel.CELLS", 7 * n_songs)
-    in_blocks = evaluate(VsKnn(), cut, ks=[3, 10])
+    in_blocks = evaluate(VSKNN(), cut, ks=[3, 10])
     assert {q for q, _ in shapes[:-1]} == {7}
     assert max(q * s for q, s in shapes) <= 7 * n_songs
     for at, values in whole.per_query.items():

@@ -29,7 +29,7 @@ def lists(plays, tmp_path):
     """Return the candidates of two trained channels, by name."""
     found = {}
     for kind in (Popular, Rules):
-        train_channel(kind(), RecallData(plays), tmp_path / kind.name)
+        train_channel(kind(), RecallData(plays), tmp_path / kind.name, judge=validated)
         found[kind.name] = tmp_path / f"{kind.name}.parquet"
         write_candidates(found[kind.name], load_channel(tmp_path / kind.name), Queries(plays), 9)
     return found

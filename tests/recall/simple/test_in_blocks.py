@@ -14,10 +14,10 @@ from audiorec.recall.simple import counts as rules_module
 from audiorec.recall.simple import knn
 from audiorec.recall.simple.counts import Rules, RulesRecipe
 from audiorec.recall.simple.knn import (
-    ItemKnn,
-    ItemKnnRecipe,
-    VsKnn,
-    VsKnnRecipe,
+    VSKNN,
+    ItemKNN,
+    ItemKNNRecipe,
+    VSKNNRecipe,
     Wanted,
     joined,
 )
@@ -38,15 +38,15 @@ def by_session(channel, history):
             shared[number] = sum(late[song] for song in common), max(late[s] for s in common)
     newest = list(shared)[: channel.recipe.newest]
     near = sorted(newest, key=lambda n: (-shared[n][0], -n))[: channel.recipe.neighbours]
-    similar = defaultdict(lambda: np.float32(0))
+    similar = defaultdict(float)
     given = defaultdict(lambda: defaultdict(float))
     for number in near:
-        weight = np.float32(shared[number][0] * shared[number][1])
+        weight = float(np.float32(shared[number][0] * shared[number][1]))
         for song in sessions[number]:
             similar[song] += weight
             for own in sessions[number] & late.keys():
-                given[song][own] += float(weight)
-    return similar, given
+                given[song][own] += weight
+    return {song: np.float32(total) for song, total in similar.items()}, given
 
 
 @pytest.mark.parametrize(("block", "growth"), [(1024, 4), (2, 2)])
@@ -55,8 +55,8 @@ def by_session(channel, history):
 def test_vs_knn_is_its_plain_method(block, growth, log, asked, neighbours, newest, history):
     if not any(log):
         return
-    recipe = VsKnnRecipe(neighbours=neighbours, newest=newest, history=history)
-    channel = VsKnn(recipe).fit(RecallData(Sequences.from_lists(log)))
+    recipe = VSKNNRecipe(neighbours=neighbours, newest=newest, history=history)
+    channel = VSKNN(recipe).fit(RecallData(Sequences.from_lists(log)))
     queries = Queries(Sequences.from_lists(asked))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(knn, "VS_BLOCK_HISTORIES", block)
@@ -78,8 +78,8 @@ def test_vs_knn_is_its_plain_method(block, growth, log, asked, neighbours, newes
 def test_item_knn_is_the_sum_of_its_rows(log, asked, neighbours, history):
     if not any(log):
         return
-    recipe = ItemKnnRecipe(neighbours=neighbours, history=history, shrink=1.0)
-    channel = ItemKnn(recipe).fit(RecallData(Sequences.from_lists(log)))
+    recipe = ItemKNNRecipe(weighting="cosine", neighbours=neighbours, history=history, shrink=1.0)
+    channel = ItemKNN(recipe).fit(RecallData(Sequences.from_lists(log)))
     queries = Queries(Sequences.from_lists(asked))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(knn, "BLOCK_HISTORIES", 2)

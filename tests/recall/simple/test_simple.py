@@ -19,7 +19,7 @@ from audiorec.recall.simple.counts import (
     Rules,
     RulesRecipe,
 )
-from audiorec.recall.simple.knn import EASE, EASERecipe, ItemKnn, ItemKnnRecipe, VsKnn, VsKnnRecipe
+from audiorec.recall.simple.knn import EASE, VSKNN, EASERecipe, ItemKNN, ItemKNNRecipe, VSKNNRecipe
 from audiorec.recall.simple.recent_likes import RecentLikes, RecentLikesRecipe
 
 
@@ -78,7 +78,7 @@ def test_rules_keep_the_strongest():
 
 
 def test_vs_knn_weighs_sessions_by_what_they_share_and_where():
-    channel = fitted(VsKnn(), ["a", "x"], ["b", "y"], ["a", "b", "z"])
+    channel = fitted(VSKNN(), ["a", "x"], ["b", "y"], ["a", "b", "z"])
     # a stands at 1/2 of the history, b at 2/2. The last song that is shared weighs a session.
     assert proposed(channel, ["a", "b"]) == {
         "b": 2.5,  # 1 x 1 of the second session, 1.5 x 1 of the third
@@ -91,16 +91,21 @@ def test_vs_knn_weighs_sessions_by_what_they_share_and_where():
 
 def test_vs_knn_looks_at_the_newest_and_at_the_nearest():
     lists = [["a", "old"], ["a", "b", "near"], ["a", "new"]]
-    assert "old" not in proposed(fitted(VsKnn(VsKnnRecipe(newest=2)), *lists), ["b", "a"])
-    near = proposed(fitted(VsKnn(VsKnnRecipe(neighbours=1)), *lists), ["b", "a"])
+    assert "old" not in proposed(fitted(VSKNN(VSKNNRecipe(newest=2)), *lists), ["b", "a"])
+    near = proposed(fitted(VSKNN(VSKNNRecipe(neighbours=1)), *lists), ["b", "a"])
     assert set(near) == {"a", "b", "near"}
     plays = Sequences.from_lists(lists)
     turned = RecallData(replace(plays, time=np.arange(7, 0, -1.0)))  # the first is the newest
-    assert "new" not in proposed(VsKnn(VsKnnRecipe(newest=2)).fit(turned), ["b", "a"])
+    assert "new" not in proposed(VSKNN(VSKNNRecipe(newest=2)).fit(turned), ["b", "a"])
 
 
 def test_item_knn_is_a_shrunk_cosine():
-    channel = fitted(ItemKnn(ItemKnnRecipe(shrink=1.0)), ["a", "b", "a"], ["a", "b"], ["a", "c"])
+    channel = fitted(
+        ItemKNN(ItemKNNRecipe(weighting="cosine", shrink=1.0)),
+        ["a", "b", "a"],
+        ["a", "b"],
+        ["a", "c"],
+    )
     ab, ac = 2 / (np.sqrt(3 * 2) + 1), 1 / (np.sqrt(3) + 1)
     found = proposed(channel, ["a", "a"])  # a song counts once
     assert found == pytest.approx({"b": ab, "c": ac}, abs=1e-4)
@@ -110,7 +115,7 @@ def test_item_knn_is_a_shrunk_cosine():
 
 def test_item_knn_by_tf_idf_trusts_owners_of_few_songs():
     lists = ["a", "b"], ["a", "c", "c", "c", "d", "e"]
-    channel = fitted(ItemKnn(ItemKnnRecipe(weighting="tf-idf", shrink=1.0)), *lists)
+    channel = fitted(ItemKNN(ItemKNNRecipe(weighting="tf-idf", shrink=1.0)), *lists)
     few, many = np.log(1 + 5 / 2), np.log(1 + 5 / 4)
     scale = (2 * few**2 + 3 * many**2 + 2 * many**2) / 6  # three plays of c count as two
     size = {"a": few**2 + many**2, "b": few**2, "c": 2 * many**2, "d": many**2}
@@ -122,7 +127,7 @@ def test_item_knn_by_tf_idf_trusts_owners_of_few_songs():
 
 
 def test_item_knn_by_bm25_compares_products():
-    channel = fitted(ItemKnn(ItemKnnRecipe(weighting="bm25", shrink=2.0)), ["a", "b"], ["a", "c"])
+    channel = fitted(ItemKNN(ItemKNNRecipe(weighting="bm25", shrink=2.0)), ["a", "b"], ["a", "c"])
     rare = np.log(1 + 3 / 2)
     length = np.array([2, 1, 1]) / (4 / 3)  # a, b, c
     tf = 2.2 / (1.2 * (0.25 + 0.75 * length) + 1)
@@ -134,9 +139,9 @@ def test_item_knn_by_bm25_compares_products():
 def test_item_knn_in_blocks_is_the_same(monkeypatch):
     rng = np.random.default_rng(0)
     lists = [[f"s{s}" for s in rng.integers(0, 30, 8)] for _ in range(40)]
-    whole = proposed(fitted(ItemKnn(), *lists), ["s1", "s2"], 30)
+    whole = proposed(fitted(ItemKNN(), *lists), ["s1", "s2"], 30)
     monkeypatch.setattr("audiorec.recall.simple.knn.BLOCK_SONGS", 7)
-    assert proposed(fitted(ItemKnn(), *lists), ["s1", "s2"], 30) == whole
+    assert proposed(fitted(ItemKNN(), *lists), ["s1", "s2"], 30) == whole
 
 
 @pytest.mark.parametrize("n_lists", [50, 4], ids=["more owners", "more songs"])
@@ -195,9 +200,9 @@ def test_ease_refuses_what_would_not_fit(monkeypatch):
         (ReplayRecipe, {"half_life_plays": 0}),
         (RulesRecipe, {"window": 0}),
         (RulesRecipe, {"fade": 1.5}),
-        (VsKnnRecipe, {"neighbours": 0}),
-        (ItemKnnRecipe, {"shrink": -1}),
-        (ItemKnnRecipe, {"weighting": "idf"}),
+        (VSKNNRecipe, {"neighbours": 0}),
+        (ItemKNNRecipe, {"shrink": -1}),
+        (ItemKNNRecipe, {"weighting": "idf"}),
         (EASERecipe, {"regularisation": 0}),
         (EASERecipe, {"dropout": 1}),
     ],

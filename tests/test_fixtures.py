@@ -227,7 +227,14 @@ def test_what_the_heads_know_of_the_demonstration_is_told():
 def test_no_figure_counts_the_demonstration():
     # prose.py reads the README there; the scaling is a constant that is judged on other songs; the
     # example shows what one sees, and measures nothing.
-    drawn = {"make_fixtures.py", "pictures.py", "prose.py", "fit_scaling.py", "my_library.py"}
+    drawn = {
+        "make_fixtures.py",
+        "pictures.py",
+        "prose.py",
+        "fit_scaling.py",
+        "kills.py",
+        "my_library.py",
+    }
     for folder in ("scripts", "benchmarks", "examples"):
         for path in (ROOT / folder).rglob("*.py"):
             text = path.read_text(encoding="utf-8")

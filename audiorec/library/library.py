@@ -226,7 +226,7 @@ class Library(SearchableStore):
         from audiorec.words.find import held, wished_of
 
         if isinstance(question, FindQuestion):
-            return found(self, question)
+            return found(self, question, self.titles, self.hearing)
         near = isinstance(question, SimilarQuestion)
         words = question.words if isinstance(question, SimilarQuestion | PlaylistQuestion) else ""
         sentence = self._read(words) if words else None

@@ -1,12 +1,11 @@
 """Answer a sentence about a library: its facts, its titles, the songs that it names, its sounds.
 
-library, FindQuestion ──found──▶ `DescribedSongs`
+store, FindQuestion ──found──▶ `DescribedSongs`
 sentence ──liked──▶ rows of "like ARTIST"   ──chosen_by──▶ `Chosen`: the songs that facts admit
 """
 
 from collections.abc import Collection
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,11 +17,9 @@ from audiorec.search.similar import SeedSong
 from audiorec.search.space import mean_direction
 from audiorec.words.clauses import Sentence
 from audiorec.words.find import Admitted, DescribedSongs, find_songs, held, said_in
+from audiorec.words.hearing import Hearing
 from audiorec.words.sentence import read_sentence
 from audiorec.words.titles import Titles
-
-if TYPE_CHECKING:
-    from audiorec.library.library import Library
 
 MOST_LIKED = 20  # songs of an artist that stand for all
 
@@ -44,9 +41,10 @@ def chosen_by(
     return store.chosen(replace(choice, also=also), facts.admitted)
 
 
-def found(library: "Library", question: FindQuestion) -> DescribedSongs:
+def found(
+    library: SearchableStore, question: FindQuestion, titles: Titles, hearing: Hearing
+) -> DescribedSongs:
     """Return the songs that a sentence describes: by sound and by title, within its facts."""
-    titles = library.titles
     sentence = read_sentence(question.text, titles)
     facts, named = held(library, sentence, titles), liked(titles, sentence)
     excluded = {*question.choice.exclude_ids, *(library.ids[row] for row in named)}
@@ -61,7 +59,7 @@ def found(library: "Library", question: FindQuestion) -> DescribedSongs:
     return find_songs(
         library,
         question,
-        hearing=library.hearing,
+        hearing=hearing,
         sentence=sentence,
         chosen=chosen_by(library, replace(question.choice, exclude_ids=excluded), sentence, facts),
         said=said_in(titles, sentence),

@@ -211,8 +211,10 @@ class StoreMetadata:
         _check_version(content.get("format_version"))
         known = {f.name: content[f.name] for f in fields(cls) if f.name in content}
         try:
-            many = {n: tuple(known[n]) for n in ("classes", "statistics", "weights") if n in known}
-            result = cls(**(known | many | {"kind": Kind(known["kind"])}))
+            known["kind"] = Kind(known["kind"])
+            for name in {"classes", "statistics", "weights"} & known.keys():
+                known[name] = tuple(known[name])
+            result = cls(**known)
             schema_of(result)  # all names and widths
         except (KeyError, TypeError, ValueError, AttributeError, pa.ArrowException) as error:
             raise StoreError(f"the audiorec metadata is not that of a store: {error}") from error

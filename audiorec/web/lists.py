@@ -462,12 +462,12 @@ class CopiesView:
             {
                 "verdict": group.verdict.value,
                 "why": group.why,
-                "gain": sum(s["size"] for _, s in songs if s["song_id"] in group.surplus),
+                "gain": sum(s["size"] for _, s in songs if s[StoreColumns.ID] in group.surplus),
                 "songs": [
                     {
                         "row": row,
                         "kbit_s": kbit_s(song),
-                        "surplus": group.surplus.get(song["song_id"]),
+                        "surplus": group.surplus.get(song[StoreColumns.ID]),
                     }
                     | {name: plain(song.get(name)) for name in APART}
                     for row, song in songs
@@ -497,7 +497,9 @@ class CopiesView:
         if wish.get("as") == "script":
             return {"text": _script(result), "left_out": 0}
         if wish.get("as") != "csv":
-            rows = [row for one, own in result for row, s in own if s["song_id"] in one.surplus]
+            rows = [
+                row for one, own in result for row, s in own if s[StoreColumns.ID] in one.surplus
+            ]
             return songs_as(self._shelf, rows, wish.get("as"))
         lines = [
             {
@@ -505,8 +507,8 @@ class CopiesView:
                 "recording": number,
                 "verdict": group.verdict.value,
                 "best": "no" if index else "yes",
-                "surplus": "yes" if song["song_id"] in group.surplus else "no",
-                "why": group.surplus.get(song["song_id"], group.why),
+                "surplus": "yes" if song[StoreColumns.ID] in group.surplus else "no",
+                "why": group.surplus.get(song[StoreColumns.ID], group.why),
                 "kbit_s": kbit_s(song),
             }
             for number, (group, songs) in enumerate(result, 1)
@@ -538,10 +540,10 @@ def _script(recordings: Iterable[tuple[Group, list[tuple[int, Song]]]]) -> str:
         "# Removes the copies of a library's recordings. Read it before you run it.",
     ]
     for group, songs in recordings:
-        kept = [song["uri"] for _, song in songs if song["song_id"] not in group.surplus]
+        kept = [song["uri"] for _, song in songs if song[StoreColumns.ID] not in group.surplus]
         lines += ["", *(f"# kept: {visible(uri)}" for uri in kept)]
         for _, song in songs:
-            if (why := group.surplus.get(song["song_id"])) and song["uri"].startswith("/"):
+            if (why := group.surplus.get(song[StoreColumns.ID])) and song["uri"].startswith("/"):
                 lines += [f"# {visible(why)}", f"rm -v -- {quote(song['uri'])}"]
     return "\n".join([*lines, ""])
 

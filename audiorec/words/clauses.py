@@ -11,9 +11,17 @@ from typing import Protocol
 class Names(Protocol):
     """Names that a sentence may mention, as `audiorec.types.normalised_name` writes them."""
 
-    artists: Collection[str]
-    titles: Collection[str]
-    albums: Collection[str]
+    @property
+    def artists(self) -> Collection[str]:
+        """Names of artists."""
+
+    @property
+    def titles(self) -> Collection[str]:
+        """Titles of songs."""
+
+    @property
+    def albums(self) -> Collection[str]:
+        """Titles of albums."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

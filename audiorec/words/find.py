@@ -146,11 +146,9 @@ def values(
     """Return by how much each song is what a term says, (n,), of deviation 1, and `songs`, (m,)."""
     totals, others = [], []
     for way in one.ways:
-        columns = hearing.columns(way)
-        totals.append(
-            sum(w * c.astype(np.float64) for w, c in zip(way.values(), columns, strict=True))
-        )
-        others.append(sum(w * hearing.of_songs(name, songs) for name, w in way.items()))
+        weights = np.array(list(way.values()))
+        totals.append(weights @ np.stack([c.astype(np.float64) for c in hearing.columns(way)]))
+        others.append(weights @ np.stack([hearing.of_songs(name, songs) for name in way]))
     total, other = np.max(totals, axis=0), np.max(others, axis=0)
     scale = scale_of(total, hearing.known)
     result = standardised(total, hearing.known, scale)

@@ -59,8 +59,7 @@ def spread(plays: Plays, last: int, come: float, nights: int) -> Plays:
 
 def rows_of(name: str, data: Path, nights: int) -> tuple[Plays, list[date]]:
     """Return the plays of a set, and the days on which a night runs."""
-    read = sessions_of if name == "nowplaying" else plays_of
-    plays = read(data, SESSIONS) if name == "nowplaying" else read(data)
+    plays = sessions_of(data, SESSIONS) if name == "nowplaying" else plays_of(data)
     if name != "ml100k":
         last = LAST if name == "spread" else 6
         plays = spread(plays, last, COME[name], nights)

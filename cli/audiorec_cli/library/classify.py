@@ -264,7 +264,6 @@ def classify(
 
     Examples
     --------
-    audiorec classify fixtures/audio --format csv
     audiorec classify ~/Music/new --vectors vecs.parquet --json
     audiorec classify fixtures/audio/blues-band.mp3 --tags 3
     audiorec classify blues-band --correct genre=soul --correct tempo=90

@@ -61,7 +61,6 @@ def playlist(
     audiorec playlist jazz-vibraphone.mp3 blues-band.mp3 --m3u8 hour.m3u8
     audiorec playlist --words "calm piano" --minutes 45 --curve metal:rise
     audiorec playlist jazz-vibraphone.mp3 --to death-metal-band.ogg --steps 4
-    audiorec playlist --from list.m3u8 --order tempo --m3u8 ordered.m3u8
     """
     form.check()
     seeds = seed_names(songs, listed)

@@ -253,7 +253,6 @@ MEASURED: tuple[Kind, ...] = ("tempo", "loudness")  # of two songs, hardly ever 
 MOST_PARTS = 3
 COMMON = 0.5  # what more of the library have is no reason
 NEAR_TEMPO = 1.04  # ratio of two tempos that are alike
-OTHER_TEMPO = 1.25  # ratio of two tempos that differ; twice as fast may be the same beat
 QUIET, LOUD = -23.0, -8.0  # LUFS: below the level of broadcasts; as loud as records get
 OTHER_LEVEL = 8.0  # dB
 RELATIVE = 3  # semitones from a minor key up to its relative major
@@ -447,10 +446,7 @@ def _apart(first: SureFacts, second: SureFacts) -> Iterator[Reason]:
     if first.genre and second.genre and first.genre != second.genre and not alike:
         words = f"{word(second.genre)}, not {word(first.genre)}"
         yield Reason(kind="genre", words=words, values=(first.genre, second.genre))
-    if first.bpm and second.bpm and _other_tempo(first.bpm, second.bpm):
-        way = "faster" if second.bpm > first.bpm else "slower"
-        words = f"{way} ({second.bpm:.0f}, not {first.bpm:.0f} BPM)"
-        yield Reason(kind="tempo", words=words, values=(first.bpm, second.bpm))
+    # No word of another tempo: one of the two may be twice, or half, of what people tap.
     rise = _level(second) - _level(first)
     if abs(rise) >= OTHER_LEVEL:
         words = f"{abs(rise):.0f} dB {'louder' if rise > 0 else 'quieter'}"
@@ -484,11 +480,6 @@ def _ratio(one: float, other: float) -> float:
 
 def _near_tempo(bpm: float | None, one: float, other: float) -> bool:
     return bpm is not None and max(_ratio(bpm, one), _ratio(bpm, other)) <= NEAR_TEMPO
-
-
-def _other_tempo(one: float, other: float) -> bool:
-    ratio = _ratio(one, other)
-    return ratio >= OTHER_TEMPO and _ratio(ratio, 2.0) > NEAR_TEMPO
 
 
 def _level(song: SureFacts) -> float:

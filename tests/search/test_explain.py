@@ -68,10 +68,8 @@ def test_a_difference_takes_the_third_place():
     [
         ({"version": "instrumental", "singer": ""}, "instrumental"),
         ({"version": "voice alone", "singer": ""}, "a voice alone"),
-        ({"bpm": 100.0}, "faster (100, not 74 BPM)"),
-        ({"bpm": 50.0}, "slower (50, not 74 BPM)"),
-        ({"bpm": 148.0}, ""),  # twice as fast: perhaps the same beat
-        ({"bpm": 90.0}, ""),
+        ({"bpm": 100.0}, ""),
+        ({"bpm": 50.0}, ""),  # one of the two may be half of what people tap
         ({"loudness_lufs": -23.4}, "9 dB quieter"),
         ({"loudness_lufs": None}, ""),
     ],

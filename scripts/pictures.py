@@ -39,7 +39,7 @@ DIFFERENT = 0.1  # of white less black: a block that no longer shows the same
 MOST = 0.0005  # share of blocks that may differ: the playhead, a hover
 SIZE = {"width": 1280, "height": 800}
 SONG = "Vibe Ace"
-TOUR, TOUR_SONG, TOUR_WORDS = "page-tour.webp", "Crushed Ice Cocktail", "calm electronic, no voice"
+TOUR, TOUR_SONG, TOUR_WORDS = "page-tour.webp", "Crushed Ice Cocktail", "classical, no drums"
 STAY_MS, FADE_MS, FADES = 2400, 90, 2
 PLAYS_FROM_S = 6  # where the playhead is shown
 # The wave is transparent until it is drawn.

@@ -165,7 +165,7 @@ def shortest_way(costs: Float64Array) -> Int64Array:
     Examples
     --------
     >>> shortest_way(np.abs(np.subtract.outer([3.0, 1.0, 2.0], [3.0, 1.0, 2.0]))).tolist()
-    [0, 2, 1]
+    [1, 2, 0]
     """
     size = len(costs)
     if size <= EXACT:

@@ -96,6 +96,7 @@ def tonic_of(text: str) -> str:
 
 
 Operator = Literal["=", "!=", "<", "<=", ">", ">="]
+SURE_KEY, HAS_BEAT = 0.5, 0.3  # confidence below which a song has no key, and no beat, to ask for
 UNKNOWN = -1  # the code of a row without a value
 TEXT_COLUMNS = ("artist", "title", "album", "codec", "status")
 CLOSED_COLUMNS = ("codec", "status")  # a value that never occurs is taken for a typo
@@ -192,7 +193,8 @@ def matching(
     ===============  ==================  ======================================================
 
     The last three rows need a store with attributes (not ``extract --vector-only``). Where a song's
-    value is unknown, only ``!=`` is true: one without an artist tag meets ``artist!=Abba``.
+    value is unknown, only ``!=`` is true: one without an artist tag meets ``artist!=Abba``. A key
+    of a confidence below 0.5 is unknown, and a tempo of one below 0.3: such a song has no beat.
     `genre_from` says where genres and styles come from: what is stated, by the owner, the file's
     tag, the artist's other songs or the sound (``tags``); the sound alone; or either of both.
 
@@ -438,12 +440,22 @@ class _Tests:
                 _scale(condition, v) if name == "scale" else tonic_of(v) for v in condition.values
             ]
             fits = np.asarray([*(text in wanted for text in texts), False], np.bool_)
-            return _signed(condition, fits[codes])
+            return _signed(condition, fits[codes] & self._is_sure("key_confidence", SURE_KEY))
         whole = {BPM: "beats per minute", YEAR: "a year"}
         if name not in whole and condition.operator in ("=", "!="):
             raise InputError(f"{condition}: compare {name} with <, <=, > or >=")
         expected = whole.get(name, "a number from 0 to 1")
-        return _number(condition, numbers_of(self.store, name), partial(_finite, expected=expected))
+        numbers = numbers_of(self.store, name)
+        if name == BPM:
+            numbers = np.where(self._is_sure("bpm_confidence", HAS_BEAT), numbers, np.nan)
+        return _number(condition, numbers, partial(_finite, expected=expected))
+
+    def _is_sure(self, confidence: str, least: float) -> BoolArray:
+        """Return of which songs tempo or key is known; of all where the store has no confidence."""
+        if confidence not in self.store.metadata.attributes:
+            return np.ones(len(self.store), np.bool_)
+        sure: BoolArray = numbers_of(self.store, confidence) >= least
+        return sure
 
     def _text(self, condition: Condition) -> BoolArray:
         _check_operator(condition)

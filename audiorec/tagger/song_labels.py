@@ -452,9 +452,9 @@ def heard_genre(label: SongLabel | None) -> StatedGenre:
 
     Examples
     --------
-    >>> likely = {"rock": 0.5, "metal": 0.4}
-    >>> heard_genre(SongLabel(likely=likely, genre="rock", genre_clear=False, styles=())).words
-    'rock or metal'
+    >>> rock = SongLabel(likely={"rock": 1.0}, genre="rock", genre_clear=True, styles=())
+    >>> heard_genre(rock).words
+    'rock'
     """
     if label is None:
         return NOTHING_STATED

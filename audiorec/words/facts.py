@@ -292,7 +292,7 @@ def language_at(words: Words, at: int) -> FoundFact:
     Examples
     --------
     >>> language_at("in English or French".lower().split(), 0), language_at(list("日语歌"), 0)
-    (('language=English|French', 4, ''), ('language=Japanese', 2, ''))
+    (('language=English|French', 4, ''), ('language=Japanese', 2, '日'))
     """
     start = at + phrase_at(words, at, phrases_of("in; sung in; singing in; 用; 唱"))
     found, end = _language(words, start)

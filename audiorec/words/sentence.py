@@ -201,6 +201,9 @@ class _ClauseReader:
             nothing = len(self.read) + len(self.unknown) == before
             if nothing and self.purpose(denied=not denied):
                 break
+            is_fact = not nothing and bool(self.read) and isinstance(self.read[-1][0], Fact)
+            if is_fact and self.words[self.at] == ",":
+                break  # "not faster than 120, jazz or blues": a list of facts is a fact itself
             if self.ends() and not (
                 nothing and (self.words[self.at] not in _MARKS or self.at == began)
             ):

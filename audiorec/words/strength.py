@@ -5,8 +5,7 @@
 How much of a label is heard where it is really there stands in ``data/present.csv``: the larger of
 what its own kind of sound has, among the sounds that labels were learnt from, and of what little
 music at large has more (``scripts/heads/present_labels.py``). Classes of the heads are
-probabilities already. The curve was fitted to sentences about voices and sounds
-(``benchmarks/words/eval_strength.py``).
+probabilities already. The curve was fitted to sentences about voices and sounds.
 """
 
 import csv
@@ -22,7 +21,7 @@ from audiorec.words.labels import TAG, words_data
 
 FILE = "present.csv"
 STEEP, HALF = 7.6, 0.69  # of the curve, and where half of the songs fit
-STRONG, SOME = 0.75, 0.45  # probabilities
+STRONG, SOME = 0.75, 0.28  # probabilities
 MOST = 1.2  # of what is heard where something is there
 QUIET, MIDDLE = 12.0, -14.0  # LUFS: half the range of loudness, and its middle
 BPM = np.log2(115)  # neither slow nor fast

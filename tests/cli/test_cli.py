@@ -318,7 +318,7 @@ def test_classify_says_what_a_song_is_and_what_is_broken(home):
     assert len(songs) == 5
     assert songs[0]["genre"] is None  # four seconds: one segment
     table = audiorec("classify", home / "unseen.flac", "--format", "csv").stdout.splitlines()
-    assert table[0].startswith("song,version,genre,genre_clear,styles,genre_tag,tag_agrees,voiced,")
+    assert table[0].startswith("song,version,genre,genre_clear,genre_source,styles,genre_tag,")
     assert table[1].startswith("unseen.flac,")
 
 

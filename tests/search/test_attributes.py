@@ -91,6 +91,19 @@ def test_a_store_without_them_says_what_makes_them(tmp_path):
         matching(open_store(path), parse_conditions("tempo>120"))
 
 
+def test_an_unsure_key_and_a_tempo_without_a_beat_meet_no_condition(tmp_path):
+    about = {"bpm": 120.0, "key": "C", "scale": "major", "tag_happy": 0.1, "loudness_lufs": -10.0}
+    made = {"no beat": (0.29, 0.5), "beat": (0.3, 0.49)}
+    rows = [
+        song(name, series(0, segments=60), bpm_confidence=beat, key_confidence=key, **about)
+        for name, (beat, key) in made.items()
+    ]
+    store = open_store(write_library(tmp_path, rows))
+    for text, expected in (("bpm>100", "beat"), ("key=C", "no beat"), ("scale=major", "no beat")):
+        mask = matching(store, parse_conditions(text))
+        assert np.asarray(store.ids)[mask].tolist() == [expected], text
+
+
 def test_every_spelling_of_a_tonic():
     assert [tonic_of(name) for name in TONICS] == list(TONICS)
     spelt = ("B#", "Db", "D", "D#", "Fb", "E#", "Gb", "g", "G♯", "a", "A#", "Cb")

@@ -70,7 +70,7 @@ function Pair({ group }) {
     <div class="line"><${Cover} rows=${[row]} size=${56} /><div class="names"><h2><a href=${songPath(library, row)}><bdi>${library.title(row)}</bdi></a></h2><span class="quiet"><bdi>${[library.artist(row), VERDICTS[group.verdict] || group.verdict].filter(Boolean).join(", ")}</bdi></span></div>
       <button onClick=${change}><${Icon} name="swap" /> Switch at the same moment <kbd>X</kbd></button></div>
     ${group.songs.map((song, at) => html`<div class=${`copy ${song.row === current ? "plays" : ""}`} key=${song.row}>
-      <div><p><span class=${song.surplus ? "fate" : "fate keep"}>${song.surplus ? "A copy" : group.why && at ? "Not known to be a copy" : "Keep"}</span> ${STATUSES[song.status] && html`<span class="badge">${STATUSES[song.status]}</span>`}</p>
+      <div><p><span class=${song.surplus ? "fate" : "fate keep"}>${song.surplus ? "A copy" : group.why && at ? "Original unknown" : "Keep"}</span> ${STATUSES[song.status] && html`<span class="badge">${STATUSES[song.status]}</span>`}</p>
         <p class="file-name"><bdi>${song.uri.slice(song.uri.lastIndexOf("/") + 1)}</bdi></p>
         <p class="quiet">${song.codec}, ${megabytes(song.size)}, ${song.kbit_s.toLocaleString("en")} kbit/s, ${clock(song.duration_s)}${song.loudness_lufs === null || song.loudness_lufs === undefined ? "" : `, ${song.loudness_lufs.toFixed(1)} LUFS`}</p>
         <p class="quiet folder"><bdi>${song.uri.slice(0, song.uri.lastIndexOf("/"))}</bdi></p>

@@ -69,10 +69,12 @@ def test_a_script_quotes_what_names_hold(shelf, monkeypatch):
         value = "same"
 
     class Group:
-        verdict, why = Verdict, "larger\nrm -rf /"
+        verdict, why = Verdict, ""
+        surplus = {"b": "larger\nrm -rf /", "c": "smaller"}  # noqa: RUF012
 
     copies = CopiesView(shelf)
-    songs = [(0, {"uri": "/m/a\nrm x"}), (1, {"uri": "/m/$(id)'b"}), (2, {"uri": "s3://b/c"})]
+    names = {"a": "/m/a\nrm x", "b": "/m/$(id)'b", "c": "s3://b/c"}
+    songs = [(n, {"song_id": name, "uri": uri}) for n, (name, uri) in enumerate(names.items())]
     monkeypatch.setattr(copies, "_found", lambda: [(Group, songs)])
     text = copies.given({"as": "script", "verdicts": ["same"]})["text"]
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]

@@ -220,7 +220,7 @@ def test_no_other_user_sees_the_token_in_a_command_line(tmp_path, browser):
         )
         page = browser.new_page()
         page.goto(given)
-        page.wait_for_selector(".grid .space .row")
+        page.wait_for_selector(".hero h1")
         assert "token" not in page.url
         page.close()
         process.terminate()

@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,7 @@ SIZE = {"width": 1280, "height": 800}
 SONG = "Vibe Ace"
 TOUR, TOUR_SONG, TOUR_WORDS = "page-tour.webp", "Crushed Ice Cocktail", "classical, no drums"
 STAY_MS, FADE_MS, FADES = 2400, 90, 2
+WHEN = "2026-01-02T10:00:00"
 PLAYS_FROM_S = 6  # where the playhead is shown
 # The wave is transparent until it is drawn.
 WAVE_IS_DRAWN = """(() => {
@@ -141,17 +143,14 @@ def photograph(store: Path, out: Path) -> None:
         chromium() as browser,
     ):
         for scheme in ("light", "dark"):
-            page = browser.new_context(viewport=SIZE, color_scheme=scheme).new_page()
-            page.goto(address)
+            page = open_page(browser, address, color_scheme=scheme)
             take(page, out, scheme, store.parent)
-        page = browser.new_context(viewport=PHONE).new_page()
-        page.goto(address)
+        page = open_page(browser, address, viewport=PHONE)
         home(page)
         page.screenshot(path=out / "page-phone.png")
     twice = write_copies(store.parent / "twice")
     with browsing(twice) as address, chromium() as browser:
-        page = browser.new_context(viewport=SIZE).new_page()
-        page.goto(address)
+        page = open_page(browser, address)
         page.wait_for_selector(".hero h1")
         page.click("nav >> text=Tidy up")
         page.wait_for_selector(".recording .copy")
@@ -179,6 +178,14 @@ def write_copies(folder: Path) -> Path:
             soundfile.write(music / copy, level * samples, rate)
     extract([music], out=folder / "vecs.parquet", jobs=1)
     return folder / "vecs.parquet"
+
+
+def open_page(browser, address: str, **options):
+    """Open the page at `WHEN`: home greets one by the hour."""
+    page = browser.new_context(**{"viewport": SIZE, "color_scheme": "light", **options}).new_page()
+    page.clock.set_fixed_time(WHEN)
+    page.goto(address)
+    return page
 
 
 def home(page) -> None:
@@ -217,22 +224,33 @@ def take(page, out: Path, scheme: str, folder: Path) -> None:
 
 def listened(folder: Path) -> Path:
     """Extract the songs of the demonstration whose labels are right; return the store."""
+    from audiorec.extraction.catalogue import find_songs
+    from audiorec.extraction.pipeline import ExtractorConfig
+    from audiorec.extraction.plan import RunOptions
+    from audiorec.extraction.run import make_outputs
+    from audiorec.extraction.run import run as hear
+
     music, store = folder / "Music", folder / "vecs.parquet"
     music.mkdir(parents=True)
     for song in sorted(DEMO.glob("*.opus")):
         if song.stem not in WRONG:
             shutil.copy(song, music / song.name)
-    main = "from audiorec_cli.main import main; main()"
-    scores = folder / "scores.parquet"
-    run("-c", main, "extract", music, "--out", store, "--scores", scores, "--quiet")
+    outputs = make_outputs(store, scores=folder / "scores.parquet")
+    # All at one moment: home shows what is new in the order of its coming.
+    options = RunOptions(at=datetime.fromisoformat(WHEN).replace(tzinfo=UTC))
+    hear(
+        find_songs([music]),
+        outputs,
+        config=ExtractorConfig(attributes=True, sound=True),
+        options=options,
+    )
     return store
 
 
 def tour(store: Path, out: Path) -> None:
     """Draw the moving picture: home, a sentence, the map, a song, and radio."""
     with browsing(store, "--root", store.parent / "Music") as address, chromium() as browser:
-        page = browser.new_context(viewport=SIZE, color_scheme="light").new_page()
-        page.goto(address)
+        page = open_page(browser, address)
         write_moving(list(look_around(page)), out / TOUR)
 
 

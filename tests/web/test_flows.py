@@ -91,6 +91,16 @@ def test_a_search_back_and_a_link_in_a_new_tab(open_page, address):
     assert other.wait_for_selector("#song-title").inner_text() == title
 
 
+def test_an_empty_search_says_what_one_may_ask(open_page, address):
+    page = open_page(address, view="/find", ready=".sayings a", allow=["400"])
+    assert "genre=jazz, duration<4:00" in page.inner_text(".sheet")
+    page.click(".sayings >> text=calm piano")
+    page.wait_for_selector(".found")
+    go(page, "/find")
+    page.wait_for_selector("h1:has-text('Say what you want to hear')")
+    assert page.locator(".found").count() == 0
+
+
 def test_back_returns_to_the_same_scroll(open_page, address):
     page = open_page(
         address, view="/artists", ready=".names-list a", viewport={"width": 390, "height": 420}

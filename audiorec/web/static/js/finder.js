@@ -108,7 +108,7 @@ function Act({ rows }) {
 function Nothing() {
   return html`<div class="sheet"><h1>Say what you want to hear</h1><p class="quiet">A title or a name, or a sentence about the sound. Guesses are marked as such.</p>
     <ul class="sayings">${SAYINGS.map((one) => html`<li><a class="place-name" href=${findPath(one)}>${one}</a></li>`)}</ul>
-    <p class="quiet">Conditions work too: <code>genre=jazz, duration<4:00</code></p></div>`;
+    <p class="quiet">Conditions work too: <code>${"genre=jazz, duration<4:00"}</code></p></div>`;
 }
 
 const Poor = ({ title, line }) => html`<h1 class="place-name large">${title}</h1><p class="quiet">${line}</p>`;

@@ -52,7 +52,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from audiorec.search.atlas import MapKind
-    from audiorec.words.clauses import Sentence
     from audiorec.words.find import DescribedSongs
     from audiorec.words.hearing import Hearing
     from audiorec.words.titles import Titles
@@ -222,14 +221,14 @@ class Library(SearchableStore):
         >>> [(n.song_id, round(n.similarity, 2)) for n in library.ask(two)]
         [('piano/prelude.flac', 0.95), ('speech/news.ogg', 0.52)]
         """
-        from audiorec.library.sentences import chosen_by, found, liked
+        from audiorec.library.sentences import chosen_by, found, liked, read_in
         from audiorec.words.find import held, wished_of
 
         if isinstance(question, FindQuestion):
             return found(self, question, self.titles, self.hearing)
         near = isinstance(question, SimilarQuestion)
         words = question.words if isinstance(question, SimilarQuestion | PlaylistQuestion) else ""
-        sentence = self._read(words) if words else None
+        sentence = read_in(self, words, self.titles, self.hearing) if words else None
         space = self.space(question.by)
         names = (*question.seeds, *liked(self.titles, sentence))
         if isinstance(question, PathQuestion):
@@ -271,11 +270,6 @@ class Library(SearchableStore):
         from audiorec.words.titles import Titles
 
         return Titles(self)
-
-    def _read(self, words: str) -> "Sentence":
-        from audiorec.words.sentence import read_sentence
-
-        return read_sentence(words, self.titles)
 
     def find(self, text: str, k: int = 10, *, choice: Choice = Choice()) -> "DescribedSongs":  # noqa: B008
         """Return the `k` songs that a sentence describes best, like ``audiorec find``; see `ask`.

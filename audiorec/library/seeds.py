@@ -62,7 +62,7 @@ def read_seeds(
     words : bool
         Whether a sentence compares with them, so that files need an embedding.
     titles : Titles, optional
-        What is no id may be a title, or an artist, all of whose songs count.
+        What is no id may be a title, or an artist or album, all of whose songs count.
 
     Raises
     ------
@@ -158,7 +158,7 @@ def _rows(
         if what == "title":
             return [(rows[0], f"{name} is the title of {store.ids[rows[0]]}")]
         kept = rows[:MOST_OF_ARTIST]
-        note = f"{name} is an artist: {len(kept)} of {len(rows)} songs are the seeds"
+        note = f"{name} is an {what}: {len(kept)} of {len(rows)} songs are the seeds"
         return [(row, note if row == kept[0] else "") for row in kept]
 
 

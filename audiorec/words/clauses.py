@@ -7,6 +7,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from audiorec.search.filters import Condition
+
+LIKE = "like"  # the kind of a term that songs of the library tell
+Ways = tuple[tuple[Condition, ...], ...]
+
 
 class Names(Protocol):
     """Names that a sentence may mention, as `audiorec.types.normalised_name` writes them."""
@@ -72,6 +77,8 @@ class Term:
         before = ("more ", "less ") if self.compared else ("", "no ")
         if self.use and not self.compared:
             before = ("for ", "not for ")
+        if self.kind == LIKE:
+            before = ("like ", "not like ")
         return f"{before[self.denied]}{self.said}"
 
 
@@ -82,23 +89,26 @@ class Fact:
     Attributes
     ----------
     said : str
-    conditions : str
-        As `audiorec.search.filters` reads them; all must hold.
+    ways : tuple of tuple of Condition
+        Conditions of `audiorec.search.filters` that all must hold; of several ways, one is enough.
     denied : bool
-        Whether they must not all hold; one condition is turned round instead.
+        Whether no way may hold.
     term : Term, optional
         What tells it by sound where a song's row does not.
     """
 
     said: str
-    conditions: str
+    ways: Ways
     denied: bool = False
     term: Term | None = None
 
     @property
     def name(self) -> str:
         """For example ``duration<=4:00`` or ``not (key=D, scale=minor)``."""
-        return f"not ({self.conditions})" if self.denied else self.conditions
+        ways = " or ".join(", ".join(map(str, way)) for way in self.ways)
+        if self.denied and len(self.ways) == len(self.ways[0]) == 1:
+            return ways.replace("=", "!=", 1)
+        return f"not ({ways})" if self.denied else ways
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,14 +19,14 @@ from audiorec.columns import StoreColumns
 from audiorec.errors import InputError
 from audiorec.search.beside import Beside, Wished
 from audiorec.search.choice import Chosen, Ranking, non_music_left_out, select
-from audiorec.search.filters import BPM, YEAR, Condition, matching, numbers_of, parse_conditions
+from audiorec.search.filters import BPM, YEAR, Condition, matching, numbers_of
 from audiorec.search.questions import FindQuestion
 from audiorec.search.searchable import SearchableStore
 from audiorec.search.similar import ForPlayers, OpenedSong, SeedSong
 from audiorec.search.space import Neighbours
 from audiorec.store.schema import LANGUAGE
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array
-from audiorec.words.clauses import Sentence, Term
+from audiorec.words.clauses import LIKE, Sentence, Term
 from audiorec.words.hearing import LARGEST, Hearing, scale_of, standardised
 from audiorec.words.strength import BARS, fit, word
 from audiorec.words.titles import Titles
@@ -58,16 +58,17 @@ def held(store: SearchableStore, sentence: Sentence, titles: Titles) -> Admitted
     admitted, unsure = np.ones(len(store), np.bool_), np.zeros(len(store), np.bool_)
     notes = []
     for fact in sentence.facts:
-        conditions = parse_conditions(fact.conditions)
-        doubtful = np.any([_doubtful(store, one) for one in conditions], axis=0)
-        meets = _meets(store, conditions)
-        sure = meets & ~doubtful
+        doubtful = np.any([_doubtful(store, one) for way in fact.ways for one in way], axis=0)
+        sure = np.any([_meets(store, way) for way in fact.ways], axis=0) & ~doubtful
         admitted &= ~sure if fact.denied else sure | doubtful
         unsure |= doubtful & ~np.bool_(fact.denied)
         if not fact.denied and not sure.any():
             perhaps = int(doubtful.sum())
             tail = f": {perhaps} do not say, or not surely; they are marked ?" if perhaps else ""
             notes.append(f"no song surely meets {fact.name} ({fact.said}){tail}")
+    for like in sentence.likes:
+        if like.denied:
+            admitted[titles.named(like.said)[1]] = False
     for title in sentence.titles:
         if not title.denied:
             admitted &= titles.phrase(title.words)
@@ -122,8 +123,16 @@ class Understood:
 
 
 def understood(sentence: Sentence, hearing: Hearing) -> tuple[Understood, ...]:
-    """Return the terms of which something can be heard in this store, those of facts included."""
+    """Return the terms of which something can be heard in this store.
+
+    Facts may have some, and songs that others should not be like are heard once `Hearing.told`.
+    """
     by_facts = (replace(f.term, denied=f.denied) for f in sentence.facts if f.term is not None)
+    away = (
+        Term(said=one.said, ways=({one.said: 1.0},), denied=True, kind=LIKE)
+        for one in sentence.likes
+        if one.denied
+    )
     result = (
         Understood(
             term=term,
@@ -133,7 +142,7 @@ def understood(sentence: Sentence, hearing: Hearing) -> tuple[Understood, ...]:
                 if (kept := {name: weight for name, weight in way.items() if name in hearing})
             ),
         )
-        for term in (*sentence.terms, *by_facts)
+        for term in (*sentence.terms, *by_facts, *away)
     )
     terms = tuple(one for one in result if one.ways)
     hearing.columns({name for one in terms for name in one.heard})  # of all terms together
@@ -455,7 +464,7 @@ def strengths_of(
     terms: Sequence[Understood], hearing: Hearing, rows: Sequence[int], said: Said
 ) -> tuple[float | None, ...]:
     """Return how likely each of some songs fits: as its weakest clause does, or its title."""
-    clear = [one for one in terms if one.term.weight == 1 and not one.term.compared]
+    clear = [t for t in terms if t.term.weight == 1 and not t.term.compared and t.term.kind != LIKE]
     result = np.full(len(rows), np.nan)
     for one in clear:
         likely = fit(hearing, one.ways, rows)

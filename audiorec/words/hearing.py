@@ -65,11 +65,21 @@ class Hearing:
         self._place = {name: index for index, name in enumerate(self.labels.names)}
         self._columns: dict[str, FloatArray] = {}
         self._scales: dict[str, Scale] = {}
+        self._told: dict[str, Float64Array] = {}
         self._lock = RLock()  # a server's threads wait for the first question of all
 
     def __contains__(self, name: str) -> bool:
         """Return whether something of this name can be heard in songs of this store."""
-        return any(name in known for known in (self._place, NUMBERS, self._genres, self._classes))
+        known = (self._place, NUMBERS, self._genres, self._classes, self._told)
+        return any(name in one for one in known)
+
+    def tell(self, name: str, values: Float64Array) -> None:
+        """Say by how much each song (n,) has something that only the library knows, of any scale.
+
+        For example how near songs are to an artist of the library.
+        """
+        with self._lock:
+            self._told.setdefault(name, values)
 
     @cached_property
     def known(self) -> BoolArray:
@@ -109,6 +119,8 @@ class Hearing:
         return [heard[name] if name in heard else self._raw_one(name) for name in names]
 
     def _raw_one(self, name: str) -> Float64Array:
+        if name in self._told:
+            return self._told[name]
         if name in NUMBERS:
             return self._number(name)
         if name in self._genres:
@@ -121,6 +133,8 @@ class Hearing:
         if name in self._place:
             numbers = self.labels.numbers(embedding)
             return float(self.labels.heard(numbers, [self._place[name]])[0, 0])
+        if name in self._told:
+            return np.nan
         if name in NUMBERS:
             value = song.entry.get(NUMBERS[name])
             return float(_as_heard(name, np.array([np.nan if value is None else value]))[0])

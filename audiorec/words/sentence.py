@@ -6,13 +6,16 @@
 ::
 
     sentence = { clause }
-    clause   = "no" { clause } end | "for" { clause } end | fact | like | title | sound | word
-    fact     = artist | album | length | tempo | years | key | language | genre tag
+    clause   = "no" { clause } end | { clause } "aside" | "for" { clause } end
+             | fact | name | title | sound | word
+    fact     = length | tempo | years | key | language | genre tag
+    name     = ( "by" artist | "on" album | "like" artist or title or album ) { "or" name }
     sound    = [ "more" | "less" ] concept { "or" concept }
 
-What follows a denial is denied up to the end of its clause, and a purpose is never denied by what
-stands before it: "no vocals for working" are no vocals, for working. A denial within a denial
-takes it back. Words that weigh nothing are passed over, and what is left is not understood.
+What follows a denial is denied up to the end of its clause or the next denial, and a purpose is
+never denied by what stands before it: "no vocals for working" are no vocals, for working. A denial
+right after a denial takes it back. The words of the grammar stand in ``data/grammar.csv``. Words
+that weigh nothing are passed over, and what is left is not understood.
 """
 
 import re
@@ -20,7 +23,7 @@ import unicodedata
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from audiorec.search.filters import parse_conditions
+from audiorec.search.filters import Operator, parse_conditions
 from audiorec.types import normalised_name
 from audiorec.words.clauses import (
     Clause,
@@ -31,80 +34,27 @@ from audiorec.words.clauses import (
     Sentence,
     Term,
     TitleWords,
+    Ways,
 )
-from audiorec.words.facts import (
-    Words,
-    key_at,
-    language_at,
-    number_at,
-    phrase_at,
-    phrases_of,
-    quantity_at,
-)
+from audiorec.words.facts import key_at, language_at, number_at, quantity_at
 from audiorec.words.vocabulary import (
+    LONGEST,
     Captions,
     Concept,
     key,
+    meaning_at,
     phrases,
     read_tokens,
     shipped_captions,
+    tokens,
 )
 
 MOST_LETTERS = 1000  # of a sentence; the rest is not read
-LONGEST = 6  # words of a phrase
 LONGEST_NAME = 10  # words and marks of a name
 BY_CAPTIONS = 0.5  # what a word counts that only captions know
-
-_FILLERS = frozenset(
-    key(
-        """
-        a an the some any all of and or to for in on at by with from is are be was were being i we
-        you it that this these those there want wanted would will won't can could should like hear
-        heard listen listening find show play playing played get give need please me us something
-        somebody someone anything everything nothing thing song track tune piece recording
-        sound sounding music number very really rather quite too so much most lot lots bit little
-        even while my your his her their its our own over under through when where who which whose
-        what how as just only alone together kind type sort style way good great best nice perfect
-        favourite favorite new people does do did don't has have had having tempo quality high low
-        melody rhythm medium moderate steady simple performance audio modern contemporary every day
-        today time full outside inside make makes made put goes go going feel feeling feels vibe
-        mood between about around after before era work's else also still then into up if let
-        instead yet though but like's i'm i'd i'll it's that's let's
-        一 个 首 些 的 歌 曲 想 听 要 我 适 合 给 点 有 和 与 在 是 都 可 以 但 而 且 也 太 用 为 了
-        来 很 上 里 时 候 那 种 这 段 类 型 请 放 找 之 其 他 能 会 吧 呢 啊 不 过 或 者 还 nor
-        """.split()
-    )
-)
-_DENIALS = phrases_of(
-    """no; not; without; except; except for; excluding; exclude; minus; never; none; nothing;
-    isn't; aren't; wasn't; don't; doesn't; didn't; don't want; cannot; can't; lacking; neither;
-    avoid; avoiding; skip; free of; other than; anything but; everything but; apart from;
-    没有; 没; 不要; 不是; 不带; 不想要; 不想听; 别; 无; 不; 除了; 非; 避免"""
-)
-_NOT_DENIALS = phrases_of("not only; no matter; non stop; not just; nothing but; none but; 不仅")
-_ENDS = phrases_of(
-    ", ; . ; : ; ! ; ? ; but; with; 的; though; yet; instead; 但; 但是; 不过; 而是; 要", ";"
-)
 _MARKS = frozenset(",.;:!?")
-_OPENS = phrases_of(
-    "for; to; while; when; during; so; so that; because; 适合; 用来; 用于; 为了; 给; 好让"
-)
-_USED = phrases_of("时; 用; 听; 的时候; 时候; 时听")  # after what songs are for
-_VERBS = phrases_of("and make; and play; and give; and keep; and let; and with; and i; and it")
-_MORE = {"more", "更", "再", "多"}
-_LESS = {"less", "fewer", "少"}
-_A_LITTLE = phrases_of("一点; 一些")  # after what is compared: 慢一点
 _NOT_COMPARED = {"dancer", "drummer", "manner", "rapper", "singer", "speaker"}
-_OR = {"or", "nor", "或", "或者", "还"}
-_LISTED = {*_OR, "and", ",", "和", "者", "是"}  # between names of a list
-_BY = phrases_of("by; from; of")
-_LIKE = phrases_of(
-    "like; similar to; in the style of; in the manner of; sounding like; 像; 类似; 好像"
-)
-_ALBUM = phrases_of("on; from; from the album; the album; album; on the album; 专辑")
-_CALLED = phrases_of("called; named; titled; entitled; with the title; 叫; 名叫")
-_TAGGED = phrases_of("tagged; tagged as; genre tag; 标签")
-_FLIPPED = {">=": "<=", "<=": ">=", "=": "!="}
+_FLIPPED: dict[str, Operator] = {">=": "<=", "<=": ">="}
 
 
 def read_sentence(
@@ -134,8 +84,9 @@ def read_sentence(
     ('bpm<=120', 'jazz or blues')
     """
     reader = _ClauseReader(text, names, shipped_captions() if captions is None else captions)
-    reader.clauses()
-    clauses, unknown = [one for one, _ in reader.read], reader.unknown
+    while reader.at < len(reader.words):
+        reader.clause(denied=False)
+    clauses, unknown = [_turned(one) for one, *_ in reader.read], reader.unknown
     if any(isinstance(one, Term) and one.sounds and not one.denied for one in clauses):
         faint = [one for one in clauses if isinstance(one, Term) and one.weight < 1]
         unknown += [one.said for one in faint]  # captions are of music
@@ -152,85 +103,105 @@ class _ClauseReader:
     captions: Captions
     at: int = 0
     compared: str = ""  # "more" or "less" of the next concept
-    read: list[tuple[Clause, tuple[int, int]]] = field(default_factory=list)
+    read: list[tuple[Clause, int, int]] = field(default_factory=list)  # from word to word
     unknown: list[str] = field(default_factory=list)
+    unknown_to: int = -1  # where the last word that was not understood ended
 
     def __post_init__(self) -> None:
         self.text = unicodedata.normalize("NFKC", self.text[:MOST_LETTERS])
         self.tokens = read_tokens(self.text)
-        self.words: Words = [token.word for token in self.tokens]
-        self.unknown_to = -1  # where the last word that was not understood ended
-
-    def clauses(self) -> None:
-        while self.at < len(self.words):
-            self.clause(denied=False)
+        self.words = tuple(token.word for token in self.tokens)
 
     def clause(self, *, denied: bool, use: bool = False) -> None:
         """Read one clause, or pass over a word."""
-        if (
-            self.quoted(denied)
+        if not (
+            (not denied and self.excepted())
+            or self.quoted(denied)
             or self.fact(denied)
-            or self.like(denied)
-            or self.took(_NOT_DENIALS)
+            or self.named(denied)
+            or self.took("not deny")
             or self.denial(denied)
             or self.purpose(denied=False)
             or self.comparison(denied)
             or self.concept(denied, use)
-            or self.took(_ENDS)
+            or self.end()
         ):
-            return
-        self.word(denied)
+            self.word(denied)
 
-    def took(self, these: Collection[tuple[str, ...]]) -> bool:
-        """Pass over one of some phrases."""
-        length = phrase_at(self.words, self.at, these)
-        if length and these is _ENDS:
-            self.compared = ""
-        self.at += length
-        return length > 0
+    def took(self, role: str) -> str:
+        """Pass over the longest phrase of a role, and return what it means; empty for none."""
+        means, self.at = meaning_at(self.words, self.at, role)
+        return means
+
+    def means(self, role: str, at: int | None = None) -> str:
+        """Return what the phrase of a role here means, without passing over it."""
+        return meaning_at(self.words, self.at if at is None else at, role)[0]
+
+    def end(self) -> bool:
+        """Pass over what ends a clause: what is compared ends with it."""
+        mark = self.words[self.at] in _MARKS
+        self.at += mark
+        ended = mark or bool(self.took("end"))
+        self.compared = "" if ended else self.compared
+        return ended
+
+    def excepted(self) -> bool:
+        """Read what is denied at its end: 爵士以外, "jazz aside"."""
+        for at in range(self.at, len(self.words)):
+            if at > self.at and self.means("excepted", at):
+                self.deny(denied=True)
+                return True
+            if any(self.means(role, at) for role in ("end", "deny", "open")):
+                return False
+        return False
 
     def denial(self, denied: bool) -> bool:
         """Read a denial and all that it denies."""
-        found, length = self.known(self.at), phrase_at(self.words, self.at, _DENIALS)
-        if found is not None and found[1] > self.at + length:  # 无伴奏: a word of its own
+        found, (said, began) = self.known(self.at), meaning_at(self.words, self.at, "deny")
+        if not said or (found is not None and found[1] > began):  # 无伴奏: a word of its own
             return False
-        if not self.took(_DENIALS):
-            return False
+        self.at = began
+        self.deny(denied=not denied)
+        return True
+
+    def deny(self, *, denied: bool) -> None:
+        """Read what is denied, up to its end or to the next denial."""
         before, began = len(self.read) + len(self.unknown), self.at
         while self.at < len(self.words):
-            nothing = len(self.read) + len(self.unknown) == before
-            if nothing and self.purpose(denied=not denied):
+            begun = len(self.read) + len(self.unknown) > before
+            if not begun and self.purpose(denied=denied):
                 break
-            is_fact = not nothing and bool(self.read) and isinstance(self.read[-1][0], Fact)
-            if is_fact and self.words[self.at] == ",":
+            fact = begun and bool(self.read) and isinstance(self.read[-1][0], Fact)
+            if fact and self.words[self.at] == ",":
                 break  # "not faster than 120, jazz or blues": a list of facts is a fact itself
-            if self.ends() and not (
-                nothing and (self.words[self.at] not in _MARKS or self.at == began)
-            ):
+            if begun and (self.ends() or self.means("deny")):
                 break
-            self.clause(denied=not denied)
-        return True
+            if self.words[self.at] in _MARKS and self.at == began:
+                break
+            self.clause(denied=denied)
 
     def ends(self) -> bool:
         """Return whether a denial or a purpose ends here: a list goes on to its "or"."""
-        word = self.words[self.at]
-        if word == "," and self.lists():
+        if self.words[self.at] == "," and self.lists():
             return False
-        return any(phrase_at(self.words, self.at, ends) for ends in (_ENDS, _OPENS, _VERBS))
+        mark = self.words[self.at] in _MARKS
+        return mark or any(map(self.means, ("end", "open", "verb")))
 
     def lists(self) -> bool:
         """Return whether a list goes on after this comma: "no drums, bass or guitars"."""
-        for word in self.words[self.at + 1 :]:
-            if word in _OR:
-                return True
-            if (word,) in _ENDS and word != ",":
-                return False
-        return False
+        rest = range(self.at + 1, len(self.words))
+        ors = (at for at in rest if self.means("or", at))
+        ends = (
+            at
+            for at in rest
+            if self.means("end", at) or (self.words[at] in _MARKS and self.words[at] != ",")
+        )
+        return next(ors, len(self.words)) < next(ends, len(self.words))
 
     def purpose(self, *, denied: bool) -> bool:
         """Read what songs are for."""
         began = self.at
-        if not self.took(_OPENS):
+        if not self.took("open"):
             return False
         while self.at < len(self.words) and self.words[self.at] != "to" and self.filler():
             self.at += 1
@@ -238,132 +209,109 @@ class _ClauseReader:
         if self.words[began] == "to" and (concept is None or concept[0].kind != "use"):
             self.at = began + 1  # "listen to"
             return True
-        while self.at < len(self.words) and not (
-            self.ends() or phrase_at(self.words, self.at, _DENIALS)
-        ):
+        while self.at < len(self.words) and not (self.ends() or self.means("deny")):
             self.clause(denied=denied, use=True)
         return True
 
     def quoted(self, denied: bool) -> bool:
-        """Read a title between quotation marks."""
-        if self.words[self.at] != '"':
+        """Read a title between quotation marks, or after "called"."""
+        if self.words[self.at] == '"':
+            ends, start = ['"'], self.at + 1
+        elif start := meaning_at(self.words, self.at, "called")[1] * bool(self.means("called")):
+            ends = [*_MARKS, "by"]
+        else:
             return False
-        rest = self.words[self.at + 1 :]
-        end = self.at + 1 + (rest.index('"') if '"' in rest else len(rest))
-        self.title(self.at + 1, end, denied)
-        self.at = min(end + 1, len(self.words))
-        return True
-
-    def title(self, start: int, end: int, denied: bool) -> None:
+        places = range(start, len(self.words))
+        end = next((at for at in places if self.words[at] in ends), len(self.words))
+        if ends != ['"']:
+            end = self.name_at(start, self.names.titles) or end
         if end > start:
             self.add(TitleWords(words=self.said(start, end), denied=denied), start, end)
+        self.at = min(end + (ends == ['"']), len(self.words))
+        return True
 
     def fact(self, denied: bool) -> bool:
-        """Read an artist, an album, a length, a tempo, years, a key, a language or a genre tag."""
+        """Read a length, a tempo, years, a key, a language or a genre tag."""
+        bare = self.follows("language")
         for conditions, end, evidence in (
             quantity_at(self.words, self.at),
             key_at(self.words, self.at, self.text[self.tokens[self.at].start :]),
-            language_at(self.words, self.at),
-            self.by(denied),
-            self.named(_ALBUM, "album", self.names.albums),
+            language_at(self.words, self.at, bare=bare),
             self.tagged(),
         ):
             if conditions:
                 self.add_fact(conditions, end, denied, evidence)
                 return True
-        if length := phrase_at(self.words, self.at, _CALLED):
-            start = self.at + length
-            end = self.name_at(start, self.names.titles)
-            stop = (i for i in range(start, len(self.words)) if self.words[i] in _MARKS)
-            self.title(start, end or next(stop, len(self.words)), denied)
-            self.at = end or next(stop, len(self.words))
-            return True
         return False
 
-    def add_fact(self, conditions: str, end: int, denied: bool, evidence: str) -> None:
-        parsed = parse_conditions(conditions)
-        if denied and len(parsed) == 1:
-            operator = _FLIPPED[parsed[0].operator]
-            parsed, denied = (replace(parsed[0], operator=operator),), False  # type: ignore[arg-type]
-        concept = phrases().get(key([evidence]))
+    def tagged(self) -> tuple[str, int, str]:
+        tagged, at = meaning_at(self.words, self.at, "tagged")
+        word = self.words[at] if tagged and at < len(self.words) else ""
+        return (f"genre_tag={_quoted(f'*{word}*')}" if word else ""), at + 1, ""
+
+    def add_fact(self, conditions: str, end: int, denied: bool, evidence: str = "") -> None:
+        concept = phrases().get(key(tokens(evidence)))
         term = None if concept is None else self.term(evidence, concept, denied=False)
         written = self.text[self.tokens[self.at].start : self.tokens[end - 1].end]
-        fact = Fact(said=written, conditions=", ".join(map(str, parsed)), denied=denied, term=term)
+        ways = (parse_conditions(conditions),)
+        fact = Fact(said=written, ways=ways, denied=denied, term=term)
         self.add(fact, self.at, end)
         self.at = end
 
-    def by(self, denied: bool) -> tuple[str, int, str]:
-        """Read artists: "by A or B"; a bare name where it is denied, or in Han characters."""
-        length = phrase_at(self.words, self.at, _BY)
-        start = self.at + length
-        end = self.name_at(start, self.names.artists)
-        han = end - start > 1 and all(
-            "\u3400" <= word <= "\u9fff" for word in self.words[start:end]
-        )
-        if not end or not (length or ((denied or han) and self.known(start) is None)):
-            return "", 0, ""
-        found = [self.spelled(start, end)]
-        while (after := self.listed(end)) and (last := self.name_at(after, self.names.artists)):
-            found.append(self.spelled(after, last))
-            end = last
-        return f"artist={'|'.join(_quoted(name) for name in found)}", end, ""
+    def named(self, denied: bool) -> bool:
+        """Read an artist, an album, or songs from which to search, after "by", "on" or "like".
 
-    def named(
-        self, before: Collection[tuple[str, ...]], column: str, names: Collection[str]
-    ) -> tuple[str, int, str]:
-        length = phrase_at(self.words, self.at, before)
-        end = self.name_at(self.at + length, names) if length else 0
-        return (f"{column}={_quoted(self.spelled(self.at + length, end))}" if end else "", end, "")
+        A name needs no such word in a list; an artist none if denied, or in Han characters.
+        """
+        names = {name: getattr(self.names, f"{name}s") for name in ("artist", "title", "album")}
+        for role, columns in (("by", "artist"), ("album", "album"), ("like", "artist title album")):
+            _, start = meaning_at(self.words, self.at, role)
+            ends = [(name, self.name_at(start, names[name])) for name in columns.split()]
+            column, end = next((one for one in ends if one[1]), ("", 0))
+            if not end or not (start > self.at or self.needless(role, end, denied)):
+                continue
+            if role == "like":
+                self.add(Like(said=self.spelled(start, end), denied=denied), self.at, end)
+                self.at = end
+            else:
+                self.add_fact(f"{column}={_quoted(self.spelled(start, end))}", end, denied)
+            return True
+        return False
 
-    def tagged(self) -> tuple[str, int, str]:
-        end = self.at + phrase_at(self.words, self.at, _TAGGED) + 1
-        if end == self.at + 1 or end > len(self.words):
-            return "", 0, ""
-        return f"genre_tag={_quoted(f'*{self.words[end - 1]}*')}", end, ""
+    def needless(self, role: str, end: int, denied: bool) -> bool:
+        """Return whether a name up to `end` needs no word before it."""
+        if role != "by" or self.follows("like"):
+            return role == "like" and self.follows("like")
+        word = "".join(self.words[self.at : end])
+        han = len(word) > 1 and all("\u3400" <= letter <= "\u9fff" for letter in word)
+        free = (denied or han) and self.known(self.at) is None
+        return free or self.follows("artist")
 
-    def listed(self, at: int) -> int:
-        """Return where the next name of a list may begin, 0 for none."""
-        end = at
-        while end < len(self.words) and (
-            self.words[end] in _LISTED or (end > at and (self.words[end],) in _BY)
-        ):
-            end += 1
-        return end if at < end < len(self.words) else 0
+    def follows(self, what: str) -> bool:
+        """Return whether this stands in a list after a fact of a column, or after "like"."""
+        if not self.read:
+            return False
+        last, _, end = self.read[-1]
+        columns = [one.name for one in last.ways[0]] if isinstance(last, Fact) else []
+        same = columns == [what] or (what == "like" and isinstance(last, Like))
+        return same and self.listed(end, self.at)
 
     def name_at(self, at: int, names: Collection[str]) -> int:
         """Return where the longest name that begins here ends; 0 if none does."""
-        if not names:
-            return 0
-        for end in range(min(len(self.words), at + LONGEST_NAME), at, -1):
-            if normalised_name(self.spelled(at, end)) in names:
-                return end
-        return 0
+        ends = range(min(len(self.words), at + LONGEST_NAME), at, -1) if names else ()
+        return next((e for e in ends if normalised_name(self.spelled(at, e)) in names), 0)
 
     def spelled(self, start: int, end: int) -> str:
         """Return words as they are written in the sentence."""
         return self.text[self.tokens[start].start : self.tokens[end - 1].end]
 
-    def like(self, denied: bool) -> bool:
-        """Read an artist or a title of the library, from which to search."""
-        if not (length := phrase_at(self.words, self.at, _LIKE)):
-            return False
-        start = self.at + length
-        for names in (self.names.artists, self.names.titles):
-            if end := self.name_at(start, names):
-                self.add(Like(said=self.spelled(start, end), denied=denied), self.at, end)
-                self.at = end
-                return True
-        return False
-
     def comparison(self, denied: bool) -> bool:
         """Read "calmer", or "more" or "less" before a concept."""
-        word = self.words[self.at]
-        if word in _MORE or word in _LESS:
-            self.compared = "more" if word in _MORE and self.compared != "less" else "less"
-            self.at += 1
-            self.took(_A_LITTLE)
+        if means := self.took("compare"):
+            self.compared = "less" if "less" in (means, self.compared) else "more"
+            self.took("a little")
             return True
-        for base in _bases(word):
+        for base in _bases(self.words[self.at]):
             concept = phrases().get(key([base]))
             if concept is not None and concept.heard:
                 self.compared = self.compared or "more"
@@ -374,11 +322,9 @@ class _ClauseReader:
 
     def known(self, at: int) -> tuple[Concept, int] | None:
         """Return the concept that begins here, the longest first, and where it ends."""
-        for end in range(min(len(self.words), at + LONGEST), at, -1):
-            concept = phrases().get(key(self.words[at:end]))
-            if concept is not None:
-                return concept, end
-        return None
+        ends = range(min(len(self.words), at + LONGEST), at, -1)
+        found = ((phrases().get(key(self.words[at:end])), end) for end in ends)
+        return next(((concept, end) for concept, end in found if concept is not None), None)
 
     def concept(self, denied: bool, use: bool) -> bool:
         """Read a sound that the table knows."""
@@ -389,20 +335,16 @@ class _ClauseReader:
         self.at = end
         noise = use and concept.kind != "use" and "version.other" in concept.heard
         bare = not concept.heard and not (denied and (end == len(self.words) or self.ends()))
-        if noise or bare:  # "for the car", "no music by ..."
-            return True
-        term = self.term(self.said(start, end), concept, denied=denied)
-        if phrase_at(self.words, end, _A_LITTLE):
-            self.took(_A_LITTLE)
-            term = replace(term, compared=True)
-        after = phrase_at(self.words, end, _USED)
-        purpose = concept.kind == "use" and (use or after > 0)
-        self.add(replace(term, use=purpose), start, end)
+        if not (noise or bare):  # "for the car", "no music by ..."
+            used = use or bool(self.means("used"))
+            term = self.term(self.said(start, end), concept, denied=denied)
+            if self.took("a little"):
+                term = replace(term, compared=True)
+            self.add(replace(term, use=concept.kind == "use" and used), start, end)
         return True
 
     def term(self, said: str, concept: Concept, *, denied: bool) -> Term:
-        compared = bool(self.compared)
-        denied = denied != (self.compared == "less")
+        compared, denied = bool(self.compared), denied != (self.compared == "less")
         self.compared = ""
         return Term(
             said=said,
@@ -414,68 +356,106 @@ class _ClauseReader:
         )
 
     def add(self, clause: Clause, start: int, end: int) -> None:
-        """Add a clause; a wanted sound after "or" joins what stands before it."""
-        while isinstance(clause, Term) and self.read and self.joins(clause, start):
-            before, (start, _) = self.read.pop()
-            said = f"{before.said} or {clause.said}"  # type: ignore[union-attr]
-            ways = (*before.ways, *clause.ways)  # type: ignore[union-attr]
-            clause = replace(clause, said=said, ways=ways)
-        self.read.append((clause, (start, end)))
+        """Add a clause; an alternative joins what stands before it."""
+        while self.read and (joined := self.joined(clause, start)) is not None:
+            clause, (_, start, _) = joined, self.read.pop()
+        self.read.append((clause, start, end))
 
-    def joins(self, term: Term, start: int) -> bool:
-        """Return whether a sound is an alternative to the one before it."""
-        before, (_, end) = self.read[-1]
-        if not isinstance(before, Term):
-            return False
-        between = [word for word in self.words[end:start] if (word,) in _ENDS or word in _LISTED]
-        plain = not (before.denied or before.compared or term.denied or term.compared)
-        listed = between == [","] and len(term.ways) > 1 and before.kind == term.kind == ""
-        return plain and ((bool(between) and set(between) <= {*_OR, "者", "是"}) or listed)
+    def joined(self, clause: Clause, start: int) -> Clause | None:
+        """Return a clause with the one before it if they are alternatives, else None."""
+        before, _, end = self.read[-1]
+        only = self.listed(end, start, "or")
+        if isinstance(before, Term) and isinstance(clause, Term):
+            plain = not (before.denied or before.compared or clause.denied or clause.compared)
+            comma = self.words[end:start] == (",",) and before.kind == clause.kind == ""
+            if plain and (only or (comma and len(clause.ways) > 1)):
+                said = f"{before.said} or {clause.said}"
+                return replace(clause, said=said, ways=(*before.ways, *clause.ways))
+        elif isinstance(before, Fact) and isinstance(clause, Fact):
+            same = [one.name for one in before.ways[-1]] == [one.name for one in clause.ways[0]]
+            values = all(one.operator == "=" for one in (*before.ways[-1], *clause.ways[0]))
+            listed = values and self.listed(end, start)
+            if same and before.denied == clause.denied and (listed or (only and not clause.denied)):
+                said = f"{before.said} or {clause.said}"
+                return replace(clause, said=said, ways=_either(before.ways, clause.ways), term=None)
+        return None
+
+    def listed(self, start: int, end: int, *roles: str) -> bool:
+        """Return whether only words between members of a list stand here, such as "or"."""
+        at = start
+        while at < end:
+            after = max(meaning_at(self.words, at, role)[1] for role in roles or ("or", "list"))
+            if after == at and not roles and (self.words[at] == "," or self.means("by", at)):
+                after += 1
+            if after == at:
+                return False
+            at = after
+        return start < end
 
     def filler(self) -> bool:
         """Return whether the word here weighs nothing."""
-        return key([self.words[self.at]])[0] in _FILLERS or self.words[self.at] in _MARKS
+        return bool(self.means("filler")) or self.words[self.at] in _MARKS
 
     def word(self, denied: bool) -> None:
         """Read a word that the table does not know."""
         at, found = self.at, self.known(self.at)
-        name = found is not None and found[0].kind == "name"
-        number, _, end_of_number = number_at(self.words, at)
-        if number is not None and end_of_number > at + 1:  # of no unit
-            name, found = (
-                True,
-                (Concept(words=(), heard={}, denied={}, sounds=False), end_of_number),
-            )
-        if not name and (self.filler() or self.words[at] in '"-#'):
+        _, _, end = number_at(self.words, at)  # of no unit
+        if found is not None:
+            end = found[1]
+        elif end <= at + 1 and (self.filler() or self.words[at] in '"-#'):
             self.at += 1
             return
-        for end in (at + 2, at + 1):
-            plain = not name and not self.words[at].isdigit()
-            if plain and (heard := self.captions.heard(key(self.words[at:end]))):
-                self.at = min(end, len(self.words))
-                concept = Concept(words=(), heard=heard, denied=heard, sounds=False)
-                term = self.term(self.said(at, self.at), concept, denied=denied)
-                self.add(replace(term, weight=BY_CAPTIONS), at, self.at)
-                return
-        self.at = found[1] if found is not None else at + 1
+        elif end == at and self.by_captions(denied):
+            return
+        self.at = max(end, at + 1)
         said = self.said(at, self.at)
+        last = self.read[-1][0] if self.read else None
+        adjacent = self.unknown_to == at
         if denied:
-            last, _ = self.read[-1] if self.read else (None, None)
-            if isinstance(last, TitleWords) and last.denied and self.unknown_to == at:
-                said = self.said_after(self.read.pop()[0].words, said)  # type: ignore[union-attr]
-            self.read.append((TitleWords(words=said, denied=True), (at, self.at)))
-        elif self.unknown_to == at and "\u3400" <= said[0] <= "\u9fff" and self.unknown:
+            if isinstance(last, TitleWords) and last.denied and adjacent:
+                said = _joined([self.read.pop()[0].words, said])  # type: ignore[union-attr]
+            self.read.append((TitleWords(words=said, denied=True), at, self.at))
+        elif adjacent and "\u3400" <= said[0] <= "\u9fff" and self.unknown:
             self.unknown[-1] += said
         else:
             self.unknown.append(said)
         self.unknown_to = self.at
 
+    def by_captions(self, denied: bool) -> bool:
+        """Read one word or two that only captions know."""
+        for end in (self.at + 2, self.at + 1):
+            words = self.words[self.at : end]
+            if heard := self.captions.heard(key(words)):
+                concept = Concept(words=(), heard=heard, denied=heard, sounds=False)
+                term = self.term(_joined(words), concept, denied=denied)
+                self.add(replace(term, weight=BY_CAPTIONS), self.at, self.at + len(words))
+                self.at += len(words)
+                return True
+        return False
+
     def said(self, start: int, end: int) -> str:
         """Return words in lower case, Han characters without blanks."""
         return _joined(self.words[start:end])
 
-    def said_after(self, before: str, said: str) -> str:
-        return _joined([before, said])
+
+def _turned(clause: Clause) -> Clause:
+    """Return a bound that is denied turned round: not faster than 120 is at most 120."""
+    if isinstance(clause, Fact) and clause.denied and len(clause.ways[0]) == 1:
+        (one,) = clause.ways[0]
+        if one.operator in _FLIPPED:
+            turned = replace(one, operator=_FLIPPED[one.operator])
+            return replace(clause, ways=((turned,),), denied=False)
+    return clause
+
+
+def _either(first: Ways, second: Ways) -> Ways:
+    """Return what meets either: one way where only the values of one condition differ."""
+    pairs = list(zip(first[-1], second[0], strict=True))
+    differ = [place for place, (a, b) in enumerate(pairs) if a != b]
+    if len(differ) > 1 or any(a.operator != "=" for a, _ in pairs):
+        return (*first, *second)
+    both = [replace(a, values=(*a.values, *b.values)) if a != b else a for a, b in pairs]
+    return (*first[:-1], tuple(both))
 
 
 def _quoted(name: str) -> str:

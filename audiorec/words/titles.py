@@ -52,10 +52,10 @@ class Titles:
         return frozenset(map(normalised_name, text_codes(self._store, column)[1])) - {""}
 
     def named(self, name: str) -> tuple[str, list[int]]:
-        """Return the rows of all songs with this title, or else of this artist, and which it is."""
+        """Return the rows of all songs of this title, or else artist or album, and which it is."""
         wanted = normalised_name(name)
-        for column, names in (("title", self.titles), ("artist", self.artists)):
-            if wanted in names:
+        for column in FIELDS:
+            if wanted in getattr(self, f"{column}s"):
                 codes, texts = text_codes(self._store, column)
                 same = [code for code, text in enumerate(texts) if normalised_name(text) == wanted]
                 return column, np.flatnonzero(np.isin(codes, same)).tolist()

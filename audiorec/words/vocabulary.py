@@ -1,6 +1,7 @@
 """What words mean: the table of concepts, and what captions say of other words.
 
 data/words.csv  ──concepts──▶ `Concept`: words, what is heard, what a "no" before it means
+data/grammar.csv  ──meaning_at──▶ what a word does: "bound", "unit", "deny", "filler"
 "Calm piano, 钢琴"  ──read_tokens──▶ `Token`, ...   ──tokens──▶ ["calm", "piano", ",", "钢", "琴"]
 data/captions.safetensors  ──shipped_captions──▶ `Captions`
 """
@@ -22,7 +23,8 @@ from audiorec.tagger.weights import read_checked
 from audiorec.types import FloatArray, Int64Array
 from audiorec.words.labels import words_data
 
-TABLE = "words.csv"
+TABLE, GRAMMAR = "words.csv", "grammar.csv"
+LONGEST = 6  # words of a phrase
 CAPTIONS = "captions.safetensors"
 CAPTIONS_SHA256 = "b56bbb3e8d1d4415912e68ba246b9a4b625def45f11687892d8ddf865d9c228a"
 CAPTIONS_KEY = "audiorec_captions"
@@ -116,6 +118,36 @@ class Concept:
     kind: str = ""
 
 
+def rows_of(table: str) -> list[dict[str, str]]:
+    """Return the rows of a shipped table."""
+    text = read_checked(words_data() / table)[0].decode()
+    return list(csv.DictReader(text.splitlines()))
+
+
+@cache
+def _grammar() -> dict[tuple[str, Phrase], str]:
+    """Return what the words of the grammar mean, each in its role: numbers, bounds, denials."""
+    return {
+        (row["role"], tuple(tokens(word) or [word])): row["means"] or row["role"]
+        for row in rows_of(GRAMMAR)
+        for word in row["words"].split(";")
+    }
+
+
+def meaning_at(words: Phrase, at: int, role: str) -> tuple[str, int]:
+    """Return what the longest phrase of a role that begins here means, and where it ends.
+
+    Examples
+    --------
+    >>> meaning_at(("longer", "than", "two"), 0, "bound"), meaning_at(("two",), 0, "bound")
+    (('least minutes', 2), ('', 0))
+    """
+    for end in range(min(len(words), at + LONGEST), at, -1):
+        if means := _grammar().get((role, words[at:end])):
+            return means, end
+    return "", at
+
+
 @cache
 def concepts() -> tuple[Concept, ...]:
     """Return the rows of the shipped table.
@@ -127,7 +159,6 @@ def concepts() -> tuple[Concept, ...]:
     ``sounds`` says whether speech, noise and jingles may be what is meant, ``kind`` as `Concept`
     does.
     """
-    text = read_checked(words_data() / TABLE)[0].decode()
     return tuple(
         Concept(
             words=tuple(word.strip() for word in row["words"].split(";")),
@@ -137,7 +168,7 @@ def concepts() -> tuple[Concept, ...]:
             sounds=row["sounds"] == "yes",
             kind=row["kind"],
         )
-        for row in csv.DictReader(text.splitlines())
+        for row in rows_of(TABLE)
     )
 
 

@@ -10,7 +10,16 @@ from hypothesis import strategies as st
 from audiorec.words.clauses import NoNames
 from audiorec.words.labels import shipped_labels
 from audiorec.words.sentence import read_sentence
-from audiorec.words.vocabulary import concepts, key, phrases, shipped_captions, stem, tokens
+from audiorec.words.vocabulary import (
+    GRAMMAR,
+    concepts,
+    key,
+    phrases,
+    rows_of,
+    shipped_captions,
+    stem,
+    tokens,
+)
 
 NAMES = NoNames(
     artists={
@@ -77,6 +86,13 @@ def test_the_table_names_what_can_be_heard_and_each_phrase_once():
         heard = concept.heard or concept.denied
         there = any(name in names or name.startswith(heads) for name in heard)
         assert there or concept.kind == "name", concept.words
+
+
+def test_the_grammar_names_each_phrase_once_in_its_role():
+    rows = rows_of(GRAMMAR)
+    said = [(row["role"], word.strip()) for row in rows for word in row["words"].split(";")]
+    assert len(set(said)) == len(said)
+    assert all(word for _, word in said)
 
 
 def test_stems():

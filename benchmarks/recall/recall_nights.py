@@ -29,9 +29,6 @@ gone      all rows of half of the users name one song
 ``--promotion`` runs the nights by day, each compared with the one that is served, and then the
 night after them with each fault, and prints what `audiorec.recall.serving.nightly.promotion` says.
 
-``--kills 20`` kills a night at random so often, resumes it each time, and says whether what it
-wrote is byte for byte what a night wrote that nobody disturbed.
-
 Prints a line for each night: the share of the (user, song) pairs of the night before that are
 still there, the mean plays of a song in the first ten places, the share of all songs that stand in
 some, and the hit rate at 10 of users who did not come, its difference to the first night (paired by
@@ -41,12 +38,9 @@ no times, so they follow one another by the hour.
 """
 
 import argparse
-import hashlib
 import json
 import shutil
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -59,7 +53,7 @@ from pyarrow import csv
 from table import tables
 
 from audiorec.evaluation.ranking import clustered_interval
-from audiorec.recall.serving.nightly.current import STATE, read_json
+from audiorec.recall.serving.nightly.current import read_json
 from audiorec.recall.serving.nightly.places import open_night
 from audiorec.recall.serving.nightly.promotion import BY, PROMOTION
 from audiorec.runs.record import run_warnings
@@ -273,51 +267,6 @@ def judged_night(
     }
 
 
-def run_kills(data: Path, out: Path, kills: int) -> dict[str, object]:
-    """Kill a night at random moments, resume it, and compare it with an undisturbed one."""
-    rows = next(logs(plays_of(data), set(), 1))
-    day = datetime.fromtimestamp(max(at for _, _, at in rows), UTC).date().isoformat()
-    command = [sys.executable, "-c", "from audiorec_cli.main import main; main()"]
-    command += ["recall", "run", "-q", "-c", "recall.toml", "--day", day]
-    for name in ("whole", "killed"):
-        (out / name).mkdir(parents=True)
-        write_log(out / name / "plays.parquet", rows)
-        (out / name / "recall.toml").write_text(
-            f'[recall]\ninteractions = "plays.parquet"\nout = "serving"\n'
-            f"channels = {json.dumps(CHANNELS)}\n"
-        )
-    started = time.monotonic()
-    subprocess.run(command, cwd=out / "whole", check=True, capture_output=True)
-    longest, rng, killed, anew = time.monotonic() - started, np.random.default_rng(), 0, 0
-    while killed < kills:
-        running = subprocess.Popen(command, cwd=out / "killed", stderr=subprocess.DEVNULL)
-        try:  # a moment of what is left to do, which is less each time
-            running.wait(rng.uniform(0.2, longest))
-            shutil.rmtree(out / "killed" / "serving")
-            killed, anew, longest = 0, anew + 1, longest / 2  # the machine is faster now
-        except subprocess.TimeoutExpired:
-            running.kill()
-            running.wait()
-            killed, longest = killed + 1, longest * 0.97
-    subprocess.run(command, cwd=out / "killed", check=True, capture_output=True)
-    found = [written(out / name / "serving") for name in ("whole", "killed")]
-    return {
-        "kills": killed,
-        "begun_anew": anew,
-        "files": len(found[0]),
-        "equal": len(set(map(str, found))) == 1,
-    }
-
-
-def written(folder: Path) -> dict[str, str]:
-    """Return the digest of each file of a night, but for the one that holds seconds."""
-    return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != STATE and ".tmp" not in path.name
-    }
-
-
 def interval_of(values: list[float]) -> str:
     """Return a value with its interval as a cell of a table."""
     return "{:.3f} [{:.3f}, {:.3f}]".format(*values) if values else ""
@@ -367,13 +316,9 @@ def main() -> None:
     parser.add_argument("--of", choices=SETS, default="ml100k")
     parser.add_argument("--faults", action="store_true")
     parser.add_argument("--promotion", action="store_true")
-    parser.add_argument("--kills", type=int, default=0)
     parser.add_argument("--share", type=float, default=0.2)
     parser.add_argument("--plan", choices=PLANS, action="append")
     arguments = parser.parse_args()
-    if arguments.kills:
-        print(json.dumps(run_kills(arguments.data, arguments.out, arguments.kills)))
-        return
     if arguments.faults or arguments.promotion:
         found = []
         nights = (arguments.nights, arguments.share)

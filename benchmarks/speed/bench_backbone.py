@@ -5,24 +5,17 @@
 Prints how many channels of the network's first layer are constants, then one JSON line for each
 engine. The engines take turns in every round, so that a busy machine slows all of them alike; one
 thread, processor time. Answers are checked against the original network's before anything is timed.
-The last lines are the limit: time and multiplications of each operation of the graph, by ONNX
-Runtime's own profile, beside a product of two matrices of 512, and what a network of the same
-multiplications at that speed would make.
 """
 
 import argparse
 import json
-import math
 import os
 import platform
 import statistics
-import tempfile
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[name] = "1"
@@ -33,14 +26,11 @@ from safetensors.numpy import load_file
 
 from audiorec.tagger.backbone import OnnxBackbone
 from audiorec.tagger.features import Backbone
-from audiorec.tagger.weights import WEIGHTS, BackboneName, onnx_model, weights_path
+from audiorec.tagger.weights import WEIGHTS, BackboneName, weights_path
 
 ORACLE = Path(__file__).parents[2] / "fixtures" / "musicnn_oracle.npz"
 SEGMENT_S = 187 * 256 / 16_000  # of audio in a segment
 WARM_UP = 2
-PRODUCTS = ("Conv", "MatMul", "Gemm", "FusedGemm")
-BATCH = 8  # segments, as `extract` runs them
-GEMM_SIDE = 512
 CHECKED = {  # outputs, their names in the oracle, and what they may be off by
     "tags": ("sigmoid", 1e-5),
     "penultimate": ("penultimate", 1e-4),
@@ -80,72 +70,6 @@ def main() -> None:
     for name, times in seconds.items():
         speeds = sorted(len(segments) * SEGMENT_S / t for t in times)
         print(json.dumps(report(name, speeds, errors[name]) | vars(args)))
-    for name in WEIGHTS:
-        for line in limit(name, segments, repeats=args.repeats):
-            print(json.dumps(line))
-
-
-def limit(name: BackboneName, segments: np.ndarray, *, repeats: int) -> Iterator[dict[str, object]]:
-    """Yield where the time of the graph goes, by kind of operation, and how fast it could be."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.enable_profiling = True
-    with tempfile.TemporaryDirectory() as folder:
-        options.profile_file_prefix = f"{folder}/run"
-        session = onnxruntime.InferenceSession(
-            onnx_model(name), options, providers=["CPUExecutionProvider"]
-        )
-        entry = session.get_inputs()[0].name
-        for start in range(0, repeats * len(segments), BATCH):
-            batch = np.arange(start, start + BATCH) % len(segments)
-            session.run(None, {entry: segments[batch]})
-        events = json.loads(Path(session.end_profiling()).read_text())
-    seconds, flops = Counter[str](), Counter[str]()
-    for event in events:
-        if event["cat"] != "Node" or not event["name"].endswith("_kernel_time"):
-            continue
-        node, kind = event["name"].removesuffix("_kernel_time"), event["args"]["op_name"]
-        if kind == "Scan":  # its own operations are events too
-            continue
-        part = f"{node.partition('.')[0]} {kind if kind in PRODUCTS else 'moving and comparing'}"
-        seconds[part] += event["dur"] / 1e6
-        flops[part] += operations(kind, event["args"])
-    audio_s = -(-repeats * len(segments) // BATCH) * BATCH * SEGMENT_S
-    for part, taken in seconds.most_common(12):
-        yield {
-            "bench": "backbone/limit",
-            "part": part,
-            "ms_per_audio_s": round(1e3 * taken / audio_s, 4),
-            "mflop_per_audio_s": round(flops[part] / audio_s / 1e6, 2),
-            "gflop_per_s": round(flops[part] / taken / 1e9, 1),
-        }
-    peak = gemm_speed()
-    yield {
-        "bench": "backbone/limit",
-        "part": "all",
-        "ms_per_audio_s": round(1e3 * seconds.total() / audio_s, 4),
-        "mflop_per_audio_s": round(flops.total() / audio_s / 1e6, 2),
-        "gflop_per_s": round(flops.total() / seconds.total() / 1e9, 1),
-        "gemm_gflop_per_s": round(peak / 1e9, 1),
-        "x_realtime_at_gemm_speed": round(audio_s * peak / flops.total()),
-    }
-
-
-def operations(kind: str, args: dict[str, Any]) -> float:
-    """Return the floating-point operations of one call, from its shapes in the profile."""
-    if kind not in PRODUCTS:
-        return 0.0
-    inputs = [next(iter(one.values())) for one in args["input_type_shape"]]
-    out = math.prod(next(iter(args["output_type_shape"][0].values())))
-    inner = math.prod(inputs[1][1:]) if kind == "Conv" else inputs[0][-1]
-    return 2.0 * out * inner
-
-
-def gemm_speed() -> float:
-    """Return the operations a second of numpy's product of two matrices, on one thread."""
-    one = np.random.default_rng(0).random((GEMM_SIDE, GEMM_SIDE), np.float32)
-    times = take_turns({"gemm": lambda: one @ one}, repeats=50)["gemm"]
-    return 2.0 * GEMM_SIDE**3 / statistics.median(times)
 
 
 def load_settings() -> dict[str, list[Backbone]]:

@@ -1,9 +1,6 @@
 """Ask `audiorec serve` 10,000 questions from eight clients while its store is replaced twice.
 
     python -m benchmarks bench_serve [--songs 20000] [--requests 10000] [--clients 8] [--work DIR]
-    python -m benchmarks bench_serve --siege [--songs 20000] [--seconds 30]
-    python -m benchmarks bench_serve --nights [--page] [--songs 5000] [--requests 2000]
-                                     [--clients 8] [--servers 3] [--seconds 0] [--work DIR]
 
 Three stores of made-up songs take each other's place; each song's title says of which store it is.
 So an answer is *mixed* if it names songs of two stores, or of another than earlier answers with the
@@ -13,26 +10,11 @@ slow client sends its headers a byte at a time, and a hostile one sends wrong to
 are too large, broken requests and odd names. One JSON line: requests, lost, mixed, answers by
 edition, the times of the clients in milliseconds (they share the machine with the server), memory
 of the server before and after, its CPU seconds, and what became of the slow and the hostile client.
-
-With ``--siege`` one address (127.0.0.2) holds 300 idle connections, 300 half-open headers and 20
-of the worst conditions that the server reads, all renewed as soon as they end, while another
-address (127.0.0.1) asks for similar songs, over a kept and over a new connection in turn. One JSON
-line: its answers, the slowest, memory of the server before and at most, what became of the
-besieger, and the seconds from SIGTERM to the end of the process, amid all that.
-
-With ``--nights`` clients ask servers, one after another, for the lists of 2,000 simulated users,
-which two nights have made; with ``--page`` they ask the page for a user's candidates and fuse them
-with another dial, as its tabs do. Every answer is compared with the night's files, read by pyarrow
-alone. With ``--seconds`` the last server is asked for so long, while the two nights take each
-other's place every two seconds. One JSON line per server: answers other than 200, *wrong* ones,
-requests a CPU second of the server, the times of the clients, and its exit status.
 """
 
 import argparse
-import asyncio
 import http.client
 import json
-import multiprocessing
 import random
 import shutil
 import socket
@@ -45,18 +27,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
-from multiprocessing.queues import Queue
-from multiprocessing.synchronize import Event as ProcessEvent
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from audiorec.recall.serving.nightly.current import promote
 from audiorec.store.aliases import add_own_aliases
 from audiorec.store.schema import Kind, StoreMetadata, schema_of, write_table
 from audiorec.types import STATISTICS
@@ -66,10 +43,6 @@ BEARER = {"Authorization": f"Bearer {TOKEN}"}
 HEADS = {"version": 4, "genre": 10}
 EDITIONS = 3
 BODY = 1 << 20  # bytes, the limit of the server
-BESIEGER = "127.0.0.2"
-SIEGE = {"idle": 300, "half-open": 300, "condition": 20}  # connections of each kind
-# Values that fit no title, each with as many wildcards and as much to compare as may be.
-WORST = "title=" + "|".join(["*?*o*?*s*?*n*?*Z"] * 200)
 MIX_PATH = "/music/{}.flac"
 
 
@@ -342,278 +315,6 @@ def run(work: Path, *, songs: int, requests: int, clients: int) -> dict[str, Any
     }
 
 
-def besiege(port: int, told: "Queue[Counter[str]]", ended: "ProcessEvent") -> None:
-    """Besiege a server until the end, in a process of its own; then say what came of it."""
-    query = urlencode({"id": "song000001", "only": WORST})
-    head = f"HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n"
-    requests = {
-        "idle": f"GET /healthz {head}\r\n",
-        "half-open": f"GET /healthz {head}X: ",
-        "condition": f"GET /v1/similar?{query} {head}\r\n",
-    }
-    count = Counter[str]()
-
-    async def one(kind: str) -> None:
-        while True:
-            with suppress(OSError):
-                reader, writer = await asyncio.open_connection(
-                    "127.0.0.1", port, local_addr=(BESIEGER, 0)
-                )
-                writer.write(requests[kind].encode())
-                while line := await reader.readline():
-                    if line.startswith(b"HTTP/1.1 "):
-                        count[f"{kind}: {line[9:12].decode()}"] += 1
-                    if kind == "condition" and line.startswith((b"{", b"[")):
-                        writer.write(requests[kind].encode())
-                writer.close()
-            count[f"{kind}: closed"] += 1
-            await asyncio.sleep(1)
-
-    async def all_of_them() -> None:
-        tasks = [asyncio.create_task(one(kind)) for kind, n in SIEGE.items() for _ in range(n)]
-        while not ended.is_set():
-            await asyncio.sleep(0.2)
-        for task in tasks:
-            task.cancel()
-
-    asyncio.run(all_of_them())
-    told.put(count)
-
-
-def answers_in(connection: http.client.HTTPConnection) -> float:
-    """Ask for similar songs; return the seconds until the answer."""
-    started = time.perf_counter()
-    connection.request("GET", "/v1/similar?id=song000002&k=10", headers=BEARER)
-    reply = connection.getresponse()
-    text = reply.read()
-    assert reply.status == 200, text
-    return time.perf_counter() - started
-
-
-def besieged(work: Path, *, songs: int, seconds: float) -> dict[str, Any]:
-    """Measure under siege; return the line."""
-    store = first_edition(work, songs)
-    spawn = multiprocessing.get_context("spawn")
-    told, ended, times = spawn.Queue(), spawn.Event(), list[float]()
-    with serving(store) as (port, process):
-        kept = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        alone = [answers_in(kept) for _ in range(20)]
-        before, cpu_before = memory_mb(process.pid, "VmRSS"), cpu_s(process.pid)
-        enemy = spawn.Process(target=besiege, args=(port, told, ended), daemon=True)
-        enemy.start()
-        ends = time.perf_counter() + seconds
-        while time.perf_counter() < ends:
-            times.append(answers_in(kept))
-            fresh = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-            times.append(answers_in(fresh))
-            fresh.close()
-            time.sleep(0.1)
-        after, most = memory_mb(process.pid, "VmRSS"), memory_mb(process.pid, "VmHWM")
-        cpu = cpu_s(process.pid) - cpu_before
-        stopped = time.perf_counter()
-        process.terminate()
-        process.wait(timeout=60)
-        ending = time.perf_counter() - stopped
-        kept.close()
-        ended.set()
-        came_of_it = told.get(timeout=60)
-        enemy.join()
-    log = store.with_name("serve.log").read_text()
-    return {
-        "songs": songs,
-        "siege": SIEGE,
-        "answers": len(times),
-        "alone_ms_p50_p95_p99": quantiles([1000 * one for one in alone]),
-        "ms_p50_p95_p99": quantiles([1000 * one for one in times]),
-        "slowest_ms": round(1000 * max(times), 1),
-        "memory_mb": {"before": before, "after": after, "most": most},
-        "server_cpu_s": round(cpu, 1),
-        "besieger": dict(sorted(came_of_it.items())),
-        "refusals_logged": log.count('"refused"'),
-        "ends_after_s": round(ending, 2),
-    }
-
-
-DAYS = (date(2024, 1, 28), date(2024, 1, 29))
-RUN = """[recall]
-interactions = "world/interactions.parquet"
-vectors = "vecs.parquet"
-out = "serving"
-channels = ["popular", "rules", "item-knn", "als"]
-"""
-ASKED_SONGS, SHOWN, FUSE = 20, 50, "/api/fuse"
-EVERY_S = 2.0  # between two promotions
-Lists = dict[str, dict[str, list[str]]]  # by file and user: songs by rank, cold ones last
-
-
-def audiorec(work: Path, *arguments: str) -> None:
-    """Run a command in a folder; a night that is not served by itself ends with 3."""
-    script = "from audiorec_cli.main import main; main()"
-    done = subprocess.run([sys.executable, "-c", script, *arguments], cwd=work, check=False)
-    assert done.returncode in (0, 3), arguments
-
-
-def two_nights(work: Path, songs: int) -> list[Lists]:
-    """Simulate listening and run two nights, unless they are there; return their lists."""
-    if not (work / "serving").exists():
-        write_edition(work / "vecs.parquet", 1, songs)
-        (work / "recall.toml").write_text(RUN)
-        size = ("--users", "2000", "--days", "30")
-        audiorec(work, "listening", "simulate", "-q", "-v", "vecs.parquet", *size, "-o", "world")
-        for day in DAYS:
-            audiorec(work, "recall", "run", "-q", "-c", "recall.toml", "--day", str(day))
-    return [lists_of(work / "serving" / f"dt={day}") for day in DAYS]
-
-
-def lists_of(night: Path) -> Lists:
-    """Read the lists of a night without audiorec."""
-    result: Lists = {}
-    for path in [night / "fused.parquet", *night.glob("candidates/*.parquet")]:
-        own = result.setdefault(path.stem, {})
-        names = ["user_id", "song_id", "cold", "rank"]
-        keys = [(name, "ascending") for name in ("user_id", "cold", "rank")]
-        for row in pq.read_table(path, columns=names).sort_by(keys).to_pylist():
-            own.setdefault(row["user_id"], []).append(row["song_id"])
-    return result
-
-
-@contextmanager
-def nightly_server(work: Path, *, page: bool) -> Iterator[tuple[int, str, subprocess.Popen[str]]]:
-    """Serve the nights, or their page; gives port, token and process."""
-    script = "from audiorec_cli.main import main; main()"
-    command = [sys.executable, "-c", script, "browse" if page else "serve"]
-    command += ["-v", "vecs.parquet", "--recall", "serving"]
-    command += ["--no-open"] if page else ["--no-page", "--rate", "0"]
-    with (
-        (work / "serve.log").open("w") as log,
-        subprocess.Popen(
-            command, cwd=work, stdout=subprocess.PIPE, stderr=log, text=True
-        ) as process,
-    ):
-        assert process.stdout is not None
-        address, _, token = process.stdout.readline().strip().partition("/#token=")
-        try:
-            yield int(address.rsplit(":", 1)[1]), token, process
-        finally:
-            process.terminate()
-            process.wait(timeout=30)
-
-
-@dataclass
-class Answers:
-    """What became of the requests about nights."""
-
-    other: Counter[str] = field(default_factory=Counter)  # than 200, and none
-    wrong: list[str] = field(default_factory=list)
-    ms: list[float] = field(default_factory=list)
-
-
-def expected(nights: list[Lists], user: str, *, page: bool) -> list[Any]:
-    """Return what a right answer about a user says, by night."""
-    if not page:
-        return [night["fused"][user][:ASKED_SONGS] for night in nights]
-    return [
-        {name: own.get(user, [])[:SHOWN] for name, own in night.items() if name != "fused"}
-        for night in nights
-    ]
-
-
-def said(answer: Any, *, page: bool) -> Any:
-    """Return the same of an answer."""
-    if not page:
-        return [song["song_id"] for song in answer["songs"]]
-    return {one["channel"]: [song["id"] for song in one["songs"]] for one in answer["channels"]}
-
-
-def ask_nights(
-    port: int,
-    token: str,
-    nights: list[Lists],
-    take: Callable[[], str | None],
-    found: Answers,
-    page: bool,
-) -> None:
-    """Ask for one user after another until there are no more; judge the answers.
-
-    The page is asked as its tabs do: the lists of all channels, and then one list by other dials.
-    """
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-    while (user := take()) is not None:
-        body = json.dumps({"user": user, "k": ASKED_SONGS})
-        wishes = [("POST", "/v1/recommend", body)]
-        if page:
-            body = json.dumps({"user": user, "dials": {"per_artist": 2}})
-            wishes = [("GET", f"/api/user?{urlencode({'id': user})}", ""), ("POST", FUSE, body)]
-        for method, address, text in wishes:
-            started = time.perf_counter()
-            try:
-                connection.request(method, address, text, headers)
-                reply = connection.getresponse()
-                answer = json.loads(reply.read())
-            except (OSError, http.client.HTTPException) as error:
-                found.other[type(error).__name__] += 1
-                connection.close()
-                continue
-            found.ms.append(1000 * (time.perf_counter() - started))
-            if reply.status != 200:
-                found.other[f"{reply.status} {str(answer)[:200]}"] += 1
-            elif address != FUSE and said(answer, page=page) not in expected(
-                nights, user, page=page
-            ):
-                found.wrong.append(f"{user}: {str(answer)[:100]}")
-    connection.close()
-
-
-def ask_server(
-    work: Path, nights: list[Lists], *, requests: int, clients: int, seconds: float, page: bool
-) -> dict[str, Any]:
-    """Ask one server from several clients; with `seconds`, amid promotions; return the line."""
-    users = sorted(set(nights[0]["fused"]) & set(nights[1]["fused"]))
-    rng, lock, found = random.Random(1), threading.Lock(), Answers()  # noqa: S311 - which users
-    ends = time.monotonic() + seconds
-    left = iter(range(requests))
-    promoted = 0
-
-    def take() -> str | None:
-        with lock:
-            more = time.monotonic() < ends if seconds else next(left, None) is not None
-            return rng.choice(users) if more else None
-
-    promote(work / "serving", DAYS[1])
-    with nightly_server(work, page=page) as (port, token, process):
-        cpu, started = cpu_s(process.pid), time.perf_counter()
-        threads = [
-            threading.Thread(target=ask_nights, args=(port, token, nights, take, found, page))
-            for _ in range(clients)
-        ]
-        for thread in threads:
-            thread.start()
-        while any(thread.is_alive() for thread in threads):
-            time.sleep(EVERY_S if seconds else 0.2)
-            if seconds:
-                promote(work / "serving", DAYS[promoted % 2])
-                promoted += 1
-        took = time.perf_counter() - started
-        died = process.poll()
-        used = cpu_s(process.pid) - cpu if died is None else 0.0
-    log = (work / "serve.log").read_text()
-    return {
-        "page": page,
-        "clients": clients,
-        "answers": len(found.ms),
-        "promoted": promoted,
-        "other": dict(found.other.most_common(5)),
-        "wrong": len(found.wrong),
-        "first_wrong": found.wrong[:3],
-        "wall_s": round(took, 1),
-        "per_cpu_s": round(len(found.ms) / used) if used else None,
-        "ms_p50_p95_p99": quantiles(found.ms),
-        "died": died,
-        "exceptions_logged": log.count("Traceback"),
-    }
-
-
 def quantiles(ms: list[float]) -> list[float]:
     """Return the median, the 95th and the 99th percentile."""
     return [round(float(np.quantile(ms, q)), 1) for q in (0.5, 0.95, 0.99)]
@@ -626,28 +327,10 @@ def main() -> None:
     parser.add_argument("--requests", type=int)
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--work", type=Path)
-    parser.add_argument("--siege", action="store_true")
-    parser.add_argument("--nights", action="store_true")
-    parser.add_argument("--page", action="store_true", help="with --nights: ask the page")
-    parser.add_argument("--servers", type=int, default=3, help="with --nights")
-    parser.add_argument("--seconds", type=float, help="of a siege, or amid promotions")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         work = given.work or Path(folder)
         work.mkdir(parents=True, exist_ok=True)
-        if given.siege:
-            found = besieged(work, songs=given.songs or 20_000, seconds=given.seconds or 30.0)
-            print(json.dumps(found))
-            sys.exit(found["slowest_ms"] > 1000 or found["ends_after_s"] > 2)
-        if given.nights:
-            nights = two_nights(work, given.songs or 5_000)
-            wish = {"requests": given.requests or 2_000, "clients": given.clients}
-            amid = [0.0] * given.servers + [given.seconds] * bool(given.seconds)
-            lines = []
-            for seconds in amid:
-                lines.append(ask_server(work, nights, **wish, seconds=seconds, page=given.page))
-                print(json.dumps(lines[-1]), flush=True)
-            sys.exit(any(one["other"] or one["wrong"] or one["died"] for one in lines))
         songs, requests = given.songs or 20_000, given.requests or 10_000
         line = run(work, songs=songs, requests=requests, clients=given.clients)
     print(json.dumps(line))

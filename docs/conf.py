@@ -3,15 +3,19 @@
     uv run --group full sphinx-build -W --keep-going -q -c docs . build/site
 
 The root of the repository is the source folder, so a relative link leads to the same page on a code
-host and in the site. Three things are made at build time: the table of contents, from the lists of
-links in ``docs/contents.md``; every command with its options, below ``docs/commands.md``; and a
-page for every package: its docstring, the public names that it gathers, and the first line of each
-module (``docs/api/``, not committed).
+host and in the site. Three things are made at build time: the navigation, from the lists of links
+in ``docs/contents.md``; a page for each group of commands; and one for every package: its
+docstring, the public names that it gathers, and the first line of each module. The pages lie in
+``docs/api/`` and are not committed.
+
+The navigation holds what is to be read and the first pages of the reference; the page that lists
+all pages leads to the others.
 """
 
 import ast
 import re
 import sys
+from functools import cache
 from pathlib import Path
 from posixpath import normpath
 from typing import Any
@@ -26,7 +30,8 @@ html_title = "audiorec"
 html_theme = "furo"
 smartquotes = False  # ``--watch`` stays as it is typed
 html_extra_path = ["site"]  # index.html, which leads to the first page
-html_static_path: list[str] = []
+html_static_path = ["site/tables.css"]
+html_css_files = ["tables.css"]
 html_show_copyright = False
 html_show_sphinx = False
 html_theme_options = {"top_of_page_buttons": ["view"]}
@@ -62,6 +67,8 @@ python_use_unqualified_type_names = True
 toc_object_entries = False
 suppress_warnings = ["misc.highlighting_failure"]  # a placeholder of ClickHouse: {name:Type}
 
+LOOKED_UP = 3  # pages of the reference that the navigation has, and beside them
+ALWAYS = ("API </docs/api>", "Contributing </CONTRIBUTING>", "All pages </docs/contents>")
 LINK = re.compile(r"^- \[([^]]+)\]\(([^)#]+\.md)\)", re.MULTILINE)
 
 
@@ -81,33 +88,40 @@ def toctree(entries: list[str], caption: str = "") -> str:
     return "\n".join(["", "```{toctree}", *options, "", *entries, "```", ""])
 
 
-def add_commands(_app: object, name: str, source: list[str]) -> None:
-    """Add all commands to the page that says what they have in common."""
-    if name == "docs/commands":
-        from commands_page import page
-
-        source[0] += f"\n{page()}"
+@cache
+def navigation() -> dict[str, list[str]]:
+    """Return the entries of the navigation by heading."""
+    shown = sections()
+    *read, (reference, looked_up) = list(shown.items())[: list(shown).index("Reference") + 1]
+    kept = {title: [page for page in pages if "/docs/" in page] for title, pages in read}
+    return kept | {reference: [*looked_up[:LOOKED_UP], *ALWAYS]}
 
 
 def add_contents(app: Any, name: str, source: list[str]) -> None:
-    """Add tables of contents to the pages that lead to others, and lead to API pages by source."""
-    if name in ("docs/index", "CONTRIBUTING"):
-        app.env.note_dependency("docs/contents.md")
+    """Add the navigation to the first page, and the generated pages to those that lead to them."""
     if name == "docs/index":
-        *for_users, (inside, (contributing, *_)) = sections().items()
-        source[0] += "".join(toctree(pages, title) for title, pages in for_users)
-        source[0] += toctree([contributing, "All pages </docs/contents>"], inside)
-    elif name == "CONTRIBUTING":  # architecture and decisions stand below it in the navigation
-        source[0] += toctree(list(sections().values())[-1][1:])
-    elif name == "docs/decisions/README":
-        source[0] += toctree(["[0-9]*"])
+        app.env.note_dependency("docs/contents.md")
+        source[0] += "".join(toctree(pages, title) for title, pages in navigation().items())
+    elif name == "docs/commands":
+        source[0] += "\n" + "\n".join(f"- [{title}](api/{page}.md)" for page, title in groups())
+        source[0] += toctree([f"api/{page}" for page, _ in groups()])
     elif name == "docs/api":
-        source[0] += toctree(["api/*"])
         source[0] = re.sub(
             r"\(\.\./audiorec/([\w/]*?)/?__init__\.py\)",
             lambda match: f"(api/{'.'.join(['audiorec', *filter(None, match[1].split('/'))])}.rst)",
             source[0],
         )
+    elif not any(f"/{name}>" in page for pages in navigation().values() for page in pages):
+        is_rst = name.startswith("docs/api/audiorec")
+        if not name.startswith("docs/api/commands"):
+            source[0] = (":orphan:" if is_rst else "---\norphan: true\n---") + f"\n\n{source[0]}"
+
+
+def groups() -> list[tuple[str, str]]:
+    """Return file name and title of the page of each group of commands."""
+    from commands_page import pages
+
+    return [(f"commands_{title.lower().replace(' ', '_')}", title) for title in pages()]
 
 
 def public_names(package: Path) -> dict[str, list[str]]:
@@ -175,17 +189,22 @@ def top_page() -> str:
 
 
 def write_api(_app: object) -> None:
-    """Write the API pages; one that would not change is left alone, and not read again."""
-    pages = {"audiorec": top_page()}
+    """Write the generated pages; one that would not change is left alone, and not read again."""
+    from commands_page import pages as commands
+
+    pages = {"audiorec.rst": top_page()}
+    for (name, title), text in zip(groups(), commands().values(), strict=True):
+        pages[f"{name}.md"] = f"# Commands: {title}\n\n{text}"
     for init in sorted((ROOT / "audiorec").rglob("__init__.py")):
         if init.parent != ROOT / "audiorec":
-            pages[".".join(init.parent.relative_to(ROOT).parts)] = package_page(init.parent)
+            name = ".".join(init.parent.relative_to(ROOT).parts)
+            pages[f"{name}.rst"] = package_page(init.parent)
     API.mkdir(exist_ok=True)
-    for old in API.glob("*.rst"):
-        if old.stem not in pages:
+    for old in API.iterdir():
+        if old.name not in pages:
             old.unlink()
     for name, text in pages.items():
-        path = API / f"{name}.rst"
+        path = API / name
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")
 
@@ -206,5 +225,4 @@ def setup(app: Any) -> dict[str, bool]:
     app.connect("builder-inited", write_api)
     app.connect("autodoc-process-docstring", draw, priority=400)  # before numpydoc
     app.connect("source-read", add_contents)
-    app.connect("source-read", add_commands)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -32,7 +32,6 @@ CODE = ("audiorec", "cli", "examples", "scripts", "benchmarks")
 GLOSSARY = ROOT / "docs" / "glossary.md"
 AS_WRITTEN = ("CHANGELOG.md", "docs/decisions/[0-9]*")  # the record of what was: words stay
 NO_STYLE = (*AS_WRITTEN, "docs/glossary.md")
-GENERATED = ("docs/gallery.md",)
 SHAPE = re.compile(r"\(([\w+*/ ²-]+(?:,[\w+*/ ².-]+)+|[\w+*/ -]+),?\)")
 AXIS = re.compile(r"\d+|[A-Za-z]|[A-Za-z0-9] ?[+*/-] ?[A-Za-z0-9]")
 STYLE_OFF = (
@@ -135,7 +134,7 @@ def _pages_of_today() -> Iterator[tuple[str, int, str]]:
             yield name, 1, path.read_text(encoding="utf-8")
 
 
-def too_long(path: str, text: str) -> Iterator[tuple[int, str]]:
+def too_long(text: str) -> Iterator[tuple[int, str]]:
     """Yield line and text of what is longer than it may be and could be broken."""
     code = {
         number for start, _, body in fences(text) for number in range(start, start + len(body) + 2)
@@ -143,11 +142,11 @@ def too_long(path: str, text: str) -> Iterator[tuple[int, str]]:
     for number, line in enumerate(text.splitlines(), start=1):
         if len(line) <= LONGEST or number in code or re.match(r"\s*[|#]|\s*<!--", line):
             continue
-        if path not in GENERATED and " " in line.strip():
+        if " " in line.strip():
             yield number, line
 
 
-def wrapped(path: str, text: str) -> str:
+def wrapped(text: str) -> str:
     """Break the lines that are too long; what is left of one goes before the next of its paragraph.
 
     No line begins with what would make a list or a heading of it.
@@ -156,7 +155,7 @@ def wrapped(path: str, text: str) -> str:
     number = 0
     while number < len(lines):
         line = lines[number]
-        if len(line) > LONGEST and number + 1 in dict(too_long(path, "\n".join(lines))):
+        if len(line) > LONGEST and number + 1 in dict(too_long("\n".join(lines))):
             mark = BULLET.match(line)[0]  # type: ignore[index]
             cut = max(
                 (m.start() for m in re.finditer(r" (?![-*+#>|] |\d+[.)] )", line[: LONGEST + 1])),
@@ -243,7 +242,7 @@ def words_and_lines() -> dict[str, list[str]]:
         f"{name}:{number}: {len(line)} characters, {LONGEST} at most"
         for path in pages()
         for name in [path.relative_to(ROOT).as_posix()]
-        for number, line in too_long(name, path.read_text(encoding="utf-8"))
+        for number, line in too_long(path.read_text(encoding="utf-8"))
     ]
     return {
         "forbidden words": list(forbidden(all_pieces(), rules(glossary))),
@@ -269,9 +268,8 @@ def main() -> int:
     if arguments.wrap:
         for path in pages():
             text = path.read_text(encoding="utf-8")
-            name = path.relative_to(ROOT).as_posix()
-            if list(too_long(name, text)):
-                path.write_text(wrapped(name, text), encoding="utf-8")
+            if list(too_long(text)):
+                path.write_text(wrapped(text), encoding="utf-8")
         return 0
     faults = spelling_and_style() | words_and_lines()
     for name, lines in faults.items():

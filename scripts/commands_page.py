@@ -2,7 +2,7 @@
 
     uv run python scripts/commands_page.py
 
-The documentation site has it below docs/commands.md (docs/conf.py); it is not committed.
+The documentation site has a page for each group (docs/conf.py); none is committed.
 """
 
 import inspect
@@ -14,14 +14,20 @@ from audiorec_cli.shared.pages import examples
 
 
 def page() -> str:
-    """Return the part of the page that is made of the commands."""
+    """Return all groups of commands below each other."""
+    return "\n".join(f"# {panel}\n\n{text}" for panel, text in pages().items())
+
+
+def pages() -> dict[str, str]:
+    """Return the text of each group of commands."""
     commands: Any = app.commands  # type: ignore[attr-defined]
-    parts = []
-    for panel, members in (PANELS | {"Plug-ins": tuple(sorted(commands.plugins))}).items():
-        parts.append(f"## {panel}\n")
-        for name in members:
-            parts += _sections(f"audiorec {name}", commands[name])
-    return "\n".join(parts)
+    groups = PANELS | {"Plug-ins": tuple(sorted(commands.plugins))}
+    return {
+        panel: "\n".join(
+            part for name in members for part in _sections(f"audiorec {name}", commands[name])
+        )
+        for panel, members in groups.items()
+    }
 
 
 def _sections(name: str, command: Any) -> Iterator[str]:
@@ -29,7 +35,7 @@ def _sections(name: str, command: Any) -> Iterator[str]:
     about = inspect.cleandoc(command.help).partition("\n\nExamples\n")[0]
     text = "\n\n".join(" ".join(part.split()) for part in about.split("\n\n"))
     if members is not None:
-        yield f"### `{name}`\n\n{text}\n"
+        yield f"## `{name}`\n\n{text}\n"
         for word, member in members.items():
             yield from _sections(f"{name} {word}", member)
         return
@@ -39,7 +45,7 @@ def _sections(name: str, command: Any) -> Iterator[str]:
     options = "\n".join(map(_line, described))
     if command.shared:
         options += f"\n- common options: {', '.join(map(_names, command.shared))}"
-    yield f"### `{name}`\n\n{text}\n\n```sh\n{lines}\n```\n\n{options}\n"
+    yield f"## `{name}`\n\n{text}\n\n```sh\n{lines}\n```\n\n{options}\n"
 
 
 def _line(parameter: Any) -> str:

@@ -20,7 +20,14 @@ from posixpath import normpath
 from prose import ROOT, page_prose, pages
 
 PATHS = {
-    "an owner": ("README.md", "docs/tutorials/evening_playlist.md", "docs/owner.md"),
+    "an owner": (
+        "README.md",
+        "docs/tutorials/evening_playlist.md",
+        "docs/owner.md",
+        "docs/page.md",
+        "docs/find.md",
+        "docs/duplicates.md",
+    ),
     "a team": (
         "README.md",
         "docs/tutorials/from_log.md",
@@ -28,7 +35,19 @@ PATHS = {
         "docs/listening.md",
         "docs/recall.md",
         "docs/recommend.md",
+        "docs/tutorials/new_song.md",
+        "docs/cold_start.md",
+        "docs/ranker.md",
+        "docs/operations.md",
         "docs/compared_teams.md",
+        "docs/benchmarks/recall.md",
+    ),
+    "a contributor": (
+        "README.md",
+        "CONTRIBUTING.md",
+        "docs/architecture.md",
+        "docs/own_channel.md",
+        "docs/glossary.md",
     ),
 }
 READ = ("Tutorials", "How to", "Models", "Explanation")  # what is to be read, and not looked up

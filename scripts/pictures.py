@@ -3,8 +3,8 @@
     uv run --group full python scripts/pictures.py            draw them into docs/pictures
     uv run --group full python scripts/pictures.py --check    draw them elsewhere, and compare
 
-The pictures of docs/gallery.md come from ``examples/my_library.py``, those of docs/plots.md from
-the commands on that page, and those of docs/page.md from the page in Chromium, with a small
+The pictures of docs/plots.md come from the commands on that page, over the store that
+``examples/my_library.py`` makes, and those of docs/page.md from the page in Chromium, with a small
 listening log and the lists of ``recall run``. Songs whose labels are wrong are left out of the
 pictures of the page. ``--check`` exits with 1 and a line for each picture that is older than the
 program; without a browser those of the page are left out, and it says so.
@@ -25,7 +25,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from gallery_page import DRAWN
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
@@ -96,8 +95,6 @@ def main() -> int:
 def draw_all(scratch: Path, out: Path) -> None:
     """Draw every picture into `out`; the store of the clips is made in `scratch`."""
     run(ROOT / "examples" / "my_library.py", scratch)
-    for name in DRAWN:
-        shutil.copy(scratch / "demo" / name, out / f"example-{name}")
     store = scratch / "demo" / "vecs.parquet"
     for name, command in plots((ROOT / "docs" / "plots.md").read_text(encoding="utf-8")):
         arguments = ["--vectors", store, "--out", out / name]

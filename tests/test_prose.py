@@ -11,7 +11,6 @@ import check_prose
 import prose_figures
 import prose_links
 import prose_names
-from gallery_page import SCRIPTS, cells
 from prose import Piece, docstring_prose, module_pieces, page_pieces, page_prose, pages
 
 GLOSSARY = (ROOT / "docs" / "glossary.md").read_text()
@@ -141,9 +140,9 @@ def test_what_is_no_shape_is_left_alone():
 def test_a_long_line_is_found_and_can_be_broken():
     line = "word " * 30
     text = f"# Page\n\n- {line}\n\n| {line} |\n\n```\n{line}\n```\n"
-    assert [number for number, _ in check_prose.too_long("docs/new.md", text)] == [3]
-    again = check_prose.wrapped("docs/new.md", text)
-    assert list(check_prose.too_long("docs/new.md", again)) == []
+    assert [number for number, _ in check_prose.too_long(text)] == [3]
+    again = check_prose.wrapped(text)
+    assert list(check_prose.too_long(again)) == []
     assert again.split() == text.split()
     assert again.splitlines()[3].startswith("  word")
 
@@ -231,15 +230,6 @@ def test_a_fault_of_style_is_found():
     (fault,) = check_prose.style([piece(good + "\nThe the store is verified.\n")])
     assert fault.startswith("docs/new.md:5: ")
     assert "repeated" in fault
-
-
-def test_the_gallery_has_the_code_of_the_examples():
-    page = (ROOT / "docs" / "gallery.md").read_text()
-    for name in SCRIPTS:
-        for text, code in cells((ROOT / "examples" / name).read_text())[1]:
-            assert f"\n{text}\n\n```python\n{code}\n```\n" in page, (
-                "write it again: python scripts/gallery_page.py"
-            )
 
 
 def test_every_page_is_read():

@@ -136,9 +136,9 @@ def test_the_query_works_when_pasted(paste, folder):
 
 def test_every_block_is_run_or_is_none_of_commands():
     languages = re.findall(r"^```(\w*)$", README, re.MULTILINE)[::2]
-    # A doctest, a query, answers, a drawing.
-    assert set(languages) == {"sh", "python", "sql", "text", ""}
-    assert all(languages.count(one) == 1 for one in ("sql", "text", ""))
+    # A doctest, a query, answers.
+    assert set(languages) == {"sh", "python", "sql", "text"}
+    assert all(languages.count(one) == 1 for one in ("sql", "text"))
     assert README.count("```sh\n") == len(BLOCKS) + 1
 
 

@@ -3,7 +3,8 @@
     python -m benchmarks recall_sets DATA OUT [nowplaying|beauty]
 
 ==========  ===============================================================================
-nowplaying  ``train.parquet``, and of the test set ``histories.parquet``, ``targets.parquet``
+nowplaying  ``train.parquet``, its last 20,000 sessions as ``newest.parquet``, and of the test set
+            ``histories.parquet``, ``targets.parquet``
 beauty      ``beauty.parquet``, all of it in order, and ``kinds.csv``: an attribute a product
 ==========  ===============================================================================
 
@@ -18,6 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import csv
 from recall_tables import s3_kinds, s3_lists
+
+NEWEST = 20_000  # sessions of the log that README judges models on
 
 
 def nowplaying(data: Path, out: Path) -> None:
@@ -35,6 +38,7 @@ def nowplaying(data: Path, out: Path) -> None:
         wanted.append(label)
     out.mkdir(parents=True, exist_ok=True)
     write_log(out / "train.parquet", sessions, "s")
+    write_log(out / "newest.parquet", sessions[-NEWEST:], "s")
     write_log(out / "histories.parquet", prefixes, "p")
     users = [f"p{row:06}" for row in range(len(wanted))]
     groups = [f"g{number}" for number in group]

@@ -25,7 +25,7 @@ def undocumented():
     for name, command in COMMANDS.items():
         section = (ROOT / "docs" / "commands.md").read_text()  # the options of all commands
         if name != "audiorec":
-            _, heading, rest = TEXT.partition(f"### `{name}`\n")
+            _, heading, rest = TEXT.partition(f"## `{name}`\n")
             section = rest.partition("\n#")[0]
             if not heading:
                 yield name

@@ -1,4 +1,4 @@
-"""The commands of docs/music_servers.md and docs/serve.md, where they need no other program."""
+"""The commands of docs/music_servers.md, where they need no other program."""
 
 import configparser
 import csv
@@ -27,8 +27,6 @@ DOCS = ROOT / "docs"
 OTHERS = (
     "pip ",
     "openssl ",
-    "bliss-mixer --db",
-    "curl ",
     "mpc ",
     "audiorec serve",
     "audiorec extract",
@@ -106,10 +104,9 @@ def test_the_commands_of_the_page_work_one_after_the_other(home, monkeypatch, ca
     assert store_of(home / "cache" / "bliss.db") == home / "vecs.parquet"
 
 
-@pytest.mark.parametrize("page", ["music_servers.md", "serve.md"])
-def test_each_command_of_audiorec_parses(page):
+def test_each_command_of_audiorec_parses():
     command = app
-    found = [line for line in lines(page) if line.startswith("audiorec ")]
+    found = [line for line in lines("music_servers.md") if line.startswith("audiorec ")]
     assert found
     for line in found:
         words, at = shlex.split(line)[1:], command
@@ -120,7 +117,7 @@ def test_each_command_of_audiorec_parses(page):
 
 
 def test_the_unit_of_systemd_is_one_and_starts_what_there_is():
-    text = (DOCS / "serve.md").read_text()
+    text = (DOCS / "reference" / "server.md").read_text()
     unit = configparser.ConfigParser(interpolation=None, strict=True)
     unit.optionxform = str
     unit.read_string(re.search(r"^```ini\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)[1])

@@ -146,5 +146,23 @@ def test_the_page_shows_this_very_channel():
     assert any(one in project and "entry-points" in one for one in shown)
 
 
+def test_the_class_of_the_page_works_from_a_folder_of_its_own(home):
+    page = (ROOT / "docs" / "own_channel.md").read_text()
+    (home / "mine").mkdir()
+    shown = re.search(r"^```python\n(from dataclasses.+?)^```$", page, re.DOTALL | re.MULTILINE)[1]
+    (home / "mine" / "hour_of_day.py").write_text(shown)
+    script = "from audiorec_cli.main import main; main()"
+    asked = ("-i", "plays.csv", "--split", "last", "--k", "2", "--keep-heard", "--json")
+    done = subprocess.run(
+        [sys.executable, "-c", script, "recall", "evaluate", "hour_of_day:Hour", *asked],
+        cwd=home,
+        env={**os.environ, "PYTHONPATH": str(home / "mine")},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["measures"]["hit_rate"]["2"][0] == 1.0
+
+
 def test_it_has_about_forty_lines():
     assert len((PLUGIN / "audiorec_hour.py").read_text().splitlines()) <= 45

@@ -71,8 +71,7 @@ def test_the_commands_of_a_page_are_those_that_draw_its_pictures():
 
 
 def test_every_picture_of_the_pages_is_drawn_or_said_to_be_measured():
-    drawn = {f"example-{name}" for name in pictures.DRAWN}
-    drawn |= {name for name, _ in pictures.plots((ROOT / "docs" / "plots.md").read_text())}
+    drawn = {name for name, _ in pictures.plots((ROOT / "docs" / "plots.md").read_text())}
     drawn |= {path.name for path in pictures.PICTURES.glob("page-*")}
     drawn |= {*pictures.MEASURED, *pictures.BY_HAND}
     assert {path.name for path in pictures.PICTURES.iterdir()} == drawn

@@ -416,7 +416,8 @@ class Channel(ABC):
     def _similarities(self, queries: Queries) -> FloatArray:
         """Return the similarities with all songs as a new array, (q, S) float32.
 
-        Histories number their songs by `song_ids`.
+        A larger number is a nearer song; -inf is one that this channel never proposes. Histories
+        number their songs by `song_ids`.
         """
 
     @abstractmethod
@@ -559,7 +560,7 @@ class CountingChannel(Channel, Generic[R]):
 
     @abstractmethod
     def _count(self, data: RecallData) -> None:
-        """Compute the attributes named in `ARRAYS`."""
+        """Compute the attributes named in `ARRAYS` from the plays of U owners, of S songs."""
 
     def _fit(self, data: RecallData, **_: Any) -> None:
         self._count(data)

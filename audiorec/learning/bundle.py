@@ -250,7 +250,7 @@ def _read_bundle(folder: Path, path: str | os.PathLike[str], kind: str) -> Bundl
         tensors = load(weights)
         _check_tensors(tensors)
     except (SafetensorError, InputError, ValueError, KeyError) as error:
-        raise WeightsError(f"{path}: {WEIGHTS_FILE}: {error}") from error
+        raise WeightsError(f"{path}: {WEIGHTS_FILE}: {visible(str(error))}") from error
     return Bundle(tensors, config)
 
 

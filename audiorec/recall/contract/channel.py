@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audiorec.distribution import version_of
-from audiorec.errors import InputError
+from audiorec.errors import AudiorecError, InputError, WeightsError
 from audiorec.files.user_files import as_type, from_table
 from audiorec.files.visible import visible
 from audiorec.learning.bundle import (
@@ -148,6 +148,9 @@ def versions(trained: Trained) -> dict[str, str]:
 Serves = Literal["history", "profile", "cold_song"]
 Horizon = Literal["long", "short"]
 Tensors = Mapping[str, npt.NDArray[Any]]
+# What a model raises whose settings and arrays do not fit together.
+UNFIT = (AudiorecError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+MOST_SAID = 300  # characters of such an error
 KIND = "recall/"  # before the channel's name in the kind of a bundle
 CELLS = 1 << 25  # similarities in memory at a time: 128 MB
 DEPTH = 128  # songs per strand; only the largest similarity of a strand is compared at first
@@ -392,6 +395,15 @@ class Channel(ABC):
             If the bundle is missing, damaged, or of another channel.
         """
         bundle = read_bundle(path, kind=f"{KIND}{cls.name}")
+        try:
+            return cls._loaded(bundle)
+        except UNFIT as error:
+            said = str(error) if isinstance(error, AudiorecError) else repr(error)
+            reason = visible(said[:MOST_SAID])
+            raise WeightsError(f"{path}: not a valid model of {cls.name}: {reason}") from error
+
+    @classmethod
+    def _loaded(cls, bundle: Bundle) -> Self:
         channel = cls._from_state(bundle)
         channel.song_ids = texts_of_arrays("catalogue", bundle.tensors)
         channel.is_cold = bundle.tensors["is_cold"].astype(np.bool_)
@@ -400,7 +412,7 @@ class Channel(ABC):
         newest = bundle.config.get("newest_play", float("nan"))
         channel.newest_play = as_type(float, "newest_play", newest)
         if "parent" in bundle.config:
-            channel.parent = from_table(Parent, bundle.config["parent"], f"{path}: parent")
+            channel.parent = from_table(Parent, bundle.config["parent"], "parent")
         channel.trained = Trained.from_json(bundle.config.get("figures", {}))
         channel.model_id = bundle.model_id
         return channel

@@ -419,14 +419,11 @@ class NextSong(SharedSpace, Generic[R]):
     @classmethod
     def _from_state(cls, bundle: Bundle) -> Self:
         config, tensors = bundle.config, bundle.tensors
-        try:
-            channel = cls(cls.Recipe(**config["recipe"]))
-            channel.facts = SideEncoder.of_state(tensors, config["facts"])
-            channel.encoder = Encoder.from_json(config["profiles"])
-            channel.songs = tensors["songs"]
-            channel.proposed = tensors.get("proposed", unit(tensors["songs"]))
-        except (KeyError, TypeError, ValueError, InputError) as error:
-            raise WeightsError(f"not a valid model of {cls.name}: {error!r}") from error
+        channel = cls(cls.Recipe(**config["recipe"]))
+        channel.facts = SideEncoder.of_state(tensors, config["facts"])
+        channel.encoder = Encoder.from_json(config["profiles"])
+        channel.songs = tensors["songs"]
+        channel.proposed = tensors.get("proposed", unit(tensors["songs"]))
         channel.weights = _below(tensors, NET)
         channel.side = _below(tensors, "side.")
         return channel

@@ -390,12 +390,9 @@ class SeveralInterests(NextSong[R], InterestSpace):
     @classmethod
     def _from_state(cls, bundle: Bundle) -> Self:
         channel = super()._from_state(bundle)
-        try:
-            channel.codes = bundle.tensors["codes"].astype(np.int64)
-        except KeyError as error:
-            raise WeightsError(f"not a valid model of {cls.name}: no {error}") from error
+        channel.codes = bundle.tensors["codes"].astype(np.int64)
         if channel.codes.shape != (len(channel.songs), len(channel.facts.categories)):
-            raise WeightsError(f"not a valid model of {cls.name}: codes {channel.codes.shape}")
+            raise WeightsError(f"codes {channel.codes.shape}")
         channel._number_of_category()
         return channel
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from needs import needs
 
-from audiorec.errors import InputError, SpecMismatchError
+from audiorec.errors import InputError, SpecMismatchError, WeightsError
 from audiorec.learning.next_plays import FEWEST_NEW, NextPlays, hold_out_new
 from audiorec.listening.sequences import Sequences
 from audiorec.listening.side import Category, SongSide
@@ -309,5 +309,5 @@ def test_a_damaged_parentage_is_refused(tmp_path):
     path = tmp_path / "m" / "model.json"
     content = unsealed(json.loads(path.read_text()))
     path.write_text(json.dumps(sealed({**content, "parent": {"model_id": 7}})))
-    with pytest.raises(InputError, match="parent: model_id must be text"):
+    with pytest.raises(WeightsError, match="parent: model_id must be text"):
         load_channel(tmp_path / "m")

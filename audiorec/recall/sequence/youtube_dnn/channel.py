@@ -15,7 +15,7 @@ from typing import Any, Self, Unpack
 
 import numpy as np
 
-from audiorec.errors import InputError, ShapeError, SpecMismatchError, WeightsError
+from audiorec.errors import InputError, ShapeError, SpecMismatchError
 from audiorec.learning.bundle import Bundle, texts_as_arrays, texts_of_arrays
 from audiorec.listening.profiles import Encoder, Profiles, no_profiles
 from audiorec.recall.contract.channel import FitRun, Tensors, Trained
@@ -309,23 +309,20 @@ class YouTubeDNN(SharedSpace):
     @classmethod
     def _from_state(cls, bundle: Bundle) -> Self:
         config, tensors = bundle.config, bundle.tensors
-        try:
-            recipe = dict(config["recipe"])
-            channel = cls(YouTubeDNNRecipe(**{**recipe, "hidden": tuple(recipe["hidden"])}))
-            channel.in_days = config["learnt_from"] == "likes"
-            channel.made_by = str(config["sound"])
-            channel.learnt = tensors["learnt"].astype(np.bool_)
-            channel.placing = SoundMap.of_tensors(tensors)
-            model = UsersModel.of_tensors(
-                tensors,
-                encoder=Encoder.from_json(config["demographics"]),
-                half_life=channel._half_life,
-                max_history=channel.recipe.max_history,
-            )
-            if len(channel.learnt) != len(model.song_bias):
-                raise ShapeError("learnt must have a value for each song")
-        except (KeyError, TypeError, ValueError, AttributeError, InputError) as error:
-            raise WeightsError(f"not a valid model of youtube-dnn: {error!r}") from error
+        recipe = dict(config["recipe"])
+        channel = cls(YouTubeDNNRecipe(**{**recipe, "hidden": tuple(recipe["hidden"])}))
+        channel.in_days = config["learnt_from"] == "likes"
+        channel.made_by = str(config["sound"])
+        channel.learnt = tensors["learnt"].astype(np.bool_)
+        channel.placing = SoundMap.of_tensors(tensors)
+        model = UsersModel.of_tensors(
+            tensors,
+            encoder=Encoder.from_json(config["demographics"]),
+            half_life=channel._half_life,
+            max_history=channel.recipe.max_history,
+        )
+        if len(channel.learnt) != len(model.song_bias):
+            raise ShapeError("learnt must have a value for each song")
         channel._take(model)
         return channel
 

@@ -46,7 +46,7 @@ from audiorec.web import lists
 from audiorec.web.editions import stamp_of
 from audiorec.web.faces import Faces
 from audiorec.web.forms import inputs
-from audiorec.web.gate import MAX_BODY, AddressKeys, Guard
+from audiorec.web.gate import AddressKeys, Guard, Receive, Scope, Send
 from audiorec.web.glance import glance_of
 from audiorec.web.home import home_of
 from audiorec.web.limits import Guesses, Pool, RequestLimits, address_of
@@ -239,8 +239,13 @@ class BrowsePage:
         self.saver = lists.Saver(shelf)
         self._take(shelf, store_mark(shelf.library.path))
         self.files = dict(_static_files())
-        pages = Router(self._routes())  # the gate answers what it refuses, and what fails
-        self.application = Guard(pages, keys, names, guesses=guesses)
+        self._router = Router(self._routes())  # the gate answers what it refuses, and what fails
+        self._guard = Guard(keys, guesses, tuple(name.lower() for name in names))
+
+    async def application(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request that has passed the gate."""
+        self._guard.check(scope)
+        await self._router(scope, receive, send)
 
     def prepare(self) -> None:
         """Compute in advance what a page requests first."""
@@ -382,7 +387,7 @@ class BrowsePage:
                 return await _answered(lambda: work(request), request, pool)
             body = await request.body()
             kind = request.headers.get("content-type", "").partition(";")[0]
-            if kind != "application/json" or len(body) > MAX_BODY:
+            if kind != "application/json":
                 return _json({"error": "the body must be JSON"}, 415)
             try:
                 wish = json.loads(body)

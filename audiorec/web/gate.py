@@ -1,9 +1,9 @@
 """The gate of both servers, and who may pass: rates, refusals, request log and counts.
 
-    request ──`Gate.around`──▶ application ──▶ response     or 408, 429, 503
+    request ──`Gate.around`──▶ the router of all addresses ──▶ response     or 408, 413, 429, 503
                  ├ .guesses    wrong tokens by address
                  └ .counts     metrics
-    request ──`Guard`──▶ the page's application     or 401, 403, 405, 413, 421 and nothing else
+    address of the page ──`Guard.check`──▶ its endpoint     or 401, 403, 421 and nothing else
 
 The log has one line of JSON per request, without the query, which may contain tokens, ids and
 users.
@@ -48,7 +48,6 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 PRIVATE, KEYED = "/api/", ("/audio/", "/cover/")
 PARTS = ("/js/", "/css/", "/fonts/", "/vendor/")  # of the page
-METHODS = ("GET", "HEAD", "POST")
 MAX_BODY = 1 << 20  # bytes
 _HOST = re.compile(r"(?:\[([^\[\]]*)\]|([^:\[\]]*))(?::[0-9]*)?")
 POLICY = "; ".join(
@@ -76,11 +75,7 @@ HEADERS = {
     "permissions-policy": "camera=(), microphone=(), geolocation=()",
     "cache-control": "no-store",
 }
-
-API_HEADERS = {
-    name: HEADERS[name]
-    for name in ("cache-control", "x-content-type-options", "cross-origin-resource-policy")
-}
+DRESS = [(name.encode(), value.encode()) for name, value in HEADERS.items()]  # of every response
 
 
 class AddressKeys:
@@ -161,90 +156,55 @@ def check_token(scope: Scope, keys: AddressKeys, guesses: Guesses) -> None:
     raise RefusedRequest(401, reason, "token", www_authenticate="Bearer")
 
 
+@dataclass(frozen=True, slots=True)
 class Guard:
-    """ASGI middleware that checks requests and adds the security headers to every response.
+    """What a request for the page must show: the token, a same-origin page, a known host name.
 
-    A request needs the token, a same-origin page, and a known host name. A page of another site can
-    make a browser send requests to this machine. It cannot read the token, which follows the ``#``
-    of the address and is never sent to a server; ``Origin`` and ``Sec-Fetch-Site`` reveal it; and
-    if it made its own name resolve to this machine (DNS rebinding), that name is in ``Host``.
+    A page of another site can make a browser send requests to this machine. It cannot read the
+    token, which follows the ``#`` of the address and is never sent to a server; ``Origin`` and
+    ``Sec-Fetch-Site`` reveal it; and if it made its own name resolve to this machine (DNS
+    rebinding), that name is in ``Host``.
 
-    Parameters
+    Attributes
     ----------
-    application : callable
-        An ASGI application.
     keys : AddressKeys
-    names : collection of str
-        Host names accepted besides ``localhost`` and IP addresses. Others are refused, since a
-        foreign page may have made them resolve to this machine.
     guesses : Guesses
         Counts wrong tokens.
+    names : tuple of str
+        Host names accepted besides ``localhost`` and IP addresses, in lower case. Others are
+        refused, since a foreign page may have made them resolve to this machine.
     """
 
-    def __init__(
-        self,
-        application: Application,
-        keys: AddressKeys,
-        names: tuple[str, ...] = (),
-        *,
-        guesses: Guesses,
-    ) -> None:
-        self._application = application
-        self._keys, self._guesses = keys, guesses
-        self._names = {name.lower() for name in names}
+    keys: AddressKeys
+    guesses: Guesses
+    names: tuple[str, ...] = ()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        if scope["type"] != "http":
-            return
-
-        async def dressed(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                own = {name for name, _ in message.get("headers", ())}
-                more = [(n.encode(), v.encode()) for n, v in HEADERS.items()]
-                fresh = [pair for pair in more if pair[0] not in own]
-                message = {**message, "headers": [*message.get("headers", ()), *fresh]}
-            await send(message)
-
-        try:
-            self._check(scope)
-            await self._application(scope, receive, dressed)
-        except RefusedRequest as refusal:
-            scope[NOTES].refused = refusal.why
-            await send_refusal(scope, receive, dressed, refusal)
-
-    def _check(self, scope: Scope) -> None:
+    def check(self, scope: Scope) -> None:
         """Raise `RefusedRequest` with status and reason if a request is refused."""
-        headers = headers_of(scope)
-        host, length = headers.get(b"host", ""), headers.get(b"content-length", "0")
+        headers, path = headers_of(scope), scope["path"]
+        host = headers.get(b"host", "")
         name = host_name(host)
-        if name not in self._names and not is_plain_host(name):
+        if name not in self.names and not is_plain_host(name):
             raise RefusedRequest(421, "this server does not have that name", "name")
-        if scope["method"] not in METHODS:
-            raise RefusedRequest(405, "only GET, HEAD and POST are allowed", "method")
-        if not self._is_of_this_page(scope["path"], host, headers):
+        if not _is_of_this_page(path, host, headers):
             raise RefusedRequest(403, "the request comes from a page of another site", "site")
-        plain = length.isascii() and length.isdigit() and b"transfer-encoding" not in headers
-        if scope["method"] == "POST" and (not plain or int(length) > MAX_BODY):
-            reason = "the body is too large, or its length is not stated"
-            raise RefusedRequest(413, reason, "size")
-        if scope["path"].startswith(KEYED):
+        if path.startswith(KEYED):
             given = parse_qs(scope["query_string"].decode("latin-1")).get("key", [""])[0]
-            if not self._keys.opens(scope["path"], given):
+            if not self.keys.opens(path, given):
                 raise RefusedRequest(401, "the key is missing or wrong", "token")
-        if scope["path"].startswith(PRIVATE):
-            check_token(scope, self._keys, self._guesses)
+        if path.startswith(PRIVATE):
+            check_token(scope, self.keys, self.guesses)
 
-    def _is_of_this_page(self, path: str, host: str, headers: dict[bytes, str]) -> bool:
-        origin = headers.get(b"origin")
-        if origin is not None and origin not in (f"http://{host}", f"https://{host}"):
-            return False
-        site = headers.get(b"sec-fetch-site", "same-origin")
-        if site in ("same-origin", "none"):
-            return True
-        # A link on another site may open the page at any of its addresses: it contains no data.
-        opens = headers.get(b"sec-fetch-mode") == "navigate"
-        return opens and not path.startswith((PRIVATE, *KEYED, *PARTS))
+
+def _is_of_this_page(path: str, host: str, headers: dict[bytes, str]) -> bool:
+    origin = headers.get(b"origin")
+    if origin is not None and origin not in (f"http://{host}", f"https://{host}"):
+        return False
+    # A link on another site may open the page at any of its addresses: it contains no data.
+    opens = headers.get(b"sec-fetch-mode") == "navigate"
+    return headers.get(b"sec-fetch-site", "same-origin") in ("same-origin", "none") or (
+        opens and not path.startswith((PRIVATE, *KEYED, *PARTS))
+    )
 
 
 def host_name(host: str) -> str:
@@ -261,15 +221,6 @@ def host_name(host: str) -> str:
     return "" if result is None else (result[1] or result[2]).lower()
 
 
-async def send_refusal(scope: Scope, receive: Receive, send: Send, refusal: RefusedRequest) -> None:
-    """Send the response of a refused request: JSON with the reason."""
-    from starlette.responses import JSONResponse
-
-    headers = {**API_HEADERS, **refusal.headers}
-    answer = JSONResponse({"error": refusal.reason}, refusal.status, headers)
-    await answer(scope, receive, send)
-
-
 BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # seconds
 METRIC = "audiorec_serve_"
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -283,8 +234,8 @@ class RequestCounts:
         self._lock = threading.Lock()
         self._requests: Counter[tuple[str, int]] = Counter()
         self._refused: Counter[str] = Counter()
-        self._times: dict[str, list[int]] = {}
-        self._seconds: Counter[str] = Counter()
+        self._within: Counter[tuple[str, float]] = Counter()  # requests by API and bound
+        self._seconds: dict[str, float] = {}
         self._started = time.time()
         self.in_flight = 0
 
@@ -302,10 +253,8 @@ class RequestCounts:
         with self._lock:
             self._requests[api, status] += 1
             self._refused[refused] += bool(refused)
-            buckets = self._times.setdefault(api, [0] * (len(BOUNDS) + 1))
-            place = next((n for n, bound in enumerate(BOUNDS) if seconds <= bound), len(BOUNDS))
-            buckets[place] += 1
-            self._seconds[api] += seconds  # type: ignore[assignment]
+            self._within.update((api, bound) for bound in BOUNDS if seconds <= bound)
+            self._seconds[api] = self._seconds.get(api, 0.0) + seconds
 
     def refuse(self, why: str) -> None:
         """Count a refusal without a request: a connection that was closed."""
@@ -322,8 +271,7 @@ class RequestCounts:
             "start_time_seconds": ("Start of the server, in seconds since 1970.", self._started),
             "resident_memory_bytes": ("Resident memory of the process.", resident_bytes()),
         }
-        for name, (meaning, value) in known.items():
-            metrics.append((name, "gauge", meaning, [("", (), value)]))
+        metrics += [(n, "gauge", about, [("", (), v)]) for n, (about, v) in known.items()]
         return "".join(metric_text(f"{METRIC}{name}", *about) for name, *about in metrics)
 
     def _metrics(self) -> Iterator[tuple[Any, ...]]:
@@ -339,12 +287,12 @@ class RequestCounts:
         yield "request_seconds", "histogram", meaning, [*self._histogram()]
 
     def _histogram(self) -> Iterator[tuple[str, Labels, float]]:
-        for api, buckets in sorted(self._times.items()):
-            total, own = 0, ("api", api)
-            for bound, n in zip([*map(str, BOUNDS), "+Inf"], buckets, strict=True):
-                total += n
-                yield "_bucket", (own, ("le", bound)), total
-            yield "_sum", (own,), float(self._seconds[api])
+        for api, seconds in sorted(self._seconds.items()):
+            own, total = ("api", api), sum(n for (of, _), n in self._requests.items() if of == api)
+            for bound in BOUNDS:
+                yield "_bucket", (own, ("le", str(bound))), self._within[api, bound]
+            yield "_bucket", (own, ("le", "+Inf")), total
+            yield "_sum", (own,), seconds
             yield "_count", (own,), total
 
 
@@ -425,9 +373,30 @@ class Gate:
         """
 
         async def answered(scope: Scope, receive: Receive, send: Send) -> None:
-            if scope["type"] == "http":
-                scope[NOTES] = Notes(api_of(scope["path"]))
-                await self._answered(application, scope, receive, send)
+            if scope["type"] != "http":
+                return
+            notes = scope[NOTES] = Notes(api_of(scope["path"]))
+            started = time.perf_counter()
+            self.counts.in_flight += 1
+
+            async def noted(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    notes.status = message["status"]
+                    headers = [*message.get("headers", ())]
+                    own = {name for name, _ in headers}
+                    fresh = [pair for pair in DRESS if pair[0] not in own]
+                    message = {**message, "headers": headers + fresh}
+                notes.size += len(message.get("body", b""))
+                await send(message)
+
+            try:
+                await self._let_through(application, scope, self._limited(receive), noted)
+            finally:
+                self.counts.in_flight -= 1
+                seconds = time.perf_counter() - started
+                notes.refused = notes.refused or WHY.get(notes.status, "")
+                self.counts.count(notes.api, notes.status, seconds, notes.refused)
+                self._log_request(scope, notes, seconds)
 
         return answered
 
@@ -437,64 +406,38 @@ class Gate:
         if not self._lines.wait(address):
             self._log(address, {"refused": "connections"})
 
-    async def _answered(
+    async def _let_through(
         self, application: Application, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        notes, started = scope[NOTES], time.perf_counter()
-        self.counts.in_flight += 1
-
-        async def noted(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                notes.status = message["status"]
-            elif message["type"] == "http.response.body":
-                notes.size += len(message.get("body", b""))
-            await send(message)
-
+        notes: Notes = scope[NOTES]
+        scope["app"] = self  # so that the router raises what it refuses
         try:
-            await self._let_through(application, scope, self._timed(receive), noted, notes)
-        finally:
-            self.counts.in_flight -= 1
-            seconds = time.perf_counter() - started
-            notes.refused = notes.refused or WHY.get(notes.status, "")
-            self.counts.count(notes.api, notes.status, seconds, notes.refused)
-            self._log_request(scope, notes, seconds)
-
-    async def _let_through(
-        self,
-        application: Application,
-        scope: Scope,
-        receive: Receive,
-        send: Send,
-        notes: Notes,
-    ) -> None:
-        try:
-            wait = self._rates.wait(address_of(scope.get("client")))
-            if wait:
-                raise too_often("too many requests", "rate", wait)
+            self._check(scope)
             await application(scope, receive, send)
-        except RefusedRequest as refusal:
-            if notes.status:  # too late for an answer: the connection is closed
+        except (Exception, asyncio.CancelledError) as error:
+            refusal = _refusal_of(error)
+            if refusal.status == 500:  # last resort: one request fails, the others go on
+                LOG.exception("a request to %s failed", notes.api)
+            if not notes.status:  # else too late for an answer: the connection is closed
+                notes.refused = refusal.why
+                await _send_refusal(scope, receive, send, refusal)
+            if isinstance(error, asyncio.CancelledError):
                 raise
-            notes.refused = refusal.why
-            await send_refusal(scope, receive, send, refusal)
-        except asyncio.CancelledError:  # the server ends, and has waited for a second
-            if not notes.status:
-                notes.refused = "ending"
-                await send_refusal(
-                    scope, receive, send, RefusedRequest(503, "the server is ending", "ending")
-                )
-            raise
-        except Exception:  # last resort of the server: one request fails, the others go on
-            LOG.exception("a request to %s failed", notes.api)
-            if not notes.status:
-                await send_refusal(scope, receive, send, RefusedRequest(500, INTERNAL, ""))
 
-    def _timed(self, receive: Receive) -> Receive:
-        """Return a `receive` that raises a refusal if the body does not arrive in time."""
-        ends, is_there = 0.0, False
+    def _check(self, scope: Scope) -> None:
+        wait = self._rates.wait(address_of(scope.get("client")))
+        if wait:
+            raise too_often("too many requests", "rate", wait)
+        length = headers_of(scope).get(b"content-length", "0")
+        if not (length.isascii() and length.isdigit()) or int(length) > self.limits.body:
+            raise _too_large()
 
-        async def timed() -> Message:
-            nonlocal ends, is_there
+    def _limited(self, receive: Receive) -> Receive:
+        """Return a `receive` that refuses a body that is too large, or not there in time."""
+        ends, size, is_there = 0.0, 0, False
+
+        async def limited() -> Message:
+            nonlocal ends, size, is_there
             if is_there:
                 return await receive()
             ends = ends or time.monotonic() + self.limits.seconds
@@ -504,10 +447,13 @@ class Gate:
             except TimeoutError:
                 reason = "the body did not arrive in time"
                 raise RefusedRequest(408, reason, "slow", connection="close") from None
+            size += len(message.get("body", b""))
+            if size > self.limits.body:
+                raise _too_large()
             is_there = not message.get("more_body", False)
             return message
 
-        return timed
+        return limited
 
     def _log_request(self, scope: Scope, notes: Notes, seconds: float) -> None:
         client = scope.get("client")
@@ -532,3 +478,32 @@ class Gate:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         line = {"schema": LOG_SCHEMA, "time": now, "client": client, **fields}
         self._write(json.dumps(line) + "\n")
+
+
+def _too_large() -> RefusedRequest:
+    return RefusedRequest(413, "the body is too large", "size", connection="close")
+
+
+def _refusal_of(error: BaseException) -> RefusedRequest:
+    """Return the answer to a request that ends by an error."""
+    from starlette.exceptions import HTTPException
+    from starlette.requests import ClientDisconnect
+
+    if isinstance(error, RefusedRequest):
+        return error
+    if isinstance(error, HTTPException):  # of the router
+        return RefusedRequest(error.status_code, error.detail.lower(), "", **(error.headers or {}))
+    if isinstance(error, ClientDisconnect):
+        return RefusedRequest(400, "the body is incomplete", "gone")
+    if isinstance(error, asyncio.CancelledError):  # the server ends, and has waited for a second
+        return RefusedRequest(503, "the server is ending", "ending")
+    return RefusedRequest(500, INTERNAL, "")
+
+
+async def _send_refusal(
+    scope: Scope, receive: Receive, send: Send, refusal: RefusedRequest
+) -> None:
+    from starlette.responses import JSONResponse
+
+    answer = JSONResponse({"error": refusal.reason}, refusal.status, refusal.headers)
+    await answer(scope, receive, send)

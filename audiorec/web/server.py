@@ -37,7 +37,6 @@ from audiorec.web.song_columns import SongColumns
 if TYPE_CHECKING:
     from audiorec.listening.events import Interactions
     from audiorec.web.application import BrowsePage
-    from audiorec.web.gate import Application
 
 
 LOOPBACK = "127.0.0.1"
@@ -241,32 +240,28 @@ def serve_apis(
     gate = Gate(limits, write=write or to_stderr)
     with listening(host, port) as listener, ExitStack() as ending:
         editions = Editions(sources.paths, lambda: Snapshot(sources))
-        wish = page or PageSettings()
-
-        def made() -> "Application":
-            """Make the page, which shows the store as of its first request."""
+        shown = None
+        if page is not None:
             shown = _page(
                 SongColumns(open_store(sources.vectors)),
                 gate,
                 token,
-                PageSettings(roots=wish.roots, names=(host, *wish.names)),
+                PageSettings(roots=page.roots, names=(host, *page.names)),
                 nights=lambda: editions.current.value.proposals,  # of the newest edition
             )
             ending.callback(shown.close)
-            return shown.application
-
         apis = ApiServer(
             editions,
             token,
             gate=gate,
-            page=None if page is None else made,
+            page=None if shown is None else shown.application,
             routes=bliss_routes() if only_bliss else all_routes(),
         )
         ending.callback(apis.pool.close)
         ending.enter_context(editions.watched())
         address = address_of_listener(host, listener)
         serve_until_ended(
-            apis,
+            apis.application,
             listener,
             gate,
             ready=lambda: ready(address),

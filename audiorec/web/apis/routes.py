@@ -1,20 +1,22 @@
 """The addresses of ``audiorec serve``, from the APIs that are registered.
 
     an entry point of ``audiorec.apis``  ──all_routes──▶ path → `Route`
-    request ──`Gate`──▶ size, token ──▶ an API's handler in a thread, with one `Snapshot`
-                              └───────▶ the page, which has its own `Guard`
+    request ──`Gate`──▶ router ──▶ token ──▶ an API's handler in a thread, with one `Snapshot`
+                          └──────▶ the page, which has its own `Guard`
 
 An entry point is a function without arguments that returns the `Route` of each of its paths. Our
 own are registered like those of other packages, which need the bearer token and take no address
 that is ours. Every response names the edition that it was made from.
 """
 
-import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import parse_qs
 
+from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount, Router
+from starlette.routing import Route as Address
 
 from audiorec.errors import AudiorecError, InputError
 from audiorec.files.visible import visible
@@ -24,17 +26,13 @@ from audiorec.web.apis.messages import ApiReply, ApiRequest, Handler
 from audiorec.web.apis.snapshot import Snapshot
 from audiorec.web.editions import Editions
 from audiorec.web.gate import (
-    API_HEADERS,
     MEDIA_TYPE,
     NOTES,
     PAGE,
     AddressKeys,
     Application,
     Gate,
-    Notes,
-    Receive,
     Scope,
-    Send,
     check_token,
     headers_of,
     host_name,
@@ -120,10 +118,11 @@ def _by_the_server(*_: object) -> ApiReply:
 
 FORM = "application/x-www-form-urlencoded"
 MOST_FIELDS = 200  # parameters of a query or a form
+OPEN = ("health", "document", "opensubsonic")  # APIs that need no bearer token
 
 
 class ApiServer:
-    """The application of ``audiorec serve``.
+    """The application of ``audiorec serve``: one router of all addresses.
 
     =================  ============================  ======================================
     api                addresses                     authentication
@@ -145,8 +144,8 @@ class ApiServer:
         Empty: every local client is accepted, as Lyrion's mixer does.
     gate : Gate
         What every request passes first.
-    page : callable, optional
-        Returns an ASGI application for all other addresses; called on first use.
+    page : ASGI application, optional
+        For all other addresses.
     routes : mapping of str to Route, optional
         Default: all APIs.
     """
@@ -157,117 +156,63 @@ class ApiServer:
         token: str,
         *,
         gate: Gate,
-        page: Callable[[], Application] | None = None,
+        page: Application | None = None,
         routes: Mapping[str, Route] | None = None,
     ) -> None:
-        self.editions, self._token, self._keys = editions, token, AddressKeys(token)
-        self.gate, self.limits = gate, gate.limits
-        self.pool = Pool(gate.limits)
-        self._page = page
-        self._made_page: Application | None = None
-        self._routes = all_routes() if routes is None else routes
-        self._page_lock = asyncio.Lock()
-        self._gated = gate.around(self._answered, self._api_of)
+        self.editions, self.gate, self.pool = editions, gate, Pool(gate.limits)
+        self._token, self._keys = token, AddressKeys(token)
+        routes = all_routes() if routes is None else routes
+        addresses: list[BaseRoute] = [self._address(path, one) for path, one in routes.items()]
+        if own.DOCUMENT in routes:
+            addresses.append(Mount(own.PREFIX, app=_not_found))
+        if page is not None:
+            addresses.append(Mount("", app=page))
+        router = Router(addresses, redirect_slashes=False)
+        self.application = gate.around(router, lambda path: _api_of(routes, path))
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        await self._gated(scope, receive, send)
+    def _address(self, path: str, route: Route) -> BaseRoute:
+        below = f"{path}{{endpoint:path}}" if path.endswith("/") else path
 
-    async def _answered(self, scope: Scope, receive: Receive, send: Send) -> None:
-        notes: Notes = scope[NOTES]
-        self._check_site(scope)
-        route = self._route(scope["path"])
-        if route is not None:
-            reply = await self._reply(scope, receive, route, notes)
-            await _send(scope, receive, send, reply, notes.edition)
-            return
-        if own.DOCUMENT in self._routes and scope["path"].startswith(own.PREFIX):
-            raise RefusedRequest(404, f"not found; what there is: {own.DOCUMENT}", "")
-        page = await self._page_application()
-        if page is None:
-            raise RefusedRequest(404, "not found", "")
-        await page(scope, receive, send)
+        async def endpoint(request: Request) -> Response:
+            method = "GET" if request.method == "HEAD" else request.method
+            handler = route.handlers.get(method)
+            if handler is None:
+                allowed = ", ".join([*route.handlers, *["HEAD"] * ("GET" in route.handlers)])
+                raise RefusedRequest(405, f"allowed: {allowed}", "method", allow=allowed)
+            self._check(request.scope, route.api)
+            asked = await _asked(request, form=route.api == "opensubsonic")
+            reply = await self._reply(request.scope, route.api, handler, asked)
+            edition = request.scope[NOTES].edition
+            headers = {"audiorec-edition": str(edition)} if edition else {}
+            return Response(
+                reply.body, reply.status, {**headers, **reply.headers}, reply.media_type
+            )
 
-    def _api_of(self, path: str) -> str:
-        route = self._route(path)
-        return PAGE if route is None else route.api
+        result = Address(below, endpoint)
+        result.methods = None  # all: a method that has no handler is no address of the page
+        return result
 
-    def _route(self, path: str) -> Route | None:
-        if path.startswith(subsonic.PREFIX):
-            return self._routes.get(subsonic.PREFIX)
-        return self._routes.get(path)
-
-    def _check_site(self, scope: Scope) -> None:
-        """Refuse requests from pages of other sites if there is no token to keep them out."""
-        if self._token:
-            return
+    def _check(self, scope: Scope, api: str) -> None:
+        """Refuse requests without the token; without one, those from pages of other sites."""
         headers = headers_of(scope)
-        if b"origin" in headers or not is_plain_host(host_name(headers.get(b"host", ""))):
+        if self._token and api not in OPEN:
+            check_token(scope, self._keys, self.gate.guesses)
+        elif not self._token and (
+            b"origin" in headers or not is_plain_host(host_name(headers.get(b"host", "")))
+        ):
             raise RefusedRequest(403, "the request comes from a page of another site", "site")
 
-    async def _page_application(self) -> Application | None:
-        if self._page is None:
-            return None
-        async with self._page_lock:
-            if self._made_page is None:
-                self._made_page = await asyncio.to_thread(self._page)
-        return self._made_page
-
-    async def _reply(self, scope: Scope, receive: Receive, route: Route, notes: Notes) -> ApiReply:
-        method = "GET" if scope["method"] == "HEAD" else scope["method"]
-        handler = route.handlers.get(method)
-        if handler is None:
-            allowed = ", ".join([*route.handlers, *["HEAD"] * ("GET" in route.handlers)])
-            raise RefusedRequest(405, f"allowed: {allowed}", "method", allow=allowed)
-        headers = headers_of(scope)
-        if self._token and route.api not in ("health", "document", "opensubsonic"):
-            check_token(scope, self._keys, self.gate.guesses)
-        body = await self._body(receive, headers)
-        asked = _asked(scope, headers, body, form=route.api == "opensubsonic")
-        if route.api == "opensubsonic":
-            refusal = self._check_subsonic(scope, asked)
-            if refusal is not None:
-                notes.refused = "token"
-                return refusal
-        if route.api == "health":
+    async def _reply(self, scope: Scope, api: str, handler: Handler, asked: ApiRequest) -> ApiReply:
+        address, notes = address_of(scope.get("client")), scope[NOTES]
+        if api == "opensubsonic" and (refusal := self._check_subsonic(address, asked)):
+            notes.refused = "token"
+            return refusal
+        if api == "health":
             songs, stale = len(self.editions.current.value.library), bool(self.editions.problem)
             return ApiReply.json({"status": "ok", "songs": songs, "stale": stale})
-        if route.api == "metrics":
+        if api == "metrics":
             return ApiReply(self.gate.counts.text(self._gauges()).encode(), media_type=MEDIA_TYPE)
-        return await self._worked(handler, asked, notes, address_of(scope.get("client")))
 
-    def _check_subsonic(self, scope: Scope, asked: ApiRequest) -> ApiReply | None:
-        if subsonic.endpoint(asked.path) in subsonic.OPEN:
-            return None
-        address = address_of(scope.get("client"))
-        self.gate.guesses.check(address)
-        try:
-            subsonic.check_password(asked, self._token)
-        except subsonic.SubsonicError as error:
-            if error.code in (subsonic.WRONG_PASSWORD, subsonic.WRONG_KEY):
-                self.gate.guesses.count(address)
-            return subsonic.rendered(asked, error=error)
-        return None
-
-    async def _body(self, receive: Receive, headers: Mapping[bytes, str]) -> bytes:
-        length = headers.get(b"content-length", "0")
-        if length.isascii() and length.isdigit() and int(length) > self.limits.body:
-            raise RefusedRequest(413, "the body is too large", "size", connection="close")
-        body = b""
-        while True:
-            message = await receive()
-            if message["type"] != "http.request":
-                raise RefusedRequest(400, "the body is incomplete", "gone")
-            piece: bytes = message.get("body", b"")
-            body += piece
-            if len(body) > self.limits.body:
-                raise RefusedRequest(413, "the body is too large", "size", connection="close")
-            if not message.get("more_body"):
-                return body
-
-    async def _worked(
-        self, handler: Handler, asked: ApiRequest, notes: Notes, address: str
-    ) -> ApiReply:
         def work() -> ApiReply:
             edition = self.editions.current
             notes.edition = edition.number
@@ -277,6 +222,18 @@ class ApiServer:
                 return ApiReply.json({"error": visible(str(error))}, 400)
 
         return await self.pool.run(work, address)
+
+    def _check_subsonic(self, address: str, asked: ApiRequest) -> ApiReply | None:
+        if subsonic.endpoint(asked.path) in subsonic.OPEN:
+            return None
+        self.gate.guesses.check(address)
+        try:
+            subsonic.check_password(asked, self._token)
+        except subsonic.SubsonicError as error:
+            if error.code in (subsonic.WRONG_PASSWORD, subsonic.WRONG_KEY):
+                self.gate.guesses.count(address)
+            return subsonic.rendered(asked, error=error)
+        return None
 
     def _gauges(self) -> dict[str, tuple[str, float]]:
         edition = self.editions.current
@@ -289,24 +246,25 @@ class ApiServer:
         }
 
 
-def _asked(scope: Scope, headers: Mapping[bytes, str], body: bytes, *, form: bool) -> ApiRequest:
-    media_type = headers.get(b"content-type", "").partition(";")[0].strip().lower()
+def _api_of(routes: Mapping[str, Route], path: str) -> str:
+    below = subsonic.PREFIX if path.startswith(subsonic.PREFIX) else path
+    return routes[below].api if below in routes else PAGE
+
+
+async def _not_found(*_: object) -> None:
+    raise RefusedRequest(404, f"not found; what there is: {own.DOCUMENT}", "")
+
+
+async def _asked(request: Request, *, form: bool) -> ApiRequest:
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    body, query = await request.body(), request.scope["query_string"]
     try:
-        query = _fields(scope["query_string"])
-        if form and media_type == FORM:
-            query = {**query, **_fields(body)}
+        fields = _fields(query) | (_fields(body) if form and media_type == FORM else {})
     except ValueError:
         raise RefusedRequest(400, f"more than {MOST_FIELDS} parameters", "size") from None
-    return ApiRequest(scope["path"], query, body, media_type)
+    return ApiRequest(request.scope["path"], fields, body, media_type)
 
 
 def _fields(text: bytes) -> dict[str, list[str]]:
     plain = text.decode("latin-1")
     return parse_qs(plain, keep_blank_values=True, max_num_fields=MOST_FIELDS)
-
-
-async def _send(scope: Scope, receive: Receive, send: Send, reply: ApiReply, edition: int) -> None:
-    headers = {"content-type": reply.media_type, **API_HEADERS, **reply.headers}
-    if edition:
-        headers["audiorec-edition"] = str(edition)
-    await Response(reply.body, reply.status, headers)(scope, receive, send)

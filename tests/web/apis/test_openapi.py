@@ -38,7 +38,7 @@ def schema(tmp_path_factory):
     store = write_served(tmp_path_factory.mktemp("served"))
     snapshot = snapshot_of(store, recall=write_recall(store))
     limits = RequestLimits(rate=0, guesses=0)
-    apis = ApiServer(Editions([], lambda: snapshot), TOKEN, gate=Gate(limits))
+    apis = ApiServer(Editions([], lambda: snapshot), TOKEN, gate=Gate(limits)).application
     return schemathesis.openapi.from_asgi("/v1/openapi.json", apis)
 
 

@@ -25,8 +25,10 @@ MOST_TEXT = 4096  # characters
 MOST_LIST = 500
 LARGEST = {"whole": MOST_SONGS, "number": MOST_MINUTES}  # where no bound is declared
 KINDS: dict[Any, Kind] = {str: "text", int: "whole", float: "number", bool: "flag"}
-_WHOLE = re.compile(r"-?[0-9]{1,9}")
-_NUMBER = re.compile(r"-?[0-9]{1,9}(\.[0-9]{1,17})?([eE][-+]?[0-9]{1,3})?")
+_NUMBERS = {
+    "whole": re.compile(r"-?[0-9]{1,9}"),
+    "number": re.compile(r"-?[0-9]{1,9}(\.[0-9]{1,17})?([eE][-+]?[0-9]{1,3})?"),
+}
 _TYPES = {"text": "string", "whole": "integer", "number": "number", "flag": "boolean"}
 
 
@@ -104,19 +106,17 @@ class FormField:
         """Parse and validate the values of a query parameter."""
         if self.kind == "texts":
             return self.read([*texts])
-        text = texts[0]
         if len(texts) > 1:
             raise InputError(f"{self.name}: given {len(texts)} times")
-        if self.kind == "flag":
-            if text not in ("true", "false"):
-                raise InputError(f"{self.name}: must be true or false")
-            return text == "true"
+        text = texts[0]
+        value: Any = None
         if self.kind == "text":
-            return self._text(text)
-        form = _WHOLE if self.kind == "whole" else _NUMBER
-        if not form.fullmatch(text):
-            raise InputError(f"{self.name}: must be a number, got {text[:40]!r}")
-        return self._number(int(text) if self.kind == "whole" else float(text))
+            value = text
+        elif self.kind == "flag":
+            value = {"true": True, "false": False}.get(text)
+        elif _NUMBERS[self.kind].fullmatch(text):
+            value = float(text) if self.kind == "number" else int(text)
+        return self.read(value)
 
     def schema(self, *, is_query: bool = False) -> dict[str, Any]:
         """Return the JSON Schema of the parameter, in a body or in a query."""

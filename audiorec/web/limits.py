@@ -10,14 +10,14 @@
 import asyncio
 import ipaddress
 import time
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, TypeVar
+from weakref import WeakValueDictionary
 
-from audiorec.runs.timing import OverdueError, ending_in
+from audiorec.runs.timing import OverdueError, check_deadline, ending_in
 
 WRONG_AT_ONCE = 10  # wrong tokens of an address before it has to wait
 MOST_ADDRESSES = 10_000  # whose rate is tracked; the least recently seen are dropped
@@ -159,14 +159,15 @@ class Pool:
         self._room = limits.at_once + limits.waiting
         self._threads = ThreadPoolExecutor(limits.at_once, thread_name_prefix="request")
         self._free = asyncio.Semaphore(limits.at_once)
-        self._shares: dict[str, asyncio.Semaphore] = {}  # threads left to each address
-        self._taken: Counter[str] = Counter()  # requests in progress or waiting, by address
+        # The threads left to each address, for as long as it has a request.
+        self._shares: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+        self._taken: list[str] = []  # addresses of requests in progress or waiting
         self._closed = False
 
     @property
     def taken(self) -> int:
         """Number of requests in progress or waiting."""
-        return self._taken.total()
+        return len(self._taken)
 
     async def run(self, work: Callable[[], T], address: str = "") -> T:
         """Run `work` in a thread and return its result.
@@ -177,51 +178,44 @@ class Pool:
             If the queue is full, or the work takes longer than the limit; work that was started
             keeps its thread until it looks at its deadline.
         """
-        if self.taken >= self._room or self._taken[address] >= self._room - self._room // 4:
+        own = self._taken.count(address)
+        if self.taken >= self._room or own >= self._room - self._room // 4:
             raise RefusedRequest(503, "too busy", "busy", retry_after="1")
         ends = time.monotonic() + self._seconds
+
+        def punctually() -> T:
+            with ending_in(ends - time.monotonic()):
+                check_deadline()
+                return work()
+
+        def left(job: "asyncio.Task[T]") -> None:
+            self._taken.remove(address)
+            if not job.cancelled():
+                job.exception()  # which nobody may wait for any more
+
+        # A task, since the thread is taken until the work ends, asked for or not.
+        job = asyncio.create_task(self._run(punctually, address))
+        job.add_done_callback(left)
+        self._taken.append(address)
         try:
             async with asyncio.timeout(self._seconds) as limit:
-                return await self._run(work, address, ends)
+                return await asyncio.shield(job)
         except (OverdueError, TimeoutError) as error:
             if isinstance(error, TimeoutError) and not limit.expired():
                 raise
             raise RefusedRequest(503, "the request timed out", "time", retry_after="5") from None
 
+    async def _run(self, work: Callable[[], T], address: str) -> T:
+        share = self._shares.setdefault(address, asyncio.Semaphore(self._share))
+        async with share, self._free:
+            if self._closed:
+                raise RefusedRequest(503, "the server is ending", "ending")
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
     def close(self) -> None:
         """Shut the pool down without waiting for work in progress."""
         self._closed = True
         self._threads.shutdown(wait=False, cancel_futures=True)
-
-    async def _run(self, work: Callable[[], T], address: str, ends: float) -> T:
-        def punctually() -> T:
-            with ending_in(ends - time.monotonic()):
-                return work()
-
-        self._taken[address] += 1
-        share = self._shares.setdefault(address, asyncio.Semaphore(self._share))
-        with ExitStack() as held:
-            held.callback(self._left, address)
-            for one in (share, self._free):
-                await one.acquire()
-                held.callback(one.release)
-            if self._closed:
-                raise RefusedRequest(503, "the server is ending", "ending")
-            job = asyncio.get_running_loop().run_in_executor(self._threads, punctually)
-            ended = held.pop_all()  # the thread is taken until the work ends, asked for or not
-
-            def end(job: "asyncio.Future[T]") -> None:
-                ended.close()
-                if not job.cancelled():
-                    job.exception()  # which nobody may wait for any more
-
-            job.add_done_callback(end)
-        return await asyncio.shield(job)
-
-    def _left(self, address: str) -> None:
-        self._taken[address] -= 1
-        if not self._taken[address]:
-            del self._taken[address], self._shares[address]
 
 
 def address_of(client: Any) -> str:

@@ -19,6 +19,7 @@ import socket
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -34,7 +35,7 @@ READ_S = 30.0  # a client that reads nothing of an answer for this long is gone
 
 
 class Crowd:
-    """The connections of a server, by address, the least recently used first.
+    """The connections of a server, the least recently used first.
 
     Parameters
     ----------
@@ -46,36 +47,31 @@ class Crowd:
 
     def __init__(self, most: int, dropped: Callable[[str], object]) -> None:
         self._most, self._dropped = most, dropped
-        self._by_address: dict[str, dict[CountedProtocol, None]] = {}
+        self._all: dict[CountedProtocol, None] = {}
 
     def admit(self, new: "CountedProtocol") -> None:
         """Add a connection; if that is one too many, close an idle one, or else the new one."""
-        own = self._by_address.setdefault(new.address, {})
-        own[new] = None
-        if len(own) > max(1, self._most // 2):
-            self._drop_one(own, new)
-        elif sum(map(len, self._by_address.values())) > self._most:
-            self._drop_one(max(self._by_address.values(), key=len), new)
+        self._all[new] = None
+        held = Counter(one.address for one in self._all)
+        crowded = new.address if held[new.address] > max(1, self._most // 2) else ""
+        if len(self._all) > self._most:
+            crowded = crowded or held.most_common(1)[0][0]
+        if crowded:
+            idle = (one for one in self._all if one.address == crowded and one.is_idle)
+            one = next((one for one in idle if one is not new), new)
+            self.forget(one)
+            one.transport.abort()
+            self._dropped(one.address)
 
     def used(self, one: "CountedProtocol") -> None:
         """Note that a connection was used."""
-        own = self._by_address.get(one.address, {})
-        if one in own:
-            del own[one]
-            own[one] = None
+        if one in self._all:
+            del self._all[one]
+            self._all[one] = None
 
     def forget(self, one: "CountedProtocol") -> None:
-        """Remove a connection that has ended."""
-        own = self._by_address.get(one.address, {})
-        own.pop(one, None)
-        if not own:
-            self._by_address.pop(one.address, None)
-
-    def _drop_one(self, among: "dict[CountedProtocol, None]", new: "CountedProtocol") -> None:
-        one = next((one for one in among if one.is_idle and one is not new), new)
-        self.forget(one)
-        one.transport.abort()
-        self._dropped(one.address)
+        """Remove a connection."""
+        self._all.pop(one, None)
 
 
 class CountedProtocol(H11Protocol):

@@ -6,7 +6,8 @@ Each command runs on songs of the repository, ends once undisturbed, and is then
 again and killed by SIGKILL, with all of its processes, at a moment that is drawn anew. The same
 command goes on from what is left; where it reaches its end, its output is compared with the
 undisturbed one, removed, and the command begins anew. After each kill, what it reads has to be what
-it was. Ray has two nodes on this machine, one of which is killed once the first part is written.
+it was. Ray has two nodes on this machine, one of which is killed after some of the parts and
+replaced for the next run; the command then has to end by itself.
 
 A line of JSON each: kills, ends that were reached meanwhile, how many of them were equal, and
 seconds of the undisturbed run.
@@ -35,6 +36,7 @@ from audiorec.store.schema import Kind, open_checked, write_batches
 ROOT = Path(__file__).parents[2]
 TIMES = ("extracted_at", "failed_at")
 SONGS = 8_000  # of the stores that are merged
+PARTS = 9  # of the manifest that Ray works on
 PLAN = """
 [recall]
 interactions = "world/interactions.parquet"
@@ -168,35 +170,47 @@ def cases(work: Path) -> dict[str, Case]:
     }
 
 
-def on_ray(work: Path) -> dict[str, object]:
-    """Extract by Ray on two nodes of this machine, and kill one of them."""
+def on_ray(work: Path, kills: int, rng: random.Random) -> dict[str, object]:
+    """Extract by Ray on two nodes of this machine, and kill one of them, again and again."""
     from ray.cluster_utils import Cluster
 
     songs = str(ROOT / "fixtures/audio")
     calm_s = whole(work, "extract", songs, "--jobs", "1", "--out", "one/vecs.parquet")
+    calm = rows(work / "one/vecs.parquet")
     whole(work, "manifest", songs, "--out", "manifest.parquet")
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
-    other = cluster.add_node(num_cpus=1)
+    cluster = Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False}
+    )
+    ends, equal, begun = 0, 0, []
     try:
-        process = start(
-            work,
-            *("shards", "manifest.parquet", "9", "--out", "parts"),
-            *("--runner", f"ray:{cluster.address}"),
-        )
-        while process.poll() is None and not [*(work / "parts").glob("*.done.json")]:
-            time.sleep(0.1)
-        before = len([*(work / "parts").glob("*.done.json")])
-        cluster.remove_node(other, allow_graceful=False)
-        said = process.communicate()[1].decode()
+        for _ in range(kills):
+            other, least = cluster.add_node(num_cpus=1), rng.randrange(PARTS)
+            for old in ("parts", "merged"):
+                remove(work, old)
+            process = start(
+                work,
+                *("shards", "manifest.parquet", str(PARTS), "--out", "parts"),
+                *("--runner", f"ray:{cluster.address}"),
+            )
+            while process.poll() is None and done_parts(work) < least:
+                time.sleep(0.1)
+            time.sleep(rng.random())
+            begun.append(done_parts(work))
+            cluster.remove_node(other, allow_graceful=False)
+            said = process.communicate()[1].decode()
+            if process.returncode not in (0, 3):
+                raise SystemExit(said)
+            whole(work, "store", "merge", "parts", "--out", "merged.parquet")
+            ends, equal = ends + 1, equal + (rows(work / "merged.parquet") == calm)
+            print(json.dumps({"parts before the kill": begun[-1], "equal": equal}), flush=True)
     finally:
         cluster.shutdown()
-    if process.returncode not in (0, 3):
-        raise SystemExit(said)
-    whole(work, "store", "merge", "parts", "--out", "merged.parquet")
-    same = rows(work / "merged.parquet") == rows(work / "one/vecs.parquet")
-    return {"kills": 1, "parts_before": before, "parts": 9, "equal": int(same)} | {
-        "calm_s": round(calm_s, 1)
-    }
+    return {"kills": len(begun), "ends": ends, "equal": equal, "calm_s": round(calm_s, 1)}
+
+
+def done_parts(work: Path) -> int:
+    """Return how many parts of the manifest have been written."""
+    return len([*(work / "parts").glob("*.done.json")])
 
 
 def main() -> None:
@@ -213,7 +227,10 @@ def main() -> None:
     for name in args.only or [*made, "ray"]:
         for old in ("calm", "out", "one", "parts", "merged"):
             remove(work, old)
-        line = on_ray(work) if name == "ray" else killed(work, made[name], args.kills, rng)
+        if name == "ray":
+            line = on_ray(work, args.kills, rng)
+        else:
+            line = killed(work, made[name], args.kills, rng)
         print(json.dumps({"killed": name, **line}), flush=True)
 
 

@@ -162,4 +162,4 @@ def test_many_addresses_make_room_for_one_more():
     assert not last.aborted
     for one in (*many[1:], last):
         made.crowd.forget(one)
-    assert made.crowd._by_address == {}
+    assert made.crowd._all == {}

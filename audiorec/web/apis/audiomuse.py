@@ -21,6 +21,7 @@ from audiorec.web.apis.messages import (
     ApiRequest,
     FoundSongs,
     Handler,
+    NotThereError,
     as_found,
     described,
     near,
@@ -38,11 +39,8 @@ def similar_tracks(snapshot: Snapshot, asked: ApiRequest) -> ApiReply:
     """Return the songs near one."""
     item_id, title, artist = asked.text("item_id"), asked.text("title"), asked.text("artist")
     if not item_id and not (title and artist):
-        return _wrong("item_id, or title and artist, must be given", 400)
-    try:
-        seed = snapshot.names.find(item_id) if item_id else _titled(snapshot, title, artist)
-    except InputError as error:
-        return _wrong(str(error), 404)
+        raise InputError("item_id, or title and artist, must be given")
+    seed = snapshot.names.find(item_id) if item_id else _titled(snapshot, title, artist)
     limited = asked.text("eliminate_duplicates", "true").lower() == "true"
     choice = Choice(per_artist=PER_ARTIST if limited else None)
     question = SimilarQuestion(k=_many(asked, 10), choice=choice)
@@ -53,13 +51,10 @@ def find_path(snapshot: Snapshot, asked: ApiRequest) -> ApiReply:
     """Return a path from one song to another, both included."""
     names = asked.text("start_song_id"), asked.text("end_song_id")
     if not all(names):
-        return _wrong("Both a start and end song must be provided.", 400)
-    try:
-        start, end = map(snapshot.names.find, names)
-    except InputError as error:
-        return _wrong(str(error), 404)
+        raise InputError("Both a start and end song must be provided.")
+    start, end = map(snapshot.names.find, names)
     if start.row == end.row:
-        return _wrong("Start and end songs cannot be the same.", 400)
+        raise InputError("Start and end songs cannot be the same.")
     result = way(snapshot, start, end, max(2, asked.whole("max_steps", STEPS)))
     tracks = _tracks(snapshot, result, start)
     return ApiReply.json(
@@ -71,12 +66,12 @@ def similar_artists(snapshot: Snapshot, asked: ApiRequest) -> ApiReply:
     """Return the artists similar to one."""
     artist = asked.text("artist") or asked.text("artist_id")
     if not artist:
-        return _wrong("Missing 'artist' or 'artist_id' parameter", 400)
+        raise InputError("Missing 'artist' or 'artist_id' parameter")
     with snapshot.lock:
         result = snapshot.artists.near(artist, _many(asked, 10))
     if not result:
-        return _wrong(
-            f"Artist '{artist[:200]}' not found in index or no similar artists found.", 404
+        raise NotThereError(
+            f"Artist '{artist[:200]}' not found in index or no similar artists found."
         )
     with_songs = asked.text("include_component_matches").lower() == "true"
     return ApiReply.json([_artist(snapshot, one, with_songs=with_songs) for one in result])
@@ -84,14 +79,11 @@ def similar_artists(snapshot: Snapshot, asked: ApiRequest) -> ApiReply:
 
 def clap_search(snapshot: Snapshot, asked: ApiRequest) -> ApiReply:
     """Return the songs that a sentence describes; the name is AudioMuse's, the method is not."""
-    try:
-        body = asked.document()
-        query, limit = body.get("query"), body.get("limit", SENTENCE_SONGS)
-        if not isinstance(query, str) or not query.strip() or type(limit) is not int:
-            return _wrong("query must be a text, and limit a whole number", 400)
-        result = described(snapshot, FindQuestion(text=query, k=limit))
-    except InputError as error:
-        return _wrong(str(error), 400)
+    body = asked.document()
+    query, limit = body.get("query"), body.get("limit", SENTENCE_SONGS)
+    if not isinstance(query, str) or not query.strip() or type(limit) is not int:
+        raise InputError("query must be a text, and limit a whole number")
+    result = described(snapshot, FindQuestion(text=query, k=limit))
     tracks = _tracks(snapshot, as_found(result), snapshot.names.usual)
     results = [{**track, "similarity": round(1 - track["distance"], 6)} for track in tracks]
     return ApiReply.json({"query": query, "results": results, "count": len(results)})
@@ -160,7 +152,3 @@ def _standing(snapshot: Snapshot, rows: Sequence[int]) -> list[dict[str, Any]]:
     called = snapshot.names.called(rows, snapshot.names.usual)
     pairs = zip(called, snapshot.songs(rows), strict=True)
     return [{"item_id": n, "title": song["title"] or n} for n, song in pairs if n is not None]
-
-
-def _wrong(reason: str, status: int) -> ApiReply:
-    return ApiReply.json({"error": reason}, status)

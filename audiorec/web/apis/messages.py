@@ -18,8 +18,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from audiorec.errors import InputError, UnknownSongError
+from audiorec.errors import AudiorecError, InputError, UnknownSongError
 from audiorec.files.own_files import parse_json
+from audiorec.files.visible import visible
 from audiorec.playlists.answers import PlaylistOfSongs
 from audiorec.search.beside import Beside
 from audiorec.search.choice import Chosen
@@ -103,6 +104,16 @@ class ApiReply:
 Handler = Callable[[Snapshot, ApiRequest], ApiReply]
 
 
+def answered(handler: Handler, snapshot: Snapshot, asked: ApiRequest) -> ApiReply:
+    """Answer a request by a handler; what it raises becomes an error of one line."""
+    try:
+        return handler(snapshot, asked)
+    except (UnknownSongError, NotThereError) as error:
+        return ApiReply.json({"error": visible(str(error))}, 404)
+    except AudiorecError as error:
+        return ApiReply.json({"error": visible(str(error))}, 400)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
     """An operation of the API.
@@ -132,13 +143,8 @@ class Operation:
     not_found: bool = True
 
     def reply(self, snapshot: Snapshot, asked: ApiRequest) -> ApiReply:
-        """Answer a request; an invalid one gets an error of one line."""
-        try:
-            return ApiReply.json(self.answer(snapshot, self.read(asked)))
-        except (UnknownSongError, NotThereError) as error:
-            return ApiReply.json({"error": str(error)}, 404)
-        except InputError as error:
-            return ApiReply.json({"error": str(error)}, 400)
+        """Answer a request; raises `InputError`, or `NotThereError`."""
+        return ApiReply.json(self.answer(snapshot, self.read(asked)))
 
     def read(self, asked: ApiRequest) -> Values:
         """Return the values of a request, by field.

@@ -18,11 +18,11 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Router
 from starlette.routing import Route as Address
 
-from audiorec.errors import AudiorecError, InputError
+from audiorec.errors import InputError
 from audiorec.files.visible import visible
 from audiorec.runs.entry_points import Registry
 from audiorec.web.apis import audiomuse, bliss, own, subsonic
-from audiorec.web.apis.messages import ApiReply, ApiRequest, Handler
+from audiorec.web.apis.messages import ApiReply, ApiRequest, Handler, answered
 from audiorec.web.apis.snapshot import Snapshot
 from audiorec.web.editions import Editions
 from audiorec.web.gate import (
@@ -216,10 +216,7 @@ class ApiServer:
         def work() -> ApiReply:
             edition = self.editions.current
             notes.edition = edition.number
-            try:
-                return handler(edition.value, asked)
-            except AudiorecError as error:
-                return ApiReply.json({"error": visible(str(error))}, 400)
+            return answered(handler, edition.value, asked)
 
         return await self.pool.run(work, address)
 

@@ -10,13 +10,14 @@ from made_words import add_heard
 from served_library import SONGS, asked, document, server_id, snapshot_of, write_served
 
 from audiorec.web.apis.audiomuse import HANDLERS, POSTS
+from audiorec.web.apis.messages import answered
 
 PLUGIN = {"eliminate_duplicates": "true", "radius_similarity": "true", "server": "navidrome"}
 
 
 def ask(snapshot, name, **query):
     path = f"/api/{name}"
-    return HANDLERS[path](snapshot, asked(path, {**PLUGIN, **query}))
+    return answered(HANDLERS[path], snapshot, asked(path, {**PLUGIN, **query}))
 
 
 def test_similar_tracks_come_by_the_ids_of_the_server(snapshot):
@@ -118,7 +119,7 @@ def test_a_server_has_its_own_ids_of_artists(tmp_path):
 
 
 def search(snapshot, **body):
-    reply = POSTS["/api/clap/search"](snapshot, asked("/api/clap/search", body=body))
+    reply = answered(POSTS["/api/clap/search"], snapshot, asked("/api/clap/search", body=body))
     return reply.status, document(reply)
 
 

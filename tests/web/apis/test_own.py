@@ -16,6 +16,7 @@ from audiorec.search.explain import sentence
 from audiorec.search.questions import PathQuestion, SimilarQuestion
 from audiorec.store.schema import write_table
 from audiorec.store.store import VectorStore
+from audiorec.web.apis.messages import answered
 from audiorec.web.apis.own import OPERATIONS
 from audiorec.web.apis.own import document as openapi
 
@@ -38,7 +39,7 @@ def post(snapshot, name, **body):
 
 def reply(snapshot, method, name, request):
     one = next(o for o in OPERATIONS if (o.path, o.method) == (f"/v1/{name}", method))
-    found = one.reply(snapshot, request)
+    found = answered(one.reply, snapshot, request)
     return found.status, document(found)
 
 

@@ -1,9 +1,11 @@
 """The gate of both servers, and who may pass: rates, refusals, request log and counts.
 
-    request ──`Gate.around`──▶ the router of all addresses ──▶ response     or 408, 413, 429, 503
-                 ├ .guesses    wrong tokens by address
-                 └ .counts     metrics
-    address of the page ──`Guard.check`──▶ its endpoint     or 401, 403, 421 and nothing else
+    socket ─▶ `CountedProtocol` ─▶ `Gate` ─▶ router ─▶ token, or `Guard` ─▶ `Pool` ─▶ handler
+              connections, headers   rate, body,   address      401, 403, 421     503    in a thread
+                                     408, 413, 429
+
+`Gate.guesses` counts wrong tokens by address, and `Gate.counts` has the metrics. Whatever is
+refused, anywhere, is answered by the gate.
 
 The log has one line of JSON per request, without the query, which may contain tokens, ids and
 users.
@@ -428,8 +430,10 @@ class Gate:
         wait = self._rates.wait(address_of(scope.get("client")))
         if wait:
             raise too_often("too many requests", "rate", wait)
-        length = headers_of(scope).get(b"content-length", "0")
-        if not (length.isascii() and length.isdigit()) or int(length) > self.limits.body:
+        headers = headers_of(scope)
+        length, in_parts = headers.get(b"content-length", "0"), b"transfer-encoding" in headers
+        is_plain = length.isascii() and length.isdigit() and len(length) < 20
+        if not is_plain or int(length) > self.limits.body or (in_parts and length != "0"):
             raise _too_large()
 
     def _limited(self, receive: Receive) -> Receive:
@@ -481,7 +485,9 @@ class Gate:
 
 
 def _too_large() -> RefusedRequest:
-    return RefusedRequest(413, "the body is too large", "size", connection="close")
+    return RefusedRequest(
+        413, "the body is too large, or its length is unclear", "size", connection="close"
+    )
 
 
 def _refusal_of(error: BaseException) -> RefusedRequest:

@@ -131,6 +131,8 @@ def test_a_body_that_is_too_large_is_refused_stated_or_not(snapshot):
             yield b"y" * 100
 
     assert ask("POST", "/api/mix", headers=BEARER, content=pieces()).status_code == 413
+    both = {**BEARER, "Content-Length": "2", "Transfer-Encoding": "chunked"}
+    assert ask("POST", "/api/mix", headers=both, content=b"{}").status_code == 413
 
 
 def test_a_body_that_does_not_come_is_waited_for_no_longer(snapshot):

@@ -69,6 +69,18 @@ suppress_warnings = ["misc.highlighting_failure"]  # a placeholder of ClickHouse
 
 LOOKED_UP = 3  # pages of the reference that the navigation has, and beside them
 ALWAYS = ("API </docs/api>", "Contributing </CONTRIBUTING>", "All pages </docs/contents>")
+TESTED = {
+    "<!-- the tests of hostile input -->": (
+        "tests/hostile/test_*.py",
+        "tests/web/test_access.py",
+        "tests/web/test_siege.py",
+        "plugins/audiorec-retag/tests/test_undo.py",
+    ),
+    "<!-- the tests of two businesses -->": tuple(
+        f"plugins/audiorec-federated/tests/test_{name}.py"
+        for name in ("alignment", "flight", "link", "one_way", "party", "protocol", "told")
+    ),
+}
 LINK = re.compile(r"^- \[([^]]+)\]\(([^)#]+\.md)\)", re.MULTILINE)
 
 
@@ -98,7 +110,10 @@ def navigation() -> dict[str, list[str]]:
 
 
 def add_contents(app: Any, name: str, source: list[str]) -> None:
-    """Add the navigation to the first page, and the generated pages to those that lead to them."""
+    """Add the navigation to the first page, and what is generated to the pages that lead to it."""
+    for mark, tests in TESTED.items():
+        if mark in source[0]:
+            source[0] = source[0].replace(mark, tests_of(tests))
     if name == "docs/index":
         app.env.note_dependency("docs/contents.md")
         source[0] += "".join(toctree(pages, title) for title, pages in navigation().items())
@@ -115,6 +130,19 @@ def add_contents(app: Any, name: str, source: list[str]) -> None:
         is_rst = name.startswith("docs/api/audiorec")
         if not name.startswith("docs/api/commands"):
             source[0] = (":orphan:" if is_rst else "---\norphan: true\n---") + f"\n\n{source[0]}"
+
+
+def tests_of(patterns: tuple[str, ...]) -> str:
+    """Return a heading for each file of tests, and a line for each test: its name as a sentence."""
+    lines = []
+    for path in sorted(path for pattern in patterns for path in ROOT.glob(pattern)):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        about = str(ast.get_docstring(tree)).partition("\n")[0]
+        lines.append(f"\n**{about}** (`{path.relative_to(ROOT).as_posix()}`)\n")
+        names = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
+        tested = [name.removeprefix("test_") for name in names if name.startswith("test_")]
+        lines += [f"- {name.replace('_', ' ')}" for name in tested]
+    return "\n".join(lines)
 
 
 def groups() -> list[tuple[str, str]]:

@@ -23,6 +23,7 @@ from audiorec.types import BoolArray, Float64Array, Int64Array
 from audiorec.web.song_columns import SongColumns, class_words
 
 LOG = "plays.parquet"  # beside the store: what `audiorec sync` brings home
+DAY_S = 86_400
 SHOWN = 24  # songs of each part
 IN_PLACE = 60  # songs of a place, its middle first
 PLACES, SONGS_OF_PLACE = (3, 12), 40  # fewest and most, and songs for one
@@ -197,7 +198,8 @@ def _added(shelf: SongColumns, there: BoolArray) -> Document:
     """Return the newest songs, and how many the library got in a week; 0 if it is that young."""
     added = shelf.added.astype(np.int64)
     rows = np.flatnonzero(there)
-    newest = rows[np.argsort(-added[rows], kind="stable")]
+    made = shelf.library.column("mtime_ns").fill_null(0).to_numpy()[rows]
+    newest = rows[np.lexsort((-made, -(added[rows] // DAY_S)))]  # of a day: the newest files
     recent = added >= time.time() - WEEK_S
     return {"rows": newest[:SHOWN].tolist(), "week": 0 if recent.all() else int(recent.sum())}
 

@@ -263,6 +263,9 @@ def described_by(shelf: SongColumns, wish: Mapping[str, Any]) -> Document:
         "rows": result.rows.tolist(),
         "fit": [None if one is None else round(one, 3) for one in result.strengths],
         "fits": result.fits,
+        "parts": {
+            name: np.nan_to_num(one, nan=-1).round(3).tolist() for name, one in result.parts.items()
+        },
         "understood": list(result.sentence.chips),
         "unknown": list(result.not_understood),
     }

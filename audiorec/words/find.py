@@ -205,6 +205,8 @@ class DescribedSongs(Neighbours, ForPlayers):
         library's mean in all that is wanted.
     strengths : tuple of float or None
         How likely each song fits, whatever else the library holds; None where nothing is heard.
+    parts : mapping of str to ndarray
+        The same for each part of the sentence alone; NaN where nothing is heard.
     said : mapping of int to tuple of str
         For rows that were found by their titles, where its words stand.
     unsure : set of int
@@ -224,6 +226,7 @@ class DescribedSongs(Neighbours, ForPlayers):
         terms: tuple[Understood, ...],
         wished: Wished,
         strengths: tuple[float | None, ...],
+        parts: Mapping[str, Float64Array],
         said: Mapping[int, tuple[str, ...]],
         unsure: frozenset[int],
         not_understood: tuple[str, ...],
@@ -232,6 +235,7 @@ class DescribedSongs(Neighbours, ForPlayers):
     ) -> None:
         super().__init__(store, *ranking)
         self.question, self.sentence, self.terms, self.wished = question, sentence, terms, wished
+        self.parts = parts
         self.strengths, self.said, self.unsure = strengths, said, unsure
         self.not_understood = not_understood
         self._library, self._chosen = store, chosen
@@ -439,6 +443,7 @@ def find_songs(
             notes=(*remarks_of(sentence, said.unknown), *facts.notes),
         ),
         strengths=strengths_of(terms, hearing, found, said),
+        parts={t.term.name: _likely(t, hearing, found) for t in terms if not t.term.compared},
         said={row: where for row in found if (where := said.where(row))},
         unsure=frozenset(row for row in found if facts.unsure[row]),
         not_understood=said.unknown,
@@ -467,11 +472,16 @@ def strengths_of(
     clear = [t for t in terms if t.term.weight == 1 and not t.term.compared and t.term.kind != LIKE]
     result = np.full(len(rows), np.nan)
     for one in clear:
-        likely = fit(hearing, one.ways, rows)
-        result = np.fmin(result, 1 - likely if one.term.denied else likely)
+        result = np.fmin(result, _likely(one, hearing, rows))
     named = np.ones(len(rows)) if said.quoted else said.share[rows]
     result = np.where(named > 0, np.fmax(result, named), result)
     return tuple(None if np.isnan(one) else round(float(one), 4) for one in result)
+
+
+def _likely(one: Understood, hearing: Hearing, rows: Sequence[int]) -> Float64Array:
+    """Return how likely each of some songs has a term, or lacks one that is denied."""
+    likely = fit(hearing, one.ways, rows)
+    return 1 - likely if one.term.denied else likely
 
 
 def remarks_of(sentence: Sentence, unknown: Sequence[str]) -> list[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from made_library import series, song
+from made_words import write_heard
 from web_server import AUDIO, ROWS, browsing, choose, go, split_address, until, write_music
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
@@ -210,3 +211,55 @@ def test_a_corrected_genre_shows_at_once_and_is_found_by(open_page, tmp_path):
         page.fill("#find", "genre=metal")
         page.wait_for_selector(".found .title:has-text('Prelude')")
         page.close()
+
+
+def test_each_part_of_a_sentence_has_bars_of_its_own(open_page, tmp_path):
+    with browsing(write_heard(tmp_path)) as address:
+        page = open_page(address, view="/find?q=piano,+no+drums", ready=".heard .fits")
+        best = page.locator(".heard .song-line").first.locator(".bars")
+        labels = best.evaluate_all("all => all.map(one => one.ariaLabel)")
+        assert labels == ["piano: 1 of 5", "no drums: 5 of 5"]  # of a saxophone
+        page.close()
+
+
+def test_a_song_that_one_likes_is_in_a_list_and_stays_there(open_page, address):
+    page = open_page(address)
+    choose(page, "Prelude")
+    page.click(".song [title='Like it']")
+    page.wait_for_selector(".menu-side a:has-text('Songs you like')")
+    page.reload()
+    page.wait_for_selector(".song [title='You like it'][aria-pressed=true]")
+    page.click(".menu-side >> text=Songs you like")
+    page.wait_for_selector(".listed .title:has-text('Prelude')")
+    page.go_back()
+    page.click(".song [title='You like it']")
+    until(page, "!document.querySelector('.menu-side').innerText.includes('Songs you like')")
+
+
+def test_the_player_fills_a_phone_and_goes_away_again(open_page, address):
+    page = open_page(address, **PHONE)
+    page.locator(f"{ROWS} .cover-button").nth(3).click()
+    until(page, "import('/js/player.js').then(p => p.now() > 0.1)")
+    page.click(".player [title='Large player']")
+    page.wait_for_selector(".large-player")
+    page.wait_for_timeout(300)
+    box = page.locator(".large-player").bounding_box()
+    assert (box["width"], box["height"]) == (390, 844)
+    assert page.evaluate(SMALL) == []
+    page.click(".large-player [title='Next song']")
+    page.click(".large-player .title")  # to the song's page
+    page.wait_for_selector(".song #song-title")
+    assert page.locator(".large-player").count() == 0
+
+
+def test_dots_have_shapes_for_those_who_want_them(open_page, address):
+    page = open_page(address, view="/map", ready=".legend .group")
+    colours = "import('/js/map.js').then(m => window.songMap.songs.kinds?.length || 0)"
+    assert page.evaluate(colours) == 0
+    page.check(".legend >> text=Shapes")
+    until(page, f"{colours}.then(n => n === 14)")
+    assert "polygon" in page.locator(".legend .swatch").first.get_attribute("style")
+    page.reload()
+    page.wait_for_selector(".legend .group")
+    until(page, f"{colours}.then(n => n === 14)")
+    page.uncheck(".legend >> text=Shapes")

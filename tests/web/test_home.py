@@ -5,6 +5,7 @@ from io import BytesIO
 
 import numpy as np
 import pytest
+from made_library import series, song
 from needs import needs
 from pyarrow.csv import read_csv
 from pyarrow.parquet import write_table
@@ -28,8 +29,8 @@ def shelf(tmp_path_factory):
     store = write_music(tmp_path_factory.mktemp("home"), attributes=True)
     lines = ["user_id,song_id,timestamp,event,played_ratio"]
     songs = open_store(store).ids
-    for month, song, ratio in ((1, 0, 1), (1, 0, 1), (1, 1, 1), (6, 2, 0.4), (6, 3, 1)):
-        lines.append(f"me,{songs[song]},2026-0{month}-01T20:00:00Z,play,{ratio}")
+    for month, row, ratio in ((1, 0, 1), (1, 0, 1), (1, 1, 1), (6, 2, 0.4), (6, 3, 1)):
+        lines.append(f"me,{songs[row]},2026-0{month}-01T20:00:00Z,play,{ratio}")
     plays = read_csv(BytesIO("\n".join(lines).encode()))
     write_table(plays, store.with_name("plays.parquet"))
     return SongColumns(open_store(store))
@@ -100,3 +101,12 @@ def test_what_the_owner_says_of_a_song_is_read_back_and_can_be_taken_back(tmp_pa
             view().correct(0, wrong)
     view().correct(0, {"undo": True})
     assert view().song(0)["corrected"] == {}
+
+
+def test_of_songs_heard_in_one_day_the_newest_file_is_first(tmp_path):
+    about = {"title": "New", "artist": "Bo", "mtime_ns": 1_900_000_000_000_000_000}
+    new = song("b.ogg", series(0, segments=6), **about)
+    shelf = SongColumns(open_store(write_music(tmp_path, SONGS[:4], more=[new])))
+    added = home_of(shelf)["added"]["rows"]
+    assert len(added) == 5
+    assert shelf.library.ids[added[0]] == "b.ogg"

@@ -6,12 +6,12 @@ import { Cover } from "./covers.js";
 import { Icon } from "./icons.js";
 import { count, label } from "./library.js";
 import { MiniMap } from "./mini-map.js";
-import { Heading, SongLine, Tile } from "./parts.js";
+import { Heading, IconButton, More, PlayAll, SongLine, Tile } from "./parts.js";
 import { called, given, placeOf } from "./places.js";
 import { play } from "./player.js";
 import { startRadio } from "./radio.js";
 import { albumPath, artistPath, go, route } from "./route.js";
-import { use } from "./store.js";
+import { use, useLibrary } from "./store.js";
 
 const PIECE = 120; // tiles drawn at a time
 const NEAR = 6; // artists beside one
@@ -61,7 +61,7 @@ function GenreBar({ library, groups, chosen, choose }) {
 }
 
 export function AlbumsView() {
-  const library = use((s) => s.library);
+  const library = useLibrary();
   const { view, rest } = use((s) => s, route);
   const [order, setOrder] = useState("name");
   const [genre, setGenre] = useState("");
@@ -81,11 +81,11 @@ export function AlbumsView() {
     ${!all.length && html`<p class="quiet">Your files name no albums. <a href="/artists">Artists</a>, <a href="/songs">all songs</a></p>`}
     <ul class="tiles">${shown.slice(0, most).map((one) => html`<${Tile} key=${one.name} rows=${one.rows} href=${one.name === open ? "/albums" : albumPath(one.name)} title=${one.name}
       line=${[by(library, one.rows), count(one.rows.length, "song")].filter(Boolean).join(", ")} onPlay=${() => play(one.rows[0], { queue: one.rows })} />`)}</ul>
-    ${shown.length > most && html`<button onClick=${() => setMost(most + PIECE)}>Show more <span class="quiet">${(shown.length - most).toLocaleString("en")} left</span></button>`}</div>`;
+    <${More} left=${shown.length - most} show=${() => setMost(most + PIECE)} /></div>`;
 }
 
 function Album({ album: { name, rows } }) {
-  const library = use((s) => s.library);
+  const library = useLibrary();
   use((s) => s, given);
   const who = by(library, rows);
   const places = new Map();
@@ -93,14 +93,14 @@ function Album({ album: { name, rows } }) {
   const [first, second] = [...places].sort((a, b) => b[1] - a[1]);
   return html`<section class="open-album" aria-labelledby="album-title"><${Cover} rows=${rows} size=${224} />
     <div class="tracks"><div class="above"><h2 id="album-title"><bdi>${name}</bdi> <span class="quiet">${who && who !== "Various artists" ? html`<a href=${artistPath(who)}><bdi>${who}</bdi></a>, ` : who && `${who}, `}${count(rows.length, "song")}</span></h2>
-      <p class="buttons"><button class="main" onClick=${() => play(rows[0], { queue: rows })}><${Icon} name="play" /> Play</button><button onClick=${() => startRadio(rows)}><${Icon} name="radio" /> Radio</button>
-        <button class="icon" title="Close the album" onClick=${() => go("/albums")}><${Icon} name="close" /></button></p></div>
+      <p class="buttons"><${PlayAll} rows=${rows} /><button onClick=${() => startRadio(rows)}><${Icon} name="radio" /> Radio</button>
+        <${IconButton} name="close" title="Close the album" onClick=${() => go("/albums")} /></p></div>
       <ol class="songs lines">${rows.map((row, at) => html`<${SongLine} key=${row} row=${row} queue=${rows} number=${at + 1} said=${who === library.artist(row) ? "" : library.artist(row)} />`)}</ol></div>
     <aside><${MiniMap} rows=${rows} covers=${rows.slice(0, 8)} />${first && html`<p class="quiet">Mostly <span class="place-name">${called(first[0])}</span>${second && html`, with ${count(second[1], "step")} into <span class="place-name">${called(second[0])}</span>`}. ${rows.length < 12 && "The rings of the cover are its songs."}</p>`}</aside></section>`;
 }
 
 export function ArtistsView() {
-  const library = use((s) => s.library);
+  const library = useLibrary();
   const { view, rest } = use((s) => s, route);
   const all = sorted(library, grouped(library, "artist"), "name");
   const [most, setMost] = useState(400);
@@ -113,12 +113,12 @@ export function ArtistsView() {
     const first = one.name.normalize("NFKD").slice(0, 1).toUpperCase();
     const head = first !== letter && (letter = first);
     return html`${head && html`<p class="quiet letter" aria-hidden="true">${head}</p>`}<a key=${one.name} href=${artistPath(one.name)} aria-current=${one === artist ? "page" : undefined}><${Cover} rows=${one.rows} size=${42} round=${true} /><bdi>${one.name}</bdi> <span class="quiet">${one.rows.length}</span></a>`;
-  })}${all.length > most && html`<button onClick=${() => setMost(most + 400)}>Show more</button>`}</nav>
+  })}<${More} left=${all.length - most} show=${() => setMost(most + 400)} /></nav>
     <div class="artist-page">${artist ? html`<${Artist} artist=${artist} all=${all} key=${artist.name} />` : html`<h1 class="place-name large">${all.length ? "Nobody of this name" : "Your files name no artists"}</h1>`}</div></div>`;
 }
 
 function Artist({ artist: { name, rows }, all }) {
-  const library = use((s) => s.library);
+  const library = useLibrary();
   use((s) => s, given);
   const { x, y } = library.numbers;
   const middle = (some) => { const there = some.filter((row) => x[row] === x[row]); return [x, y].map((values) => there.reduce((sum, row) => sum + values[row], 0) / (there.length || 1)); };
@@ -129,7 +129,7 @@ function Artist({ artist: { name, rows }, all }) {
   const voice = sung === 0 ? "all without a voice" : sung === rows.length ? "all sung" : `${sung} sung`;
   return html`<section class="hero artist-hero" aria-labelledby="artist-title"><div class="hero-map"><${MiniMap} rows=${rows} covers=${rows.slice(0, 12)} left=${0.25} label=${`Where ${name} is on the map`} /></div>
       <div class="hero-words"><${Cover} rows=${rows} size=${140} round=${true} /><div><h1 id="artist-title"><bdi>${name}</bdi></h1><p class="quiet">${count(rows.length, "song")}${rows.length > 1 && versions.length ? `, ${voice}` : ""}${genreOf(library, rows) ? `, mostly ${library.words("genre", genreOf(library, rows))}` : ""}</p>
-        <p class="buttons"><button class="main" onClick=${() => play(rows[0], { queue: rows })}><${Icon} name="play" /> Play</button><button onClick=${() => startRadio(rows)}><${Icon} name="radio" /> Radio</button></p></div></div></section>
+        <p class="buttons"><${PlayAll} rows=${rows} /><button onClick=${() => startRadio(rows)}><${Icon} name="radio" /> Radio</button></p></div></div></section>
     <div class="two wide-first"><section><${Heading} title="Songs" /><ol class="songs lines">${rows.slice(0, 200).map((row) => html`<${SongLine} key=${row} row=${row} queue=${rows} said=${library.text("album", row)} />`)}</ol></section>
       ${near.length > 0 && html`<section><${Heading} title="Sounds near" /><ul class="tiles round">${near.map(([one]) => html`<${Tile} key=${one.name} rows=${one.rows} round=${true} href=${artistPath(one.name)} title=${one.name} line=${`also ${library.words("genre", genreOf(library, one.rows) || "")}`} />`)}</ul></section>`}</div>`;
 }

@@ -2,6 +2,7 @@
 
 import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
 import { useAway } from "./popup.js";
+import { remember, remembered } from "./store.js";
 
 export const NARROW = "(max-width: 820px)";
 const GAP = 10; // pixels between columns
@@ -14,7 +15,7 @@ const WIDTHS = {
 };
 const OTHER = [90, 0.8];
 
-const nameOf = (isNarrow) => `audiorec-columns${isNarrow ? "-narrow" : ""}`;
+const nameOf = (isNarrow) => `columns${isNarrow ? "-narrow" : ""}`;
 
 function usual(library, isNarrow) {
   const heads = Object.keys(library.about.heads).reverse().map((head) => `head:${head}`);
@@ -22,29 +23,24 @@ function usual(library, isNarrow) {
   return isNarrow ? ["title", "length"] : ["title", "artist", ...albums, ...heads, "length"];
 }
 
-function remembered(library, isNarrow) {
-  try {
-    const names = JSON.parse(localStorage.getItem(nameOf(isNarrow)));
-    if (Array.isArray(names)) return names;
-  } catch { /* nothing is remembered where the browser forbids it */ }
-  return usual(library, isNarrow);
+function chosenBefore(library, isNarrow) {
+  const names = remembered(nameOf(isNarrow));
+  return Array.isArray(names) ? names : usual(library, isNarrow);
 }
 
 // The chosen columns, in the order of the library, a function that chooses others, and whether the page is narrow.
 export function useColumns(library) {
   const [isNarrow, setNarrow] = useState(matchMedia(NARROW).matches);
-  const [names, setNames] = useState(() => remembered(library, isNarrow));
+  const [names, setNames] = useState(() => chosenBefore(library, isNarrow));
   useEffect(() => {
     const wish = matchMedia(NARROW);
-    const look = () => { setNarrow(wish.matches); setNames(remembered(library, wish.matches)); };
+    const look = () => { setNarrow(wish.matches); setNames(chosenBefore(library, wish.matches)); };
     wish.addEventListener("change", look);
     return () => wish.removeEventListener("change", look);
   }, [library]);
   const choose = (next) => {
     setNames(next);
-    try {
-      localStorage.setItem(nameOf(isNarrow), JSON.stringify(next));
-    } catch { /* then it is forgotten */ }
+    remember(nameOf(isNarrow), next);
   };
   return [library.columns.filter(([name]) => name === "title" || names.includes(name)), choose, isNarrow];
 }

@@ -4,7 +4,7 @@
 import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
 import { postJson } from "./api.js";
 import { genreColour, mixed } from "./colours.js";
-import { use } from "./store.js";
+import { useLibrary } from "./store.js";
 
 const [FEWEST, MOST, RING_S] = [6, 11, 25]; // rings, and seconds of a song for each
 const STEPS = 64; // corners of a ring
@@ -161,7 +161,7 @@ export function faceNow(library, row, size, then) {
 
 // The cover of a song, or of several. Beside it stands what it is, so it says nothing itself.
 export function Cover({ rows, size = 48, round = false, className = "" }) {
-  const library = use((s) => s.library);
+  const library = useLibrary();
   const box = useRef(null);
   const [own, setOwn] = useState(null);
   const name = rows.slice(0, MOST).join(" ");

@@ -5,17 +5,17 @@ import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
 import { getBytes, postJson } from "./api.js";
 import { Icon } from "./icons.js";
 import { count } from "./library.js";
-import { change } from "./list-state.js";
+import { listOf } from "./list-state.js";
 import { MiniMap } from "./mini-map.js";
-import { Heading, SongLine } from "./parts.js";
+import { Failed, IconButton, More, PlayAll, SongLine } from "./parts.js";
 import { called, given, placeOf } from "./places.js";
-import { play } from "./player.js";
 import { startRadio } from "./radio.js";
 import { findPath, go, route } from "./route.js";
-import { use, useAnswer } from "./store.js";
+import { use, useAnswer, useLibrary } from "./store.js";
 
 const WAIT = 200; // milliseconds after the last letter
 const PIECE = 40; // songs drawn at a time
+const MOST_PARTS = 4; // of a sentence, which have bars of their own
 const NAMED = 6; // songs by name that stand above those by sound
 const CONDITION = /[=<>~]/;
 const SAYINGS = ["calm piano", "no singing, slow", "loud and fast", "sad and acoustic", "music for working"];
@@ -73,12 +73,12 @@ async function answered(library, text) {
 }
 
 export function FindView() {
-  const library = use((s) => s.library);
+  const library = useLibrary();
   const text = use((s) => s.query.get("q") || "", route);
   use((s) => s, given);
   const [answer, error, isLoading] = useAnswer(() => answered(library, text), [library, text]);
   if (!text.trim()) return html`<${Nothing} />`;
-  if (error) return html`<div class="sheet"><p class="failure" role="alert">${error.message}</p></div>`;
+  if (error) return html`<div class="sheet"><${Failed} of=${error} /></div>`;
   if (!answer) return html`<div class="sheet"><p class="quiet" role="status">${isLoading ? "One moment…" : ""}</p></div>`;
   const { named, heard, failure, isCondition } = answer;
   const rows = heard?.rows || [];
@@ -99,8 +99,8 @@ export function FindView() {
 
 function Act({ rows }) {
   if (!rows.length) return null;
-  const list = () => { change({ songs: [...rows].slice(0, 200), seeds: [], locked: new Set() }); go("/list"); };
-  return html`<button class="main" onClick=${() => play(rows[0], { queue: [...rows] })}><${Icon} name="play" /> Play these</button>
+  const list = () => listOf(rows);
+  return html`<${PlayAll} rows=${rows} words="Play these" />
     <button onClick=${list}>Make a list</button>
     <button title="Play these, then songs that sound like them; a skip counts" onClick=${() => startRadio([...rows])}>Radio</button>`;
 }
@@ -119,18 +119,18 @@ function Chips({ heard, text }) {
   const away = (word) => { const rest = shorter(text, word); go(rest && rest !== text ? findPath(rest) : "/find"); };
   return html`<ul class="chips" aria-label="What was understood" role="status">${chips.map((one) => html`<li class=${`chip ${one.kind}`}>
     <span><strong><bdi>${one.text}</bdi></strong>${one.reads && html`<small class="quiet"><bdi>${one.reads}</bdi></small>`}</span>
-    ${text.toLowerCase().includes(one.text.toLowerCase()) && html`<button class="icon" title=${`Without ${one.text}`} onClick=${() => away(one.text)}><${Icon} name="close" /></button>`}</li>`)}</ul>`;
+    ${text.toLowerCase().includes(one.text.toLowerCase()) && html`<${IconButton} name="close" title=${`Without ${one.text}`} onClick=${() => away(one.text)} />`}</li>`)}</ul>`;
 }
 
 function Named({ rows, text, isCondition, isShort }) {
   const [most, setMost] = useState(isShort ? NAMED : PIECE);
   return html`<section aria-labelledby="named-title"><div class="above"><h2 id="named-title">${count(rows.length, "song")} <span class="quiet">${isCondition ? "with all of that" : `with “${text}” in ${rows.length === 1 ? "its" : "their"} names`}</span></h2></div>
     <ol class="songs lines">${rows.slice(0, most).map((row) => html`<${SongLine} key=${row} row=${row} queue=${rows}><${Place} row=${row} /><//>`)}</ol>
-    ${rows.length > most && html`<button onClick=${() => setMost(most + PIECE)}>Show more <span class="quiet">${(rows.length - most).toLocaleString("en")} left</span></button>`}</section>`;
+    <${More} left=${rows.length - most} show=${() => setMost(most + PIECE)} /></section>`;
 }
 
 function Place({ row }) {
-  const library = use((s) => s.library);
+  const library = useLibrary();
   const place = placeOf(library, row);
   return html`<span class="place-name in-line"><bdi>${place ? called(place) : ""}</bdi></span>`;
 }
@@ -146,11 +146,13 @@ function Heard({ heard, rows, title }) {
   const [most, setMost] = useState(PIECE);
   const { fits, fit } = heard;
   const isKnown = fit?.some((one) => one !== null);
+  const parts = Object.entries(heard.parts || {}).filter(([, one]) => one.some((value) => value >= 0)).slice(0, MOST_PARTS);
+  const bars = parts.length > 1 ? parts : isKnown ? [["Fits", fit.map((one) => one ?? -1)]] : [];
   return html`<section aria-labelledby="heard-title" class="heard">
     <div class="above"><h2 id="heard-title">${title || (isKnown && fits ? `${count(fits, "song")} ${fits === 1 ? "fits" : "fit"}` : "By sound")} <span class="quiet">best first</span></h2></div>
     <ol class="songs lines">${rows.slice(0, most).map((row, at) => html`<${SongLine} key=${row} row=${row} queue=${rows}>
-      ${isKnown && html`<${Bars} n=${fit[at] === null ? 0 : level(fit[at])} label="Fits" />`}<${Place} row=${row} /><//>`)}</ol>
-    ${rows.length > most && html`<button onClick=${() => setMost(most + PIECE)}>Show more <span class="quiet">${(rows.length - most).toLocaleString("en")} left</span></button>`}</section>`;
+      <span class=${`fits of-${bars.length}`}>${bars.map(([name, one]) => html`<span><small class="quiet" aria-hidden="true">${name}</small><${Bars} n=${one[at] < 0 ? 0 : level(one[at])} label=${name} /></span>`)}</span><${Place} row=${row} /><//>`)}</ol>
+    <${More} left=${rows.length - most} show=${() => setMost(most + PIECE)} /></section>`;
 }
 
 // No song has enough of the sentence: say so, and offer to take a word away.

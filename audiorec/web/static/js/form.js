@@ -1,6 +1,7 @@
 // Inputs for the options of a question, as the library declares them; what is not set has its default.
 
 import { html, useEffect, useState } from "../vendor/htm-preact.js";
+import { More } from "./parts.js";
 
 const WAIT = 300; // milliseconds after the last letter
 

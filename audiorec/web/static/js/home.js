@@ -3,16 +3,15 @@
 
 import { html } from "../vendor/htm-preact.js";
 import { Cover } from "./covers.js";
-import { Icon } from "./icons.js";
 import { clock, count } from "./library.js";
-import { change } from "./list-state.js";
+import { listOf } from "./list-state.js";
 import { MiniMap } from "./mini-map.js";
-import { Heading, SongTiles } from "./parts.js";
+import { Heading, PlayAll, SongTiles } from "./parts.js";
 import { called, given, placeOf, placesOf } from "./places.js";
 import { play, playing } from "./player.js";
 import { played } from "./plays.js";
 import { go } from "./route.js";
-import { use, useAnswer } from "./store.js";
+import { use, useAnswer, useLibrary } from "./store.js";
 
 const LONG_AGO = 60 * 86_400_000; // milliseconds
 const SHOWN = 8;
@@ -20,7 +19,7 @@ const SHOWN = 8;
 const greeting = () => { const hour = new Date().getHours(); return hour < 5 ? "Good night" : hour < 12 ? "Good morning" : hour < 18 ? "Good afternoon" : "Good evening"; };
 
 export function HomeView() {
-  const library = use((s) => s.library);
+  const library = useLibrary();
   const growing = use((s) => s.growing);
   use((s) => s.homes);
   use((s) => s, given);
@@ -36,18 +35,18 @@ function hours(library) {
 }
 
 function Hero() {
-  const library = use((s) => s.library);
+  const library = useLibrary();
   const row = use((s) => s.row, playing);
   const evening = library.home?.evening;
   const place = row >= 0 ? placeOf(library, row) : null;
   const rows = evening?.rows || [];
-  const keep = () => { change({ songs: [...rows], seeds: [], locked: new Set() }); go("/list"); };
+  const keep = () => listOf(rows);
   return html`<section class="hero" aria-labelledby="hero-title">
     <div class="hero-words"><h1 id="hero-title">${greeting()}</h1>
       <p class="quiet">${count(library.n, "song")}, ${hours(library)}.${place && html` You are in <span class="place-name">${called(place)}</span>.`}</p>
       ${rows.length > 1 ? html`<div class="tonight"><h2 class="place-name">Tonight, from calm to wild</h2><p class="quiet">${count(rows.length, "song")} along the line</p>
         <${Rise} heights=${evening.energy} />
-        <p class="buttons"><button class="main" onClick=${() => play(rows[0], { queue: rows })}><${Icon} name="play" /> Play</button><button onClick=${keep}>Change it</button></p></div>` : html`<p class="buttons"><a class="button" href="/songs">All songs</a></p>`}</div>
+        <p class="buttons"><${PlayAll} rows=${rows} /><button onClick=${keep}>Change it</button></p></div>` : html`<p class="buttons"><a class="button" href="/songs">All songs</a></p>`}</div>
     <div class="hero-map"><${MiniMap} names=${true} way=${rows} playing=${row} covers=${row >= 0 && !rows.includes(row) ? [row] : []} label="Your library as a map, with tonight's songs on it" /></div>
   </section>`;
 }
@@ -59,7 +58,7 @@ function Rise({ heights }) {
 }
 
 function Shelves() {
-  const library = use((s) => s.library);
+  const library = useLibrary();
   const home = library.home;
   const mine = played(library);
   const going = [...mine.filter(([, one]) => one.at > 0).map(([row]) => row), ...(home?.continue || [])];
@@ -70,7 +69,7 @@ function Shelves() {
   const left = (row) => (started.get(row) > 0 ? `${clock(library.length(row) - started.get(row))} left` : library.artist(row));
   return html`${going.length > 0 && html`<section><${Heading} title="Continue" /><${SongTiles} rows=${unique(going)} line=${left} at=${(row) => started.get(row) || undefined} /></section>`}
     ${again.length > 0 && html`<section><${Heading} title="Rediscover" line="not heard for a while" /><${SongTiles} rows=${unique(again)} /></section>`}
-    ${places.length > 0 && html`<section><${Heading} title="Places to be" line="mixes from your map" /><ul class="places">${places.slice(0, 6).map((one) => html`<${PlaceCard} key=${one.name} place=${one} />`)}<${Twice} /></ul></section>`}
+    ${places.length > 0 && html`<section><${Heading} title="Places to be" line="mixes from your map" /><ul class="places">${places.slice(0, library.numbers.copies?.some((n) => n > 0) ? 5 : 6).map((one) => html`<${PlaceCard} key=${one.name} place=${one} />`)}<${Twice} /></ul></section>`}
     ${home?.added?.rows.length > 0 && html`<section><${Heading} title="New here" line=${home.added.week ? `${home.added.week} this week` : ""} /><${SongTiles} rows=${home.added.rows.slice(0, SHOWN)} /></section>`}`;
 }
 
@@ -80,7 +79,7 @@ function PlaceCard({ place }) {
 }
 
 function Twice() {
-  const library = use((s) => s.library);
+  const library = useLibrary();
   const [rows] = useAnswer(() => Promise.resolve(Array.from({ length: library.n }, (_, row) => row).filter((row) => library.numbers.copies?.[row] > 0)), [library]);
   if (!rows?.length) return null;
   return html`<li class="place twice"><a href="/tidy"><${Cover} rows=${[rows[0]]} size=${44} /><strong>${count(Math.ceil(rows.length / 2), "recording")} twice</strong><span class="quiet">Tidy up</span></a></li>`;
@@ -88,7 +87,7 @@ function Twice() {
 
 // Songs that are there already, around the one that is heard now; the others are seeds.
 function FirstRun({ growing }) {
-  const library = use((s) => s.library);
+  const library = useLibrary();
   const { done, total, now, left_s: left } = growing;
   const rows = Array.from({ length: library.n }, (_, row) => row);
   const wait = left > 90 ? `About ${Math.round(left / 60)} minutes to go` : left > 0 ? "About a minute to go" : "A few minutes to go";
@@ -98,7 +97,7 @@ function FirstRun({ growing }) {
       <p class="quiet" role="status">Every song gets a face and a place. ${wait}, and you can leave: it carries on.</p>
       ${now && html`<p class="place-name">listening to ${now}</p>`}
       <div class="hero-map"><${MiniMap} names=${true} /></div>
-      <p class="buttons"><button class="main" disabled=${!rows.length} onClick=${() => play(rows[0], { queue: rows })}><${Icon} name="play" /> Play these ${rows.length}</button></p></div></section>`;
+      <p class="buttons"><${PlayAll} rows=${rows} words=${`Play these ${rows.length}`} /></p></div></section>`;
 }
 
 const GOLDEN = 2.399963;

@@ -4,8 +4,9 @@ import { html, useEffect, useState } from "../vendor/htm-preact.js";
 import { getJson } from "./api.js";
 import { genreColour } from "./colours.js";
 import { clock, count, label } from "./library.js";
+import { Failed } from "./parts.js";
 import { findPath } from "./route.js";
-import { use, useAnswer } from "./store.js";
+import { useAnswer, useLibrary } from "./store.js";
 
 const POLL = 2000; // milliseconds
 const CHARTS = [["genre", "Genres"], ["year", "Years"], ["tempo", "Tempo, beats a minute"], ["length", "Length"], ["artist", "Artists"], ["format", "Formats"]];
@@ -19,11 +20,11 @@ const REASONS = {
 const STATUSES = { __proto__: null, ok: "good", damaged: "parts are missing", truncated: "cut off at the end", phase_cancelled: "channels cancel out", silent: "silent", short: "very short" };
 
 export function LibraryView() {
-  const library = use((s) => s.library);
+  const library = useLibrary();
   const [glance, error] = useAnswer(() => getJson("/api/glance"), [library]);
   const [state] = useAnswer(() => getJson("/api/state"), [library]);
   return html`<div class="sheet glance"><h1>Your library</h1>
-    ${error && html`<p class="failure" role="alert">${error.message}</p>`}
+    <${Failed} of=${error} />
     ${glance && html`<p class="quiet">${[count(glance.songs, "song"), count(Math.round(glance.hours), "hour"), count(glance.artists, "artist"), count(glance.albums, "album")].join(", ")}.
       ${glance.music < glance.songs && html` <a href=${findPath("version=other")}>${count(glance.songs - glance.music, "is", "are")} not music</a>: speech or noise.`} Click a bar for its songs.</p>`}
     ${state && html`<${Running} first=${state.running} />`}
@@ -34,12 +35,13 @@ export function LibraryView() {
 
 function Chart({ name, title, bars }) {
   const most = Math.max(...bars.map((one) => one.songs));
+  const wide = Math.min(60, 300 / bars.length);
   const isLine = ["year", "tempo", "length"].includes(name);
   const fill = (one) => (name === "genre" ? { fill: genreColour(one.only.split("=")[1]) } : {});
   const said = (one) => `${one.label}: ${count(one.songs, "song")}`;
   return html`<section class="card chart" aria-labelledby=${`chart-${name}`}><h2 id=${`chart-${name}`}>${title}</h2>
-    ${isLine ? html`<svg viewBox=${`0 0 ${bars.length * 30} 130`} role="group" aria-label=${title}>${bars.map((one, at) => { const tall = Math.max(2, (96 * one.songs) / most); return html`<a key=${one.label} href=${findPath(one.only)} aria-label=${said(one)}>
-        <title>${said(one)}</title><rect class="hit" x=${at * 30} y="0" width="30" height="130" /><rect x=${at * 30 + 3} y=${104 - tall} width="24" height=${tall} rx="3" /><text x=${at * 30 + 15} y="120">${one.label.replace(/ .*/, "")}</text></a>`; })}</svg>`
+    ${isLine ? html`<svg viewBox="0 0 300 122" role="group" aria-label=${title}>${bars.map((one, at) => { const tall = Math.max(2, (96 * one.songs) / most); return html`<a key=${one.label} href=${findPath(one.only)} aria-label=${said(one)}>
+        <title>${said(one)}</title><rect class="hit" x=${at * wide} y="0" width=${wide} height="122" /><rect x=${(at + 0.1) * wide} y=${104 - tall} width=${0.8 * wide} height=${tall} rx="3" />${at % Math.ceil(28 / wide) === 0 && html`<text x=${(at + 0.5) * wide} y="118">${one.label.replace(/ .*/, "")}</text>`}</a>`; })}</svg>`
     : html`<ul>${bars.map((one) => html`<li key=${one.label}><a href=${findPath(one.only)} aria-label=${said(one)}><span class="name"><bdi>${name === "genre" ? label(one.label) : one.label}</bdi></span>
         <svg viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true"><rect width=${Math.max(1, (100 * one.songs) / most)} height="8" rx="2" style=${fill(one)} /></svg><span class="quiet">${one.songs.toLocaleString("en")}</span></a></li>`)}</ul>`}
   </section>`;
@@ -57,7 +59,7 @@ function Running({ first }) {
 }
 
 function Heard({ state }) {
-  const library = use((s) => s.library);
+  const library = useLibrary();
   const [text, setText] = useState("");
   const { failures, failures_total: total, run } = state;
   const lower = text.toLowerCase();
@@ -70,6 +72,5 @@ function Heard({ state }) {
     ${state.notes.map((note) => html`<p class="note">${note}</p>`)}
     <p class="quiet">Quality: ${Object.entries(state.statuses).map(([name, n]) => html`<a href=${findPath(`status=${name}`)}>${STATUSES[name] || name}</a> ${n.toLocaleString("en")} `)}</p>
     <details><summary>Where it is kept</summary><dl class="facts"><dt>Folders</dt><dd>${library.about.roots.map((root) => html`<bdi>${root}</bdi> `)}</dd>
-      <dt>What was heard</dt><dd><bdi>${state.path}</bdi>, ${clock(state.seconds)} of sound</dd><dt>Beside it</dt><dd>${state.beside.length ? state.beside.map((one) => `${one.kind}${one.problem && `: ${one.problem}`}`).join(", ") : "nothing"}</dd>
-      ${run && html`<dt>Last listened</dt><dd>${new Date(run.ended_at).toLocaleString("en")}: ${clock(run.audio_s)} of sound in ${clock(run.wall_s)}</dd>`}</dl></details></section>`;
+      <dt>What was heard</dt><dd><bdi>${state.path}</bdi>, ${clock(state.seconds)} of sound</dd>      ${run && html`<dt>Last listened</dt><dd>${new Date(run.ended_at).toLocaleString("en")}: ${clock(run.audio_s)} of sound in ${clock(run.wall_s)}</dd>`}</dl></details></section>`;
 }

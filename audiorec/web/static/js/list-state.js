@@ -1,6 +1,7 @@
 // The list being edited: songs in order, some of them locked; every change can be undone.
 
-import { makeStore, page } from "./store.js";
+import { go } from "./route.js";
+import { makeStore, page, remember, remembered } from "./store.js";
 
 export const list = makeStore({
   songs: [], // rows, in playing order
@@ -14,10 +15,17 @@ export const list = makeStore({
   past: [],
 });
 const MOST_PAST = 50;
+const MOST_LISTED = 500;
 
 export function change(next) {
   const { past, ...before } = list.get();
   list.set({ notes: [], scores: null, curve: null, why: {}, ...next, past: [...past.slice(-MOST_PAST), before] });
+}
+
+// A list of other songs, and a look at it.
+export function listOf(songs) {
+  change({ songs: [...songs].slice(0, MOST_LISTED), seeds: [], locked: new Set() });
+  go("/list");
 }
 
 export function undo() {
@@ -82,17 +90,25 @@ export function withLocked(rows, old, locked) {
 }
 
 // Lists that were saved, by name: this browser keeps which songs they have.
-const KEEP = "audiorec-lists";
-export const kept = makeStore({ lists: read() });
-function read() {
-  try { return JSON.parse(localStorage.getItem(KEEP)) || {}; } catch { return {}; }
+export const kept = makeStore({ lists: remembered("lists") || {} });
+
+export const keep = (name, songs) => keepIds(name, songs.map((row) => page.get().library.ids[row]));
+
+function keepIds(name, ids) {
+  const { [name]: _, ...lists } = kept.get().lists;
+  if (ids.length) lists[name] = ids;
+  kept.set({ lists });
+  remember("lists", lists);
 }
 
-export function keep(name, songs) {
+// Songs that one likes are a kept list like any other.
+const LIKED = "Songs you like";
+export const isLiked = (lists, row) => Boolean(lists[LIKED]?.includes(page.get().library.ids[row]));
+export function flipLike(row) {
   const { ids } = page.get().library;
-  const lists = { ...kept.get().lists, [name]: songs ? songs.map((row) => ids[row]) : undefined };
-  kept.set({ lists: JSON.parse(JSON.stringify(lists)) });
-  try { localStorage.setItem(KEEP, JSON.stringify(lists)); } catch { /* then it is forgotten */ }
+  const { lists } = kept.get();
+  const before = lists[LIKED] || [];
+  keepIds(LIKED, isLiked(lists, row) ? before.filter((id) => id !== ids[row]) : [ids[row], ...before]);
 }
 
 export function openKept(name) {

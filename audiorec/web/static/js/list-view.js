@@ -6,10 +6,11 @@ import { Cover } from "./covers.js";
 import { Icon } from "./icons.js";
 import { count } from "./library.js";
 import { addToList } from "./list-state.js";
+import { More } from "./parts.js";
 import { play, playing } from "./player.js";
 import { startRadio } from "./radio.js";
 import { go, songPath } from "./route.js";
-import { page, say, use } from "./store.js";
+import { page, say, use, useLibrary } from "./store.js";
 
 const HEIGHT = 52; // pixels of a row
 const COVER = 40;
@@ -18,7 +19,7 @@ const HEADS = 36;
 const SPARE = 8; // rows rendered above and below the visible ones
 
 export function ListView() {
-  const library = use((s) => s.library);
+  const library = useLibrary();
   const rows = use((s) => s.rows);
   const sort = use((s) => s.sort);
   const selected = use((s) => s.selected);

@@ -3,19 +3,19 @@
 import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
 import { getJson, postJson } from "./api.js";
 import { extent } from "./colours.js";
+import { NARROW } from "./columns.js";
 import { Curve, shaped } from "./curve.js";
 import { Downloads } from "./downloads.js";
 import { Form, query, valuesOf } from "./form.js";
 import { GivenList } from "./given.js";
 import { Icon } from "./icons.js";
 import { clock, count, figure } from "./library.js";
-import { Cover } from "./covers.js";
 import { change, drop, dropSeed, flipLock, keep, list, move, seedFrom, undo, withLocked } from "./list-state.js";
-import { NARROW } from "./columns.js";
 import { useMoves } from "./moves.js";
+import { CoverButton, Failed, IconButton, Names } from "./parts.js";
 import { play, playing } from "./player.js";
-import { go, songPath } from "./route.js";
-import { page, say, use } from "./store.js";
+import { go } from "./route.js";
+import { page, say, use, useLibrary } from "./store.js";
 
 const WAYS = [["near", "Songs like these"], ["path", "A path between two"], ["curve", "Along a curve"]];
 const WAIT = 150;
@@ -23,7 +23,7 @@ const MOST_SEEDS = 8; // that are drawn
 const EXISTS = 412; // status: a file of this name exists
 
 export function ListsView() {
-  const library = use((s) => s.library);
+  const library = useLibrary();
   const { songs, seeds, notes } = use((s) => s, list);
   const failure = use((s) => s.givenFailure);
   const seconds = songs.reduce((sum, row) => sum + library.length(row), 0);
@@ -47,7 +47,7 @@ export function ListsView() {
 }
 
 function Maker({ fold }) {
-  const library = use((s) => s.library);
+  const library = useLibrary();
   const { songs, seeds: pinned, locked, curve, scores, isNew } = use((s) => s, list);
   const [way, setWay] = useState("near");
   const fields = library.about.forms[way === "path" ? "path" : "playlist"];
@@ -112,7 +112,7 @@ function Maker({ fold }) {
     <p class="quiet">${explained(way, songs)}</p>
     ${way !== "path" && seeds.length > 0 && html`<ul class="seeds" aria-label="Made from">${seeds.slice(0, MOST_SEEDS).map((row) => html`<li key=${row}>
       <bdi>${library.title(row)}</bdi>${pinned.includes(row) && html`
-      <button class="icon" title=${`Make it without ${library.title(row)}`} onClick=${() => dropSeed(row)}><${Icon} name="close" /></button>`}</li>`)}
+      <${IconButton} name="close" title=${`Make it without ${library.title(row)}`} onClick=${() => dropSeed(row)} />`}</li>`)}
       ${seeds.length > MOST_SEEDS && html`<li class="quiet">and ${seeds.length - MOST_SEEDS} more</li>`}</ul>`}
     ${way === "curve" && html`<label>Curve of
       <select value=${name} onChange=${(e) => { setName(e.target.value); redraw({ name: e.target.value }); }}>
@@ -121,7 +121,7 @@ function Maker({ fold }) {
         onDraw=${(drawn) => { setPoints(drawn); redraw({ points: drawn }); }} />`}
     <${Form} fields=${fields} values=${values} change=${setValues} />
     ${way === "near" && html`<label><input type="checkbox" checked=${isNew} onChange=${() => list.set({ isNew: !isNew })} /> Only songs that are not among these</label>`}
-    ${failure && html`<p class="failure" role="alert">${failure}</p>`}
+    <${Failed} of=${failure} />
     <button class="main" disabled=${isBusy || (way === "path" && songs.length < 2)} onClick=${() => make()}>${isBusy ? "Making it…" : "Make the list"}</button>
     <p class="buttons"><${GivenList} /></p>`;
 }
@@ -191,15 +191,14 @@ function Songs({ songs, library }) {
   return html`<ol class="songs listed" ref=${box}>${songs.map((row, at) => html`<li key=${row} ...${item(at)}
     class=${`${row === isPlaying ? "plays" : ""} ${at === dragged ? "dragged" : ""}`}>
     <span class="number quiet">${at + 1}</span>
-    <button class="plain cover-button" title=${`Play ${library.title(row)}`} onClick=${() => play(row, { queue: songs })}><${Cover} rows=${[row]} size=${40} /><${Icon} name="play" /></button>
-    <div class="names"><a class="title" href=${songPath(library, row)}><bdi>${library.title(row)}</bdi></a>
-      <span class="quiet"><bdi>${library.artist(row)}</bdi></span>
-      ${why[row] && html`<span class="why"><bdi>${why[row]}</bdi></span>`}</div>
+    <${CoverButton} row=${row} queue=${songs} size=${40} />
+    <${Names} row=${row}>
+${why[row] && html`<span class="why"><bdi>${why[row]}</bdi></span>`}<//>
     <span class="time quiet">${clock(library.length(row))}</span>
     ${handle(at)}
     <button class="icon" aria-pressed=${locked.has(row)} title=${`Lock ${library.title(row)}`} onClick=${() => flipLock(row)}>
       <${Icon} name=${locked.has(row) ? "lock" : "open"} /></button>
-    <button class="icon" title=${`Remove ${library.title(row)}`} onClick=${() => drop(row)}><${Icon} name="close" /></button>
+    <${IconButton} name="close" title=${`Remove ${library.title(row)}`} onClick=${() => drop(row)} />
   </li>`)}</ol>`;
 }
 

@@ -1,6 +1,6 @@
 // The page: opens the library, and shows the view of its address above the player.
 
-import { html, render } from "../vendor/htm-preact.js";
+import { html, render, useEffect } from "../vendor/htm-preact.js";
 import { AlbumsView, ArtistsView } from "./albums.js";
 import { takeToken } from "./api.js";
 import { genreColour } from "./colours.js";
@@ -8,20 +8,21 @@ import { FindView, SearchBox } from "./finder.js";
 import { takeDropped } from "./given.js";
 import { HomeView } from "./home.js";
 import { Icon } from "./icons.js";
-import { count, loadLibrary } from "./library.js";
 import { LibraryView } from "./library-view.js";
+import { count, loadLibrary } from "./library.js";
 import { kept, list, openKept } from "./list-state.js";
 import { ListView } from "./list-view.js";
 import { ListsView } from "./lists-view.js";
 import { MapView } from "./map-view.js";
-import { playing, step, toggle } from "./player.js";
+import { IconButton } from "./parts.js";
 import { PlayerBar } from "./player-bar.js";
+import { playing, step, toggle } from "./player.js";
 import { startRadio } from "./radio.js";
 import { RecommendView } from "./recommend-view.js";
 import { Changed, take, watchLibrary } from "./renew.js";
 import { go, route, watchRoute } from "./route.js";
 import { SongView } from "./song.js";
-import { page, use } from "./store.js";
+import { page, use, useLibrary } from "./store.js";
 import { TidyView } from "./tidy-view.js";
 
 // Each view by the first word of its address, and the entry of the menu that it belongs to.
@@ -38,7 +39,7 @@ const IN_LIBRARY = [["/songs", "Songs"], ["/albums", "Albums"], ["/artists", "Ar
 const KEYS = [["/", "search"], ["Space", "play, pause"], ["J", "next song, K the one before"], ["G", "then H, M, A, S: home, map, albums, songs"], ["R", "radio from here"], ["N", "not right? correct it"], ["?", "all keys"]];
 
 function Page() {
-  const library = use((s) => s.library);
+  const library = useLibrary();
   const failure = use((s) => s.failure);
   const { view, rest } = use((s) => s, route);
   if (failure) return html`<main class="opening"><h1>audiorec</h1><p role="alert">${failure}</p></main>`;
@@ -47,7 +48,7 @@ function Page() {
   return html`<div class=${`frame view-is-${view}`}>
     <${Light} />
     <header class="side"><a class="brand" href="/"><img src="/icon.svg" alt="" width="22" height="22" /> audiorec</a><${Menu} entry=${entry} /></header>
-    <div class="top"><button class="icon" title="Back" onClick=${() => history.back()}><${Icon} name="back" /></button><button class="icon" title="Forward" onClick=${() => history.forward()}><${Icon} name="forward" /></button>
+    <div class="top"><${IconButton} name="back" title="Back" onClick=${() => history.back()} /><${IconButton} name="forward" title="Forward" onClick=${() => history.forward()} />
       <${SearchBox} /><${New} /><${Keys} /></div>
     ${IN_LIBRARY.some(([path]) => path === entry) && html`<nav class="in-library" aria-label="Library">${IN_LIBRARY.map(([path, words]) => html`<a href=${path} aria-current=${path === entry ? "page" : undefined}>${words}</a>`)}</nav>`}
     <main class=${`view view-${view}`} id="main" key=${view === "list" ? rest[0] : view}><${View} key=${library.about.edition} /></main>
@@ -60,7 +61,7 @@ function Page() {
 const Lost = () => html`<div class="sheet"><h1 class="place-name large">There is nothing here</h1><p><a href="/">Home</a></p></div>`;
 
 function Menu({ entry }) {
-  const library = use((s) => s.library);
+  const library = useLibrary();
   const lists = use((s) => s.lists, kept);
   const n = use((s) => s.songs.length, list);
   const growing = use((s) => s.growing);
@@ -75,7 +76,7 @@ function Menu({ entry }) {
 }
 
 function New() {
-  const library = use((s) => s.library);
+  const library = useLibrary();
   use((s) => s.homes);
   const n = library.home?.added?.week;
   return n ? html`<a class="button new" href="/">${n} new this week</a>` : html`<span class="gap"></span>`;
@@ -89,10 +90,11 @@ function Keys() {
 
 // The page takes a little light from the song that plays.
 function Light() {
-  const library = use((s) => s.library);
+  const library = useLibrary();
   const row = use((s) => s.row, playing);
   const genre = row >= 0 ? library.about.heads.genre?.[library.numbers["head:genre"]?.[row]] : null;
-  return html`<div class="light" aria-hidden="true" style=${{ "--light": genre ? genreColour(genre, true) : "transparent" }}></div>`;
+  useEffect(() => document.documentElement.style.setProperty("--light", genre ? genreColour(genre, true) : "transparent"), [genre]);
+  return html`<div class="light" aria-hidden="true"></div>`;
 }
 
 function Said() {

@@ -6,14 +6,14 @@ import { amountColour, dotColours, extent, groupColour, onTheme } from "./colour
 import { Cover, faceNow } from "./covers.js";
 import { Icon } from "./icons.js";
 import { clock, count, figure } from "./library.js";
-import { change, list } from "./list-state.js";
-import { SongMap } from "./map.js";
-import { SongLine } from "./parts.js";
+import { list, listOf } from "./list-state.js";
+import { cutOut, SHAPES, SongMap } from "./map.js";
+import { Failed, IconButton, PlayAll, SongLine } from "./parts.js";
 import { called, given, placesOf, rename } from "./places.js";
 import { play, playing } from "./player.js";
 import { startRadio } from "./radio.js";
 import { go, note, route, rowOf, short, songPath } from "./route.js";
-import { page, say, use, useAnswer } from "./store.js";
+import { page, remember, say, use, useAnswer, useLibrary } from "./store.js";
 
 const STEP = 40; // pixels of an arrow key
 const NEAREST = 8; // songs beside a chosen one that are in view with it
@@ -22,7 +22,7 @@ export function MapView() {
   const canvas = useRef(null);
   const land = useRef(null);
   const map = useRef(null);
-  const library = use((s) => s.library);
+  const library = useLibrary();
   const colour = use((s) => s.colour);
   const mask = use((s) => s.mask);
   const marks = use((s) => s.marks);
@@ -35,6 +35,8 @@ export function MapView() {
   const [theme, setTheme] = useState(0);
   const [tool, setTool] = useState(query.get("path") ? "path" : "move");
   const [tip, setTip] = useState(null);
+  const hasShapes = use((s) => s.shapes);
+  const kinds = useMemo(() => { const groups = hasShapes && library.groups(colour); return groups ? Uint8Array.from(library.ids, (_, one) => groups.code(one) % SHAPES.length) : null; }, [library, colour, hasShapes]);
   const dots = useMemo(() => dotColours(library, colour), [library, colour, theme]);
   const selected = query.get("song") ? rowOf(library, query.get("song")) : -1;
   const [from, to] = rest[0] === "path" ? [rowOf(library, rest[1]), rowOf(library, rest[2])] : [-1, -1];
@@ -50,7 +52,7 @@ export function MapView() {
     map.current = drawn;
     window.songMap = drawn; // lets tests measure how long a frame takes
     const { x, y } = library.numbers;
-    drawn.set({ x, y, colours: dots, mask, marks, selected, playing: row, faces: (one, size, then) => faceNow(library, one, size, then), titles: (one) => library.title(one) });
+    drawn.set({ x, y, colours: dots, kinds, mask, marks, selected, playing: row, faces: (one, size, then) => faceNow(library, one, size, then), titles: (one) => library.title(one) });
     drawn.resize();
     const at = (query.get("at") || "").split(",").map(Number);
     if (at.length === 2 && at.every(Number.isFinite)) drawn.look({ x: at[0], y: at[1], zoom: Number(query.get("z")) || 1 });
@@ -73,8 +75,8 @@ export function MapView() {
   useEffect(() => {
     const { x, y } = library.numbers;
     const places = placesOf(library).map((one) => ({ ...one, name: called(one) }));
-    map.current.set({ x, y, colours: dots, mask, marks, selected, playing: row, places });
-  }, [dots, mask, marks, selected, row, maps, homes, names, library]);
+    map.current.set({ x, y, colours: dots, kinds, mask, marks, selected, playing: row, places });
+  }, [dots, kinds, mask, marks, selected, row, maps, homes, names, library]);
   useEffect(() => { map.current.set({ near: onWay ? [] : close, route: onWay }); }, [near, way, path, songs]);
   // A chosen song is shown with its neighbours, also on a small screen.
   useEffect(() => {
@@ -117,13 +119,13 @@ export function MapView() {
           <button aria-pressed=${tool === name} title=${{ circle: "Circle songs to select them", path: "Choose two songs: the way between them becomes a list" }[name]} onClick=${() => setTool(name)}><${Icon} name=${icon} /> <span>${words}</span></button>`)}
       </div>
       ${tool === "path" && html`<p class="tip hint" role="status">${selected >= 0 ? `From ${title(selected)} to which song?` : "Choose the first song."}</p>`}
-      <div class="zooms pill-box"><button class="icon" title="Zoom out" onClick=${() => map.current.zoomAt(1 / 1.5)}><${Icon} name="minus" /></button>
-        <button class="icon" title="Zoom in" onClick=${() => map.current.zoomAt(1.5)}><${Icon} name="plus" /></button>
+      <div class="zooms pill-box"><${IconButton} name="minus" title="Zoom out" onClick=${() => map.current.zoomAt(1 / 1.5)} />
+        <${IconButton} name="plus" title="Zoom in" onClick=${() => map.current.zoomAt(1.5)} />
         <button title="Show all songs" onClick=${() => map.current.reset()}>Whole map</button></div>
       ${marks ? html`<p class="legend pill-box">Shown: recommended songs, coloured by channel or interest.
         <button class="link" onClick=${() => page.set({ marks: null })}>Show all songs</button></p>`
     : html`<${Legend} library=${library} colour=${colour} theme=${theme} />`}
-      ${wayError && html`<p class="failure" role="alert">${wayError.message}</p>`}
+      <${Failed} of=${wayError} />
       ${onWay?.length > 1 ? html`<${Way} rows=${onWay} isPath=${isWay} />` : selected >= 0 && html`<${Card} row=${selected} near=${close} startPath=${() => setTool("path")} />`}
       <${Circled} />
     </div>
@@ -133,12 +135,12 @@ export function MapView() {
 
 // The chosen song, and what sounds like it.
 function Card({ row, near, startPath }) {
-  const library = use((s) => s.library);
+  const library = useLibrary();
   return html`<section class="card song-card" aria-label="The chosen song">
     <div class="line"><a href=${songPath(library, row)}><${Cover} rows=${[row]} size=${72} /></a>
       <div class="names"><a class="title" id="song-title" href=${songPath(library, row)}><bdi>${library.title(row)}</bdi></a><span class="quiet"><bdi>${library.artist(row)}</bdi></span>
         <span class="quiet">${[clock(library.length(row)), library.texts["own:key"] && library.say("own:key", row), library.best("genre", row)].filter(Boolean).join(", ")}</span></div>
-      <button class="icon" title="Close" onClick=${() => go("/map")}><${Icon} name="close" /></button></div>
+      <${IconButton} name="close" title="Close" onClick=${() => go("/map")} /></div>
     <div class="buttons"><button class="main" onClick=${() => play(row, { queue: [row, ...near] })}><${Icon} name="play" /> Play</button>
       <button onClick=${() => startRadio([row])}><${Icon} name="radio" /> Radio</button><button onClick=${startPath}><${Icon} name="path" /> Path to…</button></div>
     ${near.length > 0 && html`<p class="near-it"><span class="quiet">near it</span>${near.slice(0, 5).map((one) => html`<a href=${`/map?song=${short(library.ids[one])}`} title=${library.title(one)}><${Cover} rows=${[one]} size=${44} round=${true} /></a>`)}</p>`}
@@ -146,18 +148,18 @@ function Card({ row, near, startPath }) {
 }
 
 function Way({ rows, isPath }) {
-  const library = use((s) => s.library);
-  const keep = () => { change({ songs: [...rows], seeds: [], locked: new Set() }); go("/list"); };
+  const library = useLibrary();
+  const keep = () => listOf(rows);
   return html`<section class="card way" aria-label="Songs on the way"><h2 class="place-name">${isPath ? `From ${library.title(rows[0])} to ${library.title(rows.at(-1))}` : "Your list"}</h2>
     <p class="quiet">${count(rows.length, "song")}${isPath ? ", no step larger than it must be" : " in order"}</p>
     <ol class="songs lines">${rows.map((row) => html`<${SongLine} key=${row} row=${row} queue=${rows} hasRibbon=${false} />`)}</ol>
-    <div class="buttons"><button class="main" onClick=${() => play(rows[0], { queue: [...rows] })}><${Icon} name="play" /> Play</button>
+    <div class="buttons"><${PlayAll} rows=${rows} />
       ${isPath && html`<button onClick=${keep}>Keep as list</button>`}<a class="button" href="/map">Close</a></div></section>`;
 }
 
 // The songs that were drawn around.
 function Circled() {
-  const library = use((s) => s.library);
+  const library = useLibrary();
   const lasso = use((s) => s.lasso);
   const rows = use((s) => s.rows);
   if (!lasso) return null;
@@ -165,8 +167,8 @@ function Circled() {
   for (const row of rows) { const name = library.best("genre", row).replace(", perhaps", ""); if (name) counts.set(name, (counts.get(name) || 0) + 1); }
   const most = [...counts].sort((a, b) => b[1] - a[1]).slice(0, 3).map(([name]) => name);
   return html`<div class="circled pill-box" role="status"><strong>${count(rows.length, "song")}</strong> <span class="quiet">${most.length ? `mostly ${most.join(", ")}` : ""}</span>
-    <button class="main" disabled=${!rows.length} onClick=${() => play(rows[0], { queue: [...rows] })}><${Icon} name="play" /> Play</button>
-    <button onClick=${() => { change({ songs: [...rows].slice(0, 500), seeds: [], locked: new Set() }); go("/list"); }}>Make a list</button>
+    <${PlayAll} rows=${rows} />
+    <button onClick=${() => listOf(rows)}>Make a list</button>
     <a class="button" href="/songs">See them</a>
     <button class="link" onClick=${() => page.set({ lasso: null })}>Clear the circle</button></div>`;
 }
@@ -176,7 +178,7 @@ function PlaceList({ library }) {
   const places = placesOf(library);
   return html`<details class="place-list"><summary>Places</summary><ul>${places.map((one) => html`<li key=${one.name}><label>
     <span class="quiet">${one.line}, ${count(one.songs, "song")}</span><input class="place-name" type="text" value=${called(one)} aria-label=${`Name of ${one.name}`} onChange=${(e) => rename(one, e.target.value)} /></label>
-    <button class="icon" title=${`Play ${called(one)}`} onClick=${() => play(one.rows[0], { queue: one.rows })}><${Icon} name="play" /></button></li>`)}</ul></details>`;
+    <${IconButton} name="play" title=${`Play ${called(one)}`} onClick=${() => play(one.rows[0], { queue: one.rows })} /></li>`)}</ul></details>`;
 }
 
 function masked(n, rows) {
@@ -281,6 +283,7 @@ function circle(map, line) {
 function Legend({ library, colour, theme }) {
   const hidden = use((s) => s.hidden);
   const groups = library.groups(colour);
+  const hasShapes = use((s) => s.shapes);
   const flip = (place) => {
     const next = new Set(hidden);
     if (!next.delete(place)) next.add(place);
@@ -291,10 +294,11 @@ function Legend({ library, colour, theme }) {
       <select value=${colour} onChange=${(e) => page.set({ colour: e.target.value, hidden: new Set() })}>
         ${library.colours.map(([by, name]) => html`<option value=${by}>${name}</option>`)}
       </select></label>
+    ${groups && html`<label class="group" title="Another shape for each colour"><input type="checkbox" checked=${hasShapes} onChange=${() => { remember("shapes", !hasShapes); page.set({ shapes: !hasShapes }); }} /> Shapes</label>`}
     ${groups ? groups.names.map((name, place) => groups.counts[place] > 0 && html`
       <button class="group" aria-pressed=${!hidden.has(place)} onClick=${() => flip(place)}
         title=${hidden.has(place) ? `Show ${name}` : `Hide ${name}`}>
-        <span class="swatch" style=${{ background: groupColour(place, groups.rest, name) }}></span>
+        <span class="swatch" style=${{ background: groupColour(place, groups.rest, name), clipPath: hasShapes ? cutOut(place) : "" }}></span>
         <bdi>${name}</bdi> <span class="quiet">${groups.counts[place].toLocaleString("en")}</span></button>`)
       : html`<${Amount} library=${library} colour=${colour} />`}
   </div>`;

@@ -4,6 +4,7 @@
 import { faint, groupColour, ink, packed, paper } from "./colours.js";
 import { drawLand } from "./land.js";
 import { drawWay, putFace, putName } from "./mini-map.js";
+import { Names } from "./parts.js";
 
 const NEAR = 14; // pixels: a dot within this distance of the pointer is picked
 const SPAN = 2.7; // units of the map that are seen at zoom 1, across and down
@@ -174,7 +175,7 @@ export class SongMap {
   draw() {
     if (!this.songs || !this.dots) return;
     const started = performance.now();
-    const { x, y, colours, mask, marks } = this.songs;
+    const { x, y, colours, mask, marks, kinds } = this.songs;
     this.dots.fill(0);
     const far = packed(faint());
     const disc = makeDisc(this.radius);
@@ -185,11 +186,12 @@ export class SongMap {
       for (const [row, group] of marks) this.dot(x[row], y[row], packed(groupColour(group, -1)), large);
     } else {
       for (let row = 0; row < x.length; row++) if (!mask[row]) this.dot(x[row], y[row], far, small);
-      if (x.length < RIMMED) {
+      const shapes = kinds && makeShapes(Math.max(4 * this.size.ratio, this.radius * 1.25));
+      if (x.length < RIMMED && !shapes) {
         const [rim, behind] = [makeDisc(this.radius + this.size.ratio), packed(paper())];
         for (let row = 0; row < x.length; row++) if (mask[row]) this.dot(x[row], y[row], behind, rim);
       }
-      for (let row = 0; row < x.length; row++) if (mask[row]) this.dot(x[row], y[row], colours[row], disc);
+      for (let row = 0; row < x.length; row++) if (mask[row]) this.dot(x[row], y[row], colours[row], shapes ? shapes[kinds[row]] : disc);
     }
     this.context.putImageData(this.picture, 0, 0);
     this.moveLand();
@@ -348,6 +350,24 @@ const shortened = (text) => (text.length > 26 ? `${text.slice(0, 25)}…` : text
 const overlaps = (one, other) => one[0] < other[2] && other[0] < one[2] && one[1] < other[3] && other[1] < one[3];
 
 const bounded = (value) => Math.min(1.3, Math.max(-1.3, value));
+
+// For eyes that do not tell colours apart, each group has a shape: half its width at a height from -1, the top, to 1.
+export const SHAPES = [
+  (t) => Math.sqrt(1 - t * t), () => 0.85, (t) => (t + 1) / 2, (t) => 1 - Math.abs(t), (t) => (1 - t) / 2, // disc, square, triangle, diamond, triangle
+  (t) => (Math.abs(t) < 0.34 ? 1 : 0.34), (t) => (t > 0 ? Math.sqrt(1 - t * t) : 0), (t) => (Math.abs(t) < 0.36 ? 1 : 0), // cross, half a disc, bar
+  (t) => 0.15 + 0.85 * Math.abs(t), (t) => (t < -0.3 ? 1 : 0.3), // hourglass, T
+];
+const makeShapes = (radius) => SHAPES.map((shape) => {
+  const reach = Math.ceil(radius);
+  return Int32Array.from({ length: 2 * reach + 1 }, (_, line) => Math.round(reach * shape((line - reach) / reach)) || -1);
+});
+
+// The same shape, as a browser cuts it out of a swatch.
+export function cutOut(place) {
+  const shape = SHAPES[place % SHAPES.length];
+  const at = (side) => (_, n) => { const t = n / 10 - 1; return `${50 + side * 50 * shape(t)}% ${50 + 50 * t}%`; };
+  return `polygon(${[...Array.from({ length: 21 }, at(1)), ...Array.from({ length: 21 }, at(-1)).reverse()].join(", ")})`;
+}
 
 // Half the width of each row of a disc; -1 for an empty row.
 function makeDisc(radius) {

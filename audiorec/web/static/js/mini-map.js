@@ -6,14 +6,14 @@ import { faceNow } from "./covers.js";
 import { drawLand } from "./land.js";
 import { called, given, placesOf } from "./places.js";
 import { go, short } from "./route.js";
-import { use } from "./store.js";
+import { use, useLibrary } from "./store.js";
 
 const FONT = "italic 19px 'Instrument Serif', Georgia, serif";
 const SPAN = 2.9; // units of the map across
 
 // `rows` are marked, or all are; `way` are songs on a line; `window` is [x, y, zoom]; a click goes to the map.
 export function MiniMap({ rows = null, way = [], names = false, zoom = [0, 0, 1], left = 0, label = "The map", covers = [], playing = -1, href = null }) {
-  const library = use((s) => s.library);
+  const library = useLibrary();
   const maps = use((s) => s.maps);
   use((s) => s, given);
   const canvas = useRef(null);

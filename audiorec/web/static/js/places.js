@@ -2,19 +2,14 @@
 // one may give another name, which the browser keeps.
 
 import { getJson } from "./api.js";
-import { makeStore, page } from "./store.js";
+import { makeStore, page, remember, remembered } from "./store.js";
 
-const KEEP = "audiorec-places";
-
-export const given = makeStore({ names: kept() });
-function kept() {
-  try { return JSON.parse(localStorage.getItem(KEEP)) || {}; } catch { return {}; }
-}
+export const given = makeStore({ names: remembered("places") || {} });
 
 export function rename(place, name) {
   const names = { ...given.get().names, [place.name]: name.trim() || undefined };
   given.set({ names });
-  try { localStorage.setItem(KEEP, JSON.stringify(names)); } catch { /* then it is forgotten */ }
+  remember("places", names);
 }
 
 export const called = (place) => given.get().names[place.name] || place.name;

@@ -1,6 +1,6 @@
 // One player that keeps playing across views. Formats that a browser cannot play arrive as WAV.
 
-import { ofSong, getJson } from "./api.js";
+import { getJson, ofSong } from "./api.js";
 import { makeStore, page, say } from "./store.js";
 
 const audio = new Audio();

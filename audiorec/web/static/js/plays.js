@@ -1,20 +1,18 @@
 // What was played here, kept by this browser alone: where to continue, and what was not heard for long.
 
-const KEEP = "audiorec-plays";
+import { remember, remembered } from "./store.js";
+
 const MOST = 400; // songs that are remembered
 const HEARD_S = 20; // a song that was left earlier was not heard
 
-let plays = read();
-function read() {
-  try { return JSON.parse(localStorage.getItem(KEEP)) || {}; } catch { return {}; }
-}
+const plays = remembered("plays") || {};
 
 export function heard(id, at, length) {
   if (at < Math.min(HEARD_S, length / 2)) return;
   plays[id] = { at: at > length - 15 ? 0 : Math.round(at), when: Date.now(), times: (plays[id]?.times || 0) + (plays[id]?.when > Date.now() - 6e5 ? 0 : 1) };
   const ids = Object.keys(plays);
   if (ids.length > MOST) delete plays[ids.reduce((old, one) => (plays[one].when < plays[old].when ? one : old))];
-  try { localStorage.setItem(KEEP, JSON.stringify(plays)); } catch { /* then it is forgotten */ }
+  remember("plays", plays);
 }
 
 // [row, play] of songs of a library, newest first.

@@ -6,9 +6,10 @@ import { Cover } from "./covers.js";
 import { Icon } from "./icons.js";
 import { count, stem } from "./library.js";
 import { change, list } from "./list-state.js";
+import { Failed } from "./parts.js";
 import { play } from "./player.js";
 import { go, songPath } from "./route.js";
-import { makeStore, page, use, useAnswer } from "./store.js";
+import { makeStore, page, use, useAnswer, useLibrary } from "./store.js";
 
 const asking = makeStore({ user: null, songs: null }); // kept while another view is shown
 
@@ -25,11 +26,11 @@ export function RecommendView() {
 function Who({ about }) {
   const { user } = use((s) => s, asking);
   const mine = use((s) => s.songs, list);
-  const { ids } = use((s) => s.library);
+  const { ids } = useLibrary();
   const [text, setText] = useState("");
   const [answer, error] = useAnswer(() => getJson(`/api/users?find=${encodeURIComponent(text)}`), [text]);
   return html`<label>Find a listener <input type="search" value=${text} onInput=${(e) => setText(e.target.value)} /></label>
-    ${error && html`<p class="failure" role="alert">${error.message}</p>`}
+    <${Failed} of=${error} />
     <ul class="users">${answer?.users.slice(0, 30).map((one) => html`<li key=${one}><button class="plain" aria-pressed=${one === user} onClick=${() => asking.set({ user: one, songs: null })}><bdi>${one}</bdi></button></li>`)}</ul>
     ${answer && answer.total > 30 && html`<p class="quiet">${count(answer.total, "listener")}; the first 30 are shown.</p>`}
     ${about.models.length > 0 && html`<button disabled=${!mine.length} onClick=${() => asking.set({ user: null, songs: mine.map((row) => ids[row]) })}>Use your list (${mine.length})</button>`}`;
@@ -50,7 +51,7 @@ function Answers({ user, songs }) {
     go("/map");
   };
   return html`<section class="fused" aria-labelledby="fused-title"><h2 id="fused-title">For <bdi>${user || "your list"}</bdi></h2>
-      ${error && html`<p class="failure" role="alert">${error.message}</p>`}
+      <${Failed} of=${error} />
       ${!lists && !error && html`<p class="quiet" role="status">One moment…</p>`}
       ${lists && html`<ol class="songs ranked">${lists.fused.map((song) => html`<${Proposed} key=${song.id} song=${song} channel=${song.channel} />`)}</ol>
         ${!lists.fused.length && html`<p class="quiet">Nothing left to recommend.</p>`}${lists.lists?.length > 0 && html`<${Ranked} lists=${lists.lists} />`}`}
@@ -70,7 +71,7 @@ function Ranked({ lists }) {
 }
 
 function Proposed({ song, channel }) {
-  const library = use((s) => s.library);
+  const library = useLibrary();
   const { row } = song;
   const isThere = row !== null && row !== undefined;
   const name = isThere ? library.title(row) : stem(song.id);

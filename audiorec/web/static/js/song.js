@@ -8,12 +8,12 @@ import { Form, query, useSettled } from "./form.js";
 import { Icon } from "./icons.js";
 import { clock, label } from "./library.js";
 import { addToList, list, seedFrom } from "./list-state.js";
-import { Heading, SongTiles, Tile } from "./parts.js";
+import { Failed, Heading, Heart, SongTiles, Tile } from "./parts.js";
 import { called, given, placeOf } from "./places.js";
 import { play, playing, toggle, whyNot } from "./player.js";
 import { startRadio } from "./radio.js";
 import { albumPath, artistPath, go, route, rowOf, short, songPath } from "./route.js";
-import { makeStore, page, say, use, useAnswer } from "./store.js";
+import { makeStore, page, say, use, useAnswer, useLibrary } from "./store.js";
 import { genresAt, sentenceOf, useParts, Wave } from "./wave.js";
 
 const SHOWN = ["status", "loudness_lufs", "codec", "source_rate", "source_channels", "uri", "song_id"];
@@ -23,7 +23,7 @@ const VOICES = { __proto__: null, instrumental: ["No voice", "instruments only"]
 const PART = 0.5; // of the most likely genre: less is not shown
 
 export function SongView() {
-  const library = use((s) => s.library);
+  const library = useLibrary();
   const { rest, query: asked, path } = use((s) => s, route);
   const row = rowOf(library, rest[0]);
   useEffect(() => {
@@ -36,7 +36,7 @@ export function SongView() {
 }
 
 function Song({ row }) {
-  const library = use((s) => s.library);
+  const library = useLibrary();
   const [song, error] = useAnswer(() => ofSong(row), [row, library]);
   const { scores } = useParts(row);
   use((s) => s, given);
@@ -57,7 +57,7 @@ function Song({ row }) {
       </div>
       <${NotRight} row=${row} song=${song} />
     </div>
-    ${error && html`<p class="failure" role="alert">${error.message}</p>`}
+    <${Failed} of=${error} />
     ${song?.sound.why_not && html`<p class="note">${whyNot(song.sound)}</p>`}
     <${Wave} row=${row} height=${150} label=${`${library.title(row)} over time: choose a position to play`} />
     <${Legend} scores=${scores} total=${library.length(row)} />
@@ -94,13 +94,13 @@ function Buttons({ row, song }) {
     <button disabled=${!can} title="Play it, then songs that sound like it; a skip counts" onClick=${() => startRadio([row])}><${Icon} name="radio" /> Radio from here</button>
     <button disabled=${isListed} onClick=${() => { addToList([row]); say(`${library.title(row)} is in your list`); }}><${Icon} name="plus" /> ${isListed ? "In your list" : "Add to list"}</button>
     <button onClick=${() => { seedFrom(row); go("/list"); }}>Make a list from it</button>
-    <a class="button" href=${`/map?song=${short(library.ids[row])}&path=1`}><${Icon} name="path" /> Path to a song</a>
+    <a class="button" href=${`/map?song=${short(library.ids[row])}&path=1`}><${Icon} name="path" /> Path to a song</a><${Heart} row=${row} />
   </div>`;
 }
 
 // Where in the song which genre begins.
 function Legend({ scores, total }) {
-  const library = use((s) => s.library);
+  const library = useLibrary();
   if (!scores) return html`<p class="moments"></p>`;
   const genres = library.about.heads.genre;
   const marks = [];
@@ -129,13 +129,13 @@ function Why({ song, library }) {
 const asking = makeStore({ values: {} });
 
 function Near({ row }) {
-  const library = use((s) => s.library);
+  const library = useLibrary();
   const values = use((s) => s.values, asking);
   const asked = useSettled(query(values));
   const [answer, error, isLoading] = useAnswer(() => ofSong(row, `near?${asked}`), [row, asked, library]);
   return html`<section class="near" aria-labelledby="near-title">
     <div class="above"><h2 id="near-title">Sounds like it <span class="quiet">nearest first</span></h2><a class="quiet" href=${`/map?song=${short(library.ids[row])}`}>Show on the map</a></div>
-    ${error && html`<p class="failure" role="alert">${error.message}</p>`}
+    <${Failed} of=${error} />
     ${isLoading && !answer && html`<p class="quiet">Listening…</p>`}
     ${answer && !error && !answer.rows.length && html`<p class="quiet">Nothing here sounds like it.</p>`}
     <ul class="tiles">${answer?.rows.map((other, at) => html`<${Tile} key=${other} rows=${[other]} href=${songPath(library, other)} title=${library.title(other)}
@@ -154,7 +154,7 @@ function Copies({ row }) {
 
 // Correct what was heard wrong: it holds everywhere at once.
 function NotRight({ row, song }) {
-  const library = use((s) => s.library);
+  const library = useLibrary();
   const [said, setSaid] = useState(null);
   const [other, setOther] = useState("");
   if (!song || !("corrected" in song)) return null;

@@ -2,6 +2,15 @@
 
 import { useEffect, useState } from "../vendor/htm-preact.js";
 
+// What this browser keeps; nothing where one forbids it.
+export function remembered(name) {
+  try { return JSON.parse(localStorage.getItem(`audiorec-${name}`)); } catch { return null; }
+}
+
+export function remember(name, value) {
+  try { localStorage.setItem(`audiorec-${name}`, JSON.stringify(value)); } catch { /* then it is forgotten */ }
+}
+
 export function makeStore(state) {
   const listeners = new Set();
   const store = {
@@ -31,6 +40,7 @@ export const page = makeStore({
   maps: 0, // how often songs were given new places
   homes: 0, // how often what one sees first has come
   selected: -1,
+  shapes: Boolean(remembered("shapes")), // whether dots also differ by shape
   marks: null, // Map of row to a number of a group: shown on the map
   growing: null, // { done, total, now, left_s } while songs are heard
   onDisk: "", // the mark of the store as it lies there now; another one than the library's: it has changed
@@ -49,6 +59,8 @@ export function use(choose, store = page) {
   }, []);
   return value;
 }
+
+export const useLibrary = () => use((s) => s.library);
 
 export function say(text) {
   page.set({ said: text });

@@ -6,9 +6,10 @@ import { Cover } from "./covers.js";
 import { Downloads } from "./downloads.js";
 import { Icon } from "./icons.js";
 import { clock, count } from "./library.js";
+import { Failed, More } from "./parts.js";
 import { now, play, playing, toggle } from "./player.js";
 import { route, songPath } from "./route.js";
-import { use, useAnswer } from "./store.js";
+import { use, useAnswer, useLibrary } from "./store.js";
 import { Wave } from "./wave.js";
 
 const VERDICTS = { identical: "the same sound, bit for bit", likely: "probably the same recording" };
@@ -17,12 +18,12 @@ const PIECE = 50; // recordings drawn at a time
 const STATUSES = { __proto__: null, damaged: "parts are missing", truncated: "cut off at the end" };
 
 export function TidyView() {
-  const library = use((s) => s.library);
+  const library = useLibrary();
   const at = use((s) => Number(s.rest[0] || 1), route);
   const [answer, error, isLoading] = useAnswer(() => getJson("/api/copies"), [library]);
   const [least, setLeast] = useState("likely");
   const [most, setMost] = useState(PIECE);
-  if (error) return html`<div class="sheet"><p class="failure" role="alert">${error.message}</p></div>`;
+  if (error) return html`<div class="sheet"><${Failed} of=${error} /></div>`;
   if (isLoading && !answer) return html`<div class="sheet"><h1>Tidy up</h1><p class="quiet" role="status">Comparing the songs…</p></div>`;
   if (!answer.groups.length) {
     return html`<div class="sheet copies"><h1>Nothing is here twice</h1>
@@ -40,14 +41,14 @@ export function TidyView() {
     ${answer.notes.map((note) => html`<p class="note">${note}</p>`)}
     ${open && html`<${Pair} key=${open.songs[0].row} group=${open} />`}
     <ol class="songs lines">${groups.slice(0, most).map((group, place) => group !== open && html`<${Recording} key=${group.songs[0].row} group=${group} number=${place + 1} />`)}</ol>
-    ${groups.length > most && html`<button onClick=${() => setMost(most + PIECE)}>Show more <span class="quiet">${(groups.length - most).toLocaleString("en")} left</span></button>`}
+    <${More} left=${groups.length - most} show=${() => setMost(most + PIECE)} />
   </div>`;
 }
 
 const named = (library, group) => (group.songs.find(({ row }) => library.text("title", row)) || group.songs[0]).row;
 
 function Recording({ group, number }) {
-  const library = use((s) => s.library);
+  const library = useLibrary();
   const row = named(library, group);
   return html`<li class="song-line"><${Cover} rows=${[row]} size=${44} /><div class="names"><a class="title" href=${`/tidy/${number}`}><bdi>${library.title(row)}</bdi></a><span class="quiet"><bdi>${library.artist(row)}</bdi></span></div>
     <span class="quiet">${count(group.songs.length, "file")}, ${VERDICTS[group.verdict] || group.verdict}</span><span>${group.why || "keep the first"}</span><span class="time quiet">${megabytes(group.gain)}</span>
@@ -56,7 +57,7 @@ function Recording({ group, number }) {
 
 // The copies of one recording, the one to keep first; X changes between them at the same moment.
 function Pair({ group }) {
-  const library = use((s) => s.library);
+  const library = useLibrary();
   const current = use((s) => s.row, playing);
   const row = named(library, group);
   const rows = group.songs.map((one) => one.row);
@@ -72,7 +73,7 @@ function Pair({ group }) {
     ${group.songs.map((song, at) => html`<div class=${`copy ${song.row === current ? "plays" : ""}`} key=${song.row}>
       <div><p><span class=${song.surplus ? "fate" : "fate keep"}>${song.surplus ? "A copy" : group.why && at ? "Original unknown" : "Keep"}</span> ${STATUSES[song.status] && html`<span class="badge">${STATUSES[song.status]}</span>`}</p>
         <p class="file-name"><bdi>${song.uri.slice(song.uri.lastIndexOf("/") + 1)}</bdi></p>
-        <p class="quiet">${song.codec}, ${megabytes(song.size)}, ${song.kbit_s.toLocaleString("en")} kbit/s, ${clock(song.duration_s)}${song.loudness_lufs === null || song.loudness_lufs === undefined ? "" : `, ${song.loudness_lufs.toFixed(1)} LUFS`}</p>
+        <p class="quiet">${song.codec}, ${megabytes(song.size)}, ${song.kbit_s.toLocaleString("en")} kbit/s, ${clock(song.duration_s)}</p>
         <p class="quiet folder"><bdi>${song.uri.slice(0, song.uri.lastIndexOf("/"))}</bdi></p>
         ${(song.surplus || group.why) && html`<p>${song.surplus || group.why}</p>`}
         <button class="small" onClick=${() => (current === song.row ? toggle() : play(song.row, { queue: rows }))}><${Icon} name="play" /> Play</button></div>

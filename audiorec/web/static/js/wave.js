@@ -7,7 +7,7 @@ import { genreColour, onTheme, rest } from "./colours.js";
 import { faceOf } from "./covers.js";
 import { clock } from "./library.js";
 import { now, play, playing } from "./player.js";
-import { page, use, useAnswer } from "./store.js";
+import { page, useAnswer, useLibrary } from "./store.js";
 
 const SHARES = 0.36; // of two genres, from which the second one shows at the tips
 const [BAR, GAP] = [2, 1]; // pixels
@@ -65,7 +65,7 @@ function bars(context, width, height, n, tall, genres) {
 
 // What a song's wave is drawn from: how loud and which genres, each by the share of the song that has passed.
 function useParts(row) {
-  const library = use((s) => s.library);
+  const library = useLibrary();
   const [scores] = useAnswer(() => row >= 0 && ofSong(row, "scores"), [row]);
   const [wave, failure] = useAnswer(() => row >= 0 && ofSong(row, "wave"), [row]);
   const total = wave?.duration_s || library.length(Math.max(0, row)) || 1;
@@ -137,7 +137,7 @@ export function Wave({ row, height, label }) {
 
 // The colours of a song in a line, without its loudness: of its stored moments alone, so that no song is opened.
 export function Ribbon({ row }) {
-  const library = use((s) => s.library);
+  const library = useLibrary();
   const [face, setFace] = useState(null);
   useEffect(() => { let isOver = false; faceOf(row).then((one) => isOver || setFace(one), () => {}); return () => { isOver = true; }; }, [row]);
   const genres = library.about.heads.genre || [];

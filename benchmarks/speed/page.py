@@ -1,7 +1,9 @@
 """How quick the page is with many songs: to the first picture, while the map moves, to neighbours.
 
-The map is moved as it opens, and then by turns without and with 40 names, a path and twelve lines.
-At the end ten minutes of radio are heard, 16 times as fast, and every third song is skipped.
+First home, with the land and its places, then the list of all songs, then the map, moved by
+turns without and with 40 names, a path and twelve lines. At the end ten minutes of radio are heard,
+16 times as fast, every third song skipped, and the server answers many requests: its memory before
+and after. A headless browser draws by software, so frames are slower than with a graphics card.
 
     uv run --group full python -m benchmarks page 20000 100000
 
@@ -15,6 +17,7 @@ import sys
 import tempfile
 import time
 from datetime import UTC, datetime
+from http.client import HTTPConnection
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +26,7 @@ import soundfile
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
 
-from web_server import ROWS, browsing, chromium, until
+from web_server import ROWS, browsing, chromium, go, split_address, until
 
 from audiorec.library.library import open_store
 from audiorec.search.atlas import project
@@ -71,14 +74,17 @@ FRAME = """
     map.context.getImageData(0, 0, 1, 1);
     least = Math.min(least, performance.now() - began);
   }
-  return {ms: Math.round(least * 10) / 10, names: map.names.length};
+  return {ms: Math.round(least * 10) / 10, names: map.songs.places?.length || 0};
 })()
 """
 NAMES = """
-window.full = {...window.songMap.songs, near: [...Array(12).keys()], names: map =>
+window.full = {...window.songMap.songs, near: [...Array(12).keys()], selected: 12, places:
   Array.from({length: 40}, (_, n) => [n % 8 * 0.25 - 0.9, Math.floor(n / 8) * 0.4 - 0.9])
-    .map(([x, y], group) => ({name: "a name of a region", x, y, group}))};
+    .map(([x, y]) => ({name: "a name of a place", line: "and a line", x, y}))};
 """
+# Answers that the page asks for all the time.
+ASKED = ("/api/running", "/api/song/{}", "/api/song/{}/near", "/api/find?only=genre%3Djazz")
+WARM = 1000  # requests, after which the server has what it keeps
 
 
 def words(rng, n, low, high):
@@ -174,17 +180,17 @@ def resident_mb(pid):
     return int(text.partition("VmRSS:")[2].split()[0]) / 1024
 
 
-def measure(store, n, wait_s, radio_min):
+def measure(store, n, wait_s, radio_min, requests):
     """Serve the page of a store, wait as long as a browser takes to start, and measure."""
     started = time.perf_counter()
     with browsing(store, process=True) as (address, process):
         answers_s = time.perf_counter() - started
-        return looked_at(address, process.pid, n, wait_s, radio_min) | {
+        return looked_at(address, process.pid, n, wait_s, radio_min, requests) | {
             "server_answers_s": round(answers_s, 2)
         }
 
 
-def looked_at(address, pid, n, wait_s, radio_min):
+def looked_at(address, pid, n, wait_s, radio_min, requests):
     """Open an address in a browser and return what was measured there."""
     with chromium() as browser:
         context = browser.new_context(viewport={"width": 1280, "height": 800})
@@ -195,40 +201,40 @@ def looked_at(address, pid, n, wait_s, radio_min):
         page.on("response", lambda r: sizes.append(int(r.headers.get("content-length", 0))))
         began = time.perf_counter()
         page.goto(address)
-        page.wait_for_selector(ROWS)
-        seen_s = time.perf_counter() - began
+        page.wait_for_selector(".hero h1")
+        home_s = time.perf_counter() - began
+        page.wait_for_selector(".places .place", timeout=120_000)
         paint = page.evaluate(
             "performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
         )
         page.wait_for_timeout(600)
         load_tasks = page.evaluate("window.tasks.splice(0)")
-        first_draw = page.evaluate("window.songMap.lastMs")
-        pan = page.evaluate(PAN)
-        page.locator(ROWS).nth(3).click()
+        began = time.perf_counter()
+        go(page, "/songs")
+        page.wait_for_selector(ROWS)
+        list_s = time.perf_counter() - began
+        page.locator(f"{ROWS} .title").nth(3).click()
         began = time.perf_counter()
         page.wait_for_selector(".near li")
         near_s = time.perf_counter() - began
-        page.click("text=Add to list")
-        page.locator(ROWS).nth(9).click()
-        page.click("text=Add to list")
-        page.click("button:has-text('Your list')")
-        page.click("text=A path between two")
-        page.click("text=Make the list")
-        page.wait_for_selector(".listed li:nth-child(5)")
-        page.click("text=Show on the map")
-        page.wait_for_timeout(800)
+        began = time.perf_counter()
+        go(page, "/map")
+        until(page, "window.songMap?.landView && window.songMap.lastMs > 0")
+        map_s = time.perf_counter() - began
+        first_draw = page.evaluate("window.songMap.lastMs")
         plain, full = panned(page)
-        page.fill("#find", "kalo")
-        page.wait_for_timeout(800)
+        go(page, "/find?q=ka+lo")
+        page.wait_for_selector(".found .song-line")
         heap = page.evaluate("performance.memory.usedJSHeapSize") / 1e6
         tasks = page.evaluate("window.tasks")
         return {
             "songs": n,
-            "list_and_map_s": round(seen_s, 3),
+            "home_s": round(home_s, 3),
+            "list_s": round(list_s, 3),
+            "map_s": round(map_s, 3),
             "first_paint_ms": round(paint or 0),
             "draw_ms": round(first_draw, 1),
-            "pan_fps": round(pan["fps"], 1),
-            "pan_draw_ms": round(pan["draw_ms"], 1),
+            "pan_draw_ms": round(plain[0]["draw_ms"], 1),
             "near_s": round(near_s, 3),
             "names": full[0]["names"],
             "frame_ms": [min(one["ms"] for one in runs) for runs in (plain, full)],
@@ -240,7 +246,25 @@ def looked_at(address, pid, n, wait_s, radio_min):
             "tab_heap_mb": round(heap, 1),
             "browser": browser.version,
             "radio": radio(page, radio_min),
+            "server_mb_by_requests": requested(address, pid, n, requests),
         }
+
+
+def requested(address, pid, n, requests):
+    """Ask the server many times; return its memory in MB at first, after `WARM` and at the end."""
+    base, token = split_address(address)
+    line = HTTPConnection(base.removeprefix("http://"), timeout=60)
+    headers = {"Authorization": f"Bearer {token}"}
+    memory = {0: round(resident_mb(pid))}
+    for at in range(1, requests + 1):
+        line.request("GET", ASKED[at % len(ASKED)].format(at % n), headers=headers)
+        answer = line.getresponse()
+        answer.read()
+        if answer.status == 429:
+            time.sleep(0.2)
+        if at in (min(WARM, requests), requests):
+            memory[at] = round(resident_mb(pid))
+    return memory
 
 
 def radio(page, minutes):
@@ -250,8 +274,9 @@ def radio(page, minutes):
     """
     if not minutes:
         return None
-    page.fill("#find", "")
-    page.locator(ROWS).nth(5).click()
+    go(page, "/songs")
+    page.wait_for_selector(ROWS)
+    page.locator(f"{ROWS} .title").nth(5).click()
     page.evaluate("performance.clearResourceTimings(); window.tasks.splice(0)")
     page.click(".song >> text=Radio")
     played, skipped, gaps = [], 0, []
@@ -303,11 +328,12 @@ def main():
     parser.add_argument(
         "--radio", type=float, default=10.0, help="minutes of radio, heard 16 times as fast (10)"
     )
+    parser.add_argument("--requests", type=int, default=10_000, help="to the server (10,000)")
     args = parser.parse_args()
     for n in args.songs:
         with tempfile.TemporaryDirectory() as folder:
             store = write_store(Path(folder) / "vecs.parquet", n)
-            found = measure(store, n, args.wait, args.radio)
+            found = measure(store, n, args.wait, args.radio, args.requests)
             print(json.dumps(found | {"moved": moved(store)}), flush=True)
 
 

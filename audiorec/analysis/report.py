@@ -12,8 +12,7 @@ from audiorec.analysis.job import Correlations
 from audiorec.analysis.pearson import BINS, normality
 from audiorec.columns import LogColumns
 from audiorec.distribution import created_by
-from audiorec.errors import InputError
-from audiorec.evaluation.pictures import require_figure
+from audiorec.errors import InputError, import_extra
 from audiorec.evaluation.ranking import mean_interval
 from audiorec.files.own_files import replaced
 from audiorec.files.tables import write_plain
@@ -29,6 +28,7 @@ BOOTSTRAP_SAMPLES = 2000
 HIGH_QUANTILE = 0.95
 PICTURE_ENDS = (".png", ".svg", ".pdf")
 PICTURE_INCHES = (7.0, 4.2)
+FIGURE = ("matplotlib.figure", "a picture", "plot")
 OBSERVED_COLOUR, NULL_COLOUR = "#2a6f97", "#222222"
 
 
@@ -127,7 +127,7 @@ def check_picture(path: Path) -> None:
     """
     if path.suffix.lower() not in PICTURE_ENDS:
         raise InputError(f"{path}: unknown picture format; use {', '.join(PICTURE_ENDS)}")
-    require_figure()
+    import_extra(*FIGURE)
 
 
 def write_picture(path: Path, found: Correlations, *, simulated: bool) -> None:
@@ -139,7 +139,7 @@ def write_picture(path: Path, found: Correlations, *, simulated: bool) -> None:
         As for `check_picture`.
     """
     check_picture(path)
-    figure = require_figure()(figsize=PICTURE_INCHES, layout="constrained")
+    figure = import_extra(*FIGURE).Figure(figsize=PICTURE_INCHES, layout="constrained")
     axes = figure.add_subplot()
     _draw(axes, found, simulated)
     with replaced(path) as temporary:

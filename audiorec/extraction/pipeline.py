@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import cache, cached_property
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -41,7 +41,6 @@ if TYPE_CHECKING:  # a worker needs no Arrow, which takes 24 MB
 R = TypeVar("R")
 
 BATCH_SIZE = 16  # segments: the heads cost less at once, and the network the same
-DEVICE_BATCH_SIZE = 64  # segments per batch on a GPU, which computes them in parallel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,8 +56,8 @@ class ExtractorConfig:
         The name of a network that an installed package brings (`audiorec.extraction.backbones`),
         to use instead of the shipped one; `spec` is then its front end, as `extractor_config`
         finds it.
-    engine, device, batch_size
-        Affect speed only; no score changes by more than 1e-5. Batches are counted in segments.
+    batch_size : int
+        Segments per batch; affects speed only: no score changes by more than 1e-6.
     max_duration_s : float
         A longer song is refused, not cut.
     attributes, sound : bool
@@ -68,18 +67,11 @@ class ExtractorConfig:
 
     heads: tuple[Path, ...] = ()
     backbone: str | None = None
-    engine: Literal["onnx", "torch"] = "onnx"
-    device: str = "cpu"
-    batch_size: int | None = None
+    batch_size: int = BATCH_SIZE
     max_duration_s: float = 14_400.0
     attributes: bool = False
     sound: bool = False
     spec: FeatureSpec = field(default_factory=FeatureSpec)
-
-    @property
-    def segments_at_once(self) -> int:
-        """Number of segments per batch."""
-        return self.batch_size or (BATCH_SIZE if self.device == "cpu" else DEVICE_BATCH_SIZE)
 
 
 def extractor_config(
@@ -370,7 +362,7 @@ class Extractor:
                 filterbank=self.networks.filterbank,
                 heard=watch.timed("attributes", listened.add) if listened else None,
             )
-        batches = _batched(track.segments, self.config.segments_at_once)
+        batches = _batched(track.segments, self.config.batch_size)
         for batch in watch.each("mel", batches):
             starts.extend(segment.start_s for segment in batch)
             stacked = np.stack([segment.log_mel for segment in batch])
@@ -413,8 +405,7 @@ class Extractor:
 
     def _backbone(self, name: str) -> Backbone:
         if name not in self._loaded:
-            engine, device = self.config.engine, self.config.device
-            self._loaded[name] = self.networks.load(name, engine=engine, device=device)
+            self._loaded[name] = self.networks.load(name)
         return self._loaded[name]
 
 

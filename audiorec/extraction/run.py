@@ -433,11 +433,8 @@ class _Extraction:
         arguments: tuple[Any, ...] = (self.config, known, outputs)
         if any(is_uri(source.path) for source in todo):
             handler, arguments = FETCHING_HANDLER, (handler, arguments, self.options.scratch)
-        limits = self.options.limits
-        if self.config.device != "cpu":  # GPU drivers map huge address ranges
-            limits = replace(limits, memory_bytes=0)
         jobs = min(self.options.jobs or os.cpu_count() or 1, len(todo))
-        return Workers(handler, arguments, jobs=jobs, limits=limits)
+        return Workers(handler, arguments, jobs=jobs, limits=self.options.limits)
 
     def _record(self, source: Source, answer: Answer) -> SongOutcome:
         """Write an answer to the journal and count it."""

@@ -463,10 +463,10 @@ class Library(SearchableStore):
         MissingExtraError
             If matplotlib, or a library that the projection needs, is not installed.
         """
-        from audiorec.plots.figures import require_plots
+        from audiorec.plots.figures import require_figure
         from audiorec.plots.library_map import library_figure
 
-        require_plots()
+        require_figure()
         return library_figure(self, by=by, projection=projection, seed=seed, title=title)
 
     def __repr__(self) -> str:

@@ -69,10 +69,10 @@ class SongScores(ShownAsTable, ScoreSeries):
         MissingExtraError
             Without matplotlib.
         """
-        from audiorec.plots.figures import require_plots
+        from audiorec.plots.figures import require_figure
         from audiorec.plots.songs import song_figure
 
-        require_plots()
+        require_figure()
         return song_figure(self, title=title)
 
     def _view(self) -> TableView:

@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from audiorec.errors import InputError, import_extra
-from audiorec.evaluation.pictures import require_figure
 from audiorec.files.own_files import replaced, write_errors
 from audiorec.files.visible import clock, visible
 from audiorec.types import Envelope, Float64Array, FloatArray, ScoreSeries, Spectrogram
@@ -183,6 +182,11 @@ h1 {{ position: absolute; clip-path: inset(50%); }}</style>
 """
 
 
+def require_figure() -> Any:
+    """Return matplotlib's Figure; raise `MissingExtraError` without matplotlib."""
+    return import_extra("matplotlib.figure", "a picture", "plot").Figure
+
+
 @contextmanager
 def house_style() -> Iterator[None]:
     """Draw with audiorec's matplotlib settings instead of the user's."""
@@ -219,17 +223,6 @@ SMALLEST, LARGEST = 2.0, 100.0  # inches, width and height of a figure
 MOST_PIXELS = 100_000_000
 PAD_IN = 0.07  # inches around each laid-out element
 DIGITS = 6  # decimals of relative positions: a thousandth of a dot
-
-
-def require_plots() -> None:
-    """Check that pictures can be drawn; called before long work, so that it is not wasted.
-
-    Raises
-    ------
-    MissingExtraError
-        If matplotlib is not installed.
-    """
-    require_figure()
 
 
 def picture_format(path: Path) -> PictureFormat:

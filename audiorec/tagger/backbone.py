@@ -3,21 +3,17 @@
     segments (B, 187, 96)  ──Backbone.features──▶  tags (B, 50), penultimate (B, 200),
                                                    max_pool (B, 753), mean_pool (B, 753)
 
-One network is shipped: ``msd``, a musicnn trained on the Million Song Dataset. It has two engines
-that agree to 1e-5 in the tags: ONNX Runtime, the default, and torch
-(`audiorec.tagger.backbone_torch`), for reading, training and GPUs.
+One network is shipped: ``msd``, a musicnn trained on the Million Song Dataset, as ONNX for one
+thread. `audiorec.tagger.backbone_torch` has it for reading and training.
 """
 
 import os
-from typing import Any, Literal
+from typing import Any
 
-from audiorec.errors import InputError, import_extra
 from audiorec.spec import MelSpec
-from audiorec.tagger.features import OUTPUT_WIDTHS, ShippedBackbone, check_batch_size, in_batches
+from audiorec.tagger.features import OUTPUT_WIDTHS, check_batch_size, in_batches
 from audiorec.tagger.weights import BackboneName, backbone_weights, check_mel, onnx_model
 from audiorec.types import Features, FloatArray
-
-Engine = Literal["onnx", "torch"]
 
 
 class OnnxBackbone:
@@ -43,46 +39,19 @@ class OnnxBackbone:
         return Features(*self._session.run(list(OUTPUT_WIDTHS), {"log_mel": segments}))
 
 
-def load_backbone(
-    name: BackboneName,
-    *,
-    engine: Engine = "onnx",
-    device: str = "cpu",
-    mel: MelSpec | None = None,
-) -> ShippedBackbone:
-    """Load a shipped network.
-
-    Parameters
-    ----------
-    name : {"msd"}
-    engine : {"onnx", "torch"}
-        ``torch`` needs the extra ``train``.
-    device : str
-        ``cpu``, or a torch device such as ``cuda``.
-    mel : MelSpec, optional
-        The spec of the segments to be processed; checked against the weights.
+def load_backbone(name: BackboneName, *, mel: MelSpec | None = None) -> OnnxBackbone:
+    """Load a shipped network; segments of another `mel` than it was trained on are refused.
 
     Raises
     ------
     InputError
-        If there is no such network or engine, or the engine does not run on `device`.
-    MissingExtraError
-        If `engine` is ``torch`` and torch cannot be imported.
+        If there is no such network.
     SpecMismatchError
         If the network was trained on another `mel`.
     WeightsError
         If the shipped file is missing or damaged.
     """
     check_mel(name, mel or MelSpec())
-    if engine == "torch":
-        import_extra("torch", "the torch engine", "train")
-        from audiorec.tagger.backbone_torch import TorchBackbone
-
-        return TorchBackbone(name, device=device)
-    if engine != "onnx":
-        raise InputError(f"engine must be onnx or torch, got {engine!r}")
-    if device != "cpu":
-        raise InputError(f"engine onnx runs on device cpu, got {device!r}; use engine torch")
     return OnnxBackbone(name)
 
 
@@ -90,7 +59,7 @@ def open_session(model: bytes) -> Any:
     """Open a shipped model on one thread without spin-waiting."""
     # From 1.29 on, its wheels send telemetry about every session and write files for it.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-    import onnxruntime  # late: takes 0.2 s and is not needed for the torch engine
+    import onnxruntime  # late: takes 0.2 s
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1

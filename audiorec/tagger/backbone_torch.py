@@ -1,4 +1,4 @@
-"""The backbone in torch: the readable reference, the form for training and for GPUs.
+"""The backbone in torch: the readable reference, and the form for training.
 
     log-mel (B, 187, 96) ──Musicnn──▶ tags (B, 50), penultimate (B, 200), pools (B, 753)
 
@@ -13,16 +13,11 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from audiorec.errors import InputError, WeightsError
-from audiorec.tagger.features import check_batch_size, in_batches
+from audiorec.errors import WeightsError
 from audiorec.tagger.weights import (
     NORM_EPSILON,
-    BackboneName,
-    backbone_weights,
     read_metadata,
-    weights_path,
 )
-from audiorec.types import Features, FloatArray
 
 MOMENTUM = 0.01  # of every batch-norm; the framework's default, 1 - 0.99
 DROPOUT = 0.5
@@ -30,8 +25,6 @@ TIMBRAL_CHANNELS, TEMPORAL_CHANNELS, MIDDLE_CHANNELS = 204, 51, 64
 FRONT_CHANNELS = 2 * TIMBRAL_CHANNELS + 3 * TEMPORAL_CHANNELS  # 561
 POOLED = FRONT_CHANNELS + 3 * MIDDLE_CHANNELS  # 753
 HIDDEN, TAGS = 200, 50
-# Segments per batch: more do not fit the CPU cache and take twice the time.
-CPU_BATCH_SIZE, DEVICE_BATCH_SIZE = 2, 64
 
 
 class FrequencyBlock(nn.Module):
@@ -123,38 +116,6 @@ class Musicnn(nn.Module):
         return torch.cat([front, first, second, third], 1)
 
 
-class TorchBackbone:
-    """A shipped network in torch, with the interface of `audiorec.tagger.features.Backbone`.
-
-    The device is torch's: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; raises `InputError` if it cannot
-    be used. `batch_size` defaults to 2 segments on the CPU and 64 elsewhere.
-    """
-
-    def __init__(
-        self, name: BackboneName, *, device: str = "cpu", batch_size: int | None = None
-    ) -> None:
-        entry = backbone_weights(name)
-        self.name: BackboneName = name
-        self.weights_sha256 = entry.sha256
-        self.tag_names = entry.tags
-        self.device = _device(device)
-        if batch_size is None:
-            batch_size = CPU_BATCH_SIZE if self.device.type == "cpu" else DEVICE_BATCH_SIZE
-        self.batch_size = check_batch_size(batch_size)
-        self.network = load_network(weights_path(name)).eval().to(self.device)
-
-    def features(self, segments: FloatArray) -> Features:
-        """Return the features of B segments; see `Backbone.features`."""
-        return in_batches(self._run, segments, batch_size=self.batch_size)
-
-    def _run(self, segments: FloatArray) -> Features:
-        # cuDNN would round to TensorFloat-32, three decimal digits: far outside the tolerance.
-        with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-            logits, *rest = self.network(torch.from_numpy(segments).to(self.device))
-            outputs = [logits.sigmoid(), *rest]
-        return Features(*(output.cpu().numpy() for output in outputs))
-
-
 def load_network(path: Path) -> Musicnn:
     """Return the network with the weights of a safetensors file, in training mode.
 
@@ -168,14 +129,3 @@ def load_network(path: Path) -> Musicnn:
         reason = " ".join(str(error).split())
         raise WeightsError(f"{path}: the tensors do not match musicnn ({reason})") from error
     return network
-
-
-def _device(name: str) -> torch.device:
-    """Return the torch device; raise `InputError` if it cannot be used."""
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).split("\n", 1)[0]
-        raise InputError(f"cannot use device {name!r}: {reason}") from error
-    return device

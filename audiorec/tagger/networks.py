@@ -14,7 +14,7 @@ import numpy as np
 
 from audiorec.errors import InputError, ShapeError
 from audiorec.spec import FeatureSpec
-from audiorec.tagger.backbone import Engine, load_backbone
+from audiorec.tagger.backbone import load_backbone
 from audiorec.tagger.features import OUTPUT_WIDTHS, Backbone, split_input
 from audiorec.tagger.heads import Head, Heads, shipped_heads
 from audiorec.tagger.own_backbone import OpenedBackbone, OwnBackbone
@@ -92,7 +92,7 @@ class Networks(Protocol):
     def scorer(self, heads: Sequence[Path]) -> Scorer:
         """Load heads, or the default scorer if none are given; refuse heads of other networks."""
 
-    def load(self, name: str, *, engine: Engine, device: str) -> Backbone:
+    def load(self, name: str) -> Backbone:
         """Open a network."""
 
 
@@ -133,10 +133,10 @@ class ShippedNetworks:
         loaded.check_front_end(self._spec.front_end)
         return loaded
 
-    def load(self, name: str, *, engine: Engine, device: str) -> Backbone:
-        """Open the network, in either engine."""
+    def load(self, name: str) -> Backbone:
+        """Open the network."""
         known = backbone_weights(name).name
-        return load_backbone(known, engine=engine, device=device, mel=self._spec.mel)
+        return load_backbone(known, mel=self._spec.mel)
 
 
 class PackagedNetwork:
@@ -176,13 +176,9 @@ class PackagedNetwork:
         loaded.check_front_end(self._spec.front_end)
         return loaded
 
-    def load(self, name: str, *, engine: Engine, device: str) -> Backbone:
+    def load(self, name: str) -> Backbone:
         """Open the network; its package decides what runs it."""
         self._check(name)
-        if engine != "onnx" or device != "cpu":
-            raise InputError(
-                f"backbone {name!r} takes no engine and no device: its package decides"
-            )
         return OpenedBackbone(self.own)
 
     def _check(self, name: str) -> None:

@@ -3,8 +3,8 @@
     python -m benchmarks bench_backbone [--segments 16] [--repeats 9]
 
 Prints how many channels of the network's first layer are constants, then one JSON line for each
-engine. The engines take turns in every round, so that a busy machine slows all of them alike; one
-thread, processor time. Answers are checked against the original network's before anything is timed.
+network. One thread, processor time. Answers are checked against the original network's before
+anything is timed.
 """
 
 import argparse
@@ -14,7 +14,6 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping
-from importlib.util import find_spec
 from pathlib import Path
 
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -73,18 +72,8 @@ def main() -> None:
 
 
 def load_settings() -> dict[str, list[Backbone]]:
-    """Load every engine that is installed, with its own batch size, by the names to print."""
-    onnx: list[Backbone] = [OnnxBackbone(name) for name in WEIGHTS]
-    settings: dict[str, list[Backbone]] = {f"onnx {b.name}": [b] for b in onnx}
-    if find_spec("torch"):
-        import torch
-
-        from audiorec.tagger.backbone_torch import TorchBackbone
-
-        torch.set_num_threads(1)
-        for name in WEIGHTS:
-            settings[f"torch {name}"] = [TorchBackbone(name)]
-    return settings
+    """Load every network, by the names to print."""
+    return {f"onnx {name}": [OnnxBackbone(name)] for name in WEIGHTS}
 
 
 def constants(name: BackboneName) -> dict[str, int]:

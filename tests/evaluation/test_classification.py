@@ -187,3 +187,15 @@ def test_order_of_rows_does_not_matter(seed, n):
         expected_calibration_error(scores[order], labels[order])
     )
     assert 0 <= expected_calibration_error(scores, labels) <= 1
+
+
+def test_the_reliability_points_are_in_the_report():
+    # Three rows at 0.95 (two right), one at 0.5 (wrong).
+    scores = np.array([[0.95, 0.05], [0.95, 0.05], [0.05, 0.95], [0.5, 0.5]])
+    found = report(
+        scores, np.array([0, 1, 1, 1]), list("abcd"), classes="xy", rng=np.random.default_rng(0)
+    )
+    assert [point[2] for point in found.reliability] == [1, 3]
+    assert found.reliability[0][:2] == pytest.approx((0.5, 0.0))
+    assert found.reliability[1][:2] == pytest.approx((0.95, 2 / 3))
+    assert found.to_dict()["reliability"][1] == pytest.approx([0.95, 2 / 3, 3])

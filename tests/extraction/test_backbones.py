@@ -182,6 +182,3 @@ def test_names_that_no_package_brings_and_what_is_no_network(install):
     assert extractor_config((), "msd") == ExtractorConfig()
     with pytest.raises(InputError, match=r"is no audiorec\.tagger\.OwnBackbone, but int"):
         install("TINY = 3\n", "three")
-    networks = Extractor(extractor_config((), install().name)).networks
-    with pytest.raises(InputError, match="takes no engine and no device"):
-        networks.load("tiny", engine="torch", device="cuda")

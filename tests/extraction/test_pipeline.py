@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from needs import needs
 from peak import PEAK_MB
 
 from audiorec.audio.decode import decode
@@ -19,32 +18,17 @@ from audiorec.types import Features
 CLIP = Path(__file__).parents[2] / "fixtures" / "audio" / "jazz-vibraphone.mp3"
 
 
-def test_the_torch_engine_gives_the_scores_and_the_vector_of_onnx():
-    needs("torch")
-    onnx = Extractor().song(CLIP)
-    torch = Extractor(ExtractorConfig(engine="torch")).song(CLIP)
-    assert len(onnx.series) == 6
-    np.testing.assert_allclose(torch.series.scores, onnx.series.scores, rtol=0, atol=1e-5)
-    means = (slice(None), slice(0, 4))  # kurtosis and skewness divide by a spread that may be tiny
-    np.testing.assert_allclose(
-        torch.vector.reshape(14, 6)[means], onnx.vector.reshape(14, 6)[means], rtol=0, atol=1e-5
-    )
-
-
 @pytest.mark.parametrize(
     ("config", "batches"),
     [
         (ExtractorConfig(), [6]),
         (ExtractorConfig(batch_size=4), [4, 2]),
-        (ExtractorConfig(engine="torch", device="cuda"), [6]),
-        (ExtractorConfig(engine="torch", device="cuda", batch_size=5), [5, 1]),
     ],
 )
-def test_a_gpu_is_fed_all_that_a_short_song_has_at_once(monkeypatch, config, batches):
+def test_a_short_song_is_one_batch_unless_batches_are_smaller(monkeypatch, config, batches):
     expected, seen = Extractor().song(CLIP).vector, []
 
     def load(name, **options):
-        assert (options["engine"], options["device"]) == (config.engine, config.device)
         backbone = load_backbone(name)
         features = backbone.features
 
@@ -79,7 +63,7 @@ def test_a_song_keeps_the_outputs_asked_for_as_the_backbones_gave_them():
     outputs = ("msd.max_pool", "msd.tags")
     song = extractor.song(CLIP, outputs=outputs)
     found, _info = decode(CLIP, lambda blocks: list(segments(blocks)))
-    msd, step = load_backbone("msd"), ExtractorConfig().segments_at_once
+    msd, step = load_backbone("msd"), ExtractorConfig().batch_size
     rows = [np.stack([s.log_mel for s in found[i : i + step]]) for i in range(0, len(found), step)]
     parts = [msd.features(batch) for batch in rows]
     names = ("tags", "penultimate", "max_pool", "mean_pool")

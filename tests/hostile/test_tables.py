@@ -12,10 +12,8 @@ import pytest
 from command import run_command
 from good_store import write_good_store
 from made_songs import write_song
-from needs import needs
 
 from audiorec.errors import AudiorecError, InputError, StoreError
-from audiorec.evaluation.pictures import draw
 from audiorec.extraction.catalogue import parse_naming, read_manifest
 from audiorec.extraction.manifest import Manifest
 from audiorec.files.user_files import read_table
@@ -267,29 +265,6 @@ def test_a_metrics_file_with_an_odd_path_is_known_again(tmp_path, monkeypatch, c
         code, _, err = run_command(monkeypatch, capfd, "extract", "songs", *asked)
         assert code == 0, err
     assert 'exit_code="0"} 2' in (tmp_path / "m.prom").read_text()
-
-
-def test_a_task_and_classes_of_another_name_no_file_and_no_formula(tmp_path):
-    needs("matplotlib")
-    from audiorec.evaluation.classification import report
-    from audiorec_cli.train.heads import _draw
-
-    labels = np.repeat([0, 1], 4)
-    found = report(
-        np.eye(2)[labels],
-        labels,
-        [f"t{i}" for i in range(8)],
-        classes=("$\\frac{", "\x1b[2J"),
-        rng=np.random.default_rng(0),
-    )
-    assert draw(found, title="$\\frac{").startswith(b"\x89PNG")
-    folder = tmp_path / "pictures"
-    folder.mkdir()
-    for task in ("..\\..\\x", "nul\x00", "y" * 5_000, "\u202e\n"):
-        _draw(folder, task, found, found)
-    made = list(tmp_path.rglob("*.png"))
-    assert {path.parent for path in made} == {folder}
-    assert all(path.name.isprintable() and len(path.name) < 100 for path in made)
 
 
 def test_a_store_whose_texts_are_not_utf8_is_a_store_error(tmp_path):

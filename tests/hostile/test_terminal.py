@@ -194,7 +194,7 @@ def test_json_parses_to_the_names_as_they_are(home, monkeypatch, capfd):
 def test_usage_errors_and_tracebacks_are_visible(home):
     """What click and Python print, in a process of its own: the stream makes it visible."""
     script = "from audiorec_cli.main import main; main()"
-    for arguments in ([f"--{ODD}"], ["info", f"--{ODD}"], ["extract", "--engine", ODD]):
+    for arguments in ([f"--{ODD}"], ["info", f"--{ODD}"], ["extract", "--hop", ODD]):
         run = subprocess.run(
             [sys.executable, "-c", script, *arguments], capture_output=True, cwd=home, check=False
         )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from peak import PEAK_MB
 
-from audiorec.errors import InputError, MissingExtraError, ShapeError, SpecMismatchError
+from audiorec.errors import InputError, ShapeError, SpecMismatchError
 from audiorec.spec import MelSpec
 from audiorec.tagger import backbone as module
 from audiorec.tagger.backbone import OnnxBackbone, load_backbone
@@ -128,7 +128,7 @@ def test_runs_on_one_thread(backbone):
     assert (options.intra_op_num_threads, options.inter_op_num_threads) == (1, 1)
 
 
-def test_load_backbone_gives_the_onnx_engine_by_default():
+def test_load_backbone_gives_the_network_of_a_name():
     loaded = load_backbone("msd")
     assert isinstance(loaded, OnnxBackbone)
     assert loaded.name == "msd"
@@ -137,10 +137,6 @@ def test_load_backbone_gives_the_onnx_engine_by_default():
 def test_refuses_what_cannot_be_loaded():
     with pytest.raises(InputError, match="one of msd, got 'vgg'"):
         load_backbone("vgg")
-    with pytest.raises(InputError, match="onnx or torch, got 'tensorflow'"):
-        load_backbone("msd", engine="tensorflow")
-    with pytest.raises(InputError, match="device cpu, got 'cuda'; use engine torch"):
-        load_backbone("msd", device="cuda")
     with pytest.raises(InputError, match="at least 1, got 0"):
         OnnxBackbone("msd", batch_size=0)
 
@@ -148,12 +144,6 @@ def test_refuses_what_cannot_be_loaded():
 def test_refuses_a_mel_that_the_network_does_not_know():
     with pytest.raises(SpecMismatchError, match="trained on MelSpec"):
         load_backbone("msd", mel=MelSpec(n_mels=128))
-
-
-def test_a_missing_torch_names_its_extra(monkeypatch):
-    monkeypatch.setitem(sys.modules, "torch", None)  # makes `import torch` fail
-    with pytest.raises(MissingExtraError, match=r'the torch engine.*needs the extra "train"'):
-        load_backbone("msd", engine="torch")
 
 
 def test_importing_the_module_loads_no_runtime():

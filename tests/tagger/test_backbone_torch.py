@@ -10,19 +10,17 @@ torch = needs("torch")
 
 from safetensors.numpy import load_file, save
 
-from audiorec.errors import InputError, ShapeError, WeightsError
-from audiorec.tagger.backbone import OnnxBackbone, load_backbone
+from audiorec.errors import WeightsError
+from audiorec.tagger.backbone import OnnxBackbone
 from audiorec.tagger.backbone_torch import (
     FrequencyBlock,
     Musicnn,
-    TorchBackbone,
     load_network,
 )
 from audiorec.tagger.weights import METADATA_KEY, WEIGHTS, weights_path
+from audiorec.types import Features
 
 ORACLE = Path(__file__).parents[2] / "fixtures" / "musicnn_oracle.npz"
-NAMES = ["msd"]
-WIDTHS = {"tags": 50, "penultimate": 200, "max_pool": 753, "mean_pool": 753}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -33,9 +31,15 @@ def one_thread():
     torch.set_num_threads(threads)
 
 
-@pytest.fixture(scope="module", params=NAMES)
-def backbone(request) -> TorchBackbone:
-    return TorchBackbone(request.param)
+@pytest.fixture(scope="module")
+def network() -> Musicnn:
+    return load_network(weights_path("msd")).eval()
+
+
+def features_of(network: Musicnn, segments: np.ndarray) -> Features:
+    with torch.inference_mode():
+        logits, *rest = network(torch.from_numpy(segments))
+    return Features(*(one.numpy() for one in (logits.sigmoid(), *rest)))
 
 
 @pytest.fixture(scope="module")
@@ -48,17 +52,16 @@ def segments() -> np.ndarray:
     return np.concatenate([music, beats, sparse, np.zeros((1, 187, 96))]).astype(np.float32)
 
 
-def test_agrees_with_the_original_network(backbone):
+def test_agrees_with_the_original_network(network):
     with np.load(ORACLE, allow_pickle=False) as oracle:
-        found = backbone.features(oracle["mel"])
-        sigmoid = oracle[f"{backbone.name}_sigmoid"]
-        penultimate = oracle[f"{backbone.name}_penultimate"]
+        found = features_of(network, oracle["mel"])
+        sigmoid, penultimate = oracle["msd_sigmoid"], oracle["msd_penultimate"]
     np.testing.assert_allclose(found.tags, sigmoid, rtol=0, atol=1e-5)
     np.testing.assert_allclose(found.penultimate, penultimate, rtol=0, atol=1e-4)
 
 
-def test_agrees_with_the_onnx_form(backbone, segments):
-    expected, found = OnnxBackbone(backbone.name).features(segments), backbone.features(segments)
+def test_agrees_with_the_onnx_form(network, segments):
+    expected, found = OnnxBackbone("msd").features(segments), features_of(network, segments)
     for output, tolerance in [
         ("tags", 1e-5),
         ("penultimate", 1e-4),
@@ -70,54 +73,11 @@ def test_agrees_with_the_onnx_form(backbone, segments):
         )
 
 
-@pytest.mark.parametrize("batch_size", [1, 5])
-def test_batches_do_not_change_the_answer(backbone, segments, batch_size):
-    whole = backbone.features(segments)
-    cut = TorchBackbone(backbone.name, batch_size=batch_size).features(segments)
-    np.testing.assert_allclose(cut.tags, whole.tags, rtol=0, atol=1e-6)
-    np.testing.assert_allclose(cut.penultimate, whole.penultimate, rtol=1e-6, atol=1e-5)
-
-
-def test_no_segments_give_empty_arrays_of_the_right_width(backbone):
-    features = backbone.features(np.empty((0, 187, 96), np.float32))
-    for output, width in WIDTHS.items():
-        assert getattr(features, output).shape == (0, width)
-
-
-def test_refuses_other_shapes(backbone):
-    with pytest.raises(ShapeError, match=r"\(B, 187, 96\), got \(1, 188, 96\)"):
-        backbone.features(np.zeros((1, 188, 96), np.float32))
-
-
-def test_engines_share_their_identity(backbone):
-    other = load_backbone(backbone.name)
-    assert backbone.weights_sha256 == other.weights_sha256
-    assert backbone.tag_names == other.tag_names
-
-
-def test_load_backbone_gives_the_torch_engine():
-    assert isinstance(load_backbone("msd", engine="torch"), TorchBackbone)
-
-
-@pytest.mark.parametrize("device", ["quantum", "cuda:99"])
-def test_refuses_a_device_that_is_not_there(device):
-    with pytest.raises(InputError, match=f"cannot use device '{device}'"):
-        load_backbone("msd", engine="torch", device=device)
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_a_gpu_agrees_with_the_processor(backbone, segments):
-    gpu = TorchBackbone(backbone.name, device="cuda").features(segments)
-    cpu = backbone.features(segments)
-    np.testing.assert_allclose(gpu.tags, cpu.tags, rtol=0, atol=1e-5)
-    np.testing.assert_allclose(gpu.penultimate, cpu.penultimate, rtol=0, atol=1e-4)
-
-
-def test_every_weight_is_a_parameter(backbone):
-    parameters = sum(p.numel() for p in backbone.network.parameters())
+def test_every_weight_is_a_parameter(network):
+    parameters = sum(p.numel() for p in network.parameters())
     assert parameters == 787_159  # as published
-    stored = sum(a.size for a in load_file(weights_path(backbone.name)).values())
-    running = sum(b.numel() for n, b in backbone.network.named_buffers() if "running" in n)
+    stored = sum(a.size for a in load_file(weights_path("msd")).values())
+    running = sum(b.numel() for n, b in network.named_buffers() if "running" in n)
     assert stored == parameters + running
 
 

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     BatchRun = Callable[[Sequence[Source], Naming, RunOptions, threading.Event], Exit]
 
 MIB = 1 << 20
-ENGINES: tuple[Any, ...] = ("onnx", "torch")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,14 +85,6 @@ class Extraction:
     json: JsonOption = False
     backbone: BackboneOption = None
     head: HeadOption = None
-    engine: Annotated[
-        str,
-        chooses(
-            metavar="ENGINE",
-            help="onnx, torch or torch:cuda; torch needs the extra train.",
-            panel=ADVANCED,
-        ),
-    ] = "onnx"
     tuning: Tuning = Tuning()
     max_failures: Annotated[
         str | None,
@@ -114,16 +105,11 @@ class Extraction:
         """Return the configuration that determines the numbers."""
         from audiorec.extraction.pipeline import extractor_config
 
-        engine, _, device = self.engine.partition(":")
-        if engine not in ENGINES:
-            raise InputError(f"--engine {self.engine}: give onnx, torch or torch:DEVICE")
         tuning = self.tuning
         return extractor_config(
             chosen_heads(self.head),
             self.backbone,
             hop_s=tuning.hop,
-            engine=engine,
-            device=device or "cpu",
             max_duration_s=tuning.max_duration,
             attributes=not self.vector_only,
             sound=not self.vector_only,

@@ -36,10 +36,10 @@ class PictureOptions:
 
     def check(self, usual: tuple[float, float]) -> tuple[float, float]:
         """Return width and height in inches; refuse what cannot be drawn, before any work."""
-        from audiorec.plots.figures import check_size, picture_format, require_plots
+        from audiorec.plots.figures import check_size, picture_format, require_figure
 
         width, height = self.inches or usual
-        require_plots()
+        require_figure()
         picture_format(self.out)
         check_size(width, height, self.dpi)
         return width, height
@@ -67,15 +67,3 @@ class PictureOptions:
 
         write_picture(figure, self.out, dpi=self.dpi)
         say(f"written: {self.out}")
-
-
-def check_plot(path: Path | None) -> None:
-    """Refuse a picture that cannot be drawn, before any work."""
-    if path is None:
-        return
-
-    if path.suffix.lower() != ".png":
-        raise InputError(f"{path}: the name of the picture must end in .png")
-    from audiorec.evaluation.pictures import require_figure
-
-    require_figure()

@@ -1,6 +1,5 @@
 """``audiorec heads``: train and evaluate your own classifiers."""
 
-import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from audiorec.errors import InputError
 from audiorec.files.own_files import replaced, write_own
-from audiorec.options import argument, chooses, reads, writes
+from audiorec.options import argument, chooses, reads
 from audiorec_cli.shared.console import out_lines, print_json, say
 from audiorec_cli.shared.jobs import JobSummary, recorded
 from audiorec_cli.shared.options import (
@@ -77,14 +76,6 @@ def heads(
         int, chooses(min=1, help="Most epochs; training may stop earlier.", panel=ADVANCED)
     ] = 60,
     seed: SeedOption = 0,
-    pictures: Annotated[
-        Path | None,
-        writes(
-            "--pictures",
-            metavar="FOLDER",
-            help="Folder for confusion matrices and reliability diagrams (extra plot).",
-        ),
-    ] = None,
     jobs: JobsOption = 0,
     quiet: QuietOption = False,
     json: JsonOption = False,
@@ -99,24 +90,23 @@ def heads(
     Examples
     --------
     audiorec heads moods/ --task mood --out mood/
-    audiorec heads labels.csv --task mood --out mood/ --pictures pictures/
+    audiorec heads labels.csv --task mood --out mood/ --epochs 20
     audiorec heads new-moods/ --evaluate mood/ --json
     """
     from audiorec.labelling.train import HeadRecipe
 
     work = partial(_features, labels, jobs=jobs, quiet=quiet)
-    _check_pictures(pictures)
     if evaluated is not None:
         if task or inputs or backbone:
             raise InputError("--evaluate is for a finished head: it takes no task and no inputs")
         cache = output or labels.parent / f"{labels.stem}.{CACHE_FOLDER}"
-        _evaluate(evaluated, work, cache, pictures, json)
+        _evaluate(evaluated, work, cache, json)
     elif task is None or output is None:
         raise InputError("name --task and --out to train a head, or one to judge: --evaluate HEAD")
     else:
         recipe = HeadRecipe(max_epochs=epochs, seed=seed)
         data = work(output / CACHE_FOLDER, None, inputs, backbone)
-        _train(data, task, output, recipe, pictures, json, done)
+        _train(data, task, output, recipe, json, done)
 
 
 def _train(
@@ -124,7 +114,6 @@ def _train(
     task: str,
     output: Path,
     recipe: "HeadRecipe",
-    pictures: Path | None,
     json: bool,
     done: JobSummary,
 ) -> None:
@@ -135,7 +124,6 @@ def _train(
     figures = _figures(segments, songs, data)
     caution = "" if data.grouped else UNGROUPED
     _write(output, trained.head, figures, _card(trained.head, segments, songs, caution))
-    _draw(pictures, task, segments, songs)
     _print(figures, segments, songs, json)
     if caution:
         say(f"note: {caution}")
@@ -146,7 +134,6 @@ def _evaluate(
     head: Path,
     features: "Callable[..., LabelledFeatures]",
     cache: Path,
-    pictures: Path | None,
     json: bool,
 ) -> None:
     from audiorec.labelling.songs import evaluate_head
@@ -157,32 +144,7 @@ def _evaluate(
     own = next(iter(loaded.backbones.keys() - WEIGHTS.keys()), None)
     data = features(cache, loaded.classes, loaded.inputs, own)
     segments, songs = evaluate_head(loaded, data)
-    _draw(pictures, loaded.task, segments, songs)
     _print(_figures(segments, songs, data), segments, songs, json)
-
-
-def _check_pictures(folder: Path | None) -> None:
-    from audiorec.evaluation.pictures import require_figure
-
-    if folder is not None:
-        require_figure()
-        folder.mkdir(parents=True, exist_ok=True)
-
-
-def _draw(folder: Path | None, task: str, segments: "Report", songs: "Report") -> None:
-    """Write the two pictures, if requested."""
-    if folder is None:
-        return
-
-    reports = {"segment": segments, "song": songs}
-    from audiorec.evaluation.pictures import draw
-
-    drawn = {by: draw(report, title=f"{task}, by {by}") for by, report in reports.items()}
-    # The task comes from the head file, so it must not lead to another path or be too long.
-    name = re.sub(r"[^\w.-]", "_", task)[:LONGEST_NAME]
-    for by, png in drawn.items():
-        write_own(folder / f"{name}-by-{by}.png", png)
-    say(f"pictures: {folder}")
 
 
 def _features(

@@ -272,6 +272,13 @@ def write_lyrion(path, *, damaged=False):
     return path
 
 
+def write_table(path, *, damaged=False):
+    """Write a table of counts under the names of a log, with a row that is too short."""
+    lines = ["user_id,song_id", "ana,a/one.flac", 'ben,"a, b"', "ben,b/three.mp3"]
+    path.write_text("\n".join([*lines, *(["eva"] if damaged else [])]) + "\n")
+    return path
+
+
 WRITERS = {
     "listenbrainz": (write_listenbrainz, "export.zip"),
     "lastfm": (write_lastfm_csv, "scrobbles.csv"),
@@ -279,4 +286,5 @@ WRITERS = {
     "yambda": (write_yambda, "listens.parquet"),
     "navidrome": (write_navidrome, "navidrome.db"),
     "lyrion": (write_lyrion, "persist.db"),
+    "table": (write_table, "events.csv"),
 }

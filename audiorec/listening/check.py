@@ -13,7 +13,7 @@ from audiorec.files.user_files import column_names
 from audiorec.listening.events import EVENTS, OLD_NAMES, PLACES, Interactions, is_listening
 from audiorec.listening.interactions import CSV_ENDS, unmatched
 from audiorec.listening.log_files import FAILURE, PARQUET_ENDS
-from audiorec.listening.rule import Rule, duplicates, judge_pairs, to_preferences
+from audiorec.listening.rule import Rule, judge_pairs, to_preferences
 from audiorec.listening.sequences import count_noise
 
 TableKind = Literal["interactions", "side", "triples", "candidates", "targets"]
@@ -68,7 +68,7 @@ class RuleCounts:
 
 
 def describe(interactions: Interactions) -> dict[str, Any]:
-    """Return rows, ids, events, time span, duplicates and problems as JSON values."""
+    """Return rows, ids, events, time span and problems as JSON values."""
     log = interactions
     counts = np.bincount(log.event, minlength=len(EVENTS))
     listened = is_listening(log.event)
@@ -86,7 +86,6 @@ def describe(interactions: Interactions) -> dict[str, Any]:
         "rows_without_time": int(np.isnan(log.timestamp).sum()),
         "labels": {name: len(label.texts) for name, label in log.labels.items()},
         "artist_events": len(log.artists),
-        "duplicates": int(duplicates(log).sum()),
         "says_nothing": count_noise(log),
         "listenings_with_played_ratio": float(known.mean()) if len(known) else None,
         "problems": [

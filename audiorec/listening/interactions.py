@@ -12,7 +12,7 @@ by a user.
 
 import hashlib
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
@@ -162,9 +162,8 @@ def _file_blocks(
                 about = replace(about, unit=_unit_of(file))
             batches = _parquet_batches(file, notes, strict=log.is_folder)
         else:
-            raise InputError(
-                f"{path}: a log must be a .parquet, .csv or .csv.gz file: {columns_of_logs()}"
-            )
+            what = f"{path}: a log must be a .parquet, .csv or .csv.gz file"
+            raise InputError(f"{what}: {_columns_of_logs(path)}")
         for batch in batches:
             batch.validate(full=True)
             yield replace(about, table=batch, first=first)
@@ -182,7 +181,7 @@ def _parquet_batches(file: LogFile, notes: ReadingNotes, *, strict: bool) -> Ite
             raise InputError(f"holds {about['kind']}, not listening; {HOW}")
         notes.simulated = notes.simulated or about.get("simulated") is True
         said = {n: v for n, v in file.keys.items() if n in KNOWN and n not in schema.names}
-        known = _known_columns([*schema.names, *said], alone=not strict)
+        known = _known_columns(file.path, [*schema.names, *said], alone=not strict)
         names = [name for name in known if name not in said]
         for name in names if strict else set(TEXT_COLUMNS) & set(names):
             _check_type(schema.field(name))
@@ -230,12 +229,12 @@ def _csv_batches(path: Path, notes: ReadingNotes, *, alone: bool) -> Iterator[An
                 column_types=texts, null_values=[""], strings_can_be_null=True
             ),
         )
-        names = _known_columns(reader.schema.names, alone=alone)
+        names = _known_columns(path, reader.schema.names, alone=alone)
         for batch in reader:
             yield batch.select(names)
 
 
-def _known_columns(names: list[str], *, alone: bool) -> list[str]:
+def _known_columns(path: Path, names: list[str], *, alone: bool) -> list[str]:
     """Return the columns to read; `alone`: the file is no part of a folder of days."""
     needed = set(COLUMNS)
     # A session or list without a user is its own user, and is ordered even without times.
@@ -249,7 +248,7 @@ def _known_columns(names: list[str], *, alone: bool) -> list[str]:
             commas = f", separated by {other[0]!r} instead of commas" if other else ""
             raise InputError(
                 f"column {name!r} is missing or duplicated; the columns are "
-                f"{column_list(names)}{commas}; {columns_of_logs()}"
+                f"{column_list(names)}{commas}; {_columns_of_logs(path, names)}"
             )
     for old, new in OLD_NAMES.items():
         if old in names and new in names:
@@ -257,12 +256,10 @@ def _known_columns(names: list[str], *, alone: bool) -> list[str]:
     return [name for name in KNOWN if name in names]
 
 
-def columns_of_logs() -> str:
-    """Return which columns a log has, for a message."""
-    return (
-        f"a log has {', '.join(COLUMNS[:-1])} and, unless each row is a play, {COLUMNS[-1]}; "
-        "one of play counts user_id, song_id, weight"
-    )
+def _columns_of_logs(path: Path, names: Sequence[str] = ()) -> str:
+    from audiorec.listening.imports.table import columns_of_logs  # which imports this module
+
+    return columns_of_logs(path, names)
 
 
 def _check_type(field: Any) -> None:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from audiorec.columns import LogColumns
 from audiorec.errors import InputError, ShapeError
 from audiorec.listening.events import EVENTS, Interactions, is_listening
+from audiorec.listening.rule import duplicates
 from audiorec.types import (
     BoolArray,
     Float64Array,
@@ -31,7 +32,7 @@ from audiorec.types import (
     offsets,
 )
 
-FilterName = Literal["looped", "flood", "skip-chain", "shared-device"]
+FilterName = Literal["looped", "flood", "skip-chain", "shared-device", "doubled"]
 FILTERS: tuple[FilterName, ...] = get_args(FilterName)
 PER_USER: tuple[FilterName, ...] = ("looped", "flood", "skip-chain")  # depend on one user's rows
 LOOP_RUN, LOOP_DAY = 10, 30  # plays of one song
@@ -55,6 +56,7 @@ def noise(log: Interactions, name: str) -> BoolArray:
     ``shared-device``  all plays of users with far more songs per day than other users, and far
                        more artists per day (different songs, if the log has no artists). An
                        outlier heuristic based on quartiles; needs `FEW_USERS` users
+    ``doubled``        rows with a time that repeat another one in every column
     =================  =======================================================================
 
     Days and hours are in UTC. Rows without a time have no day or hour; only their order is used.
@@ -181,6 +183,7 @@ _TAKES: dict[str, Callable[[Interactions, Int64Array], BoolArray]] = {
     "flood": _flood,
     "skip-chain": _skip_chain,
     "shared-device": _shared_device,
+    "doubled": lambda log, rows: duplicates(log)[rows] & ~np.isnan(log.timestamp[rows]),
 }
 
 

@@ -117,7 +117,7 @@ def test_a_world_is_checked_and_analysed(home):
     )
     assert result.returncode == 0, result.stderr
     assert "note: simulated listening" in result.stderr
-    assert "duplicates\t0" in result.stdout
+    assert "doubled\t0" in result.stdout
     result = audiorec(
         *("listening", "correlate", "-i", "world/interactions.parquet", "-v", "vecs.parquet"),
         *(

@@ -4,11 +4,14 @@ r"""The files of an export, single, in a zip or in a folder; large JSON; databas
     [{...}, {...}]                      ──array_rows──▶  1, {...};  2, {...}
     {"user": "ana", "plays": [{...}]}   ──array_rows──▶  the values of its first array
     {...}\n{...}\n                      ──line_rows───▶  1, {...};  2, {...}
+    a;b\n1;2\n                          ──delimited───▶  ["a", "b"];  ["1", "2"]
     path ──open_database──▶ `ServerDatabase`
 
 Nothing is unpacked to disk. A file that is damaged is one error, with its name and the place.
 """
 
+import csv
+import io
 import json
 import lzma
 import re
@@ -22,7 +25,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from audiorec.errors import DamagedFileError, InputError, MissingFileError
-from audiorec.files.user_files import input_errors, refuse_devices
+from audiorec.files.user_files import input_errors, open_unpacked, refuse_devices
 from audiorec.listening.imports.rows import LONGEST_KEPT
 
 FAILURE = "cannot be read"
@@ -74,7 +77,7 @@ def _plain(path: Path) -> Member:
     def opened() -> Iterator[IO[bytes]]:
         with input_errors(path, FAILURE):
             refuse_devices(path)
-            with path.open("rb") as file:
+            with open_unpacked(path) as file:
                 yield file
 
     return Member(str(path), opened)
@@ -178,6 +181,28 @@ def json_rows(file: IO[bytes]) -> Iterator[tuple[int, Any]]:
     except (ValueError, RecursionError):
         is_lines = False
     return line_rows(file) if is_lines else array_rows(file)
+
+
+def delimited(file: IO[bytes]) -> tuple[list[str], Iterator[list[str]]]:
+    """Return the cells of the first line of a table, and those of each line that follows.
+
+    Cells are separated by what is most frequent in the first line: ``,``, ``;``, ``|`` or tabs.
+    """
+    lines = io.TextIOWrapper(file, encoding="utf-8-sig", errors="backslashreplace", newline="")
+    first = next(lines, "")
+    form: dict[str, Any] = {"delimiter": max(",;\t|", key=first.count)}
+    if form["delimiter"] == "\t":  # where a quotation mark is one
+        form["quoting"] = csv.QUOTE_NONE
+
+    def others() -> Iterator[list[str]]:
+        reader = csv.reader(lines, **form)
+        try:
+            yield from filter(None, reader)
+            lines.detach()  # or it warns that its file is open, which the caller closes
+        except csv.Error as error:
+            raise InputError(f"{FAILURE}: line {reader.line_num + 1}: {error}") from error
+
+    return next(csv.reader([first], **form), []), others()
 
 
 NO_DATABASE = "cannot be read"

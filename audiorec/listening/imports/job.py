@@ -25,7 +25,7 @@ import pyarrow.compute as pc
 from audiorec.columns import LogColumns
 from audiorec.distribution import created_by
 from audiorec.errors import DamagedFileError, InputError
-from audiorec.files.arrow import arrow_array, string_array
+from audiorec.files.arrow import arrow_array, mask, string_array
 from audiorec.files.own_files import replaced
 from audiorec.files.tables import table_writer, write_plain
 from audiorec.listening.events import MICROSECONDS, SCHEMA
@@ -36,6 +36,7 @@ from audiorec.listening.imports.rows import (
     SongRef,
     SourceRow,
 )
+from audiorec.listening.imports.table import TableColumns
 from audiorec.runs.entry_points import Registry
 from audiorec.store.aliases import AliasKind, alias_table
 from audiorec.store.schema import METADATA_KEY
@@ -235,6 +236,7 @@ FORMAT_VERSION = 1
 ENTRY = pa.field("entry", pa.string())
 NAMES = ("id", "mbid", "isrc", "path", "artist", "title", "album")
 PLAYS = SCHEMA.append(ENTRY)
+COUNTS = PLAYS.remove(PLAYS.names.index(LogColumns.TIME))
 UNMATCHED = pa.schema(
     [*PLAYS.remove(1), ("reason", pa.string()), *((n, pa.string()) for n in NAMES)]
 )
@@ -313,6 +315,7 @@ def import_history(
     user: str = "",
     keep_unmatched: bool = False,
     report: Path | None = None,
+    columns: TableColumns | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Imported:
     """Convert a listening history to a log.
@@ -337,6 +340,8 @@ def import_history(
     report : Path, optional
         Table to write, ``.csv`` or ``.parquet``, of the songs that are not in the store, most
         rows first.
+    columns : TableColumns, optional
+        The columns of a ``table``.
     progress : callable, optional
         Called with the number of rows read so far.
 
@@ -349,7 +354,10 @@ def import_history(
     for path, ends in ((out, (PARQUET,)), (report, (CSV, PARQUET))):
         if path is not None and path.suffix.lower() not in ends:
             raise InputError(f"{path}: its name must end in {' or '.join(ends)}")
-    rows = IMPORTS.named(kind)(files, user)
+    given = {} if columns is None else {"columns": columns}
+    rows = IMPORTS.named(kind)(files, user, **given)
+    # A log without the column is one of counts; with an empty one it would lack times.
+    timed = kind != "table" or (columns is not None and bool(columns.time))
     about = {"source": kind} | (
         {"times": "made up: see docs/listening.md"} if kind == "yambda" else {}
     )
@@ -358,7 +366,7 @@ def import_history(
         plays, unmatched, rejected = (
             stack.enter_context(table_writer(path, _schema(schema, of, about)))
             for path, schema, of in (
-                (out, PLAYS, "interactions"),
+                (out, PLAYS if timed else COUNTS, "interactions"),
                 (path_beside(out, "unmatched"), UNMATCHED, "unmatched_plays"),
                 (path_beside(out, "rejected"), REJECTED, "rejected_rows"),
             )
@@ -483,10 +491,11 @@ class _Import:
         if len(table):
             self.found.plays += len(table)
             times = block.time_s[mask]
-            self._seen(float(times.min()), float(times.max()))
+            if not np.isnan(times).any():
+                self._seen(float(times.min()), float(times.max()))
             self.songs.update(table.column(LogColumns.SONG).unique().to_pylist())
             self.users.update(table.column(LogColumns.USER).unique().to_pylist())
-            self.writers["plays"].write_table(table)
+            self.writers["plays"].write_table(table.select(self.writers["plays"].schema.names))
 
     def _seen(self, first_s: float, last_s: float) -> None:
         result = self.found
@@ -544,13 +553,14 @@ class _Import:
 
 def _table_of(block: ImportedBlock, songs: Any) -> Any:
     n = len(block)
+    weight = np.ones(n, np.float32) if block.weight is None else block.weight
     columns = {
         LogColumns.USER: block.user,
         LogColumns.SONG: songs,
         LogColumns.TIME: _stamps(block.time_s),
         LogColumns.EVENT: pa.repeat(block.event, n).cast(pa.string()),
         LogColumns.PLAYED_RATIO: pa.array(block.played_ratio, mask=np.isnan(block.played_ratio)),
-        LogColumns.WEIGHT: arrow_array(np.ones(n, np.float32), pa.float32()),
+        LogColumns.WEIGHT: arrow_array(weight, pa.float32()),
         "entry": block.entry,
     }
     return _as(columns, PLAYS)
@@ -569,8 +579,10 @@ def _as(columns: Mapping[str, Any], schema: Any) -> Any:
 
 
 def _stamps(times_s: Any) -> Any:
-    whole = np.rint(times_s * MICROSECONDS).astype(np.int64)
-    return arrow_array(whole, pa.int64()).cast(pa.timestamp("us", tz="UTC"))
+    known = ~np.isnan(times_s)
+    whole = np.rint(np.where(known, times_s, 0.0) * MICROSECONDS).astype(np.int64)
+    stamps = arrow_array(whole, pa.int64()).cast(pa.timestamp("us", tz="UTC"))
+    return pc.if_else(mask(known), stamps, None)
 
 
 def _write_report(path: Path, lost: Counter[tuple[SongRef, str]], known: KnownSongs | None) -> None:

@@ -15,14 +15,13 @@ becomes a ``play`` with unknown ratio. ``loved`` 1 does *not* become a ``like``:
 say when it was loved. A track playing during the export has no time yet, and is rejected.
 """
 
-import csv
-import io
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from audiorec.errors import InputError
-from audiorec.listening.imports.archives import FAILURE, Broken, Member, json_rows, members
+from audiorec.listening.imports.archives import Broken, Member, delimited, json_rows, members
 from audiorec.listening.imports.rows import (
     NO_TIME,
     NOT_AN_OBJECT,
@@ -83,31 +82,11 @@ def _tracks(page: Any) -> Iterator[Any]:
 
 
 def _table(member: Member, user: str) -> Rows:
-    with member.open() as raw:
-        file = io.TextIOWrapper(raw, encoding="utf-8-sig", errors="backslashreplace", newline="")
-        lines = iter(file)
-        first = next(lines, "")
-        delimiter = max(",;\t", key=first.count)
-        header = [
-            name.strip().lower() for name in next(csv.reader([first], delimiter=delimiter), [])
-        ]
-        names, whose = _named_columns(header, user)
-        reader = csv.reader(_again(first, lines, is_header=names is not None), delimiter=delimiter)
-        row = 0
-        try:
-            for cells in reader:
-                if not cells:
-                    continue
-                row += 1
-                yield _cells(member.name, row, names or WITHOUT_HEADER, cells, whose)
-        except csv.Error as error:
-            raise InputError(f"{FAILURE}: line {reader.line_num}: {error}") from error
-
-
-def _again(first: str, lines: Iterator[str], *, is_header: bool) -> Iterator[str]:
-    if not is_header:
-        yield first
-    yield from lines
+    with member.open() as file:
+        first, others = delimited(file)
+        names, whose = _named_columns([name.strip().lower() for name in first], user)
+        for row, cells in enumerate(others if names else chain([first], others), 1):
+            yield _cells(member.name, row, names or WITHOUT_HEADER, cells, whose)
 
 
 def _named_columns(header: Sequence[str], user: str) -> tuple[Sequence[str] | None, str]:

@@ -123,6 +123,7 @@ class ImportedBlock:
         NaN if unknown.
     entry : pyarrow.StringArray, length n
         May hold nulls.
+    weight : ndarray, shape (n,), float32, optional
     """
 
     song: Any
@@ -131,6 +132,7 @@ class ImportedBlock:
     event: str
     played_ratio: FloatArray
     entry: Any
+    weight: FloatArray | None = None
 
     def __len__(self) -> int:
         return len(self.song)

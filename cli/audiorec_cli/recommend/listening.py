@@ -1,5 +1,6 @@
 """``audiorec listening``: import, check, prepare, correlate, simulate and forget listening."""
 
+import shlex
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +21,7 @@ from audiorec_cli.shared.listening import (
     RuleOption,
     SkipBadRowsOption,
     SoundOption,
+    TableOptions,
     sound_files,
 )
 from audiorec_cli.shared.options import (
@@ -115,7 +117,7 @@ def flat(document: dict[str, Any], before: str = "") -> "Iterator[tuple[str, obj
 
 def print_log_check(document: dict[str, Any]) -> None:
     """Print the result of `counted_log`."""
-    plain = ("kind", "rows", "usable", "users", "songs", "first", "last", "duplicates")
+    plain = ("kind", "rows", "usable", "users", "songs", "first", "last")
     rows: list[tuple[str, object]] = [(name, document[name]) for name in plain]
     rows += [(f"event {name}", count) for name, count in document["events"].items()]
     rows += [
@@ -139,6 +141,9 @@ def print_log_check(document: dict[str, Any]) -> None:
         )
     if document["kind"] == "counts":
         say(f"note: {COUNTS}")
+    if kept := [name for name, count in document["says_nothing"].items() if count["rows"]]:
+        flags = " ".join(f"--filter {name}" for name in kept)
+        say(f"note: rows that say nothing count, unless a command has {flags}")
     if document["simulated"]:
         say("note: simulated listening")
 
@@ -171,12 +176,15 @@ def import_(
     quiet: QuietOption = False,
     json: JsonOption = False,
     *,
+    table: TableOptions,
     done: JobSummary,
 ) -> None:
-    """Import listening history from a service or a music server as a log.
+    """Import listening history from a service, a music server or a table as a log.
 
-    KIND is listenbrainz, lastfm, spotify, yambda, navidrome, lyrion, or a reader of your own as
-    module:function. Songs are matched by id, MusicBrainz id, ISRC, path, or artist and title. No
+    KIND is listenbrainz, lastfm, spotify, yambda, navidrome, lyrion, table, or a reader of your own
+    as module:function. A table is CSV, tabs, RecBole's .inter, also with gzip, or Parquet; without
+    a time it becomes a log of counts, and with ratings the rows below --least-rating are left out.
+    Songs are matched by id, MusicBrainz id, ISRC, path, or artist and title. No
     row is lost: events of songs that are not in the store go to plays.unmatched.parquet beside the
     log, malformed rows and other events to plays.rejected.parquet. Exits with 3 if rows are
     malformed or no song was found.
@@ -184,13 +192,14 @@ def import_(
     Examples
     --------
     audiorec listening import spotify my_spotify_data.zip
-    audiorec listening import navidrome navidrome.db --report missing.csv
     audiorec listening import lastfm scrobbles.csv --user ana -o ana.parquet
+    audiorec listening import table ml-100k.inter --song-column item_id --time-column timestamp
     """
     from audiorec.listening.imports.job import import_history
 
     check_file(vectors, InputKind.VECTORS)
-    if keep == "any":
+    columns = table.columns(kind)
+    if keep == "any" or (columns is not None and vectors is None):
         vectors = None
     elif vectors is None:
         vectors = usual_vectors("matching songs with")
@@ -209,12 +218,15 @@ def import_(
         user=user,
         keep_unmatched=keep == "all",
         report=report,
+        columns=columns,
         progress=tell,
     )
     done.count(rows=result.rows, plays=result.plays, users=result.users, songs=result.songs)
     done.count(unmatched=result.unmatched, rejected=result.rejected, broken=result.mistakes)
     _print(result, out, json=json)
-    if store is None and keep != "any":
+    if columns is not None:
+        say(f"next: audiorec listening check {shlex.quote(str(out))}")
+    elif store is None and keep != "any":
         say("note: no store: songs keep the ids of the service; match them with --vectors STORE")
     if report is not None:
         say(f"unmatched songs: {report}")

@@ -1,6 +1,6 @@
 """Inputs of recall commands: plays of a log, and side information on songs and users."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -19,6 +19,7 @@ from audiorec_cli.shared.options import (
 
 if TYPE_CHECKING:
     from audiorec.listening.events import Interactions
+    from audiorec.listening.imports.table import TableColumns
     from audiorec.listening.reading import Liked, LogReading
     from audiorec.listening.sequences import Sequences
     from audiorec.recall.contract.channel import Channel
@@ -30,7 +31,7 @@ UNPLAYED = (  # events that are no plays, and what trains on them
 )
 OTHER_SOUND = {"features": "features", "song_embeddings": "songs"}  # kinds of files, not stores
 PlaysOf = Literal["user", "session", "list"]
-PlayFilter = Literal["flood", "looped", "skip-chain", "shared-device"]
+PlayFilter = Literal["doubled", "flood", "looped", "skip-chain", "shared-device"]
 SoundOption = Annotated[
     Path | None,
     store_file(
@@ -55,7 +56,7 @@ FilterOption = Annotated[
     chooses(
         "--filter",
         metavar="NAME",
-        help="Plays to leave out (repeatable): skip-chain, flood, looped or shared-device.",
+        help="Plays to leave out (repeatable): doubled, flood, looped, skip-chain, shared-device.",
         panel=ADVANCED,
     ),
 ]
@@ -69,6 +70,44 @@ ByOption = Annotated[
     PlaysOf | None,
     chooses(help="One history per user, session or list [default: as trained].", panel=ADVANCED),
 ]
+
+
+OF_TABLE = "Columns of a table"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableOptions:
+    """Names of the columns of a table to import."""
+
+    user_column: Annotated[
+        str | None, chooses(help="Who listened [default: user_id].", panel=OF_TABLE)
+    ] = None
+    song_column: Annotated[
+        str | None, chooses(help="The song or item [default: song_id].", panel=OF_TABLE)
+    ] = None
+    time_column: Annotated[str | None, chooses(help="When.", panel=OF_TABLE)] = None
+    event_column: Annotated[
+        str | None, chooses(help="play, finish, skip, like, dislike ...", panel=OF_TABLE)
+    ] = None
+    rating_column: Annotated[str | None, chooses(help="Ratings.", panel=OF_TABLE)] = None
+    least_rating: Annotated[
+        float | None,
+        chooses(help="Leave out rows rated below this [default: 4].", panel=OF_TABLE),
+    ] = None
+    weight_column: Annotated[
+        str | None, chooses(help="How often the row counts: plays.", panel=OF_TABLE)
+    ] = None
+
+    def columns(self, kind: str) -> "TableColumns | None":
+        """Return the columns of a table; None for another kind of history."""
+        from audiorec.listening.imports.table import TableColumns
+
+        given = {n.removesuffix("_column"): v for n, v in asdict(self).items() if v is not None}
+        if kind == "table":
+            return TableColumns(**given)
+        if given:
+            raise InputError("--user-column and the like are for the KIND table")
+        return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

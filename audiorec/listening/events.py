@@ -363,6 +363,7 @@ def _dictionary(numbers: Int32Array, ids: tuple[str, ...]) -> Any:
 Codes = npt.NDArray[np.int8]
 
 FIRST_S, LAST_S = 1e8, 4_102_444_800.0  # March 1973 and the end of 2099, seconds since 1970
+MIN_WEIGHT, MAX_WEIGHT = 1e-6, 1e6
 UNITS = ("seconds", "milliseconds", "microseconds", "nanoseconds")
 DATE, UNREADABLE, OUT_OF_RANGE = len(UNITS), -1, -2  # codes beside the units of numbers
 UNIT_NAMES = (*UNITS, "dates")

@@ -41,6 +41,8 @@ from audiorec.listening.events import (
     DATE,
     EVENTS,
     LABELS,
+    MAX_WEIGHT,
+    MIN_WEIGHT,
     OLD_NAMES,
     OPTIONAL_COLUMNS,
     OUT_OF_RANGE,
@@ -294,7 +296,6 @@ def _as_texts(batch: Any) -> Any:
 
 # Players count the last buffer as played, so ratios up to this value are clamped to 1.
 CLAMPED_RATIO = 1.05
-MIN_WEIGHT, MAX_WEIGHT = 1e-6, 1e6
 NO_TIME = len(UNIT_NAMES)  # unit of rows that only have an order in their session or list
 NONE = scalar(np.int32(-1))  # number of a missing text
 _MIX = np.uint64(0x9E3779B97F4A7C15)  # multiplier of Fibonacci hashing

@@ -28,10 +28,9 @@ from audiorec.files.own_files import RunFolder
 from audiorec.files.tables import write_plain
 from audiorec.files.user_files import read_lines, read_table
 from audiorec.library.library import Library
-from audiorec.listening.events import MICROSECONDS
+from audiorec.listening.events import MAX_WEIGHT, MICROSECONDS
 from audiorec.listening.imports.job import FORMAT_VERSION, PLAYS, KnownSongs, path_beside
 from audiorec.listening.imports.rows import SongRef
-from audiorec.listening.interactions import MAX_WEIGHT
 from audiorec.players.bounds import OWN_SONG_BYTES, Held
 from audiorec.players.contract import Player, PlayerSong
 from audiorec.players.matching import Matched, match, match_by_sound, server_ids

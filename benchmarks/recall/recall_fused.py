@@ -52,7 +52,7 @@ DEPTH, K = 200, 100
 PREFIXES, NEWEST = 8_000, 8_000
 USERS = 2_000  # of the validation part
 EASE = "ease:dropout=0.67:regularisation=50"  # chosen on a fifth of what hetrec learns from
-KNN = ("item-knn", 'item-knn:weighting="tf-idf"', 'item-knn:weighting="bm25"')
+KNN = ("item-knn", 'item-knn:weighting="cosine"', 'item-knn:weighting="bm25"')
 SHOWN = (("hit_rate", 10), ("recall", 20), ("recall", 100), ("mrr", 20))
 
 

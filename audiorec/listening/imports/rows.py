@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from audiorec.listening.events import FIRST_S, LAST_S
-from audiorec.listening.interactions import MAX_WEIGHT
+from audiorec.listening.events import FIRST_S, LAST_S, MAX_WEIGHT
 from audiorec.types import Float64Array, FloatArray
 
 LONGEST_KEPT = 4096  # characters stored of a rejected row

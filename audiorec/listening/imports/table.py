@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from audiorec.columns import LogColumns
 from audiorec.errors import InputError
 from audiorec.files.arrow import booleans, open_parquet
 from audiorec.files.arrow import mask as to_mask
@@ -65,8 +66,8 @@ class TableColumns:
         How often the row counts.
     """
 
-    user: str = "user_id"
-    song: str = "song_id"
+    user: str = LogColumns.USER
+    song: str = LogColumns.SONG
     time: str = ""
     event: str = ""
     rating: str = ""

@@ -468,11 +468,11 @@ def _fused(total: Float64Array, share: Float64Array, unsure: BoolArray) -> Int64
 def strengths_of(
     terms: Sequence[Understood], hearing: Hearing, rows: Sequence[int], said: Said
 ) -> tuple[float | None, ...]:
-    """Return how likely each of some songs fits: as its weakest clause does, or its title."""
+    """Return how likely each of some songs fits: the mean of its clauses, or its title."""
     clear = [t for t in terms if t.term.weight == 1 and not t.term.compared and t.term.kind != LIKE]
-    result = np.full(len(rows), np.nan)
-    for one in clear:
-        result = np.fmin(result, _likely(one, hearing, rows))
+    told = [_likely(one, hearing, rows) for one in clear]
+    told = [p for p in told if np.isfinite(p).all()]
+    result = np.mean(told, axis=0) if told else np.full(len(rows), np.nan)
     named = np.ones(len(rows)) if said.quoted else said.share[rows]
     result = np.where(named > 0, np.fmax(result, named), result)
     return tuple(None if np.isnan(one) else round(float(one), 4) for one in result)
@@ -480,7 +480,7 @@ def strengths_of(
 
 def _likely(one: Understood, hearing: Hearing, rows: Sequence[int]) -> Float64Array:
     """Return how likely each of some songs has a term, or lacks one that is denied."""
-    likely = fit(hearing, one.ways, rows)
+    likely = fit(hearing, one.ways, rows, one.term.kind)
     return 1 - likely if one.term.denied else likely
 
 

@@ -232,14 +232,14 @@ class _ClauseReader:
 
     def fact(self, denied: bool) -> bool:
         """Read a length, a tempo, years, a key, a language or a genre tag."""
-        bare = self.follows("language")
+        bare, sound = self.follows("language"), self.known(self.at)
         for conditions, end, evidence in (
             quantity_at(self.words, self.at),
             key_at(self.words, self.at, self.text[self.tokens[self.at].start :]),
             language_at(self.words, self.at, bare=bare),
             self.tagged(),
         ):
-            if conditions:
+            if conditions and (sound is None or sound[1] <= end):  # 中文流行歌: a sound
                 self.add_fact(conditions, end, denied, evidence)
                 return True
         return False

@@ -5,23 +5,25 @@
 How much of a label is heard where it is really there stands in ``data/present.csv``: the larger of
 what its own kind of sound has, among the sounds that labels were learnt from, and of what little
 music at large has more (``scripts/heads/present_labels.py``). Classes of the heads are
-probabilities already. The curve was fitted to sentences about voices and sounds.
+probabilities already. The curves were fitted to half of the sentences and songs of a benchmark, and
+told on the others (``benchmarks/words/eval_strength.py``): what a mood or a use makes one hear is
+heard in parts, so songs fit at less of it.
 """
 
-import csv
 from collections.abc import Mapping, Sequence
 from functools import cache
 
 import numpy as np
 
-from audiorec.tagger.weights import read_checked
 from audiorec.types import Float64Array
 from audiorec.words.hearing import Hearing
-from audiorec.words.labels import TAG, words_data
+from audiorec.words.labels import TAG
+from audiorec.words.vocabulary import rows_of
 
 FILE = "present.csv"
-STEEP, HALF = 7.6, 0.69  # of the curve, and where half of the songs fit
-STRONG, SOME = 0.75, 0.28  # probabilities
+CURVE = 5.24, 0.71  # how steep it is, and where half of the songs fit
+IN_PARTS = {"mood": (2.1, 0.29), "use": (2.1, 0.29)}  # curves of these kinds of concepts
+STRONG, SOME = 0.75, 0.40  # probabilities
 MOST = 1.2  # of what is heard where something is there
 QUIET, MIDDLE = 12.0, -14.0  # LUFS: half the range of loudness, and its middle
 BPM = np.log2(115)  # neither slow nor fast
@@ -31,17 +33,28 @@ BARS = {"strong": "▮▮▮", "some": "▮▮▯", "weak": "▮▯▯", "": ""}
 @cache
 def present() -> dict[str, float]:
     """Return how much of each label is heard where it is there."""
-    text = read_checked(words_data() / FILE)[0].decode()
-    return {row["label"]: float(row["present"]) for row in csv.DictReader(text.splitlines())}
+    return {row["label"]: float(row["present"]) for row in rows_of(FILE)}
 
 
-def fit(hearing: Hearing, ways: Sequence[Mapping[str, float]], rows: Sequence[int]) -> Float64Array:
-    """Return the probability that songs (m,) have what a term says; NaN where only tags tell."""
-    levels = [level for way in ways if (level := _level(hearing, way, rows)) is not None]
-    if not levels:
-        return np.full(len(rows), np.nan)
-    found: Float64Array = 1 / (1 + np.exp(-STEEP * (np.max(levels, axis=0) - HALF)))
-    return found
+def fit(
+    hearing: Hearing, ways: Sequence[Mapping[str, float]], rows: Sequence[int], kind: str = ""
+) -> Float64Array:
+    """Return the probability that songs (m,) have what a term of a kind says.
+
+    It is NaN where only tags tell.
+    """
+    found = level(hearing, ways, rows)
+    steep, half = IN_PARTS.get(kind, CURVE)
+    probability: Float64Array = 1 / (1 + np.exp(-steep * (found - half)))
+    return probability
+
+
+def level(
+    hearing: Hearing, ways: Sequence[Mapping[str, float]], rows: Sequence[int]
+) -> Float64Array:
+    """Return how much songs (m,) have of what a term says, 1 where it is there."""
+    levels = [found for way in ways if (found := _level(hearing, way, rows)) is not None]
+    return np.max(levels, axis=0) if levels else np.full(len(rows), np.nan)
 
 
 def _level(
@@ -54,19 +67,19 @@ def _level(
         return None
     total = np.zeros(len(rows))
     for name in wanted or kept:
-        level = np.clip(_one(name, hearing.levels(name)[rows]), 0, MOST)
-        total += abs(kept[name]) * (level if wanted else 1 - level)
+        one = np.clip(_one(name, hearing.levels(name)[rows]), 0, MOST)
+        total += abs(kept[name]) * (one if wanted else 1 - one)
     return total / sum(abs(kept[name]) for name in wanted or kept)
 
 
-def _one(name: str, level: Float64Array) -> Float64Array:
+def _one(name: str, heard: Float64Array) -> Float64Array:
     if name in present():
-        return level / present()[name]
+        return heard / present()[name]
     if name == "bpm":
-        return np.nan_to_num(0.5 + level - BPM, nan=0.5)
+        return np.nan_to_num(0.5 + heard - BPM, nan=0.5)
     if name == "loud":
-        return np.nan_to_num(0.5 + (level - MIDDLE) / QUIET, nan=0.5)
-    return np.nan_to_num(1 / (1 + np.exp(-level)), nan=0.5)
+        return np.nan_to_num(0.5 + (heard - MIDDLE) / QUIET, nan=0.5)
+    return np.nan_to_num(1 / (1 + np.exp(-heard)), nan=0.5)
 
 
 def word(probability: float | None) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 from audiorec.library.library import open_store
 from audiorec.words.hearing import Hearing
 from audiorec.words.labels import TAG, nearness, words_data
-from audiorec.words.strength import FILE, HALF
+from audiorec.words.strength import CURVE, FILE
 
 RARE, USUAL, HIGHEST = 0.03, 0.3, 0.995
 COMMON = {
@@ -44,7 +44,7 @@ def main() -> None:
         lines.writerow(("label", "present"))
         for name, most in zip(own, highest.tolist(), strict=True):
             share = USUAL if name in COMMON else RARE
-            usual = float(np.quantile(hearing.levels(name), 1 - share)) / HALF
+            usual = float(np.quantile(hearing.levels(name), 1 - share)) / CURVE[1]
             lines.writerow((name, f"{max(most, usual):.2f}"))
 
 

@@ -15,6 +15,7 @@ from audiorec.search.questions import Choice, FindQuestion
 from audiorec.tagger.backbone import load_backbone
 from audiorec.tagger.vectors import shipped_sound
 from audiorec.words.labels import Labels, nearness, packed, shipped_labels
+from audiorec.words.strength import CURVE, level
 
 ALL = Choice(also=("non-music",))
 
@@ -71,6 +72,25 @@ def test_the_document_says_what_was_understood(library):
     assert document["not_understood"] == ["nobody"]
     assert document["songs"][0]["why"].keys() == {"piano"}
     assert [song["rank"] for song in document["songs"]] == [1, 2]
+
+
+def test_a_strength_is_that_of_the_level_whatever_else_there_is(library):
+    """Halfway up its curve a song fits as often as not; what is denied is turned round."""
+    steep, half = CURVE
+    found = library.find("saxophone", 6, choice=ALL)
+    heard = level(library.hearing, found.terms[0].ways, found.rows.tolist())
+    assert found.strengths == pytest.approx(1 / (1 + np.exp(-steep * (heard - half))), abs=1e-4)
+    denied = library.find("saxophone, no drums", 6, choice=ALL)
+    alone = library.find("no drums", 6, choice=ALL)
+    of = dict(zip(found.rows.tolist(), found.strengths, strict=True))
+    no = dict(zip(alone.rows.tolist(), alone.strengths, strict=True))
+    both = [(of[row] + no[row]) / 2 for row in denied.rows.tolist()]
+    assert denied.strengths == pytest.approx(both, abs=1e-3)
+
+
+def test_what_no_song_has_is_said_first(library):
+    assert library.find("sitar", 3, choice=ALL).remarks[0] == "nothing here fits well; nearest:"
+    assert "nothing here" not in " ".join(library.find("saxophone", 3, choice=ALL).remarks)
 
 
 def test_what_is_no_music_is_listed_only_if_it_is_asked_for(library):

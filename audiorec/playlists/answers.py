@@ -7,7 +7,7 @@
 table, as a document (`to_dict`), as a playlist file (`to_m3u8`), with `remarks` for a person.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, cast
@@ -32,6 +32,7 @@ from audiorec.search.searchable import SearchableStore
 from audiorec.search.similar import Asked, ForPlayers, source_of
 from audiorec.search.space import mean_direction
 from audiorec.types import FloatArray, Int64Array
+from audiorec.words.strength import shown, word
 
 TIMES = {"start_s": "start", "duration_s": "length"}  # shown as clock times, under these names
 MOST_ROWS = 60  # rows per table; further rows are only counted
@@ -183,6 +184,8 @@ class PlaylistOfSongs(SongList):
         Similarity of each song to the seeds; NaN without seeds.
     curve_scores : mapping of str to ndarray, shape (m,)
         Per curve, each song's mean score of the class, or beats per minute.
+    strengths : tuple of float or None
+        How likely each song fits the sentence; None beside seeds, or where nothing tells.
     curve_distance : float or None
         Mean distance from the curves, where 100 beats per minute count as 1; None without any.
     """
@@ -192,6 +195,7 @@ class PlaylistOfSongs(SongList):
     wish: PlaylistRequest
     similarities: FloatArray
     curve_scores: Mapping[str, npt.NDArray[np.floating]]
+    strengths: tuple[float | None, ...]
     curve_distance: float | None = None
 
     def columns(self) -> dict[str, Any]:
@@ -211,7 +215,8 @@ class PlaylistOfSongs(SongList):
             return [None if is_seed else s for is_seed, s in zip(own, seeds.others(), strict=True)]
 
         share = np.where(own, np.nan, seeds.closer_than)
-        return replace(seeds, closer_than=share, others=others)
+        fits = tuple(map(shown, self.strengths)) if any(self.strengths) else None
+        return replace(seeds, closer_than=share, others=others, strengths=fits)
 
     @property
     def remarks(self) -> list[str]:
@@ -227,6 +232,8 @@ class PlaylistOfSongs(SongList):
             similarity = None if np.isnan(near) else round(near, 6)
             beside = self.beside.fields(index, why=self.asked.question.why)
             row = {**song, "similarity": similarity, **beside, "curve_scores": scores}
+            if (strength := self.strengths[index]) is not None:
+                row |= {"strength": strength, "fits": word(strength)}
             songs.append({"place": index + 1, **row})
         source, distance = source_of(self.store), self.curve_distance
         return {
@@ -297,8 +304,11 @@ def playlist_near(asked: Asked) -> PlaylistOfSongs:
         allowed &= ~unknown
     playlist = make_playlist(units, directions, lengths, wish, seeds=first, allowed=allowed)
     off = deviations(playlist.rows, lengths[playlist.rows], wish.curves)
+    alone = asked.wished if not asked.seeds else None
+    strengths = alone.strengths(playlist.rows.tolist()) if alone else (None,) * len(playlist.rows)
+    notes = remarks(store.ids, playlist, lengths, wish, allowed=allowed)
     return PlaylistOfSongs(
-        **_list(asked, playlist.rows, remarks(store.ids, playlist, lengths, wish, allowed=allowed)),
+        **_list(asked, playlist.rows, (*_that_fit(strengths), *notes)),
         playlist=playlist,
         wish=wish,
         similarities=(units[playlist.rows] @ (directions if mean else own).T).max(axis=1)
@@ -307,8 +317,18 @@ def playlist_near(asked: Asked) -> PlaylistOfSongs:
         curve_scores={
             curve.name: curve.unit * curve.scores[playlist.rows] for curve in wish.curves
         },
+        strengths=strengths,
         curve_distance=float(np.abs(off).mean()) if off.size else None,
     )
+
+
+def _that_fit(strengths: Sequence[float | None]) -> Iterator[str]:
+    """Say how many songs of a list fit a sentence, unless all do."""
+    said = [word(one) for one in strengths if one is not None]
+    fit = len(said) - said.count("weak")
+    if fit < len(said):
+        many = f"{fit} of {len(said)} songs fit" if fit != 1 else f"1 of {len(said)} songs fits"
+        yield f"{many}; the rest, marked weak, is what comes nearest"
 
 
 def _list(asked: Asked, rows: Int64Array, notes: tuple[str, ...]) -> dict[str, Any]:

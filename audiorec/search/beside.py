@@ -36,6 +36,8 @@ class Wished:
         What this adds to each song's similarity where songs are chosen.
     notes : tuple of str
         What to tell a person about the sentence, one line each.
+    strengths : callable, optional
+        Returns how likely each of some rows fits, None where nothing tells.
     """
 
     text: str
@@ -43,6 +45,9 @@ class Wished:
     by: FloatArray
     pull: FloatArray
     notes: tuple[str, ...]
+    strengths: Callable[[Sequence[int]], tuple[float | None, ...]] = field(
+        default=lambda rows: (None,) * len(rows), repr=False
+    )
 
     def fields(self, row: int) -> dict[str, Any]:
         """Return what a document says of one song."""

@@ -28,7 +28,7 @@ from audiorec.store.schema import LANGUAGE
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array
 from audiorec.words.clauses import LIKE, Sentence, Term
 from audiorec.words.hearing import LARGEST, Hearing, scale_of, standardised
-from audiorec.words.strength import BARS, fit, word
+from audiorec.words.strength import fit, shown, together, word
 from audiorec.words.titles import Titles
 
 FOLLOWS = 0.5  # share of what is denied that is forgiven where it follows from what is wanted
@@ -245,13 +245,12 @@ class DescribedSongs(Neighbours, ForPlayers):
             closer_than=closer_than,
             others=lambda: [None] * len(self),
             wished=wished,
-            strengths=tuple(map(self._shown, self.rows.tolist(), strengths)),
+            strengths=tuple(
+                shown(one) + "?" * (row in unsure)
+                for row, one in zip(self.rows.tolist(), strengths, strict=True)
+            ),
             notes=tuple(self._told(row) for row in self.rows.tolist()),
         )
-
-    def _shown(self, row: int, strength: float | None) -> str:
-        said = word(strength)
-        return f"{BARS[said]} {said}{'?' * (row in self.unsure)}".strip()
 
     def _told(self, row: int) -> str:
         return f"in its {', '.join(self.said[row])}" if row in self.said else ""
@@ -466,15 +465,16 @@ def _fused(total: Float64Array, share: Float64Array, unsure: BoolArray) -> Int64
 
 
 def strengths_of(
-    terms: Sequence[Understood], hearing: Hearing, rows: Sequence[int], said: Said
+    terms: Sequence[Understood], hearing: Hearing, rows: Sequence[int], said: Said | None = None
 ) -> tuple[float | None, ...]:
-    """Return how likely each of some songs fits: the mean of its clauses, or its title."""
+    """Return how likely each of some songs fits: as all clauses together, or its title."""
     clear = [t for t in terms if t.term.weight == 1 and not t.term.compared and t.term.kind != LIKE]
     told = [_likely(one, hearing, rows) for one in clear]
     told = [p for p in told if np.isfinite(p).all()]
-    result = np.mean(told, axis=0) if told else np.full(len(rows), np.nan)
-    named = np.ones(len(rows)) if said.quoted else said.share[rows]
-    result = np.where(named > 0, np.fmax(result, named), result)
+    result = together(told) if told else np.full(len(rows), np.nan)
+    if said is not None:
+        named = np.ones(len(rows)) if said.quoted else said.share[rows]
+        result = np.where(named > 0, np.fmax(result, named), result)
     return tuple(None if np.isnan(one) else round(float(one), 4) for one in result)
 
 
@@ -551,6 +551,7 @@ def wished_of(
             *remarks_of(sentence, sentence.unknown),
             *(facts.notes if facts is not None else ()),
         ),
+        strengths=lambda rows: strengths_of(terms, hearing, rows),
     )
 
 

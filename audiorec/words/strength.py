@@ -21,9 +21,10 @@ from audiorec.words.labels import TAG
 from audiorec.words.vocabulary import rows_of
 
 FILE = "present.csv"
-CURVE = 5.24, 0.71  # how steep it is, and where half of the songs fit
-IN_PARTS = {"mood": (2.1, 0.29), "use": (2.1, 0.29)}  # curves of these kinds of concepts
+CURVE = 4.78, 0.70  # how steep it is, and where half of the songs fit
+IN_PARTS = {"mood": (2.04, 0.29), "use": (2.04, 0.29)}  # curves of these kinds of concepts
 STRONG, SOME = 0.75, 0.40  # probabilities
+LEAST = 1e-3  # of a clause, so that no clause alone decides
 MOST = 1.2  # of what is heard where something is there
 QUIET, MIDDLE = 12.0, -14.0  # LUFS: half the range of loudness, and its middle
 BPM = np.log2(115)  # neither slow nor fast
@@ -82,6 +83,15 @@ def _one(name: str, heard: Float64Array) -> Float64Array:
     return np.nan_to_num(1 / (1 + np.exp(-heard)), nan=0.5)
 
 
+def together(likely: Sequence[Float64Array]) -> Float64Array:
+    """Return how likely songs (m,) fit several clauses: the geometric mean of how likely each is.
+
+    Clauses go together more often than by chance, so their product would be too humble.
+    """
+    found: Float64Array = np.exp(np.mean(np.log(np.maximum(likely, LEAST)), axis=0))
+    return found
+
+
 def word(probability: float | None) -> str:
     """Return ``strong``, ``some`` or ``weak``; empty where nothing is heard.
 
@@ -93,3 +103,15 @@ def word(probability: float | None) -> str:
     if probability is None:
         return ""
     return "strong" if probability >= STRONG else "some" if probability >= SOME else "weak"
+
+
+def shown(probability: float | None) -> str:
+    """Return the same with a bar, for a table.
+
+    Examples
+    --------
+    >>> shown(0.5)
+    '▮▮▯ some'
+    """
+    said = word(probability)
+    return f"{BARS[said]} {said}".strip()

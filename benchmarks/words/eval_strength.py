@@ -27,7 +27,7 @@ from audiorec.types import BoolArray
 from audiorec.words.find import scored, understood
 from audiorec.words.hearing import Hearing
 from audiorec.words.sentence import read_sentence
-from audiorec.words.strength import CURVE, IN_PARTS, level, word
+from audiorec.words.strength import CURVE, IN_PARTS, level, together, word
 
 K = 10
 ABSENT = {  # of GTZAN's clips
@@ -85,8 +85,8 @@ def probability(clauses: Sequence[Clause], curves: Curves) -> float:
     for kind, denied, much in clauses:
         steep, half = curves[1] if kind in IN_PARTS else curves[0]
         one = 1 / (1 + np.exp(-steep * (much - half)))
-        likely.append(1 - one if denied else one)
-    return float(np.mean(likely))
+        likely.append(np.array([1 - one if denied else one]))
+    return float(together(likely)[0])
 
 
 def fitted(learnt: Sequence[Answer]) -> list[float]:

@@ -1,6 +1,7 @@
 """A sentence beside seeds: what is compared is measured from them, all else pulls."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from audiorec.errors import InputError
 from audiorec.library.library import open_store
 from audiorec.search.questions import Choice, PlaylistQuestion, SimilarQuestion
 from audiorec.search.similar import OpenedSong, SeedSong
+from audiorec.words import strength
 from audiorec.words.find import STEP, understood, values, wished_of
 from audiorec.words.sentence import read_sentence
 
@@ -115,6 +117,21 @@ def test_a_playlist_of_a_sentence_alone(library):
         library.ask(PlaylistQuestion(minutes=1))
     with pytest.raises(InputError, match="name a song"):
         library.ask(SimilarQuestion(words="saxophone"))
+
+
+def test_a_playlist_says_where_the_material_runs_out(library, monkeypatch):
+    """Songs that do not fit are marked, in the order of the list; beside seeds nothing is."""
+    monkeypatch.setattr(strength, "SOME", 0.05)  # labels of made songs are heard faintly
+    question = PlaylistQuestion(words="metal", minutes=1.2, choice=ALL, artist_gap=0)
+    found = library.ask(question)
+    said = [song["fits"] for song in found.to_dict()["songs"]]
+    fit = len(said) - said.count("weak")
+    assert 0 < fit < len(said)
+    assert f"note: {fit} of {len(said)} songs fit" in " ".join(found.remarks)
+    assert [one.endswith("weak") for one in found.beside.strengths] == [x == "weak" for x in said]
+    near = library.ask(replace(question, seeds=("metal",)))
+    assert near.beside.strengths is None
+    assert "songs fit" not in " ".join(near.remarks)
 
 
 def test_a_playlist_near_seeds_with_words(library):

@@ -457,7 +457,12 @@ def _fused(total: Float64Array, share: Float64Array, unsure: BoolArray) -> Int64
     Each list gives a song ``1 / (60 + its place)`` (reciprocal rank fusion), titles times the share
     of the words that they have. Equal songs share a place.
     """
-    places = np.searchsorted(np.sort(-total), -total)
+    if not share.any():
+        return np.lexsort((-total, unsure))
+    order = np.argsort(-total, kind="stable")
+    first = np.append(True, np.diff(total[order]) != 0)[: len(order)]
+    places = np.empty(len(order), np.int64)
+    places[order] = np.maximum.accumulate(np.where(first, np.arange(len(order)), 0))
     kinds = np.unique(share)
     titles = len(kinds) - 1 - np.searchsorted(kinds, share)
     votes = 1 / (PLACES + 1 + places) + share / (PLACES + 1 + titles)

@@ -263,12 +263,16 @@ class _ClauseReader:
 
         A name needs no such word in a list; an artist none if denied, or in Han characters.
         """
-        names = {name: getattr(self.names, f"{name}s") for name in ("artist", "title", "album")}
         for role, columns in (("by", "artist"), ("album", "album"), ("like", "artist title album")):
             _, start = meaning_at(self.words, self.at, role)
-            ends = [(name, self.name_at(start, names[name])) for name in columns.split()]
+            if start == self.at and not self.bare(role, denied):
+                continue
+            ends = (
+                (one, self.name_at(start, getattr(self.names, f"{one}s")))
+                for one in columns.split()
+            )
             column, end = next((one for one in ends if one[1]), ("", 0))
-            if not end or not (start > self.at or self.needless(role, end, denied)):
+            if not end:
                 continue
             if role == "like":
                 self.add(Like(said=self.spelled(start, end), denied=denied), self.at, end)
@@ -278,14 +282,13 @@ class _ClauseReader:
             return True
         return False
 
-    def needless(self, role: str, end: int, denied: bool) -> bool:
-        """Return whether a name up to `end` needs no word before it."""
+    def bare(self, role: str, denied: bool) -> bool:
+        """Return whether a name needs no word before it: in a list, or an artist."""
         if role != "by" or self.follows("like"):
             return role == "like" and self.follows("like")
-        word = "".join(self.words[self.at : end])
-        han = len(word) > 1 and all("\u3400" <= letter <= "\u9fff" for letter in word)
-        free = (denied or han) and self.known(self.at) is None
-        return free or self.follows("artist")
+        two = self.words[self.at : self.at + 2]
+        han = len(two) == 2 and all("\u3400" <= word <= "\u9fff" for word in two)
+        return self.follows("artist") or ((denied or han) and self.known(self.at) is None)
 
     def follows(self, what: str) -> bool:
         """Return whether this stands in a list after a fact of a column, or after "like"."""

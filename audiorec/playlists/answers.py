@@ -22,6 +22,7 @@ from audiorec.files.visible import ShownAsTable, TableView, clock
 from audiorec.playlists.curves import deviations, read_curves
 from audiorec.playlists.path import Path, find_path
 from audiorec.playlists.playlist import Playlist, PlaylistRequest, make_playlist, remarks
+from audiorec.search.bars import shown, word
 from audiorec.search.beside import Beside
 from audiorec.search.explain import SureFacts
 from audiorec.search.filters import name_codes
@@ -32,7 +33,6 @@ from audiorec.search.searchable import SearchableStore
 from audiorec.search.similar import Asked, ForPlayers, source_of
 from audiorec.search.space import mean_direction
 from audiorec.types import FloatArray, Int64Array
-from audiorec.words.strength import shown, word
 
 TIMES = {"start_s": "start", "duration_s": "length"}  # shown as clock times, under these names
 MOST_ROWS = 60  # rows per table; further rows are only counted

@@ -17,6 +17,7 @@ import numpy as np
 
 from audiorec.columns import StoreColumns
 from audiorec.errors import InputError
+from audiorec.search.bars import shown, word
 from audiorec.search.beside import Beside, Wished
 from audiorec.search.choice import Chosen, Ranking, non_music_left_out, select
 from audiorec.search.filters import BPM, YEAR, Condition, matching, numbers_of
@@ -28,7 +29,7 @@ from audiorec.store.schema import LANGUAGE
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array
 from audiorec.words.clauses import LIKE, Sentence, Term
 from audiorec.words.hearing import LARGEST, Hearing, scale_of, standardised
-from audiorec.words.strength import fit, shown, together, word
+from audiorec.words.strength import fit, together
 from audiorec.words.titles import Titles
 
 FOLLOWS = 0.5  # share of what is denied that is forgiven where it follows from what is wanted

@@ -1,6 +1,6 @@
 """How well songs fit a sentence, whatever else the library holds.
 
-    what is heard of a label, over what is heard where it is there ──fit──▶ 0 to 1 ──word──▶ "some"
+    what is heard of a label, over what is heard where it is there ──fit──▶ 0 to 1
 
 How much of a label is heard where it is really there stands in ``data/present.csv``: the larger of
 what its own kind of sound has, among the sounds that labels were learnt from, and of what little
@@ -23,12 +23,10 @@ from audiorec.words.vocabulary import rows_of
 FILE = "present.csv"
 CURVE = 4.78, 0.70  # how steep it is, and where half of the songs fit
 IN_PARTS = {"mood": (2.04, 0.29), "use": (2.04, 0.29)}  # curves of these kinds of concepts
-STRONG, SOME = 0.75, 0.40  # probabilities
 LEAST = 1e-3  # of a clause, so that no clause alone decides
 MOST = 1.2  # of what is heard where something is there
 QUIET, MIDDLE = 12.0, -14.0  # LUFS: half the range of loudness, and its middle
 BPM = np.log2(115)  # neither slow nor fast
-BARS = {"strong": "▮▮▮", "some": "▮▮▯", "weak": "▮▯▯", "": ""}
 
 
 @cache
@@ -90,28 +88,3 @@ def together(likely: Sequence[Float64Array]) -> Float64Array:
     """
     found: Float64Array = np.exp(np.mean(np.log(np.maximum(likely, LEAST)), axis=0))
     return found
-
-
-def word(probability: float | None) -> str:
-    """Return ``strong``, ``some`` or ``weak``; empty where nothing is heard.
-
-    Examples
-    --------
-    >>> word(0.9), word(0.5), word(0.1), word(None)
-    ('strong', 'some', 'weak', '')
-    """
-    if probability is None:
-        return ""
-    return "strong" if probability >= STRONG else "some" if probability >= SOME else "weak"
-
-
-def shown(probability: float | None) -> str:
-    """Return the same with a bar, for a table.
-
-    Examples
-    --------
-    >>> shown(0.5)
-    '▮▮▯ some'
-    """
-    said = word(probability)
-    return f"{BARS[said]} {said}".strip()

@@ -22,12 +22,13 @@ from find_pool import GTZAN, clips_of_pool, write_pool
 from scipy.optimize import minimize
 
 from audiorec.extraction.run import extract
+from audiorec.search.bars import word
 from audiorec.search.questions import Choice
 from audiorec.types import BoolArray
 from audiorec.words.find import scored, understood
 from audiorec.words.hearing import Hearing
 from audiorec.words.sentence import read_sentence
-from audiorec.words.strength import CURVE, IN_PARTS, level, together, word
+from audiorec.words.strength import CURVE, IN_PARTS, level, together
 
 K = 10
 ABSENT = {  # of GTZAN's clips

@@ -167,7 +167,7 @@ def test_plays_that_say_nothing_are_left_out_where_asked(log, audiorec):
     assert plays[0] - plays[1] > 0
     code, _, err = audiorec(*words.split(), "--filter", "loops")
     assert code == 2
-    assert "'loops' is not one of 'flood', 'looped'" in err
+    assert "'loops' is not one of 'doubled', 'flood', 'looped'" in err
 
 
 def test_candidates_keep_to_the_songs_that_are_allowed(log, audiorec):

@@ -10,9 +10,9 @@ from made_words import write_heard
 
 from audiorec.errors import InputError
 from audiorec.library.library import open_store
+from audiorec.search import bars
 from audiorec.search.questions import Choice, PlaylistQuestion, SimilarQuestion
 from audiorec.search.similar import OpenedSong, SeedSong
-from audiorec.words import strength
 from audiorec.words.find import STEP, understood, values, wished_of
 from audiorec.words.sentence import read_sentence
 
@@ -121,7 +121,7 @@ def test_a_playlist_of_a_sentence_alone(library):
 
 def test_a_playlist_says_where_the_material_runs_out(library, monkeypatch):
     """Songs that do not fit are marked, in the order of the list; beside seeds nothing is."""
-    monkeypatch.setattr(strength, "SOME", 0.05)  # labels of made songs are heard faintly
+    monkeypatch.setattr(bars, "SOME", 0.05)  # labels of made songs are heard faintly
     question = PlaylistQuestion(words="metal", minutes=1.2, choice=ALL, artist_gap=0)
     found = library.ask(question)
     said = [song["fits"] for song in found.to_dict()["songs"]]

@@ -193,7 +193,7 @@ def import_(
     --------
     audiorec listening import spotify my_spotify_data.zip
     audiorec listening import lastfm scrobbles.csv --user ana -o ana.parquet
-    audiorec listening import table ml-100k.inter --song-column item_id --time-column timestamp
+    audiorec listening import table plays.csv --time-column timestamp
     """
     from audiorec.listening.imports.job import import_history
 

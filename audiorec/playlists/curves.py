@@ -13,7 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from audiorec.errors import InputError
-from audiorec.search.filters import BPM, class_number, is_attribute, mean_scores, numbers_of
+from audiorec.search.filters import (
+    BPM,
+    class_number,
+    is_attribute,
+    levels_of_tempo,
+    mean_scores,
+    numbers_of,
+)
 from audiorec.store.schema import schema_of
 from audiorec.store.store import VectorStore
 from audiorec.types import BoolArray, Float64Array, Int64Array
@@ -127,6 +134,9 @@ def _measured(store: VectorStore, name: str) -> tuple[npt.NDArray[np.floating], 
             raise InputError(f"{store.path}: has no loudness; extract it again with this version")
         return numbers_of(store, LOUDNESS_COLUMN), CURVE_SCALES[LOUDNESS]
     if is_attribute(store, name):
+        if name == BPM:  # of two levels, neither is certain
+            first, other = levels_of_tempo(store)
+            return np.where(np.isnan(other), first, np.nan), CURVE_SCALES[BPM]
         return numbers_of(store, name), CURVE_SCALES.get(name, MOOD)
     return mean_scores(store)[:, class_number(store, name)], SCORE
 

@@ -49,7 +49,7 @@ OF_CLASS: Mapping[str, Version] = {
     "vocal_accompaniment": "voice",
 }
 
-SURE = 0.9  # confidence of a tempo or a key; of those above it 97 in 100 are right
+SURE = 0.9  # confidence of a tempo or a key; of those above it nine in ten are right
 # Mean scores of the version head, and of its two classes with a voice together.
 INSTRUMENTAL, VOICED, ALONE = 0.75, 0.7, 0.6
 # Mean of the backbone's tag "female vocalists" in songs with voice and instruments.
@@ -80,7 +80,7 @@ class SureFacts:
     singer : {"", "woman", "man"}
         Whose voice it is; only of a voice with instruments.
     bpm : float or None
-        Right within 4 %, or by a factor of two.
+        Right within 4 %, at the level that people tap.
     key, scale : str
     loudness_lufs : float or None
     """
@@ -222,6 +222,7 @@ def _measured(song: Mapping[str, Any]) -> dict[str, Any]:
     """Return tempo and key, where they are certain, and loudness."""
     bpm, key, scale = song.get("bpm") or 0.0, song.get("key"), song.get("scale")
     has_beat = bpm > 0 and (song.get("bpm_confidence") or 0.0) >= SURE
+    has_beat &= song.get("bpm_other") is None
     in_key = (song.get("key_confidence") or 0.0) >= SURE and key in TONICS and scale in SCALES
     return {
         "bpm": float(bpm) if has_beat else None,

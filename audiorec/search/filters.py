@@ -43,7 +43,7 @@ from audiorec.types import (
     normalised_name,
 )
 
-BPM, YEAR = "bpm", "year"
+BPM, BPM_OTHER, YEAR = "bpm", "bpm_other", "year"
 _STEPS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 
 
@@ -213,9 +213,11 @@ def matching(
     """
     mask = np.ones(len(store), np.bool_)
     tests = _Tests(store, genre_from)
+    tempos = [one for one in conditions if one.name == BPM and is_attribute(store, BPM)]
     for condition in conditions:
-        mask &= tests.meets(condition)
-    return mask
+        if condition not in tempos:
+            mask &= tests.meets(condition)
+    return mask & tests.meet_tempos(tempos) if tempos else mask
 
 
 def excluding(store: VectorStore, patterns: Collection[str]) -> tuple[BoolArray, tuple[str, ...]]:
@@ -248,6 +250,26 @@ def mean_scores(store: VectorStore) -> FloatArray:
     if "mean" not in statistics:
         raise InputError(f"{store.path}: its vectors hold no mean scores to filter by")
     return store.read_vectors()[:, statistics.index("mean") :: len(statistics)].copy()
+
+
+def levels_of_tempo(store: VectorStore) -> tuple[Float64Array, Float64Array]:
+    """Return the tempo of each song, and the other that one may tap as well: (n,) each.
+
+    NaN where a song has no beat, or no other.
+    """
+    first = numbers_of(store, BPM)
+    first = np.where(_is_sure(store, "bpm_confidence", HAS_BEAT), first, np.nan)
+    if BPM_OTHER not in store.metadata.attributes:
+        return first, np.full(len(store), np.nan)
+    return first, np.where(np.isnan(first), np.nan, numbers_of(store, BPM_OTHER))
+
+
+def _is_sure(store: VectorStore, confidence: str, least: float) -> BoolArray:
+    """Return of which songs tempo or key is known; of all where the store has no confidence."""
+    if confidence not in store.metadata.attributes:
+        return np.ones(len(store), np.bool_)
+    sure: BoolArray = numbers_of(store, confidence) >= least
+    return sure
 
 
 def class_number(store: VectorStore, name: str) -> int:
@@ -440,22 +462,24 @@ class _Tests:
                 _scale(condition, v) if name == "scale" else tonic_of(v) for v in condition.values
             ]
             fits = np.asarray([*(text in wanted for text in texts), False], np.bool_)
-            return _signed(condition, fits[codes] & self._is_sure("key_confidence", SURE_KEY))
-        whole = {BPM: "beats per minute", YEAR: "a year"}
+            return _signed(
+                condition, fits[codes] & _is_sure(self.store, "key_confidence", SURE_KEY)
+            )
+        whole = {YEAR: "a year"}
         if name not in whole and condition.operator in ("=", "!="):
             raise InputError(f"{condition}: compare {name} with <, <=, > or >=")
         expected = whole.get(name, "a number from 0 to 1")
-        numbers = numbers_of(self.store, name)
-        if name == BPM:
-            numbers = np.where(self._is_sure("bpm_confidence", HAS_BEAT), numbers, np.nan)
-        return _number(condition, numbers, partial(_finite, expected=expected))
+        return _number(condition, numbers_of(self.store, name), partial(_finite, expected=expected))
 
-    def _is_sure(self, confidence: str, least: float) -> BoolArray:
-        """Return of which songs tempo or key is known; of all where the store has no confidence."""
-        if confidence not in self.store.metadata.attributes:
-            return np.ones(len(self.store), np.bool_)
-        sure: BoolArray = numbers_of(self.store, confidence) >= least
-        return sure
+    def meet_tempos(self, conditions: Sequence[Condition]) -> BoolArray:
+        """Return which songs meet all conditions on the tempo at one of their levels."""
+        result = np.zeros(len(self.store), np.bool_)
+        read = partial(_finite, expected="beats per minute")
+        first, other = levels_of_tempo(self.store)
+        for level, there in ((first, True), (other, ~np.isnan(other))):
+            fits = [_number(condition, level, read) for condition in conditions]
+            result |= np.all(fits, axis=0) & there
+        return result
 
     def _text(self, condition: Condition) -> BoolArray:
         _check_operator(condition)

@@ -244,18 +244,22 @@ def _low_rate_alike(
     pairs = np.unique(pairs, axis=0)
     pairs = pairs[embedding_distances(store, pairs) <= NAMED_ALIKE]
     lower = kbit_s <= LOW_KBIT_S
-    one, other = _tempos(store)[pairs.T]
-    sure = np.maximum(one, other) <= ONE_TEMPO * np.minimum(one, other)
+    sure = _apart(store, pairs) <= ONE_TEMPO
     sure &= lower[pairs[:, 0]] != lower[pairs[:, 1]]
     maybe = pairs[low[pairs[:, 0]] != low[pairs[:, 1]]]
     return pairs[sure], maybe[of_one_version(store, maybe)]
 
 
-def _tempos(store: VectorStore) -> FloatArray:
-    """Return the tempo of each song, (n,), NaN where there is none."""
+def _apart(store: VectorStore, pairs: Int64Array) -> Float64Array:
+    """Return by what factor the tempos of pairs (m, 2) differ, octaves aside: NaN without tempo.
+
+    Two copies may be told at two levels of one tempo.
+    """
     if "bpm" not in store.metadata.attributes:
-        return np.full(len(store), np.nan, np.float32)
-    return floats(pc.fill_null(store.column("bpm"), scalar(np.float32("nan"))).combine_chunks())
+        return np.full(len(pairs), np.nan)
+    tempos = floats(pc.fill_null(store.column("bpm"), scalar(np.float32("nan"))).combine_chunks())
+    octaves = np.diff(np.log2(tempos)[pairs], axis=1)[:, 0].astype(np.float64)
+    return np.exp2(np.abs(octaves - np.round(octaves)))
 
 
 def cut_pairs(store: VectorStore, rows: Int64Array, comparable: BoolArray) -> Int64Array:
@@ -277,8 +281,7 @@ def cut_pairs(store: VectorStore, rows: Int64Array, comparable: BoolArray) -> In
     far = comparable[pairs[:, 1]] & (apart > SHIFT_S)
     pairs, similar = pairs[far], hits[far, 2]
     cut = booleans(one_chunk(pc.equal(store.column("status"), scalar(str(Status.TRUNCATED)))))
-    one, other = _tempos(store)[pairs.T]
-    may = np.maximum(one, other) <= CUT_TEMPO * np.minimum(one, other)
+    may = _apart(store, pairs) <= CUT_TEMPO
     may |= cut[pairs].any(axis=1)
     pairs, similar = pairs[may], similar[may]
     order = np.lexsort((pairs[:, 1], -similar, pairs[:, 0]))

@@ -40,7 +40,7 @@ MAX_WIDTH = 65_536  # numbers in a vector or in one backbone output
 ELEMENT = "element"
 # Optional columns of vecs.parquet for tempo, key and moods. An analysed song always has a number
 # in `HEARD`, even if it is 0.
-ATTRIBUTE = re.compile(r"bpm|bpm_confidence|key|scale|key_confidence|tag_\w+", re.ASCII)
+ATTRIBUTE = re.compile(r"bpm|bpm_confidence|bpm_other|key|scale|key_confidence|tag_\w+", re.ASCII)
 TEXT_ATTRIBUTES = ("key", "scale")
 HEARD = "bpm_confidence"
 # Lists beside the vector, with the type of their numbers; null where a song was extracted without.

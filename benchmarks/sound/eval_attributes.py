@@ -1,16 +1,19 @@
 """Judge the tempo and the key of `extract --attributes` on clips whose tempo and key are known.
 
-    python -m benchmarks attribute_clips CLIPS --loops FOLDER         makes them; see there
+    python -m benchmarks attribute_clips CLIPS       makes them; see there, and for tempo alone
+    python scripts/tempo/score_clips.py unpacked CLIPS --loops FOLDER
     python -m benchmarks eval_attributes CLIPS [--split test] [--none FOLDER ...]
         [--peer PYTHON [--profiles krumhansl|temperley]]
     python -m benchmarks eval_attributes CLIPS --split dev --fit [--none FOLDER ...]
 
 Beside audiorec stands librosa with its own defaults (`peers/librosa_attributes.py`, run by the
 PYTHON of an environment that has it). A tempo is right within 4 %; `octaves` also takes half and
-double of it. A key scores as in MIREX: 1 for tonic and scale, 0.5 a fifth off, 0.3
-for the relative, 0.2 for the parallel key. One line for each set and one for the mean of the sets,
-with 95 % intervals over clips (2,000 resamples within each set); the difference is of the same
-clips.
+double of it, and `before` is the tempo that fits best, before its level is chosen (`gain`: by how
+much the choice is right more often). `two` is the share of clips of which two tempos are told,
+`one` how often a single one is right, `either` how often one of what is told is. A key scores as in
+MIREX: 1 for tonic and scale, 0.5 a fifth off, 0.3 for the relative, 0.2 for the parallel key. One
+line for each set and one for the mean of the sets, with 95 % intervals over clips (2,000 resamples
+within each set); the difference is of the same clips.
 
 Of what has neither tempo nor key (`--none`: folders of noise or speech, whose files are strung
 together to pieces as long as the clips) the confidence is told, which should be low; then the mean
@@ -37,7 +40,7 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np
 import numpy.typing as npt
 
-from audiorec.audio import attributes
+from audiorec.audio import attributes, tempo
 from audiorec.audio.attributes import AttributeMeter
 from audiorec.audio.decode import decode
 from audiorec.audio.mel import power_spectra
@@ -63,8 +66,11 @@ class Told:
     key: str | None
     bpm_confidence: float = 0.0
     key_confidence: float = 0.0
-    bpm_raw: float = 0.0
     key_raw: float = 0.0
+    pulse_raw: float = 0.0
+    other: float | None = None
+    pulse: float | None = None
+    pulse_confidence: float = 0.0
 
 
 def ours(path: Path) -> Told:
@@ -77,14 +83,18 @@ def told_of(listened: AttributeMeter) -> Told:
     for spectra in power_spectra(listened):
         listened.add(spectra)
     found = listened.attributes()
+    pulse, certain = listened._tempo.pulse()
     key = f"{SHARPS.get(found.key, found.key)} {found.scale}" if found.key else None
     return Told(
         found.bpm,
         key,
         found.bpm_confidence,
         found.key_confidence,
-        (_logit(found.bpm_confidence) - attributes._OFFSET) / attributes._SLOPE,
         (_logit(found.key_confidence) - attributes._KEY_OFFSET) / attributes._KEY_SLOPE,
+        (_logit(certain) - tempo._OFFSET) / tempo._SLOPE,
+        found.bpm_other,
+        pulse,
+        certain,
     )
 
 
@@ -127,7 +137,26 @@ def scored(told: Sequence[Told], rows: Sequence[dict[str, str]]) -> dict[str, Nu
     keys = [
         key_score(t.key, r["key"]) if r["key"] else np.nan for t, r in zip(told, rows, strict=True)
     ]
-    return {"tempo": tempos[:, 0], "octaves": tempos[:, 1], "key": np.array(keys)}
+    others = np.array(
+        [tempo_scores(t.other, float(r["bpm"]))[0] for t, r in zip(told, rows, strict=True)]
+    )
+    before = np.array(
+        [tempo_scores(t.pulse, float(r["bpm"])) for t, r in zip(told, rows, strict=True)]
+    )
+    if all(t.pulse is None for t in told):  # a peer tells no such thing
+        before[:] = np.nan
+    is_two = np.array([t.other is not None for t in told])
+    return {
+        "before": before[:, 0],
+        "tempo": tempos[:, 0],
+        "gain": tempos[:, 0] - before[:, 0],
+        "octaves": tempos[:, 1],
+        "octaves_before": before[:, 1],
+        "two": is_two.astype(np.float64),
+        "one": np.where(is_two, np.nan, tempos[:, 0]),
+        "either": np.maximum(tempos[:, 0], others),
+        "key": np.array(keys),
+    }
 
 
 def interval(values: Numbers, groups: npt.NDArray[np.str_]) -> list[float] | None:
@@ -239,9 +268,11 @@ def main() -> None:
     for line in table(found, groups):
         print(json.dumps(line))
     silent = nothing(args.none)
-    for what, measure in (("bpm", "octaves"), ("key", "key")):
+    for what, measure in (("pulse", "octaves"), ("bpm", "tempo"), ("key", "key")):
         right = found["audiorec"][measure]
         known = ~np.isnan(right)
+        if not known.any():
+            continue
         right = np.concatenate([(right[known] == 1).astype(float), np.zeros(len(silent))])
         of = [t for t, is_known in zip(told, known, strict=True) if is_known] + silent
         confidence = np.array([getattr(t, f"{what}_confidence") for t in of])
@@ -250,7 +281,7 @@ def main() -> None:
             quarters = np.percentile(confidence[-len(silent) :], (25, 50, 75))
             line["of_none"] = [round(float(q), 2) for q in quarters]
         print(json.dumps({**line, **calibration(confidence, right)}))
-        if args.fit:
+        if args.fit and what != "bpm":
             raw = np.array([getattr(t, f"{what}_raw") for t in of])
             print(json.dumps({"fit": what, "offset_and_slope": fitted(raw, right)}))
 

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("in_this_process")
 BARE = ExtractorConfig()
 WITH = ExtractorConfig(attributes=True, sound=True)
 ATTRIBUTES = [
-    *("bpm", "bpm_confidence", "key", "key_confidence", "scale"),
+    *("bpm", "bpm_confidence", "bpm_other", "key", "key_confidence", "scale"),
     *("tag_beautiful", "tag_catchy", "tag_chill", "tag_chillout", "tag_happy"),
     *("tag_mellow", "tag_party", "tag_sad", "tag_sexy"),
 ]
@@ -73,7 +73,7 @@ def test_a_song_says_its_tempo_its_key_and_its_moods(library, out):
     happy = taggram.scores[:, taggram.classes.index("happy")].mean(dtype=np.float64)
     assert row["tag_happy"] == pytest.approx(happy, abs=1e-6)
     silent = store.row("silent.wav")
-    assert [silent[name] for name in COLUMNS[:5]] == [None, 0.0, None, 0.0, None]
+    assert [silent[name] for name in COLUMNS[:6]] == [None, 0.0, None, None, 0.0, None]
     assert report.to_dict()["cpu_s"]["attributes"] > 0
 
 

@@ -23,7 +23,8 @@ SAID = {"genre": "Jazz", "tempo": "77", "version": "vocal", "music": "yes"}
 
 
 def rows(**changes):
-    measured = {"bpm": 150.0, "bpm_confidence": 0.1, "key": "C", "scale": "major"}
+    measured = {"bpm": 150.0, "bpm_confidence": 0.6, "key": "C", "scale": "major"}
+    measured |= {"bpm_other": 75.0}
     return [
         song(name, series(n, genre=GENRE, segments=9), **measured | {"key_confidence": 0.1})
         for n, name in enumerate("abc")
@@ -48,9 +49,11 @@ def test_it_stands_in_every_answer(library, tmp_path):
     first = library.classify("a")
     assert (first.best["genre"], first.stated.source) == ("jazz", "correction")
     assert (first.best["version"], library.row("a")["bpm"]) == ("vocal", 77.0)
+    assert [library.row(name)["bpm_other"] for name in "ab"] == [None, 75.0]
     for condition in ("genre=jazz", "bpm=77", "version=vocal, bpm<80"):
         assert "a" in meets(library, condition), condition
     assert "a" not in meets(library, "genre!=jazz")
+    assert meets(library, "bpm>100") == "bc"
     facts = library.facts.of_rows([0])[0]
     assert (facts.genre, facts.bpm, facts.version) == ("jazz", 77.0, "voice alone")
     (name,) = name_groups([ListToName(songs=[facts] * 3, ids="abc", typical="a", title="A")])

@@ -7,7 +7,13 @@ from made_library import series, song, write_library
 from audiorec.errors import InputError
 from audiorec.library.library import open_store
 from audiorec.playlists.curves import read_curves
-from audiorec.search.filters import matching, numbers_of, parse_conditions, tonic_of
+from audiorec.search.filters import (
+    levels_of_tempo,
+    matching,
+    numbers_of,
+    parse_conditions,
+    tonic_of,
+)
 from audiorec.types import TONICS
 
 # Tempo, tonic, scale, mood.
@@ -102,6 +108,45 @@ def test_an_unsure_key_and_a_tempo_without_a_beat_meet_no_condition(tmp_path):
     for text, expected in (("bpm>100", "beat"), ("key=C", "no beat"), ("scale=major", "no beat")):
         mask = matching(store, parse_conditions(text))
         assert np.asarray(store.ids)[mask].tolist() == [expected], text
+
+
+@pytest.fixture(scope="module")
+def two_levels(tmp_path_factory):
+    """Songs of one sound at 90 or 180, at 120, without a beat, and never measured."""
+    made = {"both": (180.0, 0.6, 90.0), "one": (120.0, 0.9, None), "none": (100.0, 0.2, 50.0),
+            "never": (None, None, None)}  # fmt: skip
+    rows = [
+        song(name, series(0, segments=60), bpm=bpm, bpm_confidence=sure, bpm_other=other)
+        for name, (bpm, sure, other) in made.items()
+    ]
+    return open_store(write_library(tmp_path_factory.mktemp("levels"), rows))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("bpm>=155", ["both"]),
+        ("bpm=90", ["both"]),
+        ("bpm<=120", ["both", "one"]),
+        ("bpm>=100, bpm<=150", ["one"]),  # no one level of the first lies there
+        ("bpm>=60, bpm<=95", ["both"]),
+        ("bpm>95, bpm_confidence<0.8", ["both"]),
+    ],
+)
+def test_a_song_of_two_levels_meets_conditions_at_either(two_levels, text, expected):
+    mask = matching(two_levels, parse_conditions(text))
+    assert np.asarray(two_levels.ids)[mask].tolist() == expected
+
+
+def test_the_levels_of_a_store(two_levels):
+    first, other = levels_of_tempo(two_levels)
+    np.testing.assert_array_equal(first, [180, np.nan, np.nan, 120])
+    np.testing.assert_array_equal(other, [90, np.nan, np.nan, np.nan])
+
+
+def test_a_curve_takes_the_tempo_where_one_level_is_clear(two_levels):
+    (curve,) = read_curves(two_levels, ["bpm:90..180"], np.ones(4, bool))
+    np.testing.assert_array_equal(curve.scores * curve.unit, [np.nan, np.nan, np.nan, 120])
 
 
 def test_every_spelling_of_a_tonic():

@@ -149,6 +149,7 @@ def test_reasons_of_a_store_are_true_of_its_columns(tmp_path):
             artist=("Ada", "ADA ", "Bo", None)[n % 4],
             bpm=float(rng.uniform(60, 180)),
             bpm_confidence=float(rng.uniform(0.8, 1)),
+            bpm_other=None if n % 4 else 45.0,
             key=TONICS[n % 3],
             scale=SCALES[n % 2],
             key_confidence=float(rng.uniform(0.8, 1)),
@@ -175,6 +176,7 @@ def is_true(reason, first, second):
     if reason.kind == "tempo":
         slow, fast = sorted(row["bpm"] for row in (first, second))
         sure = min(row["bpm_confidence"] for row in (first, second)) >= 0.9
+        sure &= first["bpm_other"] is None and second["bpm_other"] is None
         return sure and (fast <= 1.04 * slow if reason.in_common else fast >= 1.25 * slow)
     if reason.kind == "key":
         sure = min(row["key_confidence"] for row in (first, second)) >= 0.9

@@ -109,6 +109,7 @@ def test_one_title_and_artist_allow_what_low_bit_rates_do(tmp_path, songs):
     ("size", "bpm", "found"),
     [
         (300_000, 120.03, True),  # 40 kbit/s
+        (300_000, 60.015, True),  # told at another level
         (300_000, 120.05, False),  # two singers of one accompaniment
         (300_000, None, False),
         (600_000, 120.03, False),

@@ -11,7 +11,7 @@ const WORDS = {
   __proto__: null,
   "head:version": "Voice", added: "Newest", codec: "Format", status: "Audio quality", copies: "Twice", loudness: "Loudness",
   "own:bpm": "Tempo", "own:key": "Key", "own:scale": "Major or minor",
-  "own:bpm_confidence": "Tempo: how certain", "own:key_confidence": "Key: how certain",
+  "own:bpm_other": "Tempo: or else", "own:bpm_confidence": "Tempo: how certain", "own:key_confidence": "Key: how certain",
 };
 const LAST = 2 ** 33; // sorts after all others; times a million songs it is still exact
 

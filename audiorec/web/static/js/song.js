@@ -71,13 +71,14 @@ function Facts({ row, song }) {
   const library = page.get().library;
   const sure = (name) => library.numbers[`own:${name}_confidence`]?.[row] ?? 1;
   const bpm = sure("bpm") < 0.3 ? NaN : library.numbers["own:bpm"]?.[row]; // it has no beat
+  const or = library.numbers["own:bpm_other"]?.[row]; // one may tap this as well
   const key = library.texts["own:key"] ? library.say("own:key", row) : "";
   const version = song?.reading?.best?.version || library.about.heads.version?.[library.numbers["head:version"]?.[row]];
   const voice = VOICES[version];
   const genre = library.best("genre", row);
   const facts = [
     genre && [label(genre), "genre"],
-    Number.isFinite(bpm) && [`${bpm.toFixed(0)}${sure("bpm") < 0.5 ? "?" : ""}`, "beats a minute"], key && [`${key}${sure("key") < 0.5 ? "?" : ""}`, "key"],
+    Number.isFinite(bpm) && [`${bpm.toFixed(0)}${or ? ` or ${or.toFixed(0)}` : sure("bpm") < 0.5 ? "?" : ""}`, "beats a minute"], key && [`${key}${sure("key") < 0.5 ? "?" : ""}`, "key"],
     [clock(library.length(row)), "length"], voice,
   ].filter(Boolean);
   return html`<dl class="facts-row">${facts.map(([value, name]) => html`<div><dd>${value}</dd><dt>${name}</dt></div>`)}</dl>`;

@@ -194,7 +194,7 @@ LABEL_OF = {"session": "session_id", "list": "list_id"}
 SESSION_GAP_S = 1_800.0  # half an hour of silence ends a session
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Sequences(Ragged):
     """Songs of U owners, each owner's in order.
 
@@ -224,6 +224,10 @@ class Sequences(Ragged):
     time: Float64Array
     weight: FloatArray | None = None
     session: Int32Array | None = None
+
+    def __repr__(self) -> str:
+        plays, songs = f"{len(self.song):,} plays", f"{len(self.song_ids):,} songs"
+        return f"{plays} of {songs} in {len(self):,} sequences"
 
     def __post_init__(self) -> None:
         columns = (self.song, self.time, self.weight, self.session)

@@ -3,7 +3,7 @@
 ::
 
     log ──`RecallData`──▶ a channel: `VSKNN`, `SASRec`, ... ──fit, recall──▶ `Candidates`
-    channels, `split` of a log ──evaluate, compare──▶ a `Judgement` each
+    channels, a log ──evaluate──▶ `Judgements`: a `Judgement` each, best first
     tables of candidates, one per channel ──fuse_files──▶ one list per user
     a name, or ``module:Class`` ──registry──▶ a channel of ours or of another package
 
@@ -44,9 +44,9 @@ if TYPE_CHECKING:
     from audiorec.recall.interests.channel import ComiRecSA as ComiRecSA
     from audiorec.recall.interests.forward import ComiRecSARecipe as ComiRecSARecipe
     from audiorec.recall.interests.forward import MINDRecipe as MINDRecipe
+    from audiorec.recall.judging.compare import Judgements as Judgements
+    from audiorec.recall.judging.compare import evaluate as evaluate
     from audiorec.recall.judging.judge import Judgement as Judgement
-    from audiorec.recall.judging.judge import compare as compare
-    from audiorec.recall.judging.judge import evaluate as evaluate
     from audiorec.recall.judging.splits import JudgingSplit as JudgingSplit
     from audiorec.recall.judging.splits import split as split
     from audiorec.recall.registry import CHANNELS as CHANNELS

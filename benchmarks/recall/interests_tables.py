@@ -35,7 +35,7 @@ from audiorec.recall.contract.candidates import Lists
 from audiorec.recall.contract.channel import Channel
 from audiorec.recall.contract.data import Context, Queries, RecallData
 from audiorec.recall.contract.space import InterestSpace
-from audiorec.recall.judging.judge import evaluate
+from audiorec.recall.judging.judge import judge
 from audiorec.recall.registry import channel_class
 from audiorec.types import FloatArray
 
@@ -106,7 +106,7 @@ def run(row: Row, seed: int, task: Task, ks: tuple[int, ...], kept: Path) -> dic
     if path.exists():
         return dict(json.loads(path.read_text()))
     channel, cpu_s = fitted(row, seed, task, context, kept)
-    found = evaluate(channel, task.cut, ks=ks, kinds=task.kinds, trained=True)
+    found = judge(channel, task.cut, ks=ks, kinds=task.kinds, trained=True)
     queries = Queries(task.cut.histories)
     lists = channel.recall(queries, ks[0], exclude=task.cut.histories)
     listed = [lists.of(row) for row in range(len(lists))]
@@ -164,7 +164,7 @@ def rechub(python: Path, seed: int, task: Task, ks: tuple[int, ...], kept: Path)
     order = np.argsort(-best, axis=1, kind="stable")[:, : ks[-1]]
     owner = np.repeat(np.arange(len(order)), order.shape[1])
     ranked = Sequences.from_pairs(owner, order.ravel(), asked.owner_ids, learn.song_ids)
-    found = evaluate(Lists(ranked, "torch-rechub"), task.cut, ks=ks, kinds=task.kinds)
+    found = judge(Lists(ranked, "torch-rechub"), task.cut, ks=ks, kinds=task.kinds)
     lists = [[learn.song_ids[song] for song in row[: ks[0]]] for row in order.tolist()]
     figures = {
         "means": {f"{n}@{k}": found.means[n, k].value for n, k in found.means},

@@ -41,7 +41,7 @@ from audiorec.recall.contract.batch_recall import write_candidates
 from audiorec.recall.contract.candidates import read_candidates
 from audiorec.recall.contract.data import Queries, RecallData
 from audiorec.recall.contract.job import train_channel
-from audiorec.recall.judging.judge import Judgement, evaluate
+from audiorec.recall.judging.judge import Judgement, judge
 from audiorec.recall.judging.splits import JudgingSplit, SplitName, split
 from audiorec.recall.serving.job import fuse_files
 from audiorec.recall.serving.nightly.steps import LEAST
@@ -133,7 +133,7 @@ def judged(path: Path, cut: JudgingSplit, *, keep_heard: bool) -> Judgement:
     table = pq.read_table(path, columns=["user_id", "song_id", "rank"])
     short = path.with_suffix(".first")
     pq.write_table(table.filter(pc.less_equal(table.column("rank"), K)), short)
-    return evaluate(read_candidates(short), cut, ks=[10, 20, K], keep_heard=keep_heard)
+    return judge(read_candidates(short), cut, ks=[10, 20, K], keep_heard=keep_heard)
 
 
 def table(found: dict[str, Judgement], cut: JudgingSplit, ours: list[str]) -> list[str]:

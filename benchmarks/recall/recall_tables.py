@@ -30,7 +30,7 @@ from audiorec.errors import AudiorecError
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.channel import Channel
 from audiorec.recall.contract.data import Context
-from audiorec.recall.judging.judge import NOTHING, Judgement, Labels, evaluate
+from audiorec.recall.judging.judge import NOTHING, Judgement, Labels, judge
 from audiorec.recall.judging.splits import HIDDEN_SHARE, JudgingSplit, given_split, split
 from audiorec.recall.registry import CHANNELS, channel_class
 
@@ -226,7 +226,7 @@ def main() -> None:
             missing.append(f"`{name}` ({LACKS[name]})")
             continue
         try:
-            found = evaluate(
+            found = judge(
                 made(name),
                 task.cut,
                 ks=ks,

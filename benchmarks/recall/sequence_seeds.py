@@ -18,7 +18,7 @@ from recall_tables import TASKS, Task
 
 from audiorec.evaluation.ranking import clustered_interval
 from audiorec.recall.contract.data import RecallData
-from audiorec.recall.judging.judge import Cost, evaluate
+from audiorec.recall.judging.judge import Cost, judge
 from audiorec.recall.registry import channel_class
 
 
@@ -35,7 +35,7 @@ def run(name: str, seed: int, task: Task, folder: Path) -> dict[str, Any]:
     channel.fit(RecallData(task.cut.learn, task.context.song_ids, task.context), work=work)
     fit_cpu_s = cost.lap()
     ks = sorted({k for _, k in task.shown})
-    found = evaluate(
+    found = judge(
         channel,
         task.cut,
         ks=ks,

@@ -232,6 +232,28 @@ def test_comparison_says_how_far_each_is_behind(mixed, audiorec):
     assert list(json.loads(out)["ahead_of"]) == ["popular"]
 
 
+def test_folds_are_one_table_of_all_their_queries(log, audiorec):
+    words = "recall evaluate popular rules -i plays.csv --split time --keep-heard --k 1".split()
+    one, three = (
+        json.loads(audiorec(*words, *more, "--json")[1]) for more in ([], ["--folds", "3"])
+    )
+    assert (one["folds"], three["folds"]) == (1, 3)
+    assert three["channels"][0]["queries"] > one["channels"][0]["queries"]
+    code, _, err = audiorec(*words, "--folds", "3")
+    assert code == 0
+    assert "split time in 3 folds, " in err
+    code, _, err = audiorec(*"recall evaluate rules -i plays.csv --split last --folds 2".split())
+    assert (code, "folds are cut by time" in err) == (2, True)
+
+
+def test_many_users_without_a_history_are_said(log, audiorec):
+    late = [f"new{n},a,2025-01-01T00:00:00Z,finish" for n in range(40)]
+    log.write_text(log.read_text() + "\n".join(late) + "\n")
+    code, _, err = audiorec(*"recall evaluate popular -i plays.csv --split time".split())
+    assert code == 0
+    assert "queries have no history: try the split last" in err
+
+
 def test_whole_playlists_are_judged_beside_ways_without_a_channel(log, audiorec):
     rows = [f"m{n},{'abcdefgh'[(n + k) % 8]},playlist,l{n}" for n in range(8) for k in range(6)]
     log.with_name("lists.csv").write_text("\n".join(["user_id,song_id,event,list_id", *rows]))

@@ -29,7 +29,7 @@ from audiorec.extraction.shards import ShardTask, gather, shard_tasks
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.batch_recall import write_candidates
 from audiorec.recall.contract.data import Queries, RecallData
-from audiorec.recall.judging.judge import evaluate
+from audiorec.recall.judging.judge import judge
 from audiorec.recall.judging.splits import split
 from audiorec.recall.serving.job import fuse_files
 from audiorec.recall.serving.rules import FusionRecipe
@@ -127,7 +127,7 @@ def _made_of(plays, folder, engine):
     write_candidates(folder / "c.parquet", channel, Queries(plays), 9, **options)
     paths = [folder / "c.parquet"] * 2
     fuse_files(paths, folder / "f.parquet", FusionRecipe(k=5), engine=engine)
-    found = evaluate(ItemKNN(), split(plays, "last"), ks=[5], engine=engine).to_dict()
+    found = judge(ItemKNN(), split(plays, "last"), ks=[5], engine=engine).to_dict()
     for seconds in ("fit_cpu_s", "recall_cpu_s", "peak_mb"):
         del found[seconds]
     return (folder / "c.parquet").read_bytes(), (folder / "f.parquet").read_bytes(), found

@@ -23,6 +23,7 @@ from audiorec.errors import DamagedFileError, InputError, ShapeError
 from audiorec.files.arrow import integers
 from audiorec.files.tables import TableFile
 from audiorec.files.user_files import column_names, read_table
+from audiorec.files.visible import ShownAsTable, TableView
 from audiorec.listening.events import Interactions
 from audiorec.listening.profiles import Profiles
 from audiorec.listening.sequences import DAY_S, Sequences, is_finished
@@ -61,8 +62,11 @@ SCHEMA = pa.schema(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Candidates:
+SHOWN, SHOWN_SONGS = 10, 5  # queries, and songs of each, in a notebook
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Candidates(ShownAsTable):
     """Ranked songs for Q queries, best first; cold songs after the others.
 
     Attributes
@@ -102,7 +106,14 @@ class Candidates:
         """Return the song ids of one list, best first."""
         return [self.song_ids[song] for song in self.song[row].tolist() if song >= 0]
 
-    def to_table(self, user_ids: Sequence[str], *, channel: str, model_id: str) -> Any:
+    def _view(self) -> TableView:
+        rows = [
+            (row, ", ".join(self.of(row)[:SHOWN_SONGS])) for row in range(min(SHOWN, len(self)))
+        ]
+        title = f"{(self.song >= 0).sum():,} candidates of {len(self):,} queries"
+        return TableView(title, ("query", "songs"), rows, len(self))
+
+    def to_table(self, user_ids: Sequence[str], *, channel: str = "", model_id: str = "") -> Any:
         """Return the rows of ``candidates.parquet`` as a `pyarrow.Table`, by query and rank."""
         there = self.song >= 0
         query = np.nonzero(there)[0]

@@ -2,6 +2,6 @@
 
 ::
 
-    plays ──split──▶ `JudgingSplit`: training data, histories, wanted songs
-    channels, `JudgingSplit` ──evaluate, compare──▶ a `Judgement` per channel, paired differences
+    plays ──split, time_folds──▶ `JudgingSplit`: training data, histories, wanted songs
+    channels, splits ──evaluate──▶ `Judgements`: a `Judgement` each, and paired differences
 """

@@ -1,7 +1,7 @@
-"""Evaluate channels on a split: ranks of the wanted songs, intervals, and cost.
+"""Judge a channel on a split: ranks of the wanted songs, intervals, and cost.
 
-    JudgingSplit, channels ──compare──▶ one `Judgement` each, and paired differences to the best
-    JudgingSplit, channel  ──evaluate─▶ `Judgement`, of the parts that follow
+    JudgingSplit, channel ──judge──▶ `Judgement`, of the parts that follow
+    `Judgement`s of folds ──join───▶ one, of all their queries
 
     channel, queries, wanted songs      ──rank_queries──▶ `Ranked`: places among all songs
     lists (Q, k), plays, `Sound`, kinds ──spread_of────▶ popularity, Gini, coverage, diversities
@@ -15,7 +15,7 @@ Blocks of queries run in this process or on an engine (`audiorec.runs`). They ar
 
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
@@ -34,6 +34,8 @@ from audiorec.evaluation.ranking import (
     rank_measures,
     sound_diversity,
 )
+from audiorec.files.arrow import pandas_frame
+from audiorec.files.visible import ShownAsTable, TableView
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.candidates import Lists
 from audiorec.recall.contract.channel import Channel, block_rows, top_songs
@@ -335,9 +337,9 @@ KS = (10, 20, 50, 100, 200)
 NOTHING = Context()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Judgement:
-    """Figures of one channel on one split."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Judgement(ShownAsTable):
+    """Figures of one channel on one split, or on several folds of time together."""
 
     channel: str
     n_queries: int
@@ -384,6 +386,25 @@ class Judgement:
             "peak_mb": round(self.peak_bytes / 1e6, 1),
         }
 
+    def _view(self) -> TableView:
+        ks = sorted({k for _, k in self.means})
+        names = sorted({name for name, _ in self.means})
+        rows = [(name, *(self.means[name, k].value for k in ks)) for name in names]
+        title = f"{self.channel}: {self.n_queries:,} queries"
+        return TableView(title, ("measure", *(f"@{k}" for k in ks)), rows, len(rows), self.notes())
+
+    def to_pandas(self) -> Any:
+        """Return a `pandas.DataFrame`: for each measure and k its mean and 95 % interval.
+
+        Raises
+        ------
+        MissingExtraError
+            If pandas is not installed.
+        """
+        rows = [(name, k, *astuple(interval)) for (name, k), interval in self.means.items()]
+        names = ("measure", "k", "value", "low", "high")
+        return pandas_frame(dict(zip(names, zip(*rows, strict=True), strict=True)))
+
     def figures(self, k: int) -> dict[str, Interval | float]:
         """Return the figures for a plot: measures at `k`, then the spread of the lists."""
         names = ("hit_rate", "recall", "ndcg", "mrr")
@@ -401,7 +422,7 @@ class Judgement:
         return [*lines, f"{self.peak_bytes / 1e6:,.0f} MB at the peak"]
 
 
-def evaluate(
+def judge(
     channel: Channel | Lists,
     split: JudgingSplit,
     *,
@@ -499,47 +520,47 @@ def evaluate(
     )
 
 
-def compare(
-    channels: Iterable[Channel | Lists],
-    split: JudgingSplit,
-    *,
-    by: tuple[str, int],
-    ks: Sequence[int] = KS,
-    keep_heard: bool = False,
-    trained: Sequence[Channel] = (),
-    context: Context = NOTHING,
-    copies: Mapping[str, str] | None = None,
-    seed: int = 0,
-    engine: Engine | None = None,
-) -> tuple[list[Judgement], dict[str, Interval]]:
-    """Judge channels on one split and compare each with the best.
+def join(parts: Sequence[Judgement], cluster: Int64Array, rng: np.random.Generator) -> Judgement:
+    """Return the judgement on the queries of all folds, whose owners are numbered by `cluster`.
 
-    Parameters are as for `evaluate`; `by` is the measure and k to sort by, and `trained` are those
-    of the channels that are judged as they are.
-
-    Returns
-    -------
-    verdicts : list of Judgement
-        Best first.
-    behind : dict of str to Interval
-        Difference between the best channel and each other one, paired by query.
+    Costs are sums; what lists look like is the mean over folds.
     """
-    ks = sorted({*ks, by[1]})
-    options: dict[str, Any] = {"ks": ks, "keep_heard": keep_heard, "context": context, "seed": seed}
-    options |= {"copies": copies, "engine": engine}
-    result = [
-        evaluate(channel, split, trained=any(channel is one for one in trained), **options)
-        for channel in channels
-    ]
-    result.sort(key=lambda verdict: -verdict.means[by].value)
-    rng = np.random.default_rng(seed)
-    behind = {
-        other.channel: clustered_interval(
-            result[0].per_query[by] - other.per_query[by], split.cluster, rng
-        )
-        for other in result[1:]
-    }
-    return result, behind
+    first, *others = parts
+    if not others:
+        return first
+    joined = {at: np.concatenate([p.per_query[at] for p in parts]) for at in first.per_query}
+    counts = [one.n_queries for one in parts]
+    return replace(
+        parts[-1],
+        n_queries=sum(counts),
+        copies=sum(one.copies for one in parts),
+        per_query=joined,
+        means={at: clustered_interval(values, cluster, rng) for at, values in joined.items()},
+        otherwise={
+            at: float(np.average([one.otherwise[at] for one in parts], weights=counts))
+            for at in first.otherwise
+            if all(at in one.otherwise for one in parts)
+        },
+        song_strata=_joined_strata([one.song_strata for one in parts]),
+        user_strata=_joined_strata([one.user_strata for one in parts]),
+        spread={
+            name: float(np.mean([one.spread[name] for one in parts]))
+            for name in first.spread
+            if all(name in one.spread for one in parts)
+        },
+        fit_cpu_s=sum(one.fit_cpu_s for one in parts),
+        recall_cpu_s=sum(one.recall_cpu_s for one in parts),
+        peak_bytes=max(one.peak_bytes for one in parts),
+    )
+
+
+def _joined_strata(parts: Sequence[Strata]) -> Strata:
+    result = {}
+    for name in parts[0]:
+        told = [one[name] for one in parts if one[name][1]]
+        n = sum(count for _, count in told)
+        result[name] = (sum(mean * count for mean, count in told) / n if n else float("nan"), n)
+    return result
 
 
 def _ranks_in_lists(

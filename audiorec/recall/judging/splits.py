@@ -28,6 +28,7 @@ SplitName = Literal["last", "time", "sessions", "users", "lists", "random"]
 IN_ORDER = ("last", "time", "sessions", "users")
 SPLITS: tuple[SplitName, ...] = get_args(SplitName)
 NEWEST = 0.1  # share of plays (time) or of sequences (sessions)
+MOST_FOLDS = 5
 JUDGED_USERS = 0.1
 KNOWN_SHARE = 0.8
 HIDDEN_SHARE = 0.2
@@ -104,7 +105,7 @@ def split(
         case "last":
             return _last(plays)
         case "time":
-            return _time(plays)
+            return time_folds(plays)[0]
         case "sessions":
             return _sessions(plays)
         case "users":
@@ -153,16 +154,41 @@ def _last(plays: Sequences) -> JudgingSplit:
     return cut_at("last", plays, last, asked)
 
 
-def _time(plays: Sequences) -> JudgingSplit:
+def time_folds(plays: Sequences, n: int = 1) -> list[JudgingSplit]:
+    """Ask for the newest `n` tenths of all plays, one after the other, each knowing all before it.
+
+    The owners of all folds have the same numbers in `cluster`, so an interval over folds draws a
+    user with all of that user's queries.
+
+    Raises
+    ------
+    InputError
+        If a play has no time, or `n` is not from 1 to `MOST_FOLDS`.
+
+    Examples
+    --------
+    >>> plays = Sequences.from_lists([[f"s{n}" for n in range(40)]])
+    >>> plays = replace(plays, time=np.arange(40.0))
+    >>> [(len(f.learn.song), len(f.wanted.song)) for f in time_folds(plays, 3)]
+    [(28, 4), (32, 4), (36, 4)]
+    """
     if not len(plays.song) or np.isnan(plays.time).any():
         raise InputError(
             "split time needs a time for every play; use last, sessions, users or random"
         )
-    moment = np.quantile(plays.time, 1 - NEWEST, method="higher")
-    later = plays.time >= moment
-    owner = plays.owner
-    both = np.bincount(owner[later], minlength=len(plays)) > 0
-    return cut_at("time", plays, later, np.flatnonzero(both))
+    if not 1 <= n <= MOST_FOLDS:
+        raise InputError(f"folds are from 1 to {MOST_FOLDS}: each is a tenth of all plays")
+    shares = 1 - NEWEST * np.arange(n, 0, -1)
+    moments = [*np.quantile(plays.time, shares, method="higher").tolist(), np.inf]
+    return [_between(plays, first, end) for first, end in pairwise(moments)]
+
+
+def _between(plays: Sequences, first: float, end: float) -> JudgingSplit:
+    """Ask for the plays of a stretch of time, of owners who have some."""
+    known = plays.keep(plays.time < end)
+    later = known.time >= first
+    both = np.bincount(known.owner[later], minlength=len(known)) > 0
+    return cut_at("time", known, later, np.flatnonzero(both))
 
 
 def _sessions(plays: Sequences) -> JudgingSplit:

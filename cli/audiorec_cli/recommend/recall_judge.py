@@ -17,18 +17,15 @@ from audiorec_cli.shared.options import Engines, JsonOption, LogOption, SeedOpti
 from audiorec_cli.shared.training import SetOption, variants
 
 if TYPE_CHECKING:
-    from audiorec.evaluation.classification import Interval
     from audiorec.recall.contract.candidates import Lists
     from audiorec.recall.contract.channel import Channel
-    from audiorec.recall.judging.judge import Judgement
+    from audiorec.recall.judging.compare import Judgements
     from audiorec.recall.judging.splits import JudgingSplit
 
 SplitName = Literal[
     "last", "time", "sessions", "users", "lists", "random", "whole-lists", "artists", "all-artists"
 ]
 OF_ARTISTS = ("artists", "all-artists")
-SHOWN = ("hit_rate", "recall", "ndcg", "mrr")  # columns of the table
-SEEN = 5e-4  # smallest difference visible in three decimals
 UNHEARD_K = 10  # length of the lists where artists are held out
 WHOLE_LISTS, LISTS_KS = "whole-lists", (1, 10)
 
@@ -45,6 +42,14 @@ class JudgeOptions(TrainingOptions):
             "counts; else last]."
         ),
     ] = None
+    folds: Annotated[
+        int,
+        chooses(
+            min=1,
+            help="Of a split by time: test on that many newest tenths, one after the other, each "
+            "trained on all before it.",
+        ),
+    ] = 1
     k: Annotated[
         list[int] | None,
         chooses("--k", "-k", min=1, help="Lengths of the lists [default: 10 20 50 100 200]."),
@@ -77,13 +82,11 @@ class JudgeOptions(TrainingOptions):
         codes = recordings_of(store).codes.tolist()
         return {song: str(n) for song, n in zip(store.ids, codes, strict=True) if n >= 0}
 
-    def cut(self, *trained: "Channel") -> "JudgingSplit":
+    def cuts(self, *trained: "Channel") -> "list[JudgingSplit]":
         """Read the log and split it; trained channels are judged on sequences as they know them."""
-        import numpy as np
-
         from audiorec.recall.contract.candidates import read_targets
+        from audiorec.recall.judging.compare import cut
         from audiorec.recall.judging.splits import given_split
-        from audiorec.recall.judging.splits import split as split_log
 
         if self.likes:
             raise InputError("likes are for --split artists: other splits need plays")
@@ -93,14 +96,13 @@ class JudgeOptions(TrainingOptions):
         by = whose.get(self.split or "") or self.asked_by(*trained)
         plays = self.of(self.interactions, by)
         if self.test_histories is not None and self.targets is not None:
-            if self.split is not None:
-                raise InputError("--split cannot be combined with a separate test set")
+            if self.split is not None or self.folds > 1:
+                raise InputError("a separate test set needs neither --split nor --folds")
             wanted, cluster = read_targets(self.targets)
             known = self.of(self.test_histories, by if trained else "user")
-            return given_split(plays, known, wanted, cluster)
-        usual = "last" if np.isnan(plays.time).any() else "time"
-        chosen: Any = self.split or ("random" if plays.is_counted else usual)
-        return split_log(plays, chosen, seed=self.seed)
+            return [given_split(plays, known, wanted, cluster)]
+        chosen: Any = self.split
+        return cut(plays, chosen, folds=self.folds, seed=self.seed)
 
 
 def evaluate(
@@ -134,7 +136,7 @@ def evaluate(
     Examples
     --------
     audiorec recall evaluate popular rules vs-knn --interactions plays.parquet
-    audiorec recall evaluate rules -i plays.parquet --split last --k 10 50
+    audiorec recall evaluate rules vs-knn -i plays.parquet --k 10 50 --folds 3
     audiorec recall evaluate --candidates lists.parquet -i plays.parquet
     """
     if bool(channels) == (candidates is not None):
@@ -153,15 +155,14 @@ def evaluate(
     from audiorec.recall.contract.channel import Channel
 
     known = [one for one, is_trained in judged if is_trained and isinstance(one, Channel)]
-    cut = judging.cut(*known)
-    by = ("recall", judging.ks[min(1, len(judging.ks) - 1)])
-    from audiorec.recall.judging.judge import compare
+    cuts = judging.cuts(*known)
+    from audiorec.recall.judging.compare import evaluate as compared
 
     with engines.work(keeps=False) as work:
-        result, behind = compare(
+        result = compared(
             [one for one, _ in judged],
-            cut,
-            by=by,
+            cuts,
+            by=("recall", judging.ks[min(1, len(judging.ks) - 1)]),
             ks=judging.ks,
             keep_heard=judging.keep_heard,
             trained=known,
@@ -171,11 +172,13 @@ def evaluate(
             engine=work.engine,
         )
     if judging.json:
-        print_json(_document(result, behind, cut.name, by))
+        print_json(result.to_dict())
     elif len(result) == 1:
-        _print_verdict(result[0], cut.name)
+        _print_verdict(result)
     else:
-        _print_comparison(result, behind, cut, by)
+        _print_comparison(result)
+    for line in result.remarks:
+        say(f"note: {line}")
 
 
 def _judged(
@@ -268,15 +271,18 @@ def _evaluate_artists(names: "Sequence[str]", users: Path | None, judging: Judge
         say("note: simulated listening; these figures say nothing about real people")
 
 
-def _print_verdict(verdict: "Judgement", split: str) -> None:
+def _print_verdict(found: "Judgements") -> None:
+    from audiorec.recall.judging.compare import ways
+
+    (verdict,) = found
     ks = sorted({k for _, k in verdict.means})
     names = sorted({name for name, _ in verdict.means})
     rows = [
         (name, way, *(result[name, k] for k in ks))
         for name in names
-        for way, result in _ways(verdict, [(name, k) for k in ks])
+        for way, result in ways(verdict, [(name, k) for k in ks])
     ]
-    title = f"{verdict.channel}: {_about(verdict, split)}"
+    title = f"{verdict.channel}: {found.about}"
     _say_title(title)
     heads = ("measure", "repeats", *(f"@{k}" for k in ks))
     print_table(heads, rows, title=title, digits=FIGURE_DIGITS)
@@ -291,76 +297,18 @@ def _print_verdict(verdict: "Judgement", split: str) -> None:
     say(f"{verdict.fit_cpu_s:.1f} CPU-s to fit, {verdict.recall_cpu_s:.1f} to rank all songs")
 
 
-def _print_comparison(
-    found: "list[Judgement]",
-    behind: "dict[str, Interval]",
-    cut: "JudgingSplit",
-    by: tuple[str, int],
-) -> None:
-    from audiorec.evaluation.classification import Interval
-
-    k = by[1]
-    rows = []
-    for verdict in found:
-        gap = behind.get(verdict.channel)
-        lag = "" if gap is None else f"{Interval(-gap.value, -gap.high, -gap.low):+}"
-        for way, figures in _ways(verdict, [(name, k) for name in SHOWN]):
-            row = (figures.get((name, k)) for name in SHOWN)
-            rows.append((verdict.channel, way, *row, lag))
-            lag = ""  # only in the first row of a channel
-    title = f"{_about(found[0], cut.name)}, lists of {k}"
-    measures = [f"{name}@{k}" for name in SHOWN]
-    heads = ("channel", "repeats", *measures, f"{by[0]}@{k} behind the best")
+def _print_comparison(found: "Judgements") -> None:
+    title = f"{found.about}, lists of {found.by[1]}"
     _say_title(title)
-    print_table(heads, rows, title=title, digits=FIGURE_DIGITS)
+    print_table(found.columns, found.rows, title=title, digits=FIGURE_DIGITS)
     for verdict in found:
         say(f"{verdict.channel}: {verdict.notes()[0]}")
-
-
-def _about(verdict: "Judgement", split: str) -> str:
-    """Return the split and the number of queries, with the share that has no history."""
-    nobody = verdict.user_strata["no history"][1]
-    without = f" ({nobody / verdict.n_queries:.1%} without a history)" if nobody else ""
-    return f"split {split}, {verdict.n_queries:,} queries{without}"
 
 
 def _say_title(title: str) -> None:
     """Say what is judged where the table has no title: in a pipe."""
     if not sys.stdout.isatty():
         say(title)
-
-
-def _ways(
-    verdict: "Judgement", shown: "list[tuple[str, int]]"
-) -> "list[tuple[str, dict[tuple[str, int], float]]]":
-    """Return the figures with repeats as requested, and the other way if they differ visibly."""
-    asked = {at: verdict.means[at].value for at in shown}
-    other = {at: verdict.otherwise[at] for at in shown if at in verdict.otherwise}
-    if not any(abs(asked[at] - value) > SEEN for at, value in other.items()):
-        return [("", asked)]
-    kept, left_out = "kept", "left out"
-    ways = (kept, left_out) if verdict.repeats == "kept" else (left_out, kept)
-    return list(zip(ways, (asked, other), strict=True))
-
-
-def _document(
-    found: "list[Judgement]",
-    behind: "dict[str, Interval]",
-    split: str,
-    by: tuple[str, int],
-) -> dict[str, Any]:
-    """Return the JSON document of one channel, or of several with their distance to the best."""
-    from dataclasses import astuple
-
-    if len(found) == 1:
-        return {"schema": "audiorec/recall-evaluate/1", "split": split, **found[0].to_dict()}
-    return {
-        "schema": "audiorec/recall-compare/1",
-        "split": split,
-        "by": f"{by[0]}@{by[1]}",
-        "channels": [verdict.to_dict() for verdict in found],
-        "ahead_of": {n: [round(v, 6) for v in astuple(gap)] for n, gap in behind.items()},
-    }
 
 
 def _print_panel(name: str, panel: dict[str, Any]) -> None:

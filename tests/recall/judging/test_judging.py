@@ -11,7 +11,8 @@ from audiorec.recall.contract.batch_recall import write_candidates
 from audiorec.recall.contract.candidates import read_candidates, read_targets
 from audiorec.recall.contract.checks import synthetic_listening
 from audiorec.recall.contract.data import Queries, RecallData
-from audiorec.recall.judging.judge import compare, evaluate
+from audiorec.recall.judging.compare import evaluate
+from audiorec.recall.judging.judge import judge
 from audiorec.recall.judging.splits import SPLITS, given_split, list_groups, split
 from audiorec.recall.simple.counts import Popular, Replay, Rules
 
@@ -122,30 +123,30 @@ def test_a_given_test_set_is_matched_by_user():
 
 def test_rules_that_know_the_answer_are_always_right():
     lists = [["a", "b", "c"]] * 20
-    verdict = evaluate(Rules(), split(Sequences.from_lists(lists), "sessions"), ks=[1, 2])
+    verdict = judge(Rules(), split(Sequences.from_lists(lists), "sessions"), ks=[1, 2])
     assert str(verdict.means["recall", 1]) == "1.000 [1.000, 1.000]"
     assert verdict.song_strata["played more"] == (1.0, 2)
 
 
 def test_heard_songs_are_left_out_and_not_asked_for_again():
     cut = split(Sequences.from_lists([["a", "b", "a"], ["a", "c", "b"], ["b", "a"]]), "last")
-    verdict = evaluate(Popular(), cut, ks=[1])
+    verdict = judge(Popular(), cut, ks=[1])
     # The first wants a again, which it knows: it is not asked.
     assert np.isnan(verdict.per_query["recall", 1][0])
     assert verdict.per_query["recall", 1][1:].tolist() == [1.0, 1.0]
-    kept = evaluate(Replay(), cut, ks=[2], keep_heard=True)
+    kept = judge(Replay(), cut, ks=[2], keep_heard=True)
     assert kept.per_query["recall", 2].tolist() == [1.0, 0.0, 0.0]
     with pytest.raises(InputError, match="every wanted song is in its user"):
-        evaluate(Popular(), split(Sequences.from_lists([["a", "a"]]), "last"))
+        judge(Popular(), split(Sequences.from_lists([["a", "a"]]), "last"))
 
 
 def test_a_list_that_a_channel_wrote_is_judged_like_the_channel(tmp_path):
     cut = split(synthetic_listening().sequences, "last")
     channel = Rules()
-    expected = evaluate(channel, cut, ks=[3, 10])
+    expected = judge(channel, cut, ks=[3, 10])
     path = tmp_path / "lists.parquet"
     write_candidates(path, channel, Queries(cut.histories), 40, exclude=cut.histories)
-    found = evaluate(read_candidates(path), cut, ks=[3, 10])
+    found = judge(read_candidates(path), cut, ks=[3, 10])
     assert found.channel == "rules"
     for key in (("recall", 3), ("recall", 10)):  # ties stand in one order, ranks are means
         assert found.means[key].value == pytest.approx(expected.means[key].value, abs=0.05)
@@ -185,16 +186,16 @@ def test_targets_may_have_groups(tmp_path):
 
 def test_comparison_puts_the_best_first_and_says_by_how_much():
     cut = split(Sequences.from_lists([["a", "b"], ["c", "d"]] * 20), "sessions")
-    found, behind = compare([Popular(), Rules()], cut, by=("recall", 1), ks=[1, 2])
+    found = evaluate([Popular(), Rules()], cut, by=("recall", 1), ks=[1, 2])
     assert [verdict.channel for verdict in found] == ["rules", "popular"]
     gap = found[0].means["recall", 1].value - found[1].means["recall", 1].value
-    assert behind["popular"].value == pytest.approx(gap)
+    assert found.behind["popular"].value == pytest.approx(gap)
 
 
 def test_a_trained_channel_is_judged_as_it_is():
     plays = Sequences.from_lists([["a", "b"], ["b", "a"]])
     channel = Popular().fit(RecallData(Sequences.from_lists([["a"]])))
-    verdict = evaluate(channel, split(plays, "last"), ks=[1], trained=True)
+    verdict = judge(channel, split(plays, "last"), ks=[1], trained=True)
     assert verdict.n_songs == 1
     assert verdict.per_query["recall", 1].tolist() == [0.0, 1.0]
 
@@ -204,12 +205,12 @@ def test_a_copy_of_a_heard_song_is_not_asked_for():
     wanted = Sequences.from_lists([["a mp3", "y"], ["y"], ["c ogg"]], ["u", "v", "w"])
     cut = given_split(learn, learn, wanted, np.arange(3))
     copies = {"a": "0", "a mp3": "0", "c": "1", "c ogg": "1"}
-    counted, judged = (evaluate(Popular(), cut, ks=(2,), copies=c) for c in (None, copies))
+    counted, judged = (judge(Popular(), cut, ks=(2,), copies=c) for c in (None, copies))
     assert (counted.copies, judged.copies) == (0, 2)
     assert counted.means["recall", 2].value < judged.means["recall", 2].value
     assert judged.to_dict()["copies_left_out"] == 2
     assert any("2 wanted songs are copies of heard songs" in note for note in judged.notes())
-    assert evaluate(Popular(), cut, ks=(2,), copies=copies, keep_heard=True).copies == 0
+    assert judge(Popular(), cut, ks=(2,), copies=copies, keep_heard=True).copies == 0
 
 
 def test_a_split_reads_a_log_by_its_path(tmp_path):

@@ -14,7 +14,7 @@ from audiorec.recall.contract.checks import synthetic_listening
 from audiorec.recall.contract.data import Context, Sound
 from audiorec.recall.judging.judge import (
     Cost,
-    evaluate,
+    judge,
     owners_of,
     song_strata,
     spread_of,
@@ -28,8 +28,8 @@ from audiorec.recall.simple.knn import VSKNN
 @pytest.mark.parametrize("channel", [Popular, Replay, VSKNN])
 def test_repeats_are_judged_both_ways_at_once(channel):
     cut = split(synthetic_listening().sequences, "last")
-    kept = evaluate(channel(), cut, ks=[3, 10], keep_heard=True)
-    left_out = evaluate(channel(), cut, ks=[3, 10])
+    kept = judge(channel(), cut, ks=[3, 10], keep_heard=True)
+    left_out = judge(channel(), cut, ks=[3, 10])
     assert (kept.repeats, left_out.repeats) == ("kept", "left_out")
     for one, other in ((kept, left_out), (left_out, kept)):
         assert one.otherwise.keys() == other.means.keys()
@@ -46,16 +46,16 @@ def test_a_heard_song_stands_before_others_only_where_it_is_kept():
         Sequences.from_lists([["a"]], ["u"]),
         Sequences.from_lists([["b"]], ["u"]),
     )
-    found = evaluate(Popular(), cut, ks=[1])
+    found = judge(Popular(), cut, ks=[1])
     assert found.means["recall", 1].value == 1
     assert found.otherwise["recall", 1] == 0
     assert found.spread["popularity"] == 1  # of b; a was played twice
-    assert evaluate(Popular(), cut, ks=[1], keep_heard=True).spread["popularity"] == 2
+    assert judge(Popular(), cut, ks=[1], keep_heard=True).spread["popularity"] == 2
 
 
 def test_the_other_way_is_empty_where_nothing_is_wanted():
     cut = split(Sequences.from_lists([["a", "a"], ["a", "b", "a"]]), "last")
-    assert evaluate(Popular(), cut, ks=[1], keep_heard=True).otherwise == {}
+    assert judge(Popular(), cut, ks=[1], keep_heard=True).otherwise == {}
 
 
 def test_heard_songs_of_a_made_list_are_passed_over():
@@ -65,7 +65,7 @@ def test_heard_songs_of_a_made_list_are_passed_over():
         Sequences.from_lists([["b"]], ["u"]),
     )
     made = Lists(Sequences.from_lists([["a", "b"]], ["u"]), "theirs")
-    found = evaluate(made, cut, ks=[1])
+    found = judge(made, cut, ks=[1])
     assert found.means["recall", 1].value == 1
     assert found.otherwise["recall", 1] == 0
 
@@ -93,7 +93,7 @@ def test_a_song_that_one_list_plays_often_is_in_one_list():
         Sequences.from_lists([["c"], []], ["u", "v"]),
         Sequences.from_lists([["a", "b"], ["zzz"]], ["u", "v"]),
     )
-    found = evaluate(Popular(), cut, ks=[1])
+    found = judge(Popular(), cut, ks=[1])
     assert found.song_strata == {
         "never played": (0.0, 1),
         "played once": (pytest.approx(np.nan, nan_ok=True), 0),
@@ -139,7 +139,7 @@ def test_languages_of_a_list_are_judged():
     spoken = Category(codes, ("French", "Korean"), np.zeros(4, np.bool_))
     nothing = np.full(4, np.nan, np.float32)
     side = SongSide(song_ids=tuple("abcd"), categories={"language": spoken}, released=nothing)
-    found = evaluate(
+    found = judge(
         Popular(),
         split(plays, "last"),
         ks=[3],
@@ -185,7 +185,7 @@ def test_a_large_catalogue_is_ranked_in_blocks_of_one_size(monkeypatch):
     # A million songs and as many queries as one likes: no more than CELLS similarities at a time.
     plays = synthetic_listening().sequences
     cut = split(plays, "last")
-    whole = evaluate(VSKNN(), cut, ks=[3, 10])
+    whole = judge(VSKNN(), cut, ks=[3, 10])
     shapes = []
     plain = VSKNN._similarities
 
@@ -197,7 +197,7 @@ def test_a_large_catalogue_is_ranked_in_blocks_of_one_size(monkeypatch):
     monkeypatch.setattr(VSKNN, "_similarities", watched)
     n_songs = len(plays.song_ids)
     monkeypatch.setattr("audiorec.recall.contract.channel.CELLS", 7 * n_songs)
-    in_blocks = evaluate(VSKNN(), cut, ks=[3, 10])
+    in_blocks = judge(VSKNN(), cut, ks=[3, 10])
     assert {q for q, _ in shapes[:-1]} == {7}
     assert max(q * s for q, s in shapes) <= 7 * n_songs
     for at, values in whole.per_query.items():

@@ -8,7 +8,7 @@ from made_candidates import table_of
 from audiorec.errors import DamagedFileError, InputError
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.candidates import Lists
-from audiorec.recall.judging.judge import evaluate
+from audiorec.recall.judging.judge import judge
 from audiorec.recall.judging.splits import given_split
 from audiorec.recall.serving.fuse import fuse, read_weights, weights_for, write_weights
 from audiorec.recall.serving.rules import FusionRecipe
@@ -77,7 +77,7 @@ def test_the_order_of_evidence_is_that_of_fused_lists():
     known = Sequences.from_lists([[s] for s in SONGS], [f"v{n}" for n in range(40)])
     split = given_split(known, wanted, wanted)
     lists = Lists.of_table(fuse(tables, recipe), "fused")
-    slow = evaluate(lists, split, ks=[20], keep_heard=True).per_query["ndcg", 20]
+    slow = judge(lists, split, ks=[20], keep_heard=True).per_query["ndcg", 20]
     evidence = Evidence.of(tables, wanted)
     score = evidence.value @ np.array([1.0, 2.0])
     np.testing.assert_allclose(evidence.figures(score), slow, atol=1e-9)

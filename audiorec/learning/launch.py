@@ -186,9 +186,10 @@ class Messages:
         than `restarts` times.
         """
         if self.answer is None:
+            died = f"{self.starts} times" if self.starts > 1 else "once"
             raise LostProcessError(
-                f"the training processes died {max(1, self.starts)} times without a result; check "
-                "the free memory and run the same command to resume from the last checkpoint"
+                f"the training processes died {died} without a result; check the free memory and "
+                "run the same command to resume from the last checkpoint"
             )
         if "error" in self.answer:
             raise error_from_json(*self.answer["error"])

@@ -21,9 +21,8 @@ from audiorec.listening.sequences import Sequences, to_sequences
 from audiorec.recall.contract.candidates import Lists
 from audiorec.recall.contract.channel import Channel
 from audiorec.recall.contract.data import Context
-from audiorec.recall.judging import splits
 from audiorec.recall.judging.judge import KS, NOTHING, Judgement, join, judge
-from audiorec.recall.judging.splits import JudgingSplit, SplitName, time_folds
+from audiorec.recall.judging.splits import JudgingSplit, SplitName, cuts
 from audiorec.runs.tasks import Engine
 
 SHOWN = ("hit_rate", "recall", "ndcg", "mrr")  # columns of the table
@@ -217,25 +216,25 @@ def evaluate(
     popular       0.000     0.000   0.000  0.000  -1.000 [-1.000, -1.000]
     """
     several = [channels] if isinstance(channels, Channel | Lists) else list(channels)
-    cuts = _cuts(log, split, folds, seed)
-    if len(cuts) > 1 and (trained or any(isinstance(one, Lists) for one in several)):
+    asked = _asked(log, split, folds, seed)
+    if len(asked) > 1 and (trained or any(isinstance(one, Lists) for one in several)):
         raise InputError(
             "folds train channels anew; judge a trained model or a table of lists on one split"
         )
     ks = sorted({*ks, by[1]})
     options: dict[str, Any] = {"ks": ks, "keep_heard": keep_heard, "context": context, "seed": seed}
     options |= {"copies": copies, "engine": engine}
-    cluster = np.concatenate([cut.cluster for cut in cuts])
+    cluster = np.concatenate([cut.cluster for cut in asked])
     result = [
         join(
             [
                 judge(
-                    deepcopy(channel) if len(cuts) > 1 else channel,
+                    deepcopy(channel) if len(asked) > 1 else channel,
                     cut,
                     trained=any(channel is one for one in trained),
                     **options,
                 )
-                for cut in cuts
+                for cut in asked
             ],
             cluster,
             np.random.default_rng(seed),
@@ -251,11 +250,11 @@ def evaluate(
         for other in result[1:]
     }
     return Judgements(
-        judgements=tuple(result), behind=behind, by=by, split=cuts[0].name, folds=len(cuts)
+        judgements=tuple(result), behind=behind, by=by, split=asked[0].name, folds=len(asked)
     )
 
 
-def _cuts(
+def _asked(
     log: Sequences | str | PathLike[str] | JudgingSplit | Sequence[JudgingSplit],
     split: SplitName | None,
     folds: int,
@@ -267,24 +266,5 @@ def _cuts(
     if isinstance(log, str | PathLike):
         log = to_sequences(read_interactions(log))
     if isinstance(log, Sequences):
-        return cut(log, split, folds=folds, seed=seed)
+        return cuts(log, split, folds=folds, seed=seed)
     return log
-
-
-def cut(
-    plays: Sequences, name: SplitName | None, *, folds: int = 1, seed: int = 0
-) -> list[JudgingSplit]:
-    """Split plays by a rule, by default the one that suits them; by time into `folds`.
-
-    Raises
-    ------
-    InputError
-        As for `split`; or if folds are asked of another rule.
-    """
-    usual: SplitName = "last" if np.isnan(plays.time).any() else "time"
-    name = name or ("random" if plays.is_counted else usual)
-    if name == "time":
-        return time_folds(plays, folds)
-    if folds != 1:
-        raise InputError(f"folds are cut by time, and this is the split {name}")
-    return [splits.split(plays, name, seed=seed)]

@@ -117,6 +117,25 @@ def split(
     raise InputError(f"unknown split {name!r}; there are: {', '.join(SPLITS)}")
 
 
+def cuts(
+    plays: Sequences, name: SplitName | None, *, folds: int = 1, seed: int = 0
+) -> list[JudgingSplit]:
+    """Split plays by a rule, by default the one that suits them; by time into `folds`.
+
+    Raises
+    ------
+    InputError
+        As for `split`; or if folds are asked of another rule.
+    """
+    usual: SplitName = "last" if np.isnan(plays.time).any() else "time"
+    name = name or ("random" if plays.is_counted else usual)
+    if name == "time":
+        return time_folds(plays, folds)
+    if folds != 1:
+        raise InputError(f"folds are cut by time, and this is the split {name}")
+    return [split(plays, name, seed=seed)]
+
+
 def given_split(
     learn: Sequences,
     histories: Sequences,

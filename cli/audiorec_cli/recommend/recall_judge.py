@@ -85,8 +85,7 @@ class JudgeOptions(TrainingOptions):
     def cuts(self, *trained: "Channel") -> "list[JudgingSplit]":
         """Read the log and split it; trained channels are judged on sequences as they know them."""
         from audiorec.recall.contract.candidates import read_targets
-        from audiorec.recall.judging.compare import cut
-        from audiorec.recall.judging.splits import given_split
+        from audiorec.recall.judging.splits import cuts, given_split
 
         if self.likes:
             raise InputError("likes are for --split artists: other splits need plays")
@@ -102,7 +101,7 @@ class JudgeOptions(TrainingOptions):
             known = self.of(self.test_histories, by if trained else "user")
             return [given_split(plays, known, wanted, cluster)]
         chosen: Any = self.split
-        return cut(plays, chosen, folds=self.folds, seed=self.seed)
+        return cuts(plays, chosen, folds=self.folds, seed=self.seed)
 
 
 def evaluate(

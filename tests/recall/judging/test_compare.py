@@ -11,9 +11,9 @@ from audiorec.errors import InputError
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.candidates import Lists
 from audiorec.recall.contract.data import RecallData
-from audiorec.recall.judging.compare import MANY, cut, evaluate
+from audiorec.recall.judging.compare import MANY, evaluate
 from audiorec.recall.judging.judge import join, judge
-from audiorec.recall.judging.splits import MOST_FOLDS, split, time_folds
+from audiorec.recall.judging.splits import MOST_FOLDS, cuts, split, time_folds
 from audiorec.recall.simple.counts import Popular, Rules
 
 
@@ -92,10 +92,10 @@ def test_a_channel_is_left_unfitted_by_folds_and_fitted_by_one_split():
 
 def test_the_rule_suits_the_log():
     plays = listening()
-    (by_time,) = cut(plays, None)
+    (by_time,) = cuts(plays, None)
     without = replace(plays, time=np.full(len(plays.song), np.nan))
     counted = replace(without, weight=np.ones(len(plays.song), np.float32))
-    names = [cut(one, None)[0].name for one in (without, counted)]
+    names = [cuts(one, None)[0].name for one in (without, counted)]
     assert (by_time.name, *names) == ("time", "last", "random")
 
 

@@ -147,9 +147,8 @@ class Song:
     lists: Mapping[str, Numbers] = field(default_factory=dict)
     cpu_s: Mapping[str, float] = field(default_factory=dict)
 
-    @property
-    def reading(self) -> "Reading":
-        """The song's labels; without `lists` its genre is that of its scores, and not clear."""
+    def reading(self, *, is_talk: bool = False) -> "Reading":
+        """Return its labels; without `lists` its genre is that of its scores, and not clear."""
         from audiorec.tagger.reading import read_scores
         from audiorec.tagger.song_labels import SongLabels, tagged_genre
 
@@ -159,7 +158,12 @@ class Song:
             label = labels.label(result.heard_long(np.array([len(self.series)])), 0)
         tagged = tagged_genre(self.tags.genre)
         return read_scores(
-            self.series, self.info.status, label=label, tagged=tagged, heavy=self.heavy
+            self.series,
+            self.info.status,
+            label=label,
+            tagged=tagged,
+            heavy=self.heavy,
+            is_talk=is_talk,
         )
 
     @property

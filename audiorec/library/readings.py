@@ -24,7 +24,7 @@ from audiorec.errors import AudiorecError, InputError, SongError
 from audiorec.files.arrow import floats, matrix, pandas_frame, string_array
 from audiorec.files.visible import ShownAsTable, TableView
 from audiorec.search.music import heavy_of, said_music
-from audiorec.search.stored_labels import said_genres, stored_labels
+from audiorec.search.stored_labels import has_labels, said_genres, stored_labels
 from audiorec.store.features import SeriesFile, open_series
 from audiorec.store.inventory import USUAL_NAMES
 from audiorec.store.schema import GENRE_TAG, Kind, open_checked
@@ -38,7 +38,8 @@ from audiorec.tagger.reading import (
 )
 from audiorec.tagger.song_labels import SongLabels, tagged_genre
 from audiorec.tagger.weights import MSD
-from audiorec.types import Int64Array, ScoreSeries, Status
+from audiorec.types import BoolArray, Int64Array, ScoreSeries, Status
+from audiorec.words.labels import EMBEDDING, is_talk, talks
 
 if TYPE_CHECKING:
     from audiorec.extraction.catalogue import Source
@@ -94,7 +95,7 @@ def each_reading(
         }
         scores = series.read(known) if series is not None and known else {}
         labels = stored_labels(store, block)
-        heavy = heavy_of(store, block)
+        heavy, talk = heavy_of(store, block), _talk_of(store, block)
         for n, (row, song, mean) in enumerate(zip(block.tolist(), songs, means, strict=True)):
             result = scores.get(song[StoreColumns.ID])
             yield read_means(
@@ -107,9 +108,19 @@ def each_reading(
                 tagged=tagged_genre(song.get(GENRE_TAG)),
                 said=statements[codes[row]],
                 heavy=heavy[n],
+                is_talk=bool(talk[n]),
                 is_music=music.get(row),
                 version=store.corrections["version"].get(row),
             )
+
+
+def _talk_of(store: VectorStore, numbers: Int64Array) -> BoolArray:
+    """Return in which of some songs people talk: shape (n,), bool; in none where it is unknown."""
+    result = np.zeros(len(numbers), np.bool_)
+    if has_labels(store):
+        there, embedding = store.list_rows(EMBEDDING, numbers)
+        result[there] = talks(embedding)
+    return result
 
 
 def unchanged_rows(store: VectorStore, files: "Sequence[Source]") -> list[int | None]:
@@ -333,7 +344,7 @@ def _read(
             if isinstance(song, (SongError, Reading)):
                 yield song
             else:
-                yield song.reading
+                yield song.reading(is_talk=is_talk(song.lists))
 
 
 def _columns(reading: Reading) -> dict[str, Any]:

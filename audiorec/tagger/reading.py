@@ -44,6 +44,7 @@ MIN_SEGMENTS = 3  # fewer are not reliable
 VOICED = ("vocal", "vocal_accompaniment")
 NOT_MUSIC = "other"
 PERHAPS = "perhaps not music"
+TALK = "talk over music"
 FIRST = 3  # classes shown for a head with more than `FEW`
 FEW = 4
 TWO = 2  # genres that an unclear song may have
@@ -216,6 +217,7 @@ def read_scores(
     label: SongLabel | None = None,
     tagged: TaggedGenre | None = None,
     heavy: float = 0.0,
+    is_talk: bool = False,
 ) -> Reading:
     """Interpret a score series.
 
@@ -231,6 +233,8 @@ def read_scores(
         What the file's own genre tag says.
     heavy : float
         As from `heaviness`.
+    is_talk : bool
+        Whether people talk over the music (`audiorec.words.labels.talks`).
 
     Examples
     --------
@@ -251,6 +255,7 @@ def read_scores(
         label=label,
         tagged=tagged,
         heavy=heavy,
+        is_talk=is_talk,
     )
 
 
@@ -265,6 +270,7 @@ def read_means(
     tagged: TaggedGenre | None = None,
     said: StatedGenre | None = None,
     heavy: float = 0.0,
+    is_talk: bool = False,
     is_music: bool | None = None,
     version: str | None = None,
 ) -> Reading:
@@ -288,6 +294,8 @@ def read_means(
     best: dict[str, str | None] = {head: next(iter(s)) for head, s in scores.items()}
     said = said or (NOTHING_STATED if tagged is None else said_genre(tagged, "tag"))
     remark = _remark(segments, status, scores.get("version", {}), heavy, named=bool(said))
+    if is_talk and remark in ("", PERHAPS) and best.get("version") != VOICED[0]:
+        remark = TALK
     if is_music is not None:
         remark = "" if is_music else SAID_NO_MUSIC
     if version in scores.get("version", ()):

@@ -243,8 +243,9 @@ def read_metadata(path: Path) -> dict[str, Any]:
     return about
 
 
-# The moods among the 50 tags; the others are genres, decades, voices and instruments.
-MOODS = ("beautiful", "chillout", "Mellow", "chill", "party", "sexy", "catchy", "sad", "happy")
+# The moods among the 50 tags that agree with what people hear; "chill", "chillout" and "sexy" do
+# not. The others are genres, decades, voices and instruments.
+MOODS = ("beautiful", "Mellow", "party", "catchy", "sad", "happy")
 
 
 def mood_columns(backbones: Iterable[str]) -> dict[str, tuple[str, int]]:
@@ -255,7 +256,7 @@ def mood_columns(backbones: Iterable[str]) -> dict[str, tuple[str, int]]:
     Examples
     --------
     >>> list(mood_columns(["msd"]))[:3], mood_columns(["mn04"])
-    (['tag_beautiful', 'tag_chillout', 'tag_mellow'], {})
+    (['tag_beautiful', 'tag_mellow', 'tag_party'], {})
     """
     columns: dict[str, tuple[str, int]] = {}
     for backbone in (name for name in backbones if name in WEIGHTS):

@@ -33,12 +33,12 @@ LONG_AGO_S = 30 * 86_400.0
 WEEK_S = 7 * 86_400.0
 # Each mood, and the columns that say how much a song has of it; loudness stands for wildness.
 MOODS = {
-    "calm": ("tag_chill", "tag_chillout", "tag_mellow"),
+    "calm": ("tag_mellow",),
     "sad": ("tag_sad",),
     "bright": ("tag_happy", "tag_catchy"),
     "tender": ("tag_beautiful",),
     "wild": ("loudness_lufs",),
-    "festive": ("tag_party", "tag_sexy"),
+    "festive": ("tag_party",),
 }
 # By genre: the names in the order of the moods.
 NAMES = {

@@ -25,9 +25,8 @@ from audiorec.tagger.reading import VOICED
 from audiorec.tagger.song_labels import SongLabels
 from audiorec.tagger.weights import MSD
 from audiorec.types import BoolArray, Float64Array, FloatArray, Numbers
-from audiorec.words.labels import Labels, shipped_labels
+from audiorec.words.labels import EMBEDDING, Labels, shipped_labels
 
-EMBEDDING = "embedding"
 LEAN = 30  # songs that the usual mean and deviation count for
 NUMBERS = {"bpm": "bpm", "loud": "loudness_lufs"}  # columns of the store
 FLOOR = 1e-3  # of a mean score, before its log-odds

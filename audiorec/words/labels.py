@@ -10,7 +10,7 @@ corpora are left out. Tags are the backbone's own last layer, which reads the pe
 embedding begins with.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -24,15 +24,17 @@ from audiorec.errors import ShapeError, WeightsError
 from audiorec.tagger.features import OUTPUT_WIDTHS
 from audiorec.tagger.vectors import Half, shipped_sound
 from audiorec.tagger.weights import MSD, read_shipped, write_shipped
-from audiorec.types import FloatArray, Numbers
+from audiorec.types import BoolArray, FloatArray, Numbers
 
 FILE = "labels_msd.safetensors"
 SHA256 = "0b77e973b3f37b75f79801ea833247d002349acd3d7bb00d1f1a1438a82c0b3e"
 METADATA_KEY = "audiorec_labels"
 FORMAT_VERSION = 2
 TAG = "tag."  # before the name of a tag
+EMBEDDING = "embedding"  # the column that they are made of
 PACKED = ("narrow", "centres", "inner", "outer")  # stored as 8-bit integers
 LARGEST = 127  # of these integers
+NARRATION = 0.8  # deviations above the usual, from which somebody tells something
 SCALE = "_scale"  # after the name: what a column of integers is multiplied with
 
 
@@ -139,6 +141,25 @@ class Labels:
             return cls(names=names, sound_sha256=sound, **tensors)
         except (KeyError, TypeError, ValueError, ShapeError) as error:
             raise WeightsError(f"{path}: damaged: {error!r}") from error
+
+
+def talks(embedding: FloatArray | Half) -> BoolArray:
+    """Return in which songs people talk, be it over music: embeddings (n, 624) to (n,), bool.
+
+    Narration is heard, and more of it than of rap (``benchmarks/sound/eval_talk.py``). NaN is no
+    talk.
+    """
+    labels = shipped_labels()
+    places = [labels.names.index(name) for name in ("Narration, monologue", "Rapping")]
+    narration, rap = labels.heard(labels.numbers(embedding), places)
+    result: BoolArray = (narration >= NARRATION) & (narration >= rap)
+    return result
+
+
+def is_talk(lists: Mapping[str, Numbers]) -> bool:
+    """Return whether people talk in a song that was decoded; `lists` are beside its vector."""
+    embedding = lists.get(EMBEDDING)
+    return embedding is not None and bool(talks(np.asarray(embedding, np.float32)[None])[0])
 
 
 def nearness(places: FloatArray, centres: FloatArray) -> FloatArray:

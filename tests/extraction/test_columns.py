@@ -30,8 +30,7 @@ BARE = ExtractorConfig()
 WITH = ExtractorConfig(attributes=True, sound=True)
 ATTRIBUTES = [
     *("bpm", "bpm_confidence", "bpm_other", "key", "key_confidence", "scale"),
-    *("tag_beautiful", "tag_catchy", "tag_chill", "tag_chillout", "tag_happy"),
-    *("tag_mellow", "tag_party", "tag_sad", "tag_sexy"),
+    *("tag_beautiful", "tag_catchy", "tag_happy", "tag_mellow", "tag_party", "tag_sad"),
 ]
 COLUMNS = [*ATTRIBUTES, *LISTS]
 

@@ -3,12 +3,15 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 from needs import needs
 
 import audiorec
+from audiorec.audio.decode import decode
 from audiorec.errors import InputError, SongError, SpecMismatchError
-from audiorec.library.readings import MOST_ROWS, Readings
+from audiorec.library.readings import MOST_ROWS, Readings, readings
 from audiorec.tagger.reading import Reading, read_scores
 
 pytestmark = pytest.mark.usefixtures("in_this_process")
@@ -36,6 +39,26 @@ def test_files_are_read_as_their_scores(folder):
     assert song == read_scores(audiorec.scores(folder / "jazz-vibraphone.mp3"), label=song.label)
     assert found["silence.flac"].remark == "silent"
     assert audiorec.classify([folder / "silence.flac"])["silence.flac"].remark == "silent"
+
+
+def test_talk_over_music_is_said_of_a_file_and_of_its_row(tmp_path):
+    speech, piano = (
+        decode(AUDIO / name, lambda blocks: np.resize(np.concatenate(list(blocks)), 160_000))[0]
+        for name in ("speech-in-french.mp3", "classical-piano.flac")
+    )
+    mixed = speech / speech.std() + 0.4 * piano / piano.std()  # 8 dB below
+    soundfile.write(tmp_path / "talk.wav", 0.1 * mixed, 16_000)
+    soundfile.write(tmp_path / "piano.wav", 0.1 * piano / piano.std(), 16_000)
+    found = audiorec.classify(tmp_path)
+    assert [(name, one.remark) for name, one in found.items()] == [
+        ("piano.wav", ""),
+        ("talk.wav", "talk over music"),
+    ]
+    audiorec.extract(tmp_path, out=tmp_path / "vecs.parquet", jobs=1)
+    library = audiorec.open_store(tmp_path / "vecs.parquet")
+    assert [one.remark for one in readings(library)] == ["", "talk over music"]
+    library.correct("talk.wav", "music", "yes")
+    assert readings(library)[1].remark == ""
 
 
 def test_what_fails_does_not_take_the_others_along(folder):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from audiorec.tagger.reading import read_scores
+from audiorec.tagger.reading import read_means, read_scores
 from audiorec.types import ScoreSeries, Status
 
 CLASSES = (
@@ -62,6 +62,18 @@ def test_what_is_rather_music_keeps_its_genre_with_a_remark():
     assert reading.remark == "perhaps not music"
     short = read_scores(series(growled))
     assert (short.best["genre"], short.remark) == (None, "only 1 segment of three seconds")
+
+
+def test_talk_over_music_is_said_and_has_no_genre():
+    talked = read_scores(series(SUNG, SUNG, SUNG), is_talk=True)
+    assert talked.best == {"version": "vocal_accompaniment", "genre": None}
+    assert talked.remark == "talk over music"
+    alone = (0.9, 0.0, 0.1, 0.0, 0.2, 0.8)
+    assert read_scores(series(alone, alone, alone), is_talk=True).remark == ""  # a rap, maybe
+    noise = read_scores(series(*[SPOKEN] * 5), is_talk=True)
+    assert noise.remark == "not music: speech, noise or other sound"
+    owner = {"segments": 3, "is_talk": True, "is_music": True}
+    assert read_means(CLASSES, np.array(SUNG, np.float32), **owner).remark == ""
 
 
 def test_heads_of_other_names():

@@ -345,6 +345,7 @@ def _read(
     """Yield each song's reading in order; report unusable songs, and add them to `failed`."""
     from audiorec.errors import SongError
     from audiorec.extraction.pipeline import Song
+    from audiorec.words.labels import is_talk
 
     known = _known_readings(store, [one.row for one in found if one.row is not None])
     opened = [one.source.path for one in found if one.source is not None and one.is_opened]
@@ -364,7 +365,7 @@ def _read(
                 say(f"error: {song}")
                 failed.append(one.name)
                 continue
-            yield one.name, "file", song.reading
+            yield one.name, "file", song.reading(is_talk=is_talk(song.lists))
             flush()  # songs take seconds each: hand them to a pipe at once
 
 

@@ -11,9 +11,9 @@ PYTHON of an environment that has it). A tempo is right within 4 %; `octaves` al
 double of it, and `before` is the tempo that fits best, before its level is chosen (`gain`: by how
 much the choice is right more often). `two` is the share of clips of which two tempos are told,
 `one` how often a single one is right, `either` how often one of what is told is. A key scores as in
-MIREX: 1 for tonic and scale, 0.5 a fifth off, 0.3 for the relative, 0.2 for the parallel key. One
-line for each set and one for the mean of the sets, with 95 % intervals over clips (2,000 resamples
-within each set); the difference is of the same clips.
+MIREX: 1 for tonic and scale, which alone is `key_exact`, 0.5 a fifth off, 0.3 for the relative, 0.2
+for the parallel key. One line for each set and one for the mean of the sets, with 95 % intervals
+over clips (2,000 resamples within each set); the difference is of the same clips.
 
 Of what has neither tempo nor key (`--none`: folders of noise or speech, whose files are strung
 together to pieces as long as the clips) the confidence is told, which should be low; then the mean
@@ -156,6 +156,7 @@ def scored(told: Sequence[Told], rows: Sequence[dict[str, str]]) -> dict[str, Nu
         "one": np.where(is_two, np.nan, tempos[:, 0]),
         "either": np.maximum(tempos[:, 0], others),
         "key": np.array(keys),
+        "key_exact": np.where(np.isnan(keys), np.nan, np.equal(keys, 1.0)),
     }
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from made_pulses import CHORDS, RATE, cadence
 
+from audiorec.audio import attributes
 from audiorec.audio.attributes import Key, KeyMeter
 from audiorec.types import TONICS
 
@@ -52,3 +53,15 @@ def test_silence_has_no_key(seconds):
 def test_noise_is_not_believed():
     noise = 0.1 * np.random.default_rng(3).standard_normal(30 * RATE)
     assert key_of(noise.astype(np.float32)).confidence < 0.3
+
+
+def test_a_partial_counts_for_the_tones_that_it_may_be_an_overtone_of():
+    notes = np.zeros(600)  # tenths of a semitone from MIDI note 36, a C
+    notes[10 * (91 - 36) + 4] = notes[10 * (91 - 36) + 5] = 1.0  # G6, in tune
+    chroma = attributes._chroma(notes)
+    share = {TONICS[at]: value for at, value in enumerate(chroma / chroma[7]) if value > 0.01}
+    # Third of C5, fifth of Eb4; as first, second and fourth it is a G itself.
+    as_g = 1 + 0.8 + 0.8**3
+    assert share.keys() == {"C", "Eb", "G"}
+    assert share["C"] == pytest.approx((0.8**2 / as_g) ** 0.7, abs=0.02)
+    assert share["Eb"] == pytest.approx((0.8**4 / as_g) ** 0.7, abs=0.04)

@@ -362,10 +362,15 @@ class Said:
 
 
 def said_in(titles: Titles, sentence: Sentence) -> Said:
-    """Look for the words of a sentence in titles: all that are not denied."""
+    """Look for the words of a sentence in titles: all that are not denied.
+
+    Words that describe a sound are looked for where one of them is all that is said, or beside a
+    name: "slow electronic, around 90 bpm" describes songs, and is no title.
+    """
     quoted = [part for one in sentence.titles if not one.denied for part in one.words.split()]
     wanted = [term for term in sentence.terms if not (term.denied or term.compared or term.use)]
-    weights = {part: UNDERSTOOD for term in wanted for part in term.said.split() if part != "or"}
+    described = wanted if sentence.unknown or len(wanted) + bool(sentence.facts) == 1 else []
+    weights = {part: UNDERSTOOD for term in described for part in term.said.split() if part != "or"}
     weights |= {part: 1.0 for term in wanted if term.weight < 1 for part in term.said.split()}
     weights |= dict.fromkeys(sentence.unknown, 1.0)
     share, there = titles.matched(weights)

@@ -78,6 +78,14 @@ def test_title_and_sound_are_fused(library):
     assert first(library, "piano, christmas") in ("piano.flac", "drums.flac")
 
 
+def test_words_that_describe_a_sound_are_no_title_of_their_own(library):
+    """Of one word alone it may be either; of several, or beside a fact, it is what one hears."""
+    assert found(library, "drums").said
+    for text in ("drums, metal", "drums under two minutes"):
+        assert not found(library, text).said
+    assert found(library, "drums, christmas").said
+
+
 def test_artists_are_alternatives_or_denied(library):
     assert set(found(library, "by Ivo Brandt or 周杰伦").song_ids) == {
         *("animal.flac", "piano.flac", "speech.flac", "sax.flac"),

@@ -296,17 +296,19 @@ def playlist_near(asked: Asked) -> PlaylistOfSongs:
     allowed = asked.chosen.allowed & there
     if asked.pull is not None:
         allowed &= asked.pull > -np.inf
+    unplaced = []
     for curve in wish.curves:
         unknown = np.isnan(curve.scores)
-        if unknown[first].any():
-            song = store.ids[first[int(unknown[first].argmax())]]
-            raise InputError(f"{song}: has no {curve.name}, so it cannot be placed on that curve")
-        allowed &= ~unknown
+        unplaced += [f"{store.ids[row]} has no {curve.name}" for row in first if unknown[row]]
+        first, allowed = [row for row in first if not unknown[row]], allowed & ~unknown
     playlist = make_playlist(units, directions, lengths, wish, seeds=first, allowed=allowed)
     off = deviations(playlist.rows, lengths[playlist.rows], wish.curves)
     alone = asked.wished if not asked.seeds else None
     strengths = alone.strengths(playlist.rows.tolist()) if alone else (None,) * len(playlist.rows)
-    notes = remarks(store.ids, playlist, lengths, wish, allowed=allowed)
+    notes = [
+        *(f"{one}: the list is near it, without it" for one in unplaced),
+        *remarks(store.ids, playlist, lengths, wish, allowed=allowed),
+    ]
     return PlaylistOfSongs(
         **_list(asked, playlist.rows, (*_that_fit(strengths), *notes)),
         playlist=playlist,

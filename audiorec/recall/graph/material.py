@@ -23,7 +23,6 @@ from audiorec.spec import fingerprint
 from audiorec.types import BoolArray, FloatArray, Int64Array
 
 SONG = "song:"
-PEOPLE = ("user", "list", "session", "device")  # id types that no bundle may hold
 MOST_JUDGED = 200  # lists held out for early stopping, at most
 HIDDEN = 0.2  # share of each such list that is hidden
 COPY_SHARE = 0.8  # above this overlap with the smaller list, two are near-copies
@@ -133,7 +132,7 @@ def material_of(data: RecallData, *, neighbours: int = 0) -> GraphMaterial:
     if data.context.triples is not None and not touches.any():
         raise InputError(
             "no triple is about a song of the log: write song ids as song:ID, with the ids of the "
-            "log; audiorec listening check TRIPLES counts them"
+            "log"
         )
     facts = Facts(
         relations=triples.relations,

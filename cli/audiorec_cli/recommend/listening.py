@@ -10,7 +10,7 @@ import click
 
 from audiorec.errors import InputError
 from audiorec.options import argument, chooses, writes
-from audiorec_cli.recommend import listening_correlate, listening_graph
+from audiorec_cli.recommend import listening_correlate
 from audiorec_cli.shared.console import Exit, out, print_json, print_table, say
 from audiorec_cli.shared.inputs import InputKind, VectorsOption, open_vectors, usual_vectors
 from audiorec_cli.shared.inputs import check as check_file
@@ -431,7 +431,6 @@ def prepare(
 
 
 command(app, "import")(import_)
-command(app, "graph")(listening_graph.graph)
 
 
 @command(app)

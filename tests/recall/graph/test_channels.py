@@ -14,7 +14,6 @@ from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.checks import synthetic_listening
 from audiorec.recall.contract.data import Context, Queries, RecallData
 from audiorec.recall.contract.job import train_channel
-from audiorec.recall.graph.channel import near_song
 from audiorec.recall.graph.facts import of_rows
 from audiorec.recall.graph.material import (
     EGESRecipe,
@@ -103,30 +102,6 @@ def test_without_gamma_facts_change_nothing_and_place_nobody():
     assert not without.recall(queries(["song-001"]), 3, cold=6).cold.any()
 
 
-def test_why_names_what_two_songs_share(tmp_path):
-    needs("torch")
-    data = with_facts(synthetic_listening())
-    made = channel("song2vec").fit(data)
-    made.save(tmp_path / "model")
-    loaded = load_channel(tmp_path / "model")
-    found = near_song(loaded, "song-001", 5, cold=1, lists=data.sequences)
-    assert found == near_song(made, "song-001", 5, cold=1, lists=data.sequences)
-    assert len(found) == 6
-    assert found[-1].cold
-    assert found[-1].shared == ("by artist:one",)
-    assert found[-1].lists == ()
-    one = next(n for n in found if n.song_id < "song-020")
-    both = [
-        owner
-        for row, owner in enumerate(data.sequences.owner_ids)
-        if {"song-001", one.song_id} <= {data.sequences.song_ids[s] for s in data.sequences[row]}
-    ]
-    assert one.n_lists == len(both)
-    assert set(one.lists) <= set(both)
-    with pytest.raises(InputError, match="does not know a song 'nobody'"):
-        near_song(made, "nobody", 3)
-
-
 def test_a_bundle_names_no_list_and_no_user():
     needs("torch")
     data = synthetic_listening()
@@ -141,7 +116,6 @@ def test_a_bundle_names_no_list_and_no_user():
     tensors, config = made._state()
     content = b"".join(np.asarray(t).tobytes() for t in tensors.values()) + str(config).encode()
     assert owner.encode() not in content
-    assert b"artist:one" in content
 
 
 def test_facts_of_other_songs_are_refused_and_lists_of_one_song():

@@ -190,7 +190,7 @@ def routed_interests(
     (n, length), k = batch.songs.shape, recipe.interests
     seeds = history_seeds(batch.songs, batch.lengths, recipe.seed)
     drawn = normals(seeds, length * k).reshape(n, length, k)
-    logits = drawn * np.float32(recipe.routing_spread)
+    logits: Any = drawn * np.float32(recipe.routing_spread)
     many = np.clip(np.frexp(batch.lengths)[1] - 1, 1, k)
     there = np.arange(k) < many[:, None]
     shares, result = _routed_once(read, logits, there, batch)

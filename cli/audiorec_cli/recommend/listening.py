@@ -253,7 +253,7 @@ def check(
     --------
     audiorec listening check plays.csv
     audiorec listening check plays.parquet --vectors vecs.parquet
-    audiorec listening check plays/ --json
+    audiorec listening check plays.csv --json
     """
     from audiorec.listening.reading import LogReading
 

@@ -20,6 +20,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import soundfile
 from made_listening import write_catalogue
 
@@ -195,10 +197,15 @@ def make_unmatched(home: Path, target: Path) -> None:
 
 
 def make_exposures(home: Path, target: Path) -> None:
-    """Keep what one night showed."""
+    """Write what an app showed of one night."""
     (home / "recall.toml").write_text(MUSIC)
     audiorec(home, "recall run --config recall.toml -q")
-    shutil.copy(home / "recall_run-v1" / "exposures.parquet", target)
+    night = home / "recall_run-v1"
+    record = json.loads((night / "run.json").read_text())
+    lists = pq.read_table(night / "fused.parquet", columns=["user_id", "song_id"])
+    for name, value in (("shown_at", record["shown_at"]), ("run_id", record["run_id"])):
+        lists = lists.append_column(name, pa.repeat(pa.scalar(value), len(lists)))
+    pq.write_table(lists, target)
 
 
 def make_runs(_home: Path, target: Path) -> None:

@@ -106,16 +106,14 @@ def fit_and_save(
     *,
     quiet: bool,
     start: "Channel | None" = None,
-    judge: bool = False,
 ) -> str:
     """Train a channel, write its model folder and return its id; exit with 130 if stopped."""
-    from audiorec.recall.contract.job import is_first_process, train_channel, validated
+    from audiorec.recall.contract.job import is_first_process, train_channel
 
     first = is_first_process()
     with graceful_stop("this step is", quiet=quiet or not first) as stop:
         tell = None if quiet else epoch_line
-        run: dict[str, Any] = {"start": start, "judge": validated if judge else None}
-        model_id = train_channel(channel, data, out, **run, progress=tell, stop=stop)
+        model_id = train_channel(channel, data, out, start=start, progress=tell, stop=stop)
     if model_id is None:
         raise stopped() if first else click.exceptions.Exit(Exit.INTERRUPTED)
     if not first:

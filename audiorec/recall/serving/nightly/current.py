@@ -46,7 +46,7 @@ from audiorec.listening.log_files import day_folder, days_in, offset_s, parse_da
 from audiorec.options import check_fields
 from audiorec.recall.contract.channel import Channel
 from audiorec.recall.contract.data import RecallData
-from audiorec.recall.contract.job import train_channel, validated
+from audiorec.recall.contract.job import train_channel
 from audiorec.recall.contract.warm import check_start
 from audiorec.recall.registry import EXTERNAL, channel_class, is_external, load_channel
 from audiorec.recall.serving.answers import DEPTH, CandidatesQuestion
@@ -299,8 +299,8 @@ def train_night(
     start = None if older is None else _start(channel, older, full_every)
     if start is not None:
         with suppress(InputError, SpecMismatchError):  # such as sound of another extractor
-            return train_channel(channel, data, out, start=start, judge=validated, **run)
-    return train_channel(channel, data, out, judge=validated, **run)
+            return train_channel(channel, data, out, start=start, **run)
+    return train_channel(channel, data, out, **run)
 
 
 def _start(channel: Channel, older: Path, full_every: int) -> Channel | None:

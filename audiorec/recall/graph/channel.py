@@ -7,6 +7,7 @@ A song without a list gets a vector from its facts; it is ranked apart and marke
 
 import json
 from abc import abstractmethod
+from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
@@ -28,7 +29,6 @@ from audiorec.recall.graph.material import (
     WalkRecipe,
     list_walks,
     material_of,
-    result_settings,
 )
 from audiorec.recall.graph.song_vectors import SongVectors
 from audiorec.types import FloatArray, Int64Array
@@ -111,7 +111,7 @@ class GraphChannel(SharedSpace, Generic[R]):
             "has_place": places.has_place.astype(np.uint8),
         }
         config = {
-            "recipe": json.loads(json.dumps(result_settings(self.recipe))),
+            "recipe": json.loads(json.dumps(asdict(self.recipe))),
             "parts": list(places.parts),
             "scales": list(places.scales),
         }
@@ -143,16 +143,12 @@ class Song2vec(GraphChannel[Song2vecRecipe]):
 
     def _train(self, material: GraphMaterial, **options: Any) -> "TrainedVectors | None":
         from audiorec.recall.graph.learner import train_pairs
-        from audiorec.recall.graph.models import NUMBER_BYTES, Song2vecModel, table_folder
+        from audiorec.recall.graph.models import Song2vecModel
 
-        # Two tables in training, and a result that is twice as wide.
-        n_bytes = (2 * material.n_entities + 4 * material.n_songs) * self.recipe.dimension
-        room = table_folder(n_bytes * NUMBER_BYTES, self.recipe.tables, options.get("work"))
         start = options.get("start")
         begun = None if start is None else self._begun(start)
-        make = partial(Song2vecModel, recipe=self.recipe, room=room, begun=begun)
-        options |= {"purpose": "training song2vec", "keep_state": room is None}
-        return train_pairs(material, self.recipe, make, **options)
+        make = partial(Song2vecModel, recipe=self.recipe, begun=begun)
+        return train_pairs(material, self.recipe, make, purpose="training song2vec", **options)
 
     def _begun(self, start: Start) -> "BegunVectors":
         """Return the tables of a trained channel, as far as they are of songs."""

@@ -2,8 +2,8 @@
 
 song ── by ──▶ artist ◀── by ── song       N facts for N songs of an artist
 
-side information ──side_facts──┐
-sound            ──sound_facts─┴──joined──▶ `Triples`
+    side information ──side_facts──┐
+    sound            ──sound_facts─┴──joined──▶ `Triples`
 """
 
 import re

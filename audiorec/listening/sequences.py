@@ -30,15 +30,12 @@ from audiorec.types import (
     offsets,
 )
 
-FilterName = Literal["looped", "flood", "skip-chain", "shared-device", "doubled"]
+FilterName = Literal["looped", "flood", "skip-chain", "doubled"]
 FILTERS: tuple[FilterName, ...] = get_args(FilterName)
 PER_USER: tuple[FilterName, ...] = ("looped", "flood", "skip-chain")  # depend on one user's rows
 LOOP_RUN, LOOP_DAY = 10, 30  # plays of one song
 HOUR_PLAYS = 200
 CHAIN, CHAIN_GAP_S = 5, 10.0
-FEW_USERS = 20
-SPREADS = 3.0  # interquartile ranges above the upper quartile, on a logarithmic scale
-LEAST_A_DAY = 100.0  # songs; one person can hear fewer than that
 HOUR_S, DAY_S = 3_600.0, 86_400.0
 
 
@@ -51,9 +48,6 @@ def noise(log: Interactions, name: str) -> BoolArray:
     ``flood``          all plays of a user in hours with more than `HOUR_PLAYS` of them
     ``skip-chain``     `CHAIN` or more successive skips of a user, each within `CHAIN_GAP_S` of
                        the previous one: nobody was listening
-    ``shared-device``  all plays of users with far more songs per day than other users, and far
-                       more artists per day (different songs, if the log has no artists). An
-                       outlier heuristic based on quartiles; needs `FEW_USERS` users
     ``doubled``        rows with a time that repeat another one in every column
     =================  =======================================================================
 
@@ -128,43 +122,6 @@ def _skip_chain(log: Interactions, rows: Int64Array) -> BoolArray:
     return skip & long[chain] if len(rows) else skip
 
 
-def _shared_device(log: Interactions, rows: Int64Array) -> BoolArray:
-    rows_timed = rows[~np.isnan(log.timestamp[rows])]
-    user = log.user[rows_timed].astype(np.int64)
-    if len(np.unique(user)) < FEW_USERS:
-        return np.zeros(len(rows), np.bool_)
-    day = np.floor(log.timestamp[rows_timed] / DAY_S).astype(np.int64)
-    artists = log.labels.get("artist_id")
-    kind = log.song[rows_timed] if artists is None else artists.number[rows_timed]
-    songs = _a_day(user, day, None, len(log.user_ids))
-    kinds = _a_day(user, day, kind, len(log.user_ids))
-    odd = (songs >= LEAST_A_DAY) & _far_above(songs) & _far_above(kinds)
-    return odd[log.user[rows]]
-
-
-def _a_day(
-    user: Int64Array, day: Int64Array, kind: npt.NDArray[Any] | None, n_users: int
-) -> Float64Array:
-    """Return mean rows (or distinct kinds) of each user per active day: shape (U,), float64."""
-    days = np.unique(np.stack([user, day], axis=1), axis=0)[:, 0]
-    if kind is not None:
-        known = kind >= 0
-        user = np.unique(np.stack([user[known], day[known], kind[known]], axis=1), axis=0)[:, 0]
-    count = np.bincount(user, minlength=n_users)
-    return count / np.maximum(1, np.bincount(days, minlength=n_users))
-
-
-def _far_above(values: Float64Array) -> BoolArray:
-    """Return which of the values above 0 are high outliers: shape (U,), bool."""
-    there = values > 0
-    logs = np.log(values[there])
-    low, high = np.quantile(logs, [0.25, 0.75]) if len(logs) else (0.0, 0.0)
-    far = np.zeros(len(values), np.bool_)
-    # Require at least a factor of e above the quartile: equal users have no spread.
-    far[there] = logs > high + max(1.0, SPREADS * (high - low))
-    return far
-
-
 def _counts(user: npt.NDArray[Any], moment: Float64Array) -> Int64Array:
     """Return how many rows each row's user has in the same period; 0 without a time."""
     count = np.zeros(len(user), np.int64)
@@ -180,7 +137,6 @@ _TAKES: dict[str, Callable[[Interactions, Int64Array], BoolArray]] = {
     "looped": _looped,
     "flood": _flood,
     "skip-chain": _skip_chain,
-    "shared-device": _shared_device,
     "doubled": lambda log, rows: duplicates(log)[rows] & ~np.isnan(log.timestamp[rows]),
 }
 

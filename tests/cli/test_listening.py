@@ -224,7 +224,7 @@ def test_prepare_and_forget_refuse_what_they_cannot_do(tmp_path):
     assert (result.returncode, result.stdout) == (4, "")
     assert "is not a listening log" in result.stderr
     result = audiorec(
-        *("listening", "prepare", "notes.csv", "--out", "fed", "--filter", "shared-device"),
+        *("listening", "prepare", "notes.csv", "--out", "fed", "--filter", "doubled"),
         cwd=tmp_path,
     )
     assert result.returncode == 2

@@ -24,7 +24,7 @@ def songs_of(features: np.ndarray, *, noise: float = 0.3, seed: int = 0) -> Song
     return join_songs(parts)
 
 
-def little_world(*, n_users=60, n_songs=40, held_out=10, seed=0, learnt=False):
+def little_world(*, n_users=60, n_songs=40, held_out=10, seed=0):
     """Training data, and who likes which of the last `held_out` songs."""
     rng = np.random.default_rng(seed)
     users = rng.standard_normal((n_users, TASTES)).astype(np.float32)
@@ -40,6 +40,5 @@ def little_world(*, n_users=60, n_songs=40, held_out=10, seed=0, learnt=False):
         disliked=pairs([0, 0], [known - 1, known - 2]),
         heard=pairs(user, song),
         anchors=users,
-        anchors_are_learnt=learnt,
     )
     return data, likes[:, known:]

@@ -90,51 +90,16 @@ def shuffled_null(
 
 
 def normality(values: Float64Array) -> dict[str, float] | None:
-    """Test whether values (U,) are normal: D'Agostino's K² and Anderson-Darling's A².
+    """Test whether values (U,) are normal by D'Agostino's K²: ``n``, ``k2``, ``k2_p``.
 
-    Returns ``n``, ``k2``, ``k2_p``, ``a2``, ``a2_p`` (A² corrected for an estimated mean and
-    spread, and its p); None for fewer than `MIN_NORMALITY` values, or constant ones.
-
-    References
-    ----------
-    .. [1] R. B. D'Agostino and M. A. Stephens (eds.), *Goodness-of-Fit Techniques*, 1986,
-       table 4.9, for the p of A².
+    None for fewer than `MIN_NORMALITY` values, or constant ones.
     """
     if len(values) < MIN_NORMALITY or values.std() < CONSTANT_SPREAD:
         return None
     from scipy.stats import normaltest
 
     k2, k2_p = normaltest(values)
-    a2 = anderson_darling(values)
-    return {
-        "n": len(values),
-        "k2": float(k2),
-        "k2_p": float(k2_p),
-        "a2": a2,
-        "a2_p": _anderson_p(a2),
-    }
-
-
-def anderson_darling(values: Float64Array) -> float:
-    """Return A² for a normal distribution of unknown mean and spread, corrected for n."""
-    from scipy.special import log_ndtr
-
-    n = len(values)
-    z = np.sort((values - values.mean()) / values.std(ddof=1))
-    weights = 2.0 * np.arange(1, n + 1) - 1.0
-    a2 = -n - float(np.mean(weights * (log_ndtr(z) + log_ndtr(-z[::-1]))))
-    return a2 * (1.0 + 0.75 / n + 2.25 / n**2)
-
-
-def _anderson_p(a2: float) -> float:
-    lower_half = ((0.2, -13.436, 101.14, -223.73), (0.34, -8.318, 42.796, -59.938))
-    for below, constant, slope, square in lower_half:
-        if a2 < below:
-            return 1.0 - float(np.exp(constant + slope * a2 + square * a2**2))
-    if a2 < 0.6:
-        return float(np.exp(0.9177 - 4.279 * a2 - 1.38 * a2**2))
-    limited = min(a2, 100.0)  # the parabola turns upwards far beyond
-    return float(np.exp(1.2937 - 5.709 * limited + 0.0186 * limited**2))
+    return {"n": len(values), "k2": float(k2), "k2_p": float(k2_p)}
 
 
 def _starts(user: Int64Array, x: Float64Array, y: Float64Array) -> Any:

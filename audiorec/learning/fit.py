@@ -218,8 +218,8 @@ def fit(
         Identifies the data, the model and the recipe, including `clip`.
     tell : callable, optional
         Called with the metrics of every epoch, including those of a checkpoint. Epochs trained in
-        this call also have ``steps``, in total, and ``seconds_left``, an upper bound until
-        `max_epochs`. docs/training.md shows it for MLflow and TensorBoard.
+        this call also have ``steps``, in total. docs/training.md sends them to MLflow and
+        TensorBoard.
     stop : Event, optional
         Once set, training ends after the current batch.
     every_s : float
@@ -254,7 +254,7 @@ def fit(
         while not _is_over(learner, training.at.history, max_epochs, patience):
             if not training.epoch():
                 return training.result(finished=False)
-            line = {**training.at.history[-1], **training.pace(max_epochs)}
+            line = {**training.at.history[-1], "steps": training.at.steps}
             for hear in ears:
                 hear(line)
     if keep_best:
@@ -275,9 +275,6 @@ class _Training:
     keep_best: bool
     at: TrainingState = field(init=False)
     best: dict[str, Tensor] = field(init=False)
-    seconds: float = 0.0  # of the epochs trained in this run, including evaluation
-    steps: int = 0  # in this run
-    last_epoch: int = 0  # steps of the previous whole epoch
 
     def begin(self, checkpoint: Path | None, fingerprint: str) -> None:
         """Restore a checkpoint, or evaluate the untrained model."""
@@ -329,15 +326,7 @@ class _Training:
         if self.keep_best and self.at.best_epoch == len(history) - 1:
             self.best = _copied(learner.model)
         self.save()
-        self.seconds += time.monotonic() - started
-        self.steps, self.last_epoch = self.steps + done - at.batch, done
         return True
-
-    def pace(self, max_epochs: int) -> Line:
-        """Return the steps so far, and the estimated seconds of all remaining epochs."""
-        epochs_left = max(0, max_epochs - _epochs(self.at.history))
-        left = self.seconds / max(1, self.steps) * self.last_epoch * epochs_left
-        return {"steps": self.at.steps, "seconds_left": round(left, 1)}
 
     def result(self, *, finished: bool) -> Fitted:
         steps = self.at.steps + self.at.batch
@@ -502,20 +491,23 @@ def fit_refit(
     work : Path, optional
         Folder for ``choose.safetensors`` and ``refit.safetensors``.
     tell : callable, optional
-        Called with metrics that also have their ``phase``; ``seconds_left`` of the first phase
-        includes an upper bound for the second.
+        Called with metrics that also have their ``phase``.
     before_save : callable, optional
         Called with the phase and the progress before a checkpoint is written.
     """
 
     def phase(name: Phase, learner: Learner, epochs: int, patience: int, of: str) -> Fitted:
+        def tagged(line: Line) -> None:
+            if tell is not None:
+                tell(_of(name, line))
+
         return fit(
             learner,
             max_epochs=epochs,
             patience=patience,
             checkpoint=None if work is None else work / f"{name}.safetensors",
             fingerprint=of,
-            tell=None if tell is None else _Tagged(name, tell, max_epochs).log,
+            tell=tagged,
             stop=stop,
             every_s=every_s,
             clip=clip,
@@ -577,25 +569,6 @@ class _Unjudged:
 
     def score(self, line: Line) -> float:
         return float(line["epoch"])
-
-
-class _Tagged:
-    """Callback that adds the phase to metrics, and the second phase's time to ``seconds_left``."""
-
-    def __init__(self, phase: Phase, hear: LineProgress, max_epochs: int) -> None:
-        self._phase, self._hear, self._max_epochs = phase, hear, max_epochs
-        self._an_epoch = 0.0  # seconds
-
-    def log(self, line: Line) -> None:
-        line = _of(self._phase, line)
-        epochs_left = self._max_epochs - int(line["epoch"])
-        if self._phase == "choose" and "seconds_left" in line:
-            if epochs_left > 0:
-                self._an_epoch = line["seconds_left"] / epochs_left
-            line["seconds_left"] = round(
-                line["seconds_left"] + self._an_epoch * self._max_epochs, 1
-            )
-        self._hear(line)
 
 
 def _of(phase: Phase, line: Line) -> Line:

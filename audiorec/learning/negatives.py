@@ -2,7 +2,6 @@
 
 A user's disliked songs come first. The rest are songs that the user has not heard, drawn in
 proportion to ``popularity ** popularity_exponent``: 0 draws uniformly, 1 by the number of likes.
-With `semi_hard`, more are drawn than needed, and those just below the liked song are kept.
 """
 
 from dataclasses import dataclass
@@ -29,17 +28,9 @@ class NegativeRule:
 
     count: int = 20  # negatives per liked song
     popularity_exponent: float = 0.5  # of the number of likes plus one
-    disliked_first: bool = True
-    semi_hard: bool = False
-    candidates: int = 4  # songs drawn per negative kept, with `semi_hard`
 
     def __post_init__(self) -> None:
-        check_fields(self, count=">=1", candidates=">=1", popularity_exponent="[0, 2]")
-
-    @property
-    def drawn(self) -> int:
-        """Songs drawn per liked song."""
-        return self.count * (self.candidates if self.semi_hard else 1)
+        check_fields(self, count=">=1", popularity_exponent="[0, 2]")
 
 
 class NegativeSampler:
@@ -70,14 +61,12 @@ class NegativeSampler:
         order = np.argsort(kept.user, kind="stable")
         self._disliked_user, self._disliked_song = kept.user[order], kept.song[order]
 
-    def sample(
-        self, users: Int64Array, rng: np.random.Generator
-    ) -> tuple[Int64Array, BoolArray, BoolArray]:
-        """Return songs for users (B,), and masks of usable and disliked ones: (B, rule.drawn).
+    def sample(self, users: Int64Array, rng: np.random.Generator) -> tuple[Int64Array, BoolArray]:
+        """Return songs for users (B,), and which are usable: both (B, rule.count).
 
         A song is not usable if all redraws gave songs that the user has heard.
         """
-        shape = (len(users), self.rule.drawn)
+        shape = (len(users), self.rule.count)
         songs = self._draw(shape, rng)
         for _ in range(ROUNDS):
             usable = ~self._has_heard(users, songs)
@@ -86,10 +75,8 @@ class NegativeSampler:
             songs = np.where(usable, songs, self._draw(shape, rng))
         else:
             usable = ~self._has_heard(users, songs)
-        is_disliked = np.zeros(shape, np.bool_)
-        if self.rule.disliked_first:
-            self._put_disliked(users, songs, is_disliked, rng)
-        return songs, usable | is_disliked, is_disliked
+        self._put_disliked(users, songs, usable, rng)
+        return songs, usable
 
     def _draw(self, shape: tuple[int, int], rng: np.random.Generator) -> Int64Array:
         place = np.searchsorted(self._cumulative, rng.random(shape), side="right")
@@ -103,7 +90,7 @@ class NegativeSampler:
         return self._heard[at] == keys
 
     def _put_disliked(
-        self, users: Int64Array, songs: Int64Array, is_disliked: BoolArray, rng: np.random.Generator
+        self, users: Int64Array, songs: Int64Array, usable: BoolArray, rng: np.random.Generator
     ) -> None:
         """Replace the first draws by each user's disliked songs, shuffled."""
         low = np.searchsorted(self._disliked_user, users, side="left")
@@ -111,40 +98,10 @@ class NegativeSampler:
         for row in np.flatnonzero(high > low):
             own = rng.permutation(self._disliked_song[low[row] : high[row]])[: self.rule.count]
             songs[row, : len(own)] = own
-            is_disliked[row, : len(own)] = True
+            usable[row, : len(own)] = True
 
     def _key(self, user: npt.NDArray[np.integer], song: npt.NDArray[np.integer]) -> Int64Array:
         return user.astype(np.int64) * self._n_songs + song
-
-
-def semi_hard(
-    similarities: npt.NDArray[np.floating],
-    liked: npt.NDArray[np.floating],
-    usable: BoolArray,
-    is_disliked: BoolArray,
-    *,
-    count: int,
-) -> Int64Array:
-    """Choose `count` of the m songs drawn for each of B anchors: columns (B, count), int64.
-
-    Disliked songs come first; then songs less similar than the liked song, the most similar first;
-    then those above it, the least similar first, since the most similar ones may be songs that the
-    user would like.
-
-    Examples
-    --------
-    >>> drawn = np.array([[0.1, 0.7, 0.4, 0.9]])
-    >>> none = np.zeros((1, 4), bool)
-    >>> semi_hard(drawn, np.array([0.5]), ~none, none, count=3).tolist()
-    [[2, 0, 1]]
-    """
-    below = similarities < liked[:, None]
-    rank = np.where(below, 1.0, 2.0)
-    rank[is_disliked] = 0.0
-    rank[~usable] = 3.0
-    nearness = np.where(below, -similarities, similarities)
-    order = np.lexsort((nearness, rank), axis=1)
-    return order[:, :count]
 
 
 class SharedSampler:

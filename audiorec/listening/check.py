@@ -1,55 +1,17 @@
-"""For people to inspect: the kind of a table, and a summary of a log under a rule."""
+"""For people to inspect: a summary of a log under a rule."""
 
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 
-from audiorec.columns import ListColumns, LogColumns
-from audiorec.files.user_files import column_names
-from audiorec.listening.events import EVENTS, OLD_NAMES, PLACES, Interactions, is_listening
-from audiorec.listening.interactions import CSV_ENDS, unmatched
-from audiorec.listening.log_files import FAILURE, PARQUET_ENDS
+from audiorec.columns import LogColumns
+from audiorec.listening.events import EVENTS, Interactions, is_listening
+from audiorec.listening.interactions import unmatched
 from audiorec.listening.rule import Rule, judge_pairs, to_preferences
 from audiorec.listening.sequences import count_noise
-
-TableKind = Literal["interactions", "side", "triples", "candidates", "targets"]
-KINDS: tuple[TableKind, ...] = get_args(TableKind)
-OF_TARGETS = {LogColumns.USER, LogColumns.SONG}  # and nothing else, or ``group_id``
-OF_LISTS = ("rank", "channel", "similarity")  # at least one of them, and no ``event``
-
-
-def guess_kind(path: Path) -> TableKind:
-    """Guess the kind of a Parquet or CSV table by its columns; the fallback is a log.
-
-    The reader of logs then reports missing columns.
-
-    Raises
-    ------
-    InputError
-        If the file is missing or damaged.
-
-    Examples
-    --------
-    >>> guess_kind(Path("fixtures/formats/triples-v1.csv"))
-    'triples'
-    """
-    if not path.name.lower().endswith((*CSV_ENDS, *PARQUET_ENDS)):
-        return "interactions"
-    names = set(column_names(path, FAILURE))
-    if names >= {"head", "relation", "tail"}:
-        return "triples"
-    if LogColumns.EVENT in names or LogColumns.SONG not in names:
-        return "interactions"
-    if LogColumns.USER in names:
-        if names & set(OF_LISTS):
-            return "candidates"
-        return "targets" if ListColumns.GROUP in names or names == OF_TARGETS else "interactions"
-    return "interactions" if names & {*PLACES, *OLD_NAMES} else "side"
-
 
 SHOWN_UNMATCHED = 10
 

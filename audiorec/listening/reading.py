@@ -129,7 +129,7 @@ class LogReading:
     Attributes
     ----------
     filter : tuple of str
-        Plays to leave out: doubled, flood, looped, skip-chain, shared-device.
+        Plays to leave out: doubled, flood, looped, skip-chain.
     skip_bad_rows : bool
         Leave out rows that cannot be used, instead of refusing the log.
     likes : bool

@@ -2,7 +2,6 @@
 
     log ──noise(log, name)──▶ rows that say nothing about taste   ──without_noise──▶ the other rows
     log ──to_sequences──▶ `Sequences`: starts (U + 1,), song (P,), time (P,)
-    sequences ──song_pairs──▶ pairs of an anchor song and a co-occurring song
 
 An owner is a user, a session or a list.
 """
@@ -25,22 +24,18 @@ from audiorec.types import (
     IdMap,
     Int32Array,
     Int64Array,
-    Pairs,
     Ragged,
     entries,
     nth,
     offsets,
 )
 
-FilterName = Literal["looped", "flood", "skip-chain", "shared-device", "doubled"]
+FilterName = Literal["looped", "flood", "skip-chain", "doubled"]
 FILTERS: tuple[FilterName, ...] = get_args(FilterName)
 PER_USER: tuple[FilterName, ...] = ("looped", "flood", "skip-chain")  # depend on one user's rows
 LOOP_RUN, LOOP_DAY = 10, 30  # plays of one song
 HOUR_PLAYS = 200
 CHAIN, CHAIN_GAP_S = 5, 10.0
-FEW_USERS = 20
-SPREADS = 3.0  # interquartile ranges above the upper quartile, on a logarithmic scale
-LEAST_A_DAY = 100.0  # songs; one person can hear fewer than that
 HOUR_S, DAY_S = 3_600.0, 86_400.0
 
 
@@ -53,9 +48,6 @@ def noise(log: Interactions, name: str) -> BoolArray:
     ``flood``          all plays of a user in hours with more than `HOUR_PLAYS` of them
     ``skip-chain``     `CHAIN` or more successive skips of a user, each within `CHAIN_GAP_S` of
                        the previous one: nobody was listening
-    ``shared-device``  all plays of users with far more songs per day than other users, and far
-                       more artists per day (different songs, if the log has no artists). An
-                       outlier heuristic based on quartiles; needs `FEW_USERS` users
     ``doubled``        rows with a time that repeat another one in every column
     =================  =======================================================================
 
@@ -130,43 +122,6 @@ def _skip_chain(log: Interactions, rows: Int64Array) -> BoolArray:
     return skip & long[chain] if len(rows) else skip
 
 
-def _shared_device(log: Interactions, rows: Int64Array) -> BoolArray:
-    rows_timed = rows[~np.isnan(log.timestamp[rows])]
-    user = log.user[rows_timed].astype(np.int64)
-    if len(np.unique(user)) < FEW_USERS:
-        return np.zeros(len(rows), np.bool_)
-    day = np.floor(log.timestamp[rows_timed] / DAY_S).astype(np.int64)
-    artists = log.labels.get("artist_id")
-    kind = log.song[rows_timed] if artists is None else artists.number[rows_timed]
-    songs = _a_day(user, day, None, len(log.user_ids))
-    kinds = _a_day(user, day, kind, len(log.user_ids))
-    odd = (songs >= LEAST_A_DAY) & _far_above(songs) & _far_above(kinds)
-    return odd[log.user[rows]]
-
-
-def _a_day(
-    user: Int64Array, day: Int64Array, kind: npt.NDArray[Any] | None, n_users: int
-) -> Float64Array:
-    """Return mean rows (or distinct kinds) of each user per active day: shape (U,), float64."""
-    days = np.unique(np.stack([user, day], axis=1), axis=0)[:, 0]
-    if kind is not None:
-        known = kind >= 0
-        user = np.unique(np.stack([user[known], day[known], kind[known]], axis=1), axis=0)[:, 0]
-    count = np.bincount(user, minlength=n_users)
-    return count / np.maximum(1, np.bincount(days, minlength=n_users))
-
-
-def _far_above(values: Float64Array) -> BoolArray:
-    """Return which of the values above 0 are high outliers: shape (U,), bool."""
-    there = values > 0
-    logs = np.log(values[there])
-    low, high = np.quantile(logs, [0.25, 0.75]) if len(logs) else (0.0, 0.0)
-    far = np.zeros(len(values), np.bool_)
-    # Require at least a factor of e above the quartile: equal users have no spread.
-    far[there] = logs > high + max(1.0, SPREADS * (high - low))
-    return far
-
-
 def _counts(user: npt.NDArray[Any], moment: Float64Array) -> Int64Array:
     """Return how many rows each row's user has in the same period; 0 without a time."""
     count = np.zeros(len(user), np.int64)
@@ -182,7 +137,6 @@ _TAKES: dict[str, Callable[[Interactions, Int64Array], BoolArray]] = {
     "looped": _looped,
     "flood": _flood,
     "skip-chain": _skip_chain,
-    "shared-device": _shared_device,
     "doubled": lambda log, rows: duplicates(log)[rows] & ~np.isnan(log.timestamp[rows]),
 }
 
@@ -459,98 +413,3 @@ def _cut_at_pauses(log: Interactions, rows: Int64Array) -> tuple[Int64Array, tup
     nth = np.arange(len(first)) - np.searchsorted(user[first], user[first])
     names = zip(user[first].tolist(), nth.tolist(), strict=True)
     return np.cumsum(new) - 1, tuple(f"{log.user_ids[u]}#{n + 1}" for u, n in names)
-
-
-WINDOW = 5  # positions apart in a session
-MAX_BASKET = 200  # songs; a list of thousands says little about any two of them
-From = Literal["sessions", "playlists"]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Baskets(Ragged):
-    """Songs grouped by basket, in order within each basket."""
-
-    COLUMNS = ("song",)
-
-    starts: Int64Array  # (B + 1,)
-    song: Int64Array  # (n,)
-
-
-def sessions(plays: Sequences, *, gap_s: float = SESSION_GAP_S) -> Baskets:
-    """Split each owner's plays into sessions at gaps of more than `gap_s` seconds.
-
-    Examples
-    --------
-    >>> times = np.array([0.0, 9e3, 9.1e3])
-    >>> plays = Sequences(("ana",), ("a", "b", "c"), np.array([0, 3]), np.arange(3), times)
-    >>> sessions(plays).owner.tolist()
-    [0, 1, 1]
-    """
-    if not gap_s > 0:
-        raise InputError(f"the gap between sessions must be above 0 seconds, got {gap_s}")
-    order = np.lexsort((plays.time, plays.owner))
-    new = np.ones(len(order), np.bool_)
-    new[1:] = (np.diff(plays.owner) != 0) | (np.diff(plays.time[order]) > gap_s)
-    starts = np.append(np.flatnonzero(new), len(order))
-    return Baskets(starts, plays.song[order].astype(np.int64))
-
-
-def co_occurring(baskets: Baskets, n_songs: int, *, window: int = WINDOW) -> Pairs:
-    """Count co-occurring songs, in both directions: `user` is the anchor, the weight the count.
-
-    Two songs co-occur if they are at most `window` positions apart; a window of 0 means the whole
-    basket. Only the first `MAX_BASKET` songs of a basket count.
-
-    Examples
-    --------
-    >>> found = co_occurring(Baskets(np.array([0, 3]), np.array([4, 2, 4])), 5, window=1)
-    >>> list(zip(found.user.tolist(), found.song.tolist(), found.weight.tolist()))
-    [(2, 4, 2.0), (4, 2, 2.0)]
-    """
-    baskets = baskets.keep(baskets.place < MAX_BASKET)
-    song, basket, longest = baskets.song, baskets.owner, int(baskets.lengths.max(initial=0))
-    keys = []
-    for apart in range(1, min(window or longest, longest - 1) + 1):
-        together = basket[apart:] == basket[:-apart]
-        a, b = song[:-apart][together], song[apart:][together]
-        different = a != b
-        keys += [(a * n_songs + b)[different], (b * n_songs + a)[different]]
-    result, counts = np.unique(np.concatenate([np.zeros(0, np.int64), *keys]), return_counts=True)
-    return Pairs(
-        (result // max(1, n_songs)).astype(np.int32),
-        (result % max(1, n_songs)).astype(np.int32),
-        counts.astype(np.float32),
-        np.full(len(result), np.nan),
-    )
-
-
-def song_pairs(
-    plays: Sequences, *, source: From, gap_s: float = SESSION_GAP_S, window: int = WINDOW
-) -> Pairs:
-    """Return pairs of co-occurring songs; raise `InputError` if there are none.
-
-    Parameters
-    ----------
-    plays : Sequences
-    source : {"sessions", "playlists"}
-        Sequences are split into sessions at pauses, or taken whole as playlists. Plays without
-        a time belong to one session.
-    gap_s : float
-        Seconds without listening that end a session.
-    window : int
-        Maximum distance of two songs in a session, in positions; a playlist counts as a whole.
-
-    Examples
-    --------
-    >>> found = song_pairs(Sequences.from_lists([["a", "b"], ["c"]]), source="playlists")
-    >>> list(zip(found.user.tolist(), found.song.tolist()))
-    [(0, 1), (1, 0)]
-    """
-    if source == "sessions":
-        baskets = sessions(plays, gap_s=gap_s)
-    else:
-        baskets, window = Baskets(plays.starts, plays.song.astype(np.int64)), 0
-    pairs = co_occurring(baskets, len(plays.song_ids), window=window)
-    if not len(pairs):
-        raise InputError(f"no two known songs occur together in one of the {source}")
-    return pairs

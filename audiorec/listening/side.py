@@ -11,7 +11,6 @@ colon is the type, the rest the name.
 """
 
 import re
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,7 +24,6 @@ from audiorec.columns import LogColumns
 from audiorec.errors import DamagedFileError, ShapeError
 from audiorec.files.arrow import integers
 from audiorec.files.languages import language_of
-from audiorec.files.tables import write_plain
 from audiorec.files.user_files import column_names, read_table
 from audiorec.listening.events import to_floats, without_dictionary
 from audiorec.store.schema import LANGUAGE
@@ -129,17 +127,6 @@ def read_triples(path: Path) -> Triples:
     return Triples(entity_ids, relations, head, relation, tail, weight)
 
 
-def describe_triples(triples: Triples) -> dict[str, Any]:
-    """Count facts by relation and entities by type, as JSON values."""
-    counts = np.bincount(triples.relation, minlength=len(triples.relations))
-    types = Counter(map(type_of, triples.entity_ids))
-    return {
-        "facts": len(triples),
-        "relations": dict(zip(triples.relations, counts.tolist(), strict=True)),
-        "things": dict(sorted(types.items())),
-    }
-
-
 def _distinct(*columns: Any) -> tuple[str, ...]:
     return tuple(sorted(set(pc.unique(pa.chunked_array(columns)).to_pylist())))
 
@@ -240,22 +227,6 @@ class SongSide:
         nothing = np.full(len(self), np.nan, np.float32)
         one = {name: self.categories[name]}
         return SongSide(song_ids=self.song_ids, categories=one, released=nothing)
-
-    def write(self, path: Path) -> None:
-        """Write a Parquet file for `read_side`, atomically."""
-        columns: dict[str, Any] = {LogColumns.SONG: string_array(self.song_ids)}
-        for name, category in self.categories.items():
-            values = string_array(category.values)
-            codes = pa.array(category.number, mask=category.number < 0)
-            columns[name] = pa.DictionaryArray.from_arrays(codes, values).dictionary_decode()
-            if category.is_heard.any():
-                columns[f"{name}{FROM_HEADS}"] = pa.array(category.is_heard)
-        if not np.isnan(self.released).all():
-            days = pa.array(self.released, mask=np.isnan(self.released)).cast(pa.int32())
-            columns[RELEASED] = days.cast(pa.date32())
-        for name, numbers in self.numbers.items():
-            columns[name] = pa.array(numbers, mask=np.isnan(numbers))
-        write_plain(path, pa.table(columns))
 
 
 def read_side(path: Path) -> SongSide:
@@ -371,37 +342,6 @@ def fill_missing(side: SongSide, heard: SongSide) -> SongSide:
             is_heard = np.where(mine.number >= 0, mine.is_heard, is_heard)
         categories[name] = _category(pa.array(texts, pa.string()), is_heard)
     return replace(side, categories=categories)
-
-
-def describe_side(side: SongSide) -> dict[str, Any]:
-    """Return the number of songs, and for each column its coverage and range, as JSON values."""
-    categories = {
-        name: {
-            "known": int((c.number >= 0).sum()),
-            "values": len(c.values),
-            "from_heads": int(c.is_heard.sum()),
-        }
-        for name, c in side.categories.items()
-    }
-    numbers = {
-        name: {
-            "known": int((~np.isnan(values)).sum()),
-            "least": None if np.isnan(values).all() else float(np.nanmin(values)),
-            "most": None if np.isnan(values).all() else float(np.nanmax(values)),
-        }
-        for name, values in side.numbers.items()
-    }
-    dated = side.released[~np.isnan(side.released)].astype(np.int64).astype("datetime64[D]")
-    return {
-        "songs": len(side),
-        "categories": categories,
-        "numbers": numbers,
-        "released": {
-            "known": len(dated),
-            "first": str(dated.min()) if len(dated) else None,
-            "last": str(dated.max()) if len(dated) else None,
-        },
-    }
 
 
 def _order(path: Path, ids: Any) -> Int64Array:

@@ -4,7 +4,7 @@
     python -m benchmarks graph_tables table --data DATA --cache DIR
 
 ===================  =======================================================================
-``gamma=1``          Song2vec with any gamma; ``gamma=1,form=pairwise`` and other settings;
+``gamma=1``          Song2vec with any gamma, and other settings;
                      ``gamma=1,words=true``: with the words of the titles as facts
 ``eges``             or another channel, with settings: ``graphsage,max_epochs=40``
 ``artist``           gamma 0, new songs at the mean of their artist's others, by cosines
@@ -121,29 +121,21 @@ def artists_of(data: Path) -> dict[str, list[str]]:
     return {track: list(dict.fromkeys(normalised_name(a) for a in own)) for track, own in named}
 
 
-def facts_of(
-    data: Path, song_ids: tuple[str, ...], form: str = "hub", *, words: bool = False
-) -> Triples:
-    """Return whose the songs are, in either form; with `words` also what titles say."""
+def facts_of(data: Path, song_ids: tuple[str, ...], *, words: bool = False) -> Triples:
+    """Return whose the songs are; with `words` also what titles say."""
     artists = artists_of(data)
     pairs = [(song, artist) for song in song_ids for artist in artists.get(song, ())]
-    if form == "hub":
-        heads, tails = [f"song:{s}" for s, _ in pairs], [f"artist:{a}" for _, a in pairs]
-        by = of_rows(heads, ["by"] * len(heads), tails)
-        titles = {track: title for track, _, title in names_of(data)} if words else {}
-        return joined([by, title_facts(song_ids, [titles.get(s) for s in song_ids])])
-    members: dict[str, list[str]] = {}
-    for song, artist in pairs:
-        members.setdefault(artist, []).append(f"song:{song}")
-    both = [(a, b) for songs in members.values() for a in songs for b in songs if a != b]
-    return of_rows([a for a, _ in both], ["same_by"] * len(both), [b for _, b in both])
+    heads, tails = [f"song:{s}" for s, _ in pairs], [f"artist:{a}" for _, a in pairs]
+    by = of_rows(heads, ["by"] * len(heads), tails)
+    titles = {track: title for track, _, title in names_of(data)} if words else {}
+    return joined([by, title_facts(song_ids, [titles.get(s) for s in song_ids])])
 
 
 def run(row: str, cut: JudgingSplit, seed: int, args: argparse.Namespace, path: Path) -> None:
     """Train one row on one split, and keep what it finds of every list."""
     learn = cut.learn
     name, settings = settings_of(row)
-    form, words = str(settings.pop("form", "hub")), bool(settings.pop("words", False))
+    words = bool(settings.pop("words", False))
     told: dict[str, object] = {}
     began = time.process_time()
     if name.startswith("artist"):
@@ -155,7 +147,7 @@ def run(row: str, cut: JudgingSplit, seed: int, args: argparse.Namespace, path: 
         graph = name in ("song2vec", "eges", "graphsage")
         recipe = {"seed": seed, **settings} if graph else settings
         channel = kind(kind.Recipe(**recipe)) if recipe else kind()
-        triples = facts_of(args.data, learn.song_ids, form, words=words) if graph else None
+        triples = facts_of(args.data, learn.song_ids, words=words) if graph else None
         data, clock = RecallData(learn, (), Context(triples=triples)), Clock()
         began = time.process_time()
         channel.fit(data, progress=clock if graph else None)
@@ -198,13 +190,13 @@ class Clock:
 
 
 def settings_of(row: str) -> tuple[str, dict[str, object]]:
-    """Return the channel and its settings: ``gamma=1,form=pairwise``."""
+    """Return the channel and its settings: ``gamma=1,words=true``."""
     words = row.split(",")
     name = words.pop(0) if "=" not in words[0] else "song2vec"
     settings: dict[str, object] = {}
     for word in words:
         key, _, value = word.partition("=")
-        settings[key] = value if key == "form" else json.loads(value)
+        settings[key] = json.loads(value)
     gamma = settings.get("gamma")
     if gamma is not None:
         settings["gamma"] = float(gamma)  # type: ignore[arg-type]
@@ -381,7 +373,6 @@ AHEAD = (
     *((f"gamma={g}", base, ("never",)) for g in ("1", "5") for base in ("artist", "artist-both")),
     ("gamma=1", "artist-1", ("never",)),
     *(("gamma=1", base, ("joint", "apart", "never")) for base in RIVALS),
-    ("gamma=1,form=pairwise", "gamma=1", ("joint", "apart", "never")),
 )
 
 

@@ -4,13 +4,11 @@
 
 Each user's last play is wanted. A tenth of the users, drawn by seed, come every day: one of their
 last plays before it arrives between two nights. The others do not come, so nothing new is known of
-them. Four plans, each into a folder of its own below OUT:
+them. Two plans, each into a folder of its own below OUT:
 
 =============  ==================================================================================
 nothing        no impressions: nothing counts as shown
 impressions    the app reports the first ten places that a user who came has seen
-``shown_k``    no impressions: the first ten places of every list count as shown
-whole          no impressions: whole lists count as shown
 =============  ==================================================================================
 
 ``--faults`` runs two nights of the plan *nothing* and a third whose log has one of these faults,
@@ -71,8 +69,6 @@ FAULTS = ("none", "half", "old", "renamed", "popular", "gone")
 PLANS = {
     "nothing": "",
     "impressions": 'exposures = "shown"',
-    "shown_k": f"shown_k = {SHOWN}",
-    "whole": "shown_k = 100",
 }
 
 

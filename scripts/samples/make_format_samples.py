@@ -20,6 +20,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import soundfile
 from made_listening import write_catalogue
 
@@ -40,9 +42,9 @@ CHANNELS = {  # what each learns from, and what keeps it small
     "sasrec": ("--set max_epochs=1", (*SMALL, "longest=8")),
     "mind": ("--set max_epochs=1", SMALL),
     "comirec-sa": ("--set max_epochs=1", SMALL),
-    "song2vec": ("--set max_epochs=1 --triples triples.parquet", SMALL),
-    "eges": ("--set max_epochs=1 --triples triples.parquet", SMALL),
-    "graphsage": ("--set max_epochs=1 --triples triples.parquet", SMALL),
+    "song2vec": ("--set max_epochs=1 --side side.csv", SMALL),
+    "eges": ("--set max_epochs=1 --side side.csv", SMALL),
+    "graphsage": ("--set max_epochs=1 --side side.csv", SMALL),
     "user-audio": ("--set max_epochs=1 -v features.parquet", ("hidden=8",)),
     "one-way": ("--profiles profiles.csv", SMALL),
     "two-tower": ("--set max_epochs=1 --profiles profiles.csv", (*SMALL, "hidden=[8]", "width=4")),
@@ -68,7 +70,7 @@ def audiorec(home: Path, words: str, *more: str) -> None:
 
 
 def write_world(home: Path) -> None:
-    """Write a catalogue that can be heard, a log, profiles, side information and facts."""
+    """Write a catalogue that can be heard, a log, profiles and side information."""
     ids, _ = write_catalogue(home, n_songs=12, n_users=10)
     log = (home / "log.csv").read_text()
     (home / "plays.csv").write_text(
@@ -78,7 +80,6 @@ def write_world(home: Path) -> None:
     (home / "profiles.csv").write_text("\n".join(["user_id,country", *users, ""]))
     side = [f"{name},artist {n // 2}" for n, name in enumerate(ids)]
     (home / "side.csv").write_text("\n".join(["song_id,artist", *side, ""]))
-    audiorec(home, "listening graph --side side.csv -o triples.parquet")
 
 
 def make_channel(name: str) -> Callable[[Path, Path], None]:
@@ -196,10 +197,15 @@ def make_unmatched(home: Path, target: Path) -> None:
 
 
 def make_exposures(home: Path, target: Path) -> None:
-    """Keep what one night showed."""
+    """Write what an app showed of one night."""
     (home / "recall.toml").write_text(MUSIC)
     audiorec(home, "recall run --config recall.toml -q")
-    shutil.copy(home / "recall_run-v1" / "exposures.parquet", target)
+    night = home / "recall_run-v1"
+    record = json.loads((night / "run.json").read_text())
+    lists = pq.read_table(night / "fused.parquet", columns=["user_id", "song_id"])
+    for name, value in (("shown_at", record["shown_at"]), ("run_id", record["run_id"])):
+        lists = lists.append_column(name, pa.repeat(pa.scalar(value), len(lists)))
+    pq.write_table(lists, target)
 
 
 def make_runs(_home: Path, target: Path) -> None:

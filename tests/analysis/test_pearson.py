@@ -6,7 +6,6 @@ from scipy import stats
 
 from audiorec.analysis.pearson import (
     BINS,
-    anderson_darling,
     fisher_z,
     normality,
     pearson_by_user,
@@ -139,25 +138,6 @@ def test_normality_agrees_with_scipy(kind):
     found = normality(values)
     k2, p = stats.normaltest(values)
     assert (found["k2"], found["k2_p"], found["n"]) == (k2, p, 300)
-    # Critical values of the corrected A2: 5 % at 0.752, 1 % at 1.035 (Stephens 1974).
-    assert (found["a2"] > 0.752) == (found["a2_p"] < 0.05) == (kind != "normal")
-    assert (found["a2"] > 1.035) == (found["a2_p"] < 0.01)
-
-
-def test_anderson_darling_by_hand():
-    # scipy's uncorrected A2 of these values, times 1 + 0.75/5 + 2.25/25.
-    values = np.array([1.0, 2.0, 4.0, 4.5, 9.0])
-    z = np.sort((values - values.mean()) / values.std(ddof=1))
-    cdf = stats.norm.cdf(z)
-    a2 = -5 - sum((2 * i + 1) * (np.log(cdf[i]) + np.log(1 - cdf[4 - i])) for i in range(5)) / 5
-    assert anderson_darling(values) == pytest.approx(a2 * 1.24)
-
-
-def test_p_of_anderson_darling_falls_all_the_way():
-    rng = np.random.default_rng(0)
-    values = [normality(rng.standard_normal(50) ** k)["a2_p"] for k in (1, 3, 5, 7)]
-    assert values == sorted(values, reverse=True)
-    assert 0 <= values[-1] < 1e-6
 
 
 def test_few_or_constant_values_are_not_tested():

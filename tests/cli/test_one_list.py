@@ -1,4 +1,4 @@
-"""`recall tune|fuse|users --portrait` and `recommend`: from what was learnt to one list."""
+"""`recall tune|fuse` and `recommend`: from what was learnt to one list."""
 
 import json
 
@@ -93,16 +93,3 @@ def test_recommend_lists_interests_and_stories(home, audiorec):
     code, out, err = audiorec(*f"{base} --what mixes --why s08".split())
     assert (code, out) == (2, "")
     assert audiorec(*f"{base} --what lists --m3u8 x.m3u8".split())[0] == 2
-
-
-def test_a_portrait_by_users(home, audiorec):
-    same = "-i plays.csv --side side.csv --json"
-    code, out, err = audiorec(*f"recall users --portrait u00 {same}".split())
-    assert code == 0, err
-    assert out == audiorec(*f"recall users --portrait u00 {same}".split())[1]
-    found = json.loads(out)
-    assert found["half_life_days"] == {"long": 90.0, "short": 3.0}
-    kinds = {one["kind"] for one in found["shares"]}
-    assert kinds == {"artist", "genre", "number"}
-    for wrong in ("--portrait u00", "--portrait u00 -i plays.csv --out x", "model/ -i plays.csv"):
-        assert audiorec(*f"recall users {wrong}".split())[0] == 2

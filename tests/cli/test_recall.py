@@ -523,22 +523,3 @@ def test_evaluate_takes_several_channels(log, audiorec):
     both = "recall evaluate popular rules -i plays.csv --set window=1"
     code, out, err = audiorec(*both.split())
     assert (code, "--set needs exactly one channel" in err) == (2, True)
-
-
-def test_a_portrait_is_printed_for_one_and_written_for_all(tmp_path, audiorec, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "side.csv").write_text("song_id,genre\na,jazz\nb,rock\n")
-    (tmp_path / "plays.csv").write_text(
-        "user_id,song_id,timestamp,event\nu,a,2024-01-01,finish\nu,b,2024-01-01,finish\n"
-    )
-    one = "recall users --portrait u -i plays.csv --side side.csv --json"
-    code, out, err = audiorec(*one.split())
-    assert code == 0, err
-    shares = {(s["horizon"], s["value"]): s["share"] for s in json.loads(out)["shares"]}
-    assert shares == {(h, v): 0.5 for h in ("long", "short") for v in ("jazz", "rock")}
-    code, _, err = audiorec(
-        *"recall users --portrait all -i plays.csv --side side.csv --out p.parquet".split()
-    )
-    assert (code, pq.read_table("p.parquet").column_names[:2]) == (0, ["user_id", "horizon"]), err
-    for wrong in ("--side side.csv", "--side side.csv --user nobody", "--user u"):
-        assert audiorec(*f"recall users -i plays.csv {wrong}".split())[0] == 2

@@ -56,7 +56,6 @@ def test_users_by_history_and_by_profile(home, audiorec):
     first = err.splitlines()[0]
     assert first.startswith("epoch 1: loss ")
     assert "held out loss" in first
-    assert first.endswith(" left")
     assert all(len(line) <= 80 for line in err.splitlines())
     assert "refit, epoch 1: loss" in err
     code, out, err = audiorec(

@@ -88,11 +88,9 @@ def app_command(words):
     [
         ("heads", "audiorec.labelling.train:HeadRecipe", ()),
         ("listening simulate", "audiorec.simulation.world:WorldSpec", ()),
-        ("listening graph", "audiorec.recall.graph.facts:FactSettings", ("columns",)),
         ("listening correlate", "audiorec.analysis.job:CorrelationSpec", ("rule",)),
         ("recall export", "audiorec.recall.serving.export.job:ExportRecipe", ("days",)),
         ("recall users", "audiorec.store.embeddings:ForeignTable", ()),
-        ("recall users", "audiorec.recall.serving.one_user.reasons:PortraitRecipe", ()),
         ("cold-start", "audiorec.recall.cold_start.assign:ColdStartPlan", ("k",)),
         ("cold-start", "audiorec.recall.cold_start.sides:ColdStartFiles", ("keep_heard",)),
     ],

@@ -76,9 +76,8 @@ def test_train_writes_a_bundle_and_its_record(train, home):
     assert b"users.parquet" not in content
 
 
-@pytest.mark.parametrize("more", [(), ("--set", "learn_users=true")])
-def test_users_of_a_history_share_the_models_space(audiorec, train, home, more):
-    train(*more, users=(), name="model")
+def test_users_of_a_history_share_the_models_space(audiorec, train, home):
+    train(users=(), name="model")
     code, out, err = audiorec(*"recall users model -i log.csv -o own.parquet --json".split())
     assert code == 2  # likes are no plays: the log has none
     text = (home / "log.csv").read_text().replace(",like", ",finish")
@@ -163,22 +162,6 @@ def test_judged_on_songs_of_another_catalogue(train, audiorec, home):
     panels = judged(audiorec, "all-artists", files=files, users=())
     # sounds and tastes are of the same six numbers: what was learnt carries over
     assert panels["artists"]["methods"]["user-audio"]["auc"][0] > 0.8
-
-
-def test_songs_that_stand_together(audiorec, train, home):
-    words = f"recall train user-audio {' '.join(LIKED)} --set pairs=sessions"
-    code, _, err = audiorec(*words.split(), "-o", "m", *QUICK)
-    # likes of one user lie a day apart: no two songs stand in one session
-    assert code == 2
-    assert "no two known songs occur together in one of the sessions" in err
-    assert not (home / "m.run").exists()
-    text = (home / "log.csv").read_text().replace(",like", ",playlist")
-    (home / "lists.csv").write_text(text)
-    lists = "-i lists.csv --by list -v features.parquet --set pairs=playlists".split()
-    model, _, _ = train(log=lists, users=())
-    assert json.loads((model / "model.json").read_text())["space"] == ""
-    code, _, err = audiorec(*"recall songs model -v features.parquet -o e.parquet".split())
-    assert code == 0, err
 
 
 def test_holdout_leaves_out_what_is_judged(audiorec, home):
@@ -277,7 +260,6 @@ def test_refuses_audio_that_would_be_extracted_otherwise(train, audiorec, home):
     ("changes", "message"),
     [
         ("-u nobody.parquet", "no such file"),
-        ("-u users.parquet --set learn_users=true", "given users are fixed"),
         ("--set valid=0.8 --set test=0.3", "leave artists and songs"),
         ('--set inputs=["mtt_tags"]', "no features mtt_tags"),
         ("--set end_to_end=true", "end-to-end training decodes songs again: give --vectors"),

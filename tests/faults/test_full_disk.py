@@ -14,7 +14,6 @@ TINY_FILES = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (150, 1
 START = "from audiorec_cli.main import main; main()"
 JOBS = {
     "prepare": "listening prepare plays.csv --out o/out",
-    "graph": "listening graph -v vecs.parquet --out o/out",
     "simulate": "listening simulate -v vecs.parquet --users 20 --out o/out",
     "neighbours": "similar -v vecs.parquet --out o/out",
     "train": "recall train item-knn -i plays.csv --out o/out",

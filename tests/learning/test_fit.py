@@ -50,38 +50,13 @@ def test_the_optimiser_is_left_as_it_was():
     assert learner.norms[0] > 0.2
 
 
-def test_lines_are_told_and_written_with_steps_and_seconds_left(tmp_path):
+def test_lines_are_told_and_written_with_steps(tmp_path):
     told = []
     _, done = trained(tell=log_epochs(tmp_path / "metrics.jsonl", told.append))
     written = (tmp_path / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line) for line in written] == told
     assert [line.get("steps") for line in told] == [None, 15, 30, 45, 60]
-    left = [line["seconds_left"] for line in told[1:]]
-    assert left[-1] == 0
-    assert all(seconds >= 0 for seconds in left)
     assert "steps" not in done.history[1]
-
-
-def test_seconds_left_come_from_the_pace_of_this_run(tmp_path, monkeypatch):
-    clock = [0.0]
-    monkeypatch.setattr("audiorec.learning.fit.time.monotonic", lambda: clock[0])
-    step = MadeLearner.step
-
-    def slow(self, batch):
-        clock[0] += 2.0
-        return step(self, batch)
-
-    monkeypatch.setattr(MadeLearner, "step", slow)
-    told = []
-    trained(tell=told.append)
-    assert [line["seconds_left"] for line in told[1:]] == [90.0, 60.0, 30.0, 0.0]
-    # Half an epoch is trained after a resume, and an epoch still counts as whole.
-    given = {"checkpoint": tmp_path / "state", "fingerprint": "a"}
-    _, stopped = trained(stop=After(8), **given)
-    assert (stopped.finished, stopped.steps) == (False, 8)
-    told.clear()
-    trained(tell=told.append, **given)
-    assert [line["seconds_left"] for line in told[1:]] == [90.0, 60.0, 30.0, 0.0]
 
 
 class After(Event):

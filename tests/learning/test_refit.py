@@ -67,8 +67,6 @@ def test_lines_say_their_phase():
     assert [(line["phase"], line["epoch"]) for line in told] == [
         ("choose", 0), ("choose", 1), ("choose", 2), ("refit", 1), ("refit", 2),
     ]  # fmt: skip
-    ends = [line["seconds_left"] for line in told if line["epoch"] == 2]
-    assert ends[0] >= ends[1] == 0  # the second phase is still to come
     assert found.chosen.best_epoch == 2
 
 

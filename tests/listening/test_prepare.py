@@ -192,7 +192,7 @@ def test_filters_are_those_of_memory(tmp_path):
     found = read_prepared(tmp_path / "fed")
     assert sorted(n for b in (0, 1) for n in found.sequences(b).lengths.tolist()) == [10, 10]
     with pytest.raises(InputError, match="a prepared log can be filtered by looped, flood"):
-        PrepareSpec(filters=("shared-device",))
+        PrepareSpec(filters=("doubled",))
 
 
 def test_bad_rows_are_named_or_left_out(tmp_path):

@@ -9,8 +9,6 @@ import pytest
 from audiorec.errors import InputError, MissingFileError
 from audiorec.files.languages import language_of
 from audiorec.listening.side import (
-    describe_side,
-    fill_missing,
     read_side,
     side_of_store,
 )
@@ -55,15 +53,9 @@ def test_the_sample_of_version_1_is_read_for_good(name):
     assert np.array_equal(side.released, [np.nan, *days], equal_nan=True)
 
 
-def test_written_side_information_comes_back(tmp_path):
-    store = VectorStore.open(FORMATS / "vecs-v1.parquet")
-    side = fill_missing(read_side(FORMATS / "side-v1.csv"), side_of_store(store))
-    side.write(tmp_path / "side.parquet")
-    again = read_side(tmp_path / "side.parquet")
-    assert describe_side(again) == describe_side(side)
-    assert again.categories["genre"].is_heard.tolist() == [False, False, True, False]
-    assert texts(again, "genre") == texts(side, "genre")
-    assert np.array_equal(again.released, side.released, equal_nan=True)
+def test_a_label_of_a_head_is_told_from_one_of_a_table(tmp_path):
+    text = "song_id,genre,genre_from_heads\na,rock,false\nb,jazz,true\n"
+    assert read_side(csv(tmp_path, text)).categories["genre"].is_heard.tolist() == [False, True]
 
 
 def test_a_store_tells_artists_and_what_its_heads_hear():

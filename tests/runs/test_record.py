@@ -121,7 +121,7 @@ def test_size_links_and_later_forms_are_refused(place, tmp_path):
 
 
 def test_a_record_keeps_no_person_and_no_endless_command():
-    words = ["audiorec", "recall", "users", "--portrait", "ana", "-i", "log.csv", "--user=ana"]
+    words = ["audiorec", "plot", "--user", "ana", "-i", "log.csv", "--user=ana"]
     assert "ana" not in " ".join(safe_arguments(words))
     many = safe_arguments([str(n) for n in range(5000)])
     assert len(many) == MAX_WORDS

@@ -73,9 +73,7 @@ class UserAudio(SharedSpace):
             self.made_by, self.audio_spec = heard.made_by, dict(heard.audio_spec)
             self.space, self.hears = result.space, _kind_of(self.spec, self.recipe)
             self.songs = self._embed_all(heard, len(data.song_ids))
-        self.tastes = self.songs
-        if result.users is not None:
-            self.tastes = tastes(result.kept, result.users, self.songs)
+        self.tastes = tastes(result.kept, result.users, self.songs)
         if start is not None:
             self._keep(start, data)
         self.learnt_from = {**result.counts, "simulated": data.simulated}

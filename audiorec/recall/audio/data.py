@@ -23,7 +23,7 @@ from audiorec.learning.machine import generator
 from audiorec.learning.negatives import NegativeSampler
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.audio.held_out import Parts, SplitPart
-from audiorec.recall.audio.model import UserAudioRecipe, factorise
+from audiorec.recall.audio.model import UserAudioRecipe
 from audiorec.recall.contract.data import RecallData
 from audiorec.store.features import SongSegments
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array, Pairs
@@ -39,10 +39,7 @@ class TrainingData:
     liked: Pairs  # of anchors and songs; only songs of `pool`
     disliked: Pairs  # of anchors and songs
     heard: Pairs
-    # (U, E): embeddings of the users. None if anchors are songs: the first number of a pair is
-    # then a song, which also goes through the tower
-    anchors: FloatArray | None
-    anchors_are_learnt: bool = False  # if so, `anchors` are initial values
+    anchors: FloatArray  # (U, E): embeddings of the users
 
     def __post_init__(self) -> None:
         if not len(self.liked):
@@ -60,7 +57,6 @@ class PairBatch:
     liked: Int64Array  # (B,)
     others: Int64Array  # (B, m)
     usable: BoolArray  # (B, m)
-    is_disliked: BoolArray  # (B, m)
     key: tuple[int, int, int]  # seed of further draws for this batch
 
 
@@ -93,11 +89,9 @@ class Batches:
         anchor = self.data.liked.user[pairs].astype(np.int64)
         liked = self.data.liked.song[pairs].astype(np.int64)
         key = (self.recipe.seed, epoch, number)
-        others, usable, is_disliked = self._sampler.sample(anchor, generator(*key, 1))
+        others, usable = self._sampler.sample(anchor, generator(*key, 1))
         usable &= others != liked[:, None]
-        if self.data.anchors is None:
-            usable &= others != anchor[:, None]
-        return PairBatch(anchor, liked, others, usable, is_disliked, key)
+        return PairBatch(anchor, liked, others, usable, key)
 
 
 def _pair_weights(data: TrainingData, balance: float) -> Float64Array:
@@ -115,13 +109,11 @@ MIN_JUDGED = 5  # users; with fewer there is no panel
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Anchors:
-    """Users, or songs, that liked songs are placed near."""
+    """Users that liked songs are placed near."""
 
-    ids: tuple[str, ...]  # users; or songs, if anchors are songs
-    # (U, E): None if they are learnt, or if anchors are songs
-    embeddings: FloatArray | None = None
+    ids: tuple[str, ...]
+    embeddings: FloatArray  # (U, E)
     space: str = ""  # the model that made the embeddings, or empty
-    are_songs: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -149,52 +141,31 @@ def make_material(
     groups: tuple[str, ...],
     parts: Parts,
     *,
-    dimension: int,
     seed: int,
 ) -> Material:
     """Divide pairs into a training part and a panel to judge on.
 
     `pairs` are ``liked``, ``disliked`` and ``heard``: users are numbers of anchors, songs are rows
-    of `songs`, which are in the parts TRAIN and VALID. `dimension` is the width of embeddings
-    that are learnt; `seed` samples the judged users if there are very many.
+    of `songs`, which are in the parts TRAIN and VALID. `seed` samples the judged users if
+    there are very many.
     """
     train = parts == SplitPart.TRAIN
     _, group_numbers = np.unique(np.asarray(groups), return_inverse=True)
-    if anchors.are_songs:  # held-out anchor songs must not be used either
-        usable = {n: p.take(train[p.song] & train[p.user]) for n, p in pairs.items()}
-    else:
-        usable = {n: p.take(train[p.song]) for n, p in pairs.items()}
     data = TrainingData(
         songs=songs,
         groups=group_numbers.astype(np.int64),
         pool=np.flatnonzero(train),
-        anchors=_embeddings(anchors, usable["liked"], len(songs), dimension),
-        anchors_are_learnt=anchors.embeddings is None,
-        **usable,
+        anchors=anchors.embeddings,
+        **{n: p.take(train[p.song]) for n, p in pairs.items()},
     )
     panel_songs = np.flatnonzero(parts == SplitPart.VALID)
-    judged = pairs
-    if anchors.are_songs:
-        judged = {n: p.take(train[p.user]) for n, p in pairs.items()}
-    elif anchors.embeddings is None:  # learnt users need liked training songs
-        known = np.isin(judged["liked"].user, usable["liked"].user)
-        judged = {**judged, "liked": judged["liked"].take(known)}
-    panel = make_panel(judged, len(anchors.ids), panel_songs, seed=seed, most=JUDGED_USERS)
+    panel = make_panel(pairs, len(anchors.ids), panel_songs, seed=seed, most=JUDGED_USERS)
     return Material(
         data=data,
         panel=panel,
         panel_songs=panel_songs,
         fingerprint=_fingerprint(data, panel_songs, panel),
     )
-
-
-def _embeddings(anchors: Anchors, liked: Pairs, n_songs: int, dimension: int) -> FloatArray | None:
-    """Return the anchors' embeddings; if they are learnt, initial ones from the training likes."""
-    if anchors.are_songs or anchors.embeddings is not None:
-        return anchors.embeddings
-    if not len(liked):
-        return np.zeros((len(anchors.ids), dimension), np.float32)
-    return factorise(liked, len(anchors.ids), n_songs, dimension=dimension)
 
 
 def make_panel(
@@ -246,8 +217,7 @@ def _fingerprint(data: TrainingData, panel_songs: Int64Array, panel: Panel | Non
     arrays: list[npt.NDArray[Any]] = [data.songs.offsets, data.groups, data.pool, panel_songs]
     for pairs in (data.liked, data.disliked, data.heard):
         arrays += [pairs.user, pairs.song]
-    if data.anchors is not None:
-        arrays.append(data.anchors)
+    arrays.append(data.anchors)
     if panel is not None:
         arrays += [panel.users, panel.liked, panel.candidates]
     for array in arrays:

@@ -19,13 +19,11 @@ import torch
 
 from audiorec.errors import InputError
 from audiorec.learning.fit import Phase, log_epochs
-from audiorec.listening.sequences import song_pairs
 from audiorec.recall.audio.data import (
     Anchors,
     Material,
     TrainingData,
     make_material,
-    no_pairs,
     renumbered,
     verdict_pairs,
 )
@@ -57,9 +55,7 @@ class TowerTraining:
     """Result of a training."""
 
     tower: AudioTower
-    # (U, E): embeddings of the sequences' owners, of length 1, or 0 if unknown; None if songs are
-    # placed near songs
-    users: FloatArray | None
+    users: FloatArray  # (U, E): of the sequences' owners, of length 1, or 0 if unknown
     space: str  # the model that made the users; empty if made here
     kept: Pairs  # likes of training songs, in rows of the catalogue
     counts: Mapping[str, int]
@@ -152,19 +148,10 @@ class _Course:
             parts = np.where(parts == SplitPart.VALID, SplitPart.TRAIN, parts).astype(np.int8)
         place = np.full(len(self.data.song_ids), -1, np.int64)
         place[self.rows] = np.arange(len(self.rows))
-        if self.recipe.pairs == "users":
-            anchors = self.users(parts)
-            pairs = {n: renumbered(p, song=place) for n, p in self.sides.items()}
-            if anchors.embeddings is not None:
-                known = np.asarray(anchors.embeddings.any(axis=1), np.bool_)
-                pairs = {n: p.take(known[p.user]) for n, p in pairs.items()}
-        else:
-            anchors = Anchors(ids=self.songs.song_ids, are_songs=True)
-            plays = self.data.plays
-            heard = plays.keep(place[plays.song] >= 0)
-            together = song_pairs(heard, source=self.recipe.pairs)
-            together = renumbered(together, user=place, song=place)
-            pairs = {"liked": together, "disliked": no_pairs(together), "heard": together}
+        anchors = self.users(parts)
+        known = np.asarray(anchors.embeddings.any(axis=1), np.bool_)
+        pairs = {n: renumbered(p, song=place) for n, p in self.sides.items()}
+        pairs = {n: p.take(known[p.user]) for n, p in pairs.items()}
         groups = tuple(self.groups[row] for row in self.rows.tolist())
         result = make_material(
             anchors,
@@ -172,7 +159,6 @@ class _Course:
             self.songs,
             groups,
             parts[self.rows],
-            dimension=self.recipe.embedding,
             seed=self.recipe.split_seed,
         )
         if phase == "choose":
@@ -197,10 +183,6 @@ class _Course:
             )
         if self.table is not None:
             return Anchors(ids=ids, embeddings=self.table[0], space=space)
-        if self.recipe.learn_users:
-            if self.start is not None:
-                raise InputError("user-audio: has no warm start with learn_users")
-            return Anchors(ids=ids)
         pairs = self.sides["liked"]
         pairs = pairs.take(parts[pairs.song] == SplitPart.TRAIN)
         if not len(pairs):
@@ -215,14 +197,13 @@ class _Course:
         """Build an untrained tower and initialise it from the data."""
         recipe, data = self.recipe, material.data
         judge = material.judge if material.panel is not None else None
-        embedding = recipe.embedding if data.anchors is None else data.anchors.shape[1]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)
             network = load_network(weights_path(MSD.name)) if recipe.end_to_end else None
             spec = TowerSpec(
                 inputs=self.inputs,
                 width=HIDDEN if recipe.end_to_end else self.songs.values.shape[1],
-                embedding=embedding,
+                embedding=data.anchors.shape[1],
                 hidden=recipe.hidden,
                 pooling=recipe.pooling,
             )
@@ -243,7 +224,7 @@ class _Course:
 
     def learnt(self, trained: TrainedTower) -> TowerTraining:
         """Return the result of the training."""
-        users = self.anchors.embeddings if trained.anchors is None else trained.anchors
+        users = self.anchors.embeddings
         liked = self.sides["liked"]
         usable = (self.parts == SplitPart.TRAIN) | (self.parts == SplitPart.VALID)
         lines = {line["epoch"]: line for line in trained.history if line.get("phase") != "refit"}
@@ -258,10 +239,10 @@ class _Course:
         }
         if self.start is not None:  # nothing was judged
             figures = dict(self.start.channel.figures)
-        nobody = 0 if users is None else int((~users.any(axis=1)).sum())
+        nobody = int((~users.any(axis=1)).sum())
         return TowerTraining(
             tower=trained.tower,
-            users=None if self.anchors.are_songs else users,
+            users=users,
             space=self.anchors.space,
             kept=liked.take(usable[liked.song]),
             counts={**self.counts, "users_without_embedding": nobody},
@@ -279,7 +260,7 @@ def initialise(
     known = means[data.pool].astype(np.float64)
     mean, scale = known.mean(0), np.maximum(known.std(0), MIN_SCALE)
     weights = None
-    if recipe.start == "ridge" and data.anchors is not None:
+    if recipe.start == "ridge":
         standard = ((means - mean) / scale).astype(np.float32)
         result = fit_map(unit(data.anchors), data.liked, standard, data.groups, recipe.ridge)
         weights = torch.from_numpy(result)

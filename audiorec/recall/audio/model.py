@@ -245,7 +245,6 @@ def _damped(gram: Float64Array, ridge: float) -> Float64Array:
 
 Loss = Literal["softmax", "hinge"]
 Start = Literal["ridge", "random"]
-PairsFrom = Literal["users", "sessions", "playlists"]
 MAX_SEGMENTS = 30  # per song, kept in memory
 # Where and with which table of users it was trained: not part of the model.
 NOT_KEPT = ("users", "device", "jobs")
@@ -260,11 +259,6 @@ class UserAudioRecipe:
     users : str
         A ``users.parquet`` with the owners of the sequences, near which songs are placed. Empty:
         users are factors of the matrix of plays.
-    learn_users : bool
-        Train the factors along with the tower.
-    pairs : {"users", "sessions", "playlists"}
-        What a song is placed near: users who play it; songs at most five places away in a session
-        (sequences are cut at pauses of half an hour); or songs of the same sequence.
     embedding : int
         Width of an embedding, unless users are given.
     hidden : int
@@ -290,8 +284,6 @@ class UserAudioRecipe:
         Negatives per liked song: disliked songs first, then unheard ones.
     popularity : float
         Unheard songs are drawn by their likes to this power: 0 uniformly, 1 in proportion.
-    semi_hard : bool
-        Draw four times as many negatives, and keep those just less similar than the liked song.
     start : {"ridge", "random"}
         Initial weights of the tower's linear part: the closed-form map, or random.
     ridge_users : float
@@ -339,8 +331,6 @@ class UserAudioRecipe:
     """
 
     users: str = ""
-    learn_users: bool = False
-    pairs: PairsFrom = "users"
     embedding: int = EMBEDDING
     hidden: int = 64
     pooling: Pooling = "attention"
@@ -353,7 +343,6 @@ class UserAudioRecipe:
     temperature: float = 0.2
     negatives: int = 20
     popularity: float = 0.5
-    semi_hard: bool = False
     start: Start = "ridge"
     ridge_users: float = 1.0
     ridge_songs: float = 8.0
@@ -375,13 +364,11 @@ class UserAudioRecipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_fields(self, loss=get_args(Loss), start=get_args(Start), pairs=get_args(PairsFrom))
+        check_fields(self, loss=get_args(Loss), start=get_args(Start))
         least = ("batch_size", "pairs_per_epoch", "patience", "max_segments", "jobs")
         check_fields(self, **dict.fromkeys(least, ">=1"), temperature=">0", clip=">0")
         least = ("max_epochs", "segments", "ridge_users", "ridge_songs", "learning_rate")
         check_fields(self, **dict.fromkeys(least, ">=0"), margin="[0, 2]")
-        if self.users and (self.learn_users or self.pairs != "users"):
-            raise InputError("given users are fixed: learn_users must be off, and pairs be users")
         if self.inputs and self.end_to_end:
             raise InputError("inputs are columns of features, which end_to_end does not use")
         TowerSpec(inputs=(), width=1, embedding=self.embedding, hidden=self.hidden)
@@ -397,9 +384,7 @@ class UserAudioRecipe:
     @property
     def negative_rule(self) -> NegativeRule:
         """How negatives are drawn."""
-        return NegativeRule(
-            count=self.negatives, popularity_exponent=self.popularity, semi_hard=self.semi_hard
-        )
+        return NegativeRule(count=self.negatives, popularity_exponent=self.popularity)
 
     @property
     def ridge(self) -> Ridge:

@@ -22,7 +22,6 @@ from audiorec.errors import InputError, WeightsError, import_extra
 from audiorec.learning.fit import Line, Phase, fit_refit
 from audiorec.learning.losses import hinge_loss, softmax_loss
 from audiorec.learning.machine import generator, one_thread, torch_seed
-from audiorec.learning.negatives import semi_hard
 from audiorec.recall.audio.data import Batches, PairBatch, TrainingData
 from audiorec.recall.audio.model import MIN_SCALE, WEIGHT_LIMIT, TowerSpec, UserAudioRecipe
 from audiorec.store.features import SongSegments
@@ -197,8 +196,6 @@ class TrainedTower:
     """Result of a training."""
 
     tower: AudioTower  # in its best state, in evaluation mode, on the CPU
-    # (U, E): learnt embeddings of the users, of unit length; None if none were learnt
-    anchors: FloatArray | None
     best_epoch: int  # 0 if nothing beat the start
     history: list[dict[str, Any]]  # ``epoch``, ``loss``, ``auc`` and ``seconds`` of each epoch
     finished: bool  # False if it was stopped; it resumes from the checkpoint
@@ -249,24 +246,20 @@ def embed_songs(tower: AudioTower, songs: SongSegments, *, device: str = "cpu") 
 
 
 class TowerLearner:
-    """A tower and, if they are learnt, the users' embeddings; see `fit`."""
+    """A tower that learns to place songs near users; see `fit`."""
 
     def __init__(self, lesson: TowerInputs, recipe: UserAudioRecipe) -> None:
         self.tower, self.data, self.judged_by = lesson.tower, lesson.data, lesson.evaluate
         self.recipe, self.device = recipe, recipe.device
         tower, data, device = self.tower, self.data, self.device
         self.model = nn.ModuleDict({"tower": tower})
-        self.fixed: Tensor | None = None
-        table = torch.tensor(data.anchors) if data.anchors is not None else None
-        if table is not None and data.anchors_are_learnt:
-            self.model["anchors"] = nn.Embedding(len(table), table.shape[1], _weight=table)
         try:
             self.model.to(device)
-            if table is not None and not data.anchors_are_learnt:
-                self.fixed = table.to(device)
+            table = torch.tensor(data.anchors, device=device)
         except (RuntimeError, AssertionError) as error:
             reason = str(error).split("\n", 1)[0]
             raise InputError(f"cannot use device {device!r}: {reason}") from error
+        self.anchors = functional.normalize(table, dim=1)
         self.sampled = Batches(data, recipe)
         self.optimiser = torch.optim.AdamW(
             self._parameter_groups(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
@@ -292,10 +285,9 @@ class TowerLearner:
         """Train on a batch; return its loss."""
         torch.manual_seed(torch_seed(generator(*batch.key, 2)))
         rng = generator(*batch.key, 3)
-        anchors = self._anchors(batch.anchor, rng)
-        others, usable = self._chosen(batch, anchors)
-        liked, similarities = self._similarities(anchors, batch.liked, others, rng)
-        loss = self._loss(liked, similarities, torch.from_numpy(usable).to(self.device))
+        anchors = self.anchors[torch.from_numpy(batch.anchor).to(self.device)]
+        liked, similarities = self._similarities(anchors, batch.liked, batch.others, rng)
+        loss = self._loss(liked, similarities, torch.from_numpy(batch.usable).to(self.device))
         self.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()
@@ -311,37 +303,10 @@ class TowerLearner:
         near = (anchors * embedded[place[: len(anchors)]]).sum(1)
         return near, torch.einsum("be,bne->bn", anchors, against)
 
-    def _anchors(self, numbers: Int64Array, rng: np.random.Generator) -> Tensor:
-        """Return the anchors' embeddings, (B, E)."""
-        if self.data.anchors is None:
-            unique, place = np.unique(numbers, return_inverse=True)
-            return self._embed(unique, rng)[place]
-        index = torch.from_numpy(numbers).to(self.device)
-        table = self.model["anchors"](index) if self.fixed is None else self.fixed[index]
-        return functional.normalize(table, dim=1)
-
     def _embed(self, songs: Int64Array, rng: np.random.Generator) -> Tensor:
         """Return the embeddings of some songs from a few segments of each, (n, E)."""
         limit = self.recipe.segments
         return _embed(self.tower, self.data.songs, songs, limit, self.device, rng)
-
-    def _chosen(self, batch: PairBatch, anchors: Tensor) -> tuple[Int64Array, Any]:
-        """Return the negatives, and which of them count."""
-        rule = self.recipe.negative_rule
-        if not rule.semi_hard:
-            return batch.others, batch.usable
-        rng = generator(*batch.key, 4)
-        with torch.no_grad():
-            near, drawn = self._similarities(anchors, batch.liked, batch.others, rng)
-        columns = semi_hard(
-            drawn.cpu().numpy(),
-            near.cpu().numpy(),
-            batch.usable,
-            batch.is_disliked,
-            count=rule.count,
-        )
-        rows = np.arange(len(columns))[:, None]
-        return batch.others[rows, columns], batch.usable[rows, columns]
 
     def _loss(self, liked: Tensor, others: Tensor, usable: Tensor) -> Tensor:
         if self.recipe.loss == "hinge":
@@ -353,25 +318,16 @@ class TowerLearner:
         if self.judged_by is None:
             return None
         songs = embed_songs(self.tower, self.data.songs, device=self.device)
-        anchors = songs if self.data.anchors is None else self.all_anchors()
-        return float(self.judged_by(anchors, songs))
+        return float(self.judged_by(self.anchors.cpu().numpy(), songs))
 
     def trained(self, history: list[Line], best_epoch: int, *, finished: bool) -> TrainedTower:
         """Return the trained tower and its history."""
         return TrainedTower(
             tower=self.tower.eval().cpu(),
-            anchors=self.all_anchors() if "anchors" in self.model else None,
             best_epoch=best_epoch,
             history=history,
             finished=finished,
         )
-
-    def all_anchors(self) -> FloatArray:
-        """Return the current embeddings of the users, of unit length: (U, E)."""
-        with torch.no_grad():
-            everyone = np.arange(len(self.data.anchors if self.data.anchors is not None else ()))
-            table: FloatArray = self._anchors(everyone, np.random.default_rng(0)).cpu().numpy()
-        return table
 
     def _parameter_groups(self) -> list[dict[str, Any]]:
         """Return the optimiser's groups; a backbone gets its own learning rate."""

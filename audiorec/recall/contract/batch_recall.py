@@ -5,7 +5,6 @@ channel, queries ──write_candidates──▶ candidates.parquet
 Blocks run in this process or on an engine (`audiorec.runs`); the file has the same bytes.
 """
 
-import json
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +21,7 @@ from audiorec.errors import InputError
 from audiorec.files.arrow import integers
 from audiorec.files.tables import TableFile, run_blocks, table_writer
 from audiorec.listening.sequences import Sequences
-from audiorec.recall.contract.candidates import DEFAULT, FIGURES_KEY, SCHEMA, DefaultList
+from audiorec.recall.contract.candidates import DEFAULT, SCHEMA, DefaultList
 from audiorec.recall.contract.channel import Channel
 from audiorec.recall.contract.data import Queries
 from audiorec.runs.blocks import MappedWriter, block_runner, one_thread
@@ -138,7 +137,6 @@ def write_candidates(
     rest = default if default is None or allowed is None else default.among(allowed)
     options: dict[str, Any] = {"allowed": only, "tables": blocks.tables, "default": rest}
     asking = RecallCall(channel=channel, k=k, cold=cold, **options)
-    schema = schema_of(channel)
     tell = progress or (lambda _done, _total: None)
 
     def check_own(counts: Iterable[int]) -> None:
@@ -152,11 +150,11 @@ def write_candidates(
             path,
             len(blocks),
             lambda i: [asking(blocks(i))],
-            schema=schema,
+            schema=SCHEMA,
             fingerprint=blocks.fingerprint_with(asking),
             progress=tell,
             stop=stop,
-            elsewhere=block_runner(engine, asking.groups, blocks, schema),
+            elsewhere=block_runner(engine, asking.groups, blocks, SCHEMA),
             named=blocks.named,
             check=lambda parts: check_own(map(_own_rows, parts)),
         )
@@ -165,7 +163,7 @@ def write_candidates(
         with TableFile.open(path) as file:
             return len(file)
     rows, own = 0, 0
-    with table_writer(path, schema) as writer:
+    with table_writer(path, SCHEMA) as writer:
         for i in range(len(blocks)):
             table = asking(blocks(i))
             writer.write_table(table)
@@ -173,14 +171,6 @@ def write_candidates(
             tell(i + 1, len(blocks))
         check_own([own])
     return rows
-
-
-def schema_of(channel: Channel) -> Any:
-    """Return the schema of a channel's candidates, with its validation figures as metadata."""
-    if not channel.trained.figures:
-        return SCHEMA
-    figures = json.dumps(dict(channel.trained.figures), sort_keys=True)
-    return SCHEMA.with_metadata({FIGURES_KEY: figures.encode()})
 
 
 def why_nothing(channel: Channel, queries: Queries, allowed: Collection[str] | None) -> str:

@@ -45,7 +45,6 @@ class ReasonKind(StrEnum):
     EXTERNAL = "external"
 
 
-FIGURES_KEY = b"audiorec.figures"  # metadata: validation figures of the channel, as JSON
 SCHEMA = pa.schema(
     [
         pa.field(ListColumns.USER, pa.string(), nullable=False),

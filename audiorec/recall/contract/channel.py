@@ -47,8 +47,7 @@ if TYPE_CHECKING:
 
 PACKAGES = ("audiorec", "numpy", "torch")  # torch last
 METRICS_FILE = "metrics.jsonl"
-CLOCK = ("seconds", "seconds_left")
-OF_TIME = ("epoch", "loss", "steps", *CLOCK)  # not validation figures
+OF_TIME = ("epoch", "loss", "steps", "seconds")  # not validation figures
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +118,7 @@ class Trained:
 
         Times are left out, so that the same training writes the same bytes.
         """
-        kept = [{n: v for n, v in line.items() if n not in CLOCK} for line in self.lines]
+        kept = [{n: v for n, v in line.items() if n != "seconds"} for line in self.lines]
         lines = "".join(json.dumps(line) + "\n" for line in kept)
         return {METRICS_FILE: lines} if lines else {}
 
@@ -276,7 +275,7 @@ class Channel(ABC):
         self.newest_play = float(np.fmax(start.newest_play, data.newest_play))
         self._fit(begun.data, start=begun, **run)
         if self.trained and not self.trained.figures:
-            older = start.trained  # fusion weighs a channel by its figures
+            older = start.trained  # for the card
             judged_on = f"the model that this one goes on from: {older.judged_on}"
             self.trained = replace(self.trained, figures=older.figures, judged_on=judged_on)
         return self

@@ -3,7 +3,6 @@
     recipe class                      ──settings_of───▶ one `Setting` per field
     vectors, side information, ...    ──read_context──▶ `Context`
     channel, data                     ──train_channel─▶ model/
-    channel, data                     ──validated─────▶ `Trained`: new_ndcg@100, hit_rate@20
 
 Processes that ``torchrun`` started train together, and the first one writes the bundle.
 """
@@ -11,100 +10,30 @@ Processes that ``torchrun`` started train together, and the first one writes the
 import inspect
 import os
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import MISSING, dataclass, fields, replace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any, get_type_hints
 
-import numpy as np
-
 from audiorec.errors import InputError
-from audiorec.evaluation.ranking import mean_ranks
 from audiorec.files.own_files import RunFolder, run_folder_path
 from audiorec.learning.bundle import check_target
-from audiorec.learning.next_plays import NEW, NextPlays, hold_out, ndcg_of_new
 from audiorec.listening.interactions import read_interactions
 from audiorec.listening.profiles import read_profiles
-from audiorec.listening.sequences import Sequences, favourites_of
+from audiorec.listening.sequences import favourites_of
 from audiorec.listening.side import known_side, read_triples
 from audiorec.options import fields_of
-from audiorec.recall.contract.channel import Channel, CountingChannel, Trained
-from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
+from audiorec.recall.contract.channel import Channel
+from audiorec.recall.contract.data import Context, RecallData, Sound
 from audiorec.search.searchable import SearchableStore
 from audiorec.store.embeddings import EmbeddingTable
 from audiorec.store.features import FeatureFile
-from audiorec.types import Float64Array, Int64Array, LineProgress, entries, offsets
+from audiorec.types import LineProgress
 
 if TYPE_CHECKING:
     from audiorec.learning.processes import Processes
-
-NEWEST_PART = "the newest part of the listening, by full rank"
-SHARE = 0.05  # held out, as by networks
-MOST_JUDGED = 2_000  # plays
-K = 20
-Judge = Callable[[Channel, RecallData], Trained]
-
-
-def validated(channel: Channel, data: RecallData) -> Trained:
-    """Return the validation figures of a channel that counts; empty if it cannot be judged.
-
-    A second channel learns from the data without the newest part, so that the lists of the first
-    can be weighed against others. Networks are judged on the same part while they train, by
-    `audiorec.learning.next_song`. Only songs that the user had not played before are wanted, and
-    songs of the history are left out, as in the lists that a nightly run writes.
-    """
-    if not isinstance(channel, CountingChannel):
-        return Trained()
-    with suppress(InputError):  # too few plays, or none that the channel can learn from
-        learnt, judged = _held_out(data.plays)
-        if len(judged):
-            made: Any = type(channel)
-            again = made(channel.recipe).fit(replace(data, sequences=learnt))
-            ranks = _ranks(again, data.plays, judged)
-            hits = float(np.mean(ranks <= K))
-            figures = {NEW: ndcg_of_new(ranks), f"hit_rate@{K}": hits}
-            return Trained(figures=figures, judged_on=f"new songs in {NEWEST_PART}")
-    return Trained()
-
-
-def _held_out(plays: Sequences) -> tuple[Sequences, Int64Array]:
-    """Return what is learnt from, and the places of the plays that are judged, ascending."""
-    examples = NextPlays(
-        starts=plays.starts,
-        song=plays.song.astype(np.int64),
-        time=plays.time,
-        n_songs=len(plays.song_ids),
-        profile=np.zeros((len(plays), 0), np.float32),
-    )
-    held = hold_out(examples, SHARE)
-    is_new = np.zeros(len(plays.song), np.bool_)
-    is_new[np.unique(plays.pair, return_index=True)[1]] = True
-    place = np.flatnonzero(held.judged & is_new)
-    drawn = np.random.default_rng(0).permutation(len(place))[:MOST_JUDGED]
-    return plays.keep(held.learnt), np.sort(place[drawn])
-
-
-def _ranks(channel: Channel, plays: Sequences, judged: Int64Array) -> Float64Array:
-    """Return the rank of each judged play among the songs that its user had not played."""
-    first = plays.starts[plays.owner[judged]]
-    before = entries(first, judged - first)
-    histories = Sequences(
-        tuple(map(str, range(len(judged)))),
-        plays.song_ids,
-        offsets(judged - first),
-        plays.song[before],
-        plays.time[before],
-        None if plays.weight is None else plays.weight[before],
-    )
-    wanted, ranks, done = plays.song[judged].astype(np.int64), [], 0
-    for block in channel.blocks(Queries(histories), exclude=histories):
-        rows = slice(done, done + len(block))
-        ranks.append(mean_ranks(block, np.arange(len(block)), wanted[rows]))
-        done += len(block)
-    return np.concatenate(ranks)
-
 
 # An unindented "name : type", then indented lines up to the next entry.
 ENTRY = re.compile(r"^(?P<names>\w+(?:, \w+)*) : .+\n(?P<text>(?:[ \t]+.*\n?|\n)+)", re.MULTILINE)
@@ -232,7 +161,6 @@ def train_channel(
     out: Path,
     *,
     start: Channel | None = None,
-    judge: Judge | None = None,
     progress: LineProgress | None = None,
     stop: Event | None = None,
 ) -> str | None:
@@ -247,9 +175,6 @@ def train_channel(
         which the same call resumes; several processes must share this folder.
     start : Channel, optional
         A trained channel to go on from; see `Channel.fit`.
-    judge : callable, optional
-        Returns the figures of a channel that has none of its training, such as `validated`: this
-        costs a second fit.
     progress : callable, optional
         Called in the first process with the metrics of each epoch.
     stop : threading.Event, optional
@@ -277,8 +202,6 @@ def train_channel(
         folder = RunFolder(out, RUN_FILES)
         try:
             channel.fit(data, start=start, work=folder.path, progress=progress, stop=stop)
-            if judge is not None and not channel.trained:
-                channel.trained = judge(channel, data)
             model_id = channel.save(out) if channel.song_ids else None
             if model_id is not None:
                 folder.clear()

@@ -32,7 +32,6 @@ from audiorec.listening.profiles import Encoder, no_profiles
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.channel import FitRun, Tensors, Trained, nearest_played
 from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
-from audiorec.recall.contract.job import NEWEST_PART
 from audiorec.recall.contract.space import SharedSpace
 from audiorec.recall.contract.warm import JUDGED_ON_NEW, Start
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array, unit
@@ -237,7 +236,7 @@ def _codes(texts: list[str | None], values: tuple[str, ...]) -> Int64Array:
 ROWS = 1_024  # histories per batch
 EVIDENCE_FROM = 50  # newest songs of a history that may become evidence
 NET = "net."  # prefix of the network's tensors in a bundle
-JUDGED_ON = f"{NEWEST_PART}; it chose the number of epochs"
+JUDGED_ON = "the newest part of the listening, by full rank; it chose the number of epochs"
 R = TypeVar("R", bound=NextSongRecipe)
 
 

@@ -34,7 +34,6 @@ MAY_DIFFER = frozenset(
         "seed",
         "device",
         "jobs",
-        "tables",
         "users",
     }
 )

@@ -10,7 +10,7 @@ The models differ in where song vectors come from, and in any further loss.
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from threading import Event
@@ -28,7 +28,7 @@ from audiorec.learning.next_plays import FEWEST_NEW
 from audiorec.learning.row_optimisers import RowAdagrad
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.warm import Start
-from audiorec.recall.graph.material import GraphMaterial, GraphRecipe, held_out, result_settings
+from audiorec.recall.graph.material import GraphMaterial, GraphRecipe, held_out
 from audiorec.recall.graph.song_vectors import SongVectors, hidden_recall
 from audiorec.spec import fingerprint
 from audiorec.types import BoolArray, Int32Array, Int64Array, LineProgress, entries, offsets
@@ -211,13 +211,12 @@ def train_pairs(
     progress: LineProgress | None = None,
     stop: Event | None = None,
     every_s: float = EVERY_S,
-    keep_state: bool = True,
 ) -> "TrainedVectors | None":
     """Train a model; return the song vectors and the training, or None if it was stopped.
 
     `walks` derives the lists of an epoch from those of the material; by default they are used
     unchanged. `make_model` goes on from the model of `start`. `work` keeps the log lines of a
-    training and, with `keep_state`, the checkpoint from which a stopped one resumes.
+    training, and the checkpoint from which a stopped one resumes.
 
     Raises `InputError` if no list has two or more songs.
     """
@@ -227,7 +226,7 @@ def train_pairs(
     if start is not None:
         recipe, is_new = start.recipe(recipe), start.is_new
         choose = choose and is_new is not None and int(is_new.sum()) >= FEWEST_NEW
-    of = {"recipe": result_settings(recipe), "data": material.fingerprint, "what": purpose}
+    of = {"recipe": asdict(recipe), "data": material.fingerprint, "what": purpose}
     of |= {} if start is None else {"start": start.digest}
 
     def learner(phase: Phase) -> _PairLearner:
@@ -241,7 +240,7 @@ def train_pairs(
             patience=recipe.patience,
             choose=choose,
             goes_on=start is not None,
-            work=work if keep_state else None,
+            work=work,
             fingerprint=fingerprint(of),
             tell=progress if work is None else log_epochs(work / METRICS_FILE, progress),
             stop=stop,
@@ -317,10 +316,6 @@ class _PairLearner:
             negatives=self.recipe.negatives,
         )
         loss = loss / pairs.clamp_min(1)
-        if self.recipe.shrink > 0:
-            there = torch.from_numpy(batch.there)
-            lengths = (vectors.square().sum(-1) + contexts.square().sum(-1))[there]
-            loss = loss + self.recipe.shrink * lengths.mean()
         further = self.model.extra_loss(batch.rng)
         whole = loss if further is None else loss + further
         self.optimiser.zero_grad()

@@ -7,9 +7,8 @@
 Things are numbered: first the S songs of the catalogue, then everything else that facts mention.
 """
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -23,7 +22,6 @@ from audiorec.spec import fingerprint
 from audiorec.types import BoolArray, FloatArray, Int64Array
 
 SONG = "song:"
-PEOPLE = ("user", "list", "session", "device")  # id types that no bundle may hold
 MOST_JUDGED = 200  # lists held out for early stopping, at most
 HIDDEN = 0.2  # share of each such list that is hidden
 COPY_SHARE = 0.8  # above this overlap with the smaller list, two are near-copies
@@ -133,7 +131,7 @@ def material_of(data: RecallData, *, neighbours: int = 0) -> GraphMaterial:
     if data.context.triples is not None and not touches.any():
         raise InputError(
             "no triple is about a song of the log: write song ids as song:ID, with the ids of the "
-            "log; audiorec listening check TRIPLES counts them"
+            "log"
         )
     facts = Facts(
         relations=triples.relations,
@@ -265,9 +263,6 @@ class GraphRecipe:
         Songs sampled per batch, shared by all of its pairs.
     negative_power : float
         Songs are sampled in proportion to their number of entries to this power.
-    shrink : float
-        Weight of the squared vector lengths in the loss, each counted as often as its song is in
-        a list.
     block : int
         Songs of a list that can form pairs in one step, at most.
     places : int
@@ -295,14 +290,11 @@ class GraphRecipe:
         Seed of all random numbers.
     """
 
-    CHANGES_NOTHING: ClassVar[frozenset[str]] = frozenset({"tables"})
-
     dimension: int = 64
     learning_rate: float = 0.3
     negatives: float = 20.0
     drawn: int = 256
     negative_power: float = 0.75
-    shrink: float = 0.0
     block: int = 128
     places: int = 256
     window: int | None = 50
@@ -317,13 +309,8 @@ class GraphRecipe:
     def __post_init__(self) -> None:
         least = ("dimension", "drawn", "places", "patience", "window", "recent")
         check_fields(self, **dict.fromkeys(least, ">=1"), block=">=2", prior="[0, inf)")
-        check_fields(self, learning_rate=">0", negatives=">0", shrink=">=0", max_epochs=">=0")
+        check_fields(self, learning_rate=">0", negatives=">0", max_epochs=">=0")
         check_fields(self, neighbours=">=0", negative_power="[0, 2]")
-
-
-def result_settings(recipe: GraphRecipe) -> dict[str, Any]:
-    """Return the settings of a recipe that change the resulting model."""
-    return {n: v for n, v in asdict(recipe).items() if n not in recipe.CHANGES_NOTHING}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -338,26 +325,16 @@ class Song2vecRecipe(GraphRecipe):
         Margin between true and corrupted facts, in squared distances of 0..4.
     facts : int
         Facts sampled per step.
-    by_relation : float
-        Share of t - r in the vector of a song without a list, in 0..1; the rest is the mean of the
-        songs with the same facts. On validation lists no share found more songs than 0.
-    tables : {"auto", "memory", "files"}
-        Where the vectors are kept during training; it does not change the model. ``auto``: in
-        files beside the model if they would take more than half of the free memory. A training
-        in files cannot be resumed after a stop.
     """
 
     gamma: float = 1.0
     margin: float = 1.0
     facts: int = 256
-    by_relation: float = 0.0
-    tables: Literal["auto", "memory", "files"] = "auto"
 
     def __post_init__(self) -> None:
         # `super()` fails here: `slots` replaces the class by a new one.
         GraphRecipe.__post_init__(self)
-        check_fields(self, gamma=">=0", margin=">0", facts=">=1", by_relation="[0, 1]")
-        check_fields(self, tables=("auto", "memory", "files"))
+        check_fields(self, gamma=">=0", margin=">0", facts=">=1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,23 +3,17 @@
     facts ──Corruption.draw──▶ true and false facts ──relation_loss──▶ TransE
     `GraphMaterial` ──Song2vecModel, EGESModel, SageModel──▶ vectors and contexts of songs
 
-`audiorec.recall.graph.learner` trains them. Tables that do not fit into memory are in files.
+`audiorec.recall.graph.learner` trains them.
 """
 
-import os
-import shutil
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from audiorec.errors import InputError
-from audiorec.learning.machine import free_memory, generator
+from audiorec.learning.machine import generator
 from audiorec.recall.graph.learner import PairModel
 from audiorec.recall.graph.material import (
     EGESRecipe,
@@ -39,59 +33,6 @@ from audiorec.recall.graph.song_vectors import (
     vectors_from_facts,
 )
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array, nth, unit
-
-Where = Literal["auto", "memory", "files"]
-SHARE = 0.5  # share of the free memory above which tables go into files
-NUMBER_BYTES = 4
-
-
-def table_folder(n_bytes: int, where: Where, work: Path | None) -> Path | None:
-    """Return the folder for tables of `n_bytes` that do not fit into memory; None if they do.
-
-    Of a table in a file, the rows that a step updates are read and changed in place; the system
-    writes them back and evicts them when it needs the memory. The table holds the same numbers and
-    is trained by the same steps, so the model is the same bit for bit; a step whose rows are not in
-    memory waits for the disk. The files are unlinked as soon as they are open: however the training
-    ends, their space is freed.
-
-    Parameters
-    ----------
-    n_bytes : int
-    where : {"auto", "memory", "files"}
-        ``auto``: files if the tables would take more than half of the free memory.
-    work : Path, optional
-        The run's folder; by default, that of temporary files.
-    """
-    free = free_memory()
-    large = where == "files" or (where == "auto" and free is not None and n_bytes > SHARE * free)
-    if not large:
-        return None
-    folder = Path(tempfile.gettempdir()) if work is None else work
-    if shutil.disk_usage(folder).free < n_bytes:
-        raise InputError(
-            f"{folder}: tables of {n_bytes / 1e9:.1f} GB fit neither into memory nor here: write "
-            "the model to another disk, or set a smaller dimension"
-        )
-    return folder
-
-
-def zero_rows(room: Path | None, rows: int, width: int) -> Tensor:
-    """Return zeros (rows, width), float32: in memory, or in a file in the folder `room`."""
-    if room is None or rows * width == 0:
-        return torch.zeros(rows, width)
-    handle, name = tempfile.mkstemp(prefix=".rows-", dir=room)
-    try:
-        os.truncate(handle, rows * width * NUMBER_BYTES)
-        result = torch.from_file(name, shared=True, size=rows * width, dtype=torch.float32)
-    finally:
-        os.close(handle)
-        Path(name).unlink()
-    return result.view(rows, width)
-
-
-def zero_array(room: Path | None, rows: int, width: int) -> FloatArray:
-    """Return the same as a numpy array."""
-    return zero_rows(room, rows, width).numpy()
 
 
 def trainable(rows: Tensor, *, sparse: bool = True) -> nn.Embedding:
@@ -222,14 +163,11 @@ class Song2vecModel(PairModel):
         self,
         material: GraphMaterial,
         recipe: Song2vecRecipe,
-        room: Path | None = None,
         begun: BegunVectors | None = None,
     ) -> None:
         super().__init__()
-        self.recipe, self._room = recipe, room
-        vectors, contexts = (
-            zero_rows(room, material.n_entities, recipe.dimension) for _ in range(2)
-        )
+        self.recipe = recipe
+        vectors, contexts = (torch.zeros(material.n_entities, recipe.dimension) for _ in range(2))
         if begun is None:
             initial_vectors(material, generator(recipe.seed, START), vectors.numpy())
             for first in range(0, len(vectors), ROWS):
@@ -270,12 +208,10 @@ class Song2vecModel(PairModel):
 
     def song_vectors(self, material: GraphMaterial, *, cold: bool = True) -> SongVectors:
         """Place songs in lists by their vectors and, with `cold`, the others by their facts."""
-        vectors, contexts, relations = (
-            t.weight.detach().numpy() for t in (self.vectors, self.contexts, self.relations)
-        )
+        vectors, contexts = (t.weight.detach().numpy() for t in (self.vectors, self.contexts))
         n, width = material.n_songs, vectors.shape[1]
         warm = material.counts > 0
-        ahead, behind = (zero_array(self._room, n, 2 * width + 1) for _ in range(2))
+        ahead, behind = (np.zeros((n, 2 * width + 1), np.float32) for _ in range(2))
         for first in range(0, n, ROWS):
             part = slice(first, min(n, first + ROWS))
             live = warm[part, None]
@@ -286,15 +222,9 @@ class Song2vecModel(PairModel):
         has_place = warm.copy()
         if cold and self._facts is not None:
             songs = np.flatnonzero(~warm)
-            steps = np.split(relations, 2)
-            share = self.recipe.by_relation
-            placed, _ = vectors_from_facts(
-                material, vectors, steps[0], warm, songs, by_relation=share
-            )
+            placed, _ = vectors_from_facts(material, vectors, warm, songs)
             ahead[songs, :width] = ahead[songs, width:-1] = behind[songs, :width] = placed
-            placed, length = vectors_from_facts(
-                material, contexts, steps[1], warm, songs, by_relation=share
-            )
+            placed, length = vectors_from_facts(material, contexts, warm, songs)
             behind[songs, width:-1] = placed * length[:, None]
             result = placed.any(axis=1)
             has_place[songs[result]] = True

@@ -239,30 +239,21 @@ RowsOf = Callable[[Int64Array], FloatArray]  # song numbers to rows (n, D)
 def vectors_from_facts(
     material: GraphMaterial,
     table: FloatArray,
-    steps: FloatArray,
     warm: BoolArray,
     songs: Int64Array,
-    *,
-    by_relation: float = 0.0,
 ) -> tuple[FloatArray, FloatArray]:
     """Compute vectors of songs from their facts, weighting each relation by how telling it is.
 
-    Only entities linked to a song in a list count; the more songs one has, the less it weighs.
-
-    by similar songs   the mean of the songs in lists with the same facts by the relation    the
-    mean of t - r of its facts, if the recipe gives it a share
+    A song lies at the mean of the songs in lists with the same facts. Only entities linked to a
+    song in a list count; the more songs one has, the less it weighs.
 
     Parameters
     ----------
     table : ndarray, shape (entities, D)
-    steps : ndarray, shape (R, D)
-        Translation vectors r of the relations.
     warm : ndarray, shape (S,), bool
         Songs that are in lists.
     songs : ndarray, shape (n,)
         The songs to place.
-    by_relation : float
-        Share of t - r, in 0..1.
 
     Returns
     -------
@@ -273,7 +264,7 @@ def vectors_from_facts(
         more often they are played, the longer.
     """
     links = _Links(material, table.__getitem__, warm, songs)
-    n_relations, width = len(material.facts.relations), table.shape[1]
+    width = table.shape[1]
     counts = _how_telling(material, warm)
     place = np.zeros((len(songs), width), np.float32)
     length = np.zeros(len(songs), np.float32)
@@ -286,10 +277,7 @@ def vectors_from_facts(
             at = block.start + np.flatnonzero(links.relation[block] == number)
             sums = _summed(links.of[at] - first, links.weight[at], rows)
             ends = links.end[at]
-            sign = np.float32(-1 if number < n_relations else 1)
-            moved = unit(table[links.ends[ends]]) + sign * steps[number % n_relations]
-            result += counts[number] * (1 - by_relation) * unit(sums @ links.direction[ends])
-            result += counts[number] * by_relation * unit(sums @ moved)
+            result += counts[number] * unit(sums @ links.direction[ends])
             total = sums.sum(axis=1)
             middle += counts[number] * (sums @ links.mean[ends]) / np.maximum(total, 1e-9)[:, None]
             share += counts[number] * (total > 0)

@@ -1,20 +1,18 @@
 """MIND and ComiRec-SA: how lists of several interests are made, and users are embedded.
 
     history ──forward──▶ interests (K, d), shares of the songs
-    shares, recency ──▶ weights        interests ──order_of──▶ one list
+    shares, recency ──▶ weights        interests ──largest similarity──▶ one list
 
-A user has several interests. Those that are too similar are merged (`merged_interests`); the songs
-near each come into one list by a rule: by similarity or by quotas.
+A user has several interests. Those that are too similar are merged (`merged_interests`).
 """
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 
-from audiorec.errors import InputError, WeightsError
+from audiorec.errors import WeightsError
 from audiorec.learning.bundle import Bundle
 from audiorec.learning.next_plays import NextPlays, PlayBatch, SongFeatures
 from audiorec.recall.contract.channel import CELLS, Tensors
@@ -28,124 +26,10 @@ from audiorec.recall.interests.forward import (
     pooled_interests,
     routed_interests,
 )
-from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array, unit
+from audiorec.types import BoolArray, FloatArray, Int64Array, unit
 
 if TYPE_CHECKING:
     from audiorec.learning.next_model import NextSongModel
-
-POOL = 400  # new songs at the top of a list that are reranked for diversity
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class SongKinds:
-    """Properties of S songs that all lists share: shape (S,) each."""
-
-    may_come: BoolArray  # has an embedding
-    is_cold: BoolArray
-    category: Int64Array  # 0 where unknown
-
-
-def order_of(
-    similar: FloatArray,
-    weights: FloatArray | None,
-    heard: BoolArray,
-    kinds: SongKinds,
-    *,
-    diversity: float = 0.0,
-) -> tuple[Int64Array, Int64Array]:
-    """Return the songs of a list, best first, and the interest that brought each.
-
-    * ``equal``: round robin, each interest adds its next song
-    * ``weighted``: in proportion to the weights: an interest's n-th song comes at time
-      (n - ½) / weight, as in the Sainte-Laguë method of seat allocation
-    * ``merged``: by the largest similarity, the exact order of the union
-
-    A song that several interests bring takes its earliest time. Only songs that are new to the user
-    and have been played count towards quotas: songs of the history, and songs without a play, keep
-    their rank without using up a place. So quotas hold exactly in lists without the history, and
-    filtering songs out of a list does not change the order of the others.
-
-    Parameters
-    ----------
-    similar : ndarray, shape (K, S), float32
-        Similarity of each existing interest to all songs.
-    weights : ndarray, shape (K,), optional
-        Quotas, above 0, of any sum; None: rule ``merged``.
-    heard : ndarray, shape (S,), bool
-        Whether a song is in the history.
-    kinds : SongKinds
-    diversity : float
-        Penalty in similarity for each higher-ranked song of the same category.
-
-    Returns
-    -------
-    song, interest : ndarray, shape (n,), int64
-        All songs with an embedding, and rows of `similar`.
-
-    Examples
-    --------
-    >>> similar = np.array([[0.9, 0.8, 0.7, 0.1], [0.0, 0.3, 0.1, 0.2]], np.float32)
-    >>> none = np.zeros(4, bool)
-    >>> kinds = SongKinds(may_come=~none, is_cold=none, category=np.zeros(4, int))
-    >>> [a.tolist() for a in order_of(similar, np.ones(2), none, kinds)]
-    [[0, 1, 3, 2], [0, 1, 1, 0]]
-    >>> [a.tolist() for a in order_of(similar, np.array([3.0, 1.0]), none, kinds)]
-    [[0, 1, 2, 3], [0, 0, 0, 0]]
-    """
-    songs = np.flatnonzero(kinds.may_come)
-    near = similar[:, songs]
-    best = near.max(axis=0)
-    fresh = ~(heard | kinds.is_cold)[songs]
-    if weights is None:
-        time, interest = np.zeros(len(songs)), near.argmax(axis=0)
-    else:
-        times = np.stack([_times(row, fresh) for row in near]) / weights[:, None]
-        # Where several interests bring a song at the same time, the most similar one gets it.
-        earliest = times.min(axis=0)
-        interest = np.where(times == earliest, near, -np.inf).argmax(axis=0)
-        time = earliest
-    order = np.lexsort((songs, -best, time))
-    if diversity > 0:
-        order = _mixed(order, best, fresh, kinds.category[songs], diversity)
-    return songs[order], interest[order].astype(np.int64)
-
-
-def _times(near: FloatArray, fresh: BoolArray) -> Float64Array:
-    """Return the times at which an interest of weight 1 brings songs (n,): ½, 1½, ... if fresh."""
-    order = np.lexsort((np.arange(len(near)), -near))
-    counted = fresh[order]
-    times = np.empty(len(near))
-    times[order] = np.cumsum(counted) - counted + 0.5
-    return times
-
-
-def _mixed(
-    order: Int64Array,
-    best: FloatArray,
-    fresh: BoolArray,
-    category: Int64Array,
-    diversity: float,
-) -> Int64Array:
-    """Rerank the fresh songs at the top by similarity minus the penalty of their category."""
-    place: Int64Array = np.cumsum(fresh[order]) - fresh[order]
-    pool = order[fresh[order]][:POOL]
-    # Each chosen song penalises its category; songs without a category are never penalised.
-    worth = best[pool].astype(np.float64)
-    own = category[pool]
-    chosen = np.zeros(len(pool), np.int64)
-    for turn in range(len(pool)):
-        at = int(worth.argmax())
-        chosen[turn] = at
-        worth[at] = -np.inf
-        if own[at]:
-            worth[own == own[at]] -= diversity
-    time: Float64Array = place.astype(np.float64)
-    number = np.empty(len(best))
-    number[order] = time
-    number[pool[chosen]] = np.arange(len(pool)) + 0.5
-    behind = np.empty(len(best))
-    behind[order] = np.arange(len(order))
-    return np.lexsort((behind, number))
 
 
 def merged_interests(
@@ -233,7 +117,6 @@ class SeveralInterests(NextSong[R], InterestSpace):
     def _take(self, state: Mapping[str, Any], features: SongFeatures, played: Any) -> None:
         super()._take(state, features, played)
         self.codes = features.codes
-        self._number_of_category()
 
     def interests_at(self, queries: Queries) -> tuple[FloatArray, FloatArray]:
         """Return interests (Q, K, d) of length 1, zeros if missing, and their weights (Q, K)."""
@@ -316,48 +199,8 @@ class SeveralInterests(NextSong[R], InterestSpace):
         mass = np.where(interests.any(axis=2), np.maximum(mass, 1e-6), 0)
         return (mass / mass.sum(axis=1, keepdims=True)).astype(np.float32)
 
-    @property
-    def _is_merged(self) -> bool:
-        return self.recipe.rule == "merged" and not self.recipe.diversity
-
-    def _similarities(self, queries: Queries) -> FloatArray:
-        if self._is_merged:
-            return super()._similarities(queries)
-        similarities = np.full((len(queries), len(self.song_ids)), -np.inf, np.float32)
-        for row, songs, _ in self._lists(queries):
-            similarities[row, songs] = 1 / (1 + np.arange(len(songs), dtype=np.float32))
-        return similarities
-
-    def _lists(self, queries: Queries) -> Iterator[tuple[int, Int64Array, Int64Array]]:
-        """Yield row, songs and interests of the full list of each query with an interest."""
-        recipe = self.recipe
-        kinds = SongKinds(
-            may_come=np.asarray(self.proposed.any(axis=1)),
-            is_cold=self.is_cold,
-            category=self._category,
-        )
-        interests, weights = self.interests_at(queries)
-        for row in np.flatnonzero(interests.any(axis=(1, 2))).tolist():
-            there = np.flatnonzero(interests[row].any(axis=1))
-            similar = (interests[row, there] @ self.proposed.T).astype(np.float32)
-            heard = np.zeros(len(self.song_ids), np.bool_)
-            heard[queries.histories[row]] = True
-            quotas = {
-                "merged": None,
-                "equal": np.ones(len(there), np.float32),
-                "weighted": weights[row, there],
-            }[recipe.rule]
-            songs, brought = order_of(similar, quotas, heard, kinds, diversity=recipe.diversity)
-            yield row, songs, there[brought]
-
     def _interest(self, queries: Queries, song: Int64Array) -> Int64Array | None:
         result = np.full(song.shape, -1, np.int64)
-        if not self._is_merged:
-            for row, songs, brought in self._lists(queries):
-                by_song = np.full(len(self.song_ids), -1, np.int64)
-                by_song[songs] = brought
-                result[row] = np.where(song[row] >= 0, by_song[song[row]], -1)
-            return result
         interests = self.interests(queries)
         width = max(1, song.shape[1] * self.proposed.shape[1])
         for first in range(0, len(song), max(1, CELLS // width)):
@@ -367,21 +210,6 @@ class SeveralInterests(NextSong[R], InterestSpace):
             near = np.where(there[:, None], near, -np.inf)
             result[rows] = np.where(song[rows] >= 0, near.argmax(axis=2), -1)
         return result
-
-    def _number_of_category(self) -> None:
-        """Look up the category by which lists are diversified."""
-        names, wanted = list(self.facts.categories), self.recipe.diversity_by
-        if wanted and wanted not in names:
-            known = ", ".join(names) or "none: it was trained without side information"
-            raise InputError(f"{self.name}: no category {wanted!r} of songs; there are: {known}")
-        if self.recipe.diversity and not names:
-            raise InputError(
-                f"{self.name}: diversity needs a song category; train with side information"
-            )
-        self._category = np.zeros(len(self.codes), np.int64)
-        if names:
-            chosen = wanted or ("genre" if "genre" in names else names[0])
-            self._category = self.codes[:, names.index(chosen)]
 
     def _state(self) -> tuple[Tensors, dict[str, Any]]:
         tensors, config = super()._state()
@@ -393,7 +221,6 @@ class SeveralInterests(NextSong[R], InterestSpace):
         channel.codes = bundle.tensors["codes"].astype(np.int64)
         if channel.codes.shape != (len(channel.songs), len(channel.facts.categories)):
             raise WeightsError(f"codes {channel.codes.shape}")
-        channel._number_of_category()
         return channel
 
 

@@ -8,7 +8,7 @@ Weights have the names of those in `audiorec.recall.interests.network`, recipes 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -81,10 +81,6 @@ def _mixed(x: Hashes) -> Hashes:
     return x ^ (x >> np.uint64(31))
 
 
-Rule = Literal["merged", "equal", "weighted"]
-RoutingLogits = Literal["drawn", "fixed"]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InterestsRecipe(NextSongRecipe):
     """Settings that MIND and ComiRec-SA share, and those of `NextSongRecipe`.
@@ -101,16 +97,8 @@ class InterestsRecipe(NextSongRecipe):
     one_above : float
         Interests of a history are merged, most similar first, while their cosine is above this, so
         that the number of interests follows the history. 1: never.
-    rule : {"merged", "equal", "weighted"}
-        How the lists of interests are merged: by the largest similarity, or with quotas that are
-        equal or proportional to the interests' weights.
     half_life : float
         In plays: a play this long ago counts half in an interest's weight.
-    diversity : float
-        Penalty of a song for each higher-ranked song of the same category; 0: none.
-    diversity_by : str
-        The category of side information for `diversity`; empty: ``genre`` if there is one, else
-        the first.
     """
 
     dimension: int = 64
@@ -121,16 +109,13 @@ class InterestsRecipe(NextSongRecipe):
     hidden: int = 0
     dropout: float = 0.2
     one_above: float = 0.8
-    rule: Rule = "merged"
     half_life: float = 10.0
-    diversity: float = 0.0
-    diversity_by: str = ""
 
     def __post_init__(self) -> None:
         # Not `super()`: a dataclass with slots is created anew, so `super()` finds the old class.
         NextSongRecipe.__post_init__(self)
         check_fields(self, interests=">=1", hidden=">=0", dropout="[0, 1)", one_above="[-1, 1]")
-        check_fields(self, half_life=">0", diversity=">=0", rule=get_args(Rule))
+        check_fields(self, half_life=">0")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,11 +126,9 @@ class MINDRecipe(InterestsRecipe):
     ----------
     rounds : int
         Routing iterations.
-    routing_logits : {"drawn", "fixed"}
-        Initial routing logits: drawn for each example and step (in answers, from a generator
-        seeded by the model and the history), or one fixed table.
     routing_spread : float
-        Standard deviation of the initial logits.
+        Standard deviation of the initial logits, which are drawn for each example and step (in
+        answers, from a generator seeded by the model and the history).
     routing_scale : float
         Length of song vectors in routing: the longer, the more strongly similar songs pull each
         other into one interest.
@@ -156,7 +139,6 @@ class MINDRecipe(InterestsRecipe):
 
     one_above: float = 0.4
     rounds: int = 3
-    routing_logits: RoutingLogits = "drawn"
     routing_spread: float = 2.0
     routing_scale: float = 6.0
     sharpness: float = 1.0
@@ -164,7 +146,6 @@ class MINDRecipe(InterestsRecipe):
     def __post_init__(self) -> None:
         InterestsRecipe.__post_init__(self)
         check_fields(self, rounds=">=1", routing_spread=">=0", sharpness=">=0")
-        check_fields(self, routing_logits=get_args(RoutingLogits))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,12 +156,9 @@ class ComiRecSARecipe(InterestsRecipe):
     ----------
     attention : int
         Units of the attention layer, as a multiple of `dimension`.
-    positions : bool
-        Learn a bias for how many plays ago a song was.
     """
 
     attention: int = 4
-    positions: bool = True
 
     def __post_init__(self) -> None:
         InterestsRecipe.__post_init__(self)
@@ -210,12 +188,9 @@ def routed_interests(
     """
     read = _unit(songs[batch.songs] @ weights["route"]) * np.float32(recipe.routing_scale)
     (n, length), k = batch.songs.shape, recipe.interests
-    if "logits" in weights:
-        logits = np.repeat(weights["logits"][None, :length], n, axis=0)
-    else:
-        seeds = history_seeds(batch.songs, batch.lengths, recipe.seed)
-        drawn = normals(seeds, length * k).reshape(n, length, k)
-        logits = drawn * np.float32(recipe.routing_spread)
+    seeds = history_seeds(batch.songs, batch.lengths, recipe.seed)
+    drawn = normals(seeds, length * k).reshape(n, length, k)
+    logits: Any = drawn * np.float32(recipe.routing_spread)
     many = np.clip(np.frexp(batch.lengths)[1] - 1, 1, k)
     there = np.arange(k) < many[:, None]
     shares, result = _routed_once(read, logits, there, batch)
@@ -235,9 +210,8 @@ def pooled_interests(
     read = songs[batch.songs]
     looked = np.tanh(_unit(read) @ weights["look.weight"].T)
     logits = looked @ weights["heads.weight"].T
-    if "ages" in weights:
-        since = batch.lengths[:, None] - 1 - np.arange(read.shape[1])
-        logits = logits + weights["ages"][np.clip(since, 0, len(weights["ages"]) - 1)]
+    since = batch.lengths[:, None] - 1 - np.arange(read.shape[1])
+    logits = logits + weights["ages"][np.clip(since, 0, len(weights["ages"]) - 1)]
     logits = np.where(_there(batch)[:, :, None], logits, -np.inf)
     logits = np.exp(logits - logits.max(axis=1, keepdims=True))
     attention = (logits / logits.sum(axis=1, keepdims=True)).astype(np.float32)

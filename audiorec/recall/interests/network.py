@@ -126,14 +126,10 @@ class MINDNetwork(InterestsNetwork):
     """
 
     recipe: MINDRecipe
-    logits: Tensor
 
     def build(self, d: int) -> None:
-        """Add the matrix S and, if logits are fixed, their table; see `InterestsNetwork`."""
+        """Add the matrix S; see `InterestsNetwork`."""
         self.route = nn.Parameter(torch.eye(d) + torch.randn(d, d) * 0.1 / d**0.5)
-        if self.recipe.routing_logits == "fixed":
-            shape = (self.recipe.longest, self.recipe.interests)
-            self.register_buffer("logits", torch.randn(shape) * self.recipe.routing_spread)
 
     def interests_at(self, songs: Tensor, batch: Tensors) -> tuple[Tensor, Tensor]:
         """See `InterestsNetwork`; each position is an example with its own logits."""
@@ -168,12 +164,8 @@ class MINDNetwork(InterestsNetwork):
         recipe = self.recipe
         there = interest_mask(counts, recipe.interests)
         shape = (*seeds.shape, songs.shape[1], recipe.interests)
-        if recipe.routing_logits == "fixed":
-            logits = self.logits[: shape[2]].expand(shape)
-        else:
-            drawn = normals(seeds.ravel(), int(np.prod(shape[2:]))).reshape(shape)
-            logits = torch.from_numpy(drawn).to(songs) * recipe.routing_spread
-        logits = logits.transpose(2, 3)
+        drawn = normals(seeds.ravel(), int(np.prod(shape[2:]))).reshape(shape)
+        logits = (torch.from_numpy(drawn).to(songs) * recipe.routing_spread).transpose(2, 3)
         read = functional.normalize(songs @ self.route, dim=2) * recipe.routing_scale
         return routed(read, seen, there, logits, rounds=recipe.rounds), there
 
@@ -256,8 +248,7 @@ class ComiRecSANetwork(InterestsNetwork):
         # Heads that start alike stay alike, so their initial weights must differ.
         nn.init.normal_(self.look.weight)
         nn.init.normal_(self.heads.weight, std=START_SPREAD / wide**0.5)
-        if self.recipe.positions:
-            self.ages = nn.Parameter(torch.zeros(self.recipe.longest, self.recipe.interests))
+        self.ages = nn.Parameter(torch.zeros(self.recipe.longest, self.recipe.interests))
 
     def interests_at(self, songs: Tensor, batch: Tensors) -> tuple[Tensor, Tensor]:  # noqa: ARG002
         """See `InterestsNetwork`."""
@@ -275,9 +266,8 @@ class ComiRecSANetwork(InterestsNetwork):
         """Pool at T positions, each `since` (B or 1, T, L) plays after the songs."""
         looked = self.look(functional.normalize(songs, dim=2)).tanh()
         logits = self.heads(looked).transpose(1, 2)[:, None]  # (B, 1, K, L)
-        if self.recipe.positions:
-            ages = self.ages[since.clamp(0, len(self.ages) - 1)]
-            logits = logits + ages.transpose(2, 3)
+        ages = self.ages[since.clamp(0, len(self.ages) - 1)]
+        logits = logits + ages.transpose(2, 3)
         shares = logits.masked_fill(~seen[:, :, None], -torch.inf).softmax(dim=3)
         shape = shares.expand(len(songs), *shares.shape[1:]).shape
         result = (shares.expand(shape).flatten(1, 2) @ songs).view(*shape[:3], songs.shape[2])

@@ -77,8 +77,9 @@ class Judgements(ShownAsTable, Sequence[Judgement]):
         nobody = first.user_strata["no history"][1] / first.n_queries
         if self.split != "time" or nobody < MANY:
             return []
-        said = f"{nobody:.0%} of {first.n_queries:,} queries have no history: try the split last"
-        return [said]
+        advice = "try" if self.folds == 1 else "instead of folds, try"
+        said = f"{nobody:.0%} of {first.n_queries:,} queries have no history"
+        return [f"{said}: {advice} the split last"]
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -1,12 +1,8 @@
 """Read the excluded songs of users and the traits of songs from logs and tables.
 
-    Interactions, exposures        ──excluded_by──▶ `Exclusions`
-    side information, store, plays ──traits_of───▶ `SongTraits`
-    channel, queries, heard songs  ──ask_channel─▶ candidates of a block of users
-    fused.parquet ──note_shown──▶ exposures.parquet: the first places of every list, night by night
-
-Nobody knows whether the songs of `note_shown` were displayed. They stay out of the next lists, if
-the plan says so (`NightlyPlan.shown_k`), and are never samples of a ranker.
+Interactions, exposures        ──excluded_by──▶ `Exclusions`
+side information, store, plays ──traits_of───▶ `SongTraits`
+channel, queries, heard songs  ──ask_channel─▶ candidates of a block of users
 """
 
 import hashlib
@@ -20,8 +16,6 @@ import pyarrow.compute as pc
 
 from audiorec.columns import ShownColumns
 from audiorec.errors import InputError
-from audiorec.files.arrow import encoded
-from audiorec.files.tables import TableFile, table_writer
 from audiorec.files.user_files import input_errors, read_table
 from audiorec.listening.events import (
     ARTIST_EVENTS,
@@ -43,7 +37,7 @@ from audiorec.recall.serving.answers import CandidatesQuestion
 from audiorec.recall.serving.rules import REPLAY, UNKNOWN, Exclusions, SongTraits
 from audiorec.search.copies import recordings_of
 from audiorec.store.store import VectorStore
-from audiorec.types import IdMap, Int64Array, entries, normalised_name, nth, string_array
+from audiorec.types import IdMap, Int64Array, entries, normalised_name, string_array
 
 FAILURE = "cannot be read as exposures"
 BATCH_ROWS = 1 << 18
@@ -174,9 +168,7 @@ def read_exposures(
     *,
     days: float,
     now: float | None = None,
-    without: str = "",
     ends_s: float | None = None,
-    shown_k: int = 0,
 ) -> Sequences:
     """Read recent exposures: ``user_id``, ``song_id``, ``shown_at`` (a time in any unit).
 
@@ -189,12 +181,8 @@ def read_exposures(
     now : float, optional
         Reference time in seconds since 1970; by default the newest time in the table, so that the
         result does not depend on the clock.
-    without : str
-        ``run_id`` whose rows are ignored, such as that of the run being resumed.
     ends_s : float, optional
         Seconds since 1970: exposures at this time or later are ignored.
-    shown_k : int
-        Rows of one run and user that count, from the first; 0: all.
 
     Raises
     ------
@@ -202,15 +190,9 @@ def read_exposures(
         If the table lacks a column, or a time cannot be read.
     """
     table = shown_table(path, ends_s)
-    runs = table.column(ShownColumns.RUN)
-    if without:
-        table = table.filter(pc.not_equal(pc.fill_null(runs, ""), without))
     times = table.column(ShownColumns.AT).to_numpy()
     newest = now if now is not None else float(times.max(initial=0.0))
     counts = times >= newest - days * DAY_S
-    if shown_k and runs.null_count < len(runs):
-        keys = [encoded(table.column(name))[0] for name in (ShownColumns.RUN, ShownColumns.USER)]
-        counts &= nth(keys[0] * (int(keys[1].max(initial=0)) + 1) + keys[1]) < shown_k
     return Lists.of_table(table.filter(pa.array(counts)), "").ranked
 
 
@@ -256,17 +238,6 @@ def as_shown(path: Path, table: Any, ends_s: float | None) -> Any:
     return result
 
 
-def run_ids(path: Path) -> set[str]:
-    """Return the ``run_id`` values of a table of exposures; none if there is no such file."""
-    if not path.is_file():
-        return set()
-    with TableFile.open(path) as file:
-        result: set[str] = set()
-        for table in file.batches(BATCH_ROWS, [ShownColumns.RUN]):
-            result |= set(table.column(ShownColumns.RUN).unique().to_pylist())
-    return result
-
-
 def traits_of(
     plays: Sequences | None = None,
     side: SongSide | None = None,
@@ -309,64 +280,6 @@ def _recordings(store: VectorStore, song_ids: tuple[str, ...]) -> Int64Array:
     codes = recordings_of(store).codes
     rows = IdMap(store.id_array).rows(string_array(song_ids))
     return np.append(codes, UNKNOWN)[rows].astype(np.int64)
-
-
-EXPOSURES = "exposures.parquet"
-EXPOSED = pa.schema(
-    [
-        pa.field(ShownColumns.USER, pa.string(), nullable=False),
-        pa.field(ShownColumns.SONG, pa.string(), nullable=False),
-        pa.field("entry", pa.string(), nullable=False),
-        pa.field(ShownColumns.AT, pa.timestamp("us", tz="UTC"), nullable=False),
-        pa.field(ShownColumns.RUN, pa.string(), nullable=False),
-    ]
-)
-
-
-def note_shown(
-    out: Path,
-    fused: Path,
-    shown_k: int,
-    *,
-    chance: float = 1.0,
-    entry: str,
-    run_id: str,
-    at: float,
-    is_kept: bool,
-) -> None:
-    """Write the first `shown_k` places of the lists, after those of other runs.
-
-    Parameters
-    ----------
-    out, fused : path
-    shown_k : int
-    chance : float
-        That a user sees the list: users are drawn by their id and the run's.
-    entry, run_id : str
-    at : float
-        Time of the lists, in seconds since 1970.
-    is_kept : bool
-        Whether rows of other runs that `out` holds are kept.
-    """
-    moment = pa.scalar(round(at * 1e6), pa.int64()).cast(EXPOSED.field(ShownColumns.AT).type)
-    with table_writer(out, EXPOSED) as writer:
-        if is_kept and out.is_file():
-            with TableFile.open(out) as file:
-                for table in file.batches(BATCH_ROWS):
-                    writer.write_table(
-                        table.filter(pc.not_equal(table.column(ShownColumns.RUN), run_id))
-                    )
-        with TableFile.open(fused) as lists:
-            for table in lists.batches(BATCH_ROWS, [ShownColumns.USER, ShownColumns.SONG, "rank"]):
-                first = table.filter(pc.less_equal(table.column("rank"), shown_k))
-                users = first.column(ShownColumns.USER).unique()
-                seen = [chance_of(f"{run_id} {user}") < chance for user in users.to_pylist()]
-                there = users.filter(pa.array(seen, pa.bool_()))
-                first = first.filter(pc.is_in(first.column(ShownColumns.USER), value_set=there))
-                same = [pa.repeat(one, len(first)) for one in (pa.scalar(entry), moment)]
-                columns = [first.column(ShownColumns.USER), first.column(ShownColumns.SONG), *same]
-                columns.append(pa.repeat(pa.scalar(run_id), len(first)))
-                writer.write_table(pa.Table.from_arrays(columns, schema=EXPOSED))
 
 
 def chance_of(name: str) -> float:

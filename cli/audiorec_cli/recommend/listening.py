@@ -1,7 +1,6 @@
 """``audiorec listening``: import, check, prepare, correlate, simulate and forget listening."""
 
 import shlex
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -10,7 +9,7 @@ import click
 
 from audiorec.errors import InputError
 from audiorec.options import argument, chooses, writes
-from audiorec_cli.recommend import listening_correlate, listening_graph
+from audiorec_cli.recommend import listening_correlate
 from audiorec_cli.shared.console import Exit, out, print_json, print_table, say
 from audiorec_cli.shared.inputs import InputKind, VectorsOption, open_vectors, usual_vectors
 from audiorec_cli.shared.inputs import check as check_file
@@ -64,55 +63,6 @@ def counted_log(file: Path, rule: "Rule", song_ids: tuple[str, ...] | None) -> d
     known = None if song_ids is None else frozenset(song_ids)
     document["rule"] = asdict(count_verdicts(log, rule, song_ids=known))
     return document
-
-
-def counted_table(file: Path, kind: str, song_ids: tuple[str, ...] | None) -> dict[str, Any]:
-    """Read side information, triples, candidates or targets, and count the content."""
-    from audiorec.listening.side import (
-        describe_side,
-        describe_triples,
-        read_side,
-        read_triples,
-        type_of,
-    )
-    from audiorec.recall.contract.candidates import read_candidates, read_targets
-
-    counts: dict[str, Any]
-    if kind == "side":
-        side = read_side(file)
-        named, counts = set(side.song_ids), describe_side(side)
-    elif kind == "triples":
-        facts = read_triples(file)
-        counts = describe_triples(facts)
-        named = {i.partition(":")[2] for i in facts.entity_ids if type_of(i) == "song"}
-    else:
-        if kind == "targets":
-            lists, groups = read_targets(file)
-            counts = {"groups": len(set(groups.tolist()))}
-        else:
-            candidates = read_candidates(file)
-            lists, counts = candidates.ranked, {"channel": candidates.channel}
-        lengths, named = lists.lengths, set(lists.song_ids)
-        counts |= {"rows": len(lists.song), "users": len(lengths), "songs": len(named)}
-        counts |= {
-            "shortest": int(min(lengths, default=0)),
-            "longest": int(max(lengths, default=0)),
-        }
-    document = {"schema": f"audiorec/{kind}/1", "file": str(file), **counts}
-    if song_ids is not None:
-        matched = len(named & set(song_ids))
-        document["store"] = {"songs_of_store": len(song_ids), "songs_matched": matched}
-        document["store"]["songs_unmatched"] = len(named) - matched
-    return document
-
-
-def flat(document: dict[str, Any], before: str = "") -> "Iterator[tuple[str, object]]":
-    """Yield the names and values of a nested document, without ``schema`` and ``file``."""
-    for name, value in document.items():
-        if isinstance(value, dict):
-            yield from flat(value, f"{before}{name} ")
-        elif name not in ("schema", "file"):
-            yield f"{before}{name}", "" if value is None else value
 
 
 def print_log_check(document: dict[str, Any]) -> None:
@@ -283,55 +233,38 @@ app = group(
     """
 )
 
-KindName = Literal["interactions", "side", "triples", "candidates", "targets"]
-
 
 @command(app)
 def check(
     file: Annotated[
         Path,
-        argument(
-            metavar="FILE", help="A log in Parquet, .csv or .csv.gz, or see --kind.", log=True
-        ),
+        argument(metavar="FILE", help="A log in Parquet, .csv or .csv.gz.", log=True),
     ],
     vectors: Annotated[Path | None, store_file(help="A store to match song ids against.")] = None,
-    kind: Annotated[
-        KindName | None, chooses(help="Kind of table [default: from its columns].")
-    ] = None,
     rule: RuleOption = None,
     json: JsonOption = False,
 ) -> None:
     """Check a log: count rows, users, songs, errors, uninformative plays, and likes by the rule.
 
-    Also counts side information, triples, candidates and targets. Exits with 3 if rows cannot be
-    used or no song id is in the store, with 4 if nothing in the file can be used.
+    Exits with 3 if rows cannot be used or no song id is in the store, with 4 if nothing in the file
+    can be used.
 
     Examples
     --------
     audiorec listening check plays.csv
     audiorec listening check plays.parquet --vectors vecs.parquet
-    audiorec listening check lists.parquet --kind candidates --json
+    audiorec listening check plays.csv --json
     """
-    from audiorec.listening.check import guess_kind
     from audiorec.listening.reading import LogReading
 
     liking = LogReading(rule=rule).liking
     check_file(vectors, InputKind.VECTORS)
-    found_kind = kind or guess_kind(file)
-    if rule and found_kind != "interactions":
-        raise InputError(f"--rule is for a listening log; {file} was read as {found_kind}")
     store = open_vectors(vectors) if vectors else None
-    ids = store.ids if store else None
-    if found_kind == "interactions":
-        document = counted_log(file, liking, ids)
-    else:
-        document = counted_table(file, found_kind, ids)
+    document = counted_log(file, liking, store.ids if store else None)
     if json:
         print_json(document)
-    elif found_kind == "interactions":
-        print_log_check(document)
     else:
-        print_table(("what", "value"), list(flat(document)), title=str(file))
+        print_log_check(document)
     unknown = store is not None and document["store"]["songs_matched"] == 0
     if unknown:
         say(f"no song id of {file} is in {vectors}; both must use the same ids")
@@ -431,7 +364,6 @@ def prepare(
 
 
 command(app, "import")(import_)
-command(app, "graph")(listening_graph.graph)
 
 
 @command(app)

@@ -178,5 +178,4 @@ def _correlation_lines(figures: dict[str, Any]) -> list[tuple[object, ...]]:
         ("mean z", songs["mean_z"], "", ""),
         ("p, songs shuffled", songs["p"], "", ""),
         ("p, normal z (D'Agostino)", normal.get("k2_p"), "", ""),
-        ("p, normal z (Anderson-Darling)", normal.get("a2_p"), "", ""),
     ]

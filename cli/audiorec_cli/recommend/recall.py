@@ -286,22 +286,11 @@ def train(
     seed: Annotated[
         int | None, chooses(min=0, help="Seed of weights and samples [default: 0].", panel=ADVANCED)
     ] = None,
-    gamma: Annotated[
-        float | None,
-        chooses(help="song2vec: weight of the facts; 0 is without the graph.", panel=ADVANCED),
-    ] = None,
     settings: SetOption = None,
     start: Annotated[
         Path | None,
         reads("--from", metavar="MODEL", help="Go on from this model: a warm start."),
     ] = None,
-    judge: Annotated[
-        bool,
-        chooses(
-            help="Also measure it on the newest part of the log, for the model card: what has no "
-            "epochs is fitted twice."
-        ),
-    ] = False,
     quiet: QuietOption = False,
     json: JsonOption = False,
     *,
@@ -331,7 +320,6 @@ def train(
         "users": str(users) if users else None,
         "max_epochs": epochs,
         "seed": seed,
-        "gamma": gamma,
     }
     from audiorec.recall.registry import channel_class, load_channel
 
@@ -353,7 +341,7 @@ def train(
         model_id = counts.pop("model_id")
     else:
         data = learnt.data(interactions)
-        model_id = fit_and_save(made, data, output, quiet=quiet, start=older, judge=judge)
+        model_id = fit_and_save(made, data, output, quiet=quiet, start=older)
         counts = counts_of(made, data)
     done.count(**counts)
     document = {

@@ -31,7 +31,7 @@ UNPLAYED = (  # events that are no plays, and what trains on them
 )
 OTHER_SOUND = {"features": "features", "song_embeddings": "songs"}  # kinds of files, not stores
 PlaysOf = Literal["user", "session", "list"]
-PlayFilter = Literal["doubled", "flood", "looped", "skip-chain", "shared-device"]
+PlayFilter = Literal["doubled", "flood", "looped", "skip-chain"]
 SoundOption = Annotated[
     Path | None,
     store_file(
@@ -56,7 +56,7 @@ FilterOption = Annotated[
     chooses(
         "--filter",
         metavar="NAME",
-        help="Plays to leave out (repeatable): doubled, flood, looped, skip-chain, shared-device.",
+        help="Plays to leave out (repeatable): doubled, flood, looped, skip-chain.",
         panel=ADVANCED,
     ),
 ]

@@ -106,16 +106,14 @@ def fit_and_save(
     *,
     quiet: bool,
     start: "Channel | None" = None,
-    judge: bool = False,
 ) -> str:
     """Train a channel, write its model folder and return its id; exit with 130 if stopped."""
-    from audiorec.recall.contract.job import is_first_process, train_channel, validated
+    from audiorec.recall.contract.job import is_first_process, train_channel
 
     first = is_first_process()
     with graceful_stop("this step is", quiet=quiet or not first) as stop:
         tell = None if quiet else epoch_line
-        run: dict[str, Any] = {"start": start, "judge": validated if judge else None}
-        model_id = train_channel(channel, data, out, **run, progress=tell, stop=stop)
+        model_id = train_channel(channel, data, out, start=start, progress=tell, stop=stop)
     if model_id is None:
         raise stopped() if first else click.exceptions.Exit(Exit.INTERRUPTED)
     if not first:
@@ -142,36 +140,16 @@ WIDTH = 80  # columns of a progress line
 
 
 def epoch_line(line: Mapping[str, Any]) -> None:
-    """Print the figures of an epoch and the time left, in one line of a terminal."""
+    """Print the figures of an epoch, in one line of a terminal."""
     text = f"{PHASES.get(line.get('phase', ''), '')}epoch {line['epoch']}:"
-    left = line.get("seconds_left")
-    behind = "" if left is None else f"; {_time_left(left, sure=line.get('phase') == 'refit')}"
     for name, value in line.items():
-        if isinstance(value, float) and name not in ("seconds", "seconds_left"):
+        if isinstance(value, float) and name != "seconds":
             more_of_it = f"{text}{'' if text.endswith(':') else ','} {name.replace('_', ' ')} "
             more_of_it += cell(value)
-            if len(more_of_it) + len(behind) > WIDTH:
+            if len(more_of_it) > WIDTH:
                 break
             text = more_of_it
-    say(text + behind)
-
-
-def _time_left(seconds: float, *, sure: bool) -> str:
-    """Return the time left in words; not `sure` if training may stop early.
-
-    Examples
-    --------
-    >>> _time_left(200, sure=True), _time_left(15, sure=False), _time_left(9000, sure=False)
-    ('about 3 min left', 'at most 15 s left', 'at most 2.5 h left')
-    """
-    about = "about" if sure else "at most"
-    if seconds < 60:
-        return f"{about} {seconds:.0f} s left"
-    return (
-        f"{about} {seconds / 60:.0f} min left"
-        if seconds < 5400
-        else (f"{about} {seconds / 3600:.1f} h left")
-    )
+    say(text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,7 @@ def sides(liked, disliked=((), ()), heard=None):
 
 def assembled(given, anchors=None):
     anchors = anchors or Anchors(ids=tuple("abcdefgh"), embeddings=USERS, space="s")
-    return make_material(anchors, given, SONGS, GROUPS, PARTS, dimension=4, seed=0)
+    return make_material(anchors, given, SONGS, GROUPS, PARTS, seed=0)
 
 
 LIKED = ([0, 1, 2, 3, 4, 5, 0, 1], [2, 3, 5, 2, 3, 5, 0, 4])
@@ -67,26 +67,6 @@ def test_the_judge_is_the_mean_auc():
     songs[2], songs[3], songs[5] = np.eye(3)
     # users 0, 1, 2 are songs 2, 3, 5 themselves: 1 each; the others have only ties: 0.5
     assert found.judge(anchors, songs) == pytest.approx(0.75)
-
-
-def test_anchor_songs_that_are_held_out_are_not_learnt_from():
-    together = ([0, 1, 2, 4, 1, 0, 4, 4, 1, 1], [1, 0, 4, 2, 2, 3, 5, 3, 3, 5])
-    anchors = Anchors(ids=SONGS.song_ids, are_songs=True)
-    found = assembled(sides(together), anchors)
-    assert {(u, s) for u, s in zip(found.data.liked.user, found.data.liked.song, strict=True)} == {
-        (0, 1),
-        (1, 0),
-    }
-    assert found.data.anchors is None
-
-
-def test_learnt_users_begin_with_what_they_like_of_the_known():
-    found = assembled(sides(LIKED), Anchors(ids=tuple("abcdefgh")))
-    assert found.data.anchors_are_learnt
-    assert found.data.anchors.shape == (8, 4)
-    assert found.data.anchors[:2].any(1).all()
-    assert not found.data.anchors[2:].any()
-    assert found.panel is None  # two users are known at all: too few to judge by
 
 
 def test_the_fingerprint_changes_with_anything_that_counts():

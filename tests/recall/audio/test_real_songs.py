@@ -28,7 +28,7 @@ from audiorec.store.features import FeatureFile
 CLIPS = ("jazz-vibraphone.mp3", "drum-loop.aiff", "choir-a-cappella.mp3", "clicks-short.wav")
 OPTIONS = RunOptions(jobs=1)
 RECIPE = {"embedding": 5, "hidden": 3, "valid": 0.0, "max_epochs": 1, "batch_size": 4, "seed": 3}
-RECIPE |= {"segments": 2, "learn_users": True}
+RECIPE |= {"segments": 2}
 
 
 @pytest.fixture(scope="module")

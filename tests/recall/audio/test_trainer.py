@@ -75,7 +75,7 @@ def whole():
     return train()
 
 
-@pytest.mark.parametrize("changes", [{}, {"loss": "hinge"}, {"semi_hard": True, "negatives": 4}])
+@pytest.mark.parametrize("changes", [{}, {"loss": "hinge"}])
 def test_unheard_songs_come_near_those_who_like_them(changes):
     found = train(replace(RECIPE, **changes))
     assert found.history[0]["auc"] < 0.7
@@ -197,51 +197,12 @@ def test_a_damaged_state_begins_anew(whole, tmp_path, content):
     assert largest_difference(found, whole) == 0
 
 
-def test_learnt_users_move_and_have_unit_length():
-    data, _ = little_world(learnt=True)
-    found = train(data=data)
-    assert found.anchors.shape == (60, TASTES)
-    np.testing.assert_allclose(np.linalg.norm(found.anchors, axis=1), 1, atol=1e-5)
-    start = data.anchors / np.linalg.norm(data.anchors, axis=1, keepdims=True)
-    assert np.abs(found.anchors - start).max() > 0.01
-
-
-def test_songs_can_be_the_anchors():
-    """Songs of two kinds: only those of one kind stand together."""
-    from little_worlds import pairs, songs_of
-
-    rng = np.random.default_rng(0)
-    kind = np.arange(24) % 2
-    features = rng.standard_normal((24, TASTES)).astype(np.float32)
-    features[:, 0] += 2.0 * (2 * kind - 1)
-    together = pairs(*np.nonzero((kind[:, None] == kind) & ~np.eye(24, dtype=bool)))
-    data = replace(
-        DATA,
-        songs=songs_of(features),
-        groups=np.arange(24),
-        pool=np.arange(24),
-        liked=together,
-        disliked=EMPTY,
-        heard=together,
-        anchors=None,
-    )
-    from audiorec.recall.audio.trainer import embed_songs
-
-    found = train(replace(RECIPE, max_epochs=15), data=data, judge=None)
-    songs = embed_songs(found.tower, data.songs)
-    near = songs @ songs.T
-    same = kind[:, None] == kind
-    assert near[same].mean() > near[~same].mean() + 1.0
-    assert found.anchors is None
-
-
 def test_progress_gets_every_line():
     lines = []
     found = train(replace(RECIPE, max_epochs=2), tell=lines.append)
     assert [
         {k: v for k, v in line.items() if k in found.history[0]} for line in lines
     ] == found.history
-    assert lines[2]["seconds_left"] == 0
     assert json.dumps(lines)
 
 

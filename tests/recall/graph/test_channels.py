@@ -9,12 +9,10 @@ import pytest
 from needs import needs
 
 from audiorec.errors import InputError
-from audiorec.learning import machine
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.checks import synthetic_listening
 from audiorec.recall.contract.data import Context, Queries, RecallData
 from audiorec.recall.contract.job import train_channel
-from audiorec.recall.graph.channel import near_song
 from audiorec.recall.graph.facts import of_rows
 from audiorec.recall.graph.material import (
     EGESRecipe,
@@ -103,30 +101,6 @@ def test_without_gamma_facts_change_nothing_and_place_nobody():
     assert not without.recall(queries(["song-001"]), 3, cold=6).cold.any()
 
 
-def test_why_names_what_two_songs_share(tmp_path):
-    needs("torch")
-    data = with_facts(synthetic_listening())
-    made = channel("song2vec").fit(data)
-    made.save(tmp_path / "model")
-    loaded = load_channel(tmp_path / "model")
-    found = near_song(loaded, "song-001", 5, cold=1, lists=data.sequences)
-    assert found == near_song(made, "song-001", 5, cold=1, lists=data.sequences)
-    assert len(found) == 6
-    assert found[-1].cold
-    assert found[-1].shared == ("by artist:one",)
-    assert found[-1].lists == ()
-    one = next(n for n in found if n.song_id < "song-020")
-    both = [
-        owner
-        for row, owner in enumerate(data.sequences.owner_ids)
-        if {"song-001", one.song_id} <= {data.sequences.song_ids[s] for s in data.sequences[row]}
-    ]
-    assert one.n_lists == len(both)
-    assert set(one.lists) <= set(both)
-    with pytest.raises(InputError, match="does not know a song 'nobody'"):
-        near_song(made, "nobody", 3)
-
-
 def test_a_bundle_names_no_list_and_no_user():
     needs("torch")
     data = synthetic_listening()
@@ -141,7 +115,6 @@ def test_a_bundle_names_no_list_and_no_user():
     tensors, config = made._state()
     content = b"".join(np.asarray(t).tobytes() for t in tensors.values()) + str(config).encode()
     assert owner.encode() not in content
-    assert b"artist:one" in content
 
 
 def test_facts_of_other_songs_are_refused_and_lists_of_one_song():
@@ -269,43 +242,9 @@ def test_a_recipe_that_cannot_be_is_refused():
         (Song2vecRecipe, {"dimension": 0}),
         (Song2vecRecipe, {"learning_rate": 0.0}),
         (Song2vecRecipe, {"max_epochs": -1}),
-        (Song2vecRecipe, {"tables": "paper"}),
         (EGESRecipe, {"recent": 0}),
         (EGESRecipe, {"walk_length": 1}),
         (GraphSAGERecipe, {"sharpness": 0.0}),
     ):
         with pytest.raises(InputError):
             kind(**wrong)
-
-
-def test_tables_in_files_give_the_same_model_bit_for_bit(tmp_path):
-    needs("torch")
-    data = with_facts(synthetic_listening())
-    made = {where: channel("song2vec", tables=where).fit(data) for where in ("memory", "files")}
-    places = [made[where].song_vectors for where in ("memory", "files")]
-    for name in ("ahead", "behind", "has_place"):
-        np.testing.assert_array_equal(*(getattr(p, name) for p in places))
-    ids = [train_channel(channel("song2vec", tables=w), data, tmp_path / w) for w in made]
-    assert ids[0] == ids[1]
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["files", "memory"]
-
-
-def test_tables_go_into_files_once_they_are_large(tmp_path, monkeypatch):
-    needs("torch")
-    from audiorec.recall.graph import models
-
-    known = tmp_path / "meminfo"
-    known.write_text("MemTotal: 9 kB\nMemAvailable:    1000 kB\n")
-    monkeypatch.setattr(machine, "MEMORY", known)
-    assert models.table_folder(500_000, "auto", tmp_path) is None
-    assert models.table_folder(600_000, "auto", tmp_path) == tmp_path
-    assert models.table_folder(600_000, "memory", tmp_path) is None
-    assert models.table_folder(1, "files", tmp_path) == tmp_path
-    with pytest.raises(InputError, match=r"tables of 1000000000.0 GB fit neither"):
-        models.table_folder(10**18, "auto", tmp_path)
-    monkeypatch.setattr(machine, "MEMORY", tmp_path / "none")
-    assert models.table_folder(10**18, "auto", tmp_path) is None
-    rows = models.zero_rows(tmp_path, 3, 2)
-    rows[1] = 4.0
-    assert rows.tolist() == [[0, 0], [4, 4], [0, 0]]
-    assert [p.name for p in tmp_path.iterdir()] == ["meminfo"]  # a file without a name

@@ -38,9 +38,9 @@ def test_a_new_song_is_the_mean_of_its_like(monkeypatch):
     material = made()
     warm = material.counts > 0
     rng = np.random.default_rng(0)
-    table, steps = rng.normal(size=(8, 4)).astype(np.float32), np.zeros((2, 4), np.float32)
+    table = rng.normal(size=(8, 4)).astype(np.float32)
     songs = np.array([3, 4, 5])
-    place, length = vectors_from_facts(material, table, steps, warm, songs)
+    place, length = vectors_from_facts(material, table, warm, songs)
     np.testing.assert_allclose(place[0], unit(unit(table[0]) + unit(table[1])), rtol=1e-5)
     np.testing.assert_allclose(length[0], np.linalg.norm((table[0] + table[1]) / 2), rtol=1e-5)
     np.testing.assert_allclose(place[1], unit(table[2]), rtol=1e-5)
@@ -48,22 +48,9 @@ def test_a_new_song_is_the_mean_of_its_like(monkeypatch):
     assert not place[2].any()  # its artist has no song in a list
     assert length[2] == 0
     monkeypatch.setattr(song_vectors, "ROWS", 1)
-    again = vectors_from_facts(material, table, steps, warm, songs)
+    again = vectors_from_facts(material, table, warm, songs)
     np.testing.assert_allclose(again[0], place, rtol=1e-5)
     np.testing.assert_allclose(again[1], length, rtol=1e-5)
-
-
-def test_a_share_of_a_new_songs_place_is_where_the_relation_says():
-    material = made()
-    warm = material.counts > 0
-    rng = np.random.default_rng(0)
-    table, steps = (rng.normal(size=(n, 4)).astype(np.float32) for n in (8, 2))
-    place, _ = vectors_from_facts(material, table, steps, warm, np.array([3, 4]), by_relation=0.25)
-    like = unit(unit(table[0]) + unit(table[1]))
-    moved = unit(unit(table[6]) - steps[0])
-    np.testing.assert_allclose(place[0], unit(0.75 * like + 0.25 * moved), rtol=1e-5)
-    moved = unit(unit(table[2]) - steps[1])
-    np.testing.assert_allclose(place[1], unit(0.75 * unit(table[2]) + 0.25 * moved), rtol=1e-5)
 
 
 def test_a_relation_counts_by_how_well_it_tells_the_lists_of_a_song():
@@ -92,7 +79,7 @@ def test_a_relation_counts_by_how_well_it_tells_the_lists_of_a_song():
     assert (counts[[1, 3]] < 0.5).all()  # of either end; no hub is a song of lists: counts[2]
     table = np.eye(89, 8, dtype=np.float32)
     table[every] = np.eye(8, dtype=np.float32)[every % 8] + 0.01
-    place, _ = vectors_from_facts(material, table, np.zeros((2, 8)), warm, np.array([80]))
+    place, _ = vectors_from_facts(material, table, warm, np.array([80]))
     assert place[0, 0] > 0.9
 
 

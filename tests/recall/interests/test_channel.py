@@ -17,7 +17,7 @@ from audiorec.listening.profiles import Profiles
 from audiorec.listening.sequences import Sequences
 from audiorec.listening.side import Category, SongSide
 from audiorec.recall.contract.checks import check_channel, synthetic_listening
-from audiorec.recall.contract.data import Context, Queries, RecallData
+from audiorec.recall.contract.data import Context, Queries
 from audiorec.recall.interests.channel import MIND, ComiRecSA
 from audiorec.recall.interests.forward import ComiRecSARecipe, MINDRecipe
 from audiorec.recall.registry import load_channel
@@ -52,14 +52,8 @@ def asked(*lists):
 
 def test_another_recipe_keeps_the_contract():
     needs("torch")
-    recipe = {"rule": "weighted", "shared_table": False, "hidden": 1}
+    recipe = {"shared_table": False, "hidden": 1}
     check_channel(lambda: channel("comirec-sa", max_epochs=1, **recipe))
-
-
-def test_more_mixed_lists_keep_the_contract():
-    needs("torch")
-    recipe = {"diversity": 0.1, "rule": "equal", "max_epochs": 1}
-    check_channel(lambda: channel("mind", **recipe), two_genres(new=1))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -76,20 +70,18 @@ def test_they_tell_two_kinds_of_music_apart(name):
 def test_each_candidate_says_which_interest_brought_it(name):
     needs("torch")
     history = [f"song-{n:03}" for n in (1, 21, 3, 23, 5, 25, 7, 27, 2, 22)]
-    for rule in ("merged", "equal"):
-        made = channel(name, rule=rule).fit(synthetic_listening())
-        queries = asked(history, [], ["song-001"])
-        found = made.recall(queries, 8)
-        interests = made.interests(queries)
-        assert (found.interest[1] == -1).all()
-        table = found.to_table(queries.user_ids, channel=name, model_id="m")
-        assert table.column("interest").null_count == 0
-        own = interests[0].any(axis=1)
-        near = interests[0] @ made.proposed.T
-        for song, interest in zip(found.song[0], found.interest[0], strict=True):
-            assert own[interest]
-            if rule == "merged":
-                assert near[interest, song] == pytest.approx(near[own, song].max(), abs=1e-6)
+    made = channel(name).fit(synthetic_listening())
+    queries = asked(history, [], ["song-001"])
+    found = made.recall(queries, 8)
+    interests = made.interests(queries)
+    assert (found.interest[1] == -1).all()
+    table = found.to_table(queries.user_ids, channel=name, model_id="m")
+    assert table.column("interest").null_count == 0
+    own = interests[0].any(axis=1)
+    near = interests[0] @ made.proposed.T
+    for song, interest in zip(found.song[0], found.interest[0], strict=True):
+        assert own[interest]
+        assert near[interest, song] == pytest.approx(near[own, song].max(), abs=1e-6)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -116,7 +108,7 @@ def test_users_have_a_row_an_interest_whose_weights_are_shares(name, tmp_path):
 
 def test_what_was_played_lately_weighs_more():
     needs("torch")
-    made = channel("mind", half_life=1.0, routing_logits="fixed", longest=20)
+    made = channel("mind", half_life=1.0, longest=20)
     made.fit(synthetic_listening())
     batch = next(made.batches(asked(["song-001"] * 4)))[1]
     assert made._recency(batch)[0].tolist() == [0.125, 0.25, 0.5, 1.0]  # by hand
@@ -138,25 +130,6 @@ def test_interests_are_named_by_songs_and_categories():
         assert set(interest.values["genre"]) == {"jazz", "rock"}
     only = made.descriptions(asked(["song-021", "song-022"]))[0]
     assert {values.values["genre"] for values in only.values()} == {("rock",)}
-
-
-def test_diversity_mixes_lists_and_asks_for_a_category():
-    needs("torch")
-    data = two_genres()
-    made = channel("mind", max_epochs=6, patience=6).fit(data)
-    queries = asked(["song-001", "song-003"])
-
-    def jazz():
-        found = made.recall(queries, 10, exclude=queries.histories)
-        return sum(name < "song-020" for name in found.of(0))
-
-    assert jazz() > 7
-    made.recipe = replace(made.recipe, diversity=5.0)  # more than any two similarities differ by
-    assert jazz() == 5
-    with pytest.raises(InputError, match="mind: diversity needs a song category"):
-        channel("mind", diversity=0.5).fit(RecallData(data.sequences))
-    with pytest.raises(InputError, match="no category 'mood' of songs; there are: genre"):
-        channel("mind", diversity_by="mood").fit(data)
 
 
 def test_profiles_are_joined_behind_the_interests():
@@ -252,13 +225,10 @@ def test_a_bundle_that_does_not_fit_together_is_refused(name, tmp_path):
     ("name", "wrong"),
     [
         ("mind", {"rounds": 0}),
-        ("mind", {"routing_logits": "zero"}),
         ("mind", {"sharpness": -1.0}),
         ("comirec-sa", {"interests": 0}),
-        ("comirec-sa", {"rule": "all"}),
         ("comirec-sa", {"attention": 0}),
         ("comirec-sa", {"half_life": 0.0}),
-        ("comirec-sa", {"diversity": -0.1}),
     ],
 )
 def test_settings_out_of_range_are_named(name, wrong):

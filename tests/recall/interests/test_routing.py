@@ -151,9 +151,8 @@ def test_label_aware_attention_goes_from_the_mean_to_the_nearest():
     ("kind", "recipe", "forward"),
     [
         (MINDNetwork, MINDRecipe(**QUICK, hidden=2), routed_interests),
-        (MINDNetwork, MINDRecipe(**QUICK, routing_logits="fixed"), routed_interests),
         (ComiRecSANetwork, ComiRecSARecipe(**QUICK, hidden=2), pooled_interests),
-        (ComiRecSANetwork, ComiRecSARecipe(**QUICK, positions=False), pooled_interests),
+        (ComiRecSANetwork, ComiRecSARecipe(**QUICK), pooled_interests),
     ],
 )
 def test_numpy_answers_as_torch_does(kind, recipe, forward):
@@ -170,17 +169,10 @@ def test_numpy_answers_as_torch_does(kind, recipe, forward):
     np.testing.assert_allclose(shares.sum(axis=2), there, atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("kind", "recipe"),
-    [
-        (MINDNetwork, MINDRecipe(**QUICK, routing_logits="fixed")),
-        (ComiRecSANetwork, ComiRecSARecipe(**QUICK)),
-    ],
-)
-def test_a_place_in_training_is_a_history_in_answers(kind, recipe):
+def test_a_place_in_training_is_a_history_in_answers():
     # Place t of a stretch reads plays 0..t, as the history of those plays does.
-    plays = some_plays()
-    made = network(kind, recipe).eval()
+    plays, recipe = some_plays(), ComiRecSARecipe(**QUICK)
+    made = network(ComiRecSANetwork, recipe).eval()
     learner = NextSongLearner(made, plays, recipe)
     rng = np.random.default_rng(0)
     owner = np.flatnonzero((plays.lengths > 4) & (plays.lengths <= recipe.longest))[:1]

@@ -118,6 +118,8 @@ def test_users_without_a_history_are_said_where_they_are_many():
     assert found[0].user_strata["no history"][1] / found[0].n_queries >= MANY
     assert found.remarks == ["100% of 2 queries have no history: try the split last"]
     assert "try the split last" in repr(found)
+    folds = evaluate(Popular(), plays, folds=2, by=("recall", 1), ks=[1])
+    assert folds.remarks[0].endswith("have no history: instead of folds, try the split last")
     assert not evaluate(Popular(), plays, split="last", by=("recall", 1), ks=[1]).remarks
 
 

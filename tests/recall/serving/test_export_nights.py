@@ -17,7 +17,6 @@ from audiorec.listening.forget import forget
 from audiorec.listening.interactions import read_interactions
 from audiorec.listening.sequences import to_sequences
 from audiorec.recall.contract.data import RecallData
-from audiorec.recall.serving.exclusions import EXPOSED
 from audiorec.recall.serving.export.job import export_recall
 from audiorec.recall.serving.export.schema import FEATURES
 from audiorec.recall.serving.export.sources import ExportSources
@@ -25,6 +24,13 @@ from audiorec.recall.serving.nightly.job import NightlyJob, NightlyPlan
 
 CHANNELS = ("popular", "item-knn")
 DISPLAYED = 3  # songs of a list that the app shows
+EXPOSED = pa.schema(
+    [
+        *((name, pa.string()) for name in ("user_id", "song_id", "entry")),
+        ("shown_at", pa.timestamp("us", tz="UTC")),
+        ("run_id", pa.string()),
+    ]
+)
 
 
 def write_days(folder, days, users=6, songs=24):
@@ -139,12 +145,11 @@ def test_what_another_system_showed_has_the_ranks_of_the_newest_night_before_it(
          "shown_at": datetime(2026, 1, day, 20, tzinfo=UTC)}
         for day in (2, 5) for user in range(6) for song in range(24)
     ]  # fmt: skip
-    schema = EXPOSED.set(4, EXPOSED.field("run_id").with_nullable(True))
     for days in range(3, 8):
         write_days(tmp_path, days)
         if days == 7:  # reported late, so no list is without these songs
             theirs = tmp_path / "shown" / "theirs.parquet"
-            pq.write_table(pa.Table.from_pylist(shown, schema), theirs)
+            pq.write_table(pa.Table.from_pylist(shown, EXPOSED), theirs)
         record = NightlyJob(write_plan(tmp_path)).run()
         nights.append(datetime.fromisoformat(record["shown_at"]))
     found = read(out, "samples_ranking").to_pylist()

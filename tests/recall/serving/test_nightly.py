@@ -15,7 +15,6 @@ from needs import needs
 from audiorec.errors import InputError, LostBlocksError, StoreError
 from audiorec.listening.log_files import parse_day
 from audiorec.recall.registry import load_channel
-from audiorec.recall.serving.exclusions import EXPOSED, EXPOSURES
 from audiorec.recall.serving.nightly import steps
 from audiorec.recall.serving.nightly.current import FUSE, FUSED, LAST, RECORD, STATE, NightlyPlan
 from audiorec.recall.serving.nightly.job import NightlyJob
@@ -80,7 +79,6 @@ def test_a_run_writes_everything_and_a_second_one_does_nothing(home):
     assert set(record["models"]) == set(CHANNELS)
     assert json.loads((home / "serving" / RECORD).read_text()) == record
     assert record["shown_at"] == "2026-01-06T11:07:00+00:00"
-    assert not (home / "serving" / EXPOSURES).exists()  # nobody says that anything was shown
     before = {path: path.stat().st_mtime_ns for path in (home / "serving").rglob("*.parquet")}
     again = job_in(home)
     assert all(step.is_done for step in again.steps())
@@ -243,48 +241,6 @@ def test_a_list_that_nobody_says_was_shown_stays(home):
     assert len(pairs_of(second, users=AWAY) & pairs_of(third, users=AWAY)) >= len(kept)
 
 
-def test_the_first_places_count_as_shown_where_a_plan_says_so(home):
-    write_config(home, shown_k=2)
-    job_in(home).run()
-    first = pq.read_table(home / "serving" / FUSED)
-    shown = pq.read_table(home / "serving" / EXPOSURES)
-    assert pairs_of(first, 2) == set(
-        zip(shown.column("user_id").to_pylist(), shown.column("song_id").to_pylist(), strict=True)
-    )
-    second = next_night(home)
-    assert not pairs_of(first, 2) & pairs_of(second)
-    assert (pairs_of(first) - pairs_of(first, 2)) & pairs_of(second)
-    assert len(pq.read_table(home / "serving" / EXPOSURES)) == 2 * 8 * 2
-    # A file that holds whole lists: only their first places count.
-    whole = first.select(["user_id", "song_id"])
-    columns = {"entry": "daily", "run_id": "old"}
-    for name, value in columns.items():
-        whole = whole.append_column(name, pa.repeat(pa.scalar(value), len(whole)))
-    at = shown.column("shown_at")[0]
-    whole = whole.append_column("shown_at", pa.repeat(at, len(whole)))
-    pq.write_table(whole.select(EXPOSED.names).cast(EXPOSED), home / "serving" / EXPOSURES)
-    third = next_night(home, 8)
-    assert not pairs_of(first, 2) & pairs_of(third)
-    assert (pairs_of(first) - pairs_of(first, 2)) & pairs_of(third)
-
-
-def test_lists_count_as_shown_by_a_stated_chance(home):
-    write_log(home / "plays.csv", users=60)
-    write_config(home, shown_k=2, shown_chance=0.2)
-    job_in(home).run()
-    shown = pq.read_table(home / "serving" / EXPOSURES)
-    first, drawn = pq.read_table(home / "serving" / FUSED), set(shown.column("user_id").to_pylist())
-    assert 3 <= len(drawn) <= 24  # of sixty
-    assert len(shown) == 2 * len(drawn)
-    second = next_night(home)
-    assert not pairs_of(first, 2, users=drawn) & pairs_of(second, users=drawn)
-    again = set(pq.read_table(home / "serving" / EXPOSURES).column("user_id").to_pylist())
-    assert again > drawn  # others are drawn the second night
-    write_config(home, shown_k=2, shown_chance=1.5)
-    with pytest.raises(InputError, match=r"shown_chance must be in \[0, 1\], got 1\.5"):
-        job_in(home)
-
-
 def test_impressions_replace_the_assumption(home):
     job_in(home).run()
     first = pq.read_table(home / "serving" / FUSED)
@@ -299,14 +255,10 @@ def test_impressions_replace_the_assumption(home):
     others = sorted({*AWAY} - {"u3"})
     kept = pairs_of(first, users=others) & pairs_of(second, users=others)
     assert len(kept) >= 0.8 * len(pairs_of(first, users=others))
-    assert not (home / "serving" / EXPOSURES).exists()
     write_config(home, exposures="shown", exposure_days=0.0)
     job_in(home).run()
     again = pq.read_table(home / "serving" / FUSED)
     assert pairs_of(first, users=["u3"]) & pairs_of(again, users=["u3"])
-    write_config(home, exposures="shown", shown_k=2)
-    with pytest.raises(InputError, match="shown_k must be at least 0; with exposures leave it out"):
-        job_in(home)
 
 
 def test_a_table_of_ones_own_is_a_channel_of_the_night(home, tmp_path_factory):
@@ -412,14 +364,14 @@ def test_only_what_changed_is_made_again(home):
     assert not steps["fuse"]
 
 
-@pytest.mark.parametrize("place", ["train_night", "write_asked", "fuse_files", "note_shown"])
+@pytest.mark.parametrize("place", ["train_night", "write_asked", "fuse_files"])
 def test_stopped_at_any_step_and_resumed_it_writes_the_same_bytes(
     home, tmp_path_factory, place, monkeypatch
 ):
     other = tmp_path_factory.mktemp("whole")
     write_log(other / "plays.csv")
-    write_config(other, shown_k=2)
-    write_config(home, shown_k=2)
+    write_config(other)
+    write_config(home)
     os.utime(other / "plays.csv", ns=(1, 1))
     job_in(other).run()
     calls = []

@@ -5,10 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from audiorec.errors import InputError
 from audiorec.listening.sequences import DAY_S, Sequences
 from audiorec.listening.side import Category, SongSide
-from audiorec.recall.serving.one_user.reasons import PORTRAIT, PortraitRecipe, portraits
+from audiorec.recall.serving.one_user.reasons import PORTRAIT, portraits
 
 
 def side_of(**genres):
@@ -46,16 +45,6 @@ def test_half_lives_in_days():
     assert rows_of(table, "v", "long") == {}  # nothing is known of what v plays
 
 
-def test_numbers_say_where_plays_lie_among_all_songs():
-    energy = np.float32([0.1, 0.9, 0.5, np.nan])  # a lowest, b highest, c in the middle
-    side = replace(SIDE, numbers={"energy": energy})
-    plays = Sequences.from_lists([["b", "b", "c", "d"], ["a"]], ["u", "v"])
-    plays = replace(plays, time=np.zeros(5))
-    long = rows_of(portraits(plays, side), "u", "long")
-    assert long["energy"] == (round((1 + 1 + 0.5) / 3, 4), 3)  # d is not known
-    assert rows_of(portraits(plays, side), "v", "short")["energy"] == (0.0, 1)
-
-
 def test_without_times_ten_plays_are_a_day():
     plays = Sequences.from_lists([["a"] + ["b"] * 30])
     short = rows_of(portraits(plays, SIDE), "0", "short")
@@ -67,7 +56,7 @@ def test_without_times_ten_plays_are_a_day():
 def test_only_the_largest_shares_stay_and_equals_stand_by_value():
     plays = Sequences.from_lists([["a", "b", "b", "c"]])
     plays = replace(plays, time=np.zeros(4))
-    table = portraits(plays, SIDE, PortraitRecipe(most=1))
+    table = portraits(plays, SIDE, most=1)
     assert rows_of(table, "0", "long") == {"rock": (0.75, 3)}
     even = replace(Sequences.from_lists([["b", "a"]]), time=np.zeros(2))
     assert portraits(even, SIDE).column("value").to_pylist()[:2] == ["jazz", "rock"]
@@ -79,5 +68,3 @@ def test_shares_of_a_kind_sum_to_one_and_empty_data_is_no_error():
     assert sum(share for share, _ in found.values()) == pytest.approx(1, abs=1e-3)
     assert len(portraits(Sequences.from_lists([]), SIDE)) == 0
     assert len(portraits(plays, replace(SIDE, categories={}))) == 0
-    with pytest.raises(InputError, match="long_days must be above 0"):
-        PortraitRecipe(long_days=0.0)

@@ -193,15 +193,14 @@ def test_a_night_that_is_killed_goes_on_and_is_promoted(home, tmp_path_factory):
     assert files_of(home) == files_of(other)
 
 
-def test_a_night_that_was_kept_aside_was_not_shown(home, tmp_path_factory):
-    more = "shown_k = 5\n"
-    assert run(home, 6, ("popular",), more).is_refused
+def test_a_night_that_was_kept_aside_changes_no_other(home, tmp_path_factory):
+    assert run(home, 6, ("popular",)).is_refused
     write_log(home, 7)
     other = tmp_path_factory.mktemp("without")
     shutil.copytree(home, other, dirs_exist_ok=True)
     shutil.rmtree(other / "serving/dt=2026-01-06")
     for folder in (home, other):
-        assert run(folder, 7, more=more).is_served
+        assert run(folder, 7).is_served
     made = [(one / "serving/dt=2026-01-07/fused.parquet").read_bytes() for one in (home, other)]
     assert made[0] == made[1]
     judged = json.loads((home / "serving/dt=2026-01-07/judged.json").read_text())

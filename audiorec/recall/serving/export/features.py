@@ -23,7 +23,7 @@ from audiorec.listening.sequences import DAY_S, Sequences, is_finished
 from audiorec.listening.side import SongSide
 from audiorec.recall.contract.data import Sound
 from audiorec.recall.serving.export.schema import ARROW, HORIZONS, TIME
-from audiorec.recall.serving.one_user.reasons import KINDS, PORTRAIT, PortraitRecipe, portraits
+from audiorec.recall.serving.one_user.reasons import KINDS, PORTRAIT, portraits
 from audiorec.types import (
     BoolArray,
     Float64Array,
@@ -35,7 +35,6 @@ from audiorec.types import (
 )
 
 MOST = 5  # values per kind in a portrait
-_RECIPE = PortraitRecipe(most=MOST)
 
 
 def user_columns(
@@ -65,7 +64,7 @@ def user_columns(
         "first_played": moments(_spread(first, row, n, LONG_AGO)),
         "last_played": moments(_spread(last, row, n, LONG_AGO)),
     }
-    drawn = PORTRAIT.empty_table() if side is None else portraits(plays, side, _RECIPE)
+    drawn = PORTRAIT.empty_table() if side is None else portraits(plays, side, most=MOST)
     return columns | _portrait_lists(drawn, user_ids)
 
 

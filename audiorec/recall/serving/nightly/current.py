@@ -46,7 +46,7 @@ from audiorec.listening.log_files import day_folder, days_in, offset_s, parse_da
 from audiorec.options import check_fields
 from audiorec.recall.contract.channel import Channel
 from audiorec.recall.contract.data import RecallData
-from audiorec.recall.contract.job import train_channel, validated
+from audiorec.recall.contract.job import train_channel
 from audiorec.recall.contract.warm import check_start
 from audiorec.recall.registry import EXTERNAL, channel_class, is_external, load_channel
 from audiorec.recall.serving.answers import DEPTH, CandidatesQuestion
@@ -65,8 +65,6 @@ class EarlierDays:
     ----------
     ends_s : float
         End of the day, in seconds since 1970.
-    exposures : tuple of Path
-        What counts as shown of the lists of earlier days that are recent enough.
     export : Path, optional
         The export of the newest earlier day.
     lists : Path, optional
@@ -78,7 +76,6 @@ class EarlierDays:
     """
 
     ends_s: float
-    exposures: tuple[Path, ...] = ()
     export: Path | None = None
     lists: Path | None = None
     nights: tuple[Path, ...] = ()
@@ -112,10 +109,6 @@ class NightlyPlan:
         The product that the lists are for.
     exposure_days : float
         Days during which a shown song is excluded; 0: shown songs are not excluded.
-    shown_k : int
-        Without `exposures`: the first places of a written list that count as shown; 0: none.
-    shown_chance : float
-        That a list counts as shown at all: drawn by user and night.
     settings : mapping of str to mapping
         Recipe settings, by channel.
     required : tuple of str
@@ -162,8 +155,6 @@ class NightlyPlan:
     keep_heard: bool = False
     entry: str = "daily"
     exposure_days: float = 7.0
-    shown_k: int = 0
-    shown_chance: float = 1.0
     settings: Mapping[str, Any] = field(default_factory=dict)
     required: tuple[str, ...] = ()
     skip_bad_rows: bool = True
@@ -188,13 +179,9 @@ class NightlyPlan:
                     f"{name!r} has settings or a weight or is required, but is not in channels"
                 )
         check_fields(self, full_every=">=1", judge_share="[0, 1]", margin="[0, 1]")
-        check_fields(self, shown_chance="[0, 1]", least_rows="[0, 1]")
+        check_fields(self, least_rows="[0, 1]")
         if self.depth < self.k:
             raise InputError(f"depth must be at least k, got {self.depth} and {self.k}")
-        if self.shown_k < 0 or (self.shown_k and self.exposures is not None):
-            raise InputError(
-                "shown_k must be at least 0; with exposures leave it out: only they count as shown"
-            )
         for name in self.channels:
             self.channel(name)
         self.recipe()
@@ -312,8 +299,8 @@ def train_night(
     start = None if older is None else _start(channel, older, full_every)
     if start is not None:
         with suppress(InputError, SpecMismatchError):  # such as sound of another extractor
-            return train_channel(channel, data, out, start=start, judge=validated, **run)
-    return train_channel(channel, data, out, judge=validated, **run)
+            return train_channel(channel, data, out, start=start, **run)
+    return train_channel(channel, data, out, **run)
 
 
 def _start(channel: Channel, older: Path, full_every: int) -> Channel | None:

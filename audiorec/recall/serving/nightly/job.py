@@ -2,7 +2,6 @@
 
     recall.toml ──▶ `NightlyPlan` ──▶ OUT/models/CHANNEL/ ──▶ OUT/candidates/CHANNEL.parquet
                          ──fuse──▶ OUT/fused.parquet ──▶ OUT/report.md, OUT/run.json
-                                                     ──▶ OUT/exposures.parquet, with `shown_k`
 
 A night is a list of steps: what each needs (a fingerprint of everything that determines its
 output), what it makes, and the function that makes it. A step whose output exists with that
@@ -28,7 +27,7 @@ from audiorec.files.own_files import refuse_link, remove_leftovers, write_errors
 from audiorec.files.tables import TableFile
 from audiorec.listening.log_files import is_rereadable, log_fingerprint
 from audiorec.recall.contract.candidates import DEFAULT, default_users
-from audiorec.recall.serving.exclusions import EXPOSURES, exposures_fingerprint, run_ids
+from audiorec.recall.serving.exclusions import exposures_fingerprint
 from audiorec.recall.serving.export.job import EXPORT
 from audiorec.recall.serving.fuse import NEWCOMERS, settings_of
 from audiorec.recall.serving.nightly import steps as of
@@ -60,8 +59,6 @@ from audiorec.runs.tasks import Engine
 from audiorec.spec import fingerprint
 from audiorec.types import LineProgress
 
-NOTE = "note"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
@@ -71,7 +68,7 @@ class Step:
     ----------
     name : str
         ``judge``, ``train CHANNEL``, ``ask CHANNEL``, ``weigh``, ``fuse``, ``default``,
-        ``lists``, ``report``, ``note``, ``export``, ``promote``.
+        ``lists``, ``report``, ``export``, ``promote``.
     needs : str
         Fingerprint of everything that determines the output.
     makes : Path
@@ -138,8 +135,7 @@ class NightlyJob:
         if before is not None and plan.is_weighed:
             self._last_weights = last_weights(before.lists)
         self._state = self._read_state()
-        self._last = str(self._state.get(ShownColumns.RUN, ""))
-        self.run_id = self._night.run_id = self._whole_id = self._run_id()
+        self.run_id = self._night.run_id = self._whole_id = self._made_of()
 
     @property
     def plan(self) -> NightlyPlan:
@@ -168,8 +164,6 @@ class NightlyJob:
         if plan.lists is not None:
             steps.append(("lists", run_id, out / RANKED, partial(of.rank, plan.lists)))
         steps.append(("report", run_id, out / REPORT, of.tell))
-        if plan.shown_k:
-            steps.append((NOTE, run_id, out / EXPOSURES, of.note))
         if plan.export is not None:
             recipe = fingerprint(asdict(export_recipe(plan.export)))
             steps.append((EXPORT, run_id + recipe, out / EXPORT, of.export))
@@ -239,8 +233,6 @@ class NightlyJob:
 
     def _made(self, step: Step) -> bool:
         """Run one step and note it; return whether it was not stopped."""
-        if step.name == FUSE:
-            self._keep({ShownColumns.RUN: self.run_id})
         if not step.name.startswith(("judge", "train")):
             self._drop_record()
         started = cpu_seconds()
@@ -250,7 +242,7 @@ class NightlyJob:
         self._drop_record()
         done = {"made_from": step.needs, "cpu_s": round(cpu_seconds() - started, 2)}
         done |= {"model_id": model_id} if model_id else {}
-        done |= {} if step.name == NOTE else {"bytes": bytes_of(step.makes)}
+        done |= {"bytes": bytes_of(step.makes)}
         done |= {"lists": of.changed(self._night)} if step.name == FUSE else {}
         self._keep({"steps": {**self._state.get("steps", {}), step.name: done}})
         return True
@@ -262,7 +254,7 @@ class NightlyJob:
             raise error.__cause__ if isinstance(error.__cause__, LostBlocksError) else error
         self.failed[name] = error.reason
         self._night.plan = self._night.inputs.plan = plan.without(name)
-        self.run_id = self._night.run_id = self._run_id()
+        self.run_id = self._night.run_id = self._made_of()
 
     def _recorded(self) -> dict[str, Any]:
         """Write and return the record of the run: inputs, models, and counts of the lists."""
@@ -349,17 +341,8 @@ class NightlyJob:
         asked = asdict(self.plan.question())
         return fingerprint({"model": self._trained_from(name), **asked})
 
-    def _run_id(self) -> str:
-        """Return the fingerprint of the lists; a resumed or unchanged run keeps its id.
-
-        It depends on exposures of earlier runs, but not on those that this run recorded.
-        """
-        noted = self._night.noted() if self.plan.exposure_days else ()
-        earlier = {run_id for place in noted for run_id in run_ids(place)}
-        same = self._made_of(earlier - {self._last})
-        return same if same == self._last else self._made_of(earlier)
-
-    def _made_of(self, earlier: set[str]) -> str:
+    def _made_of(self) -> str:
+        """Return the fingerprint of the lists; a resumed or unchanged run keeps its id."""
         plan = self.plan
         return fingerprint(
             {
@@ -367,10 +350,7 @@ class NightlyJob:
                 "fusion": asdict(plan.recipe()),
                 "inputs": self._night.prints,
                 "days": plan.exposure_days,
-                "shown_k": plan.shown_k,
-                **({"shown_chance": plan.shown_chance} if plan.shown_chance < 1 else {}),
                 "entry": plan.entry,
-                "earlier": sorted(earlier),
                 "last": self._last_weights,
             }
         )

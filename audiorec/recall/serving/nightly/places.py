@@ -3,14 +3,13 @@
     recall.toml  ──open_night──▶  `Night`: a job on local paths
 
 A run of one day reads the log as of the end of that day: folders of later days are not opened, and
-later rows are ignored. It writes ``OUT/dt=DAY/`` and reads the exposures that runs of earlier days
-wrote there. So the same command reproduces any past day.
+later rows are ignored. It writes ``OUT/dt=DAY/`` and reads the lists and exports of earlier days.
+So the same command reproduces any past day.
 """
 
-import math
 import os
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 
 from audiorec.errors import InputError
@@ -24,7 +23,6 @@ from audiorec.listening.log_files import (
     days_in,
     select_days,
 )
-from audiorec.recall.serving.exclusions import EXPOSURES
 from audiorec.recall.serving.export.folder import MANIFEST
 from audiorec.recall.serving.export.job import EXPORT
 from audiorec.recall.serving.nightly.current import (
@@ -136,7 +134,7 @@ def open_night(config: str | os.PathLike[str], day: date | None = None) -> Night
     before = None
     if day is not None:
         check_day(plan.interactions, day)
-        before = places.before(plan.exposure_days)
+        before = places.before()
     above = places.out if day is None else places.root
     return Night(NightlyJob(plan, before), places.out, record_of(above), places.root, day)
 
@@ -165,29 +163,20 @@ class _Places:
             raise InputError(f"{place}: out must be a local folder; copy it elsewhere afterwards")
         return Path(self.out)
 
-    def before(self, exposure_days: float) -> EarlierDays:
-        """Return exposures and export of earlier days below the output."""
+    def before(self) -> EarlierDays:
+        """Return lists and export of earlier days below the output."""
         day, ends_s = self._day, self._days.ends_s
         if day is None or ends_s is None:
             raise InputError("a run of one day needs a day")
-        least = day - timedelta(days=min(math.ceil(exposure_days) + 1, 36_500))
         current = read_current(self.root)
-        shown = [one for one in days_in(self.root) if one < day]
-        if current is not None:  # a day that was kept aside was not shown
-            served = (current.day, *current.before)
-            shown = [one for one in shown if one in {*served, *current.withdrawn}]
-        result = [
-            place
-            for one in shown
-            if least <= one and (place := Path(self.root, day_folder(one), EXPOSURES)).exists()
-        ]
-        kept = [one for one in shown if current is None or one not in current.withdrawn]
+        kept = [one for one in days_in(self.root) if one < day]
+        if current is not None:  # not the days that were kept aside or taken back
+            kept = [one for one in kept if one in {current.day, *current.before}]
         folders = [join(self.root, day_folder(one)) for one in reversed(kept)]
         last = folders[0] if folders else None
         whole = None if current is None else next(filter(whole_run, folders), None)
         return EarlierDays(
             ends_s=ends_s,
-            exposures=tuple(result),
             export=self._export(last),
             lists=None if last is None else Path(last),
             nights=tuple(map(Path, folders)),

@@ -2,8 +2,8 @@
 
     `train`, `ask`    a channel's model, a channel's candidates
     `weigh`           the weights of the channels
-    `fuse_lists`, `rest`, `rank`, `tell`, `note`, `export`
-                      the lists, those of newcomers, playlists, the report, what was shown, tables
+    `fuse_lists`, `rest`, `rank`, `tell`, `export`
+                      the lists, those of newcomers, playlists, the report, tables
     `judge`, `judge_day`
                       how the last lists did; whether the new ones may be served
 
@@ -22,14 +22,11 @@ from typing import Any
 from audiorec.columns import ShownColumns
 from audiorec.errors import DamagedFileError, StoreError
 from audiorec.files.own_files import refuse_link, write_own
-from audiorec.listening.log_files import file_fingerprints, is_rereadable, opened_log
+from audiorec.listening.log_files import file_fingerprints, opened_log
 from audiorec.recall.contract.channel import Channel
 from audiorec.recall.registry import load_channel
 from audiorec.recall.serving.exclusions import (
-    EXPOSURES,
     excluded_by,
-    joined_sequences,
-    note_shown,
     read_exposures,
     with_copies,
     write_asked,
@@ -148,31 +145,18 @@ class Tonight:
         """Return lines about the weights of this night; none if the plan gives them."""
         return said_of(read_json(self.plan.out / WEIGHTS)) if self.plan.is_weighed else []
 
-    def noted(self) -> tuple[Path, ...]:
-        """Return the exposures files of earlier runs; for a run of one day, those of other days.
-
-        None unless the first places of a list count as shown.
-        """
-        if not self.plan.shown_k:
-            return ()
-        return (self.plan.out / EXPOSURES,) if self.before is None else self.before.exposures
-
     def excluded(self) -> Exclusions:
         """Return the songs and artists that users do not get: heard, disliked, shown lately."""
         plan, now = self.plan, self.inputs.now
         ends_s = None if self.before is None else self.before.ends_s
-        given = () if plan.exposures is None else (plan.exposures,)
-        options: dict[str, Any] = {"days": plan.exposure_days, "now": now, "ends_s": ends_s}
-        options |= {"without": self.run_id, "shown_k": plan.shown_k}
-        shown = [
-            read_exposures(place, **options)
-            for place in (*self.noted(), *given)
-            if plan.exposure_days and is_rereadable(place)
-        ]
+        shown = None
+        if plan.exposures is not None and plan.exposure_days:
+            days = plan.exposure_days
+            shown = read_exposures(plan.exposures, days=days, now=now, ends_s=ends_s)
         return excluded_by(
             self.inputs.log,
             keep_heard=plan.keep_heard,
-            shown=joined_sequences(shown) if shown else None,
+            shown=shown,
             facts=self.inputs.facts,
         )
 
@@ -279,22 +263,6 @@ def tell(night: Tonight, out: Path) -> str:
     ranked = None if night.plan.lists is None else night.plan.out / RANKED
     fused, facts = night.plan.out / FUSED, night.inputs.facts
     write_own(out, report_of(night.all_lists(), fused, facts, about, ranked))
-    return ""
-
-
-def note(night: Tonight, out: Path) -> str:
-    """Write what counts as shown of earlier runs and of this one."""
-    plan = night.plan
-    note_shown(
-        out,
-        plan.out / FUSED,
-        plan.shown_k,
-        chance=plan.shown_chance,
-        entry=plan.entry,
-        run_id=night.run_id,
-        at=night.inputs.now,
-        is_kept=night.before is None,
-    )
     return ""
 
 

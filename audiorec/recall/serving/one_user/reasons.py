@@ -10,7 +10,6 @@ plays.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,14 +17,12 @@ import pyarrow as pa
 
 from audiorec.columns import ListColumns
 from audiorec.files.arrow import integers
-from audiorec.files.tables import write_plain
 from audiorec.listening.events import Interactions
 from audiorec.listening.reading import likes
 from audiorec.listening.sequences import DAY_S, Sequences
 from audiorec.listening.side import SongSide
-from audiorec.options import check_fields
 from audiorec.recall.contract.candidates import ReasonKind
-from audiorec.types import Float64Array, FloatArray, IdMap, Int64Array, nth, string_array
+from audiorec.types import Float64Array, IdMap, Int64Array, nth, string_array
 
 ONCE, TWICE = 1, 2
 FEW = 2  # minimum number of shared owners that is mentioned
@@ -287,9 +284,9 @@ class _Owners:
         return np.asarray(self._owner[self._starts[row] : self._starts[row + 1]], np.int64)
 
 
-NUMBER = "number"  # numeric side information: energy, tempo and the like
 KINDS = ("artist", "genre", "version", "language")
 MOST = 10  # values per kind
+HALF_LIVES = {"long": 90.0, "short": 3.0}  # days
 PLAYS_A_DAY = 10.0  # assumed if plays have no times
 PORTRAIT = pa.schema(
     [
@@ -303,36 +300,11 @@ PORTRAIT = pa.schema(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PortraitRecipe:
-    """Settings of portraits.
-
-    Attributes
-    ----------
-    long_days, short_days : float
-        Half-lives of the two portraits, in days.
-    most : int
-        Values kept per kind, those with the largest shares.
-    """
-
-    long_days: float = 90.0
-    short_days: float = 3.0
-    most: int = MOST
-
-    def __post_init__(self) -> None:
-        check_fields(self, most=">=1", long_days=">0", short_days=">0")
-
-
-USUAL = PortraitRecipe()
-
-
-def portraits(plays: Sequences, side: SongSide, recipe: PortraitRecipe = USUAL) -> Any:
+def portraits(plays: Sequences, side: SongSide, *, most: int = MOST) -> Any:
     """Return the portraits of all owners as one table: a `pyarrow.Table` of `PORTRAIT`.
 
-    The kind ``number`` is for numeric side information, mostly of the sound (``energy``,
-    ``tempo``): its share is the mean quantile of the user's plays among all songs, 0 the lowest, 1
-    the highest, .5 for songs drawn at random. If plays have no times, ten of them count as a day.
-    Only finished plays count, so portraits show what a user stays with, not what the user tried.
+    If plays have no times, ten of them count as a day. Only finished plays count, so portraits show
+    what a user stays with, not what the user tried.
 
     Parameters
     ----------
@@ -341,7 +313,8 @@ def portraits(plays: Sequences, side: SongSide, recipe: PortraitRecipe = USUAL) 
     side : SongSide
         Artists, genres and the like, from metadata or from the heads of a store
         (`audiorec.listening.side.side_of_store`).
-    recipe : PortraitRecipe
+    most : int
+        Values kept per kind, those with the largest shares.
 
     Notes
     -----
@@ -357,44 +330,19 @@ def portraits(plays: Sequences, side: SongSide, recipe: PortraitRecipe = USUAL) 
 
     age = _ages(plays)
     song = IdMap(side.song_ids).rows(plays.song_ids)[plays.song]
-    half_lives = {"long": recipe.long_days, "short": recipe.short_days}
-    for horizon, half_life in half_lives.items():
+    for horizon, half_life in HALF_LIVES.items():
         weight = np.exp2(-age / half_life)
         for kind in KINDS:
             if kind not in side.categories:
                 continue
             category = side.categories[kind]
             value = np.append(category.number, -1)[song].astype(np.int64)
-            owner, value, share, counts = _shares(plays.owner, value, weight, recipe.most)
+            owner, value, share, counts = _shares(plays.owner, value, weight, most)
             values = string_array(category.values).take(integers(value))
             add(owner, horizon, kind, values, share, counts)
-        for name, numbers in sorted(side.numbers.items()):
-            height = np.append(_heights(numbers), np.nan)[song]
-            known = ~np.isnan(height)
-            owner, counts = np.unique(plays.owner[known], return_counts=True)
-            sums = np.bincount(plays.owner[known], (weight * height)[known], len(plays))
-            totals = np.bincount(plays.owner[known], weight[known], len(plays))
-            values = pa.repeat(pa.scalar(name), len(owner))
-            add(owner, horizon, NUMBER, values, (sums / totals)[owner], counts)
     table = pa.concat_tables(parts)
     order = [(name, "ascending") for name in (ListColumns.USER, "horizon", "kind")]
     return table.sort_by([*order, ("share", "descending"), ("value", "ascending")])
-
-
-def write_portraits(path: Path, table: Any) -> None:
-    """Write the table that `portraits` returned, atomically."""
-    write_plain(path, table)
-
-
-def _heights(numbers: FloatArray) -> Float64Array:
-    """Return the quantile of each number among the known ones, 0..1; ties share their mean."""
-    heights = np.full(len(numbers), np.nan)
-    known = ~np.isnan(numbers)
-    values, place, counts = np.unique(numbers[known], return_inverse=True, return_counts=True)
-    if len(values):
-        middle = np.cumsum(counts) - (counts + 1) / 2
-        heights[known] = middle[place] / max(1, int(known.sum()) - 1)
-    return heights
 
 
 def _ages(plays: Sequences) -> Float64Array:

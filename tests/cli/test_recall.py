@@ -50,6 +50,27 @@ def test_a_channel_is_trained_and_asked(log, audiorec):
     assert "4 candidates for 4 users" in err
 
 
+def test_a_training_is_judged_as_an_evaluation_does(tmp_path, audiorec, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = [
+        f"u{user},{song},{1_700_000_000 + 86_400 * (user + later)},finish"
+        for user in range(40)
+        for song, later in (("a", 0), ("b", 3))
+    ]
+    Path("plays.csv").write_text("user_id,song_id,timestamp,event\n" + "\n".join(rows) + "\n")
+    words = "-i plays.csv --json"
+    code, out, err = audiorec(*f"recall train rules {words} --out model --judge".split())
+    assert code == 0, err
+    assert err.startswith("split time, 6 queries (50.0% without a history)")
+    code, asked, _ = audiorec(*f"recall evaluate rules {words}".split())
+    assert code == 0
+    judged, measures = json.loads(out)["judged"], json.loads(asked)["measures"]
+    assert judged["recall@10"] == 0.5  # b after a; of half of the users nothing is known before
+    assert judged["recall@10"] == measures["recall"]["10"][0]
+    code, out, _ = audiorec(*f"recall train rules {words} --out other".split())
+    assert "judged" not in json.loads(out)
+
+
 def test_a_model_goes_on_from_an_earlier_one_with_its_settings(log, audiorec):
     needs("torch")
     small = "--set dimension=8 --set max_epochs=6"

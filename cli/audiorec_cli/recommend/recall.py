@@ -45,6 +45,7 @@ from audiorec_cli.shared.training import (
     counts_of,
     epoch_line,
     fit_and_save,
+    judged,
     with_recipe,
 )
 
@@ -52,7 +53,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from audiorec.recall.contract.channel import Channel
-    from audiorec.recall.judging.compare import Judgements
     from audiorec.recall.serving.export.job import ExportReport
     from audiorec.recall.serving.nightly.job import NightlyJob, Step
     from audiorec.recall.serving.nightly.places import Decision
@@ -356,9 +356,9 @@ def train(
         "model_id": model_id,
         "out": str(output),
     }
-    judged = _judged(with_recipe(kind, given, settings or (), older), learnt, interactions, judge)
-    if judged is not None:
-        document["judged"] = {f"{m}@{k}": one.value for (m, k), one in judged[0].means.items()}
+    if judge:
+        again = with_recipe(kind, given, settings or (), older)
+        document["judged"] = judged(again, learnt.data(interactions))
     if json:
         print_json(document)
     new = ""
@@ -369,21 +369,6 @@ def train(
         f"{channel}: trained on {counts['plays']:,} plays of {counts['songs']:,} songs{new}: "
         f"{output}"
     )
-
-
-def _judged(
-    channel: "Channel", learnt: TrainingOptions, log: Path, wanted: bool
-) -> "Judgements | None":
-    """Judge a channel by the split that `recall evaluate` takes by default, if that is wanted."""
-    if not wanted:
-        return None
-    from audiorec.recall.judging.compare import evaluate
-
-    data = learnt.data(log)
-    judged = evaluate(channel, data.sequences, context=data.context)
-    for line in repr(judged).splitlines():
-        say(line)
-    return judged
 
 
 @command(app)

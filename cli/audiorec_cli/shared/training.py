@@ -298,3 +298,13 @@ def _sent(value: Any) -> Any:
 def _came(value: Any) -> Any:
     """Undo `_sent`."""
     return Path(value["path"]) if isinstance(value, dict) else value
+
+
+def judged(channel: "Channel", data: "RecallData") -> dict[str, float]:
+    """Judge a channel by the split that `recall evaluate` takes by default; print and return it."""
+    from audiorec.recall.judging.compare import evaluate
+
+    result = evaluate(channel, data.sequences, context=data.context)
+    for line in repr(result).splitlines():
+        say(line)
+    return {f"{measure}@{k}": one.value for (measure, k), one in result[0].means.items()}

@@ -25,7 +25,7 @@ from audiorec.types import BoolArray, Float64Array
 CALM = r"calm\w*|sooth\w*"
 EASY = rf"relax\w*|laid-back|peaceful\w*|chill|lazy|{CALM}"
 WORDS = {
-    "happy": r"cheer\w*|joy\w*|jolly|happy|fun|bright|jubilant|light-hearted|euphoria|positiv\w*",
+    "happy": r"cheer\w*|joy\w*|jolly|happy|fun|bright|jubilant|light-hearted|euphoria|positive\w*",
     "sad": r"sad|melanchol\w*|lonely|lament\w*|wistful|somber|desperate|desolate",
     "chill": EASY,
     "chillout": EASY,

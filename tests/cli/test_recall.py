@@ -454,6 +454,7 @@ def test_the_list_of_channels(audiorec):
         ("evaluate -i plays.csv", "name channels or models, or give --candidates"),
         ("evaluate rules -i plays.csv --targets t.csv", "must be given together"),
         ("evaluate rules -i gone.csv", "no such file"),
+        ("evaluate popular rules -i plays.csv --set window=1", "--set needs exactly one channel"),
         ("candidates gone -i plays.csv --out c.parquet", "gone: no such folder"),
     ],
 )
@@ -508,21 +509,6 @@ def test_a_share_of_the_list_is_for_songs_that_nobody_played(log, audiorec, tmp_
     table = pq.read_table("c.parquet")
     assert table.column("cold").to_pylist() == [False, False, True, True]
     assert table.column("rank").to_pylist() == [1, 2, 1, 2]
-
-
-def test_evaluate_takes_several_channels(log, audiorec):
-    code, out, err = audiorec(
-        *"recall evaluate popular rules -i plays.csv --k 2 --keep-heard --json".split()
-    )
-    assert code == 0, err
-    assert [one["channel"] for one in json.loads(out)["channels"]] == ["popular", "rules"]
-    code, out, err = audiorec(
-        *"recall evaluate rules -i plays.csv --k 2 --keep-heard --json".split()
-    )
-    assert json.loads(out)["channel"] == "rules"
-    both = "recall evaluate popular rules -i plays.csv --set window=1"
-    code, out, err = audiorec(*both.split())
-    assert (code, "--set needs exactly one channel" in err) == (2, True)
 
 
 def test_a_portrait_is_printed_for_one_and_written_for_all(tmp_path, audiorec, monkeypatch):

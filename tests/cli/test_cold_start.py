@@ -233,7 +233,6 @@ def test_songs_that_nobody_likes_are_not_songs_of_other_ids(home, audiorec):
             4,
             "not listening; audiorec listening simulate --out world/ makes a simulated log",
         ),
-        (["songs", *BY_EMBEDDING, "--per-user", "2"], 2, "per_user applies to audiences"),
         (["audience", *BY_EMBEDDING, "--quota", "2000"], 2, "quota must be in [0, 1000]"),
         (
             ["songs", *BY_EMBEDDING, "--artists", "vecs.parquet", "--per-artist", "1"],

@@ -182,6 +182,14 @@ def test_damage_inside_a_part(tmp_path, write):
     assert names(tmp_path) == ["a.parquet", "b.parquet"]
 
 
+def test_a_row_without_an_id(tmp_path, write):
+    part = write("a", ["x", "y"])
+    table = pq.read_table(part)
+    pq.write_table(table.set_column(0, table.schema.field(0), pa.array(["", "y"])), part)
+    with pytest.raises(StoreError, match=r"a\.parquet: a row has no song_id"):
+        compact([part], tmp_path / "out.parquet")
+
+
 def test_columns_of_ones_own_would_be_lost(tmp_path, write):
     part = write("a", ["x"])
     pq.write_table(pq.read_table(part).append_column("stars", pa.array([5])), part)

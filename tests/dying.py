@@ -42,24 +42,24 @@ def sasrec():
     return SASRec(SASRecRecipe(dimension=8, negatives=10, max_epochs=3, learning_rate=0.01))
 
 
-def train(out, dies_in, *, tell, stop):
-    """Train; the first time, process 1 is killed in the middle of an epoch of a phase."""
+def train(out, *, tell, stop):
+    """Train; the first time, process 1 is killed in the middle of an epoch of the refit."""
     from audiorec.learning import next_song
     from audiorec.recall.contract.job import train_channel
 
     if os.environ["RANK"] == "1":
-        _die_once(next_song.NextSongLearner, Path(f"{out}.died"), dies_in)
+        _die_once(next_song.NextSongLearner, Path(f"{out}.died"))
     model_id = train_channel(sasrec(), plays(), Path(out), progress=tell, stop=stop)
     return {"model_id": model_id, "processes": int(os.environ["WORLD_SIZE"])}
 
 
-def _die_once(learner, mark, phase):
-    steps, step = {"choose": 0, "refit": 0}, learner.step
+def _die_once(learner, mark):
+    steps, step = 0, learner.step
 
     def counted(self, batch):
-        of = "refit" if self._judged is None else "choose"
-        steps[of] += 1
-        if of == phase and steps[of] == 15 and not mark.exists():
+        nonlocal steps
+        steps += self._judged is None  # of the refit
+        if steps == 15 and not mark.exists():
             mark.touch()
             os.kill(os.getpid(), signal.SIGKILL)
         return step(self, batch)
@@ -76,10 +76,15 @@ def stopped(out, *, tell, stop):
     return train_channel(sasrec(), plays(), Path(out), progress=tell, stop=stop)
 
 
+def dies_when_stopped(*, tell, stop):
+    """Say that it has begun; die once it is told to stop."""
+    tell({"epoch": -1})
+    assert stop.wait(60)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def wrong(kind, *, tell, stop):
-    """Fail, on purpose or not; or die."""
-    if kind == "dies":
-        os.kill(os.getpid(), signal.SIGKILL)
+    """Fail, on purpose or not."""
     raise {"input": InputError("no"), "own": OwnError("broken"), "bug": ZeroDivisionError("x")}[
         kind
     ]

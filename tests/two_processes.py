@@ -19,7 +19,7 @@ def in_two(work, target, *, dies=None):
 
     The one of rank `dies` ends on its own and gives nothing.
     """
-    FORKS.set_forkserver_preload(["torch", "audiorec.learning.fit"])
+    FORKS.set_forkserver_preload(["torch._dynamo", "audiorec.learning.fit"])
     module = sys.modules[target.__module__]
     cloudpickle.register_pickle_by_value(module)  # test files of one name are no packages
     try:

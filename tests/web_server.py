@@ -62,6 +62,27 @@ def write_music(folder, songs=SONGS, *, scores=True, attributes=False, more=()):
     return write_library(folder, [*rows, *more], scores=scores)
 
 
+def write_copies(folder):
+    """Write the clips with tempo and key; one is there three times, best with the most bits."""
+    copies = [
+        song(
+            name,
+            series(0, genre=(3, 0, 0), version=(0, 3), segments=6, spread=0.3),
+            uri=str(folder / "music" / name),
+            content_hash="hash of jazz-vibraphone.mp3",
+            codec=codec,
+            size=size,
+            title="Vibes",
+            artist="Ayla",
+        )
+        for name, codec, size in (("vibes.flac", "flac", 3_000_000), ("vibes.ogg", "vorbis", 2_000))
+    ]
+    store = write_music(folder, attributes=True, more=copies)
+    for name in ("vibes.flac", "vibes.ogg"):
+        shutil.copy(AUDIO / "jazz-vibraphone-later.ogg", folder / "music" / name)
+    return store
+
+
 @contextmanager
 def browsing(store, *arguments, process=False, script=""):
     """Serve a store's page as a process of its own; gives its address, and the process if asked.
@@ -162,6 +183,13 @@ def choose(page, title):
     exact = cell.filter(has_text=re.compile(f"^{re.escape(title)}$"))
     (exact if exact.count() else cell).first.click()
     page.wait_for_selector(f"#song-title:has-text('{title}')")
+
+
+def listed(page):
+    """Return the titles of the list that one makes."""
+    return page.eval_on_selector_all(
+        ".listed .names .title", "all => all.map(one => one.innerText)"
+    )
 
 
 def until(page, script, *, timeout_s=60.0):

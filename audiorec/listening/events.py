@@ -367,6 +367,7 @@ MIN_WEIGHT, MAX_WEIGHT = 1e-6, 1e6
 UNITS = ("seconds", "milliseconds", "microseconds", "nanoseconds")
 DATE, UNREADABLE, OUT_OF_RANGE = len(UNITS), -1, -2  # codes beside the units of numbers
 UNIT_NAMES = (*UNITS, "dates")
+_DATE = r"^\d{4}-"
 _ZONE = r"[T ].*(Z|[+-]\d\d(:?\d\d)?)$"
 _NANOSECONDS = 1e9
 
@@ -407,9 +408,11 @@ def without_dictionary(column: Any) -> Any:
 
 
 def _text_times(column: Any) -> tuple[Float64Array, Codes]:
-    numbers, bad = to_floats(column)
+    # Dates are not tried as numbers: a cast that fails is repeated row by row.
+    is_date = pc.match_substring_regex(column, _DATE).fill_null(False)
+    numbers, bad = to_floats(pc.if_else(is_date, pa.scalar(None, column.type), column))
     units = _units(numbers)
-    texts = np.flatnonzero(bad)
+    texts = np.flatnonzero(bad | is_date.to_numpy(zero_copy_only=False))
     if len(texts):
         dates = column.take(pa.array(texts))
         zoned = pc.match_substring_regex(dates, _ZONE).to_numpy(zero_copy_only=False)

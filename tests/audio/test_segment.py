@@ -86,11 +86,6 @@ def test_any_length_and_any_cut_follow_the_rule(n_samples, cuts):
     check(waveform, np.split(waveform, sorted(int(cut * n_samples) for cut in cuts)))
 
 
-def test_many_small_blocks():
-    waveform = noise(11 * SECOND)
-    check(waveform, np.split(waveform, range(0, len(waveform), 777)))
-
-
 def test_padding_is_samples_and_not_frames():
     # Zero samples leave the frame at the seam a part of the signal, zero frames would cut it.
     waveform = noise(SECOND)

@@ -181,7 +181,6 @@ def test_other_heads_than_the_stores_do_not_take_its_answers(home, classify, tmp
     ("arguments", "code", "message"),
     [
         (["nobody.flac"], 2, "nobody.flac: no such file, and no song with id 'nobody.flac'"),
-        (["one"], 2, "2 songs match 'one': a/one.flac, b/one.flac; name one by its id or path"),
         (["nowhere/*.mp3"], 2, "no file matches"),
         (["-v", "gone.parquet"], 2, "no store at gone.parquet"),
         (["songs/a", "-v", "gone.parquet"], 2, "no store at gone.parquet"),

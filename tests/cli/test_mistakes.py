@@ -148,29 +148,6 @@ def test_a_mistake_has_its_exit_code(line, mistake, kind, folder, audiorec, monk
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
 
 
-SONGS = [
-    "info {}",
-    "similar {}",
-    "playlist {} --to a/two.flac",
-    "playlist a/two.flac --to {}",
-    "playlist {}",
-]
-
-
-@pytest.mark.parametrize("line", SONGS)
-@pytest.mark.parametrize(
-    ("song", "message"),
-    [("nobody", "no song with id"), ("flac", "2 songs match 'flac': a/one.flac, a/two.flac")],
-)
-def test_a_song_that_is_unknown_or_one_of_several(
-    line, song, message, folder, audiorec, monkeypatch
-):
-    monkeypatch.chdir(folder)
-    code, out, err = audiorec(*line.format(song).split())
-    assert (code, out) == (2, "")
-    assert message in err
-
-
 def test_no_songs(folder, audiorec, monkeypatch, tmp_path):
     (tmp_path / "none").mkdir()
     monkeypatch.chdir(tmp_path)

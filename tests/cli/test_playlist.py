@@ -73,7 +73,6 @@ def test_what_could_not_be_done_is_said(in_library):
     ("arguments", "code", "message"),
     [
         ([], 2, "name a song"),
-        (["nobody"], 2, "no song with id 'nobody'"),
         (["song 00", "--minutes", "0"], 2, "minutes"),
         (["song 00", "--curve", "jaz:rise"], 2, "unknown class 'jaz'; did you mean jazz? there"),
         (["song 00", "--curve", "jazz:up"], 2, "rise, fall, arc, dip or mean scores"),

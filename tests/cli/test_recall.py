@@ -475,6 +475,7 @@ def test_the_list_of_channels(audiorec):
         ("evaluate -i plays.csv", "name channels or models, or give --candidates"),
         ("evaluate rules -i plays.csv --targets t.csv", "must be given together"),
         ("evaluate rules -i gone.csv", "no such file"),
+        ("evaluate popular rules -i plays.csv --set window=1", "--set needs exactly one channel"),
         ("candidates gone -i plays.csv --out c.parquet", "gone: no such folder"),
     ],
 )

@@ -1,11 +1,7 @@
 """User-audio by commands: train, embed, judge, hold out; what they write, print and refuse."""
 
 import json
-import multiprocessing
 import shutil
-import signal
-import sys
-import time
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -13,13 +9,10 @@ import pytest
 from made_listening import EXTRACTOR, read_embeddings, write_catalogue, write_features
 from made_songs import write_song
 from needs import needs
-from safetensors.numpy import load_file
 
 needs("torch")
 
-from audiorec_cli.main import main
 
-FORK = multiprocessing.get_context("fork")
 QUICK = ("--set", "max_epochs=2", "--set", "hidden=4", "-q")
 HELD = ("--set", "test=0.25", "--set", "valid=0.2")
 LIKED = "-i log.csv --likes -v features.parquet".split()
@@ -176,55 +169,6 @@ def test_holdout_leaves_out_what_is_judged(audiorec, home):
     assert len(set(kept.column("song_id").to_pylist())) <= report["songs"]["train"]
     code, _, err = audiorec("listening", "check", home / "known.parquet")
     assert code == 0, err
-
-
-def test_a_command_that_is_killed_at_random_goes_on(home):
-    """Another process dies between two instructions, in either phase; repeated, it ends alike."""
-    slow = ("--set", "max_epochs=12", "--set", "patience=12", "--set", "pairs_per_epoch=200")
-    # Weights from chance gain in training: the second phase has epochs too.
-    slow += ("--set", "start=random", "--set", "learning_rate=0.01")
-    words = ("recall", "train", "user-audio", *LIKED, "-u", "users.parquet", *slow, *HELD, "-q")
-
-    def command(name):
-        from audiorec.learning.fit import fit, fit_refit
-
-        fit.__kwdefaults__["every_s"] = fit_refit.__kwdefaults__["every_s"] = 0.0
-        sys.argv = ["audiorec", *words, "-o", name]
-        main()
-
-    def start(name):
-        process = FORK.Process(target=command, args=(name,))  # which imports nothing anew
-        process.start()
-        return process
-
-    def ends_well(process):
-        process.join()
-        assert process.exitcode == 0
-
-    ends_well(start("whole"))
-    rng = np.random.default_rng()
-
-    def is_killed(phase, longest_s):
-        process, state = start("cut"), home / "cut.run" / f"{phase}.safetensors"
-        while process.is_alive() and not state.exists():
-            time.sleep(0.002)
-        time.sleep(rng.uniform(0, longest_s))
-        process.kill()
-        process.join()
-        return process.exitcode == -signal.SIGKILL
-
-    for patience in range(10):  # a fast machine may end the training before it is killed
-        if all(is_killed(phase, 0.1 / 2**patience) for phase in ("choose", "refit")):
-            break
-        for name in ("cut", "cut.run"):
-            shutil.rmtree(home / name, ignore_errors=True)
-    else:
-        pytest.fail("every training ended before it was killed")
-    ends_well(start("cut"))
-    one, other = (load_file(home / name / "model.safetensors") for name in ("whole", "cut"))
-    assert one.keys() == other.keys()
-    for name, array in one.items():
-        np.testing.assert_allclose(other[name], array, atol=1e-6, err_msg=name)
 
 
 def test_refuses_sound_of_another_maker(train, audiorec, home):

@@ -21,7 +21,7 @@ from audiorec.extraction.run import Policy, RunOptions, make_outputs, run
 from audiorec.extraction.shards import ShardConfig, process_shard, read_shard
 from audiorec.library.library import open_store
 from audiorec.store.compact import compact
-from audiorec.store.schema import LISTS, TAGS, StoreMetadata
+from audiorec.store.schema import LISTS, TAGS
 from audiorec.store.verify import verify
 from audiorec.tagger.vectors import shipped_sound
 
@@ -186,16 +186,6 @@ def test_sound_by_two_projections_is_not_joined(library, out, tmp_path):
         compact([out, other], tmp_path / "all.parquet")
 
 
-def test_only_known_lists_stand_in_the_metadata():
-    made = StoreMetadata(
-        kind="vectors", extractor_id="a", classes=("g/jazz",), lists={"sound": 2}, sound_id="b"
-    )
-    text = made.to_json()
-    assert StoreMetadata.from_json(text).lists == {"sound": 2}
-    with pytest.raises(StoreError, match="is not that of a store: 'vector'"):
-        StoreMetadata.from_json(text.replace('{"sound": 2}', '{"vector": 2}'))
-
-
 def test_moods_are_those_of_the_backbone_that_the_heads_use():
     assert sorted(Extractor(WITH).attributes) == ATTRIBUTES
     assert (Extractor().attributes, Extractor().lists, Extractor().sound_id) == ({}, {}, "")
@@ -221,12 +211,3 @@ def test_the_file_says_its_genre_and_its_year(tmp_path, out):
     report = extract(tmp_path / "music", out)
     assert (report.reused, report.extracted) == (1, 0)
     assert open_store(out).row("a.opus")["genre_tag"] == "Rock"
-
-
-def test_only_known_tags_stand_in_the_metadata():
-    made = StoreMetadata(
-        kind="vectors", extractor_id="a", classes=("g/jazz",), tags={"year": "x"}
-    ).to_json()
-    assert StoreMetadata.from_json(made).tags == {"year": "x"}
-    with pytest.raises(StoreError, match="is not that of a store: 'title'"):
-        StoreMetadata.from_json(made.replace('{"year": "x"}', '{"title": "x"}'))

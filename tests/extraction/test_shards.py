@@ -1,10 +1,6 @@
 """`audiorec.extraction.shards`: the same rows whoever makes them, however often, in any order."""
 
-import os
 import shutil
-import signal
-import subprocess
-import sys
 import threading
 from collections import Counter
 from dataclasses import replace
@@ -16,7 +12,6 @@ import pytest
 from made_songs import write_song
 from needs import needs
 from object_store import s3_server
-from poison import kept
 from poisoned_library import (
     AT,
     CONFIG,
@@ -28,7 +23,6 @@ from poisoned_library import (
     make_library,
     part_bytes,
 )
-from waiting import until
 
 import audiorec
 from audiorec.errors import InputError, StoreError
@@ -124,32 +118,6 @@ def test_shards_in_another_order_and_twice_make_the_same_bytes(library, referenc
     assert part_bytes(out) == part_bytes(reference[0])
     assert compacted(out, tmp_path / "store") == whole
     assert names(out) == sorted(name for i in range(COUNT) for name in part_files(i, COUNT))
-
-
-def test_a_process_that_is_killed_goes_on_and_ends_in_the_same_bytes(library, whole, tmp_path):
-    out = tmp_path / "out"
-    script = (
-        "import sys\n"
-        "from poisoned_library import CONFIG\n"
-        "from audiorec.extraction.shards import process_shard, read_shard\n"
-        "import audiorec.store.journal as j; j.PART_S = 0.0\n"
-        "process_shard(read_shard(sys.argv[1], 0, 1), sys.argv[2], CONFIG)\n"
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", script, library.manifest, str(out)],
-        env={**os.environ, "HANGS_AT": "5.flac"},
-    )
-    until(lambda: sum(map(kept, out.glob(".work/*/vecs.parquet.run"))) == 4)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    assert not list(out.glob("part-*"))
-    report = process_shard(read_shard(library.manifest, 0, 1), str(out), CONFIG)
-    assert report.run.unchanged >= 4  # what was finished was not done again
-    assert part_bytes(str(out)) == {
-        "vectors-0": whole[Kind.VECTORS],
-        "errors-0": whole[Kind.ERRORS],
-    }
-    assert names(out) == part_files(0, 1)
 
 
 def test_a_finished_part_is_kept_without_opening_a_song(library, reference, monkeypatch):

@@ -85,15 +85,6 @@ def test_a_stop_at_any_step_changes_nothing(tmp_path, steps, loss):
     assert largest_difference(second.weights(), whole.weights()) < 1e-6
 
 
-def test_noting_keeps_and_passes_on(tmp_path):
-    told = []
-    note = log_epochs(tmp_path / "metrics.jsonl", told.append)
-    note({"epoch": 0})
-    note({"epoch": 1})
-    assert told == [{"epoch": 0}, {"epoch": 1}]
-    assert (tmp_path / "metrics.jsonl").read_text() == '{"epoch": 0}\n{"epoch": 1}\n'
-
-
 class Ended(Exception):  # noqa: N818 - as a kill is
     """Ends a training at once, as a kill would."""
 

@@ -16,9 +16,11 @@ from audiorec.errors import DamagedFileError, InputError, LostProcessError
 from audiorec.learning.launch import (
     LaunchedCall,
     Messages,
+    Wire,
     by_ray,
     error_from_json,
     error_to_json,
+    run_part,
 )
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.data import Queries
@@ -39,11 +41,10 @@ def ray():
 
 
 @pytest.mark.usefixtures("ray")
-@pytest.mark.parametrize("phase", ["choose", "refit"])
-def test_two_workers_one_of_which_is_killed_come_to_the_model_of_one(tmp_path, phase):
+def test_two_workers_one_of_which_is_killed_come_to_the_model_of_one(tmp_path):
     lines, remarks = [], []
     found = by_ray(
-        LaunchedCall("dying:train", {"out": str(tmp_path / "model"), "dies_in": phase}),
+        LaunchedCall("dying:train", {"out": str(tmp_path / "model")}),
         2,
         storage=tmp_path,
         tell=lines.append,
@@ -64,24 +65,37 @@ def test_two_workers_one_of_which_is_killed_come_to_the_model_of_one(tmp_path, p
 
 
 @pytest.mark.usefixtures("ray")
-def test_a_stop_keeps_the_state(tmp_path):
+def test_a_stop_reaches_the_workers_and_who_dies_without_a_restart_left_is_given_up():
     stop = threading.Event()
+    task = LaunchedCall("dying:dies_when_stopped", {})
+    with pytest.raises(LostProcessError, match="died once without a result; check"):
+        by_ray(task, 1, tell=lambda _line: stop.set(), stop=stop, restarts=0)
+
+
+def part_of(task, folder, stop=None):
+    """Run a task as the only process, in this one; return what the launcher hears of it."""
+    heard = Messages(folder, tell=lambda _line: stop.set())
+    part = threading.Thread(target=run_part, args=(task, Wire(folder, 0)))
+    part.start()
+    while part.is_alive():
+        part.join(0.05)
+        heard.poll(stop)
+    heard.poll(stop)
+    return heard
+
+
+def test_a_stop_keeps_the_state(tmp_path):
     task = LaunchedCall("dying:stopped", {"out": str(tmp_path / "model")})
-    assert by_ray(task, 1, tell=lambda _line: stop.set(), stop=stop) is None
+    assert part_of(task, tmp_path, threading.Event()).result() is None
     assert (tmp_path / "model.run" / "choose.safetensors").exists()
 
 
-@pytest.mark.usefixtures("ray")
-def test_who_dies_again_and_again_is_given_up():
-    # A start that ends before the task begins is Ray's to count, and not told.
-    with pytest.raises(LostProcessError, match=r"died (once|2 times) without a result; check"):
-        by_ray(LaunchedCall("dying:wrong", {"kind": "dies"}), 1, restarts=1)
-
-
-@pytest.mark.usefixtures("ray")
-def test_an_error_is_that_of_the_process():
+def test_an_error_is_that_of_the_process_and_ends_the_others(tmp_path):
     with pytest.raises(DamagedFileError, match=r"^broken$"):
-        by_ray(LaunchedCall("dying:wrong", {"kind": "own"}), 1)
+        part_of(LaunchedCall("dying:wrong", {"kind": "own"}), tmp_path).result()
+    # A process that is restarted after an answer does nothing.
+    run_part(LaunchedCall("dying:wrong", {"kind": "bug"}), Wire(tmp_path, 1))
+    assert [path.name for path in tmp_path.glob("rank-*")] == ["rank-0.jsonl"]
 
 
 @pytest.mark.usefixtures("ray")

@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from audiorec.listening.events import (
@@ -43,6 +44,14 @@ def test_each_row_is_judged_by_itself():
     numbers, units = to_times(column)
     assert units.tolist() == [DATE, UNREADABLE, UNREADABLE, UNREADABLE, DATE, 0]
     assert numbers[[0, 4, 5]].tolist() == [NOON, NOON, NOON]
+
+
+def test_dates_are_read_at_once_and_not_tried_as_numbers_row_by_row(monkeypatch):
+    tried, cast = [], pc.cast
+    monkeypatch.setattr(pc, "cast", lambda *given, **how: tried.append(1) or cast(*given, **how))
+    numbers, _ = to_times(pa.array(["2024-03-01T12:00:00Z"] * 100))
+    assert (numbers == NOON).all()
+    assert len(tried) < 10
 
 
 @pytest.mark.parametrize("place", range(4))

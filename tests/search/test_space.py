@@ -134,15 +134,6 @@ def test_the_space_of_vectors_is_what_similarity_says(store):
     assert found.similarities[0] == pytest.approx(1, abs=1e-6)
 
 
-def test_search_of_several_is_search_of_each(store):
-    space = store.space("vector")
-    together = space.search(space.units(range(6)), 4)
-    for number, found in enumerate(together):
-        (alone,) = space.search(space.units([number]), 4)
-        np.testing.assert_array_equal(found.rows, alone.rows)
-        np.testing.assert_array_equal(found.similarities, alone.similarities)
-
-
 def test_search_refuses_other_shapes(store):
     space = store.space()
     with pytest.raises(ShapeError, match=r"units must have shape \(Q, 9\), got \(1, 18\)"):
@@ -167,13 +158,6 @@ def test_imported_embeddings_go_with_any_store(store, tmp_path):
     values = np.eye(6, 3, dtype=np.float32)
     write_embeddings(tmp_path / "e.parquet", IDS, values, kind="songs", model_id="m")
     assert len(store.space(tmp_path / "e.parquet")) == 6
-
-
-def test_files_that_are_no_embeddings_are_refused(store, tmp_path):
-    with pytest.raises(StoreError, match=r"gone\.parquet: no such file"):
-        store.space(tmp_path / "gone.parquet")
-    with pytest.raises(StoreError, match=r"vecs\.parquet"):
-        store.space(store.path)
 
 
 def test_a_table_that_shares_no_song(store, tmp_path):

@@ -119,22 +119,6 @@ def test_many_equal_items_come_in_the_order_of_their_numbers():
         assert line.tolist() == np.flatnonzero(kind == row)[:150].tolist()
 
 
-def test_batch_equals_single():
-    rng = np.random.default_rng(5)
-    queries, items = rng.standard_normal((2, 600, 8)).astype(np.float32)
-    whole = top_k(queries, items, 9)
-    alone = top_k(queries[599:], items, 9)
-    np.testing.assert_array_equal(whole.indices[599:], alone.indices)
-    np.testing.assert_allclose(whole.similarities[599:], alone.similarities, rtol=1e-5)
-
-
-def test_items_may_be_a_memory_map(tmp_path):
-    path = tmp_path / "items.npy"
-    np.save(path, ITEMS)
-    mapped = np.load(path, mmap_mode="r")
-    assert top_k(QUERIES, mapped, 1).indices.tolist() == [[0], [0]]
-
-
 def test_rows_are_collected_from_pairs():
     rows = ItemLists.from_pairs(np.array([2, 0, 2]), np.array([7, 3, 1]), 4)
     assert [rows[i].tolist() for i in range(len(rows))] == [[3], [], [7, 1], []]
@@ -242,17 +226,6 @@ def test_more_is_asked_for_only_where_the_last_place_is_undecided(monkeypatch):
     )
     assert asked == [([0, 1], 3), ([1], 6)]
     assert rows.tolist() == [[0, 1], [0, 4]]
-
-
-@settings(max_examples=30)
-@given(st.integers(1, 40), st.integers(1, 50), st.integers(0, 10_000))
-def test_similarities_are_cosines_in_falling_order(n, k, seed):
-    units = units_of(np.random.default_rng(seed).normal(size=(n, 4)))
-    for rows, values in zip(*nearest(units, units, k), strict=True):
-        assert len(rows) == len(values) == min(n, k)
-        assert len(set(rows.tolist())) == len(rows)
-        assert (np.diff(values) <= 0).all()
-        assert (np.abs(values) <= 1).all()
 
 
 def test_only_what_is_allowed_comes_back():

@@ -3,7 +3,6 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -356,51 +355,3 @@ def test_memory_holds_a_batch_of_each_part(tmp_path, write, monkeypatch):
     compact([write(f"p{k}", many[k::4]) for k in range(4)], tmp_path / "out.parquet")
     assert sum(largest) == 400
     assert max(largest) < 60
-
-
-def test_vectors_come_through_unchanged(tmp_path, write, make_row):
-    compact([write("a", IDS[::2]), write("b", IDS[1::2])], tmp_path / "out.parquet")
-    store = VectorStore.open(tmp_path / "out.parquet")
-    np.testing.assert_array_equal(store.vectors, [make_row(i)["vector"] for i in IDS])
-
-
-@pytest.fixture
-def store(tmp_path, metadata, make_table):
-    def write(name, ids, **changes):
-        path = tmp_path / f"{name}.parquet"
-        write_table(path, make_table(ids, **changes), metadata)
-        return path
-
-    return write
-
-
-def merge_stores(stores, out, on_duplicate="same"):
-    combine({Kind.VECTORS: stores}, {Kind.VECTORS: out}, on_duplicate=on_duplicate)
-
-
-def test_songs_of_both(tmp_path, store):
-    a, b = store("a", ["x", "b"]), store("b", ["a", "y"])
-    merge_stores([a, b], tmp_path / "c.parquet")
-    assert VectorStore.open(tmp_path / "c.parquet").ids == ("a", "b", "x", "y")
-
-
-def test_the_same_song_in_both_is_one_and_the_newer_row_stays(tmp_path, store):
-    newer = datetime(2027, 1, 1, tzinfo=UTC)
-    a, b = store("a", ["x", "b"], title="new", extracted_at=newer), store("b", ["x"], title="old")
-    merge_stores([b, a], tmp_path / "c.parquet")
-    assert VectorStore.open(tmp_path / "c.parquet").row("x")["title"] == "new"
-
-
-def test_two_songs_of_one_id(tmp_path, store):
-    a, b = store("a", ["x"], content_hash="1" * 32), store("b", ["x"], content_hash="2" * 32)
-    with pytest.raises(InputError, match=r"songs have the id 'x': one in .*a.parquet, one in .*b"):
-        merge_stores([a, b], tmp_path / "c.parquet")
-    for stores, content in (([b, a], "2" * 32), ([a, b], "1" * 32)):
-        merge_stores(stores, tmp_path / "c.parquet", on_duplicate="first")
-        assert VectorStore.open(tmp_path / "c.parquet").row("x")["content_hash"] == content
-
-
-def test_into_one_of_them(tmp_path, store):
-    a, b = store("a", ["x"]), store("b", ["y"])
-    merge_stores([a, b], a)
-    assert VectorStore.open(a).ids == ("x", "y")

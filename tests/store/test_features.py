@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from made_library import series, song, write_library
-from made_listening import WIDTHS, write_features
+from made_listening import write_features
 
 from audiorec.errors import InputError, SpecMismatchError, StoreError
 from audiorec.store import features
@@ -81,10 +81,6 @@ def test_the_stored_sample_of_version_1():
     songs = file.read(np.arange(len(file)))
     assert songs.values.shape[1] == file.width
     assert np.isfinite(songs.values).all()
-
-
-def test_widths_are_those_that_were_written(path):
-    assert sum(WIDTHS.values()) == FeatureFile.open(path).width
 
 
 @pytest.fixture

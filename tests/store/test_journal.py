@@ -2,7 +2,9 @@
 
 import json
 import os
+import shutil
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 
@@ -534,7 +536,11 @@ class Killed(BaseException):
 
 @pytest.fixture
 def die_at(monkeypatch):
-    """`die_at(n)`: the n-th change on disk and all that follow it do not happen."""
+    """`die_at(n)`: the n-th change on disk and all that follow it do not happen.
+
+    Forcing a file to the disk changes nothing that the next process sees: it is no step.
+    """
+    monkeypatch.setattr(os, "fsync", lambda _file: None)
 
     def arm(n):
         done = []
@@ -548,8 +554,9 @@ def die_at(monkeypatch):
 
             return call
 
-        for name in ("replace", "unlink", "rmdir", "fsync"):
-            monkeypatch.setattr(os, name, guarded(getattr(os, name)))
+        patch = pytest.MonkeyPatch()
+        for name in ("replace", "unlink", "rmdir"):
+            patch.setattr(os, name, guarded(getattr(os, name)))
         real_write = journal.write_batches
 
         def write_half(path, batches, metadata):
@@ -562,10 +569,15 @@ def die_at(monkeypatch):
                 raise Killed
             path.write_bytes(whole)
 
-        monkeypatch.setattr(journal, "write_batches", write_half)
-        return done
+        patch.setattr(journal, "write_batches", write_half)
+        try:
+            yield done
+        except Killed:
+            pass
+        finally:
+            patch.undo()
 
-    return arm
+    return contextmanager(arm)
 
 
 def read_all(outputs):
@@ -576,17 +588,22 @@ def read_all(outputs):
 
 
 def test_killed_at_every_step_of_a_commit(
-    tmp_path_factory, metadata, run, song, failure, die_at, monkeypatch
+    tmp_path, tmp_path_factory, metadata, run, song, failure, die_at
 ):
-    def prepare():
-        folder = tmp_path_factory.mktemp("run")
-        outputs = Outputs(
+    def outputs_in(folder):
+        return Outputs(
             vectors=folder / "vecs.parquet",
             errors=folder / "errors.parquet",
             scores=folder / "elsewhere" / "scores.parquet",
             features=folder / "features.parquet",
         )
-        run(outputs, song("a", content_hash="h1", first=0.5), song("gone"), failure("mended"))
+
+    before = (song("a", content_hash="h1", first=0.5), song("gone"), failure("mended"))
+    run(outputs_in(tmp_path / "before"), *before)
+
+    def prepare():
+        folder = tmp_path_factory.mktemp("run")
+        outputs = outputs_in(shutil.copytree(tmp_path / "before", folder, dirs_exist_ok=True))
         opened = Journal.open(outputs, metadata)
         song("a", content_hash="h2", first=0.125)(opened)
         opened.append_copy("h1", {"song_id": "b"})
@@ -595,6 +612,7 @@ def test_killed_at_every_step_of_a_commit(
         return outputs, opened
 
     outputs, opened = prepare()
+    old = read_all(outputs)
     opened.commit()
     expected = read_all(outputs)
     assert ids(outputs.vectors) == ["a", "b", "mended"]
@@ -602,18 +620,12 @@ def test_killed_at_every_step_of_a_commit(
 
     for step in range(1, 100):
         outputs, opened = prepare()
-        old = read_all(outputs)
-        done = die_at(step)
-        try:
+        with die_at(step) as done:
             opened.commit()
-        except Killed:
-            monkeypatch.undo()
-            opened.close()
-        else:
             break
-        for kind, path in outputs.paths().items():  # every file is the old one or the new one
-            table = read_all(outputs)[kind]
-            assert table.equals(old[kind]) or table.equals(expected[kind]), (step, path)
+        opened.close()
+        for kind, table in read_all(outputs).items():  # every file is the old one or the new one
+            assert table.equals(old[kind]) or table.equals(expected[kind]), (step, kind)
         run(outputs)
         for kind, table in read_all(outputs).items():
             assert table.equals(expected[kind]), (step, kind)
@@ -629,9 +641,7 @@ def test_killed_at_every_step_of_a_commit(
     assert done.count("replace") == 11  # those, and the marker
 
 
-def test_pruned_songs_stay_away_once_a_commit_holds(
-    tmp_path_factory, metadata, run, song, die_at, monkeypatch
-):
+def test_pruned_songs_stay_away_once_a_commit_holds(tmp_path_factory, metadata, run, song, die_at):
     """Killed while it cleans up, the next start must not merge the same streams again."""
     held = 0
     for step in range(1, 100):
@@ -640,14 +650,10 @@ def test_pruned_songs_stay_away_once_a_commit_holds(
         opened = Journal.open(outputs, metadata)
         song("a")(opened)
         song("b")(opened)
-        die_at(step)
-        try:
+        with die_at(step):
             opened.commit(keep={"a"})
-        except Killed:
-            monkeypatch.undo()
-            opened.close()
-        else:
             break
+        opened.close()
         if outputs.vectors.exists():
             held += 1
             run(outputs)
@@ -655,7 +661,7 @@ def test_pruned_songs_stay_away_once_a_commit_holds(
     assert held > 3
 
 
-def test_folder_that_moves_between_crash_and_resume(tmp_path, run, song, die_at, monkeypatch):
+def test_folder_that_moves_between_crash_and_resume(tmp_path, run, song, monkeypatch):
     def outputs_in(folder):
         return Outputs(vectors=folder / "vecs.parquet", errors=folder / "errors.parquet")
 

@@ -200,12 +200,3 @@ def test_footer_that_promises_other_rows(store, monkeypatch):
         StoreError, match=r"vecs\.parquet: row group 0 has fewer rows than it claims"
     ):
         store.read_vectors()
-
-
-def test_damage_after_opening_is_a_store_error(path):
-    store = VectorStore.open(path)
-    with path.open("r+b") as file:
-        file.seek(4)
-        file.write(bytes(2_000))
-    with pytest.raises(StoreError, match=r"vecs\.parquet: "):
-        store.read_vectors()

@@ -128,28 +128,6 @@ def test_softmax_survives_large_logits():
     np.testing.assert_allclose(softmax(np.array([[800.0, 0.0, -800.0]])), [[1, 0, 0]])
 
 
-def test_rows_sum_to_one(head, both):
-    scores = head.scores(both)
-    assert scores.shape == (9, 3)
-    np.testing.assert_allclose(scores.sum(1), 1, atol=1e-6)
-
-
-def test_scores_do_not_depend_on_batches(head, both):
-    def part(rows):
-        return {
-            name: type(f)(*(getattr(f, n.name)[rows] for n in dataclasses.fields(f)))
-            for name, f in both.items()
-        }
-
-    whole = head.scores(both)
-    pieces = [head.scores(part(slice(a, b))) for a, b in ((0, 1), (1, 6), (6, 9))]
-    np.testing.assert_allclose(np.concatenate(pieces), whole, atol=1e-6)
-
-
-def test_no_segments_give_no_rows(head):
-    assert head.scores({"msd": features(0), "mn04": added(0)}).shape == (0, 3)
-
-
 def test_round_trip_keeps_everything(head, both, tmp_path):
     head.save(tmp_path / "mood.safetensors")
     loaded = Head.load(tmp_path / "mood.safetensors")

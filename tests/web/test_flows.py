@@ -5,13 +5,11 @@ The radio is in `test_page`, a library that grows while one looks in `test_renew
 
 import csv
 import io
-import shutil
 from pathlib import Path
 
 import pytest
-from made_library import series, song
 from made_words import write_heard
-from web_server import AUDIO, ROWS, browsing, choose, go, split_address, until, write_music
+from web_server import ROWS, browsing, choose, go, split_address, until, write_copies, write_music
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
 # What one can tap that is smaller than a thumb; text within a line is no button.
@@ -26,25 +24,7 @@ SHORT = "import('/js/route.js').then(r => r.short('death-metal-band.ogg'))"
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory):
-    """Twelve clips with tempo and key; one is there three times, best with the most bits."""
-    folder = tmp_path_factory.mktemp("flows")
-    copies = [
-        song(
-            name,
-            series(0, genre=(3, 0, 0), version=(0, 3), segments=6, spread=0.3),
-            uri=str(folder / "music" / name),
-            content_hash="hash of jazz-vibraphone.mp3",
-            codec=codec,
-            size=size,
-            title="Vibes",
-            artist="Ayla",
-        )
-        for name, codec, size in (("vibes.flac", "flac", 3_000_000), ("vibes.ogg", "vorbis", 2_000))
-    ]
-    store = write_music(folder, attributes=True, more=copies)
-    for name in ("vibes.flac", "vibes.ogg"):
-        shutil.copy(AUDIO / "jazz-vibraphone-later.ogg", folder / "music" / name)
-    return store
+    return write_copies(tmp_path_factory.mktemp("flows"))
 
 
 def test_home_shows_the_map_places_and_songs_with_faces(open_page, address):

@@ -1,6 +1,5 @@
-"""What the page looks like to everyone: words, sizes of what one taps, colours, its own size."""
+"""What the page looks like to everyone: words, sizes of what one taps, colours."""
 
-import gzip
 import re
 from itertools import combinations
 from pathlib import Path
@@ -112,13 +111,3 @@ def test_genres_differ_for_eyes_that_see_fewer_colours(name, eyes):
     closest = min(np.linalg.norm(a - b) for a, b in combinations(seen, 2))
     print(f"{name}, {eyes}-blind: the closest two are {closest:.3f} apart in OKLab")
     assert closest > 0.04  # twice what one just tells apart side by side; shapes are offered too
-
-
-def test_the_page_itself_is_small():
-    own = sorted(p for p in STATIC.rglob("*") if p.suffix in (".js", ".css"))
-    texts = [p.read_bytes() for p in own if "vendor" not in p.parts]
-    whole = b"".join(texts)
-    packed = len(gzip.compress(whole, 9, mtime=0))
-    print(f"{len(whole):,} bytes in {len(texts)} files, {packed:,} packed")
-    assert len(whole) <= 275_000
-    assert packed <= 80_500

@@ -8,12 +8,22 @@ import io
 import json
 import os
 import re
-import shutil
 from pathlib import Path
 
 import pytest
 from made_library import series, song, write_library
-from web_server import AUDIO, ROWS, SONGS, browsing, choose, go, until, write_music
+from web_server import (
+    AUDIO,
+    ROWS,
+    SONGS,
+    browsing,
+    choose,
+    go,
+    listed,
+    until,
+    write_copies,
+    write_music,
+)
 
 from audiorec.extraction.run import extract
 from audiorec.library.library import open_store
@@ -30,25 +40,7 @@ on_a_phone = pytest.mark.parametrize("page", ["phone-dark"], indirect=True)
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory):
-    """Twelve clips with tempo, key and moods; one is there three times, best with the most bits."""
-    folder = tmp_path_factory.mktemp("owner")
-    copies = [
-        song(
-            name,
-            series(0, genre=(3, 0, 0), version=(0, 3), segments=6, spread=0.3),
-            uri=str(folder / "music" / name),
-            content_hash="hash of jazz-vibraphone.mp3",
-            codec=codec,
-            size=size,
-            title="Vibes",
-            artist="Ayla",
-        )
-        for name, codec, size in (("vibes.flac", "flac", 3_000_000), ("vibes.ogg", "vorbis", 2_000))
-    ]
-    store = write_music(folder, attributes=True, more=copies)
-    for name in ("vibes.flac", "vibes.ogg"):
-        shutil.copy(AUDIO / "jazz-vibraphone-later.ogg", folder / "music" / name)
-    return store
+    return write_copies(tmp_path_factory.mktemp("owner"))
 
 
 @pytest.fixture(scope="module")
@@ -150,12 +142,6 @@ def start_list(page, *titles):
         choose(page, title)
         page.click("text=Add to list")
     go(page, "/list")
-
-
-def listed(page):
-    return page.eval_on_selector_all(
-        ".listed .names .title", "all => all.map(one => one.innerText)"
-    )
 
 
 def stroke(page, *heights):
@@ -341,27 +327,6 @@ def test_songs_like_this_one_say_why_and_play(page):
     assert page.inner_text(".player .title") == "Loud"
     first.locator(".title").click()
     until(page, "document.getElementById('song-title').innerText === 'Loud'")
-
-
-@on_a_phone
-def test_listening_goes_on_while_one_looks_around(page):
-    choose(page, "Prelude")
-    page.click(".song .main")
-    wait_for_sound(page)
-    row = playing_row(page)
-    for view in ("/list", "/tidy", "/library", "/map", "/albums", "/"):
-        go(page, view)
-        page.wait_for_timeout(60)
-    assert playing_row(page) == row
-    wait_for_sound(page, 0.4)
-    seek = page.get_by_role("slider", name="Position in the song")
-    seek.press("5")
-    wait_for_sound(page, 4)
-    page.click("button[title='Next song']")
-    until(page, f"import('/js/player.js').then(p => p.playing.get().row !== {row})")
-    wait_for_sound(page)
-    page.click(".transport .play")
-    until(page, "import('/js/player.js').then(p => p.playing.get().isPaused)")
 
 
 def test_a_sentence_finds_songs_best_first(open_page, heard):

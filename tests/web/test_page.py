@@ -14,6 +14,8 @@ from web_server import (
     SONGS,
     browsing,
     choose,
+    go,
+    listed,
     split_address,
     until,
     write_music,
@@ -46,12 +48,6 @@ def now(page):
 
 def wait_for_sound(page, after=0.3):
     until(page, f"import('/js/player.js').then(p => p.now() > {after})")
-
-
-def listed(page):
-    return page.eval_on_selector_all(
-        ".listed .names .title", "all => all.map(one => one.innerText)"
-    )
 
 
 def test_it_opens_and_the_token_goes_out_of_sight(page, address):
@@ -91,8 +87,14 @@ def test_play_seek_and_go_on_while_looking_around(page):
     seek = page.get_by_role("slider", name="Position in the song")
     seek.click(position={"x": seek.bounding_box()["width"] * 0.6, "y": 20})
     wait_for_sound(page, 5)
+    row = "import('/js/player.js').then(p => p.playing.get().row)"
+    heard = page.evaluate(row)
     page.click("nav >> text=Your library")
     page.wait_for_selector(".state h2")
+    for view in ("/list", "/tidy", "/map", "/albums", "/"):
+        go(page, view)
+        page.wait_for_timeout(60)
+    assert page.evaluate(row) == heard
     wait_for_sound(page, 5.2)
     page.click("button[title=Pause]")
     stopped = now(page)

@@ -1,9 +1,7 @@
-"""`audiorec.recall.audio.trainer`: it learns, it stops, and a kill changes nothing."""
+"""`audiorec.recall.audio.trainer`: it learns, and a stop changes nothing."""
 
 import json
-import os
 from dataclasses import replace
-from functools import partial
 from threading import Event
 
 import numpy as np
@@ -13,7 +11,6 @@ from needs import needs
 torch = needs("torch")
 
 from little_worlds import TASTES, little_world
-from random_kills import kill_at_random
 
 from audiorec.errors import InputError
 from audiorec.learning.fit import fit
@@ -159,27 +156,6 @@ def test_the_best_state_outlives_a_stop(tmp_path):
     from audiorec.recall.audio.trainer import embed_songs
 
     np.testing.assert_allclose(embed_songs(found.tower, DATA.songs), seen[1], atol=1e-6)
-
-
-def train_in_a_child(checkpoint):
-    """Start a process that trains and writes its state after every batch."""
-    child = os.fork()
-    if child == 0:  # no way out but this one: the child must not run pytest's end
-        try:
-            train(checkpoint=checkpoint, fingerprint="a", every_s=0.0)
-        finally:
-            os._exit(0)
-    return child
-
-
-def test_a_kill_at_random_changes_nothing(whole, tmp_path):
-    """The process dies between two instructions, not at a batch's end."""
-    checkpoint = tmp_path / "state"
-    start, begin_anew = partial(train_in_a_child, checkpoint), partial(checkpoint.unlink, True)
-    kill_at_random(start, begin_anew, begun=checkpoint.exists, longest_s=0.1)
-    found = train(checkpoint=checkpoint, fingerprint="a")
-    assert found.finished
-    assert largest_difference(found, whole) < 1e-6
 
 
 def test_a_state_of_another_training_is_not_gone_on_from(whole, tmp_path):

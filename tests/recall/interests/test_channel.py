@@ -1,9 +1,5 @@
 """MIND and ComiRec-SA as channels: the contract, lists, users, names, resuming."""
 
-import os
-import signal
-import subprocess
-import sys
 from dataclasses import replace
 from threading import Event
 
@@ -162,48 +158,6 @@ def test_a_training_that_is_stopped_goes_on(name, tmp_path):
     np.testing.assert_array_equal(resumed.songs, whole.songs)
     for part, array in whole.weights.items():
         np.testing.assert_array_equal(resumed.weights[part], array)
-
-
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-from audiorec.learning import fit
-from audiorec.recall.contract.checks import synthetic_listening
-from audiorec.recall.interests.channel import MIND
-from audiorec.recall.interests.forward import MINDRecipe
-
-steps, save = [], fit._Training.save
-
-def saved(training):  # after each step, and dead behind the tenth
-    save(training)
-    steps.append(1)
-    if len(steps) == 10 and sys.argv[2] == "kill":
-        os.kill(os.getpid(), signal.SIGKILL)
-
-fit._Training.save = saved
-from audiorec.recall.contract import next_song
-from audiorec.learning import next_song as learner
-plain = learner.train_next_song
-learner.train_next_song = lambda *a, **k: plain(*a, **k, every_s=0.0)
-recipe = MINDRecipe(dimension=8, negatives=20, batch_size=16, max_epochs=2)
-made = MIND(recipe).fit(synthetic_listening(), work=Path(sys.argv[1]))
-made.save(Path(sys.argv[1]) / "model")
-"""
-
-
-def test_a_training_that_is_killed_goes_on(tmp_path):
-    needs("torch")
-
-    def run(folder, how):
-        (tmp_path / folder).mkdir(exist_ok=True)
-        command = [sys.executable, "-c", KILLED, str(tmp_path / folder), how]
-        return subprocess.run(command, env=os.environ, capture_output=True).returncode
-
-    assert run("killed", "kill") == -signal.SIGKILL
-    assert (tmp_path / "killed" / "choose.safetensors").exists()
-    assert run("killed", "go on") == run("whole", "go on") == 0
-    one, other = (load_channel(tmp_path / f / "model") for f in ("killed", "whole"))
-    assert one.model_id == other.model_id
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,5 +1,5 @@
 """SASRec as a channel: order and time are learnt, songs without a play are placed, kills cost
-nothing, and two processes are one."""
+nothing. That two processes are one is in `tests/recall/interests/test_processes.py`."""
 
 import multiprocessing
 import os
@@ -12,12 +12,9 @@ from needs import needs
 
 torch = needs("torch")
 
-from two_processes import in_two
 
 from audiorec.errors import InputError
-from audiorec.learning.next_plays import hold_out
 from audiorec.learning.next_song import NextSongLearner
-from audiorec.learning.processes import ALONE
 from audiorec.listening.profiles import Profiles
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.checks import synthetic_listening
@@ -245,32 +242,3 @@ def test_a_kill_in_either_phase_costs_nothing(tmp_path):
         again = SASRec.load(out)
         assert np.abs(again.songs - whole.songs).max() < 1e-6
         assert all(np.abs(again.weights[n] - w).max() < 1e-6 for n, w in whole.weights.items())
-
-
-def in_float64(processes):
-    """Take sixty steps; return the weights."""
-    from audiorec.learning.fit import fit
-    from audiorec.learning.next_plays import no_features
-    from audiorec.recall.contract.next_song import _next_plays
-    from audiorec.recall.sequence.sasrec.network import SASRecNetwork
-
-    recipe = replace(SMALL, dropout=0.0, max_epochs=3, negatives=12)
-    walked = walks()
-    plays = _next_plays(walked, np.zeros((len(walked), 0), np.float32))
-    network = SASRecNetwork(no_features(plays.n_songs), recipe, is_timed=False, profile=0).double()
-    held = hold_out(plays, recipe.valid)
-    learner = NextSongLearner(network, plays, recipe, held, processes=processes)
-    done = fit(learner, max_epochs=3, patience=99, clip=1.0, processes=processes)
-    assert done.steps >= 60
-    return {n: p.numpy() for n, p in network.state_dict().items()}
-
-
-def test_two_processes_equal_one(tmp_path):
-    def target(processes):
-        np.savez(tmp_path / f"{processes.rank}.npz", **in_float64(processes))
-
-    assert in_two(tmp_path, target) == ["None", "None"]
-    alone = in_float64(ALONE)
-    for rank in (0, 1):
-        with np.load(tmp_path / f"{rank}.npz") as two:
-            assert max(np.abs(two[n] - p).max() for n, p in alone.items()) < 1e-6

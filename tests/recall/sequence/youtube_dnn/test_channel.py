@@ -181,25 +181,6 @@ def test_how_popular_a_song_is_counts_as_much_as_is_said():
     assert not (with_bias.recall(strangers, 3).song >= 0).any()
 
 
-def test_a_training_that_is_stopped_leaves_nothing_and_goes_on(tmp_path):
-    needs("torch")
-    from threading import Event
-
-    data, stop = synthetic_listening(), Event()
-
-    def after_two(line):
-        if line["epoch"] == 2:
-            stop.set()
-
-    stopped = YouTubeDNN(recipe()).fit(data, work=tmp_path, progress=after_two, stop=stop)
-    with pytest.raises(InputError, match="not fitted"):
-        stopped.recall(queries(["song-001"]), 3)
-    resumed = YouTubeDNN(recipe()).fit(data, work=tmp_path)
-    whole_run = YouTubeDNN(recipe()).fit(data)
-    found, expected = (next(c.blocks(Queries(data.sequences))) for c in (resumed, whole_run))
-    np.testing.assert_allclose(found, expected, atol=1e-6)
-
-
 def test_a_bundle_that_does_not_fit_together_is_refused(tmp_path):
     needs("torch")
     data = synthetic_listening()

@@ -1,9 +1,7 @@
-"""`youtube_dnn.trainer`: planted taste is learnt, time is kept, a kill costs nothing."""
+"""`youtube_dnn.trainer`: planted taste is learnt, time is kept, a stop costs nothing."""
 
 import dataclasses
 import json
-import os
-import signal
 import threading
 
 import numpy as np
@@ -150,46 +148,6 @@ class After(threading.Event):
     def is_set(self):
         self.left -= 1
         return self.left < 0
-
-
-def train_until_it_dies(recipe, work, *, steps):
-    """Write the state after every step, and die by SIGKILL where the last one would begin."""
-    learn, count = YouTubeDNNLearner.step, [0]
-
-    def dying(self, batch):
-        count[0] += 1
-        if count[0] == steps:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return learn(self, batch)
-
-    YouTubeDNNLearner.step = dying
-    train_users(planted(), recipe, work=work, every_s=0.0)
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_a_kill_while_training_costs_nothing(tmp_path, seed):
-    """The process dies between two steps, as by a power cut, in either phase."""
-    recipe = dataclasses.replace(QUICK, max_epochs=3)
-    whole, metrics = train_users(planted(), recipe)
-    first = 3 * 11  # steps of the first phase; the second has 12 an epoch
-    last = first + 12 * (len(metrics) - 3)
-    low, high = ((2, first), (first + 2, last))[seed % 2]
-    steps = int(np.random.default_rng(seed).integers(low, high))
-    child = os.fork()  # torch is imported already, which costs a new process four seconds
-    if child == 0:  # no way out but its end: the child must not run pytest's
-        try:
-            signal.alarm(60)
-            train_until_it_dies(recipe, tmp_path, steps=steps)
-        finally:
-            os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
-    with pytest.MonkeyPatch.context() as patch:
-        done, learn = [], YouTubeDNNLearner.step
-        patch.setattr(YouTubeDNNLearner, "step", lambda s, b: (done.append(1), learn(s, b))[1])
-        resumed, _ = train_users(planted(), recipe, work=tmp_path)
-    assert len(done) == last - (steps - 1)  # what was done is not done again
-    for name, array in weights(whole).items():
-        np.testing.assert_allclose(weights(resumed)[name], array, atol=1e-6)
 
 
 def test_the_state_of_another_training_is_not_gone_on_from(tmp_path):

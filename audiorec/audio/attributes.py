@@ -78,7 +78,8 @@ _PROFILES = np.array(
     ]
 )
 # Confidence: probability that tonic and scale are right, from the best key's correlation and its
-# margin over the second; fitted by `benchmarks/sound/eval_attributes.py --fit` on dev clips.
+# margin over the second; fitted to rendered clips, as `benchmarks/sound/eval_attributes.py --fit`
+# does, and to pieces of games by what another program says of them.
 _KEY_OFFSET, _KEY_SLOPE = -9.67, 11.8
 
 

@@ -118,10 +118,13 @@ def tempo_scores(bpm: float | None, known: float) -> tuple[float, float]:
 
 
 def key_score(told: str | None, known: str) -> float:
-    """Return MIREX's weighted score of a key."""
+    """Return MIREX's weighted score of a key; of a signature (``G``: G major, E minor) 1 or 0."""
     if told is None:
         return 0.0
-    (tonic, scale), (right, right_scale) = told.split(), known.split()
+    tonic, scale = told.split()
+    right, _, right_scale = known.partition(" ")
+    if not right_scale:
+        return float((NAMES.index(tonic) + 3 * (scale == "minor")) % 12 == NAMES.index(right))
     steps = (NAMES.index(tonic) - NAMES.index(right)) % 12
     if scale == right_scale:
         return {0: 1.0, 7: 0.5, 5: 0.5}.get(steps, 0.0)

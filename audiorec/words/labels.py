@@ -157,9 +157,12 @@ def talks(embedding: FloatArray | Half) -> BoolArray:
 
 
 def is_talk(lists: Mapping[str, Numbers]) -> bool:
-    """Return whether people talk in a song that was decoded; `lists` are beside its vector."""
-    embedding = lists.get(EMBEDDING)
-    return embedding is not None and bool(talks(np.asarray(embedding, np.float32)[None])[0])
+    """Return whether people talk in a song that was decoded; `lists` are beside its vector.
+
+    Of embeddings by networks of one's own, which have another width, nothing is known.
+    """
+    embedding = np.asarray(lists.get(EMBEDDING, ()), np.float32)
+    return len(embedding) == shipped_sound().size and bool(talks(embedding[None])[0])
 
 
 def nearness(places: FloatArray, centres: FloatArray) -> FloatArray:

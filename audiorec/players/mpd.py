@@ -179,8 +179,12 @@ class Mpd(Player):
         left_s = self._bounds.wait_s()
         if isinstance(self._place, str):
             connected = socket.socket(socket.AF_UNIX)
-            connected.settimeout(left_s)
-            connected.connect(self._place)
+            try:
+                connected.settimeout(left_s)
+                connected.connect(self._place)
+            except OSError:
+                connected.close()
+                raise
         else:
             connected = socket.create_connection(self._place, left_s)
         self._line = Line(connected, self._bounds)

@@ -73,6 +73,12 @@ def test_info_says_it_in_words_and_where_the_song_is_most_itself(run):
     assert part["end_s"] <= document["duration_s"]
 
 
+def test_info_says_what_is_remarkable(run):
+    assert "remark" not in run("info", "jazz")[1]
+    run("classify", "jazz", "--correct", "music=no")
+    assert "remark: not music: as you say" in run("info", "jazz")[1]
+
+
 def test_without_scores_nothing_is_said_of_a_part(run, tmp_path):
     (tmp_path / "scores.parquet").unlink()
     code, out, _ = run("info", "jazz")

@@ -64,7 +64,7 @@ def info(
         if name in STORED and song is None:
             for line in info_lines(name, value):
                 out_folded(line)
-        elif name != "schema" and value not in (None, {}, []):
+        elif name != "schema" and value not in (None, "", {}, []):
             label, shown = SHOWN[name] if name in SHOWN else (name.replace("_", " "), _text)
             shown = _small if name.startswith("tag_") else shown
             out_folded(f"{label}: {shown(value)}")
@@ -206,7 +206,11 @@ def _describe_song(store: "Library", song_id: str) -> dict[str, Any]:
         mean_scores.setdefault(head, {})[label] = round(float(value), 4)
     ordered = {h: dict(sorted(s.items(), key=lambda i: -i[1])) for h, s in mean_scores.items()}
     reading = store.classify(song_id)
-    facts = {"genre": reading.genre_facts(), GENRE_TAG: reading.tag_facts() or None}
+    facts = {
+        "remark": reading.remark,
+        "genre": reading.genre_facts(),
+        GENRE_TAG: reading.tag_facts() or None,
+    }
     document = {"schema": "audiorec/song/1", **store.row(song_id), **facts}
     document |= _part(store, song_id)
     copies = store.copies_of(store.row_number(song_id))

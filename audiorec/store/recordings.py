@@ -97,8 +97,9 @@ NAMED_SOUND, NAMED_ALIKE = 0.3, 0.13
 LOW_KBIT_S, ONE_TEMPO = 64, 1.0003  # ratio of two tempos of one recording
 LOSSLESS = ("flac", "alac", "pcm", "wavpack", "ape", "tta")  # how names of codecs begin
 HEARD_KBIT_S = 100  # up to which copies are listened to, whatever their tempos
-# A song whose file was cut off, and its whole: minimum similarity by sound, and how many wholes.
-CUT_SOUND, CUT_WHOLES, CUT_TEMPO = 0.7, 3, 1.003
+# A part of a song, and its whole: minimum similarity by sound, of one tempo and of a file that was
+# cut off; and how many wholes.
+PART_SOUND, CUT_SOUND, CUT_WHOLES, CUT_TEMPO = 0.7, 0.4, 3, 1.003
 OTHER_VERSION = 0.12  # total variation of the version head's mean scores: sung, instrumental ...
 PARTNERS = 20  # nearest candidates per song; bounds memory where many songs are alike
 BLOCK_SONGS = 8_192  # new songs that are compared at a time
@@ -111,7 +112,7 @@ RULE = fingerprint(
         "segments": MIN_SEGMENTS,
         "apart": (SOUND, ALIKE, NAMED_SOUND, NAMED_ALIKE, OTHER_VERSION),
         "low_rate": (LOW_KBIT_S, ONE_TEMPO, HEARD_KBIT_S),
-        "cut": (CUT_SOUND, CUT_WHOLES, CUT_TEMPO),
+        "cut": (PART_SOUND, CUT_SOUND, CUT_WHOLES, CUT_TEMPO),
         "partners": PARTNERS,
     }
 )
@@ -270,17 +271,18 @@ def cut_pairs(store: VectorStore, rows: Int64Array, comparable: BoolArray) -> In
     """
     there, own = store.list_rows("sound", rows[comparable[rows]])
     rows = rows[comparable[rows]][there]
+    cut = booleans(one_chunk(pc.equal(store.column("status"), scalar(str(Status.TRUNCATED)))))
     hits = np.empty((0, 3))  # row, other row, similarity
     for group, values in store.list_blocks("sound"):
         similar = own @ values.T
-        a, b = np.nonzero(similar >= CUT_SOUND)
+        is_cut = cut[rows, None] | cut[group]
+        a, b = np.nonzero(similar >= np.where(is_cut, CUT_SOUND, PART_SOUND))
         hits = np.concatenate([hits, np.column_stack([rows[a], group[b], similar[a, b]])])
     pairs = hits[:, :2].astype(np.int64)
     seconds = floats(store.column("duration_s").combine_chunks()).astype(np.float64)
     apart = np.abs(seconds[pairs[:, 0]] - seconds[pairs[:, 1]])
     far = comparable[pairs[:, 1]] & (apart > SHIFT_S)
     pairs, similar = pairs[far], hits[far, 2]
-    cut = booleans(one_chunk(pc.equal(store.column("status"), scalar(str(Status.TRUNCATED)))))
     may = _apart(store, pairs) <= CUT_TEMPO
     may |= cut[pairs].any(axis=1)
     pairs, similar = pairs[may], similar[may]

@@ -9,7 +9,7 @@ from made_sound import add_lists, unit_rows
 
 from audiorec.store import links, recordings
 from audiorec.store.links import links_path, read_links, update_links
-from audiorec.store.recordings import find_links, near_pairs
+from audiorec.store.recordings import cut_pairs, find_links, near_pairs
 from audiorec.store.store import VectorStore
 
 WIDTH = 40
@@ -58,6 +58,22 @@ def test_copies_are_linked_and_versions_and_other_lengths_are_not(tmp_path, song
     path = written(tmp_path, *songs)
     assert update_links(path) == 6
     assert linked(path) == {("a", "b mp3"), ("a", "c later"), ("b mp3", "c later")}
+
+
+@pytest.mark.parametrize(
+    ("status", "similar", "is_listened_to"),
+    [("truncated", 0.5, True), ("truncated", 0.3, False), ("ok", 0.5, False)],
+)
+def test_a_file_that_was_cut_off_may_sound_less_like_its_whole(
+    tmp_path, status, similar, is_listened_to
+):
+    part = song("part", series(0), status=status, duration_s=40.0)
+    path = write_library(tmp_path, [part, song("whole", series(0), duration_s=200.0)])
+    sound = np.asarray([[1.0, 0.0], [similar, np.sqrt(1 - similar**2)]])
+    add_lists(path, embedding=sound, sound=sound)
+    everything = np.ones(2, np.bool_)
+    pairs = cut_pairs(VectorStore.open(path), np.arange(2), everything)
+    assert pairs.tolist() == ([[0, 1]] if is_listened_to else [])
 
 
 def test_new_songs_are_compared_with_all_and_known_ones_with_none(tmp_path, songs, monkeypatch):

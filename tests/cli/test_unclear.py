@@ -79,6 +79,26 @@ def test_info_says_what_is_remarkable(run):
     assert "remark: not music: as you say" in run("info", "jazz")[1]
 
 
+@pytest.mark.parametrize(
+    ("measured", "says"),
+    [
+        ({"bpm": 90.4, "bpm_other": 180.8}, ["tempo: 90 or 181 BPM (0.80)"]),
+        ({"bpm": 90.4, "bpm_other": None}, ["tempo: 90 BPM (0.80)"]),
+        ({"bpm": 90.4, "bpm_confidence": 0.2}, ["tempo: no beat"]),
+        ({"bpm": None, "key_confidence": 0.4}, ["key: Ab minor? (0.40)"]),
+        ({"bpm": None, "key_confidence": 0.5}, ["key: Ab minor (0.50)"]),
+    ],
+)
+def test_info_tells_tempo_and_key_as_the_page_does(run, tmp_path, measured, says):
+    if "key_confidence" in measured:
+        measured = {**measured, "key": "Ab", "scale": "minor"}
+    row = song("one", series(0), **{"bpm_confidence": 0.8, **measured})
+    write_library(tmp_path, [row])
+    lines = run("info", "one")[1].splitlines()
+    found = [line for line in lines if line.startswith(("tempo", "key", "bpm", "scale"))]
+    assert found == says
+
+
 def test_without_scores_nothing_is_said_of_a_part(run, tmp_path):
     (tmp_path / "scores.parquet").unlink()
     code, out, _ = run("info", "jazz")

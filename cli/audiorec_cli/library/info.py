@@ -32,6 +32,7 @@ STORED = (
     *("source_rates", "source_channels", "duration_s", "extracted_at", "beside", "unfinished_run"),
     DIFFERING,
 )
+MEASURED = ("bpm", "bpm_other", "bpm_confidence", "key", "scale", "key_confidence")
 MOST_DIFFERING = 20  # songs named whose genre tag is not what is heard
 
 
@@ -60,7 +61,7 @@ def info(
     if json:
         print_json(document)
         return
-    for name, value in document.items():
+    for name, value in (document if song is None else _in_words(document)).items():
         if name in STORED and song is None:
             for line in info_lines(name, value):
                 out_folded(line)
@@ -68,6 +69,22 @@ def info(
             label, shown = SHOWN[name] if name in SHOWN else (name.replace("_", " "), _text)
             shown = _small if name.startswith("tag_") else shown
             out_folded(f"{label}: {shown(value)}")
+
+
+def _in_words(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a song's description for a person: one tempo and one key, as the page says them."""
+    from audiorec.search.filters import HAS_BEAT, SURE_KEY
+
+    result = {name: value for name, value in document.items() if name not in MEASURED}
+    bpm, other, of_tempo, key, scale, of_key = map(document.get, MEASURED)
+    if bpm:
+        either = f"{bpm:.0f}" + (f" or {other:.0f}" if other else "")
+        has_beat = (of_tempo or 0.0) >= HAS_BEAT
+        result["tempo"] = f"{either} BPM ({of_tempo:.2f})" if has_beat else "no beat"
+    if key:
+        sure = of_key or 0.0
+        result["key"] = f"{key} {scale}{'' if sure >= SURE_KEY else '?'} ({sure:.2f})"
+    return result
 
 
 def _describe_named(store: "Library", song: str) -> dict[str, Any]:

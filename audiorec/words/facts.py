@@ -11,7 +11,7 @@ Each function reads at one place of a sentence's words and returns conditions of
 import re
 
 from audiorec.files.languages import NAMED, language_named
-from audiorec.words.vocabulary import Phrase, meaning_at
+from audiorec.words.vocabulary import Phrase, concept_at, meaning_at
 
 FoundFact = tuple[str, int, str]
 NOTHING: FoundFact = ("", 0, "")
@@ -23,6 +23,26 @@ _SCALED = {
     "minutes": ("duration", 60.0), "seconds": ("duration", 1.0), "hours": ("duration", 3600.0),
     "year": ("year", 1.0), "decade": ("year", 1.0), "bpm": ("bpm", 1.0),
 }  # fmt: skip
+
+
+def length_at(words: Phrase, at: int) -> FoundFact:
+    """Read "short" or "long", if songs are so: up to 2:30, and from 6:00.
+
+    Examples
+    --------
+    >>> length_at(tuple("short piano pieces".split()), 0), length_at(("long", "drive"), 0)
+    (('duration<=2:30', 1, ''), ('', 0, ''))
+    """
+    said, stop = meaning_at(words, at, "length")
+    if not said or (at and concept_at(words, at - 1)):  # "all night long"
+        return NOTHING
+    while stop < len(words) and words[stop] != "," and not meaning_at(words, stop, "piece")[0]:
+        joint = max(meaning_at(words, stop, role)[1] for role in ("list", "a little"))
+        found = concept_at(words, stop)
+        if joint == stop and (found is None or found[0].kind == "use"):
+            return NOTHING
+        stop = joint if joint > stop or found is None else found[1]
+    return said, at + 1, ""
 
 
 def number_at(words: Phrase, at: int) -> tuple[float | None, str, int]:

@@ -118,7 +118,8 @@ class Understood:
     def __str__(self) -> str:
         """Return for example ``no drums: less Drum kit, Drum, Percussion``."""
         names = sorted(self.heard, key=lambda name: -abs(self.heard[name]))
-        first = [n if self.heard[n] > 0 else f"less {n}" for n in names[:SHOWN]]
+        less = [n for n in names if self.heard[n] < 0 and not self.term.denied]
+        first = [f"less {n}" if n in less else n for n in names[:SHOWN]]
         more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
         return f"{self.term.name}: {', '.join(first)}{more}"
 
@@ -260,7 +261,8 @@ class DescribedSongs(Neighbours, ForPlayers):
     def remarks(self) -> list[str]:
         """What to tell a person about the list, one line each."""
         lines = []
-        if len(self) and self.terms and not self.said and not self.fits:
+        known = [one for one in self.strengths if one is not None]
+        if known and not self.said and not self.fits:
             lines.append("nothing here fits well; nearest:")
         if self.question.why:
             lines.append(f"note: {' + '.join(self.sentence.chips)}")

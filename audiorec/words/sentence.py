@@ -36,11 +36,11 @@ from audiorec.words.clauses import (
     TitleWords,
     Ways,
 )
-from audiorec.words.facts import key_at, language_at, number_at, quantity_at
+from audiorec.words.facts import key_at, language_at, length_at, number_at, quantity_at
 from audiorec.words.vocabulary import (
-    LONGEST,
     Captions,
     Concept,
+    concept_at,
     key,
     meaning_at,
     phrases,
@@ -106,6 +106,7 @@ class _ClauseReader:
     read: list[tuple[Clause, int, int]] = field(default_factory=list)  # from word to word
     unknown: list[str] = field(default_factory=list)
     unknown_to: int = -1  # where the last word that was not understood ended
+    denied_at: int = -1  # where a denial begins of which nothing is read yet
 
     def __post_init__(self) -> None:
         self.text = unicodedata.normalize("NFKC", self.text[:MOST_LETTERS])
@@ -160,7 +161,7 @@ class _ClauseReader:
         found, (said, began) = self.known(self.at), meaning_at(self.words, self.at, "deny")
         if not said or (found is not None and found[1] > began):  # 无伴奏: a word of its own
             return False
-        self.at = began
+        self.at, self.denied_at = began, self.at
         self.deny(denied=not denied)
         return True
 
@@ -235,6 +236,7 @@ class _ClauseReader:
         bare, sound = self.follows("language"), self.known(self.at)
         for conditions, end, evidence in (
             quantity_at(self.words, self.at),
+            length_at(self.words, self.at),
             key_at(self.words, self.at, self.text[self.tokens[self.at].start :]),
             language_at(self.words, self.at, bare=bare),
             self.tagged(),
@@ -252,7 +254,8 @@ class _ClauseReader:
     def add_fact(self, conditions: str, end: int, denied: bool, evidence: str = "") -> None:
         concept = phrases().get(key(tokens(evidence)))
         term = None if concept is None else self.term(evidence, concept, denied=False)
-        written = self.text[self.tokens[self.at].start : self.tokens[end - 1].end]
+        start = self.denied_at if denied and self.denied_at >= 0 else self.at
+        written = self.spelled(start, end)
         ways = (parse_conditions(conditions),)
         fact = Fact(said=written, ways=ways, denied=denied, term=term)
         self.add(fact, self.at, end)
@@ -324,10 +327,8 @@ class _ClauseReader:
         return False
 
     def known(self, at: int) -> tuple[Concept, int] | None:
-        """Return the concept that begins here, the longest first, and where it ends."""
-        ends = range(min(len(self.words), at + LONGEST), at, -1)
-        found = ((phrases().get(key(self.words[at:end])), end) for end in ends)
-        return next(((concept, end) for concept, end in found if concept is not None), None)
+        """Return the concept that begins here, and where it ends."""
+        return concept_at(self.words, at)
 
     def concept(self, denied: bool, use: bool) -> bool:
         """Read a sound that the table knows."""
@@ -360,6 +361,7 @@ class _ClauseReader:
 
     def add(self, clause: Clause, start: int, end: int) -> None:
         """Add a clause; an alternative joins what stands before it."""
+        self.denied_at = -1
         while self.read and (joined := self.joined(clause, start)) is not None:
             clause, (_, start, _) = joined, self.read.pop()
         self.read.append((clause, start, end))

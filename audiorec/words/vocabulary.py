@@ -178,6 +178,13 @@ def phrases() -> dict[Phrase, Concept]:
     return {key(tokens(word)): concept for concept in concepts() for word in concept.words}
 
 
+def concept_at(words: Phrase, at: int) -> tuple[Concept, int] | None:
+    """Return the concept that begins here, the longest first, and where it ends."""
+    ends = range(min(len(words), at + LONGEST), at, -1)
+    found = ((phrases().get(key(words[at:end])), end) for end in ends)
+    return next(((concept, end) for concept, end in found if concept is not None), None)
+
+
 def _weights(text: str) -> dict[str, float]:
     weights = {}
     for part in filter(None, (part.strip() for part in text.split(";"))):

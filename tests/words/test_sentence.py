@@ -105,3 +105,13 @@ def test_stems():
 def test_any_text_is_read(text):
     read = read_sentence(text)
     assert all(all(term.ways) for term in read.terms)
+
+
+def test_the_words_of_a_denied_fact_begin_with_the_denial():
+    read = read_sentence("calm, not faster than 90 bpm; no songs by Sean Hawk or K-Pone", NAMES)
+    assert read.conditions == {
+        "not faster than 90 bpm": "bpm<=90",
+        "no songs by Sean Hawk or K-Pone": "artist!=Sean Hawk|K-Pone",
+    }
+    read = read_sentence("no drums, piano under four minutes")
+    assert read.conditions == {"under four minutes": "duration<=4:00"}

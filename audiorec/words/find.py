@@ -31,6 +31,7 @@ from audiorec.words.clauses import LIKE, Sentence, Term
 from audiorec.words.hearing import LARGEST, Hearing, scale_of, standardised
 from audiorec.words.strength import fit, together
 from audiorec.words.titles import Titles
+from audiorec.words.vocabulary import tokens
 
 FOLLOWS = 0.5  # share of what is denied that is forgiven where it follows from what is wanted
 SHOWN = 3  # things named as heard for one term
@@ -344,6 +345,8 @@ class Said:
     ----------
     share : ndarray, shape (n,)
         How much of its words a song's names have, from 0 to 1.
+    called : ndarray, shape (n,)
+        Whether a song is called as the whole sentence is: such songs come first.
     words : tuple of str
         Words to look for in the names of a song that was found.
     unknown : tuple of str
@@ -351,6 +354,7 @@ class Said:
     """
 
     share: Float64Array
+    called: BoolArray
     words: tuple[str, ...]
     unknown: tuple[str, ...]
     titles: Titles
@@ -377,9 +381,11 @@ def said_in(titles: Titles, sentence: Sentence) -> Said:
     weights |= dict.fromkeys(sentence.unknown, 1.0)
     share, there = titles.matched(weights)
     alone = not (sentence.unknown or any(term.weight < 1 for term in wanted))
+    called = titles.called(sentence.text)
     return Said(
-        share=share * (UNDERSTOOD if alone else 1.0),
-        words=(*quoted, *there),
+        share=np.where(called, 1.0, share * (UNDERSTOOD if alone else 1.0)),
+        called=called,
+        words=(*quoted, *(tokens(sentence.text) if called.any() else there)),
         unknown=tuple(one for one in sentence.unknown if one not in there),
         titles=titles,
         quoted=bool(quoted),
@@ -430,7 +436,8 @@ def find_songs(
         total = near + _pull(terms, hearing, seeds)
     able = chosen.allowed & (hearing.known | ~np.bool_(sounds))
     allowed = np.flatnonzero(able if sounds or written else able & named)
-    order = allowed[_fused(total[allowed], said.share[allowed], facts.unsure[allowed])]
+    last = np.where(said.called, -1, facts.unsure)[allowed]
+    order = allowed[_fused(total[allowed], said.share[allowed], last)]
     rows, similarities = select(
         lambda m: (order[:m], total[order[:m]]), question.k, limits=chosen.limits
     )
@@ -459,14 +466,14 @@ def find_songs(
     )
 
 
-def _fused(total: Float64Array, share: Float64Array, unsure: BoolArray) -> Int64Array:
-    """Return the order of songs by two lists, what is heard and what titles say; unsure ones last.
+def _fused(total: Float64Array, share: Float64Array, last: Int64Array) -> Int64Array:
+    """Return the order of songs by two lists, what is heard and what titles say, within `last`.
 
     Each list gives a song ``1 / (60 + its place)`` (reciprocal rank fusion), titles times the share
     of the words that they have. Equal songs share a place.
     """
     if not share.any():
-        return np.lexsort((-total, unsure))
+        return np.lexsort((-total, last))
     order = np.argsort(-total, kind="stable")
     first = np.append(True, np.diff(total[order]) != 0)[: len(order)]
     places = np.empty(len(order), np.int64)
@@ -474,7 +481,7 @@ def _fused(total: Float64Array, share: Float64Array, unsure: BoolArray) -> Int64
     kinds = np.unique(share)
     titles = len(kinds) - 1 - np.searchsorted(kinds, share)
     votes = 1 / (PLACES + 1 + places) + share / (PLACES + 1 + titles)
-    return np.lexsort((-votes, unsure))
+    return np.lexsort((-votes, last))
 
 
 def strengths_of(

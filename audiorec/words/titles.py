@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from audiorec.columns import StoreColumns
+from audiorec.files.arrow import integers
 from audiorec.search.filters import text_codes
 from audiorec.store.store import VectorStore
 from audiorec.types import BoolArray, Float64Array, Int64Array, normalised_name
@@ -134,6 +135,19 @@ class Titles:
         found: BoolArray = pc.match_substring(padded, wanted).to_numpy(zero_copy_only=False)
         return found
 
+    def called(self, text: str) -> BoolArray:
+        """Return which songs, or their files, are called so, in two words or more: (n,)."""
+        wanted, result = _plain(text), np.zeros(len(self._store), np.bool_)
+        if len(wanted) > 1:
+            rows = np.flatnonzero(np.all([self.having(word) for word in wanted], axis=0))
+            names = self._store.table(["title", StoreColumns.ID]).take(integers(rows))
+            result[rows] = [
+                wanted
+                in (_plain(one["title"] or ""), _plain(PurePosixPath(one[StoreColumns.ID]).stem))
+                for one in names.to_pylist()
+            ]
+        return result
+
     def where(self, row: int, words: Sequence[str]) -> list[str]:
         """Return where a song says any of some words: title, artist, album, file name."""
         song = self._store.rows([row])[0]
@@ -145,6 +159,13 @@ class Titles:
             for name, text in said.items()
             if spelled.intersection(tokens(text)) or any(word in text for word in _han(words))
         ]
+
+
+def _plain(name: str) -> list[str]:
+    """Return the words of a title, without the number of a track, and without an article."""
+    words = [word for word in tokens(name) if word.isalnum()]
+    first = next((n for n, word in enumerate(words) if not word.isdecimal()), 0)
+    return words[first + (words[first : first + 1] == ["the"]) :]
 
 
 def _han(words: Sequence[str]) -> list[str]:

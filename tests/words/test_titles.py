@@ -86,6 +86,19 @@ def test_words_that_describe_a_sound_are_no_title_of_their_own(library):
     assert found(library, "drums, christmas").said
 
 
+def test_a_song_that_is_called_so_comes_first_whatever_one_hears(tmp_path):
+    path = write_heard(tmp_path)
+    change(path, "title", 0, "The Calm Piano")
+    with_title = open_store(path)
+    for text in ("calm piano", "The calm, piano!"):
+        assert [first(with_title, text), found(with_title, text)[1].song_id] == [
+            "animal.flac",
+            "piano.flac",
+        ]
+    assert first(with_title, "calm grand piano") == first(with_title, "piano") == "piano.flac"
+    assert not with_title.titles.called("piano").any()  # one word may be what one hears
+
+
 def test_artists_are_alternatives_or_denied(library):
     assert set(found(library, "by Ivo Brandt or 周杰伦").song_ids) == {
         *("animal.flac", "piano.flac", "speech.flac", "sax.flac"),

@@ -18,10 +18,11 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 
 from audiorec.columns import StoreColumns
-from audiorec.files.arrow import floats
-from audiorec.search.filters import UNKNOWN, name_codes, text_codes
+from audiorec.files.arrow import booleans, floats, view
+from audiorec.search.filters import UNKNOWN, name_codes
 from audiorec.store.links import read_links
 from audiorec.store.recordings import (
     ALIKE,
@@ -98,10 +99,15 @@ def made_from(links: Links) -> dict[int, tuple[int, int]]:
 
 def same_audio(store: VectorStore) -> Int64Array:
     """Return pairs (m, 2) of the first row of each audio, and each further one."""
-    hashes, _ = text_codes(store, "content_hash")
-    _, first, number = np.unique(hashes, return_index=True, return_inverse=True)
-    pairs = np.column_stack([first[number], np.arange(len(hashes))])
-    return pairs[pairs[:, 0] != pairs[:, 1]].astype(np.int64)
+    hashes = store.column("content_hash").combine_chunks()
+    order = pc.sort_indices(hashes)  # stable
+    ordered = hashes.take(order)
+    same = booleans(pc.equal(ordered.slice(1), ordered.slice(0, max(0, len(ordered) - 1))))
+    again = np.append(np.zeros(min(1, len(ordered)), np.bool_), same)
+    rows = view(order, np.uint64).astype(np.int64)
+    first = np.maximum.accumulate(np.where(again, 0, np.arange(len(rows))))
+    pairs = np.column_stack([rows[first], rows])[again]
+    return pairs[np.lexsort(pairs.T)]
 
 
 def agreeing(store: VectorStore, links: Links) -> BoolArray:

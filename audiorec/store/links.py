@@ -39,7 +39,7 @@ from audiorec.files.own_files import write_errors
 from audiorec.files.tables import TableFile, write_plain
 from audiorec.store import recordings
 from audiorec.store.recordings import (
-    CUT_SOUND,
+    CUT_WHOLES,
     NAMED_ALIKE,
     NAMED_SOUND,
     SHIFT_S,
@@ -47,6 +47,8 @@ from audiorec.store.recordings import (
     apart,
     find_links,
     is_comparable,
+    may_be_parts,
+    was_cut,
     with_sound,
 )
 from audiorec.store.schema import (
@@ -415,10 +417,11 @@ class Newcomers:
 
 
 class _Compared(NamedTuple):
-    """What new songs are compared by: numbers (k,), lengths (k,), sounds and embeddings."""
+    """What new songs are compared by: numbers, lengths, which were cut off (k,), sounds (k, W)."""
 
     numbers: Int64Array
     seconds: Float64Array
+    cut: BoolArray
     sound: FloatArray
     embedding: FloatArray
     titles: Any
@@ -433,7 +436,8 @@ class _Compared(NamedTuple):
         numbers = numbers_of(new.column("content_hash"))[rows]
         titles = one_chunk(new.column("title")).take(integers(rows)).drop_null()
         known, are_two = titles.unique(), len(titles.unique()) < len(titles)
-        return cls(numbers, _seconds(new)[rows], sound, embedding, known, are_two, path)
+        about = (numbers, _seconds(new)[rows], was_cut(new)[rows])
+        return cls(*about, sound, embedding, known, are_two, path)
 
     def near(self, batch: Any, numbers: Int64Array, usable: BoolArray) -> tuple[Int64Array, bool]:
         """Return which usable rows of a batch may be copies of the new songs, or are these.
@@ -444,8 +448,11 @@ class _Compared(NamedTuple):
         rows = np.flatnonzero(usable)
         sound = _lists(batch, rows, "sound", self.sound.shape[1], self.path)
         closeness = sound @ self.sound.T
-        part = closeness >= CUT_SOUND - ROUNDING  # of any length: one may be a part of the other
+        part = may_be_parts(closeness + ROUNDING, was_cut(batch)[rows], self.cut)
         part &= np.abs(seconds[rows][:, None] - self.seconds) > SHIFT_S
+        for column in np.flatnonzero(self.cut):  # a song that sounds a little like many
+            nearest = np.argsort(np.where(part[:, column], -closeness[:, column], np.inf))
+            part[nearest[CUT_WHOLES:], column] = False
         similar = closeness >= 1 - NAMED_SOUND - ROUNDING
         similar &= np.abs(seconds[rows][:, None] - self.seconds) <= SHIFT_S
         named = booleans(one_chunk(pc.is_in(batch.column("title"), self.titles, skip_nulls=True)))[

@@ -245,22 +245,47 @@ def _low_rate_alike(
     pairs = np.unique(pairs, axis=0)
     pairs = pairs[embedding_distances(store, pairs) <= NAMED_ALIKE]
     lower = kbit_s <= LOW_KBIT_S
-    sure = _apart(store, pairs) <= ONE_TEMPO
+    sure = _apart(_tempos(store), pairs) <= ONE_TEMPO
     sure &= lower[pairs[:, 0]] != lower[pairs[:, 1]]
     maybe = pairs[low[pairs[:, 0]] != low[pairs[:, 1]]]
     return pairs[sure], maybe[of_one_version(store, maybe)]
 
 
-def _apart(store: VectorStore, pairs: Int64Array) -> Float64Array:
+def _tempos(store: VectorStore) -> FloatArray:
+    """Return the logarithms to base 2 of the tempos: shape (n,), NaN where there is none."""
+    if "bpm" not in store.metadata.attributes:
+        return np.full(len(store), np.nan, np.float32)
+    known = pc.fill_null(store.column("bpm"), scalar(np.float32("nan")))
+    return np.log2(floats(known.combine_chunks()))
+
+
+def _apart(tempos: FloatArray, pairs: Int64Array) -> Float64Array:
     """Return by what factor the tempos of pairs (m, 2) differ, octaves aside: NaN without tempo.
 
     Two copies may be told at two levels of one tempo.
     """
-    if "bpm" not in store.metadata.attributes:
-        return np.full(len(pairs), np.nan)
-    tempos = floats(pc.fill_null(store.column("bpm"), scalar(np.float32("nan"))).combine_chunks())
-    octaves = np.diff(np.log2(tempos)[pairs], axis=1)[:, 0].astype(np.float64)
+    octaves = np.diff(tempos[pairs], axis=1)[:, 0].astype(np.float64)
     return np.exp2(np.abs(octaves - np.round(octaves)))
+
+
+def was_cut(rows: Any) -> BoolArray:
+    """Return which songs of a store, or of rows of one, come from files that were cut off."""
+    return booleans(one_chunk(pc.equal(rows.column("status"), scalar(str(Status.TRUNCATED)))))
+
+
+def may_be_parts(similar: FloatArray, cut: BoolArray, others: BoolArray) -> BoolArray:
+    """Return which pairs sound alike enough for a part and its whole: shape (m, n), bool.
+
+    Parameters
+    ----------
+    similar : ndarray, shape (m, n)
+        Similarities by sound.
+    cut, others : ndarray, shapes (m,) and (n,), bool
+        Which songs come from files that were cut off; of such a file less is asked.
+    """
+    least = np.where(cut[:, None] | others, np.float32(CUT_SOUND), np.float32(PART_SOUND))
+    result: BoolArray = similar >= least
+    return result
 
 
 def cut_pairs(store: VectorStore, rows: Int64Array, comparable: BoolArray) -> Int64Array:
@@ -269,27 +294,50 @@ def cut_pairs(store: VectorStore, rows: Int64Array, comparable: BoolArray) -> In
     Their lengths differ, they sound alike, and the file of one is cut off, or both have one tempo;
     at most `CUT_WHOLES` of each song.
     """
-    there, own = store.list_rows("sound", rows[comparable[rows]])
-    rows = rows[comparable[rows]][there]
-    cut = booleans(one_chunk(pc.equal(store.column("status"), scalar(str(Status.TRUNCATED)))))
-    hits = np.empty((0, 3))  # row, other row, similarity
+    rows = rows[comparable[rows]]
+    about = _OfParts(
+        seconds=floats(store.column("duration_s").combine_chunks()).astype(np.float64),
+        cut=was_cut(store),
+        tempos=_tempos(store),
+        comparable=comparable,
+    )
+    blocks = (rows[start : start + BLOCK_SONGS] for start in range(0, len(rows), BLOCK_SONGS))
+    pairs = np.concatenate([_pairs([]), *(_cut_block(store, block, about) for block in blocks)])
+    return np.unique(np.sort(pairs, axis=1), axis=0)
+
+
+class _OfParts(NamedTuple):
+    """What tells parts from wholes, of all songs of a store: (n,) each."""
+
+    seconds: Float64Array
+    cut: BoolArray
+    tempos: FloatArray
+    comparable: BoolArray
+
+    def allow(self, pairs: Int64Array) -> BoolArray:
+        """Return which pairs (m, 2) may be a part and its whole, whatever they sound like."""
+        one, other = pairs.T
+        far = np.abs(self.seconds[one] - self.seconds[other]) > SHIFT_S
+        alike = self.cut[pairs].any(axis=1) | (_apart(self.tempos, pairs) <= CUT_TEMPO)
+        result: BoolArray = far & alike & self.comparable[other]
+        return result
+
+
+def _cut_block(store: VectorStore, rows: Int64Array, about: _OfParts) -> Int64Array:
+    """Return the pairs of one block of rows with all songs of a store."""
+    there, own = store.list_rows("sound", rows)
+    rows = rows[there]
+    step = max(1, CELLS // max(1, len(rows)))
+    hits = np.empty((0, 3))  # place in `rows`, row, similarity
     for group, values in store.list_blocks("sound"):
-        similar = own @ values.T
-        is_cut = cut[rows, None] | cut[group]
-        a, b = np.nonzero(similar >= np.where(is_cut, CUT_SOUND, PART_SOUND))
-        hits = np.concatenate([hits, np.column_stack([rows[a], group[b], similar[a, b]])])
-    pairs = hits[:, :2].astype(np.int64)
-    seconds = floats(store.column("duration_s").combine_chunks()).astype(np.float64)
-    apart = np.abs(seconds[pairs[:, 0]] - seconds[pairs[:, 1]])
-    far = comparable[pairs[:, 1]] & (apart > SHIFT_S)
-    pairs, similar = pairs[far], hits[far, 2]
-    may = _apart(store, pairs) <= CUT_TEMPO
-    may |= cut[pairs].any(axis=1)
-    pairs, similar = pairs[may], similar[may]
-    order = np.lexsort((pairs[:, 1], -similar, pairs[:, 0]))
-    pairs = pairs[order]
-    firsts = np.searchsorted(pairs[:, 0], pairs[:, 0], side="left")
-    return np.unique(np.sort(pairs[np.arange(len(pairs)) - firsts < CUT_WHOLES], axis=1), axis=0)
+        for start in range(0, len(group), step):
+            others = group[start : start + step]
+            similar = own @ values[start : start + step].T
+            a, b = np.nonzero(may_be_parts(similar, about.cut[rows], about.cut[others]))
+            found = np.column_stack([a, others[b], similar[a, b]])
+            hits = np.concatenate([hits, found[about.allow(np.column_stack([rows[a], others[b]]))]])
+        hits = _nearest(hits, CUT_WHOLES)
+    return np.column_stack([rows[hits[:, 0].astype(np.int64)], hits[:, 1].astype(np.int64)])
 
 
 def near_pairs(
@@ -331,7 +379,7 @@ def _near_block(
         order = np.argsort(seconds[others], kind="stable")
         others, right = others[order], values[near][order]
         hits = np.concatenate([hits, *_hits(apart, rows, left, others, right, seconds)])
-        hits = _nearest(hits)
+        hits = _nearest(hits, PARTNERS)
     return np.column_stack([rows[hits[:, 0].astype(np.int64)], hits[:, 1].astype(np.int64)])
 
 
@@ -369,11 +417,11 @@ def _halved(vectors: FloatArray) -> tuple[FloatArray, FloatArray]:
     return np.hstack([vectors, -half, one]), np.hstack([vectors, one, -half])
 
 
-def _nearest(hits: Float64Array) -> Float64Array:
-    """Return the nearest few hits of each place."""
+def _nearest(hits: Float64Array, most: int) -> Float64Array:
+    """Return the nearest hits of each place, at most so many."""
     hits = hits[np.lexsort((hits[:, 1], -hits[:, 2], hits[:, 0]))]
     firsts = np.searchsorted(hits[:, 0], hits[:, 0], side="left")
-    return hits[np.arange(len(hits)) - firsts < PARTNERS]
+    return hits[np.arange(len(hits)) - firsts < most]
 
 
 def _named_alike(

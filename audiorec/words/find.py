@@ -337,7 +337,7 @@ class DescribedSongs(Neighbours, ForPlayers):
         }
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Said:
     """What titles say of a sentence.
 

@@ -117,8 +117,14 @@ class Pool:
             hearing=hearing,
             sentence=sentence,
             chosen=self.library.chosen(choice),
-            # Names of the files tell the genre.
-            said=Said(np.zeros(n), (), sentence.unknown, self.library.titles, quoted=False),
+            said=Said(  # names of the files tell the genre
+                share=np.zeros(n),
+                called=np.zeros(n, np.bool_),
+                words=(),
+                unknown=sentence.unknown,
+                titles=self.library.titles,
+                quoted=False,
+            ),
             facts=Admitted(admitted=np.ones(n, np.bool_), unsure=np.zeros(n, np.bool_)),
         )
         return found.rows.tolist()

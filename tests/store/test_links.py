@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from made_library import series, song, write_library
 from made_sound import add_lists
 
 from audiorec.files.arrow import string_array
-from audiorec.store import links
+from audiorec.store import links, recordings
 from audiorec.store.links import (
     LinksFile,
     Newcomers,
@@ -61,7 +61,19 @@ def known(path):
     return dict(zip(pairs, found.distance.round(5).tolist(), strict=True)), found.missing
 
 
-@settings(max_examples=20, deadline=None)
+@pytest.fixture
+def all_wholes():
+    """However many wholes a part may have: which are nearest depends on the songs so far."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (links, recordings):
+            patch.setattr(module, "CUT_WHOLES", 99)
+        yield
+
+
+@pytest.mark.usefixtures("all_wholes")
+@settings(
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(seed=st.integers(0, 10_000), n=st.integers(2, 14), size=st.integers(1, 5))
 def test_in_passing_it_finds_what_comparing_all_finds(tmp_path_factory, seed, n, size):
     rng = np.random.default_rng(seed)
@@ -71,7 +83,8 @@ def test_in_passing_it_finds_what_comparing_all_finds(tmp_path_factory, seed, n,
         of = recording(int(rng.integers(3)), off=float(rng.choice([0.02, 0.2])), of=i)
         tags = {"title": "Song", "artist": "Anna"} if rng.random() < 0.5 else {}
         length = float(rng.choice([58.0, 60.0, 64.0]))
-        row, scores = song(f"{i:02}", sung, duration_s=length, **tags)
+        status = "truncated" if rng.random() < 0.2 else "ok"
+        row, scores = song(f"{i:02}", sung, duration_s=length, status=status, **tags)
         made.append((row, scores, None if rng.random() < 0.1 else of))
     new = [row["song_id"] for row, *_ in made if rng.random() < 0.4] or ["00"]
     folder = tmp_path_factory.mktemp("passing")
@@ -86,6 +99,18 @@ def test_in_passing_it_finds_what_comparing_all_finds(tmp_path_factory, seed, n,
     update_links(whole)
     assert known(path) == known(whole)
     assert known(path)[1] == 0
+
+
+def test_of_the_many_that_a_new_file_cut_off_may_be_a_part_of_the_nearest_pass(tmp_path):
+    """Others are not put aside: of a million songs they might be a tenth."""
+    near = [recording(0, off=0.1 * n, of=n) for n in range(6)]
+    made = [(*song(f"{n}", series(0), duration_s=200.0 + 9 * n), of) for n, of in enumerate(near)]
+    cut = (*song("cut", series(0), duration_s=40.0, status="truncated"), near[0])
+    path = write(tmp_path, [*made, cut])
+    kept = [
+        i for batch in pass_by(path, ["cut"], size=9)._kept for i in batch["song_id"].to_pylist()
+    ]
+    assert sorted(kept) == ["0", "1", "2", "cut"]
 
 
 def _only_scratch(path):

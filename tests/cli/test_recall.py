@@ -275,22 +275,6 @@ def test_many_users_without_a_history_are_said(log, audiorec):
     assert "queries have no history: try the split last" in err
 
 
-def test_whole_playlists_are_judged_beside_ways_without_a_channel(log, audiorec):
-    rows = [f"m{n},{'abcdefgh'[(n + k) % 8]},playlist,l{n}" for n in range(8) for k in range(6)]
-    log.with_name("lists.csv").write_text("\n".join(["user_id,song_id,event,list_id", *rows]))
-    words = "recall evaluate item-knn popular -i lists.csv --split whole-lists".split()
-    code, out, err = audiorec(*words)
-    assert code == 0, err
-    header, *lines = (line.split("\t") for line in out.splitlines())
-    assert header == ["ranked by", "hit_rate@1", "hit_rate@10", "mrr@10"]
-    ways = {"item-knn", "popular", "known songs", "common songs"}
-    assert {line[0] for line in lines} == ways
-    assert "8 playlists" in err
-    found = json.loads(audiorec(*words, "--json", "--k", "3")[1])
-    assert set(found["ranked_by"]) == ways
-    assert list(found["ranked_by"]["popular"]) == ["hit_rate@3", "mrr@3"]
-
-
 def test_an_evaluation_says_more_than_accuracy(log, audiorec):
     words = "recall evaluate rules -i plays.csv --split sessions --keep-heard --k 1"
     code, _, err = audiorec(*words.split())

@@ -1,15 +1,14 @@
-"""Rank playlists that people made, for one user or for all, and judge how well.
+"""Rank playlists that people made, for one user or for all.
 
     playlists ──`ListRanking`──best──▶ the lists that suit each user, from proposed and played songs
     fused.parquet, plays ──write_lists──▶ lists.parquet
-    playlists, channels ──judge_playlists──▶ how well people find the other half of a playlist
 
 A list is worth the sum over its songs, divided by the square root of its length: a proposed song
 by its rank, a played one about half as much as the first proposed one.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,16 +18,10 @@ import pyarrow as pa
 
 from audiorec.columns import ListColumns
 from audiorec.errors import InputError
-from audiorec.evaluation.classification import Interval
-from audiorec.evaluation.ranking import clustered_interval, rank_measures
 from audiorec.files.arrow import integers
 from audiorec.files.tables import table_writer
 from audiorec.listening.events import Interactions
 from audiorec.listening.sequences import Sequences, to_sequences
-from audiorec.recall.contract.channel import Channel
-from audiorec.recall.contract.data import Context, RecallData
-from audiorec.recall.judging.splits import list_groups
-from audiorec.recall.serving.answers import DEPTH
 from audiorec.recall.serving.tables import BATCH_ROWS, candidates_by_user
 from audiorec.types import Float64Array, IdMap, Int64Array, string_array
 
@@ -37,9 +30,6 @@ KNOWN = 0.5 / FLATNESS  # value of a played song
 FEWEST = 10  # added to the length of a list, so that very short lists do not win
 MOST_LISTS = 10  # of a user, in a nightly run
 BLOCK_USERS = 200
-HALF = 0.5  # of a playlist's songs are somebody's plays, when lists are judged
-NO_CONTEXT = Context()
-BY_SONGS, BY_KNOWN = "common songs", "known songs"  # ways to rank lists without a channel
 DIGITS = 12  # values are rounded, so that sums do not depend on the order of addition
 LISTS = pa.schema(
     [
@@ -170,105 +160,3 @@ def _rows(ranking: ListRanking, names: list[str], proposed: Any, known: Any) -> 
     ]
     arrays = [column.cast(field.type) for column, field in zip(columns, LISTS, strict=True)]
     return pa.Table.from_arrays(arrays, schema=LISTS)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class JudgedPlaylists:
-    """How well one way to rank playlists finds the wanted ones.
-
-    Attributes
-    ----------
-    ranked_by : str
-        A channel; ``known songs``: by these alone; ``common songs``: the lists whose songs most
-        lists have, the same for everybody.
-    people, lists : int
-        How many there are.
-    per_person : mapping of (str, int) to ndarray, shape (people,), float64
-        By measure and k; see `rank_measures`.
-    means : mapping of (str, int) to Interval
-    """
-
-    ranked_by: str
-    people: int
-    lists: int
-    per_person: Mapping[tuple[str, int], Float64Array] = field(repr=False)
-    means: Mapping[tuple[str, int], Interval]
-
-
-def judge_playlists(
-    lists: Sequences,
-    channels: Sequence[Channel],
-    *,
-    ks: Sequence[int] = (1, 10),
-    context: Context = NO_CONTEXT,
-    seed: int = 0,
-) -> list[JudgedPlaylists]:
-    """Judge the ranking of whole playlists: best first, by the mean reciprocal rank.
-
-    Of every playlist half of the songs, drawn by seed, are somebody's plays; the other half stays
-    a playlist among all others, and is the wanted one. Near-copies of a list (`list_groups`) lose
-    the same songs, and any of them is wanted. Channels are fitted to what stays.
-
-    Parameters
-    ----------
-    lists : Sequences
-        Songs of L lists.
-    channels : sequence of Channel
-    ks : sequence of int
-        Lengths of the lists of lists.
-    context : Context
-    seed : int
-
-    Raises
-    ------
-    InputError
-        If no list has two songs; also the errors of `Channel.fit`.
-    """
-    group = list_groups(lists)
-    key = group[lists.owner] * max(1, len(lists.song_ids)) + lists.song
-    entries, place = np.unique(key, return_inverse=True)
-    hidden = (np.random.default_rng(seed).random(len(entries)) < HALF)[place]
-    rest, plays = lists.keep(~hidden), lists.keep(hidden)
-    there = np.flatnonzero((rest.lengths > 0) & (plays.lengths > 0))
-    if not len(there):
-        raise InputError("no playlist has two songs, so none can be split into halves")
-    asked, ranking = plays.take(there), ListRanking(rest)
-    names = [asked.song_ids[song] for song in asked.song.tolist()]
-    known = ranking.songs_of(asked.owner, names, np.ones(len(names)), len(asked))
-    common = np.bincount(rest.song, minlength=len(rest.song_ids))
-    liked = np.bincount(rest.owner, common[rest.song], len(rest)) / np.sqrt(ranking.sizes + FEWEST)
-    first = np.argsort(-liked, kind="stable")[: max(ks)]
-    orders = {BY_SONGS: np.tile(first, (len(asked), 1))}
-    orders[BY_KNOWN] = _in_blocks(ranking, known * 0, known, max(ks))
-    for channel in channels:
-        channel.fit(RecallData(rest, context.song_ids, context, by="list"))
-        result = channel.recall(context.queries_of(asked), DEPTH, exclude=asked)
-        owner, rank = np.nonzero(result.song >= 0)
-        songs = [result.song_ids[song] for song in result.song[owner, rank].tolist()]
-        proposed = ranking.songs_of(owner, songs, 1 / (FLATNESS + rank + 1), len(asked))
-        orders[channel.name] = _in_blocks(ranking, proposed, known, max(ks))
-    judged = [_judged(name, order, group, there, ks) for name, order in orders.items()]
-    return sorted(judged, key=lambda one: -one.means["mrr", max(ks)].value)
-
-
-def _in_blocks(ranking: ListRanking, proposed: Any, known: Any, k: int) -> Int64Array:
-    """Return the best lists of all users, (U, k) and -1."""
-    blocks = [slice(at, at + BLOCK_USERS) for at in range(0, known.shape[0], BLOCK_USERS)]
-    return np.concatenate([ranking.best(proposed[of], known[of], k)[0] for of in blocks])
-
-
-def _judged(
-    name: str, order: Int64Array, group: Int64Array, there: Int64Array, ks: Sequence[int]
-) -> JudgedPlaylists:
-    """Measure at which rank the first list of each person's own group is in (people, L) lists."""
-    hit = (group[order] == group[there][:, None]) & (order >= 0)
-    rank = np.where(hit.any(axis=1), hit.argmax(axis=1) + 1, np.inf)
-    measures = rank_measures(rank, np.arange(len(there)), len(there), sorted(ks))
-    rng = np.random.default_rng(0)
-    return JudgedPlaylists(
-        ranked_by=name,
-        people=len(there),
-        lists=len(group),
-        per_person=measures,
-        means={at: clustered_interval(of, group[there], rng) for at, of in measures.items()},
-    )

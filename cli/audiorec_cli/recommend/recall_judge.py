@@ -23,11 +23,10 @@ if TYPE_CHECKING:
     from audiorec.recall.judging.splits import JudgingSplit
 
 SplitName = Literal[
-    "last", "time", "sessions", "users", "lists", "random", "whole-lists", "artists", "all-artists"
+    "last", "time", "sessions", "users", "lists", "random", "artists", "all-artists"
 ]
 OF_ARTISTS = ("artists", "all-artists")
 UNHEARD_K = 10  # length of the lists where artists are held out
-WHOLE_LISTS, LISTS_KS = "whole-lists", (1, 10)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,8 +128,7 @@ def evaluate(
     Several are compared: the table shows how far each is behind the best. So are the values of a
     setting that is given several times. The split artists judges one trained model on the artists
     that its training held out (--set test=0.2), beside simple baselines; all-artists judges it on
-    half of the artists of a log of which it heard no song. The split whole-lists judges which
-    playlists are recommended, to those who played half of one.
+    half of the artists of a log of which it heard no song.
 
     Examples
     --------
@@ -148,9 +146,6 @@ def evaluate(
     if users is not None:
         raise InputError("--users is for --split artists")
     judged = _judged(channels or [], candidates, settings or ())
-    if judging.split == WHOLE_LISTS:
-        _evaluate_playlists([one for one, is_trained in judged if not is_trained], judging)
-        return
     from audiorec.recall.contract.channel import Channel
 
     known = [one for one, is_trained in judged if is_trained and isinstance(one, Channel)]
@@ -203,39 +198,6 @@ def _is_model(name: str) -> bool:
     from audiorec.recall.registry import CHANNELS
 
     return Path(name).is_dir() and name not in CHANNELS
-
-
-def _evaluate_playlists(channels: "Sequence[Channel | Lists]", judging: JudgeOptions) -> None:
-    """Evaluate the ranking of whole playlists by channels, beside two ways without a channel."""
-    from dataclasses import astuple
-
-    from audiorec.recall.contract.channel import Channel
-    from audiorec.recall.serving.playlists import judge_playlists
-
-    asked = [one for one in channels if isinstance(one, Channel)]
-    if not asked:
-        raise InputError(f"--split {WHOLE_LISTS} trains channels: name some")
-    ks = judging.ks if judging.k else LISTS_KS
-    lists = judging.of(judging.interactions, "list")
-    playlists = judge_playlists(lists, asked, ks=ks, context=judging.context(), seed=judging.seed)
-    shown = [*(("hit_rate", k) for k in ks), ("mrr", max(ks))]
-    if judging.json:
-        ranked = {
-            one.ranked_by: {
-                f"{name}@{k}": [round(v, 6) for v in astuple(one.means[name, k])]
-                for name, k in shown
-            }
-            for one in playlists
-        }
-        about = {"people": playlists[0].people, "lists": playlists[0].lists}
-        print_json({"schema": "audiorec/recall-playlists/1", **about, "ranked_by": ranked})
-        return
-    title = (
-        f"{playlists[0].lists:,} playlists, {playlists[0].people:,} people who played half of one"
-    )
-    _say_title(title)
-    rows = [(one.ranked_by, *(str(one.means[at]) for at in shown)) for one in playlists]
-    print_table(("ranked by", *(f"{name}@{k}" for name, k in shown)), rows, title=title)
 
 
 def _evaluate_artists(names: "Sequence[str]", users: Path | None, judging: JudgeOptions) -> None:

@@ -10,11 +10,9 @@ from made_candidates import table_of
 from audiorec.errors import InputError
 from audiorec.listening.interactions import read_interactions
 from audiorec.listening.sequences import Sequences
-from audiorec.recall.registry import channel_class
 from audiorec.recall.serving.nightly.places import open_night
 from audiorec.recall.serving.one_user.recommend import ranked_lists
-from audiorec.recall.serving.playlists import LISTS, ListRanking, judge_playlists, write_lists
-from audiorec.recall.simple.external import External, ExternalRecipe
+from audiorec.recall.serving.playlists import LISTS, ListRanking, write_lists
 
 LOG = """user_id,song_id,timestamp,event,list_id
 u1,a,2026-01-01T08:00:00Z,finish,
@@ -117,39 +115,3 @@ def test_a_log_without_playlists_is_refused(home):
     (home / "playlists.csv").write_text(LOG)
     with pytest.raises(InputError, match="playlist"):
         open_night(home / "recall.toml").job.run()
-
-
-def own_lists(path, lists):
-    """A table that proposes to each owner the songs of the own list."""
-    rows = [f"{name},{song}" for name, songs in lists.items() for song in songs]
-    path.write_text("\n".join(["user_id,song_id", *rows]) + "\n")
-    return External(ExternalRecipe(table=str(path)))
-
-
-def test_the_other_half_of_a_playlist_is_found_by_its_songs_alone(tmp_path):
-    """No two lists share a song: what is played says nothing, what is proposed says all."""
-    lists = {f"l{n}": [f"s{n}-{song}" for song in range(8)] for n in range(30)}
-    plays = Sequences.from_lists(list(lists.values()), list(lists))
-    oracle = own_lists(tmp_path / "own.csv", lists)
-    found = {one.ranked_by: one for one in judge_playlists(plays, [oracle], ks=(1, 5))}
-    assert next(iter(found)) == "external"
-    assert found["external"].means["hit_rate", 1].value == 1
-    assert found["external"].means["mrr", 5].value == 1
-    assert found["known songs"].means["hit_rate", 5].value == 0
-    common = found["common songs"].per_person["hit_rate", 5]
-    assert common.sum() == 5  # the same five lists for everybody, of whom five want one
-    assert found["external"].people <= found["external"].lists == 30
-
-
-def test_any_copy_of_a_playlist_is_the_wanted_one(tmp_path):
-    songs = [f"s{n}" for n in range(10)]
-    lists = {"one": songs, "copy": songs, "other": [f"o{n}" for n in range(10)]}
-    plays = Sequences.from_lists(list(lists.values()), list(lists))
-    oracle = own_lists(tmp_path / "own.csv", {**lists, "copy": lists["one"]})
-    best = judge_playlists(plays, [oracle], ks=(1,))[0]
-    assert best.per_person["hit_rate", 1].tolist() == [1, 1, 1]
-
-
-def test_lists_of_one_song_have_no_halves():
-    with pytest.raises(InputError, match="no playlist has two songs"):
-        judge_playlists(Sequences.from_lists([["a"], ["b"]]), [channel_class("popular")()])

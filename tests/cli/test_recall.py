@@ -116,10 +116,6 @@ def test_blocks_of_users_go_to_processes_where_asked(log, audiorec, monkeypatch)
     monkeypatch.setattr("audiorec.runs.tasks.engine_of", lambda *_a, **_k: travelling)
     one, many = (Path(f"{name}.parquet").read_bytes() for name in ("one", "many"))
     assert one == many
-    fuse = "recall fuse one.parquet many.parquet --out"
-    audiorec(*f"{fuse} f1.parquet".split())
-    assert audiorec(*f"{fuse} f2.parquet --jobs 2".split())[0] == 0
-    assert Path("f1.parquet").read_bytes() == Path("f2.parquet").read_bytes()
     judge = "recall evaluate item-knn -i plays.csv --split last --keep-heard --json"
     found = [json.loads(audiorec(*f"{judge} {more}".split())[1]) for more in ("", "--jobs 2")]
     for document in found:

@@ -14,9 +14,6 @@ from audiorec.recall.contract.batch_recall import write_candidates
 from audiorec.recall.contract.data import Queries, RecallData
 from audiorec.recall.judging.judge import judge
 from audiorec.recall.judging.splits import split
-from audiorec.recall.serving import job
-from audiorec.recall.serving.job import fuse_files
-from audiorec.recall.serving.rules import Exclusions, FusionRecipe, SongTraits
 from audiorec.recall.simple.counts import Popular
 from audiorec.recall.simple.knn import ItemKNN
 from audiorec.runs.tasks import engine_of, parse_runner, run_processes
@@ -35,7 +32,6 @@ def plays():
 @pytest.fixture(autouse=True)
 def _small_blocks(monkeypatch):
     monkeypatch.setattr(batch_recall, "BLOCK_USERS", 100)
-    monkeypatch.setattr(job, "PART_ROWS", 100)
     monkeypatch.setattr("audiorec.recall.serving.tables.BATCH_ROWS", 512)
 
 
@@ -146,46 +142,6 @@ def test_a_runner_and_its_address():
     assert parse_runner("ray:auto") == ("ray", "auto")
     assert parse_runner("ray:ray://head:10001") == ("ray", "ray://head:10001")
     assert parse_runner("ray:") == ("ray", None)
-
-
-@pytest.fixture(scope="module")
-def fused(plays, tmp_path_factory):
-    """Return two tables of candidates, one of them in no order, and all that a fusion takes."""
-    folder = tmp_path_factory.mktemp("lists")
-    paths = [folder / "a.parquet", folder / "b.csv"]
-    ask(paths[0], plays, k=20)
-    rng = np.random.default_rng(2)
-    rows = [f"user-{u:03},s{s}\n" for u in rng.permutation(USERS) for s in range(u % 7)]
-    paths[1].write_text("user_id,song_id\n" + "".join(rows))
-    songs = plays.song_ids
-    facts = SongTraits(
-        song_ids=songs, groups={"artist": np.arange(len(songs)) % 9}, plays=np.arange(len(songs))
-    )
-    few = plays.take(np.arange(0, USERS, 3))
-    options = {"facts": facts, "excluded": Exclusions.of(never=few)}
-    return paths, FusionRecipe(k=8, per_artist=2), options
-
-
-def test_a_fusion_of_three_processes_is_that_of_one_though_one_is_killed(fused, tmp_path):
-    paths, recipe, options = fused
-    one = fuse_files(paths, tmp_path / "one.parquet", recipe, **options)
-    engine = deadly(three(), tmp_path / "mark")
-    found = fuse_files(paths, tmp_path / "three.parquet", recipe, **options, engine=engine)
-    assert found == one
-    assert (tmp_path / "three.parquet").read_bytes() == (tmp_path / "one.parquet").read_bytes()
-    assert (tmp_path / "mark").read_text() == "xx"
-
-
-def test_a_fusion_names_the_users_of_a_poison_block(fused, tmp_path):
-    paths, recipe, options = fused
-
-    def losing(tasks):
-        for task in tasks:
-            yield task.lost("it died") if task.index == 0 else task.attempt()
-
-    with pytest.raises(LostBlocksError, match=r"users 'user-000' to 'user-\d{3}': it died"):
-        fuse_files(paths, tmp_path / "f.parquet", recipe, **options, engine=losing)
-    assert not (tmp_path / "f.parquet").exists()
 
 
 def test_an_evaluation_by_processes_says_the_same_though_one_is_killed(tmp_path):

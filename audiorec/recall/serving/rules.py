@@ -144,20 +144,13 @@ class SongTraits:
 
 
 class ExcludedLists:
-    """Songs or artists excluded for each user, looked up block by block.
+    """Songs or artists excluded for each user, looked up block by block."""
 
-    Parameters
-    ----------
-    lists : Sequences
-    songs : IdMap, optional
-        Ids of the song numbers in `lists`; by default those of `lists` itself.
-    """
-
-    def __init__(self, lists: Sequences, songs: IdMap | None = None) -> None:
+    def __init__(self, lists: Sequences) -> None:
         self._lists = lists
         # A dict: a block looks up few of many users, for which an `IdMap` would read them all.
         self._owners = {name: row for row, name in enumerate(lists.owner_ids)}
-        self.songs = IdMap(string_array(lists.song_ids)) if songs is None else songs
+        self.songs = IdMap(string_array(lists.song_ids))
         self.width = len(self.songs.ids)
 
     def pairs_of(self, user_ids: Any) -> tuple[Int64Array, Int64Array]:
@@ -169,17 +162,6 @@ class ExcludedLists:
         pairs = self._lists.take(at[there])
         return there[pairs.owner], pairs.song.astype(np.int64)
 
-    def part(self, user_ids: Any) -> Sequences:
-        """Return the lists of some users without song ids, to be combined with `songs`."""
-        names = string_array(user_ids).to_pylist()
-        rows = [row for name in names if (row := self._owners.get(name)) is not None]
-        return replace(self._lists.take(np.array(rows, np.int64)), song_ids=())
-
-    @property
-    def lists(self) -> Sequences:
-        """The lists of all users."""
-        return self._lists
-
     def holds(self, user_id: str, name: str) -> bool:
         """Return whether a song or artist is excluded for a user."""
         row = self._owners.get(user_id, -1)
@@ -187,10 +169,6 @@ class ExcludedLists:
             return False
         ids = self._lists.song_ids
         return any(ids[number] == name for number in self._lists[row].tolist())
-
-    def numbers_of(self, song_ids: Any) -> Int64Array:
-        """Return the number of each song; -1 if it is excluded for nobody."""
-        return self.songs.rows(song_ids)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

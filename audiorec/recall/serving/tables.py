@@ -13,7 +13,6 @@ import tempfile
 import threading
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -169,13 +168,6 @@ def is_by_user(path: Path, rows: int = BATCH_ROWS) -> bool:
         return len(ascending(file, rows, most=1)) == 1
 
 
-def users_by_rows(path: Path) -> Iterator[Any]:
-    """Yield the ``user_id`` column of a file, in the batches that `user_blocks` reads."""
-    with TableFile.open(path, mapped=False) as file:
-        for table in file.batches(BATCH_ROWS, [ListColumns.USER]):
-            yield table.cast(USERS)
-
-
 def sorted_by_user(path: Path) -> Any:
     """Read a whole file and sort it by user and rank.
 
@@ -197,19 +189,6 @@ def sorted_by_user(path: Path) -> Any:
         result = _foreign(path)
     keys = (ListColumns.USER, "cold", "rank")
     return result.sort_by([(name, "ascending") for name in keys])
-
-
-def rows_of(path: Path, start: int, stop: int, columns: Sequence[str] = tuple(SCHEMA.names)) -> Any:
-    """Return the rows ``start:stop`` of a file, with the types of `SCHEMA`."""
-    schema = pa.schema([SCHEMA.field(name) for name in columns])
-    with TableFile.open(path, mapped=False) as file:
-        starts = file.group_starts()
-        groups = [g for g, (a, b) in enumerate(pairwise(starts)) if a < stop and b > start]
-        tables = [file.read_group(group, list(columns)) for group in groups]
-    if not tables:
-        return schema.empty_table()
-    whole = pa.concat_tables(tables).slice(start - starts[groups[0]], stop - start)
-    return fitted(whole, path, schema)
 
 
 def ascending(file: TableFile, rows: int, most: int) -> list[int]:
@@ -332,7 +311,7 @@ class CandidateRows:
         if excluded is None or not len(self.user):
             return np.zeros(len(self.user), np.bool_)
         user, number = excluded.pairs_of(self.user_ids)
-        song = excluded.numbers_of(self.song_ids if names is None else names)[self.song]
+        song = excluded.songs.rows(self.song_ids if names is None else names)[self.song]
         width = excluded.width + 1
         return np.isin(self.user * width + song, user * width + number) & (song >= 0)
 

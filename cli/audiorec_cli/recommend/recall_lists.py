@@ -13,7 +13,6 @@ from audiorec_cli.shared.jobs import JobSummary, recorded
 from audiorec_cli.shared.options import (
     ADVANCED,
     KNOWN,
-    Engines,
     ExposuresOption,
     JsonOption,
     OutFileOption,
@@ -22,7 +21,6 @@ from audiorec_cli.shared.options import (
     log_file,
     out_file,
 )
-from audiorec_cli.shared.progress import stopped
 
 if TYPE_CHECKING:
     from audiorec.listening.side import SongSide
@@ -149,7 +147,6 @@ def fuse(
     *,
     how: FusionOptions,
     known: ExclusionOptions,
-    engines: Engines,
     done: JobSummary,
 ) -> None:
     r"""Fuse the lists of several channels into one list per user.
@@ -177,19 +174,7 @@ def fuse(
     facts, excluded = known.read(exposure_days)
     if (recipe.per_artist or recipe.per_album or recipe.diversity) and not facts.groups:
         raise InputError("caps and variety need the artists of songs: give --side or --vectors")
-    with engines.work() as work:
-        is_whole = fuse_files(
-            tables,
-            output,
-            recipe,
-            facts=facts,
-            excluded=excluded,
-            engine=work.engine,
-            progress=work.progress("blocks of users"),
-            stop=work.stop,
-        )
-    if not is_whole:
-        raise stopped()
+    fuse_files(tables, output, recipe, facts=facts, excluded=excluded)
     report = count_fused(tables, output)
     done.count(users=report.users, rows=report.rows)
     done.count(**{f"channels/{name}": n for name, n in report.channels.items()})

@@ -247,7 +247,7 @@ def test_files_of_others_and_files_out_of_order(tmp_path):
     ours = table_of("one", {"v": ["a"], "u": ["x"]})  # not in the order of its users
     pq.write_table(ours, tmp_path / "ours.parquet")
     tables, out = [tmp_path / "ours.parquet", tmp_path / "theirs.csv"], tmp_path / "out.parquet"
-    assert fuse_files(tables, out, FusionRecipe())
+    fuse_files(tables, out, FusionRecipe())
     report = count_fused(tables, out)
     found = pq.read_table(tmp_path / "out.parquet")
     assert lists_of(found) == {"u": ["x", "y"], "v": ["a", "x"]}
@@ -279,7 +279,7 @@ def test_what_a_log_closes():
 
     def of(lists):
         user, song = lists.pairs_of(["u", "v", "x"])
-        names = dict(zip(lists.numbers_of(list("abcd")).tolist(), "abcd", strict=True))
+        names = dict(zip(lists.songs.rows(list("abcd")).tolist(), "abcd", strict=True))
         return {("uvx"[u], names[s]) for u, s in zip(user.tolist(), song.tolist(), strict=True)}
 
     assert of(excluded.heard) == {("u", "a"), ("v", "a")}

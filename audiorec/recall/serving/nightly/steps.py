@@ -193,14 +193,12 @@ def weigh(night: Tonight, out: Path) -> str:
     return ""
 
 
-def fuse_lists(night: Tonight, out: Path) -> str | None:
+def fuse_lists(night: Tonight, out: Path) -> str:
     """Write one list for every user."""
     excluded, inputs = night.excluded(), night.inputs
     _keep_last(night, out)
     tables = list(night.all_lists().values())
-    rules: dict[str, Any] = {"facts": inputs.facts, "excluded": excluded, **night.blocks}
-    if not fuse_files(tables, out, night.weighed(), **rules):
-        return None
+    fuse_files(tables, out, night.weighed(), facts=inputs.facts, excluded=excluded)
     fill_default(out, inputs.queries.histories, inputs.default_rule(excluded))
     return ""
 

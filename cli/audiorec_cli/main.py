@@ -110,6 +110,9 @@ class Commands(Mapping[str, Any]):
             self._loaded[name] = alone.commands[name]
         return self._loaded[name]
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._panels or name in self.plugins
+
     def __iter__(self) -> Iterator[str]:
         return iter((*self._panels, *self.plugins))
 

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Literal, get_args, get_origin
 
@@ -11,31 +13,47 @@ from audiorec.errors import InputError
 from audiorec.files.own_settings import SettingsFile
 from audiorec.options import WRITES
 from audiorec_cli.main import app
-from audiorec_cli.shared.configured import configurable, of_environment, of_file
+from audiorec_cli.shared.configured import (
+    LOOKS,
+    command_of,
+    commands_of,
+    options_of,
+    parameter,
+    settings_of,
+    variable,
+)
 
 ROOT = app
-KNOWN = configurable(ROOT)
-OPTIONS = [option for options in KNOWN.values() for option in options.values()]
-AHEAD = {"token", "token-file"}  # of commands that are still to come
+OPTIONS = [
+    (path, declared)
+    for path, command in commands_of(ROOT)
+    if path != (LOOKS,)
+    for declared in options_of(command).values()
+]
 
 
 def written(content):
     return SettingsFile(Path("s.toml"), content)
 
 
-def nested(command, name, value):
+def nested(path, name, value):
     content = {name: value}
-    for word in reversed(command.split()):
+    for word in reversed(path):
         content = {word: content}
     return content
 
 
-def sample(option):
+def read(content, command):
+    """Return what a file with this content sets for a command."""
+    return settings_of(written(content), ROOT, tuple(command.split()))
+
+
+def sample(declared):
     """Return a value that an option may have."""
-    kind, low, high = option.declared.plain, option.declared.option.min, option.declared.option.max
+    kind, low, high = declared.plain, declared.option.min, declared.option.max
     if get_origin(kind) is Literal:
-        return [get_args(kind)[0]] if option.declared.is_several else get_args(kind)[0]
-    if option.declared.is_several:
+        return [get_args(kind)[0]] if declared.is_several else get_args(kind)[0]
+    if declared.is_several:
         return [3] if kind is int else ["x"]
     if kind in (int, float):
         return kind(low if low is not None else high if high is not None else 1)
@@ -61,68 +79,74 @@ def home(tmp_path, monkeypatch):
 
 def test_what_says_that_it_writes_is_classified_so():
     says = re.compile(r"\b(Write|to this file|store to (?:make|create)|PNG)\b")
-    for option in OPTIONS:
-        if says.search(option.declared.option.help) or option.name == "out":
-            assert option.declared.option.reach == WRITES, option
-
-
-def _command(name):
-    found = ROOT
-    for word in name.split():
-        found = found.commands[word]
-    return found
+    for path, declared in OPTIONS:
+        if says.search(declared.option.help) or declared.key == "out":
+            assert declared.option.reach == WRITES, (path, declared)
 
 
 def test_every_option_can_be_set_by_a_file_and_by_a_variable(monkeypatch):
-    variables = [o.variable for o in OPTIONS]
+    variables = [variable(path, declared.key) for path, declared in OPTIONS]
     assert len(set(variables)) == len(variables)
-    for option in OPTIONS:
-        value = sample(option)
-        found = of_file(written(nested(option.command, option.name, value)), KNOWN)
-        assert list(found) == [(option.command, option.name)]
-        defaults = {option.parameter: found[option.command, option.name].value}
-        settings = {"resilient_parsing": True, "default_map": defaults}
-        with _command(option.command).make_context(option.command, [], **settings) as made:
-            got = made.params[option.parameter]
-            plain = [str(v) for v in got] if isinstance(got, (list, tuple)) else str(got)
-            assert plain == ([str(v) for v in value] if isinstance(value, list) else str(value))
-        monkeypatch.setenv(option.variable, str(value[0] if isinstance(value, list) else value))
-    read = {(o.option.command, o.option.name): o for o in of_environment(ROOT, KNOWN)}
-    for option in OPTIONS:
-        value = read[option.command, option.name].value
-        plain = [str(v) for v in value] if isinstance(value, tuple) else str(value)
-        expected = sample(option)
-        assert plain == (
-            [str(v) for v in expected] if isinstance(expected, list) else str(expected)
-        )
+    for path, declared in OPTIONS:
+        name, value = declared.key, sample(declared)
+        found = settings_of(written(nested(path, name, value)), ROOT, path)
+        assert list(found) == [name]
+        named = variable(path, name)
+        assert got(path, name, default_map={parameter(name): found[name]}) == texts(value)
+        monkeypatch.setenv(named, str(value[0] if isinstance(value, list) else value))
+        prefix = named.removesuffix(f"_{parameter(name).upper()}")
+        assert got(path, name, auto_envvar_prefix=prefix) == texts(value)
+
+
+def got(path, name, **how):
+    """Return what click makes of an option that is not on the command line, as text."""
+    made = command_of(ROOT, path)[1].make_context(path[-1], [], resilient_parsing=True, **how)
+    with made:
+        return texts(made.params[parameter(name)])
+
+
+def texts(value):
+    return [str(one) for one in value] if isinstance(value, (list, tuple)) else str(value)
 
 
 # ----------------------------------------------------------------------------------- what is wrong
 
 
 @pytest.mark.parametrize(
-    ("content", "message"),
+    ("command", "content", "message"),
     [
-        ({"similar": {"kk": 1}}, r"unknown key 'kk' in \[similar\]; did you mean k\?"),
-        ({"recal": {"train": {}}}, r"unknown key 'recal' in the top; did you mean recall"),
-        ({"recall": {"trian": {"seed": 1}}}, r"unknown key 'trian' in \[recall\]; did you mean"),
-        ({"similar": {"k": "five"}}, r"\[similar\]: k must be a whole number, got 'five'"),
-        ({"similar": {"k": 2.5}}, r"\[similar\]: k must be a whole number, got 2\.5"),
-        ({"similar": {"k": True}}, r"\[similar\]: k must be a whole number, got True"),
-        ({"similar": {"k": 0}}, r"\[similar\]: k is from 1, got 0"),
+        ("similar", {"kk": 1}, r"unknown key 'kk' in \[similar\]; did you mean k\?"),
+        ("similar", {"k": "five"}, r"\[similar\]: k must be a whole number, got 'five'"),
+        ("similar", {"k": 2.5}, r"\[similar\]: k must be a whole number, got 2\.5"),
+        ("similar", {"k": True}, r"\[similar\]: k must be a whole number, got True"),
+        ("similar", {"k": 0}, r"\[similar\]: k is from 1, got 0"),
         (
-            {"browse": {"projection": "taste"}},
+            "browse",
+            {"projection": "taste"},
             r"\[browse\]: projection must be one of pca, tsne, umap, got 'taste'",
         ),
-        ({"similar": {"k": {"is": 3}}}, r"k is an option, not a table"),
-        ({"similar": {"exclude": [1]}}, r"exclude must be text, got 1"),
+        ("similar", {"k": {"is": 3}}, r"k is an option, not a table"),
+        ("similar", {"exclude": [1]}, r"exclude must be text, got 1"),
     ],
 )
-def test_what_cannot_be_used_is_one_line_that_says_where(content, message):
+def test_what_cannot_be_used_is_one_line_that_says_where(command, content, message):
     with pytest.raises(InputError, match=message) as caught:
-        of_file(written(content), KNOWN)
+        read({command: content}, command)
     assert str(caught.value).startswith("s.toml: ")
     assert "\n" not in str(caught.value)
+    assert read({command: content}, "info") == {}  # which reads no other command's table
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"recal": {"train": {}}}, r"unknown key 'recal' in the top; did you mean recall"),
+        ({"recall": {"trian": {"seed": 1}}}, r"unknown key 'trian' in \[recall\]; did you mean"),
+    ],
+)
+def test_a_table_of_no_command_is_refused(content, message):
+    with pytest.raises(InputError, match=message):
+        read(content, "recall train")
 
 
 def test_the_nearest_table_counts():
@@ -131,13 +155,10 @@ def test_the_nearest_table_counts():
         "recall": {"vectors": "b", "train": {"vectors": "c"}},
         "similar": {"max_per_artist": 2, "exclude": "live/"},
     }
-    found = of_file(written(content), KNOWN)
-    stores = {command: one.value for (command, name), one in found.items() if name == "vectors"}
-    assert stores["recall train"] == "c"
-    assert stores["recall evaluate"] == "b"
-    assert stores["playlist"] == "a"
-    assert found["similar", "max-per-artist"].value == 2
-    assert found["similar", "exclude"].value == ["live/"]
+    named = {"recall train": "c", "recall evaluate": "b", "playlist": "a"}
+    assert {command: read(content, command)["vectors"] for command in named} == named
+    found = read(content, "similar")
+    assert (found["max-per-artist"], found["exclude"]) == (2, ["live/"])
 
 
 # ------------------------------------------------------------------------------------- who wins
@@ -216,6 +237,17 @@ def test_mistakes_end_with_2_and_help_still_works(home, audiorec, monkeypatch):
     assert audiorec("info")[0] == 2
 
 
+def test_a_file_imports_only_the_command_that_runs(home):
+    home.write_text("quiet = true\n[recall.run]\nseed = 1\n")
+    code = (
+        "import sys; from audiorec_cli.main import app; from audiorec_cli.shared import configured;"
+        "print(configured.defaults(app, ['extract', 'songs']));"
+        "print('audiorec_cli.recommend.recall' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["{'extract': {'quiet': True}}", "False"]
+
+
 def test_the_users_file_may_be_a_link(home, audiorec, tmp_path):
     kept = tmp_path / "dotfiles.toml"
     kept.write_text("[similar]\nk = 7\n")
@@ -238,14 +270,13 @@ def test_show_says_what_there_is(home, audiorec):
     assert "no command 'simlar'; there are: start," in err
 
 
-def test_variables_of_lists_and_flags(monkeypatch):
+def test_variables_of_lists_and_flags(home, audiorec, monkeypatch):
     def read(command, name, text):
-        monkeypatch.setenv(KNOWN[command][name].variable, text)
-        (one,) = of_environment(ROOT, {command: {name: KNOWN[command][name]}})
-        return one.value
+        monkeypatch.setenv(variable((command,), name), text)
+        return shown(audiorec, command)[name]
 
-    assert read("similar", "exclude", "a b/*") == ("a b/*",)
-    flags = [read("extract", "quiet", text) for text in ("1", "no", "ON", "")]
+    assert read("similar", "exclude", "a b/*")[0] == ["a b/*"]
+    flags = [read("extract", "quiet", text)[0] for text in ("1", "no", "ON", "")]
     assert flags == [True, False, True, False]
 
 

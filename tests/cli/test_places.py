@@ -273,7 +273,7 @@ def test_copies_of_a_remote_store_lie_beside_it_and_are_read_from_there(audiorec
 
 STORE = Path(__file__).parents[2] / "fixtures/formats/vecs-v1.parquet"
 CHECKED = [
-    pytest.param(command, one, id=f"{words} --{one.key}")
+    pytest.param(command, one, id=f"{' '.join(words)} --{one.key}")
     for words, command in commands_of(app)
     for one in getattr(command, "fields", ())
     if one.option.holds

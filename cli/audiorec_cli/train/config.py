@@ -4,15 +4,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import click
+from click.core import ParameterSource
 
 from audiorec.errors import InputError
-from audiorec.files.own_settings import user_file
+from audiorec.files.own_settings import user_file, user_settings
 from audiorec.options import argument
 from audiorec_cli.shared.console import print_json, print_table, say
 from audiorec_cli.shared.options import JsonOption
 
 if TYPE_CHECKING:
-    from audiorec_cli.shared.configured import Configurable, Values
+    from audiorec.files.own_settings import SettingsFile
 
 COMMAND_LINE, DEFAULT = "command line", "default"
 CONTEXT = {"ignore_unknown_options": True, "allow_interspersed_args": False}
@@ -42,88 +43,80 @@ def config(
 
 
 def _show(ctx: click.Context, words: list[str], *, json: bool) -> None:
-    from audiorec_cli.shared.configured import configurable, configured, of_environment
+    from audiorec_cli.shared.configured import LOOKS, command_of, commands_of
 
-    root = ctx.find_root().command
-    settings = configured(root)
+    root, title = ctx.find_root().command, "settings"
+    own = user_settings()
     if words:
-        name, rows = _of_command(root, settings, words)
-        title = f"audiorec {name}"
+        path, command, rest = command_of(root, words)
+        if hasattr(command, "commands"):
+            wrong = " ".join([*path, *rest[:1]])
+            raise InputError(f"no command {wrong!r}; there are: {', '.join(command.commands)}")
+        rows, title = _rows(root, path, command, rest, own), f"audiorec {' '.join(path)}"
     else:
-        given = [*settings.values(), *of_environment(root, configurable(root))]
-        rows = [_row(one.option, one.value, one.origin) for one in given]
+        every = [(path, one) for path, one in commands_of(root) if path != (LOOKS,)]
+        rows = [row for path, one in every for row in _rows(root, path, one, [], own)]
+        rows = [row for row in rows if row["origin"] != DEFAULT]
         rows.sort(key=lambda row: (row["command"], row["option"]))
-        title = "settings"
+    place = user_file()
     if json:
-        own = user_file()
-        about = {"user_file": None if own is None else str(own)}
+        about = {"user_file": None if place is None else str(place)}
         print_json({"schema": "audiorec/config/1", **about, "options": rows})
         return
     columns = ("command", "option", "value", "origin")
     cells = [[_shown(row[name]) for name in columns] for row in rows]
     print_table(("command", "option", "value", "from"), cells, title=title)
     if not words:
-        own = user_file()
-        there = "" if own is None or own.exists() else " (does not exist)"
-        say(f"your own file: {own or 'none'}{there}; options set: {len(rows)}")
+        there = "" if place is None or place.exists() else " (does not exist)"
+        say(f"your own file: {place or 'none'}{there}; options set: {len(rows)}")
 
 
-def _of_command(
-    root: Any, settings: "Values", words: list[str]
-) -> tuple[str, list[dict[str, Any]]]:
-    """Return the name and option rows of the command that `words` begin with.
-
-    The rest of `words` are options given to it.
-    """
-    from audiorec_cli.shared.configured import PREFIX, configurable, default_map
-
-    path: list[str] = []
-    command, rest = root, list(words)
-    while hasattr(command, "commands"):
-        word = rest.pop(0) if rest else ""
-        if word not in command.commands:
-            there = ", ".join(command.commands)
-            raise InputError(f"no command {' '.join([*path, word])!r}; there are: {there}")
-        command = command.commands[word]
-        path.append(word)
-    name = " ".join(path)
-    options = configurable(root).get(name, {})
-    defaults: Any = default_map(settings)
-    for word in path:
-        defaults = defaults.get(word, {})
-    prefix = "_".join([PREFIX, *(word.replace("-", "_") for word in path)]).upper()
-    settings_of: Any = {"resilient_parsing": True, "default_map": defaults}
-    settings_of["auto_envvar_prefix"] = prefix
-    with command.make_context(name, rest, **settings_of) as made:
-        rows = []
-        for option in options.values():
-            source = made.get_parameter_source(option.parameter)
-            given = settings.get((name, option.name))
-            if source is not None and source.name == "COMMANDLINE":
-                origin = COMMAND_LINE
-            elif source is not None and source.name == "ENVIRONMENT":
-                origin = f"${option.variable}"
-            else:
-                origin = given.origin if given else DEFAULT
-            rows.append(_row(option, made.params.get(option.parameter), origin))
-    return name, rows
-
-
-def _row(option: "Configurable", value: Any, origin: str) -> dict[str, Any]:
-    plain = (
-        [str(v) if isinstance(v, Path) else v for v in value] if isinstance(value, list) else value
+def _rows(
+    root: Any, path: tuple[str, ...], command: Any, rest: list[str], own: "SettingsFile | None"
+) -> list[dict[str, Any]]:
+    """Return a row for each option of a command, to which `rest` of a command line is given."""
+    from audiorec_cli.shared.configured import (
+        PREFIX,
+        options_of,
+        parameter,
+        settings_of,
+        variable,
     )
-    plain = str(plain) if isinstance(plain, Path) else plain
-    return {
-        "command": option.command,
-        "option": option.name,
-        "value": plain,
-        "origin": origin,
-        "variable": option.variable,
+
+    given = {} if own is None else settings_of(own, root, path)
+    how: Any = {
+        "resilient_parsing": True,
+        "default_map": {parameter(name): value for name, value in given.items()},
+        "auto_envvar_prefix": parameter("_".join([PREFIX, *path])).upper(),
     }
+    with command.make_context(" ".join(path), rest, **how) as made:
+        rows = []
+        for name in options_of(command):
+            source, named = made.get_parameter_source(parameter(name)), variable(path, name)
+            origins = {
+                ParameterSource.COMMANDLINE: COMMAND_LINE,
+                ParameterSource.ENVIRONMENT: f"${named}",
+                ParameterSource.DEFAULT_MAP: str(own and own.path),
+            }
+            rows.append(
+                {
+                    "command": " ".join(path),
+                    "option": name,
+                    "value": _plain(made.params.get(parameter(name))),
+                    "origin": DEFAULT if source is None else origins.get(source, DEFAULT),
+                    "variable": named,
+                }
+            )
+    return rows
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    return str(value) if isinstance(value, Path) else value
 
 
 def _shown(value: object) -> object:
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, list):
         return ", ".join(map(str, value))
     return str(value).lower() if isinstance(value, bool) else value

@@ -165,7 +165,7 @@ def is_by_user(path: Path, rows: int = BATCH_ROWS) -> bool:
     if path.suffix != ".parquet" or not set(column_names(path, FAILURE)) >= set(SCHEMA.names):
         return False
     with TableFile.open(path, mapped=False) as file:
-        return len(ascending(file, rows, most=1)) == 1
+        return _ascend(file, rows)
 
 
 def sorted_by_user(path: Path) -> Any:
@@ -191,21 +191,17 @@ def sorted_by_user(path: Path) -> Any:
     return result.sort_by([(name, "ascending") for name in keys])
 
 
-def ascending(file: TableFile, rows: int, most: int) -> list[int]:
-    """Return the first row of each stretch in which users ascend; stop at more than `most`."""
-    result, at, last = [0], 0, None
+def _ascend(file: TableFile, rows: int) -> bool:
+    """Return whether the users of a file ascend."""
+    last = ""
     for table in file.batches(rows, [ListColumns.USER]):
         users = pa.concat_arrays(table.column(ListColumns.USER).cast(pa.string()).chunks)
-        if not len(users):
-            continue
-        if last is not None and (users[0].as_py() or "") < last:
-            result.append(at)
-        falls = pc.indices_nonzero(pc.greater(users[:-1], users[1:])) if len(users) > 1 else []
-        result += [at + int(fall.as_py()) + 1 for fall in falls[: most + 1]]
-        if len(result) > most:
-            break
-        at, last = at + len(users), users[-1].as_py() or ""
-    return result
+        if len(users):
+            falls = pc.any(pc.greater(users[:-1], users[1:])).as_py()
+            if falls or (users[0].as_py() or "") < last:
+                return False
+            last = users[-1].as_py() or ""
+    return True
 
 
 def fitted(table: Any, path: Path, schema: Any = SCHEMA) -> Any:

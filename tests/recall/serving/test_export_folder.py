@@ -24,7 +24,6 @@ from made_export import (
 from audiorec.errors import InputError, StoreError
 from audiorec.listening.forget import forget
 from audiorec.recall.serving.export.job import ExportRecipe
-from audiorec.recall.serving.export.sources import sorted_streams
 from audiorec.recall.serving.tables import USERS as USER_SCHEMA
 from audiorec.recall.serving.tables import UserStream, merge_streams
 
@@ -185,27 +184,6 @@ def test_streams_stay_short_where_one_file_has_few_rows_a_user(tmp_path):
     assert rows == len(long) + len(short)
     assert largest[0] <= 200
     assert largest[1] <= 20
-
-
-@pytest.mark.parametrize("rows", [4, 1_000])
-def test_files_of_several_stretches_are_read_in_the_order_of_users(tmp_path, rows, monkeypatch):
-    users = [f"u{n:02}" for n in range(30)] * 3 + ["u05"] * 7 + ["a", "b"]
-    path = tmp_path / "shown.parquet"
-    table = pa.table({"user_id": users, "n": list(range(len(users)))})
-    pq.write_table(table, path, row_group_size=rows)
-    found = [
-        block for most in (1_000, 2) for block in [_whole(path, table.schema, most, monkeypatch)]
-    ]
-    assert found[0] == found[1] == sorted(zip(users, range(len(users)), strict=True))
-
-
-def _whole(path, schema, most, monkeypatch):
-    monkeypatch.setattr("audiorec.recall.serving.export.sources.MOST_STRETCHES", most)
-    blocks = list(merge_streams(sorted_streams(path, schema, lambda table: table)))
-    firsts = [min(t.column("user_id")[0].as_py() for t in b if len(t)) for b in blocks]
-    assert firsts == sorted(firsts)
-    whole = pa.concat_tables([t for b in blocks for t in b])
-    return sorted(zip(*(c.to_pylist() for c in whole.columns), strict=True))
 
 
 def test_the_manifest_names_sources_models_and_columns(world, out):

@@ -53,10 +53,9 @@ from audiorec.recall.serving.export.schema import (
 )
 from audiorec.recall.serving.export.sources import (
     OpenSources,
-    entries_of,
     ids_stream,
     read_served,
-    read_shown,
+    shown_stream,
 )
 from audiorec.recall.serving.tables import (
     BATCH_ROWS,
@@ -317,8 +316,8 @@ class UserBlocks:
         """Yield the (table, rows) pairs of each block."""
         sources = self._opened.sources
         shown: list[UserStream] = []
-        if self.rule == BY_EXPOSURES and sources.exposures is not None:
-            shown = read_shown(sources.exposures, self.entry, sources.ends_s)
+        if self.rule == BY_EXPOSURES:
+            shown = [shown_stream(self._opened.shown, self.entry)]
         lists = [*sources.candidates, *([sources.fused] if sources.fused else [])]
         streams = [
             ids_stream(self._chunks()),
@@ -374,8 +373,11 @@ class UserBlocks:
 
     def _product(self, entry: str) -> tuple[str | None, str]:
         """Return the product of ranking samples, and whether exposures or listening make them."""
-        exposures = self._opened.sources.exposures
-        entries = entries_of(exposures) if exposures is not None else set()
+        exposures = self._opened.shown
+        entries = (
+            set() if exposures is None else set(exposures.column("entry").unique().to_pylist())
+        )
+        entries -= {None, ""}
         only = next(iter(entries)) if len(entries) == 1 else None
         chosen = entry or str(self.record.get("entry", "")) or only
         if exposures is not None and (chosen is None or not entries or chosen in entries):
@@ -402,7 +404,7 @@ class UserBlocks:
             return []
         since = self._past.newest - self._served_days * DAY_S
         run = str(self.record.get(ShownColumns.RUN, ""))
-        return read_served(self._kept, self._schemas["served"], since=since, without=run)
+        return [read_served(self._kept, self._schemas["served"], since=since, without=run)]
 
     def _people(self, ids: Any, tables: Sequence[Any]) -> _People:
         every = [ids.column(ListColumns.USER).combine_chunks()]

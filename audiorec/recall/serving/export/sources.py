@@ -1,18 +1,15 @@
 """Input files of an export: those of a nightly run, or files given one by one.
 
     serving/  ──ExportSources.with_run──▶ `ExportSources` ──▶ `OpenSources`
-    exposures.parquet            ──read_shown───▶ streams of user, song, time, product, run
-    served/ of an earlier export ──read_served──▶ streams of recent rows, in the current columns
+    exposures                    ──shown_stream──▶ user, song, time, product, run
+    served/ of an earlier export ──read_served───▶ recent rows, in the current columns
 
-Streams are sorted by user, so that many are read together in constant memory. A file that consists
-of several sorted stretches, such as the exposures of many nights, becomes one stream per stretch;
-an unsorted file is sorted in memory.
+Streams are sorted by user, so that many are read together.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -23,34 +20,19 @@ from audiorec.columns import ShownColumns
 from audiorec.errors import InputError, MissingFileError
 from audiorec.files.own_files import read_object
 from audiorec.files.tables import TableFile
-from audiorec.files.user_files import column_names, read_table
 from audiorec.learning.bundle import read_kind
 from audiorec.listening.events import Interactions
 from audiorec.listening.interactions import read_interactions
-from audiorec.listening.log_files import is_rereadable, log_fingerprint, opened_log
+from audiorec.listening.log_files import is_rereadable, log_fingerprint
 from audiorec.listening.side import SongSide, known_side, read_side
 from audiorec.recall.contract.channel import KIND
 from audiorec.recall.contract.data import Context, Sound
 from audiorec.recall.contract.job import read_context
 from audiorec.recall.contract.space import SharedSpace
 from audiorec.recall.registry import known_channel, load_channel
-from audiorec.recall.serving.exclusions import (
-    FAILURE,
-    NEEDED,
-    SHOWN,
-    TEXTS,
-    as_shown,
-    exposures_fingerprint,
-)
+from audiorec.recall.serving.exclusions import SHOWN, exposures_fingerprint, shown_table
 from audiorec.recall.serving.export.folder import MANIFEST
-from audiorec.recall.serving.tables import (
-    LARGEST_SORTED,
-    USERS,
-    UserStream,
-    ascending,
-    channels_in,
-    texts_in,
-)
+from audiorec.recall.serving.tables import USERS, UserStream, channels_in
 from audiorec.search.searchable import SearchableStore
 
 RECORD = "run.json"
@@ -183,6 +165,12 @@ class OpenSources:
         return known_side(known, self.store)
 
     @cached_property
+    def shown(self) -> Any:
+        """The exposures, a `pyarrow.Table` of `SHOWN`; None without."""
+        sources = self.sources
+        return sources.exposures and shown_table(sources.exposures, sources.ends_s)
+
+    @cached_property
     def sound(self) -> Sound | None:
         """Sound of songs, from the store."""
         return Sound.of_store(self.store) if self.store is not None else None
@@ -226,9 +214,7 @@ def channel_of(path: Path) -> str:
     return next(iter(names), None) or path.stem
 
 
-MOST_STRETCHES = 1_000  # a file with more stretches is sorted in memory
-BATCH_ROWS = 1 << 16  # rows read at a time, over all stretches of a file
-LEAST_ROWS = 1 << 10  # minimum rows read at a time from one stretch
+BATCH_ROWS = 1 << 16  # rows of a stream read at a time
 
 
 def ids_stream(chunks: Iterator[Any]) -> UserStream:
@@ -236,103 +222,27 @@ def ids_stream(chunks: Iterator[Any]) -> UserStream:
     return UserStream((pa.Table.from_arrays([c], schema=USERS) for c in chunks), USERS)
 
 
-def sorted_streams(path: Path, schema: Any, fit: Callable[[Any], Any]) -> list[UserStream]:
-    """Return streams sorted by user that together hold all rows of a Parquet file.
-
-    Parameters
-    ----------
-    path : path
-    schema : pyarrow.Schema
-        Schema of the tables that `fit` returns.
-    fit : callable
-        Converts a table with all columns of the file to one of `schema`; may drop rows.
-
-    Raises
-    ------
-    InputError
-        If the file is unsorted and has too many rows to be sorted in memory.
-    """
-    with TableFile.open(path) as file:
-        starts = ascending(file, BATCH_ROWS, MOST_STRETCHES)
-        if len(starts) > MOST_STRETCHES:
-            if len(file) > LARGEST_SORTED:
-                raise InputError(
-                    f"{path}: {len(file):,} rows are not sorted by user_id, and at most "
-                    f"{LARGEST_SORTED:,} can be sorted in memory; sort the file"
-                )
-            whole = fit(file.read()).sort_by([(ShownColumns.USER, "ascending")])
-            return [UserStream(iter([whole]), schema)]
-        ends = [*starts[1:], len(file)]
-    rows = max(LEAST_ROWS, BATCH_ROWS // max(1, len(starts)))
-    parts = (_stretch(path, a, b, rows) for a, b in zip(starts, ends, strict=True) if b > a)
-    return [UserStream(map(fit, part), schema) for part in parts]
+def shown_stream(shown: Any, entry: str | None) -> UserStream:
+    """Return a stream of the exposures of one product; of all if none names it."""
+    mine = pc.equal(shown.column("entry"), entry).fill_null(False)
+    if pc.any(mine).as_py():
+        shown = shown.filter(mine)
+    shown = shown.sort_by([(ShownColumns.USER, "ascending")])
+    parts = (shown.slice(at, BATCH_ROWS) for at in range(0, len(shown), BATCH_ROWS))
+    return UserStream(parts, SHOWN)
 
 
-def _stretch(path: Path, first: int, stop: int, rows: int) -> Iterator[Any]:
-    """Yield the rows ``first:stop`` of a file, reading only the row groups that hold them."""
-    with TableFile.open(path) as file:
-        starts = file.group_starts()
-        groups = [g for g in range(len(starts) - 1) if starts[g] < stop and starts[g + 1] > first]
-        at = starts[groups[0]]
-        for batch in file.file.iter_batches(batch_size=rows, row_groups=groups):
-            table = pa.Table.from_batches([batch])
-            low, high = max(0, first - at), min(len(table), stop - at)
-            at += len(table)
-            if high > low:
-                yield table.slice(low, high - low)
-
-
-def read_shown(path: Path, entry: str | None, ends_s: float | None = None) -> list[UserStream]:
-    """Return streams of the exposures of one product, or of all if `entry` is None.
-
-    `path` is a table or a folder of tables; exposures at `ends_s` (seconds since 1970) or later are
-    left out.
-
-    Raises
-    ------
-    InputError
-        If a table lacks a column, or a row lacks an id or a time.
-    """
-    return [stream for one in tables_of(path) for stream in _shown(one, entry, ends_s)]
-
-
-def _shown(path: Path, entry: str | None, ends_s: float | None) -> list[UserStream]:
-    """Return streams of one table of exposures."""
-    missing = [name for name in NEEDED if name not in column_names(path, FAILURE)]
-    if missing:
-        raise InputError(f"{path}: {FAILURE}: has no column {' and '.join(missing)}")
-
-    def fit(table: Any) -> Any:
-        result = as_shown(path, table, ends_s)
-        if entry is None or "entry" not in table.column_names:
-            return result
-        return result.filter(pc.equal(result.column("entry"), entry).fill_null(False))
-
-    if path.suffix == ".parquet":
-        return sorted_streams(path, SHOWN, fit)
-    types = dict.fromkeys(TEXTS, pa.string())
-    whole = read_table(path, FAILURE, needed=NEEDED, wanted=TEXTS[2:], types=types)
-    return [UserStream(iter([fit(whole).sort_by([(ShownColumns.USER, "ascending")])]), SHOWN)]
-
-
-def tables_of(path: Path) -> list[Path]:
-    """Return the tables of exposures at a path: itself, or those of a folder."""
-    return [one.path for one in opened_log(path).files]
-
-
-def entries_of(path: Path) -> set[str]:
-    """Return the products in exposures."""
-    of_files = (texts_in(one, "entry", BATCH_ROWS, FAILURE) for one in tables_of(path))
-    parts = (texts for of_file in of_files for texts in of_file)
-    return {text for text in chain(*parts) if text}
-
-
-def read_served(folder: Path, schema: Any, *, since: float, without: str) -> list[UserStream]:
-    """Return streams of the served candidates of an earlier export, in the columns of `schema`.
+def read_served(folder: Path, schema: Any, *, since: float, without: str) -> UserStream:
+    """Return a stream of the served candidates of an earlier export, in the columns of `schema`.
 
     Rows shown before `since` (seconds since 1970) and rows of the run `without` are left out.
     Columns of removed channels are dropped; those of new channels are null.
     """
+
+    def tables() -> Iterator[Any]:
+        for path in sorted(folder.glob("part-*.parquet")):
+            with TableFile.open(path) as file:
+                yield from map(fit, file.batches(BATCH_ROWS))
 
     def fit(table: Any) -> Any:
         moment = pc.cast(table.column(ShownColumns.AT), pa.int64()).to_numpy() / 1e6
@@ -347,8 +257,4 @@ def read_served(folder: Path, schema: Any, *, since: float, without: str) -> lis
         ]
         return pa.Table.from_arrays(columns, schema=schema)
 
-    return [
-        one
-        for path in sorted(folder.glob("part-*.parquet"))
-        for one in sorted_streams(path, schema, fit)
-    ]
+    return UserStream(tables(), schema)

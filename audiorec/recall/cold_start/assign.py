@@ -76,8 +76,6 @@ class ColdStartPlan:
         Most songs of one artist per user.
     quota : int
         Users given to every song before similarity decides.
-    exposures : int, optional
-        Total exposures to distribute over all lists.
 
     Raises
     ------
@@ -92,14 +90,13 @@ class ColdStartPlan:
     per_song: int | None = None
     per_artist: int | None = None
     quota: int = 0
-    exposures: int | None = None
 
     def __post_init__(self) -> None:
         if self.lists == "audience" and self.per_song is not None:
             raise InputError("per_song applies to lists of songs; k limits an audience")
         if self.lists == "songs" and self.per_user is not None:
             raise InputError("per_user applies to audiences; k limits a list of songs")
-        check_fields(self, minimum="[-1, 1]", exposures=">=0", quota=">=0")
+        check_fields(self, minimum="[-1, 1]", quota=">=0")
         _ = self.limits  # runs the checks of `ListLimits` before any file is read
 
     @property

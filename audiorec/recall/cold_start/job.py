@@ -34,7 +34,6 @@ from audiorec.recall.cold_start.sides import Side
 from audiorec.recall.cold_start.tables import (
     list_schema,
     list_table,
-    list_totals,
     pair_schema,
     pair_table,
     read_pairs,
@@ -128,8 +127,6 @@ class ColdStart:
 
         Raises
         ------
-        InputError
-            If exposures are requested and no list has a candidate.
         StoreError
             If another job is writing `out`.
         LostBlocksError
@@ -155,23 +152,13 @@ class ColdStart:
                 progress=_named("songs settled", progress),
             )
             lists = _Lists(self, chosen, is_all=plan.choice_is_all)
-        totals = None
-        if plan.exposures is not None:
-            if not lists.is_all:
-                pairs = stage.pairs("pairs", n_lists, block, lists.of)
-                if pairs is None:
-                    return False
-                lists = _Lists(self, pairs, is_all=True)
-            totals = list_totals(lists.lengths(), plan.exposures)
         info = {**self.info, "fingerprint": self.fingerprint}
         if self.tastes is None:
             remove_tastes(out)
         elif not self._write_tastes(stage, self.tastes, info):
             return False
-        has_tastes, planned = self.tastes is not None, totals is not None
-        schema = list_schema(plan.lists, info, tastes=has_tastes, planned=planned)
-
-        return stage.output(n_lists, block, partial(_lists_table, lists, schema, totals), schema)
+        schema = list_schema(plan.lists, info, tastes=self.tastes is not None)
+        return stage.output(n_lists, block, partial(_lists_table, lists, schema), schema)
 
     def _write_tastes(self, stage: "_Stage", tastes: Tastes, info: Mapping[str, Any]) -> bool:
         """Write the tastes of users who have one; return False if stopped."""
@@ -223,11 +210,11 @@ class ColdStart:
 # Functions that compute blocks: at module level, so that worker processes can unpickle them.
 
 
-def _lists_table(lists: "_Lists", schema: Any, totals: Any, rows: Int64Array) -> Any:
+def _lists_table(lists: "_Lists", schema: Any, rows: Int64Array) -> Any:
     job = lists.job
     with one_thread():
         pairs = lists.of(rows)
-    return list_table(job.plan.lists, job.songs, job.users, pairs, schema, job.tastes, totals)
+    return list_table(job.plan.lists, job.songs, job.users, pairs, schema, job.tastes)
 
 
 def _tastes_table(
@@ -257,10 +244,6 @@ class _Lists:
         group, _ = self._list_and_other(self._known)
         counts = np.bincount(group, minlength=len(job.songs if self._audience else job.users))
         self._starts = np.concatenate([[0], np.cumsum(counts)])
-
-    def lengths(self) -> Int64Array:
-        """Return the number of known pairs of each list: shape (n,)."""
-        return np.diff(self._starts)
 
     def of(self, rows: Int64Array) -> ListedPairs:
         """Return the pairs of consecutive lists, sorted by list, the most similar first."""

@@ -7,7 +7,6 @@ song_id, user_id     text; in lists of songs the user comes first
 similarity           float32: the cosine
 rank                 int32: rank in the list, from 1
 exposure_share       float32: the candidate's share of the list's exposures, sum 1
-exposures            int32, if a total was given: integers that add up to it
 preference_songs     int32, if there are tastes: number of liked songs in the user's taste
 ===================  =================================================================
 
@@ -28,7 +27,7 @@ import pyarrow as pa
 
 from audiorec.columns import ListColumns
 from audiorec.distribution import created_by
-from audiorec.errors import InputError, StoreError
+from audiorec.errors import StoreError
 from audiorec.files.arrow import float_array, floats, integers, one_chunk, view
 from audiorec.files.tables import TableFile
 from audiorec.recall.cold_start.assign import ListedPairs, ListOf, Tastes
@@ -47,11 +46,10 @@ IDS: dict[ListOf, tuple[str, str]] = {
 }
 
 
-def list_schema(lists: ListOf, info: Mapping[str, Any], *, tastes: bool, planned: bool) -> Any:
+def list_schema(lists: ListOf, info: Mapping[str, Any], *, tastes: bool) -> Any:
     """Return the schema of a file of lists; `info` goes into its metadata.
 
-    It has a column of preferences if there are `tastes`, and one of exposures if they are
-    `planned`.
+    It has a column of preferences if there are `tastes`.
     """
     columns = [(name, pa.string()) for name in IDS[lists]]
     columns += [
@@ -59,8 +57,6 @@ def list_schema(lists: ListOf, info: Mapping[str, Any], *, tastes: bool, planned
         ("rank", pa.int32()),
         ("exposure_share", pa.float32()),
     ]
-    if planned:
-        columns.append(("exposures", pa.int32()))
     if tastes:
         columns.append(("preference_songs", pa.int32()))
     return _schema(columns, {"kind": KINDS[lists], "format_version": FORMAT_VERSION, **info})
@@ -129,24 +125,17 @@ def list_table(
     pairs: ListedPairs,
     schema: Any,
     tastes: Tastes | None,
-    totals: Int64Array | None,
 ) -> Any:
-    """Return the rows of lists as a table; `pairs` are sorted by list, most similar first.
-
-    `totals` are the exposures of each list.
-    """
+    """Return the rows of lists as a table; `pairs` are sorted by list, most similar first."""
     group = pairs.song if lists == "audience" else pairs.user
     rank = nth(group)
-    shares, parts = _exposures(group, rank, totals)
     columns: dict[str, Any] = {
         ListColumns.SONG: songs.id_array.take(integers(pairs.song)),
         ListColumns.USER: users.id_array.take(integers(pairs.user)),
         "similarity": float_array(np.clip(pairs.similarity, -1.0, 1.0)),
         "rank": integers(rank + 1),
-        "exposure_share": float_array(shares),
+        "exposure_share": float_array(_exposure_shares(rank)),
     }
-    if totals is not None:
-        columns["exposures"] = integers(parts)
     if tastes is not None:
         columns["preference_songs"] = integers(tastes.counts[pairs.user])
     arrays = [columns[field.name].cast(field.type) for field in schema]
@@ -241,8 +230,6 @@ def _show(
 def rank_weights(rank: Int64Array) -> Float64Array:
     """Return the exposure weight of a candidate by its rank from 0: shape (n,).
 
-    Every list gets the same share of the total; within it the share falls with the rank.
-
     Examples
     --------
     >>> rank_weights(np.arange(4)).round(3).tolist()
@@ -251,48 +238,10 @@ def rank_weights(rank: Int64Array) -> Float64Array:
     return 1.0 / np.log2(2.0 + rank)
 
 
-def whole_parts(shares: Float64Array, total: int) -> Int64Array:
-    """Divide a total into integers by shares of sum 1; each is within 1 of its exact share.
-
-    By the largest-remainder method, ties by the better rank (among lists: the earlier one).
-
-    Examples
-    --------
-    >>> whole_parts(np.array([0.5, 0.3, 0.2]), 4).tolist()
-    [2, 1, 1]
-    """
-    if total < 0:
-        raise InputError(f"the exposures must be 0 or more, got {total}")
-    exact = shares * total
-    parts = np.floor(exact).astype(np.int64)
-    # Rounded, so that remainders which differ in the last bit only count as ties.
-    remainder = np.round(exact - parts, 9)
-    left = total - int(parts.sum())
-    parts[np.argsort(-remainder, kind="stable")[:left]] += 1
-    return parts
-
-
-def list_totals(counts: Int64Array, total: int) -> Int64Array:
-    """Divide a total over non-empty lists, (n,) int64; raise `InputError` if all are empty."""
-    filled = np.flatnonzero(counts)
-    if not len(filled):
-        raise InputError("no list has a candidate to receive exposures")
-    totals = np.zeros(len(counts), np.int64)
-    totals[filled] = whole_parts(np.full(len(filled), 1.0 / len(filled)), total)
-    return totals
-
-
-def _exposures(
-    group: Int32Array, rank: Int64Array, totals: Int64Array | None
-) -> tuple[FloatArray, Int64Array]:
-    """Return each pair's share of its list's exposures, and the number of exposures."""
+def _exposure_shares(rank: Int64Array) -> FloatArray:
+    """Return each pair's share of the exposures of its list, given its rank from 0."""
     starts = np.flatnonzero(rank == 0)
-    stops = np.append(starts[1:], len(group))
-    lengths = stops - starts
+    lengths = np.diff(np.append(starts, len(rank)))
     weight = rank_weights(rank)
     shares = weight / np.repeat(np.add.reduceat(weight, starts), lengths) if len(rank) else weight
-    parts = np.zeros(len(group), np.int64)
-    if totals is not None:
-        for start, stop in zip(starts, stops, strict=True):
-            parts[start:stop] = whole_parts(shares[start:stop], int(totals[group[start]]))
-    return shares.astype(np.float32), parts
+    return shares.astype(np.float32)

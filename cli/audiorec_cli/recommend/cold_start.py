@@ -67,10 +67,6 @@ class ColdStartOptions:
         int,
         chooses(min=0, help="Users given to every song before similarity decides.", panel=ADVANCED),
     ] = 0
-    exposures: Annotated[
-        int | None,
-        chooses(metavar="TOTAL", help="Exposures to distribute over all lists.", panel=ADVANCED),
-    ] = None
     half_life_days: Annotated[
         float,
         chooses(
@@ -118,7 +114,6 @@ class ColdStartOptions:
             per_song=self.per_song,
             per_artist=self.per_artist,
             quota=self.quota,
-            exposures=self.exposures,
         )
         files = ColdStartFiles(
             songs=self.songs,

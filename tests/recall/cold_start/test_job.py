@@ -97,7 +97,7 @@ def nearest(similar, names, k, minimum=-2.0, hidden=()):
     [
         {"lists": "audience", "k": 4},
         {"lists": "songs", "k": 3, "per_artist": 1},
-        {"lists": "audience", "k": 6, "per_user": 2, "quota": 2, "exposures": 100},
+        {"lists": "audience", "k": 6, "per_user": 2, "quota": 2},
     ],
 )
 def test_an_engine_makes_the_same_bytes(out, tmp_path, asked):
@@ -222,25 +222,6 @@ def test_every_song_reaches_its_quota_and_lists_keep_their_length(out):
     assert [len(songs) for songs in fair.values()] == [2] * 30
 
 
-@pytest.mark.parametrize("more", [{}, {"quota": 2}, {"per_artist": 1}])
-@pytest.mark.parametrize("lists", ["audience", "songs"])
-def test_exposures_add_up(out, lists, more):
-    table = run(out, plan_of(lists=lists, k=3, exposures=1_001, minimum=0.3, **more))
-    exposures = np.array(table.column("exposures").to_pylist())
-    assert exposures.sum() == 1_001
-    group = table.column(table.column_names[0]).to_pylist()
-    per_list = [exposures[[g == name for g in group]].sum() for name in sorted(set(group))]
-    assert max(per_list) - min(per_list) <= 1
-
-
-def test_exposures_without_a_candidate_are_refused(out):
-    with pytest.raises(InputError, match="no list has a candidate"):
-        ColdStart(
-            SONGS, USERS, plan_of(lists="songs", k=3, exposures=5, minimum=0.9999), inputs={}
-        ).run(out)
-    assert not out.exists()
-
-
 class After(threading.Event):
     """Is set once it has been asked so many times."""
 
@@ -257,8 +238,8 @@ class After(threading.Event):
     "plan",
     [
         plan_of(lists="audience", k=4),
-        plan_of(lists="audience", k=4, per_user=2, exposures=77),
-        plan_of(lists="songs", k=3, quota=2, exposures=99),
+        plan_of(lists="audience", k=4, per_user=2),
+        plan_of(lists="songs", k=3, quota=2),
     ],
 )
 def test_a_job_that_was_stopped_anywhere_goes_on(out, plan):
@@ -438,7 +419,6 @@ def test_a_large_side_is_mapped(tmp_path, monkeypatch):
         ({"minimum": 1.5}, r"minimum must be in \[-1, 1\]"),
         ({"quota": 5}, r"quota must be in \[0, 4\], got 5"),
         ({"quota": -1}, "quota must be at least 0"),
-        ({"exposures": -1}, "exposures must be at least 0"),
         ({"lists": "songs", "per_artist": 0}, "per_artist must be at least 1"),
     ],
 )

@@ -7,22 +7,18 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audiorec.errors import InputError
 from audiorec.files.tables import TableFile, table_writer
 from audiorec.recall.cold_start.tables import (
     SHOWN_LISTS,
     SummaryList,
     list_schema,
-    list_totals,
     rank_weights,
     summarise_lists,
     taste_schema,
     tastes_path,
-    whole_parts,
 )
 
 FORMATS = Path(__file__).parents[3] / "fixtures" / "formats"
@@ -33,30 +29,6 @@ def test_weights_fall_with_the_rank_by_hand():
     np.testing.assert_allclose(rank_weights(np.array([0, 2, 1])), [1, 0.5, 0.6309297535714575])
 
 
-def test_largest_remainders_by_hand():
-    # 7 * (.2, .45, .35) = 1.4, 3.15, 2.45: the last has the largest remainder.
-    assert whole_parts(np.array([0.2, 0.45, 0.35]), 7).tolist() == [1, 3, 3]
-    assert whole_parts(np.full(3, 1 / 3), 5).tolist() == [2, 2, 1]
-
-
-@given(n=st.integers(1, 200), total=st.integers(0, 100_000))
-def test_nothing_is_lost_and_the_better_rank_gets_no_less(n, total):
-    shares = rank_weights(np.arange(n))
-    shares /= shares.sum()
-    parts = whole_parts(shares, total)
-    assert parts.sum() == total
-    assert (np.diff(parts) <= 0).all()
-    assert (np.abs(parts - shares * total) < 1).all()
-
-
-def test_lists_without_candidates_get_nothing():
-    assert list_totals(np.array([3, 0, 1, 9]), 11).tolist() == [4, 0, 4, 3]
-    with pytest.raises(InputError, match="no list has a candidate"):
-        list_totals(np.zeros(2, np.int64), 5)
-    with pytest.raises(InputError, match="0 or more, got -1"):
-        list_totals(np.ones(2, np.int64), -1)
-
-
 @given(lengths=st.lists(st.integers(1, 9), max_size=14), group_rows=st.integers(1, 20))
 def test_a_summary_is_the_same_however_rows_are_grouped(tmp_path_factory, lengths, group_rows):
     rows = [
@@ -64,7 +36,7 @@ def test_a_summary_is_the_same_however_rows_are_grouped(tmp_path_factory, length
         for number, length in enumerate(lengths)
         for rank in range(1, length + 1)
     ]
-    schema = list_schema("audience", {}, tastes=False, planned=False)
+    schema = list_schema("audience", {}, tastes=False)
     path = tmp_path_factory.mktemp("lists") / "audience.parquet"
     with table_writer(path, schema) as writer:
         for start in range(0, len(rows), group_rows):
@@ -96,12 +68,11 @@ def test_the_stored_sample_of_version_1_is_read_as_ever():
         about.append(content)
         info = {name: content[name] for name in ("plan", "songs", "users", "fingerprint")}
         schema = (
-            taste_schema(info, 84)
-            if path == tastes
-            else list_schema("audience", info, tastes=True, planned=True)
+            taste_schema(info, 84) if path == tastes else list_schema("audience", info, tastes=True)
         )
         assert table.schema.equals(schema)
     assert [(a["kind"], a["format_version"]) for a in about] == [("audiences", 1), ("tastes", 1)]
     assert about[0]["fingerprint"] == about[1]["fingerprint"]
-    assert pq.read_table(lists, columns=["exposures"])["exposures"].to_pylist() == [31, 19, 31, 19]
+    shares = pq.read_table(lists, columns=["exposure_share"])["exposure_share"].to_pylist()
+    assert [round(share, 3) for share in shares] == [0.613, 0.387, 0.613, 0.387]
     assert pq.read_table(tastes, columns=["user_id"])["user_id"].to_pylist() == ["ana", "ben"]

@@ -1,7 +1,6 @@
 """Map a function over the numbered blocks of a job, on any engine, with shared values.
 
     make, part(i) ──block_runner(engine)──▶ block files, which `files.tables` joins
-    make, part(i) ──map_blocks────────────▶ values, in the order of the blocks
 
 ``make`` is a picklable callable with the data shared by all blocks (songs, a model, settings). It
 is written once, memory-mapped by all processes of a machine, and called with ``part(i)``, the data
@@ -16,18 +15,17 @@ import mmap
 import os
 import pickle
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import pairwise
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from threading import Event
 from typing import Any, ClassVar
 
 import numpy as np
 
-from audiorec.errors import AudiorecError, LostBlocksError, StoreError
+from audiorec.errors import AudiorecError, StoreError
 from audiorec.files.own_files import replaced
 from audiorec.files.tables import PREFIX, SHARED, Elsewhere, write_block
 from audiorec.runs.tasks import Engine, Outcome
@@ -331,50 +329,6 @@ def block_runner(engine: Engine, make: Make, part: Part, schema: Any) -> Elsewhe
             yield outcome.index, outcome.message
 
     return run
-
-
-def map_blocks(
-    engine: Engine,
-    make: Make,
-    part: Part,
-    n_blocks: int,
-    *,
-    what: str,
-    named: Callable[[int], str] = "block {}".format,
-) -> list[Any]:
-    """Return ``make(part(i))`` for all blocks, in their order.
-
-    Parameters
-    ----------
-    engine : Engine
-    make, part : callable
-        See the module docstring.
-    n_blocks : int
-    what : str
-        Name of the job, for errors.
-    named : callable of int
-        Returns the name of a block, for errors.
-
-    Raises
-    ------
-    LostBlocksError
-        If some blocks failed; raised after all others are done.
-    """
-    result: dict[int, Any] = {}
-    lost: dict[int, str] = {}
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(TemporaryDirectory(prefix="audiorec-")))
-        for outcome in outcomes_of(engine, make, part, range(n_blocks), folder):
-            if outcome.message:
-                lost[outcome.index] = outcome.message
-            else:
-                result[outcome.index] = outcome.value
-    if lost:
-        reasons = tuple((named(i), why) for i, why in sorted(lost.items()))
-        raise LostBlocksError(what, reasons, n_blocks)
-    if len(result) < n_blocks:
-        raise KeyboardInterrupt  # the engine was stopped
-    return [result[i] for i in range(n_blocks)]
 
 
 def outcomes_of(

@@ -12,14 +12,11 @@ from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract import batch_recall
 from audiorec.recall.contract.batch_recall import write_candidates
 from audiorec.recall.contract.data import Queries, RecallData
-from audiorec.recall.judging.judge import judge
-from audiorec.recall.judging.splits import split
 from audiorec.recall.simple.counts import Popular
 from audiorec.recall.simple.knn import ItemKNN
 from audiorec.runs.tasks import engine_of, parse_runner, run_processes
 
 USERS, SONGS = 300, 40
-CLOCK = ("fit_cpu_s", "recall_cpu_s", "peak_mb")
 
 
 @pytest.fixture(scope="module")
@@ -142,26 +139,6 @@ def test_a_runner_and_its_address():
     assert parse_runner("ray:auto") == ("ray", "auto")
     assert parse_runner("ray:ray://head:10001") == ("ray", "ray://head:10001")
     assert parse_runner("ray:") == ("ray", None)
-
-
-def test_an_evaluation_by_processes_says_the_same_though_one_is_killed(tmp_path):
-    rng = np.random.default_rng(6)
-    lists = [[f"s{s}" for s in rng.integers(0, 30, 4)] for _ in range(4_500)]
-    cut = split(Sequences.from_lists(lists), "last")
-    one = judge(Popular(), cut, ks=[3, 10]).to_dict()
-    engine = deadly(three(), tmp_path / "mark")
-    found = judge(Popular(), cut, ks=[3, 10], engine=engine).to_dict()
-    assert {n: v for n, v in found.items() if n not in CLOCK} == {
-        n: v for n, v in one.items() if n not in CLOCK
-    }
-    assert (tmp_path / "mark").read_text() == "xx"
-
-    def losing(tasks):
-        for task in tasks:
-            yield task.lost("it died") if task.index == 2 else task.attempt()
-
-    with pytest.raises(LostBlocksError, match=r"popular: 1 of 3 blocks .*users '4000' to '4499'"):
-        judge(Popular(), cut, ks=[3], engine=losing)
 
 
 def test_a_process_that_dies_of_a_bug_says_where(tmp_path):

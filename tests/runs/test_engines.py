@@ -29,8 +29,6 @@ from audiorec.extraction.shards import ShardTask, gather, shard_tasks
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.batch_recall import write_candidates
 from audiorec.recall.contract.data import Queries, RecallData
-from audiorec.recall.judging.judge import judge
-from audiorec.recall.judging.splits import split
 from audiorec.recall.simple.knn import ItemKNN
 from audiorec.runs.tasks import run_ray, run_threads
 from audiorec.runs.workers import ray_cluster as started_ray
@@ -104,7 +102,7 @@ def test_a_ray_worker_that_dies_costs_a_retry_and_one_that_always_dies_one_shard
 
 @pytest.fixture(scope="module")
 def lists(tmp_path_factory):
-    """Plays, and the candidates and figures that one process makes of them."""
+    """Plays, and the candidates that one process makes of them."""
     folder = tmp_path_factory.mktemp("one")
     rng = np.random.default_rng(1)
     plays = Sequences.from_lists([[f"s{s}" for s in rng.integers(0, 30, 6)] for _ in range(250)])
@@ -112,27 +110,20 @@ def lists(tmp_path_factory):
 
 
 def made_of(plays, folder, engine):
-    """Return the bytes of candidates, and the figures of an evaluation."""
-    with pytest.MonkeyPatch.context() as patch:  # several blocks of few users
-        patch.setattr("audiorec.recall.contract.batch_recall.BLOCK_USERS", 100)
-        return _made_of(plays, folder, engine)
-
-
-def _made_of(plays, folder, engine):
+    """Return the bytes of candidates."""
     channel = ItemKNN().fit(RecallData(plays))
     options = {"exclude": plays, "engine": engine}
-    write_candidates(folder / "c.parquet", channel, Queries(plays), 9, **options)
-    found = judge(ItemKNN(), split(plays, "last"), ks=[5], engine=engine).to_dict()
-    for seconds in ("fit_cpu_s", "recall_cpu_s", "peak_mb"):
-        del found[seconds]
-    return (folder / "c.parquet").read_bytes(), found
+    with pytest.MonkeyPatch.context() as patch:  # several blocks of few users
+        patch.setattr("audiorec.recall.contract.batch_recall.BLOCK_USERS", 100)
+        write_candidates(folder / "c.parquet", channel, Queries(plays), 9, **options)
+    return (folder / "c.parquet").read_bytes()
 
 
 @pytest.mark.usefixtures("ray_cluster")
 def test_ray_makes_the_same_blocks_though_one_is_killed(lists, tmp_path):
     engine = deadly(lambda tasks: run_ray(tasks, threading.Event()), tmp_path / "mark", index=0)
     assert made_of(lists[0], tmp_path, engine) == lists[1]
-    assert (tmp_path / "mark").read_text() == "xxx"  # killed once, then one a job
+    assert (tmp_path / "mark").read_text() == "xx"  # killed once
 
 
 def test_a_stop_before_the_first_shard_makes_none(library, tmp_path):

@@ -23,7 +23,6 @@ from audiorec.recall.contract.channel import Channel
 from audiorec.recall.contract.data import Context
 from audiorec.recall.judging.judge import KS, NOTHING, Judgement, join, judge
 from audiorec.recall.judging.splits import JudgingSplit, SplitName, cuts
-from audiorec.runs.tasks import Engine
 
 SHOWN = ("hit_rate", "recall", "ndcg", "mrr")  # columns of the table
 SEEN = 5e-4  # smallest difference visible in three decimals
@@ -165,7 +164,6 @@ def evaluate(
     context: Context = NOTHING,
     copies: Mapping[str, str] | None = None,
     seed: int = 0,
-    engine: Engine | None = None,
 ) -> Judgements:
     """Train channels on one part of a log, and rank all songs for the other part.
 
@@ -195,16 +193,12 @@ def evaluate(
         Recordings by song id, of the songs that have copies.
     seed : int
         Seed of the splits and of the bootstrap.
-    engine : callable, optional
-        Ranks blocks of queries (`audiorec.runs.tasks.engine_of`).
 
     Raises
     ------
     InputError
         If the log cannot be read or split so, if no query has a wanted song that may be proposed,
         or if folds shall judge what is not trained anew; also the errors of `Channel.fit`.
-    LostBlocksError
-        If some blocks failed on the engine.
 
     Examples
     --------
@@ -224,7 +218,7 @@ def evaluate(
         )
     ks = sorted({*ks, by[1]})
     options: dict[str, Any] = {"ks": ks, "keep_heard": keep_heard, "context": context, "seed": seed}
-    options |= {"copies": copies, "engine": engine}
+    options |= {"copies": copies}
     cluster = np.concatenate([cut.cluster for cut in asked])
     result = [
         join(

@@ -13,7 +13,7 @@ from audiorec_cli.recommend.recall_space import in_one_space
 from audiorec_cli.shared.console import FIGURE_DIGITS, print_json, print_table, say
 from audiorec_cli.shared.inputs import users_file
 from audiorec_cli.shared.listening import PlaysOf, TrainingOptions, sound_files
-from audiorec_cli.shared.options import Engines, JsonOption, LogOption, SeedOption
+from audiorec_cli.shared.options import JsonOption, LogOption, SeedOption
 from audiorec_cli.shared.training import SetOption, variants
 
 if TYPE_CHECKING:
@@ -121,7 +121,6 @@ def evaluate(
     ] = None,
     *,
     judging: JudgeOptions,
-    engines: Engines,
 ) -> None:
     """Evaluate channels: train on one part of a log, rank all songs for the other part.
 
@@ -152,19 +151,17 @@ def evaluate(
     cuts = judging.cuts(*known)
     from audiorec.recall.judging.compare import evaluate as compared
 
-    with engines.work(keeps=False) as work:
-        result = compared(
-            [one for one, _ in judged],
-            cuts,
-            by=("recall", judging.ks[min(1, len(judging.ks) - 1)]),
-            ks=judging.ks,
-            keep_heard=judging.keep_heard,
-            trained=known,
-            context=judging.context(),
-            copies=judging.copies,
-            seed=judging.seed,
-            engine=work.engine,
-        )
+    result = compared(
+        [one for one, _ in judged],
+        cuts,
+        by=("recall", judging.ks[min(1, len(judging.ks) - 1)]),
+        ks=judging.ks,
+        keep_heard=judging.keep_heard,
+        trained=known,
+        context=judging.context(),
+        copies=judging.copies,
+        seed=judging.seed,
+    )
     if judging.json:
         print_json(result.to_dict())
     elif len(result) == 1:

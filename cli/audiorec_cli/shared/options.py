@@ -184,8 +184,8 @@ class Engines:
     runner: RunnerOption = LOCAL
 
     @contextmanager
-    def work(self, *, quiet: bool = False, keeps: bool = True) -> Iterator[Work]:
-        """Yield the engine; with `keeps`, Ctrl-C finishes the blocks in progress first."""
+    def work(self, *, quiet: bool = False) -> Iterator[Work]:
+        """Yield the engine; Ctrl-C finishes the blocks in progress first."""
         jobs = self.jobs or os.cpu_count() or 1
         if self.runner == LOCAL and jobs == 1:
             yield Work()
@@ -194,9 +194,6 @@ class Engines:
         from audiorec.runs.tasks import engine_of, parse_runner
 
         runner, address = parse_runner(self.runner)
-        if not keeps:
-            yield Work(engine_of(runner, address=address, jobs=jobs))
-            return
         with graceful_stop("the blocks in progress are", quiet=quiet) as stop:
             engine = engine_of(runner, address=address, jobs=jobs, stop=stop)
             yield Work(engine, stop, progress_lines(quiet=quiet))

@@ -103,7 +103,8 @@ def test_a_draw_estimates_the_same_sum():
     whole = whole.detach().exp() - 1  # e^(sum of others - target)
     few = NextSongLearner(learner.model, learner.plays, replace(learner.recipe, negatives=3))
     rng = np.random.default_rng(1)
-    drawn = [losses_of(few, batch, rng).detach().exp() - 1 for _ in range(3_000)]
+    with torch.no_grad():
+        drawn = [losses_of(few, batch, rng).exp() - 1 for _ in range(800)]
     np.testing.assert_allclose(torch.stack(drawn).mean(0), whole, rtol=0.15)
 
 

@@ -1,7 +1,11 @@
-"""`audiorec.learning.launch`: Ray is started once, one of two workers is killed while it trains."""
+"""`audiorec.learning.launch`, and the command that asks it: Ray is started once, one of two workers
+is killed while it trains."""
 
+import json
 import os
+import tempfile
 import threading
+from pathlib import Path
 
 import pytest
 from needs import needs
@@ -10,7 +14,9 @@ needs("torch")
 
 import dying
 import numpy as np
+from command import run_command
 from safetensors.numpy import load_file
+from two_processes import in_two
 
 from audiorec.errors import DamagedFileError, InputError, LostProcessError
 from audiorec.learning.launch import (
@@ -26,6 +32,7 @@ from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.data import Queries
 from audiorec.recall.contract.job import train_channel
 from audiorec.recall.registry import load_channel
+from audiorec.runs.record import read_runs
 from audiorec.runs.workers import _variables, ray_cluster
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Ray Train warns of its own parts
@@ -82,6 +89,40 @@ def part_of(task, folder, stop=None):
         heard.poll(stop)
     heard.poll(stop)
     return heard
+
+
+def by_forks(task, processes, *, address, storage, stop, tell, remark):
+    """As `by_ray`, in two forks that have loaded torch: Ray takes six times as long to begin."""
+    assert (processes, address) == (2, None)
+    with tempfile.TemporaryDirectory(dir=storage) as kept:
+        folder = Path(kept)
+        done = in_two(folder, lambda part: run_part(task, Wire(folder, part.rank)))
+        assert done == ["None", "None"]
+        heard = Messages(folder, tell, remark)
+        heard.poll(stop)
+    return heard.result()
+
+
+def test_one_command_two_processes_one_model(tmp_path, monkeypatch, capfd):
+    rows = [
+        f"u{user:02},s{(3 * user + i) % 7 * 2 + user % 2},2024-05-{i + 1:02}T10:00:00Z,finish"
+        for user in range(30)
+        for i in range(6)
+    ]
+    text = "\n".join(["user_id,song_id,timestamp,event", *rows])
+    (tmp_path / "plays.csv").write_text(f"{text}\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("audiorec.learning.launch.by_ray", by_forks)
+    words = "recall train youtube-dnn -i plays.csv --set max_epochs=2 --json --out model"
+    code, out, err = run_command(monkeypatch, capfd, *words.split(), "--processes", 2)
+    assert code == 0
+    document = json.loads(out)  # one document, of the first process
+    assert document["model_id"] == load_channel(tmp_path / "model").model_id
+    assert err.startswith("2 processes with Ray on this machine\n")
+    assert err.count("epoch 1: ") == 2  # one line in either phase
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["model", "model.run.json", "plays.csv"]
+    (run,) = read_runs(tmp_path / "model.run.json")  # of the first process
+    assert (run.job, run.exit_code, run.counts["sequences"]) == ("recall train", 0, 30)
 
 
 def test_a_stop_keeps_the_state(tmp_path):

@@ -1,14 +1,12 @@
 import json
 import shutil
 from pathlib import Path
-from threading import Event
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from made_engines import deadly
-from needs import needs
+from made_engines import deadly, travelling
 
 from audiorec.errors import InputError, LostBlocksError, MissingStoreError, StoreError
 from audiorec.listening import prepare as module
@@ -113,13 +111,6 @@ def in_threads(tasks):
         yield from pool.map(lambda task: task.attempt(), reversed(list(tasks)))
 
 
-def on_ray(tasks):
-    from audiorec.runs.tasks import run_ray
-
-    needs("ray")
-    yield from run_ray(tasks, Event())
-
-
 def test_a_bucket_that_cannot_be_made_does_not_stop_the_others(log, tmp_path):
     def losing(tasks):
         for task in tasks:
@@ -138,7 +129,7 @@ def test_a_bucket_that_cannot_be_made_does_not_stop_the_others(log, tmp_path):
         assert path.read_bytes() == (tmp_path / "there" / path.name).read_bytes()
 
 
-@pytest.mark.parametrize("engine", [in_threads, on_ray])
+@pytest.mark.parametrize("engine", [in_threads, travelling])
 def test_an_engine_makes_the_same_buckets(log, tmp_path, engine):
     spec = PrepareSpec(buckets=4, filters=("looped",))
     here = prepare(log, tmp_path / "here", spec)

@@ -43,8 +43,8 @@ def tables(tmp_path, monkeypatch):
 def test_newcomers_get_songs_by_their_profile(channel, tables, audiorec):
     needs("torch")
     train = ("recall", "train", channel, *"-i plays.csv --profiles people.csv --out m".split())
-    quick = "--set dimension=8 --set batch_size=16 --set learning_rate=0.02".split()
-    code, _, err = audiorec(*train, *quick)
+    quick = "--set dimension=8 --set batch_size=16 --set learning_rate=0.02 --set max_epochs=5"
+    code, _, err = audiorec(*train, *quick.split())
     assert code == 0, err
     assert "refit, epoch 1: loss" in err
     code, _, err = audiorec(

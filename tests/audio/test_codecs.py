@@ -156,9 +156,8 @@ def test_two_channels_of_one_bit(name, tmp_path):
 
 
 def test_rates_of_dsd_and_no_other_go_beyond_192_khz(tmp_path):
-    bits = dsd_files.one_bit(
-        0.3 * np.sin(np.arange(22_050) / 9.0), 22_050, 8 * dsd_files.DSD64
-    )  # DSD512
+    wave = 0.3 * np.sin(np.arange(4_410) / 9.0)  # a fifth of a second, six times
+    bits = np.tile(dsd_files.one_bit(wave, 22_050, 8 * dsd_files.DSD64), 6)  # DSD512
     (tmp_path / "a.dsf").write_bytes(dsd_files.dsf([bits], 8 * dsd_files.DSD64))
     assert waveform(tmp_path / "a.dsf")[1].sample_rate == 2_822_400
     (tmp_path / "b.dsf").write_bytes(dsd_files.dsf([bits], 16 * dsd_files.DSD64))

@@ -29,7 +29,7 @@ KINDS = sorted(
     for path in MODELS.iterdir()
     if path.is_dir() and path.name not in ("mmoe", "one-way", "two-tower")  # of a plug-in
 )
-CASES = 300
+CASES = 200
 MOST_MIB = 200  # above what is held after all kinds were read once
 LIES = st.recursive(
     st.none()

@@ -20,7 +20,7 @@ from audiorec.extraction.pipeline import ExtractorConfig
 from audiorec.runs.workers import Limits, Workers
 from audiorec.types import Status
 
-CASES = 300
+CASES = 200
 LIMITS = Limits(timeout_s=60.0)  # the songs last three seconds; the machine may be busy
 MAX_RSS_MIB = 320  # of a child during a case; without one it has about 150
 MAX_CPU_S = 10.0  # of a case; a good one takes 0.1
@@ -75,9 +75,13 @@ def test_the_good_files_are_good(tmp_path):
 @pytest.mark.parametrize("way", ["header", "tags"])
 def test_every_format_has_its_own_lies(way):
     for form in FORMATS:
-        spoilt = {spoil(np.random.default_rng(i), form, good(form), way) for i in range(8)}
-        assert len(spoilt - {good(form)}) >= 4, form
-        assert max(map(len, spoilt)) < 20 << 20, form
+        lies = {good(form)}
+        for i in range(8):
+            lies.add(spoil(np.random.default_rng(i), form, good(form), way))
+            if len(lies) > 4:
+                break
+        assert len(lies) > 4, form
+        assert max(map(len, lies)) < 20 << 20, form
 
 
 @pytest.mark.parametrize("length", [1, 3, 12, 29, 45, 300])

@@ -1,9 +1,8 @@
 """The plugin of beets in a real beets: import, fields, queries, smart playlists."""
 
 import os
+import subprocess
 import sys
-import traceback
-import warnings
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -12,10 +11,6 @@ from needs import needs
 from web_server import SONGS, write_music
 
 needs("beets")
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    from beets.ui import main as beets_main
-
 PLUGIN = Path(__file__).parents[2] / "plugins" / "beets-audiorec" / "beetsplug"
 CONFIG = """
 directory: {home}/music
@@ -46,32 +41,16 @@ class Beets:
         (home / "config.yaml").write_text(CONFIG.format(**words))
 
     def __call__(self, *arguments, ok=True):
-        """Run a command in a fork: a process of its own takes two seconds to load beets."""
-        with (self.home / "said").open("w+") as said:
-            pid = os.fork()
-            if not pid:
-                sys.stdout = sys.stderr = said
-                os._exit(self._run(*map(str, arguments)))
-            code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-            said.seek(0)
-            text = said.read()
-        assert (code == 0) == ok, text
-        return text
-
-    def _run(self, *arguments):
-        os.environ["BEETSDIR"] = str(self.home)
-        warnings.simplefilter("ignore")
-        code = 1
-        try:
-            beets_main(list(arguments))
-            code = 0
-        except SystemExit as end:
-            code = end.code if isinstance(end.code, int) else int(end.code is not None)
-        except Exception:  # noqa: BLE001 - what a program that ends with it prints
-            traceback.print_exc()
-        finally:
-            sys.stdout.flush()
-        return code
+        script = "from beets.ui import main; main()"
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", script, *map(str, arguments)],
+            env={**os.environ, "BEETSDIR": str(self.home)},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert (done.returncode == 0) == ok, done.stdout + done.stderr
+        return done.stdout + done.stderr
 
     def listed(self, *query, form="$path"):
         lines = self("ls", "-f", form, *query).splitlines()

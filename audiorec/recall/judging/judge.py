@@ -1,13 +1,16 @@
 """Judge a channel on a split: ranks of the wanted songs, intervals, and cost.
 
-JudgingSplit, channel ──judge──▶ `Judgement`, of the parts that follow
-`Judgement`s of folds ──join───▶ one, of all their queries
+    JudgingSplit, channel ──judge──▶ `Judgement`, of the parts that follow
+    `Judgement`s of folds ──join───▶ one, of all their queries
 
-channel, queries, wanted songs      ──rank_queries──▶ `Ranked`: places among all songs
-lists (Q, k), plays, `Sound`, kinds ──spread_of────▶ popularity, Gini, coverage, diversities
-hits, plays and lists of each song  ──song_strata──▶ recall by the songs' plays in training
-recall per query, history lengths   ──user_strata──▶ mean recall by length of history
-CPU seconds and peak memory         ──`Cost`───────▶ of training and of ranking
+    channel, queries, wanted songs      ──rank_queries──▶ `Ranked`: places among all songs
+    lists (Q, k), plays, `Sound`, kinds ──spread_of────▶ popularity, Gini, coverage, diversities
+    hits, plays and lists of each song  ──song_strata──▶ recall by the songs' plays in training
+    recall per query, history lengths   ──user_strata──▶ mean recall by length of history
+    CPU seconds and peak memory         ──`Cost`───────▶ of training and of ranking
+
+Queries are ranked in the blocks of `Channel.blocks`: the same queries give the same ranks, bit by
+bit.
 """
 
 import sys

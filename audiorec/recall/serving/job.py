@@ -1,7 +1,9 @@
 """Write files of candidates and fuse them, for any number of users in constant memory.
 
-channel, queries, log, store ──ask_candidates──▶ a.parquet, `CandidatesAnswer`
-a.parquet, b.parquet, ... ──fuse_files──▶ fused.parquet, written atomically
+    channel, queries, log, store ──ask_candidates──▶ a.parquet, `CandidatesAnswer`
+    a.parquet, b.parquet, ... ──fuse_files──▶ fused.parquet, written atomically
+
+Users are read, and their lists written, a block at a time.
 """
 
 from collections.abc import Collection, Sequence

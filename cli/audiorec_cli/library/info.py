@@ -73,18 +73,30 @@ def info(
 
 def _in_words(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return a song's description for a person: one tempo and one key, as the page says them."""
-    from audiorec.search.filters import HAS_BEAT, SURE_KEY
-
-    result = {name: value for name, value in document.items() if name not in MEASURED}
-    bpm, other, of_tempo, key, scale, of_key = map(document.get, MEASURED)
-    if bpm:
-        either = f"{bpm:.0f}" + (f" or {other:.0f}" if other else "")
-        has_beat = (of_tempo or 0.0) >= HAS_BEAT
-        result["tempo"] = f"{either} BPM ({of_tempo:.2f})" if has_beat else "no beat"
-    if key:
-        sure = of_key or 0.0
-        result["key"] = f"{key} {scale}{'' if sure >= SURE_KEY else '?'} ({sure:.2f})"
+    said = {"bpm": ("tempo", _tempo), "key": ("key", _key)}
+    result = {}
+    for name, value in document.items():
+        if name in said and value:
+            label, words = said[name]
+            result[label] = words(document)
+        elif name not in MEASURED:
+            result[name] = value
     return result
+
+
+def _tempo(song: Mapping[str, Any]) -> str:
+    from audiorec.search.filters import HAS_BEAT
+
+    sure, other = song.get("bpm_confidence") or 0.0, song.get("bpm_other")
+    either = f"{song['bpm']:.0f}" + (f" or {other:.0f}" if other else "")
+    return f"{either} BPM ({sure:.2f})" if sure >= HAS_BEAT else "no beat"
+
+
+def _key(song: Mapping[str, Any]) -> str:
+    from audiorec.search.filters import SURE_KEY
+
+    sure = song.get("key_confidence") or 0.0
+    return f"{song['key']} {song.get('scale')}{'' if sure >= SURE_KEY else '?'} ({sure:.2f})"
 
 
 def _describe_named(store: "Library", song: str) -> dict[str, Any]:

@@ -149,8 +149,10 @@ def read_context(
     )
 
 
-# Files of an unfinished training.
-RUN_FILES = r"(?:checkpoint|choose|refit)\.safetensors|metrics\.jsonl"
+# Files of an unfinished training, including decoded songs.
+RUN_FILES = (
+    r"(?:checkpoint|choose|refit)\.safetensors|metrics\.jsonl|log_mels/(?:[0-9a-f]{24}\.npy)?"
+)
 
 
 def train_channel(

@@ -38,6 +38,7 @@ def in_two(work, target, *, dies=None):
 def _take_part(work, rank, pickled):
     distributed = torch.distributed
     torch.set_num_threads(1)
+    os.environ["WORLD_SIZE"] = "2"  # as torchrun sets it; without it, each would train alone
     distributed.init_process_group(
         "gloo", init_method=f"file://{work}/meet", rank=rank, world_size=2
     )

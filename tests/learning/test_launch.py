@@ -98,6 +98,7 @@ def by_forks(task, processes, *, address, storage, stop, tell, remark):
         folder = Path(kept)
         done = in_two(folder, lambda part: run_part(task, Wire(folder, part.rank)))
         assert done == ["None", "None"]
+        assert not (folder / "rank-1.jsonl").exists()  # it trained with the first, not alone
         heard = Messages(folder, tell, remark)
         heard.poll(stop)
     return heard.result()

@@ -83,7 +83,8 @@ class ItemKNNRecipe:
     neighbours : int
         Neighbours kept per song, the most similar ones.
     shrink : float
-        Added to the denominator of the cosine, so that overlaps of few listeners count less.
+        Added to the denominator of the cosine, so that overlaps of few listeners count less; bm25
+        has none.
     history : int
         Number of newest songs of the history whose neighbours count.
     """
@@ -118,18 +119,16 @@ class ItemKNN(CountingChannel[ItemKNNRecipe]):
     def _count(self, data: RecallData) -> None:
         matrix = weighted(data.plays, len(data.song_ids), self.recipe.weighting)
         size = np.asarray(matrix.multiply(matrix).sum(axis=0)).ravel()
-        if self.recipe.weighting == "bm25":
-            size = np.zeros_like(size)  # products, not cosines
         by_song = matrix.T.tocsr()
         parts = []
         for first in range(0, len(size), BLOCK_SONGS):
             both = (by_song[first : first + BLOCK_SONGS] @ matrix).tocoo()
             row = both.row + first
-            cosine = both.data / (np.sqrt(size[row] * size[both.col]) + self.recipe.shrink)
+            near = both.data
+            if self.recipe.weighting != "bm25":  # otherwise products, not cosines
+                near = near / (np.sqrt(size[row] * size[both.col]) + self.recipe.shrink)
             other = row != both.col
-            parts.append(
-                _nearest(row[other], both.col[other], cosine[other], self.recipe.neighbours)
-            )
+            parts.append(_nearest(row[other], both.col[other], near[other], self.recipe.neighbours))
         row, self.near, self.weights = (np.concatenate(p) for p in zip(*parts, strict=True))
         self.starts = np.searchsorted(row, np.arange(len(size) + 1))
 

@@ -8,7 +8,7 @@ A term's value is the weighted sum of what it makes one hear, standardised over 
 all terms count alike. What is heard and what is said in titles are two lists, fused by rank.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -128,7 +128,9 @@ class Understood:
 def understood(sentence: Sentence, hearing: Hearing) -> tuple[Understood, ...]:
     """Return the terms of which something can be heard in this store.
 
-    Facts may have some, and songs that others should not be like are heard once `Hearing.told`.
+    What one term wants no other denies: in "heavy metal, no screaming" screams are all that is
+    denied, though metal is part of what screaming sounds like. Facts may have terms, and songs that
+    others should not be like are heard once `Hearing.told`.
     """
     by_facts = (replace(f.term, denied=f.denied) for f in sentence.facts if f.term is not None)
     away = (
@@ -136,20 +138,38 @@ def understood(sentence: Sentence, hearing: Hearing) -> tuple[Understood, ...]:
         for one in sentence.likes
         if one.denied
     )
-    result = (
-        Understood(
-            term=term,
-            ways=tuple(
-                kept
-                for way in term.ways
-                if (kept := {name: weight for name, weight in way.items() if name in hearing})
-            ),
-        )
-        for term in (*sentence.terms, *by_facts, *away)
+    result = [(term, _heard(term.ways, hearing)) for term in (*sentence.terms, *by_facts, *away)]
+    wanted = {
+        (name, weight > 0)
+        for term, ways in result
+        if not term.denied
+        for way in ways
+        for name, weight in way.items()
+    }
+    terms = tuple(
+        Understood(term=term, ways=(term.denied and _heard(ways, hearing, wanted)) or ways)
+        for term, ways in result
+        if ways
     )
-    terms = tuple(one for one in result if one.ways)
     hearing.columns({name for one in terms for name in one.heard})  # of all terms together
     return terms
+
+
+def _heard(
+    ways: Sequence[Mapping[str, float]], hearing: Hearing, but: Collection[tuple[str, bool]] = ()
+) -> tuple[Mapping[str, float], ...]:
+    """Return what of a term can be heard, but for some labels by the sign of their weight."""
+    return tuple(
+        kept
+        for way in ways
+        if (
+            kept := {
+                name: weight
+                for name, weight in way.items()
+                if name in hearing and (name, weight > 0) not in but
+            }
+        )
+    )
 
 
 def values(
@@ -266,7 +286,7 @@ class DescribedSongs(Neighbours, ForPlayers):
         if known and not self.said and not self.fits:
             lines.append("nothing here fits well; nearest:")
         if self.question.why:
-            lines.append(f"note: {' + '.join(self.sentence.chips)}")
+            lines += [f"note: {' + '.join(chips)}"] if (chips := self.sentence.chips) else []
             lines += [f"note: understood {one}" for one in self.terms]
         lines += [f"note: {one}" for one in self.wished.notes]
         if len(self) > 1 and not self.terms and not self.said and not self.sentence.likes:

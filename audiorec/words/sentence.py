@@ -270,11 +270,13 @@ class _ClauseReader:
             _, start = meaning_at(self.words, self.at, role)
             if start == self.at and not self.bare(role, denied):
                 continue
+            article = "the" in self.words[start : start + 1]  # "like the Main Theme"
             ends = (
-                (one, self.name_at(start, getattr(self.names, f"{one}s")))
+                (one, first, self.name_at(first, getattr(self.names, f"{one}s")))
+                for first in range(start, start + 1 + article)
                 for one in columns.split()
             )
-            column, end = next((one for one in ends if one[1]), ("", 0))
+            column, start, end = next((one for one in ends if one[2]), ("", start, 0))
             if not end:
                 continue
             if role == "like":

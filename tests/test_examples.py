@@ -1,10 +1,13 @@
 """`examples/`: every script runs and prints what its reader is told to expect."""
 
+import ast
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from needs import needs
 
@@ -98,3 +101,46 @@ def test_a_script_is_short_and_says_how_to_run_it(name):
     text = SCRIPTS[name].read_text()
     assert f"python examples/{name}" in text
     assert text.count("\n") <= 85
+
+
+def log_of_two_tastes(path):
+    """Write plays of sixty users, who each hear songs of one of two kinds, most of eight."""
+    rng = np.random.default_rng(0)
+    rows = ["user_id,song_id,timestamp,event"]
+    for user in range(60):
+        songs = rng.permutation(8)[:6] * 2 + user % 2
+        rows += [f"u{user:02},s{song:02},{1700000000 + i},finish" for i, song in enumerate(songs)]
+    path.write_text("\n".join(rows) + "\n")
+
+
+@pytest.mark.parametrize("library", ["audiorec", "implicit"])
+def test_an_experiment_with_each_library_finds_the_taste(library, tmp_path):
+    needs("pandas")
+    if library != "audiorec":
+        needs(library)
+    log_of_two_tastes(tmp_path / "plays.csv")
+    script = ROOT / "examples" / "experiment" / f"with_{library}.py"
+    run = subprocess.run(
+        [sys.executable, "-W", "ignore", script, tmp_path / "plays.csv"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+    )
+    assert run.returncode == 0, run.stderr
+    # Three songs of a user's kind are left, and one of them is wanted: all among the first ten.
+    shown = re.search(r"^(item-knn|TFIDFRecommender)\D+(10 )?1\.000", run.stdout, re.MULTILINE)
+    assert shown, run.stdout
+    rows = re.findall(r"^\d+ +u(\d\d) +s(\d\d) +1$", run.stdout, re.MULTILINE)
+    assert rows
+    assert all(int(user) % 2 == int(song) % 2 for user, song in rows)
+
+
+def test_the_experiments_are_short_and_the_readme_tells_their_lines():
+    text = (ROOT / "examples" / "experiment" / "README.md").read_text()
+    for path in sorted((ROOT / "examples" / "experiment").glob("*.py")):
+        code = ast.parse(path.read_text())
+        first = code.body[1].lineno - 1  # after what it says of itself
+        lines = [line for line in path.read_text().splitlines()[first:] if line.strip()]
+        assert f"({path.name}) | {len(lines)} |" in text

@@ -157,7 +157,7 @@ def evaluate(
     *,
     split: SplitName | None = None,
     folds: int = 1,
-    by: tuple[str, int] = ("recall", 20),
+    by: tuple[str, int] | None = None,
     ks: Sequence[int] = KS,
     keep_heard: bool = False,
     trained: Sequence[Channel] = (),
@@ -179,8 +179,8 @@ def evaluate(
     folds : int
         Of a split by time: ask for that many newest tenths of the plays, one after the other, and
         train anew for each on all before it. Channels are left unfitted then.
-    by : tuple of str and int
-        The measure and k that order the channels.
+    by : tuple of str and int, optional
+        The measure and k that order the channels: by default recall at the second of `ks`.
     ks : sequence of int
         List lengths to evaluate.
     keep_heard : bool
@@ -216,6 +216,7 @@ def evaluate(
         raise InputError(
             "folds train channels anew; judge a trained model or a table of lists on one split"
         )
+    by = by or ("recall", ks[min(1, len(ks) - 1)])
     ks = sorted({*ks, by[1]})
     options: dict[str, Any] = {"ks": ks, "keep_heard": keep_heard, "context": context, "seed": seed}
     options |= {"copies": copies}

@@ -154,7 +154,6 @@ def evaluate(
     result = compared(
         [one for one, _ in judged],
         cuts,
-        by=("recall", judging.ks[min(1, len(judging.ks) - 1)]),
         ks=judging.ks,
         keep_heard=judging.keep_heard,
         trained=known,

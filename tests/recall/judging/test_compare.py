@@ -53,6 +53,12 @@ def test_folds_have_bounds(folds):
         evaluate(Popular(), listening(), folds=folds)
 
 
+def test_the_second_length_orders_the_channels():
+    for ks, k in (([3], 3), ([1, 4, 5], 4)):
+        assert evaluate(Popular(), listening(), ks=ks).by == ("recall", k)
+    assert evaluate(Popular(), listening()).by == ("recall", 20)
+
+
 def test_folds_are_of_time_and_of_channels_that_are_trained():
     plays = listening()
     with pytest.raises(InputError, match="folds are cut by time, and this is the split last"):

@@ -3,10 +3,11 @@
     uv run --group full sphinx-build -W --keep-going -q -c docs . build/site
 
 The root of the repository is the source folder, so a relative link leads to the same page on a code
-host and in the site. Three things are made at build time: the navigation, from the lists of links
-in ``docs/contents.md``; a page for each group of commands; and one for every package: its
-docstring, the public names that it gathers, and the first line of each module. The pages lie in
-``docs/api/`` and are not committed.
+host and in the site. Four things are made at build time: the navigation, from the lists of links
+in ``docs/contents.md``; a page for each group of commands; the tables of the reference that code
+declares (``scripts/reference_tables.py``); and a page for every package: its docstring, the public
+names that it gathers, and the first line of each module. The pages lie in ``docs/api/`` and are not
+committed.
 
 The navigation holds what is to be read and the first pages of the reference; the page that lists
 all pages leads to the others.
@@ -111,9 +112,11 @@ def navigation() -> dict[str, list[str]]:
 
 def add_contents(app: Any, name: str, source: list[str]) -> None:
     """Add the navigation to the first page, and what is generated to the pages that lead to it."""
-    for mark, tests in TESTED.items():
-        if mark in source[0]:
-            source[0] = source[0].replace(mark, tests_of(tests))
+    from reference_tables import TABLES
+
+    for mark in filter(source[0].__contains__, [*TESTED, *TABLES]):
+        made = tests_of(TESTED[mark]) if mark in TESTED else TABLES[mark]()
+        source[0] = source[0].replace(mark, made)
     if name == "docs/index":
         app.env.note_dependency("docs/contents.md")
         source[0] += "".join(toctree(pages, title) for title, pages in navigation().items())

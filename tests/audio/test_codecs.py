@@ -1,6 +1,6 @@
 """Every format beside FLAC: the same music, its tags, its damage, its hash; what is refused.
 
-`TOLERANCE` is what docs/benchmarks/codecs.md promises: the largest difference of a score, and of a
+`TOLERANCE` is what fixtures/codecs/README.md keeps to: the largest difference of a score, and of a
 vector's number, from those of the same samples in FLAC.
 """
 

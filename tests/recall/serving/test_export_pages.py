@@ -6,44 +6,18 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pytest
 from made_export import read
 
 from audiorec.recall.serving.export.folder import is_whole, read_manifest
 from audiorec.recall.serving.export.schema import (
     FEATURES,
     ExportParts,
-    SpaceColumns,
     export_tables,
 )
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "reference" / "ranker.md").read_text()
 SAMPLE = ROOT / "fixtures" / "formats" / "export-v1"
-PARTS = ExportParts(
-    channels=[("vs_knn", "vs-knn")],
-    spaces=[
-        SpaceColumns(slug="user_audio", channel="user-audio", width=40),
-        SpaceColumns(slug="mind", channel="mind", width=32, of_interests=True),
-    ],
-    vector=84,
-    unit=42,
-)
-
-
-def said(name):
-    """Return whether the page names a column, whatever the channel."""
-    general = re.sub("vs_knn|user_audio|mind", "CHANNEL", name)
-    return f"`{name}`" in PAGE or f"`{general}`" in PAGE or f"{general}/`" in PAGE
-
-
-@pytest.mark.parametrize("table", export_tables(PARTS), ids=lambda table: table.name)
-def test_the_page_names_every_table_and_column(table):
-    assert said(f"{table.name}/") or said(table.name), table.name
-    known = {f"{kind}s_short" for kind in ("artist", "genre", "version", "language")}
-    for column in table.columns:
-        name = column.name.removesuffix("_share")
-        assert said(name) or name in known, name
 
 
 def test_the_page_has_a_formula_for_every_feature():

@@ -204,7 +204,7 @@ class Segment(NamedTuple):
 
 
 class PowerSegment(NamedTuple):
-    """A segment before compression, which needs the song's gain."""
+    """A segment's mel power, not yet compressed: compression needs the gain of the whole song."""
 
     start_s: float
     power: FloatArray  # (187, 96): mel power

@@ -37,7 +37,7 @@ class SongTable(nn.Module):
     are not scaled up, since the embedding is a sum and not a mean of its parts.
     """
 
-    sparse = False  # whether ``ids`` gets sparse gradients within `only`
+    sparse = False  # whether ``ids`` gets sparse gradients within `cached`
     _rows: Tensor
     _dense: Tensor
     _known: Tensor
@@ -88,9 +88,9 @@ class SongTable(nn.Module):
         self.register_buffer("_known", torch.from_numpy(features.known), persistent=False)
 
     def forward(self, songs: Tensor) -> Tensor:
-        """Return the embeddings of songs of any shape: (..., d).
+        """Return the embeddings (..., d) of an array of songs of any shape.
 
-        Within `only`, songs are indices into the songs given there.
+        Within `cached`, songs are indices into the songs given there.
         """
         return functional.embedding(songs, self.embedded(None) if self._few is None else self._few)
 

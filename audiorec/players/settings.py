@@ -227,7 +227,7 @@ def _value(field: Field, value: Any) -> Any:
 
 
 def _texts(name: str, value: Any) -> tuple[str, ...]:
-    """Return several texts; one stands for a list of one."""
+    """Return a setting that is a list of texts; a single text counts as a list of one."""
     several = [value] if isinstance(value, str) else value
     if not isinstance(several, list) or not all(isinstance(one, str) for one in several):
         raise InputError(f"{name} must be texts, got {value!r}")

@@ -157,7 +157,7 @@ class Draft:
                     break
 
     def _trials(self, place: int) -> list[list[int]]:
-        """Return lists with another song at one position, including forced follow-up changes."""
+        """Return lists with another song at `place`, and others for songs that this forbids."""
         lists = []
         for other in range(len(self.rows)):
             rows = self.rows.copy()

@@ -260,7 +260,7 @@ class VersionsOf:
                 yield from self._pairs(songs)
 
     def _pairs(self, songs: list[tuple[int, bool]]) -> Iterator[Int64Array]:
-        """Yield the pairs of which a title names a version, or that sound alike."""
+        """Yield the pairs of songs that sound alike, or one of whose titles names a version."""
         rows = np.asarray([row for row, _ in songs], np.int64)
         units, there = np.zeros((len(rows), 1), np.float32), np.empty(0, np.int64)
         if self._store.songs_with("sound"):

@@ -417,7 +417,7 @@ class _Tests:
         return _signed(condition, np.isin(best, wanted))
 
     def _of_genre(self, condition: Condition, best: Int64Array, wanted: list[int]) -> BoolArray:
-        """Compare what is stated, else the likeliest genre; or the sound alone, or either."""
+        """Compare the stated genre, else the likeliest, or the sound, as `genre_from` says."""
         fits = np.zeros(len(self.store), np.bool_)
         if self.genre_from != "sound":
             stated = stated_genres(self.store)

@@ -79,7 +79,7 @@ def _evidence(store: VectorStore) -> tuple[Float64Array, BoolArray]:
 
 
 def said_music(store: VectorStore) -> dict[int, bool]:
-    """Return of which rows the owner says that they are music, or are not."""
+    """Return by row whether the owner says that a song is music; rows without a word are absent."""
     versions = {row: value != NOT_MUSIC for row, value in store.corrections["version"].items()}
     return versions | {row: value == "yes" for row, value in store.corrections["music"].items()}
 

@@ -426,7 +426,7 @@ class StatedGenre:
         return self.source not in ("", "family")
 
     def is_one_of(self, names: Collection[str]) -> bool:
-        """Whether one of some genres or styles is stated."""
+        """Whether the song is stated to be one of the genres or styles in `names`."""
         return not {*self.genres, *self.styles}.isdisjoint(names)
 
 

@@ -208,7 +208,7 @@ def scored(terms: Sequence[Understood], hearing: Hearing) -> Float64Array:
 
 
 def _beyond(denied: Float64Array, wanted: Float64Array, hearing: Hearing) -> Float64Array:
-    """Return how much more of what is denied songs have than follows from what is wanted."""
+    """Return how much more of a denied word songs have than the wanted words predict."""
     there = hearing.known
     square = float(wanted[there] @ wanted[there])
     slope = max(0.0, float(denied[there] @ wanted[there]) / square) if square else 0.0

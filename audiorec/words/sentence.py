@@ -400,7 +400,7 @@ class _ClauseReader:
         return start < end
 
     def filler(self) -> bool:
-        """Return whether the word here weighs nothing."""
+        """Return whether the word at `at` is a filler or a mark, which no song is searched by."""
         return bool(self.means("filler")) or self.words[self.at] in _MARKS
 
     def word(self, denied: bool) -> None:

@@ -175,7 +175,7 @@ def extract(
 
 @contextmanager
 def _listeners(sync: list[str] | None, outputs: "Outputs") -> "Iterator[list[Callable[[], None]]]":
-    """Yield what is told of each batch of a watch."""
+    """Yield the functions that a watch calls after each batch: one if there is `sync`."""
     if not sync:
         yield []
         return

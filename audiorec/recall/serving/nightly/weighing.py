@@ -119,7 +119,7 @@ def said_of(content: Mapping[str, Any]) -> list[str]:
     weights, learnt = content["weights"], content["learnt"]
     if not learnt:
         rest = "as last night" if content["before"] else "all the same, which may be worse than one"
-        return [f"weights: {rest}: too few users to learn from ({FEWEST} are needed)"]
+        return [f"weights: {rest}: too few users discovered songs to learn from ({FEWEST} needed)"]
     named = ", ".join(
         f"{name} {weight:.2f} [{learnt[name][1]:.2f}, {learnt[name][2]:.2f}]"
         for name, weight in sorted(weights.items(), key=lambda one: -one[1])

@@ -34,7 +34,7 @@ MEANINGS = {
     "audiorec_run_duration_seconds": "Duration of the last run.",
     "audiorec_run_warnings": "Number of warnings of the last run.",
     "audiorec_last_run_timestamp_seconds": "When the last run ended.",
-    "audiorec_last_finish_timestamp_seconds": "When the last completed run ended.",
+    "audiorec_last_finish_timestamp_seconds": "When the last run with exit code 0 or 3 ended.",
     "audiorec_last_success_timestamp_seconds": "When the last run with exit code 0 ended.",
 }
 

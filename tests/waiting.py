@@ -3,7 +3,7 @@
 import time
 
 
-def until(condition, *, told=lambda: "it took too long", seconds=120.0):
+def until(condition, *, told=lambda: "it took too long", seconds=600.0):
     """Wait until a condition holds, and return what it returned; `told` says why it may not."""
     end = time.monotonic() + seconds
     while not (found := condition()):

@@ -17,7 +17,6 @@ import pytest
 from needs import needs
 from rehearsal import rehearse
 from safetensors.numpy import load_file
-from waiting import until
 
 from audiorec_federated.ledger import Ledger
 
@@ -212,19 +211,49 @@ main()
 """
 
 
-def started(folder, role, command=rehearse.AUDIOREC):
-    return subprocess.Popen(
-        [*command, *f"federated train -c {role}.toml --json".split()],
-        cwd=folder / role,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONSAFEPATH": "1"},
-    )
+# Is killed before it writes the checkpoint of this process whose number is the first argument.
+DIES = """
+import os, signal, sys
+from audiorec.learning import fit
+from audiorec_federated import split
+save, left = fit.save_checkpoint, int(sys.argv.pop(1))
+def dies(*about):
+    global left
+    left -= 1
+    if not left:
+        os.kill(os.getpid(), signal.SIGKILL)
+    save(*about)
+fit.save_checkpoint = split.save_checkpoint = dies
+from audiorec_cli.main import main
+main()
+"""
+
+
+@pytest.fixture
+def started():
+    """Return what starts a party's training; none outlives the test."""
+    processes = []
+
+    def start(folder, role, command=rehearse.AUDIOREC):
+        process = subprocess.Popen(
+            [*command, *f"federated train -c {role}.toml --json".split()],
+            cwd=folder / role,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONSAFEPATH": "1"},
+        )
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        with process:
+            process.kill()
 
 
 def ended(process):
-    out, err = process.communicate(timeout=180)
+    out, err = process.communicate(timeout=900)
     assert process.returncode == 0, err
     return json.loads(out), err
 
@@ -238,11 +267,15 @@ def heard(process, text):
 
 def killed(process):
     process.send_signal(signal.SIGKILL)
-    process.communicate()
+    dead(process)
+
+
+def dead(process):
+    process.communicate(timeout=900)
     assert process.returncode == -signal.SIGKILL
 
 
-def test_a_kill_on_either_side_changes_nothing(rehearsed, parties):
+def test_a_kill_on_either_side_changes_nothing(rehearsed, parties, started):
     folder = parties()
     expected = load_file(rehearsed[0] / "music" / "model" / "model.safetensors")["songs"]
     music, partner = (started(folder, role) for role in ROLES)
@@ -295,15 +328,20 @@ def in_one_process(folder):
     return learner
 
 
-def test_two_towers_whose_parties_are_killed_equal_one_process(parties):
+def test_two_towers_whose_parties_are_killed_equal_one_process(parties, started):
+    """The partner when only the other side has the new checkpoint, the music side when neither."""
     needs("torch")
     folder = parties(TOWERS)
-    music, partner = (started(folder, role) for role in ROLES)
-    until((folder / "partner" / "model.run" / "latest.safetensors").exists, seconds=600)
-    killed(partner)
+    music, partner = (
+        started(folder, role, [sys.executable, "-c", DIES, at])
+        for role, at in zip(ROLES, "32", strict=True)
+    )
+    dead(partner)
     partner = started(folder, "partner")
-    until((folder / "music" / "model.run" / "before.safetensors").exists, seconds=600)
-    killed(music)
+    dead(music)
+    assert [path.name for path in (folder / "music" / "model.run").glob("*.safetensors")] == [
+        "before.safetensors"
+    ]
     music = started(folder, "music")
     (_, said), (done, heard_of) = ended(music), ended(partner)
     assert "retrying" in heard_of

@@ -18,7 +18,7 @@ os.environ["AUDIOREC_DATA"] = os.path.join(os.devnull, "none")  # noqa: PTH118 -
 import once
 import pytest
 import slow
-from _pytest.doctest import DoctestItem, DoctestModule
+from _pytest.doctest import DoctestItem, DoctestModule, DoctestTextfile
 from hypothesis import settings
 from needs import Report, missing_package, reason, refuse_skips
 
@@ -63,10 +63,13 @@ def pytest_collection_finish() -> None:
 def pytest_collect_file(
     file_path: Path,
 ) -> Generator[None, list[pytest.Collector], list[pytest.Collector]]:
-    """Look for no doctests in the tests: there are none, and looking for them takes time."""
+    """Look for doctests only where one is, and not in the tests: the rest is not even imported."""
     found = yield
+    doctests = [one for one in found if isinstance(one, DoctestModule | DoctestTextfile)]
     is_test = "tests" in file_path.relative_to(ROOT).parts
-    return [one for one in found if not (is_test and isinstance(one, DoctestModule))]
+    if doctests and (is_test or b">>>" not in file_path.read_bytes()):
+        return [one for one in found if one not in doctests]
+    return found
 
 
 @pytest.hookimpl(wrapper=True)
@@ -83,6 +86,8 @@ def pytest_make_collect_report(
                 if getattr(module, "__file__", None) == str(collector.path):
                     del sys.modules[name]
     once.record_file(collector, report)
+    if isinstance(collector, pytest.Directory):
+        report.result = slow.turned(report.result)
     return refuse_skips(report)
 
 

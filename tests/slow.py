@@ -5,9 +5,13 @@ kill them or drive a browser have few, and would come last. They also have the m
 ``pytest -m "not slow"`` leaves them out.
 """
 
+import os
 from collections import Counter
+from typing import TypeVar
 
 import pytest
+
+Node = TypeVar("Node")
 
 SLOW = (  # 12 CPU seconds or more, the longest first
     "tests/web/test_page.py",
@@ -42,9 +46,19 @@ def mark_and_order(items: list[pytest.Item]) -> None:
     for item, file in zip(items, files, strict=True):
         if file in rank:
             item.add_marker("slow")
-    first = {file: n for n, file in reversed(list(enumerate(files)))}
 
-    def place(pair: tuple[pytest.Item, str]) -> tuple[int, int, int]:
-        return rank.get(pair[1], len(SLOW)), -tests[pair[1]], first[pair[1]]
+    def place(pair: tuple[pytest.Item, str]) -> tuple[int, int, str]:
+        return rank.get(pair[1], len(SLOW)), -tests[pair[1]], pair[1]
 
     items[:] = [item for item, _ in sorted(zip(items, files, strict=True), key=place)]
+
+
+def turned(found: list[Node]) -> list[Node]:
+    """Begin elsewhere in each worker, so that each reads what another has compiled.
+
+    Where nothing is compiled yet, three workers that read all tests in one order compile each
+    module three times.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    start = len(found) * worker // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    return found[start:] + found[:start]

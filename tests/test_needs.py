@@ -91,9 +91,10 @@ FILES = {
         "@pytest.mark.xfail\ndef test_c(): raise OSError\n"
     ),
     "test_module.py": "from needs import needs\nneeds('absent')\ndef test_d(): pass\n",
-    "half.py": "import absent\n",
-    "whole.py": "try:\n    import half\nexcept ImportError as e:\n    assert e.name == 'absent'\n",
-    "broken.py": "import absent_too\n",
+    "half.py": "# >>>\nimport absent\n",
+    "whole.py": "# >>>\ntry: import half\nexcept ImportError as e: assert e.name == 'absent'\n",
+    "broken.py": "# >>>\nimport absent_too\n",
+    "no_doctest.py": "import absent_too\n",  # it is not even imported
     "page.md": ">>> 1 + 1\n2\n>>> import absent\n",
     "other.md": ">>> import absent_too\n",
 }

@@ -1,9 +1,9 @@
-"""The slow modules are there, begin first, and keep the order of their tests."""
+"""The slow modules are there, begin first, and keep the order of their tests; see `slow`."""
 
 from pathlib import Path
 from types import SimpleNamespace
 
-from slow import SLOW, mark_and_order
+from slow import SLOW, mark_and_order, turned
 
 ROOT = Path(__file__).parents[1]
 
@@ -22,3 +22,15 @@ def test_slow_modules_begin_and_then_those_of_most_tests():
         *("b::1", "b::2", "a::1", "c::1"),
     ]
     assert marked == ["slow"] * 3
+
+
+def test_workers_begin_elsewhere_and_order_tests_alike(monkeypatch):
+    monkeypatch.setenv("PYTEST_XDIST_WORKER_COUNT", "2")
+    files = ["a", "b", "c"]
+    ordered = []
+    for worker, read in (("gw0", files), ("gw1", ["b", "c", "a"])):
+        monkeypatch.setenv("PYTEST_XDIST_WORKER", worker)
+        assert turned(files) == read
+        ordered.append([SimpleNamespace(nodeid=f"{file}::1") for file in read])
+        mark_and_order(ordered[-1])
+    assert ordered[0] == ordered[1]

@@ -401,14 +401,16 @@ class _Tests:
         """Compare the likeliest class; ties of mean scores go to the first."""
         labels = self.heads[condition.name]
         _check_operator(condition)
+        # The owner may have called a song's genre by a word of their own.
+        own = set(self.store.corrections[GENRE].values()) if condition.name == GENRE else set()
         for value in condition.values:
-            if value not in labels:
-                there = ", ".join(labels)
+            if value not in labels and value not in own:
+                there = ", ".join([*labels, *sorted(own.difference(labels))])
                 raise InputError(f"{condition}: unknown class {value!r}; there are: {there}")
         prefix = f"{condition.name}/"
         names = self.store.metadata.classes
         columns = [i for i, name in enumerate(names) if name.startswith(prefix)]
-        wanted = [labels.index(value) for value in condition.values]
+        wanted = [labels.index(value) for value in condition.values if value in labels]
         best = self._means[:, columns].argmax(axis=1)
         if condition.name == GENRE:
             return _signed(condition, self._of_genre(condition, best, wanted))

@@ -1,6 +1,7 @@
 """Ways through the page that one opens it for, each in a real browser.
 
-The radio is in `test_page`, a library that grows while one looks in `test_renew`.
+The steps that fit any library are in `web_flows`. The radio is in `test_page`, a library that grows
+while one looks in `test_renew`.
 """
 
 import csv
@@ -8,16 +9,10 @@ import io
 from pathlib import Path
 
 import pytest
+import web_flows
 from made_words import write_heard
+from web_flows import PHONE, SMALL
 from web_server import ROWS, browsing, choose, go, split_address, until, write_copies, write_music
-
-PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
-# What one can tap that is smaller than a thumb; text within a line is no button.
-SMALL = """() => [...document.querySelectorAll("button, select, input, .thumbs a, .button")]
-  .filter(one => one.checkVisibility())
-  .map(one => [one.title || one.innerText || one.id, one.getBoundingClientRect()])
-  .filter(([, box]) => box.width && box.bottom > 0 && box.top < innerHeight && box.height < 43.5)
-  .map(([name, box]) => `${name}: ${box.height}`)"""
 
 SHORT = "import('/js/route.js').then(r => r.short('death-metal-band.ogg'))"
 
@@ -47,29 +42,23 @@ def test_the_first_run_says_how_far_it_is(open_page, library):
     )
     with browsing(library, script=script) as address:
         page = open_page(address, view="/", ready=".first-run h1")
-        assert page.inner_text(".first-run h1") == "12 of 40"
-        assert "About 5 minutes to go" in page.inner_text(".first-run")
+        title, line = web_flows.first_run(page)
+        assert title == "12 of 40"
+        assert "About 5 minutes to go" in line
         assert "12 of 40 heard" in page.inner_text(".heard-state")
         page.close()
 
 
 def test_a_search_back_and_a_link_in_a_new_tab(open_page, address):
     page = open_page(address, view="/", ready=".hero h1", allow=["400"])
-    page.fill("#find", "vibes")
-    page.wait_for_selector(".found .song-line")
-    assert page.url.endswith("/find?q=vibes")
-    page.locator(".found .song-line .title").first.click()
+    title = web_flows.search(page, "vibes")
+    web_flows.back(page, "vibes")
+    page.go_forward()
     page.wait_for_selector("#song-title")
-    title, link = page.inner_text("#song-title"), page.url
-    assert split_address(address)[1] not in link
-    page.go_back()
-    page.wait_for_selector(".found .song-line")
-    assert page.input_value("#find") == "vibes"
-    page.go_back()
-    page.wait_for_selector(".hero h1")
-    other = page.context.new_page()
-    other.goto(link)
-    assert other.wait_for_selector("#song-title").inner_text() == title
+    assert web_flows.new_tab(page, split_address(address)[1]) == title
+    for seen in (".found .song-line", ".hero h1"):
+        page.go_back()
+        page.wait_for_selector(seen)
 
 
 def test_an_empty_search_says_what_one_may_ask(open_page, address):
@@ -95,12 +84,7 @@ def test_back_returns_to_the_same_scroll(open_page, address):
 
 def test_an_album_opens_in_place_and_plays(open_page, address):
     page = open_page(address, view="/albums", ready=".tile")
-    page.click(".tile >> text=Clips")
-    page.wait_for_selector(".open-album .song-line")
-    assert page.url.endswith("/album/Clips")
-    assert page.locator(".open-album .song-line").count() == 12
-    page.locator(".open-album .cover-button").nth(1).click()
-    until(page, "import('/js/player.js').then(p => p.now() > 0.1)")
+    assert web_flows.album(page, "Clips") == ("Clips", 12)
 
 
 def test_conditions_are_a_search_and_say_what_is_wrong(open_page, address):
@@ -117,29 +101,11 @@ def test_conditions_are_a_search_and_say_what_is_wrong(open_page, address):
 
 def test_on_a_phone_a_chosen_song_keeps_its_neighbours_in_view(open_page, address):
     page = open_page(address, view="/map", ready="canvas.dots", **PHONE)
-    until(page, "window.songMap?.landView")
-    go(page, f"/map?song={page.evaluate(SHORT)}")
-    page.wait_for_selector(".song-card .near-it a")
-    page.wait_for_timeout(400)
-    inside = """(() => { const m = window.songMap; const { width, height } = m.size;
-      const rows = [m.songs.selected, ...m.songs.near.slice(0, 4)];
-      return rows.every(r => { const [x, y] = m.toScreen(m.songs.x[r], m.songs.y[r]);
-        return x > 0 && y > 0 && x < width && y < height; }); })()"""
-    until(page, inside)
-    assert page.evaluate(SMALL) == []
-    page.click(".song-card >> text=Play")
-    until(page, "import('/js/player.js').then(p => p.now() > 0.1)")
-    box = page.locator(".player .play").bounding_box()
-    assert box["y"] > 844 * 0.6  # by the thumb
-    for path, ready in (("/", ".tile"), ("/songs", ROWS), ("/albums", ".tile")):
-        go(page, path)
-        page.wait_for_selector(ready)
-        assert page.evaluate(SMALL) == [], path
+    assert web_flows.phone_map(page, page.evaluate(SHORT)) == "Loud"
 
 
 def test_copies_side_by_side_and_a_list_to_hand_on(open_page, address, library):
     page = open_page(address, view="/tidy", ready=".recording .copy")
-    assert "You have 1 recording twice" in page.inner_text(".copies h1")
     copies = page.locator(".recording .copy").all_inner_texts()
     assert "Keep" in copies[0]
     surplus = ["A copy" in one for one in copies]
@@ -154,11 +120,7 @@ def test_copies_side_by_side_and_a_list_to_hand_on(open_page, address, library):
         page.click(".downloads >> text=Table")
     rows = list(csv.DictReader(io.StringIO(Path(loading.value.path()).read_text())))
     assert [row["best"] for row in rows] == ["yes", "no", "no"]
-    page.keyboard.press("x")
-    until(page, "import('/js/player.js').then(p => p.now() > 0.1)")
-    row = page.evaluate("import('/js/player.js').then(p => p.playing.get().row)")
-    page.keyboard.press("x")
-    until(page, f"import('/js/player.js').then(p => p.playing.get().row !== {row})")
+    assert web_flows.duplicates(page) == "You have 1 recording twice"
     assert all((music / n).is_file() for n in ("jazz-vibraphone.mp3", "vibes.ogg", "vibes.flac"))
 
 
@@ -181,15 +143,13 @@ def test_a_path_between_two_songs_of_the_map(open_page, address):
     page.wait_for_selector(".listed li")
 
 
-def test_a_corrected_genre_shows_at_once_and_is_found_by(open_page, tmp_path):
-    store = write_music(tmp_path / "own")
-    with browsing(store) as address:
+@pytest.mark.parametrize("genre", ["metal", "campfire"])  # one of the ten, and one's own word
+def test_a_corrected_genre_shows_at_once_and_is_found_by(open_page, tmp_path, genre):
+    with browsing(write_music(tmp_path / "own")) as address:
         page = open_page(address)
         choose(page, "Prelude")
-        page.click(".not-right >> text=Metal")
-        page.wait_for_selector(".not-right:has-text('You said metal')")
-        page.fill("#find", "genre=metal")
-        page.wait_for_selector(".found .title:has-text('Prelude')")
+        titles = web_flows.correct_and_find(page, genre)
+        assert (titles == ["Prelude"]) == (genre == "campfire")
         page.close()
 
 

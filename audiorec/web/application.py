@@ -302,7 +302,6 @@ class BrowsePage:
         return {
             "running": running(path),
             "store": store_mark(path),
-            "follows": self._growing is not None,
             "growing": self._growing() if self._growing else None,
             "night": night and night.night.run_id,
         }

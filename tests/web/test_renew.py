@@ -1,4 +1,4 @@
-"""A store that is replaced while its page is open: it says so, and shows the new one on request."""
+"""A store that is replaced while its page is open: it is shown once nobody touches the page."""
 
 import json
 import shutil
@@ -6,6 +6,7 @@ from http.client import HTTPConnection
 from urllib.parse import urlsplit
 
 import pytest
+from web_flows import PLAYING, PLAYS, SHOWN, open_while_hearing
 from web_server import (
     ROWS,
     SONGS,
@@ -17,6 +18,9 @@ from web_server import (
 )
 
 LOOK = "document.dispatchEvent(new Event('visibilitychange'))"  # in place of ten seconds
+MOVE = "dispatchEvent(new Event('pointermove'))"
+WORK = f"{MOVE}; window.work = setInterval(() => {MOVE}, 200)"
+STILL_MS = 4_100  # after which nobody touches the page
 
 
 @pytest.fixture
@@ -46,13 +50,13 @@ def ask(address, path, *, edition=None, body=None):
     return found
 
 
-SONGS_SHOWN = "import('/js/store.js').then(s => s.page.get().library.n)"
+EDITION = "import('/js/store.js').then(s => s.page.get().library.about.edition)"
 PLACES = """import('/js/store.js').then(s => { const { library } = s.page.get();
   const { x, y } = library.numbers;
   return Object.fromEntries(library.ids.map((id, row) => [id, [x[row], y[row]]])); })"""
 
 
-def test_a_replaced_store_is_told_of_and_shown_when_one_wants_it(open_page, store):
+def test_a_replaced_store_is_shown_once_nobody_touches_the_page(open_page, store):
     titles = [song[2] for song in SONGS]
     with browsing(store) as address:
         page = open_page(address)
@@ -65,13 +69,13 @@ def test_a_replaced_store_is_told_of_and_shown_when_one_wants_it(open_page, stor
         until(page, "document.querySelector('audio').currentTime > 0.2")
         first = json.loads(ask(address, "/api/song/2")[1])
         edition = json.loads(ask(address, "/api/library")[1])["edition"]
-        assert page.locator(".changes").count() == 0
 
+        page.evaluate(WORK)
         replace(store)
-        page.evaluate(LOOK)
-        page.wait_for_selector(".changes")
-        # Until then all is as it was: the songs, what plays, and the rows of every question.
-        assert page.evaluate(SONGS_SHOWN) == 6
+        with page.expect_response("**/api/running"):
+            page.evaluate(LOOK)
+        # While someone is at work, all is as it was: songs, what plays, rows of every question.
+        assert page.evaluate(SHOWN) == 6
         assert not page.evaluate("document.querySelector('audio').paused")
         assert (
             json.loads(ask(address, "/api/song/2", edition=edition)[1])["columns"]
@@ -79,9 +83,10 @@ def test_a_replaced_store_is_told_of_and_shown_when_one_wants_it(open_page, stor
         )
         at = page.evaluate("document.querySelector('audio').currentTime")
         places = page.evaluate(PLACES)
-        page.get_by_role("button", name="Show it").focus()
-        page.keyboard.press("Enter")
-        until(page, f"{SONGS_SHOWN}.then(n => n === 7)")
+        page.evaluate("clearInterval(window.work)")
+        page.wait_for_timeout(STILL_MS)
+        page.evaluate(LOOK)
+        until(page, f"{SHOWN}.then(n => n === 7)")
         now = page.evaluate(PLACES)
         assert {song: now[song] for song in places if song in now} == {
             song: place for song, place in places.items() if song in now
@@ -92,7 +97,6 @@ def test_a_replaced_store_is_told_of_and_shown_when_one_wants_it(open_page, stor
         assert titles[2] in page.inner_text(".player .title")
         page.click("nav >> text=Your list (")
         assert page.locator(".listed .title").all_inner_texts() == [titles[2]]
-        assert page.locator(".changes").count() == 0
 
         # Rows and addresses of the edition before are of no use any more.
         code, said = ask(address, "/api/song/2", edition=edition)
@@ -102,8 +106,20 @@ def test_a_replaced_store_is_told_of_and_shown_when_one_wants_it(open_page, stor
         assert ask(address, "/api/playlist", edition=edition, body={"seeds": [0]})[0] == 409
 
 
-def test_a_store_that_cannot_be_read_leaves_the_page_as_it_was(store):
+def test_a_song_that_is_about_to_begin_plays_on_in_the_new_library(open_page, store):
     with browsing(store) as address:
+        page = open_page(address)
+        page.evaluate(
+            "import('/js/player.js').then(p => { p.play(2); p.moveSongs((row) => row + 1); })"
+        )
+        until(page, PLAYS)
+        assert page.evaluate(PLAYING)["row"] == 3
+        page.close()
+
+
+def test_a_store_that_cannot_be_read_leaves_the_page_as_it_was(open_page, store):
+    with browsing(store) as address:
+        page = open_page(address, allow=["status of 400"])
         about = json.loads(ask(address, "/api/library")[1])
         broken = store.with_name("broken")
         broken.write_bytes(b"PAR1 and nothing else")
@@ -114,6 +130,11 @@ def test_a_store_that_cannot_be_read_leaves_the_page_as_it_was(store):
         assert code == 400
         assert b"vecs.parquet" in said
         assert json.loads(ask(address, "/api/library")[1]) == about
+        page.wait_for_timeout(STILL_MS)
+        page.evaluate(LOOK)
+        page.wait_for_selector(".changes:has-text('vecs.parquet')")
+        assert page.evaluate(SHOWN) == 6
+        page.close()
         store.unlink()
         assert json.loads(ask(address, "/api/running")[1])["store"] == ""
 
@@ -127,18 +148,18 @@ def test_a_library_that_grows_is_shown_while_nobody_touches_the_page(open_page, 
         # This test writes the store in place, so a look may come upon half of it.
         page = open_page(address, allow=["status of 4"])
         page.wait_for_selector(".heard-state:has-text('6 of 8')")
+
+        def grow():
+            replace(store)
+            page.wait_for_timeout(STILL_MS)
+            page.evaluate(LOOK)
+
+        assert open_while_hearing(page, grow=grow) == (6, 7)
+        page.evaluate(WORK)
+        edition = page.evaluate(EDITION)
         replace(store)
-        page.wait_for_timeout(4_100)
-        page.evaluate(LOOK)
-        until(page, f"document.querySelectorAll('{ROWS}').length === 7")
-        assert page.locator(".changes").count() == 0
-        move = "dispatchEvent(new Event('pointermove'))"
-        page.evaluate(f"{move}; setInterval(() => {move}, 200)")
-        replace(store)
-        page.evaluate(LOOK)
-        page.wait_for_selector(".changes")  # someone is at work there: it asks
         # Another window shows it: here nothing could be asked any more, so this one follows.
         assert ask(address, "/api/renew", body={})[0] == 200
         page.click(ROWS)
-        page.wait_for_selector(".changes", state="detached")
+        until(page, f"{EDITION}.then(now => now !== {edition!r})")
         page.close()  # before its server ends

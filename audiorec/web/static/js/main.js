@@ -19,7 +19,7 @@ import { PlayerBar } from "./player-bar.js";
 import { playing, step, toggle } from "./player.js";
 import { startRadio } from "./radio.js";
 import { RecommendView } from "./recommend-view.js";
-import { Changed, take, watchLibrary } from "./renew.js";
+import { take, Unreadable, watchLibrary } from "./renew.js";
 import { go, route, watchRoute } from "./route.js";
 import { SongView } from "./song.js";
 import { page, use, useLibrary } from "./store.js";
@@ -54,7 +54,7 @@ function Page() {
     <main class=${`view view-${view}`} id="main" key=${view === "list" ? rest[0] : view}><${View} key=${library.about.edition} /></main>
     <${PlayerBar} />
     <nav class="thumbs" aria-label="Main">${PHONE.map(([path, icon, words]) => html`<a href=${path} aria-current=${path === entry || (icon === "albums" && IN_LIBRARY.some(([one]) => one === entry)) ? "page" : undefined}><${Icon} name=${icon} /> ${words}</a>`)}</nav>
-    <${Changed} /><${Said} />
+    <${Unreadable} /><${Said} />
   </div>`;
 }
 

@@ -162,7 +162,7 @@ export function step(by) {
 // In a reloaded library songs have other rows and addresses: reopen the current song at its
 // position, or stop if it is gone.
 export function moveSongs(moved) {
-  const { row, queue, isPaused } = playing.get();
+  const { row, queue, isPaused, isLoading } = playing.get();
   if (row < 0) return;
   const at = now();
   const next = moved(row);
@@ -173,7 +173,9 @@ export function moveSongs(moved) {
   playing.set({
     row: next, queue: queue.map(moved).filter((one) => one >= 0), isPaused: true, isLoading: false, failure: "", heldAt: at,
   });
-  if (next >= 0 && !isPaused) play(next, { at });
+  if (next < 0) return;
+  if (!isPaused) play(next, { at });
+  else if (isLoading) play(next); // it has been chosen, and was about to begin
 }
 
 export function setVolume(volume) {

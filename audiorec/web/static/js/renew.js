@@ -1,6 +1,6 @@
-// When the library on disk is replaced, the page says so and loads the new one on request.
+// When the library on disk is replaced, the page shows the new one as soon as nobody touches it.
 
-import { html, useState } from "../vendor/htm-preact.js";
+import { html } from "../vendor/htm-preact.js";
 import { forget, getJson, OLD, postJson } from "./api.js";
 import { forgetFaces } from "./covers.js";
 import { count, loadLibrary } from "./library.js";
@@ -31,10 +31,10 @@ export function watchLibrary() {
       const answer = await getJson("/api/running").catch(() => null);
       if (answer) {
         ({ growing } = answer);
-        page.set({ onDisk: answer.store, growing });
+        page.set({ growing });
         await followNight(answer.night);
         const isNew = answer.store && answer.store !== page.get().library.about.edition;
-        if (answer.follows && isNew && (isOld || performance.now() - touched > STILL)) await showAnew().catch(() => null);
+        if (isNew && (isOld || performance.now() - touched > STILL)) await showAnew().catch((error) => page.set({ unreadable: error.message }));
       }
     }
     clearTimeout(timer);
@@ -56,29 +56,10 @@ async function followNight(night) {
   say("The recommendations are those of a new night");
 }
 
-export function Changed() {
-  const edition = use((s) => s.library.about.edition);
-  const onDisk = use((s) => s.onDisk);
-  const later = use((s) => s.later);
-  const [isOpening, setIsOpening] = useState(false);
-  const [failure, setFailure] = useState("");
-  if (!onDisk || onDisk === edition || onDisk === later) {
-    return null;
-  }
-  const show = async () => {
-    setIsOpening(true);
-    try {
-      await showAnew();
-    } catch (error) {
-      setFailure(error.message);
-    }
-    setIsOpening(false);
-  };
-  return html`<div class="changes" role="status">
-    <p>The library has changed since it was opened.</p>
-    ${failure && html`<p class="failure">${failure}</p>`}
-    <div class="buttons"><button class="main" disabled=${isOpening} onClick=${show}>${isOpening ? "Opening it…" : "Show it"}</button>
-      <button onClick=${() => page.set({ later: onDisk })}>Later</button></div></div>`;
+// Why the library that is on disk now is not shown.
+export function Unreadable() {
+  const why = use((s) => s.unreadable);
+  return why && html`<p class="changes failure" role="alert">The library has changed, and cannot be shown: ${why}</p>`;
 }
 
 // Keep the current, listed and selected songs under their new rows if they still exist.
@@ -102,7 +83,7 @@ export function take(library, { selected = -1, colour = "" } = {}) {
   const isThere = library.colours.some(([name]) => name === colour);
   document.title = `${count(library.n, "song")} · audiorec`;
   page.set({
-    library, selected, colour: isThere ? colour : first, lasso: null, marks: null, hidden: new Set(),
+    library, selected, unreadable: "", colour: isThere ? colour : first, lasso: null, marks: null, hidden: new Set(),
   });
   askHome(library);
   library.prepareSearch();

@@ -43,10 +43,9 @@ export const page = makeStore({
   shapes: Boolean(remembered("shapes")), // whether dots also differ by shape
   marks: null, // Map of row to a number of a group: shown on the map
   growing: null, // { done, total, now, left_s } while songs are heard
-  onDisk: "", // the mark of the store as it lies there now; another one than the library's: it has changed
+  unreadable: "", // why the library as it is on disk now is not shown
   nights: 0, // how often another night was shown
   givenFailure: "", // why a file that one gave is no list
-  later: "", // the mark that one does not want to hear of
   said: "", // the last thing that happened, for those who listen to the page
 });
 

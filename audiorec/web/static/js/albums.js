@@ -3,13 +3,11 @@
 import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
 import { genreColour } from "./colours.js";
 import { Cover } from "./covers.js";
-import { Icon } from "./icons.js";
-import { count, label } from "./library.js";
+import { count, label, tally } from "./library.js";
 import { MiniMap } from "./mini-map.js";
-import { Heading, IconButton, More, PlayAll, SongLine, Tile } from "./parts.js";
+import { Heading, IconButton, More, PlayAll, Radio, SongLine, Tile } from "./parts.js";
 import { called, given, placeOf } from "./places.js";
 import { play } from "./player.js";
-import { startRadio } from "./radio.js";
 import { albumPath, artistPath, go, route } from "./route.js";
 import { use, useLibrary } from "./store.js";
 
@@ -34,14 +32,10 @@ export function grouped(library, column) {
   return kept[column];
 }
 
-const genreOf = (library, rows) => {
-  const counts = new Map();
-  for (const row of rows) { const code = library.numbers["head:genre"]?.[row]; counts.set(code, (counts.get(code) || 0) + 1); }
-  return library.about.heads.genre?.[[...counts].sort((a, b) => b[1] - a[1])[0]?.[0]];
-};
+const genreOf = (library, rows) => tally(rows, (row) => library.about.heads.genre?.[library.numbers["head:genre"]?.[row]])[0]?.[0];
 const by = (library, rows) => {
-  const names = new Set(rows.map((row) => library.artist(row)).filter(Boolean));
-  return names.size === 1 ? [...names][0] : names.size ? "Various artists" : "";
+  const names = tally(rows, (row) => library.artist(row));
+  return names.length > 1 ? "Various artists" : names[0]?.[0] || "";
 };
 
 function sorted(library, groups, order) {
@@ -52,9 +46,7 @@ function sorted(library, groups, order) {
 
 // Genres as a bar that one can filter by.
 function GenreBar({ library, groups, chosen, choose }) {
-  const counts = new Map();
-  for (const one of groups) { const genre = genreOf(library, one.rows); if (genre) counts.set(genre, (counts.get(genre) || 0) + one.rows.length); }
-  const most = [...counts].sort((a, b) => b[1] - a[1]).slice(0, 10);
+  const most = tally(groups, (one) => genreOf(library, one.rows), (one) => one.rows.length).slice(0, 10);
   if (most.length < 2) return null;
   return html`<div class="genre-bar" role="group" aria-label="Only one genre">${most.map(([genre, n]) => html`<button key=${genre} aria-pressed=${chosen === genre} style=${{ flexGrow: n, borderBottomColor: genreColour(genre) }}
     onClick=${() => choose(chosen === genre ? "" : genre)}>${label(library.words("genre", genre))} <span class="quiet">${n}</span></button>`)}</div>`;
@@ -88,12 +80,10 @@ function Album({ album: { name, rows } }) {
   const library = useLibrary();
   use((s) => s, given);
   const who = by(library, rows);
-  const places = new Map();
-  for (const row of rows.slice(0, 200)) { const place = placeOf(library, row); if (place) places.set(place, (places.get(place) || 0) + 1); }
-  const [first, second] = [...places].sort((a, b) => b[1] - a[1]);
+  const [first, second] = tally(rows.slice(0, 200), (row) => placeOf(library, row));
   return html`<section class="open-album" aria-labelledby="album-title"><${Cover} rows=${rows} size=${224} />
     <div class="tracks"><div class="above"><h2 id="album-title"><bdi>${name}</bdi> <span class="quiet">${who && who !== "Various artists" ? html`<a href=${artistPath(who)}><bdi>${who}</bdi></a>, ` : who && `${who}, `}${count(rows.length, "song")}</span></h2>
-      <p class="buttons"><${PlayAll} rows=${rows} /><button onClick=${() => startRadio(rows)}><${Icon} name="radio" /> Radio</button>
+      <p class="buttons"><${PlayAll} rows=${rows} /><${Radio} rows=${rows} />
         <${IconButton} name="close" title="Close the album" onClick=${() => go("/albums")} /></p></div>
       <ol class="songs lines">${rows.map((row, at) => html`<${SongLine} key=${row} row=${row} queue=${rows} number=${at + 1} said=${who === library.artist(row) ? "" : library.artist(row)} />`)}</ol></div>
     <aside><${MiniMap} rows=${rows} covers=${rows.slice(0, 8)} />${first && html`<p class="quiet">Mostly <span class="place-name">${called(first[0])}</span>${second && html`, with ${count(second[1], "step")} into <span class="place-name">${called(second[0])}</span>`}. ${rows.length < 12 && "The rings of the cover are its songs."}</p>`}</aside></section>`;
@@ -129,7 +119,7 @@ function Artist({ artist: { name, rows }, all }) {
   const voice = sung === 0 ? "all without a voice" : sung === rows.length ? "all sung" : `${sung} sung`;
   return html`<section class="hero artist-hero" aria-labelledby="artist-title"><div class="hero-map"><${MiniMap} rows=${rows} covers=${rows.slice(0, 12)} left=${0.25} label=${`Where ${name} is on the map`} /></div>
       <div class="hero-words"><${Cover} rows=${rows} size=${140} round=${true} /><div><h1 id="artist-title"><bdi>${name}</bdi></h1><p class="quiet">${count(rows.length, "song")}${rows.length > 1 && versions.length ? `, ${voice}` : ""}${genreOf(library, rows) ? `, mostly ${library.words("genre", genreOf(library, rows))}` : ""}</p>
-        <p class="buttons"><${PlayAll} rows=${rows} /><button onClick=${() => startRadio(rows)}><${Icon} name="radio" /> Radio</button></p></div></div></section>
+        <p class="buttons"><${PlayAll} rows=${rows} /><${Radio} rows=${rows} /></p></div></div></section>
     <div class="two wide-first"><section><${Heading} title="Songs" /><ol class="songs lines">${rows.slice(0, 200).map((row) => html`<${SongLine} key=${row} row=${row} queue=${rows} said=${library.text("album", row)} />`)}</ol></section>
       ${near.length > 0 && html`<section><${Heading} title="Sounds near" /><ul class="tiles round">${near.map(([one]) => html`<${Tile} key=${one.name} rows=${one.rows} round=${true} href=${artistPath(one.name)} title=${one.name} line=${`also ${library.words("genre", genreOf(library, one.rows) || "")}`} />`)}</ul></section>`}</div>`;
 }

@@ -1,7 +1,8 @@
 // Editor for a curve, drawn with the mouse or point by point with the keyboard.
 
 import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
-import { groupColour, ink, onTheme, rest } from "./colours.js";
+import { groupColour, ink, rest } from "./colours.js";
+import { useDrawn } from "./wave.js";
 
 export const POINTS = 13;
 export const SHAPES = {
@@ -13,19 +14,11 @@ export const SHAPES = {
 export const shaped = (name) => Array.from({ length: POINTS }, (_, at) => SHAPES[name](at / (POINTS - 1)));
 
 export function Curve({ points, onDraw, scores, words, range }) {
-  const canvas = useRef(null);
   const drawing = useRef(null);
   const [at, setAt] = useState(0);
   const [shown, setShown] = useState(points);
   useEffect(() => setShown(points), [points]);
-  useEffect(() => {
-    const again = () => draw(canvas.current, shown, scores, at);
-    again();
-    const seen = new ResizeObserver(again);
-    seen.observe(canvas.current);
-    const stop = onTheme(again);
-    return () => { seen.disconnect(); stop(); };
-  }, [shown, scores, at]);
+  const canvas = useDrawn((context, width, height) => draw(context, width, height, shown, scores, at), [shown, scores, at]);
 
   const put = (event) => {
     const box = canvas.current.getBoundingClientRect();
@@ -79,13 +72,7 @@ function between(one, other) {
 }
 
 // Draw the requested curve, and the songs of the list as dots.
-function draw(canvas, points, scores, at) {
-  const ratio = window.devicePixelRatio || 1;
-  const { clientWidth: width, clientHeight: height } = canvas;
-  canvas.width = Math.round(width * ratio);
-  canvas.height = Math.round(height * ratio);
-  const context = canvas.getContext("2d");
-  context.scale(ratio, ratio);
+function draw(context, width, height, points, scores, at) {
   const y = (value) => height - 4 - value * (height - 8);
   context.strokeStyle = rest();
   context.lineWidth = 1;
@@ -106,7 +93,7 @@ function draw(canvas, points, scores, at) {
   context.beginPath();
   points.forEach((value, place) => context[place ? "lineTo" : "moveTo"]((place / (points.length - 1)) * width, y(value)));
   context.stroke();
-  if (document.activeElement === canvas) {
+  if (document.activeElement === context.canvas) {
     context.beginPath();
     context.arc((at / (points.length - 1)) * width, y(points[at]), 6, 0, 2 * Math.PI);
     context.stroke();

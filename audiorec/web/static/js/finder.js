@@ -7,9 +7,8 @@ import { Icon } from "./icons.js";
 import { count } from "./library.js";
 import { listOf } from "./list-state.js";
 import { MiniMap } from "./mini-map.js";
-import { Failed, IconButton, More, PlayAll, SongLine } from "./parts.js";
+import { Failed, IconButton, More, PlayAll, Radio, SongLine } from "./parts.js";
 import { called, given, placeOf } from "./places.js";
-import { startRadio } from "./radio.js";
 import { findPath, go, route } from "./route.js";
 import { use, useAnswer, useLibrary } from "./store.js";
 
@@ -93,21 +92,22 @@ export function FindView() {
     </div>
     <aside class="aside"><${MiniMap} rows=${rows.length ? rows : named} />
       <div class="buttons"><${Act} rows=${rows.length ? rows : named} /></div>
-      <h3>Say it differently</h3><ul class="sayings">${SAYINGS.filter((one) => one !== text).slice(0, 4).map((one) => html`<li><a class="place-name" href=${findPath(one)}>${one}</a></li>`)}</ul></aside></div>
+      <h3>Say it differently</h3><${Sayings} of=${SAYINGS.filter((one) => one !== text).slice(0, 4)} /></aside></div>
   </div>`;
 }
 
 function Act({ rows }) {
   if (!rows.length) return null;
-  const list = () => listOf(rows);
-  return html`<${PlayAll} rows=${rows} words="Play these" />
-    <button onClick=${list}>Make a list</button>
-    <button title="Play these, then songs that sound like them; a skip counts" onClick=${() => startRadio([...rows])}>Radio</button>`;
+  return html`<${PlayAll} rows=${rows} />
+    <button onClick=${() => listOf(rows)}>Make a list</button>
+    <${Radio} rows=${rows} />`;
 }
+
+const Sayings = ({ of }) => html`<ul class="sayings">${of.map((one) => html`<li><a class="place-name" href=${findPath(one)}>${one}</a></li>`)}</ul>`;
 
 function Nothing() {
   return html`<div class="sheet"><h1>Say what you want to hear</h1><p class="quiet">A title or a name, or a sentence about the sound. Guesses are marked as such.</p>
-    <ul class="sayings">${SAYINGS.map((one) => html`<li><a class="place-name" href=${findPath(one)}>${one}</a></li>`)}</ul>
+    <${Sayings} of=${SAYINGS} />
     <p class="quiet">Conditions work too: <code>${"genre=jazz, duration<4:00"}</code></p></div>`;
 }
 

@@ -40,13 +40,12 @@ function Hero() {
   const evening = library.home?.evening;
   const place = row >= 0 ? placeOf(library, row) : null;
   const rows = evening?.rows || [];
-  const keep = () => listOf(rows);
   return html`<section class="hero" aria-labelledby="hero-title">
     <div class="hero-words"><h1 id="hero-title">${greeting()}</h1>
       <p class="quiet">${count(library.n, "song")}, ${hours(library)}.${place && html` You are in <span class="place-name">${called(place)}</span>.`}</p>
       ${rows.length > 1 ? html`<div class="tonight"><h2 class="place-name">Tonight, from calm to wild</h2><p class="quiet">${count(rows.length, "song")} along the line</p>
         <${Rise} heights=${evening.energy} />
-        <p class="buttons"><${PlayAll} rows=${rows} /><button onClick=${keep}>Change it</button></p></div>` : html`<p class="buttons"><a class="button" href="/songs">All songs</a></p>`}</div>
+        <p class="buttons"><${PlayAll} rows=${rows} /><button onClick=${() => listOf(rows)}>Change it</button></p></div>` : html`<p class="buttons"><a class="button" href="/songs">All songs</a></p>`}</div>
     <div class="hero-map"><${MiniMap} names=${true} way=${rows} playing=${row} covers=${row >= 0 && !rows.includes(row) ? [row] : []} label="Your library as a map, with tonight's songs on it" /></div>
   </section>`;
 }

@@ -114,11 +114,7 @@ export class Library {
       for (let row = 0; row < this.n; row++) rank[row] = -this.mean(Number(name), row);
       return rank;
     }
-    if (kind !== "head" && this.numbers[by]) return Float64Array.from(this.numbers[by]);
-    if (kind === "head") {
-      for (let row = 0; row < this.n; row++) rank[row] = this.numbers[by][row];
-      return rank;
-    }
+    if (this.numbers[by]) return Float64Array.from(this.numbers[by]);
     if (by === "title") return this.rankTexts(Array.from(this.ids, (_, row) => this.title(row)));
     const column = this.texts[by];
     const places = this.rankTexts(column.values);
@@ -328,6 +324,13 @@ export function clock(seconds) {
   const [h, m, s] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
   const two = (number) => String(number).padStart(2, "0");
   return h ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
+}
+
+// How often each value occurs among things, the most frequent first: [[value, n]]. Things without a value are left out.
+export function tally(things, of, weight = () => 1) {
+  const counts = new Map();
+  for (const one of things) { const value = of(one); if (value) counts.set(value, (counts.get(value) || 0) + weight(one)); }
+  return [...counts].sort((a, b) => b[1] - a[1]);
 }
 
 export const count = (n, one, many = `${one}s`) => `${n.toLocaleString("en")} ${n === 1 ? one : many}`;

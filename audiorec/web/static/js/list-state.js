@@ -24,9 +24,11 @@ export function change(next) {
 
 // A list of other songs, and a look at it.
 export function listOf(songs) {
-  change({ songs: [...songs].slice(0, MOST_LISTED), seeds: [], locked: new Set() });
+  begin(songs);
   go("/list");
 }
+
+const begin = (songs) => change({ songs: [...songs].slice(0, MOST_LISTED), seeds: [], locked: new Set() });
 
 export function undo() {
   const { past } = list.get();
@@ -113,5 +115,5 @@ export function flipLike(row) {
 
 export function openKept(name) {
   const songs = (kept.get().lists[name] || []).map((id) => page.get().library.row(id)).filter((row) => row !== undefined);
-  if (songs.length) change({ songs, seeds: [], locked: new Set() });
+  if (songs.length) begin(songs);
 }

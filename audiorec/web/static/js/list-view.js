@@ -6,9 +6,8 @@ import { Cover } from "./covers.js";
 import { Icon } from "./icons.js";
 import { count } from "./library.js";
 import { addToList } from "./list-state.js";
-import { More } from "./parts.js";
+import { Radio } from "./parts.js";
 import { play, playing } from "./player.js";
-import { startRadio } from "./radio.js";
 import { go, songPath } from "./route.js";
 import { page, say, use, useLibrary } from "./store.js";
 
@@ -29,7 +28,6 @@ export function ListView() {
   const [span, setSpan] = useState([0, 40]);
   const [columns, chooseColumns, isNarrow] = useColumns(library);
   const hasSubline = isNarrow && !columns.some(([by]) => by === "artist");
-  const height = HEIGHT;
   const sorts = [...library.columns, ...library.colours.filter(([by]) => by.startsWith("class:"))];
   const isUsual = ([by]) => USUAL.includes(by);
   const first = sorts.filter(isUsual).sort((a, b) => USUAL.indexOf(a[0]) - USUAL.indexOf(b[0]));
@@ -41,8 +39,8 @@ export function ListView() {
   const look = () => {
     if (!box.current) return;
     const { scrollTop, clientHeight } = box.current;
-    const first = Math.max(0, Math.floor(scrollTop / height) - SPARE);
-    const last = Math.ceil((scrollTop + clientHeight) / height) + SPARE;
+    const first = Math.max(0, Math.floor(scrollTop / HEIGHT) - SPARE);
+    const last = Math.ceil((scrollTop + clientHeight) / HEIGHT) + SPARE;
     setSpan((old) => (old[0] === first && old[1] === last ? old : [first, last]));
   };
   useLayoutEffect(() => {
@@ -50,16 +48,16 @@ export function ListView() {
     const seen = new ResizeObserver(look);
     seen.observe(box.current);
     return () => seen.disconnect();
-  }, [height]);
+  }, []);
   useEffect(() => { box.current.scrollTop = 0; look(); }, [sort, library]);
-  useEffect(look, [rows, height]);
+  useEffect(look, [rows]);
   useEffect(() => {
-    if (place >= 0) reveal(box.current, place, height);
-  }, [selected, rows, height]);
+    if (place >= 0) reveal(box.current, place);
+  }, [selected, rows]);
 
   const sortBy = (by) => page.set({ sort: { by, down: sort.by === by && !sort.down } });
   const onKey = (event) => {
-    const page_ = Math.max(1, Math.floor(box.current.clientHeight / height) - 1);
+    const page_ = Math.max(1, Math.floor(box.current.clientHeight / HEIGHT) - 1);
     const moves = { ArrowDown: 1, ArrowUp: -1, PageDown: page_, PageUp: -page_, Home: -rows.length, End: rows.length };
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key in moves) {
@@ -84,7 +82,7 @@ export function ListView() {
       <h1 id="list-title">${count(rows.length, "song")}
         ${rows.length < library.n && html`<span class="quiet"> of ${library.n.toLocaleString("en")}</span>`}</h1>
       ${isNarrowed && html`<button class="small" onClick=${() => page.set({ lasso: null, hidden: new Set() })}>Show all songs</button>`}
-      ${rows.length > 0 && rows.length < library.n && html`<button class="small" title="Play these, then songs that sound like them; a skip counts" onClick=${() => startRadio([...rows])}>Radio from these</button>`}
+      ${rows.length > 0 && rows.length < library.n && html`<${Radio} class="small" rows=${rows} words="Radio from these" />`}
       <${ColumnMenu} library=${library} columns=${columns} choose=${chooseColumns} />
       <p class="keys quiet"><kbd>↑</kbd><kbd>↓</kbd> choose, <kbd>Enter</kbd> play, <kbd>A</kbd> add to your list,
         <kbd>I</kbd> about the song</p>
@@ -99,10 +97,10 @@ export function ListView() {
           <button tabindex="-1" class="plain" onClick=${() => sortBy(by)}>${name}
             <span aria-hidden="true">${sort.by === by ? (sort.down ? " ▾" : " ▴") : ""}</span></button></div>`)}
       </div>
-      <div class="space" role="rowgroup" style=${{ height: `${rows.length * height}px`, minWidth: leastWidth }}>
+      <div class="space" role="rowgroup" style=${{ height: `${rows.length * HEIGHT}px`, minWidth: leastWidth }}>
         ${shown.map((row, at) => html`<div key=${row} id=${`song-${row}`} role="row" aria-rowindex=${span[0] + at + 2}
           class=${`row ${row === isPlaying ? "plays" : ""} ${hasSubline ? "tall" : ""}`} aria-selected=${row === selected}
-          style=${{ top: `${(span[0] + at) * height}px`, gridTemplateColumns: layout }}
+          style=${{ top: `${(span[0] + at) * HEIGHT}px`, gridTemplateColumns: layout }}
           onClick=${(e) => (e.target.closest("button") ? play(row, { queue: [...rows] }) : go(songPath(library, row)))}>
           <div role="gridcell"><button class="plain cover-button" tabindex="-1" title=${`Play ${library.title(row)}`}><${Cover} rows=${[row]} size=${COVER} /><${Icon} name="play" /></button></div>
           ${columns.map(([by]) => html`<div class=${kind(by)} role="gridcell"><bdi>${library.say(by, row)}</bdi></div>`)}
@@ -121,9 +119,9 @@ export function ListView() {
   </section>`;
 }
 
-function reveal(box, place, height) {
-  const top = place * height;
+function reveal(box, place) {
+  const top = place * HEIGHT;
   const room = box.clientHeight - HEADS; // below the row of heads
   if (top < box.scrollTop) box.scrollTop = top;
-  else if (top + height > box.scrollTop + room) box.scrollTop = top + height - room;
+  else if (top + HEIGHT > box.scrollTop + room) box.scrollTop = top + HEIGHT - room;
 }

@@ -10,7 +10,7 @@ import { Form, query, valuesOf } from "./form.js";
 import { GivenList } from "./given.js";
 import { Icon } from "./icons.js";
 import { clock, count, figure } from "./library.js";
-import { change, drop, dropSeed, flipLock, keep, list, move, seedFrom, undo, withLocked } from "./list-state.js";
+import { change, drop, dropSeed, flipLock, keep, list, listOf, move, seedFrom, undo, withLocked } from "./list-state.js";
 import { useMoves } from "./moves.js";
 import { CoverButton, Failed, IconButton, Names } from "./parts.js";
 import { play, playing } from "./player.js";
@@ -30,10 +30,10 @@ export function ListsView() {
   const [isOpen, setOpen] = useState(songs.length < 2 || !seeds.length || !matchMedia(NARROW).matches);
   const [isEdited, setEdited] = useState(false); // on a narrow screen
   return html`<div class=${`lists ${isEdited ? "edited" : ""}`}><h1 class="hidden">Lists</h1>
-    <section class="making" aria-labelledby="making-title">
+    <section class="card making" aria-labelledby="making-title">
       <details open=${isOpen} onToggle=${(e) => setOpen(e.currentTarget.open)}><summary><h2 id="making-title">Make a list</h2></summary>
         <${Maker} fold=${() => setOpen(!matchMedia(NARROW).matches)} /></details></section>
-    <section class="made" aria-labelledby="made-title">
+    <section class="card made" aria-labelledby="made-title">
       <div class="above"><h2 id="made-title">Your list <span class="quiet">${count(songs.length, "song")}, ${clock(seconds)}</span></h2>
         <${Actions} songs=${songs} isEdited=${isEdited} edit=${setEdited} /></div>
       ${failure && html`<p class="failure" role="alert"><bdi>${failure}</bdi></p>`}
@@ -180,7 +180,7 @@ function Actions({ songs, isEdited, edit }) {
     <button disabled=${songs.length < 2} onClick=${() => { page.set({ marks: null }); go("/map/list"); }}>Show on the map</button>
     <button class="edit" aria-pressed=${isEdited} disabled=${!songs.length} onClick=${() => edit(!isEdited)}>Edit</button>
     <button disabled=${!n} onClick=${() => { undo(); say("Undone"); }}>Undo</button>
-    <button disabled=${!songs.length} onClick=${() => change({ songs: [], seeds: [], locked: new Set() })}>Clear</button></div>`;
+    <button disabled=${!songs.length} onClick=${() => listOf([])}>Clear</button></div>`;
 }
 
 function Songs({ songs, library }) {

@@ -5,14 +5,13 @@ import { getJson } from "./api.js";
 import { amountColour, dotColours, extent, groupColour, onTheme } from "./colours.js";
 import { Cover, faceNow } from "./covers.js";
 import { Icon } from "./icons.js";
-import { clock, count, figure } from "./library.js";
+import { clock, count, figure, tally } from "./library.js";
 import { list, listOf } from "./list-state.js";
 import { cutOut, SHAPES, SongMap } from "./map.js";
-import { Failed, IconButton, PlayAll, SongLine } from "./parts.js";
+import { Failed, IconButton, Names, PlayAll, Radio, SongLine } from "./parts.js";
 import { called, given, placesOf, rename } from "./places.js";
 import { play, playing } from "./player.js";
-import { startRadio } from "./radio.js";
-import { go, note, route, rowOf, short, songPath } from "./route.js";
+import { go, mapPath, note, route, rowOf, short, songPath } from "./route.js";
 import { page, remember, say, use, useAnswer, useLibrary } from "./store.js";
 
 const STEP = 40; // pixels of an arrow key
@@ -138,23 +137,21 @@ function Card({ row, near, startPath }) {
   const library = useLibrary();
   return html`<section class="card song-card" aria-label="The chosen song">
     <div class="line"><a href=${songPath(library, row)}><${Cover} rows=${[row]} size=${72} /></a>
-      <div class="names"><a class="title" id="song-title" href=${songPath(library, row)}><bdi>${library.title(row)}</bdi></a><span class="quiet"><bdi>${library.artist(row)}</bdi></span>
-        <span class="quiet">${[clock(library.length(row)), library.texts["own:key"] && library.say("own:key", row), library.best("genre", row)].filter(Boolean).join(", ")}</span></div>
+      <${Names} row=${row} id="song-title"><span class="quiet">${[clock(library.length(row)), library.texts["own:key"] && library.say("own:key", row), library.best("genre", row)].filter(Boolean).join(", ")}</span><//>
       <${IconButton} name="close" title="Close" onClick=${() => go("/map")} /></div>
     <div class="buttons"><button class="main" onClick=${() => play(row, { queue: [row, ...near] })}><${Icon} name="play" /> Play</button>
-      <button onClick=${() => startRadio([row])}><${Icon} name="radio" /> Radio</button><button onClick=${startPath}><${Icon} name="path" /> Path to…</button></div>
-    ${near.length > 0 && html`<p class="near-it"><span class="quiet">near it</span>${near.slice(0, 5).map((one) => html`<a href=${`/map?song=${short(library.ids[one])}`} title=${library.title(one)}><${Cover} rows=${[one]} size=${44} round=${true} /></a>`)}</p>`}
+      <${Radio} rows=${[row]} /><button onClick=${startPath}><${Icon} name="path" /> Path to…</button></div>
+    ${near.length > 0 && html`<p class="near-it"><span class="quiet">near it</span>${near.slice(0, 5).map((one) => html`<a href=${mapPath(library, one)} title=${library.title(one)}><${Cover} rows=${[one]} size=${44} round=${true} /></a>`)}</p>`}
   </section>`;
 }
 
 function Way({ rows, isPath }) {
   const library = useLibrary();
-  const keep = () => listOf(rows);
   return html`<section class="card way" aria-label="Songs on the way"><h2 class="place-name">${isPath ? `From ${library.title(rows[0])} to ${library.title(rows.at(-1))}` : "Your list"}</h2>
     <p class="quiet">${count(rows.length, "song")}${isPath ? ", no step larger than it must be" : " in order"}</p>
     <ol class="songs lines">${rows.map((row) => html`<${SongLine} key=${row} row=${row} queue=${rows} hasRibbon=${false} />`)}</ol>
     <div class="buttons"><${PlayAll} rows=${rows} />
-      ${isPath && html`<button onClick=${keep}>Keep as list</button>`}<a class="button" href="/map">Close</a></div></section>`;
+      ${isPath && html`<button onClick=${() => listOf(rows)}>Keep as list</button>`}<a class="button" href="/map">Close</a></div></section>`;
 }
 
 // The songs that were drawn around.
@@ -163,9 +160,7 @@ function Circled() {
   const lasso = use((s) => s.lasso);
   const rows = use((s) => s.rows);
   if (!lasso) return null;
-  const counts = new Map();
-  for (const row of rows) { const name = library.best("genre", row).replace(", perhaps", ""); if (name) counts.set(name, (counts.get(name) || 0) + 1); }
-  const most = [...counts].sort((a, b) => b[1] - a[1]).slice(0, 3).map(([name]) => name);
+  const most = tally(rows, (row) => library.best("genre", row).replace(", perhaps", "")).slice(0, 3).map(([name]) => name);
   return html`<div class="circled pill-box" role="status"><strong>${count(rows.length, "song")}</strong> <span class="quiet">${most.length ? `mostly ${most.join(", ")}` : ""}</span>
     <${PlayAll} rows=${rows} />
     <button onClick=${() => listOf(rows)}>Make a list</button>

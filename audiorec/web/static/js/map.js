@@ -3,12 +3,10 @@
 
 import { faint, groupColour, ink, packed, paper } from "./colours.js";
 import { drawLand } from "./land.js";
-import { drawWay, putFace, putName } from "./mini-map.js";
-import { Names } from "./parts.js";
+import { drawWay, overlap, putFace, putName } from "./mini-map.js";
 
 const NEAR = 14; // pixels: a dot within this distance of the pointer is picked
 const SPAN = 2.7; // units of the map that are seen at zoom 1, across and down
-const EDGE = 20; // pixels: a chosen song is at least so far from the edge
 const TITLE = "600 13px 'Instrument Sans', system-ui, sans-serif";
 const PLACE = "italic 23px 'Instrument Serif', Georgia, serif";
 const LINE = "13px 'Instrument Sans', system-ui, sans-serif";
@@ -66,8 +64,7 @@ export class SongMap {
   moveLand() {
     if (!this.landView) return;
     const { x, y, zoom } = this.landView;
-    const { width, height } = this.size;
-    const [across, down] = [(width / SPAN) * this.view.zoom, (height / SPAN) * this.view.zoom];
+    const [across, down] = this.scale;
     const scale = this.view.zoom / zoom;
     const [left, top] = [(x - this.view.x) * across, (this.view.y - y) * down];
     this.land.style.transform = scale === 1 && !left && !top ? "" : `translate(${left}px, ${top}px) scale(${scale})`;
@@ -146,17 +143,6 @@ export class SongMap {
     return this.look({ x: (low[0] + high[0]) / 2, y: (low[1] + high[1]) / 2, zoom: Math.min(most, Math.max(1, SPAN / wide)) });
   }
 
-  // Scroll a song into view if it is outside.
-  show(row) {
-    const place = this.toScreen(this.songs.x[row], this.songs.y[row]);
-    const [dx, dy] = [this.size.width, this.size.height].map((size, axis) => {
-      const inside = Math.min(Math.max(place[axis], EDGE), size - EDGE);
-      return inside - place[axis];
-    });
-    if (dx || dy) this.pan(dx || 0, dy || 0); // a song without a place gives NaN
-    this.later();
-  }
-
   later() {
     if (!this.waiting) {
       this.waiting = requestAnimationFrame(() => {
@@ -216,7 +202,7 @@ export class SongMap {
   }
 
   drawRings() {
-    const { selected, playing, lasso } = this.songs;
+    const { playing, lasso } = this.songs;
     const context = this.context;
     context.save();
     context.scale(this.size.ratio, this.size.ratio);
@@ -227,17 +213,12 @@ export class SongMap {
     this.drawNames(context, taken);
     context.strokeStyle = ink();
     context.lineWidth = 2;
-    const reach = this.radius / this.size.ratio + 4;
-    const ring = (row, radius, dash = []) => {
-      if (row === undefined || row < 0 || !(this.songs.x[row] === this.songs.x[row])) return;
-      const [left, top] = this.toScreen(this.songs.x[row], this.songs.y[row]);
-      context.setLineDash(dash);
+    if (playing >= 0 && this.songs.x[playing] === this.songs.x[playing]) {
+      context.setLineDash([2, 3]);
       context.beginPath();
-      context.arc(left, top, radius, 0, 2 * Math.PI);
+      context.arc(...this.toScreen(this.songs.x[playing], this.songs.y[playing]), 26, 0, 2 * Math.PI);
       context.stroke();
-    };
-    if (!this.songs.faces) ring(selected, reach);
-    ring(playing, 26, [2, 3]);
+    }
     if (lasso?.length > 1) {
       context.setLineDash([5, 4]);
       context.beginPath();
@@ -293,7 +274,7 @@ export class SongMap {
       const size = row === selected ? (this.covers.length ? 76 : 48) : isWay || row === playing ? 40 : 44;
       const [left, top] = this.toScreen(x[row], y[row]);
       const box = [left - size / 2 - 2, top - size / 2 - 2, left + size / 2 + 2, top + size / 2 + 2];
-      if (!isWay && row !== selected && row !== playing && taken.some((one) => overlaps(one, box))) continue;
+      if (!isWay && row !== selected && row !== playing && taken.some((one) => overlap(one, box))) continue;
       const face = faces(row, Math.round(size * this.size.ratio), () => this.later());
       if (!face && row !== selected) continue;
       putFace(context, face, left, top, size, isWay || !this.covers.length);
@@ -347,7 +328,6 @@ export class SongMap {
 }
 
 const shortened = (text) => (text.length > 26 ? `${text.slice(0, 25)}…` : text);
-const overlaps = (one, other) => one[0] < other[2] && other[0] < one[2] && one[1] < other[3] && other[1] < one[3];
 
 const bounded = (value) => Math.min(1.3, Math.max(-1.3, value));
 

@@ -5,7 +5,7 @@ import { dotColours, ink, onTheme, paper } from "./colours.js";
 import { faceNow } from "./covers.js";
 import { drawLand } from "./land.js";
 import { called, given, placesOf } from "./places.js";
-import { go, short } from "./route.js";
+import { go } from "./route.js";
 import { use, useLibrary } from "./store.js";
 
 const FONT = "italic 19px 'Instrument Serif', Georgia, serif";
@@ -46,7 +46,8 @@ function drawAll(canvas, library, { rows, way, names, zoom, left, covers, playin
   const { x, y } = library.numbers;
   const colours = dotColours(library, library.about.heads.genre ? "head:genre" : library.colours[0][0]);
   const room = width * (1 - left);
-  const place = (row) => [width * left + room / 2 + ((x[row] - zoom[0]) * zoom[2] * room) / SPAN, height / 2 - ((y[row] - zoom[1]) * zoom[2] * height) / SPAN];
+  const toScreen = (u, v) => [width * left + room / 2 + ((u - zoom[0]) * zoom[2] * room) / SPAN, height / 2 - ((v - zoom[1]) * zoom[2] * height) / SPAN];
+  const place = (row) => toScreen(x[row], y[row]);
   const key = `${width} ${height} ${zoom} ${left} ${ink()} ${library.about.edition} ${library.n}`;
   let land = lands.get(key);
   if (!land || land.x !== x) {
@@ -81,13 +82,14 @@ function drawAll(canvas, library, { rows, way, names, zoom, left, covers, playin
     if (across === across) putFace(context, faceNow(library, row, Math.round(large * ratio), again), across, down, large, true);
   }
   if (names) {
-    const taken = [...way, ...covers].map((row) => [place(row)[0] - 18, place(row)[1] - 18, place(row)[0] + 18, place(row)[1] + 18]);
+    const taken = [...way, ...covers].map(place).map(([across, down]) => [across - 18, down - 18, across + 18, down + 18]);
     for (const one of placesOf(library)) {
-      const [across, down] = [width * left + room / 2 + ((one.x - zoom[0]) * zoom[2] * room) / SPAN, height / 2 - ((one.y - zoom[1]) * zoom[2] * height) / SPAN];
-      putName(context, called(one), across, down, FONT, taken, [width * left, 0, width, height]);
+      putName(context, called(one), ...toScreen(one.x, one.y), FONT, taken, [width * left, 0, width, height]);
     }
   }
 }
+
+export const overlap = (one, other) => one[0] < other[2] && other[0] < one[2] && one[1] < other[3] && other[1] < one[3];
 
 // A smooth line through places.
 export function drawWay(context, places) {
@@ -132,7 +134,7 @@ export function putName(context, name, left, top, font, taken, [least, up, most,
   for (const aside of [0, -20, 20, -38, 38]) {
     const at = Math.min(Math.max(top + aside, up + 14), low - 14);
     const box = [middle - half, at - 11, middle + half, at + 11];
-    if (taken.some((one) => box[0] < one[2] && box[2] > one[0] && box[1] < one[3] && box[3] > one[1])) continue;
+    if (taken.some((one) => overlap(one, box))) continue;
     taken.push(box);
     context.lineWidth = 4;
     context.lineJoin = "round";
@@ -146,5 +148,3 @@ export function putName(context, name, left, top, font, taken, [least, up, most,
   }
   return false;
 }
-
-export const songOnMap = (library, row) => `/map?song=${short(library.ids[row])}`;

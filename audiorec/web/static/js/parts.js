@@ -6,6 +6,7 @@ import { Icon } from "./icons.js";
 import { clock } from "./library.js";
 import { flipLike, isLiked, kept } from "./list-state.js";
 import { play, playing } from "./player.js";
+import { startRadio } from "./radio.js";
 import { songPath } from "./route.js";
 import { use, useLibrary } from "./store.js";
 import { Ribbon } from "./wave.js";
@@ -29,10 +30,10 @@ export function CoverButton({ row, queue, size = 44 }) {
   return html`<button class="plain cover-button" title=${`Play ${title}`} onClick=${() => play(row, { queue })}><${Cover} rows=${[row]} size=${size} /><${Icon} name="play" /></button>`;
 }
 
-// The name of a song, which opens it, and below it who made it or what is said of it.
-export function Names({ row, said, children }) {
+// The name of a song, which opens it or something else, and below it who made it or what is said of it.
+export function Names({ row, said, href, id, children }) {
   const library = useLibrary();
-  return html`<div class="names"><a class="title" href=${songPath(library, row)}><bdi>${library.title(row)}</bdi></a>
+  return html`<div class="names"><a class="title" id=${id} href=${href || songPath(library, row)}><bdi>${library.title(row)}</bdi></a>
     <span class="quiet"><bdi>${said ?? library.artist(row)}</bdi></span>${children}</div>`;
 }
 
@@ -58,6 +59,9 @@ export function Heart({ row }) {
 }
 
 export const PlayAll = ({ rows, words = "Play" }) => html`<button class="main" disabled=${!rows.length} onClick=${() => play(rows[0], { queue: [...rows] })}><${Icon} name="play" /> ${words}</button>`;
+
+// Of several songs, a few from the whole of them lead on.
+export const Radio = ({ rows, words = "Radio", ...others }) => html`<button title="Play, then songs that sound alike; a skip counts" onClick=${() => startRadio([...rows])} ...${others}><${Icon} name="radio" /> ${words}</button>`;
 
 // An icon that is a button, with its words for those who point at it or listen.
 export const IconButton = ({ name, ...others }) => html`<button class="icon" ...${others}><${Icon} name=${name} /></button>`;

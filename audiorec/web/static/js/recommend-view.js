@@ -5,7 +5,7 @@ import { getJson, postJson } from "./api.js";
 import { Cover } from "./covers.js";
 import { Icon } from "./icons.js";
 import { count, stem } from "./library.js";
-import { change, list } from "./list-state.js";
+import { list, listOf } from "./list-state.js";
 import { Failed } from "./parts.js";
 import { play } from "./player.js";
 import { go, songPath } from "./route.js";
@@ -18,9 +18,9 @@ export function RecommendView() {
   const nights = use((s) => s.nights); // how often another one has come
   const { user, songs } = use((s) => s, asking);
   if (!about) return html`<div class="sheet"><p class="quiet">There are no recommendations here.</p></div>`;
-  return html`<div class="recommend"><section class="who" aria-labelledby="who-title"><h1 id="who-title">For whom?</h1><${Who} about=${about} key=${nights} /></section>
+  return html`<div class="recommend"><section class="card who" aria-labelledby="who-title"><h1 id="who-title">For whom?</h1><${Who} about=${about} key=${nights} /></section>
     ${user || songs ? html`<${Answers} key=${`${nights} ${user || "own"}`} user=${user} songs=${songs} />`
-      : html`<section class="fused"><h2>Recommendations</h2><p class="quiet empty">Choose a listener, or use your list.</p></section>`}</div>`;
+      : html`<section class="card fused"><h2>Recommendations</h2><p class="quiet empty">Choose a listener, or use your list.</p></section>`}</div>`;
 }
 
 function Who({ about }) {
@@ -50,23 +50,22 @@ function Answers({ user, songs }) {
     page.set({ marks });
     go("/map");
   };
-  return html`<section class="fused" aria-labelledby="fused-title"><h2 id="fused-title">For <bdi>${user || "your list"}</bdi></h2>
+  return html`<section class="card fused" aria-labelledby="fused-title"><h2 id="fused-title">For <bdi>${user || "your list"}</bdi></h2>
       <${Failed} of=${error} />
       ${!lists && !error && html`<p class="quiet" role="status">One moment…</p>`}
       ${lists && html`<ol class="songs ranked">${lists.fused.map((song) => html`<${Proposed} key=${song.id} song=${song} channel=${song.channel} />`)}</ol>
         ${!lists.fused.length && html`<p class="quiet">Nothing left to recommend.</p>`}${lists.lists?.length > 0 && html`<${Ranked} lists=${lists.lists} />`}`}
       ${lists?.notes?.map((note) => html`<p class="note">${note}</p>`)}</section>
-    ${lists && html`<section class="channels" aria-labelledby="channels-title"><div class="above"><h2 id="channels-title">Candidates of each channel</h2><button onClick=${showOnMap}>Show on the map</button></div>
+    ${lists && html`<section class="card channels" aria-labelledby="channels-title"><div class="above"><h2 id="channels-title">Candidates of each channel</h2><button onClick=${showOnMap}>Show on the map</button></div>
       <div class="columns" tabindex="0" role="region" aria-label="Channels side by side">${lists.channels.map((one) => html`<div class="channel" key=${one.channel}><h3>${one.channel}</h3>
         ${!one.songs.length && html`<p class="quiet">nothing</p>`}<ol class="songs">${one.songs.slice(0, 20).map((song) => html`<${Proposed} key=${song.id} song=${song} />`)}</ol></div>`)}</div></section>`}`;
 }
 
 // Playlists that other people made.
 function Ranked({ lists }) {
-  const open = (rows) => { change({ songs: rows, seeds: [], locked: new Set() }); go("/list"); };
   return html`<h3 id="ranked-title">Playlists by others</h3><ol class="songs" aria-labelledby="ranked-title">${lists.map((one) => html`<li key=${one.list_id}>
     <button class="icon" disabled=${!one.rows.length} title=${`Play ${one.list_id}`} onClick=${() => play(one.rows[0], { queue: one.rows })}><${Icon} name="play" /></button>
-    <div class="names"><button class="plain title" disabled=${!one.rows.length} onClick=${() => open(one.rows)}><bdi>${one.list_id}</bdi></button>
+    <div class="names"><button class="plain title" disabled=${!one.rows.length} onClick=${() => listOf(one.rows)}><bdi>${one.list_id}</bdi></button>
       <span class="why">${count(one.songs, "song")}: ${one.known} played before, ${one.proposed} proposed</span></div></li>`)}</ol>`;
 }
 

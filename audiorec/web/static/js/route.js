@@ -73,6 +73,7 @@ export function rowOf(library, name) {
 }
 
 export const songPath = (library, row) => `/song/${short(library.ids[row])}/${slug(library.title(row)) || "song"}`;
+export const mapPath = (library, row) => `/map?song=${short(library.ids[row])}`;
 export const artistPath = (name) => `/artist/${encodeURIComponent(name)}`;
 export const albumPath = (name) => `/album/${encodeURIComponent(name)}`;
 export const findPath = (text) => `/find?q=${encodeURIComponent(text).replaceAll("%20", "+")}`;

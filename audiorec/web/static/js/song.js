@@ -8,11 +8,10 @@ import { Form, query, useSettled } from "./form.js";
 import { Icon } from "./icons.js";
 import { clock, label } from "./library.js";
 import { addToList, list, seedFrom } from "./list-state.js";
-import { Failed, Heading, Heart, SongTiles, Tile } from "./parts.js";
+import { Failed, Heading, Heart, Radio, SongTiles, Tile } from "./parts.js";
 import { called, given, placeOf } from "./places.js";
 import { play, playing, toggle, whyNot } from "./player.js";
-import { startRadio } from "./radio.js";
-import { albumPath, artistPath, go, route, rowOf, short, songPath } from "./route.js";
+import { albumPath, artistPath, go, mapPath, route, rowOf, songPath } from "./route.js";
 import { makeStore, page, say, use, useAnswer, useLibrary } from "./store.js";
 import { genresAt, sentenceOf, useParts, Wave } from "./wave.js";
 
@@ -50,7 +49,7 @@ function Song({ row }) {
         <h1 id="song-title" tabindex="-1"><bdi>${library.title(row)}</bdi></h1>
         <p class="by">${artist ? html`<a href=${artistPath(artist)}><bdi>${artist}</bdi></a>` : "unknown artist"}
           ${album && html` <span class="quiet">on</span> <a href=${albumPath(album)}><bdi>${album}</bdi></a>`}
-          ${place && html` <span class="quiet">in</span> <a class="place-name" href=${`/map?song=${short(library.ids[row])}`}>${called(place)}</a>`}</p>
+          ${place && html` <span class="quiet">in</span> <a class="place-name" href=${mapPath(library, row)}>${called(place)}</a>`}</p>
         <${Facts} row=${row} song=${song} />
         <${Buttons} row=${row} song=${song} />
         <p class="sentence place-name">${song?.reading?.remark || sentenceOf(scores, library) || "\u00a0"}</p>
@@ -92,10 +91,10 @@ function Buttons({ row, song }) {
   const can = song ? Boolean(song.sound.url) : true;
   return html`<div class="buttons">
     <button class="main" disabled=${!can} onClick=${start}><${Icon} name=${isPlaying ? "pause" : "play"} /> ${isPlaying ? "Pause" : "Play"}</button>
-    <button disabled=${!can} title="Play it, then songs that sound like it; a skip counts" onClick=${() => startRadio([row])}><${Icon} name="radio" /> Radio from here</button>
+    <${Radio} rows=${[row]} words="Radio from here" disabled=${!can} />
     <button disabled=${isListed} onClick=${() => { addToList([row]); say(`${library.title(row)} is in your list`); }}><${Icon} name="plus" /> ${isListed ? "In your list" : "Add to list"}</button>
     <button onClick=${() => { seedFrom(row); go("/list"); }}>Make a list from it</button>
-    <a class="button" href=${`/map?song=${short(library.ids[row])}&path=1`}><${Icon} name="path" /> Path to a song</a><${Heart} row=${row} />
+    <a class="button" href=${`${mapPath(library, row)}&path=1`}><${Icon} name="path" /> Path to a song</a><${Heart} row=${row} />
   </div>`;
 }
 
@@ -135,7 +134,7 @@ function Near({ row }) {
   const asked = useSettled(query(values));
   const [answer, error, isLoading] = useAnswer(() => ofSong(row, `near?${asked}`), [row, asked, library]);
   return html`<section class="near" aria-labelledby="near-title">
-    <div class="above"><h2 id="near-title">Sounds like it <span class="quiet">nearest first</span></h2><a class="quiet" href=${`/map?song=${short(library.ids[row])}`}>Show on the map</a></div>
+    <div class="above"><h2 id="near-title">Sounds like it <span class="quiet">nearest first</span></h2><a class="quiet" href=${mapPath(library, row)}>Show on the map</a></div>
     <${Failed} of=${error} />
     ${isLoading && !answer && html`<p class="quiet">Listening…</p>`}
     ${answer && !error && !answer.rows.length && html`<p class="quiet">Nothing here sounds like it.</p>`}

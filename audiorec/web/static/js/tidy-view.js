@@ -6,7 +6,7 @@ import { Cover } from "./covers.js";
 import { Downloads } from "./downloads.js";
 import { Icon } from "./icons.js";
 import { clock, count } from "./library.js";
-import { Failed, More } from "./parts.js";
+import { Failed, More, Names } from "./parts.js";
 import { now, play, playing, toggle } from "./player.js";
 import { route, songPath } from "./route.js";
 import { use, useAnswer, useLibrary } from "./store.js";
@@ -50,7 +50,7 @@ const named = (library, group) => (group.songs.find(({ row }) => library.text("t
 function Recording({ group, number }) {
   const library = useLibrary();
   const row = named(library, group);
-  return html`<li class="song-line"><${Cover} rows=${[row]} size=${44} /><div class="names"><a class="title" href=${`/tidy/${number}`}><bdi>${library.title(row)}</bdi></a><span class="quiet"><bdi>${library.artist(row)}</bdi></span></div>
+  return html`<li class="song-line"><${Cover} rows=${[row]} size=${44} /><${Names} row=${row} href=${`/tidy/${number}`} />
     <span class="quiet">${count(group.songs.length, "file")}, ${VERDICTS[group.verdict] || group.verdict}</span><span>${group.why || "keep the first"}</span><span class="time quiet">${megabytes(group.gain)}</span>
     <a class="button small" href=${`/tidy/${number}`}>Look</a></li>`;
 }

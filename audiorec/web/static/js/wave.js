@@ -12,7 +12,8 @@ import { page, useAnswer, useLibrary } from "./store.js";
 const SHARES = 0.36; // of two genres, from which the second one shows at the tips
 const [BAR, GAP] = [2, 1]; // pixels
 
-function useDrawn(draw, keys) {
+// A canvas that `draw` fills, again when its size, the theme or one of the keys changes.
+export function useDrawn(draw, keys) {
   const canvas = useRef(null);
   useEffect(() => {
     const again = () => {
@@ -44,7 +45,7 @@ export function genresAt(scores, genres, time) {
   return [one[1], two ? two[1] : one[1], two ? two[0] / (one[0] + two[0] || 1) : 0];
 }
 
-function bars(context, width, height, n, tall, genres) {
+function bars(context, width, height, tall, genres) {
   const step = BAR + GAP;
   const most = Math.floor(width / step);
   for (let at = 0; at < most; at++) {
@@ -64,7 +65,7 @@ function bars(context, width, height, n, tall, genres) {
 }
 
 // What a song's wave is drawn from: how loud and which genres, each by the share of the song that has passed.
-function useParts(row) {
+export function useParts(row) {
   const library = useLibrary();
   const [scores] = useAnswer(() => row >= 0 && ofSong(row, "scores"), [row]);
   const [wave, failure] = useAnswer(() => row >= 0 && ofSong(row, "wave"), [row]);
@@ -89,7 +90,7 @@ export function Wave({ row, height, label }) {
   const [time, setTime] = useState(0);
   const box = useRef(null);
   const played = useRef(null);
-  const draw = (context, width, tallness) => bars(context, width, tallness, 0, tall, at);
+  const draw = (context, width, tallness) => bars(context, width, tallness, tall, at);
   const below = useDrawn(draw, [...key, row]);
   const above = useDrawn(draw, [...key, row]);
   useEffect(() => {
@@ -144,7 +145,7 @@ export function Ribbon({ row }) {
   const canvas = useDrawn((context, width, height) => {
     if (!face?.rings) return;
     const n = face.rings.length;
-    bars(context, width, height, 0, () => 0.8, (share) => {
+    bars(context, width, height, () => 0.8, (share) => {
       const [one, two, part] = face.rings[Math.min(n - 1, Math.floor(share * n))];
       return [genres[one], genres[two], part / 100];
     });
@@ -173,5 +174,3 @@ export function sentenceOf(scores, library) {
   const turns = others.map((run, at) => `${at === others.length - 1 && others.length > 1 ? "and is" : "turns"} ${word(run.genre)}${at === others.length - 1 ? ` ${where(run)}` : ""}`);
   return `It opens as ${word(first.genre)}, ${turns.join(", ")}.`;
 }
-
-export { useParts };

@@ -426,7 +426,7 @@ class StatedGenre:
         return self.source not in ("", "family")
 
     def is_one_of(self, names: Collection[str]) -> bool:
-        """Whether the song is stated to be one of `names`: genres, styles, the owner's own words."""
+        """Whether the song is stated to be one of `names`: genres, styles, the owner's words."""
         own = (self.words,) if self.source == "correction" else ()
         return not {*self.genres, *self.styles, *own}.isdisjoint(names)
 

@@ -166,7 +166,7 @@ def test_bodies_that_do_not_come_are_waited_for_no_longer(tmp_path, kind):
                 except TimeoutError:
                     continue
             assert answer.startswith(b"HTTP/1.1 408"), answer
-            assert 8 < time.monotonic() - started < 30
+            assert 8 < time.monotonic() - started < 120
 
 
 @pytest.mark.parametrize(

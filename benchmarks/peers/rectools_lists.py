@@ -1,33 +1,55 @@
-"""Lists of RecTools' SASRec for the sets of ``benchmarks/recall/recall_fused.py``.
+"""Lists of RecTools' models for the sets of ``benchmarks/recall/recall_peers.py``.
 
-    python benchmarks/peers/rectools_lists.py WORK/NAME [--keep-heard] [--set NAME=VALUE]
+    python benchmarks/peers/rectools_lists.py WORK/NAME MODEL ... [--keep-heard] [--budget 100]
 
-Needs ``pip install "rectools[torch]"``. Reads ``learn-order.parquet`` and ``known-order.parquet``,
-and writes ``peer-rectools-sasrec.parquet`` with 200 songs for each query. One thread, and the
-library's own settings but those of ``--set``. The last song of each user validates: the epoch with
+MODEL is ``ease`` or ``sasrec``. Needs ``pip install "rectools[torch]"``. Writes
+``tuned-rectools-MODEL.parquet`` with 200 songs for each query; one thread. Settings are chosen as
+``settings.py`` says. Of SASRec the last song of each user validates the number of epochs: that with
 the lowest loss there decides for how long the model is trained on everything.
 """
 
 import argparse
 import os
-import time
 import warnings
 from pathlib import Path
+from typing import Any
 
-os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1", CUDA_VISIBLE_DEVICES="")
+os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
 warnings.filterwarnings("ignore")
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import torch
-import yaml
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import EarlyStopping
 from rectools.dataset import Dataset
-from rectools.models import SASRecModel
+from rectools.models import EASEModel, SASRecModel
+from settings import Settings, Space, search
 
 DEPTH = 200
-PATIENCE = 5
+EPOCHS, PATIENCE = 60, 5
+SPACES: dict[str, Space] = {
+    "ease": {"regularization": [10.0, 30.0, 100.0, 300.0, 500.0, 1000.0, 2000.0]},
+    "sasrec": {
+        "batch_size": [16, 32, 64],
+        "n_factors": [64, 128],
+        "n_blocks": [1, 2],
+        "n_heads": [1, 2],
+        "dropout_rate": [0.1, 0.2, 0.4],
+        "lr": [0.001, 0.003],
+        "session_max_len": [50, 100],
+        "loss": ["softmax", "sampled_softmax"],
+        "n_negatives": [256],
+    },
+}
+
+# Its defaults, 128 users a step and 256 factors, are no better than `popular` on logs of this size.
+FIRST: dict[str, Settings] = {
+    "ease": {},
+    "sasrec": {"batch_size": 32, "n_factors": 64, "n_heads": 2, "session_max_len": 50},
+}
 
 
 class Losses(Callback):
@@ -38,7 +60,6 @@ class Losses(Callback):
     def on_validation_epoch_end(self, trainer: Trainer, *_given: object) -> None:
         """Note the loss."""
         self.seen.append(float(trainer.callback_metrics["val_loss"]))
-        print(f"epoch {len(self.seen)}: {self.seen[-1]:.3f}", flush=True)
 
 
 def last_of_each(table: pd.DataFrame) -> np.ndarray:
@@ -47,7 +68,7 @@ def last_of_each(table: pd.DataFrame) -> np.ndarray:
     return (table["datetime"] == newest).to_numpy()
 
 
-def trained(data: Dataset, epochs: int, settings: dict, *, validates: bool) -> SASRecModel:
+def trained(data: Dataset, epochs: int, settings: Settings, *, validates: bool) -> SASRecModel:
     """Train a model for some epochs."""
     stops = [Losses(), EarlyStopping("val_loss", patience=PATIENCE)] if validates else []
 
@@ -72,6 +93,18 @@ def trained(data: Dataset, epochs: int, settings: dict, *, validates: bool) -> S
     return model.fit(data)
 
 
+def fitted(name: str, data: Dataset, settings: Settings) -> Any:
+    """Return a model fitted to everything."""
+    if name == "ease":
+        return EASEModel(**settings, num_threads=1).fit(data)
+    torch.manual_seed(0)
+    Losses.seen.clear()
+    trained(data, EPOCHS, settings, validates=True)
+    epochs = int(np.argmin(Losses.seen)) + 1
+    print(f"{epochs} of {len(Losses.seen)} epochs: {settings}", flush=True)
+    return trained(data, epochs, settings, validates=False)
+
+
 def read(path: Path) -> Dataset:
     """Read plays in order; the place in a history is the day."""
     table = pd.read_parquet(path).rename(columns={"song_id": "item_id"})
@@ -79,34 +112,39 @@ def read(path: Path) -> Dataset:
     return Dataset.construct(table.assign(weight=1.0))
 
 
-def main() -> None:
-    """Choose the epochs, train, and write the lists."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--keep-heard", action="store_true")
-    parser.add_argument("--epochs", type=int, default=60)
-    parser.add_argument("--set", action="append", default=[])
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    learn, known = (read(arguments.folder / f"{n}-order.parquet") for n in ("learn", "known"))
-    began = time.process_time()
-    pairs = (one.split("=") for one in arguments.set)
-    settings = {name: yaml.safe_load(value) for name, value in pairs}
-    trained(learn, arguments.epochs, settings, validates=True)
-    epochs = int(np.argmin(Losses.seen)) + 1
-    model = trained(learn, epochs, settings, validates=False)
-    spent = time.process_time() - began
+def lists_of(name: str, settings: Settings, folder: Path, *, keep_heard: bool) -> pa.Table:
+    """Fit a model and return its lists."""
+    learn, known = (read(folder / f"{part}-order.parquet") for part in ("learn", "known"))
+    model = fitted(name, learn, settings)
     found = model.recommend(
         known.user_id_map.external_ids,
-        known,
+        # EASE knows the users it has learnt from: here, those who are asked for, with as much.
+        learn if name == "ease" else known,
         k=DEPTH,
-        filter_viewed=not arguments.keep_heard,
+        filter_viewed=not keep_heard,
         on_unsupported_targets="ignore",  # a history of new songs alone has no list
     )
     lists = found.rename(columns={"item_id": "song_id"})[["user_id", "song_id", "rank"]]
-    lists.to_parquet(arguments.folder / "peer-rectools-sasrec.parquet", index=False)
-    print(f"SASRec: {epochs} epochs, {spent:.1f} CPU-s", flush=True)
+    return pa.Table.from_pandas(lists, preserve_index=False)
+
+
+def main() -> None:
+    """Choose the settings of each model and write its lists."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("models", nargs="+", choices=SPACES)
+    parser.add_argument("--keep-heard", action="store_true")
+    parser.add_argument("--budget", type=float, default=100.0)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    for name in arguments.models:
+
+        def lists(settings: Settings, folder: Path, name: str = name) -> pa.Table:
+            return lists_of(name, settings, folder, keep_heard=arguments.keep_heard)
+
+        space, first = SPACES[name], FIRST[name]
+        budget = arguments.budget * (3 if name == "sasrec" else 1)
+        search(f"rectools-{name}", space, lists, arguments.folder, budget, first)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,6 @@
-"""Channels, their fusion by default, and peers on three public sets: a table with differences.
+"""Channels and their fusion by default on three public sets: a table with the difference.
 
     python -m benchmarks recall_fused ml100k|nowplaying|hetrec DATA WORK [CHANNEL ...]
-    (in an environment with implicit) python benchmarks/peers/implicit_lists.py WORK/NAME
-    (in one with RecTools) python benchmarks/peers/rectools_lists.py WORK/NAME
-    python -m benchmarks recall_fused NAME DATA WORK
 
 ==========  ==================================================================================
 ml100k      the last film of each of 943 users is wanted (``ml100k/``)
@@ -15,10 +12,8 @@ hetrec      play counts of Last.fm, a fifth of each user's artists is hidden (``
 Every channel is trained and asked as ``recall train`` and ``recall candidates`` do it. Weights are
 learnt as ``recall tune`` does it: a validation part is kept back from what is learnt (the last play
 of each user; of sessions, whole ones; of counts, a random fifth), the channels are trained on the
-rest, and their lists for at most 2,000 of its users are weighed. What a peer has to read lies in
-WORK/NAME (``learn.parquet``, ``known.parquet``), and its lists, ``peer-*.parquet``, are judged with
-the others. Intervals of 95 % over users, or prefixes; *over* is the difference to the best channel
-of ours, *peer over ours* that of each peer to the best channel of ours other than ``als``.
+rest, and their lists for at most 2,000 of its users are weighed. Intervals of 95 % over users, or
+prefixes; *over* is the difference to the best channel. Beside other libraries: ``recall_peers.py``.
 """
 
 import argparse
@@ -27,7 +22,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import csv
@@ -84,24 +78,6 @@ SETS: dict[str, tuple[Callable[[Path, Path], JudgingSplit], bool, tuple[str, ...
 }
 
 
-def write_for_peers(work: Path, cut: JudgingSplit) -> None:
-    """Write what is learnt from and what is known of each query, with counts and in order."""
-    for name, of in (("learn", cut.learn), ("known", cut.histories)):
-        key = of.owner * len(of.song_ids) + of.song
-        pair, place = np.unique(key, return_inverse=True)
-        counts = np.bincount(place, of.weight)
-        user, song = pair // len(of.song_ids), pair % len(of.song_ids)
-        ids = pa.array(of.owner_ids, pa.string()), pa.array(of.song_ids, pa.string())
-        columns = {
-            "user_id": ids[0].take(pa.array(user)),
-            "song_id": ids[1].take(pa.array(song)),
-            "count": pa.array(counts),
-        }
-        pq.write_table(pa.table(columns), work / f"{name}.parquet")
-        order = {"user_id": ids[0].take(pa.array(of.owner)), "song_id": ids[1].take(of.song)}
-        pq.write_table(pa.table({**order, "place": of.place}), work / f"{name}-order.parquet")
-
-
 def lists_of(text: str, cut: JudgingSplit, work: Path, *, keep_heard: bool) -> Path:
     """Train a channel, ask it, and return its candidates; what is there is not made again."""
     stem = "".join(c if c.isalnum() or c == "-" else "_" for c in text)
@@ -114,18 +90,23 @@ def lists_of(text: str, cut: JudgingSplit, work: Path, *, keep_heard: bool) -> P
     return path
 
 
-def learnt(names: list[str], cut: JudgingSplit, work: Path, *, keep_heard: bool) -> Learnt:
-    """Learn weights on a validation part of what is learnt from."""
+def held_part(cut: JudgingSplit, *, keep_heard: bool) -> JudgingSplit:
+    """Return a validation part of what is learnt from, of at most 2,000 owners."""
     plays = cut.learn
     how: SplitName = "random" if plays.is_counted else "sessions" if keep_heard else "last"
     part = split(plays, how)
     rows = np.sort(np.random.default_rng(0).permutation(len(part))[:USERS])
     histories, wanted = part.histories.take(rows), part.wanted.take(rows)
-    part = replace(part, histories=histories, wanted=wanted, cluster=part.cluster[rows])
+    return replace(part, histories=histories, wanted=wanted, cluster=part.cluster[rows])
+
+
+def learnt(names: list[str], cut: JudgingSplit, work: Path, *, keep_heard: bool) -> Learnt:
+    """Learn weights on a validation part of what is learnt from."""
+    part = held_part(cut, keep_heard=keep_heard)
     held = work / "held"
     held.mkdir(exist_ok=True)
     paths = [lists_of(name, part, held, keep_heard=keep_heard) for name in names]
-    return learn(proposed_to(paths, wanted), names)
+    return learn(proposed_to(paths, part.wanted), names)
 
 
 def judged(path: Path, cut: JudgingSplit, *, keep_heard: bool) -> Judgement:
@@ -136,26 +117,29 @@ def judged(path: Path, cut: JudgingSplit, *, keep_heard: bool) -> Judgement:
     return judge(read_candidates(short), cut, ks=[10, 20, K], keep_heard=keep_heard)
 
 
-def table(found: dict[str, Judgement], cut: JudgingSplit, ours: list[str]) -> list[str]:
-    """Return the lines of the table: figures, and differences to our best channel."""
+def table(found: dict[str, Judgement]) -> list[str]:
+    """Return the lines of the table of figures."""
     heads = [f"{name}@{k}" for name, k in SHOWN]
     lines = ["| " + " | ".join(["list", *heads]) + " |", "|---" * (len(heads) + 1) + "|"]
-    rng = np.random.default_rng(0)
     for name, one in found.items():
         lines.append("| " + " | ".join([name, *(str(one.means[at]) for at in SHOWN)]) + " |")
+    return lines
 
-    def gaps(of: str, among: list[str]) -> str:
-        cells = []
-        for at in SHOWN:
-            best = max(among, key=lambda name: found[name].means[at].value)
-            gap = found[of].per_query[at] - found[best].per_query[at]
-            cells.append(f"{clustered_interval(gap, cut.cluster, rng)} `{best.strip('`')}`")
-        return " | ".join(cells)
 
-    lines.append(f"| fused, over our best | {gaps('fused', ours)} |")
-    others = [name for name in ours if name != "`als`"]
-    peers = [name for name in found if name.startswith("peer")]
-    return [*lines, *(f"| {one}, over our best but `als` | {gaps(one, others)} |" for one in peers)]
+def lead(
+    found: dict[str, Judgement], of: list[str], over: list[str], cut: JudgingSplit
+) -> list[str]:
+    """Return by measure how far the best of some lists is ahead of the best of others, in pairs."""
+    rng, cells = np.random.default_rng(0), []
+    for at in SHOWN:
+        first, second = (
+            max(names, key=lambda name: found[name].means[at].value) for names in (of, over)
+        )
+        gap = found[first].per_query[at] - found[second].per_query[at]
+        named = [name.strip("`") for name, of_it in ((first, of), (second, over)) if len(of_it) > 1]
+        interval = clustered_interval(gap, cut.cluster, rng)
+        cells.append(" ".join([str(interval), *(f"`{name}`" for name in named)]))
+    return cells
 
 
 def main() -> None:
@@ -170,7 +154,6 @@ def main() -> None:
     work = arguments.work / arguments.name
     work.mkdir(parents=True, exist_ok=True)
     cut = read(arguments.data, work)
-    write_for_peers(work, cut)
     paths = {}
     for name in arguments.channels or names:
         paths[f"`{name}`"] = lists_of(name, cut, work, keep_heard=keep)
@@ -183,9 +166,10 @@ def main() -> None:
     fused = work / "fused.parquet"
     fuse_files(list(paths.values()), fused, FusionRecipe(k=K, weights=weights))
     every = {**paths, "fused": fused}
-    every |= {path.stem.replace("-", " ", 1): path for path in sorted(work.glob("peer-*.parquet"))}
     found = {name: judged(path, cut, keep_heard=keep) for name, path in every.items()}
-    print(f"{arguments.name}: {len(cut):,} queries", *table(found, cut, list(paths)), sep="\n")
+    print(f"{arguments.name}: {len(cut):,} queries", *table(found), sep="\n")
+    gaps = " | ".join(lead(found, ["fused"], list(paths), cut))
+    print(f"| fused, over our best | {gaps} |")
 
 
 if __name__ == "__main__":

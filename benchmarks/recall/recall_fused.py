@@ -136,9 +136,9 @@ def lead(
             max(names, key=lambda name: found[name].means[at].value) for names in (of, over)
         )
         gap = found[first].per_query[at] - found[second].per_query[at]
-        named = [name.strip("`") for name, of_it in ((first, of), (second, over)) if len(of_it) > 1]
-        interval = clustered_interval(gap, cut.cluster, rng)
-        cells.append(" ".join([str(interval), *(f"`{name}`" for name in named)]))
+        named = [name.strip("`") for name, among in ((first, of), (second, over)) if len(among) > 1]
+        names = " over ".join(f"`{name}`" for name in named)
+        cells.append(f"{clustered_interval(gap, cut.cluster, rng)} {names}".rstrip())
     return cells
 
 

@@ -30,6 +30,7 @@ from audiorec.recall.contract.batch_recall import write_candidates
 from audiorec.recall.contract.data import Queries, RecallData
 from audiorec.recall.contract.job import train_channel
 from audiorec.recall.judging.splits import JudgingSplit
+from audiorec.recall.simple.knn import MOST_SONGS
 
 SPACES: dict[str, Space] = {
     "rules": {"window": [5, 10, 20], "history": [5, 10, 20], "fade": [0.1, 0.3, 0.6, 1.0]},
@@ -65,7 +66,6 @@ SPACES: dict[str, Space] = {
 NEEDS_ORDER = ("rules", "vs-knn", "sasrec")
 PEERS = {"item-knn": "implicit-item-item", "als": "implicit-als"}
 PEERS |= {"ease": "rectools-ease", "sasrec": "rectools-sasrec"}
-MOST_SONGS = 20_000  # for ``ease``
 
 
 def names_of(cut: JudgingSplit) -> list[str]:

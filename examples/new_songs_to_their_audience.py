@@ -21,11 +21,11 @@ from audiorec.recall.audio.channel import UserAudio
 from audiorec.recall.audio.embed import embed_stored
 from audiorec.recall.audio.model import UserAudioRecipe
 from audiorec.recall.cold_start.assign import ColdStartPlan
-from audiorec.recall.cold_start.job import ColdStart
+from audiorec.recall.cold_start.matching import ColdStart
 from audiorec.recall.cold_start.sides import ColdStartFiles, open_inputs
 from audiorec.recall.contract.data import Context, RecallData, Sound
-from audiorec.recall.contract.job import train_channel
 from audiorec.recall.contract.space import write_users
+from audiorec.recall.contract.training import train_channel
 from audiorec.simulation.world import WorldSpec, simulate_world
 from audiorec.store.features import FeatureFile
 

@@ -9,7 +9,7 @@ site has the table in its place (docs/conf.py). None is committed, so none can b
 import json
 from collections.abc import Callable, Iterable
 
-from audiorec.recall.contract.job import settings_of
+from audiorec.recall.contract.training import settings_of
 from audiorec.recall.registry import CHANNELS, channel_class
 from audiorec.recall.serving.export.schema import (
     FEATURES,

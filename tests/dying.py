@@ -45,7 +45,7 @@ def sasrec():
 def train(out, *, tell, stop):
     """Train; the first time, process 1 is killed in the middle of an epoch of the refit."""
     from audiorec.learning import next_song
-    from audiorec.recall.contract.job import train_channel
+    from audiorec.recall.contract.training import train_channel
 
     if os.environ["RANK"] == "1":
         _die_once(next_song.NextSongLearner, Path(f"{out}.died"))
@@ -69,7 +69,7 @@ def _die_once(learner, mark):
 
 def stopped(out, *, tell, stop):
     """Say that it has begun, then train until it is told to stop."""
-    from audiorec.recall.contract.job import train_channel
+    from audiorec.recall.contract.training import train_channel
 
     tell({"epoch": -1})
     assert stop.wait(60)

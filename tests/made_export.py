@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 from made_candidates import table_of
 from made_library import series, song, write_library
 
-from audiorec.recall.serving.export.job import ExportRecipe, export_recall
+from audiorec.recall.serving.export.exporting import ExportRecipe, export_recall
 from audiorec.recall.serving.export.sources import ExportSources
 
 DAY = 86_400

@@ -135,7 +135,7 @@ def write_recall(store, *, users=8, days=(), playlists=(), named="u{}"):
     for each of these days of January 2026, which have the plays until then.
     """
     from audiorec.listening.log_files import parse_day
-    from audiorec.recall.serving.nightly.job import NightlyJob, NightlyPlan
+    from audiorec.recall.serving.nightly.night import NightlyJob, NightlyPlan
     from audiorec.recall.serving.nightly.places import open_night
     from audiorec.store.store import VectorStore
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from audiorec.analysis.job import Correlations
+from audiorec.analysis.correlation import Correlations
 from audiorec.analysis.pearson import BINS, normality
 from audiorec.columns import LogColumns
 from audiorec.distribution import created_by

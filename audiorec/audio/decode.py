@@ -413,9 +413,9 @@ class _Reading:
         self._channels_mix = mix
         self._mono = Mono(song.spec.decode, mix)
         self.error: Exception | None = None
-        self.blocks = self._read()
+        self.blocks = self._checked_blocks()
 
-    def _read(self) -> Generator[FloatArray]:
+    def _checked_blocks(self) -> Generator[FloatArray]:
         try:
             for block in self._reader.blocks():
                 self._song.check_block(block)

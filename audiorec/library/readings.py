@@ -311,7 +311,7 @@ def classify(
     result: list[tuple[str, Reading]] = []
     failed: list[SongError] = []
     for source, song in zip(
-        sources, _read(sources, store, tuple(map(Path, heads)), jobs), strict=True
+        sources, _known_or_decoded(sources, store, tuple(map(Path, heads)), jobs), strict=True
     ):
         if isinstance(song, SongError):
             failed.append(song)
@@ -322,7 +322,7 @@ def classify(
     return Readings(result, failed)
 
 
-def _read(
+def _known_or_decoded(
     sources: "Sequence[Source]", store: VectorStore | None, heads: tuple[Path, ...], jobs: int
 ) -> "Iterator[Reading | SongError]":
     """Yield the result for each file: from the store if its file is unchanged, else by decoding."""

@@ -20,7 +20,7 @@ import pyarrow as pa
 from audiorec.errors import LostPlayerError, PlayerError, SongError
 from audiorec.files.visible import clock
 from audiorec.library.library import Library
-from audiorec.listening.imports.job import NAMES, NO_SUCH, SEVERAL, KnownSongs
+from audiorec.listening.imports.importing import NAMES, NO_SUCH, SEVERAL, KnownSongs
 from audiorec.listening.imports.rows import SongRef, text
 from audiorec.players.contract import Player
 from audiorec.players.push import ListLedger
@@ -64,8 +64,8 @@ def match(known: KnownSongs, songs: Iterable[SongRef]) -> Matched:
     """Match the songs of a server with a store.
 
     A song is known by the same path, a MusicBrainz id, an ISRC, folder and file name, or artist and
-    title, as in an import (`audiorec.listening.imports.job`). What only folder and file name, or
-    tags, have in common must also be of one length, and a song that several fit is none of them.
+    title, as in an import (`audiorec.listening.imports.importing`). What only folder and file name,
+    or tags, have in common must also be of one length, and a song that several fit is none of them.
 
     Parameters
     ----------

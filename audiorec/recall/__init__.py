@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from audiorec.recall.contract.data import Queries as Queries
     from audiorec.recall.contract.data import RecallData as RecallData
     from audiorec.recall.contract.data import Sound as Sound
-    from audiorec.recall.contract.job import read_context as read_context
-    from audiorec.recall.contract.job import train_channel as train_channel
     from audiorec.recall.contract.space import SharedSpace as SharedSpace
+    from audiorec.recall.contract.training import read_context as read_context
+    from audiorec.recall.contract.training import train_channel as train_channel
     from audiorec.recall.graph.channel import EGES as EGES
     from audiorec.recall.graph.channel import GraphSAGE as GraphSAGE
     from audiorec.recall.graph.channel import Song2vec as Song2vec
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from audiorec.recall.sequence.youtube_dnn.channel import YouTubeDNN as YouTubeDNN
     from audiorec.recall.sequence.youtube_dnn.model import YouTubeDNNRecipe as YouTubeDNNRecipe
     from audiorec.recall.serving.fuse import fuse as fuse
-    from audiorec.recall.serving.job import fuse_files as fuse_files
+    from audiorec.recall.serving.lists import fuse_files as fuse_files
     from audiorec.recall.serving.rules import FusionRecipe as FusionRecipe
     from audiorec.recall.simple.als import ALS as ALS
     from audiorec.recall.simple.als import ALSRecipe as ALSRecipe

@@ -246,7 +246,7 @@ def _written(texts: tuple[str, ...]) -> list[memoryview]:
     return [memoryview(b"".join(parts)), memoryview(np.cumsum(starts).tobytes())]
 
 
-def _read(content: memoryview, starts: memoryview) -> tuple[str, ...]:
+def _texts_from(content: memoryview, starts: memoryview) -> tuple[str, ...]:
     """Undo `_written`."""
     whole = content.tobytes()
     at = np.frombuffer(starts, np.int64).tolist()
@@ -259,7 +259,7 @@ def _loaded(kept: MappedValue) -> tuple[Any, list[tuple[str, ...]]]:
     whole = memoryview(_mapped(Path(kept.path), kept.sha256))
     parts = [whole[start : start + length] for start, length in kept.places]
     n_buffers = len(parts) - 2 * kept.n_texts
-    own = [_read(parts[at], parts[at + 1]) for at in range(n_buffers, len(parts), 2)]
+    own = [_texts_from(parts[at], parts[at + 1]) for at in range(n_buffers, len(parts), 2)]
     texts = {"own": own, "base": [] if kept.base is None else _loaded(kept.base)[1]}
     return _Unpickler(kept, parts[:n_buffers], texts).load(), own
 

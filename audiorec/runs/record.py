@@ -146,7 +146,7 @@ def read_runs(place: str | os.PathLike[str]) -> list[JobRun]:
         If it is a link, too large, or not a record of a run.
     """
     name = os.fspath(place)
-    content = _read(name)
+    content = _read_record(name)
     if content is None:
         raise MissingStoreError(f"{name}: no such file")
     try:
@@ -194,7 +194,7 @@ def write_run(place: str, run: JobRun, made_by: Mapping[str, Any] | None = None)
     StoreError
         If a file other than a record exists there.
     """
-    content = _read(place, otherwise=LEFT_ALONE)
+    content = _read_record(place, otherwise=LEFT_ALONE)
     try:
         before = [] if content is None else _runs(content)
     except ValueError as error:
@@ -257,7 +257,7 @@ def timestamp(at: datetime | None = None) -> str:
     return (at or datetime.now(UTC)).isoformat(timespec="seconds")
 
 
-def _read(place: str, *, otherwise: str = "") -> dict[str, Any] | None:
+def _read_record(place: str, *, otherwise: str = "") -> dict[str, Any] | None:
     """Return the object in a record; None if there is no file, `StoreError` if it is no record."""
     try:
         if storage.is_uri(place):

@@ -249,7 +249,7 @@ class Head:
         SpecMismatchError
             If it was trained before songs were normalised in loudness (format 1).
         """
-        meta, tensors = _read(path)
+        meta, tensors = _read_head_file(path)
         try:
             head = cls(
                 task=str(meta["task"]),
@@ -271,7 +271,7 @@ class Head:
         return head
 
 
-def _read(path: Path | str) -> tuple[dict[str, Any], dict[str, FloatArray]]:
+def _read_head_file(path: Path | str) -> tuple[dict[str, Any], dict[str, FloatArray]]:
     """Return the metadata and the tensors of a head file."""
     try:
         if Path(path).exists() and not Path(path).is_file():  # opening a pipe would block

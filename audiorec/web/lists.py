@@ -34,7 +34,7 @@ from audiorec.errors import ExistingFileError, InputError, MissingFileError, Sto
 from audiorec.files.m3u8 import PlaylistEntry, render_m3u8, write_m3u8
 from audiorec.files.own_files import refuse_link, write_errors, write_own
 from audiorec.files.visible import visible
-from audiorec.listening.imports.job import KnownSongs
+from audiorec.listening.imports.importing import KnownSongs
 from audiorec.listening.imports.rows import SongRef
 from audiorec.options import made
 from audiorec.playlists.answers import PathOfSongs, PlaylistOfSongs

@@ -34,10 +34,10 @@ from audiorec.listening.sequences import Sequences, to_sequences
 from audiorec.recall.contract.batch_recall import write_candidates
 from audiorec.recall.contract.candidates import read_candidates
 from audiorec.recall.contract.data import Queries, RecallData
-from audiorec.recall.contract.job import train_channel
+from audiorec.recall.contract.training import train_channel
 from audiorec.recall.judging.judge import Judgement, judge
 from audiorec.recall.judging.splits import JudgingSplit, SplitName, split
-from audiorec.recall.serving.job import fuse_files
+from audiorec.recall.serving.lists import fuse_files
 from audiorec.recall.serving.nightly.steps import LEAST
 from audiorec.recall.serving.rules import FusionRecipe
 from audiorec.recall.serving.tune import Learnt, learn, proposed_to

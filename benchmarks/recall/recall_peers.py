@@ -28,7 +28,7 @@ from table import tables
 
 from audiorec.recall.contract.batch_recall import write_candidates
 from audiorec.recall.contract.data import Queries, RecallData
-from audiorec.recall.contract.job import train_channel
+from audiorec.recall.contract.training import train_channel
 from audiorec.recall.judging.splits import JudgingSplit
 from audiorec.recall.simple.knn import MOST_SONGS
 

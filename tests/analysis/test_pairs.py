@@ -1,11 +1,11 @@
-"""`audiorec.analysis.job`: favourites and new songs, the mean of cosines, who is compared."""
+"""`analysis.correlation`: favourites and new songs, the mean of cosines, who is compared."""
 
 import numpy as np
 import pytest
 from made_logs import log_of
 
-from audiorec.analysis import job as module
-from audiorec.analysis.job import (
+from audiorec.analysis import correlation as module
+from audiorec.analysis.correlation import (
     completion,
     default_split,
     embedding_units,

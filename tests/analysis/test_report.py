@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from needs import needs
 
-from audiorec.analysis.job import CorrelationSpec, correlate
+from audiorec.analysis.correlation import CorrelationSpec, correlate
 from audiorec.analysis.report import (
     check_picture,
     summary,

@@ -10,7 +10,7 @@ from needs import needs
 
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.data import RecallData
-from audiorec.recall.contract.job import settings_of
+from audiorec.recall.contract.training import settings_of
 from audiorec.recall.registry import CHANNELS, channel_class
 from audiorec.recall.simple.counts import Popular
 

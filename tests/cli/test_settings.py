@@ -88,8 +88,8 @@ def app_command(words):
     [
         ("heads", "audiorec.labelling.train:HeadRecipe", ()),
         ("listening simulate", "audiorec.simulation.world:WorldSpec", ()),
-        ("listening correlate", "audiorec.analysis.job:CorrelationSpec", ("rule",)),
-        ("recall export", "audiorec.recall.serving.export.job:ExportRecipe", ("days",)),
+        ("listening correlate", "audiorec.analysis.correlation:CorrelationSpec", ("rule",)),
+        ("recall export", "audiorec.recall.serving.export.exporting:ExportRecipe", ("days",)),
         ("recall users", "audiorec.store.embeddings:ForeignTable", ()),
         ("cold-start", "audiorec.recall.cold_start.assign:ColdStartPlan", ("k",)),
         ("cold-start", "audiorec.recall.cold_start.sides:ColdStartFiles", ("keep_heard",)),

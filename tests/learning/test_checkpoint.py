@@ -24,7 +24,7 @@ from audiorec.learning.fit import (
     restoring,
     save_checkpoint,
 )
-from audiorec.recall.contract.job import RUN_FILES
+from audiorec.recall.contract.training import RUN_FILES
 
 AT = TrainingState(
     fingerprint="f", epoch=3, batch=7, loss_sum=0.5, best_epoch=2, history=[{"epoch": 0}]

@@ -30,7 +30,7 @@ from audiorec.learning.launch import (
 )
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.data import Queries
-from audiorec.recall.contract.job import train_channel
+from audiorec.recall.contract.training import train_channel
 from audiorec.recall.registry import load_channel
 from audiorec.runs.record import read_runs
 from audiorec.runs.workers import _variables, ray_cluster

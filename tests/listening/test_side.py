@@ -12,7 +12,7 @@ from audiorec.listening.side import (
     read_side,
     side_of_store,
 )
-from audiorec.recall.contract.job import read_context
+from audiorec.recall.contract.training import read_context
 from audiorec.store.schema import write_table
 from audiorec.store.store import VectorStore
 

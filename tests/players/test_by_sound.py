@@ -14,13 +14,13 @@ from web_server import AUDIO
 
 from audiorec.errors import InputError, LostPlayerError, PlayerError
 from audiorec.library.library import open_store
-from audiorec.listening.imports.job import KnownSongs
+from audiorec.listening.imports.importing import KnownSongs
 from audiorec.listening.imports.rows import SongRef
 from audiorec.players.contract import PlayerSong
-from audiorec.players.job import sync
 from audiorec.players.matching import match, match_by_sound
 from audiorec.players.push import ledger_of
 from audiorec.players.settings import ListRecipe, Server, ServerMember
+from audiorec.players.sync import sync
 from audiorec.search.questions import Choice, PlaylistQuestion
 
 pytestmark = pytest.mark.usefixtures("in_this_process")

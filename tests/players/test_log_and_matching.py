@@ -11,12 +11,12 @@ from made_library import series, write_library
 from made_library import song as library_song
 
 from audiorec.errors import InputError
-from audiorec.listening.imports.job import KnownSongs
+from audiorec.listening.imports.importing import KnownSongs
 from audiorec.listening.imports.rows import SongRef
 from audiorec.listening.interactions import read_interactions
 from audiorec.players.contract import PlayerSong
-from audiorec.players.job import continued, read_log
 from audiorec.players.matching import match, server_ids
+from audiorec.players.sync import continued, read_log
 from audiorec.store.store import VectorStore
 
 T = 1_764_000_000.0  # seconds since 1970

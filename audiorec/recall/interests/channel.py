@@ -104,15 +104,15 @@ class SeveralInterests(NextSong[R], InterestSpace):
     codes: Int64Array
 
     @abstractmethod
-    def _read(self, batch: PlayBatch) -> tuple[FloatArray, FloatArray]:
+    def _shared_interests(self, batch: PlayBatch) -> tuple[FloatArray, FloatArray]:
         """Return interests (B, K, d), zeros if missing, and each song's shares (B, L, K)."""
 
     def _queries(self, batch: PlayBatch) -> FloatArray:
         return self._apart(batch)[0]
 
     def _apart(self, batch: PlayBatch) -> tuple[FloatArray, FloatArray]:
-        """Return `_read`, with interests that are too similar merged."""
-        return merged_interests(*self._read(batch), above=self.recipe.one_above)
+        """Return `_shared_interests`, with interests that are too similar merged."""
+        return merged_interests(*self._shared_interests(batch), above=self.recipe.one_above)
 
     def _take(self, state: Mapping[str, Any], features: SongFeatures, played: Any) -> None:
         super()._take(state, features, played)
@@ -235,7 +235,7 @@ class MIND(SeveralInterests[MINDRecipe]):
 
         return MINDNetwork(features, self.recipe, profile=plays.profile.shape[1])
 
-    def _read(self, batch: PlayBatch) -> tuple[FloatArray, FloatArray]:
+    def _shared_interests(self, batch: PlayBatch) -> tuple[FloatArray, FloatArray]:
         return routed_interests(batch, self.songs, self.weights, self.recipe)
 
 
@@ -250,5 +250,5 @@ class ComiRecSA(SeveralInterests[ComiRecSARecipe]):
 
         return ComiRecSANetwork(features, self.recipe, profile=plays.profile.shape[1])
 
-    def _read(self, batch: PlayBatch) -> tuple[FloatArray, FloatArray]:
+    def _shared_interests(self, batch: PlayBatch) -> tuple[FloatArray, FloatArray]:
         return pooled_interests(batch, self.songs, self.weights, self.recipe)

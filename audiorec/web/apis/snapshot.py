@@ -239,11 +239,11 @@ class ArtistMap:
         self._units, self._codes = units, codes
         self._number: dict[str, int] = {}
         self._names: list[str] = []
-        self._means = self._read(store, codes)
+        self._means = self._number_artists(store, codes)
         self._ids = dict(ids or {})
         self._id_of = {normalised_name(name): artist_id for artist_id, name in self._ids.items()}
 
-    def _read(self, store: SearchableStore, codes: Int32Array) -> FloatArray:
+    def _number_artists(self, store: SearchableStore, codes: Int32Array) -> FloatArray:
         """Assign a number to each artist with music; return their mean directions, (G, W)."""
         names = store.column("artist").to_pylist()
         self._rows: list[Int64Array] = []

@@ -288,7 +288,7 @@ def classify(
 
     with song_reader(config, jobs=processes, limits=limits_of()) as reader:
         output = ClassifyOutput(quiet, prints_rows=form != "json")
-        _print(_read(result, store, reader, failed, output), form, widths=opened > 0)
+        _print(_reading_lines(result, store, reader, failed, output), form, widths=opened > 0)
     if failed:
         some = len(failed) < len(result)
         raise click.exceptions.Exit(Exit.SOME_FAILED if some else Exit.NOTHING_USABLE)
@@ -335,7 +335,7 @@ def _agreed(
     return None, [one.as_file for one in found], asked
 
 
-def _read(
+def _reading_lines(
     found: Sequence[GivenSong],
     store: "Library | None",
     reader: "Reader[Song]",

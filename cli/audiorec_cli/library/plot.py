@@ -197,7 +197,7 @@ def _draw_reports(files: Sequence[Path], picture: PictureOptions) -> dict[str, A
 
     usual = (2.0, 2.0)  # inches, only to check the options: otherwise the content decides the size
     picture.check(usual)
-    documents = [(path.name, _read(path)) for path in files]
+    documents = [(path.name, _read_report(path)) for path in files]
     rows, size = report_rows(documents)
     figure = report_figure(rows, title=f"lists of {size}")
     if picture.inches is not None:
@@ -228,7 +228,7 @@ def _map_document(found: "LibraryMap", store: "Library", path: Path) -> dict[str
     }
 
 
-def _read(path: Path) -> object:
+def _read_report(path: Path) -> object:
     """Read a report; raise `DamagedFileError` if it is not JSON."""
     if not path.is_file():
         raise MissingFileError(
@@ -294,7 +294,7 @@ class _Listener:
 
         song_id = None if self.store is None else find_id(self.store, name)
         if self.store is None or song_id is None:
-            return self._read(name)
+            return self._song_from_file(name)
         return self._known(self.store, song_id)
 
     def sound(self, heard: _DrawnSong) -> "tuple[Envelope | None, Spectrogram | None]":
@@ -331,7 +331,7 @@ class _Listener:
         number, vector = store.row_number(song_id), store.vector(song_id)
         return _DrawnSong(song_id, title, row["uri"], number, series, vector)
 
-    def _read(self, path: str) -> _DrawnSong:
+    def _song_from_file(self, path: str) -> _DrawnSong:
         alike = self._by is not None and self.store is not None
         song = self._reader(as_stored=alike).read(path)
         title = _title(song.tags.artist, song.tags.title, Path(path).name)

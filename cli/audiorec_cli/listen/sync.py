@@ -15,7 +15,7 @@ from audiorec_cli.shared.jobs import JobSummary, MetricsOption, job
 from audiorec_cli.shared.options import JsonOption, QuietOption, out_file
 
 if TYPE_CHECKING:
-    from audiorec.players.job import ServerReport
+    from audiorec.players.sync import ServerReport
 
 MOST_REASONS = 5  # printed
 
@@ -58,8 +58,8 @@ def sync(
     audiorec sync home kitchen --vectors vecs.parquet --out plays.parquet
     audiorec sync home --undo
     """
-    from audiorec.players.job import undo_sync
     from audiorec.players.settings import read_servers
+    from audiorec.players.sync import undo_sync
 
     store = None if undo else open_vectors(vectors, empty=False)
     result = read_servers(list(dict.fromkeys(servers)), config)
@@ -67,7 +67,7 @@ def sync(
     if store is None:
         _print(undo_sync(result, dry_run=dry_run, say=tell), json=json)
         return
-    from audiorec.players.job import sync as sync_player
+    from audiorec.players.sync import sync as sync_player
 
     if dry_run:
         _print(sync_player(result, store, out, dry_run=True, say=tell), json=json)

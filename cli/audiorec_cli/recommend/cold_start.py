@@ -103,7 +103,7 @@ class ColdStartOptions:
         """Build the lists and print a summary."""
         from audiorec.listening.reading import LogReading
         from audiorec.recall.cold_start.assign import ColdStartPlan
-        from audiorec.recall.cold_start.job import ColdStart
+        from audiorec.recall.cold_start.matching import ColdStart
         from audiorec.recall.cold_start.sides import ColdStartFiles, open_inputs
 
         plan = ColdStartPlan(

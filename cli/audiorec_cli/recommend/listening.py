@@ -39,7 +39,7 @@ from audiorec_cli.shared.pages import command, group
 from audiorec_cli.shared.progress import due_lines, progress_lines
 
 if TYPE_CHECKING:
-    from audiorec.listening.imports.job import Imported
+    from audiorec.listening.imports.importing import Imported
     from audiorec.listening.rule import Rule
     from audiorec.recall.audio.held_out import Split
 
@@ -145,7 +145,7 @@ def import_(
     audiorec listening import lastfm scrobbles.csv --user ana -o ana.parquet
     audiorec listening import table plays.csv --time-column timestamp
     """
-    from audiorec.listening.imports.job import import_history
+    from audiorec.listening.imports.importing import import_history
 
     check_file(vectors, InputKind.VECTORS)
     columns = table.columns(kind)
@@ -189,7 +189,7 @@ _NOT_FOUND = ("no such song", "several songs")
 
 
 def _print(found: "Imported", out: Path, *, json: bool) -> None:
-    from audiorec.listening.imports.job import path_beside
+    from audiorec.listening.imports.importing import path_beside
 
     if json:
         print_json({"schema": "audiorec/listening-import/1", **found.to_dict(), "out": str(out)})
@@ -427,7 +427,7 @@ def _write_held_out(
     from dataclasses import asdict
 
     from audiorec.recall.audio.held_out import write_training_rows
-    from audiorec.recall.contract.job import read_context
+    from audiorec.recall.contract.training import read_context
 
     context = read_context(**sound_files(vectors), side=side)
     report = write_training_rows(context, log, out=output, split=split)

@@ -72,8 +72,8 @@ def correlate(
     audiorec listening correlate -i plays.csv -v vecs.parquet --days 2024-02-01..
     audiorec listening correlate -i plays.csv --out users.parquet --plot r.png
     """
-    from audiorec.analysis.job import CorrelationSpec
-    from audiorec.analysis.job import correlate as correlate_listening
+    from audiorec.analysis.correlation import CorrelationSpec
+    from audiorec.analysis.correlation import correlate as correlate_listening
     from audiorec.analysis.report import check_picture
     from audiorec.listening.reading import LogReading
 
@@ -119,7 +119,7 @@ def _songs(
     vectors: Path | None, by: Literal["vector", "sound"]
 ) -> "tuple[tuple[str, ...], FloatArray, dict[str, str]]":
     """Return song ids, their vectors scaled to length 1, and the source."""
-    from audiorec.analysis.job import embedding_units
+    from audiorec.analysis.correlation import embedding_units
 
     files = sound_files(vectors)
     if (learnt := files.get("songs")) is not None:

@@ -53,8 +53,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from audiorec.recall.contract.channel import Channel
-    from audiorec.recall.serving.export.job import ExportReport
-    from audiorec.recall.serving.nightly.job import NightlyJob, Step
+    from audiorec.recall.serving.export.exporting import ExportReport
+    from audiorec.recall.serving.nightly.night import NightlyJob, Step
     from audiorec.recall.serving.nightly.places import Decision
     from audiorec.types import LineProgress
 
@@ -121,7 +121,7 @@ def export(
     audiorec recall run --config recall.toml
     """
     from audiorec.listening.log_files import folder_before
-    from audiorec.recall.serving.export.job import ExportRecipe, export_recall
+    from audiorec.recall.serving.export.exporting import ExportRecipe, export_recall
     from audiorec.recall.serving.export.sources import ExportSources
 
     check(vectors, InputKind.VECTORS)
@@ -247,7 +247,7 @@ def _listed() -> "Iterator[tuple[type[Channel], str]]":
 
 
 def _list_settings(kind: "type[Channel]", *, json: bool) -> None:
-    from audiorec.recall.contract.job import settings_of
+    from audiorec.recall.contract.training import settings_of
 
     result = settings_of(getattr(kind, "Recipe", None))
     if json:
@@ -411,7 +411,7 @@ def candidates(
         --out cands.parquet
     """
     from audiorec.recall.registry import load_channel
-    from audiorec.recall.serving.job import ask_candidates
+    from audiorec.recall.serving.lists import ask_candidates
 
     channel = load_channel(model)
     if interactions is None and users is None and asked.profiles is None:

@@ -163,7 +163,7 @@ def fuse(
         -i plays.parquet --out fused.parquet
     """
     from audiorec.recall.serving.fuse import weights_for
-    from audiorec.recall.serving.job import count_fused, fuse_files
+    from audiorec.recall.serving.lists import count_fused, fuse_files
     from audiorec.recall.serving.rules import FusionRecipe
     from audiorec.recall.serving.tables import channels_of
 

@@ -218,7 +218,7 @@ def _embedded(
 ) -> "EmbeddingReport":
     """Embed the songs of files and folders, of a store, or of the model."""
     from audiorec.recall.audio.embed import embed_audio, embed_stored, store_sources
-    from audiorec.recall.contract.job import read_context
+    from audiorec.recall.contract.training import read_context
 
     if audio and vectors:
         raise InputError("give audio files or --vectors, not both")

@@ -59,7 +59,7 @@ class RecommenderOptions:
         from audiorec.listening.reading import LogReading
         from audiorec.listening.sequences import to_sequences
         from audiorec.listening.side import read_side
-        from audiorec.recall.contract.job import read_context
+        from audiorec.recall.contract.training import read_context
         from audiorec.recall.serving.fuse import read_weights
         from audiorec.recall.serving.one_user.recommend import Recommender
 

@@ -256,7 +256,7 @@ class TrainingOptions(ListeningOptions):
 
     def context(self) -> "Context":
         """Read the side information."""
-        from audiorec.recall.contract.job import read_context
+        from audiorec.recall.contract.training import read_context
 
         return read_context(
             **sound_files(self.vectors),

@@ -108,7 +108,7 @@ def fit_and_save(
     start: "Channel | None" = None,
 ) -> str:
     """Train a channel, write its model folder and return its id; exit with 130 if stopped."""
-    from audiorec.recall.contract.job import is_first_process, train_channel
+    from audiorec.recall.contract.training import is_first_process, train_channel
 
     first = is_first_process()
     with graceful_stop("this step is", quiet=quiet or not first) as stop:
@@ -276,7 +276,7 @@ def train_part(
 
     The arguments are those of ``recall train``; paths are encoded by `_sent`.
     """
-    from audiorec.recall.contract.job import train_channel
+    from audiorec.recall.contract.training import train_channel
     from audiorec.recall.registry import channel_class, load_channel
 
     older = None if start is None else load_channel(_came(start))

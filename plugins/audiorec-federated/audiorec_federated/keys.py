@@ -78,7 +78,7 @@ def read_keys(folder: Path) -> Keys:
     """Read what `make_keys` wrote; `InputError` if it is missing, invalid or readable by others."""
     key_path = folder / KEY_FILE
     certificate = read_certificate(folder / CERTIFICATE_FILE)
-    key = _read(key_path)
+    key = _read_key_file(key_path)
     if b"PRIVATE KEY-----" not in key:
         raise InputError(f"{key_path}: not a private key in PEM format")
     if os.name == "posix" and stat.S_IMODE(key_path.stat().st_mode) & 0o077:
@@ -88,7 +88,7 @@ def read_keys(folder: Path) -> Keys:
 
 def read_certificate(path: Path) -> bytes:
     """Read a certificate in PEM format; `InputError` if it is not exactly one, valid today."""
-    pem = _read(path)
+    pem = _read_key_file(path)
     if pem.count(b"-----BEGIN CERTIFICATE-----") != 1 or b"PRIVATE KEY" in pem:
         raise InputError(f"{path}: must contain one certificate in PEM format and no key")
     from cryptography import x509
@@ -149,7 +149,7 @@ def _made() -> Keys:
     return Keys(certificate.public_bytes(pem), private)
 
 
-def _read(path: Path) -> bytes:
+def _read_key_file(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)

@@ -18,7 +18,7 @@ from audiorec.listening.profiles import read_profiles
 from audiorec.listening.sequences import to_sequences
 from audiorec.options import check_fields
 from audiorec.recall.contract.data import RecallData
-from audiorec.recall.contract.job import read_context
+from audiorec.recall.contract.training import read_context
 from audiorec_federated.alignment import Normalised
 from audiorec_federated.ledger import Budget
 from audiorec_federated.noise import Defence

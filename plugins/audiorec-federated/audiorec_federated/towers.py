@@ -134,7 +134,7 @@ class UserTower(nn.Module):
 
     def forward(self, bags: Sequence[tuple[Tensor, Tensor]], dense: Tensor) -> Tensor:
         """Return unit vectors (B, K, d) of users, from `tensors_of` their features."""
-        means, x = self._read(bags, dense)
+        means, x = self._embed_bags(bags, dense)
         hidden = x.expand(self.experts, *x.shape)  # (E, B, in)
         for layer in self.layers:
             hidden = functional.dropout(layer(hidden).relu(), self.dropout, self.training)
@@ -159,11 +159,11 @@ class UserTower(nn.Module):
         if self.gate is None:
             return [0.0] * self.tasks
         with torch.no_grad():
-            gates = self._gates(self._read(*tensors_of(bags, dense))[1])
+            gates = self._gates(self._embed_bags(*tensors_of(bags, dense))[1])
             bits: Tensor = torch.special.entr(gates).sum(-1).mean(0)
             return (bits / math.log(self.experts)).tolist()
 
-    def _read(
+    def _embed_bags(
         self, bags: Sequence[tuple[Tensor, Tensor]], dense: Tensor
     ) -> tuple[list[Tensor], Tensor]:
         means = [

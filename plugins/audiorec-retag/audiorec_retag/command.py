@@ -17,7 +17,7 @@ from audiorec_cli.shared.pages import Command
 from audiorec_cli.shared.progress import song_counter, stopped
 
 if TYPE_CHECKING:
-    from audiorec_retag.job import Retagged, Retagging
+    from audiorec_retag.retagging import Retagged, Retagging
 
 TIMEOUT_S = 600.0  # of a song
 COLUMNS = ("state", "song", "fields")
@@ -79,8 +79,8 @@ def retag(
     audiorec retag fixtures/audio --field genre --field AUDIOREC_VERSION --json
     audiorec retag ~/Music --undo retag-20261126T120000Z.undo.jsonl --write
     """
-    from audiorec_retag.job import restore
-    from audiorec_retag.job import retag as retag_songs
+    from audiorec_retag.retagging import restore
+    from audiorec_retag.retagging import retag as retag_songs
 
     if undo is not None and (fields or replace or unclear or keep_mtime):
         raise InputError("--undo can only be combined with ROOT and --write")
@@ -121,7 +121,7 @@ def retag(
 
 
 def _print(done: "Retagging", *, json: bool, undoing: bool) -> None:
-    from audiorec_retag.job import described
+    from audiorec_retag.retagging import described
 
     if json:
         document: dict[str, Any] = {

@@ -13,9 +13,9 @@ from audiorec.audio.sniff import begin_of_audio
 from audiorec.audio.tags import all_tags, read_tag
 from audiorec.errors import SongError
 from audiorec.runs.workers import Answer
-from audiorec_retag import job
+from audiorec_retag import retagging
 from audiorec_retag.change import old_bytes, prepare_copy, swap_in
-from audiorec_retag.job import restore
+from audiorec_retag.retagging import restore
 from audiorec_retag.undo import Undo
 
 WRITTEN = (
@@ -175,7 +175,9 @@ def test_the_footer_of_a_tag_goes_with_it(song, change, tmp_path, room):
     path.write_bytes(id3(4, frame, flags=0x10, footer=b"\x04\x00\x10") + audio)
     old, wanted = path.read_bytes(), change(path)
     with Undo(tmp_path / "u.jsonl") as lines:
-        outcome = job._outcome("song", wanted, Answer(wanted, value=prepare_copy(wanted)), lines)
+        outcome = retagging._outcome(
+            "song", wanted, Answer(wanted, value=prepare_copy(wanted)), lines
+        )
     assert outcome.state == "written"
     assert b"3DI" not in path.read_bytes()
     assert path.read_bytes().endswith(audio)

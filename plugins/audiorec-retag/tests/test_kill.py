@@ -10,7 +10,7 @@ import pytest
 
 from audiorec.audio.tags import read_tag
 from audiorec.runs.workers import Answer
-from audiorec_retag import job
+from audiorec_retag import retagging
 from audiorec_retag.change import prepare_copy
 from audiorec_retag.undo import Undo
 
@@ -48,7 +48,7 @@ def killed_at(step, work):
 
 def write(change, undo_file):
     with Undo(undo_file) as undo:
-        job._outcome("song", change, Answer(change, value=prepare_copy(change)), undo)
+        retagging._outcome("song", change, Answer(change, value=prepare_copy(change)), undo)
 
 
 @pytest.mark.parametrize("name", ["flac", "2.3.mp3", "m4a", "ogg", "wv"])
@@ -65,7 +65,9 @@ def test_writing(name, song, change, tmp_path):
             new = path.read_bytes()
             break
         seen.append(path.read_bytes())
-        undone = job.restore(undo_file, [path.parent], write=True) if undo_file.exists() else None
+        undone = (
+            retagging.restore(undo_file, [path.parent], write=True) if undo_file.exists() else None
+        )
         assert path.read_bytes() == old
         assert len(left(path)) <= 1  # a copy, which the next run removes
         assert undone is None or all(
@@ -93,10 +95,10 @@ def test_undoing(song, change, tmp_path):
     while step < 100:
         step += 1
         path.write_bytes(new)
-        if not killed_at(step, lambda: job.restore(undo_file, [tmp_path], write=True)):
+        if not killed_at(step, lambda: retagging.restore(undo_file, [tmp_path], write=True)):
             break
         assert path.read_bytes() in (old, new)
-        job.restore(undo_file, [tmp_path], write=True)
+        retagging.restore(undo_file, [tmp_path], write=True)
         assert path.read_bytes() == old
         assert [p for p in tmp_path.iterdir() if p.is_file()] == [path]
     assert step > 4

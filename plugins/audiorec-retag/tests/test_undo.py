@@ -9,9 +9,9 @@ import pytest
 
 from audiorec.errors import DamagedFileError, InputError, MissingFileError, StoreError
 from audiorec.runs.workers import Answer
-from audiorec_retag import job
+from audiorec_retag import retagging
 from audiorec_retag.change import Delta, FileState, prepare_copy
-from audiorec_retag.job import restore
+from audiorec_retag.retagging import restore
 from audiorec_retag.undo import Record, Undo, read_records
 
 
@@ -25,7 +25,7 @@ def written(song, change, tmp_path):
     with Undo(undo_file) as lines:
         for path in paths:
             wanted = change(path)
-            job._outcome(path.name, wanted, Answer(wanted, value=prepare_copy(wanted)), lines)
+            retagging._outcome(path.name, wanted, Answer(wanted, value=prepare_copy(wanted)), lines)
     assert [path.read_bytes() for path in paths] != old
     return paths, old, undo_file
 
@@ -61,7 +61,7 @@ def test_two_changes_of_a_song_are_taken_back_one_after_the_other(written, chang
     paths, old, undo_file = written
     with Undo(undo_file) as lines:
         wanted = change(paths[0], fields={"genre": ("Folk",)}, replace=True)
-        job._outcome("song.flac", wanted, Answer(wanted, value=prepare_copy(wanted)), lines)
+        retagging._outcome("song.flac", wanted, Answer(wanted, value=prepare_copy(wanted)), lines)
     assert states(restore(undo_file, [tmp_path], write=True)) == ["restored"] * 3
     assert [path.read_bytes() for path in paths] == old
 
@@ -211,5 +211,5 @@ def test_a_full_disk_ends_it_before_the_file_changes(song, change, tmp_path, mon
 
         monkeypatch.setattr(os, "write", full)
         with pytest.raises(StoreError, match="no further file is changed"):
-            job._outcome("song", wanted, Answer(wanted, value=found), lines)
+            retagging._outcome("song", wanted, Answer(wanted, value=found), lines)
     assert path.read_bytes() == old

@@ -1,4 +1,4 @@
-"""`audiorec_retag.job`: moods of a song from the tags that its store holds."""
+"""`audiorec_retag.retagging`: moods of a song from the tags that its store holds."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from audiorec.errors import InputError
 from audiorec.library.library import Library
 from audiorec.store.store import VectorStore
 from audiorec.tagger.weights import MSD
-from audiorec_retag.job import wanted_fields
+from audiorec_retag.retagging import wanted_fields
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from audiorec.errors import DamagedFileError, InputError
 from audiorec.listening.imports.archives import Broken, array_rows, json_rows, line_rows
-from audiorec.listening.imports.job import import_history
+from audiorec.listening.imports.importing import import_history
 
 NAME = "endsong_0.json"
 METHODS = [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]

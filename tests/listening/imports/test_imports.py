@@ -19,7 +19,7 @@ from made_package import install
 
 from audiorec.errors import DamagedFileError, InputError, MissingFileError
 from audiorec.listening.forget import forget
-from audiorec.listening.imports.job import IMPORTS, KnownSongs, import_history, path_beside
+from audiorec.listening.imports.importing import IMPORTS, KnownSongs, import_history, path_beside
 from audiorec.listening.imports.rows import (
     ImportedEvent,
     RejectedRow,

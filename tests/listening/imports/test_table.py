@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audiorec.errors import InputError
-from audiorec.listening.imports.job import import_history, path_beside
+from audiorec.listening.imports.importing import import_history, path_beside
 from audiorec.listening.imports.table import TableColumns, import_command
 from audiorec.listening.interactions import read_interactions
 from audiorec.listening.sequences import to_sequences

@@ -21,7 +21,7 @@ from audiorec.recall.audio.channel import UserAudio
 from audiorec.recall.audio.embed import embed_audio, embed_stored, store_sources
 from audiorec.recall.audio.model import UserAudioRecipe
 from audiorec.recall.contract.data import Context, RecallData, Sound
-from audiorec.recall.contract.job import train_channel
+from audiorec.recall.contract.training import train_channel
 from audiorec.recall.registry import load_channel
 from audiorec.store.features import FeatureFile
 

@@ -18,7 +18,7 @@ from audiorec.listening.sequences import Sequences
 from audiorec.listening.side import Category, SongSide
 from audiorec.recall.contract.checks import synthetic_listening
 from audiorec.recall.contract.data import Context, Queries, RecallData
-from audiorec.recall.contract.job import train_channel
+from audiorec.recall.contract.training import train_channel
 from audiorec.recall.contract.warm import JUDGED_ON_NEW, Start
 from audiorec.recall.registry import channel_class, load_channel
 

@@ -24,8 +24,8 @@ from made_export import (
 
 from audiorec.listening.interactions import read_interactions
 from audiorec.listening.reading import to_liked
+from audiorec.recall.serving.export.exporting import export_recall
 from audiorec.recall.serving.export.features import EventsInTime
-from audiorec.recall.serving.export.job import export_recall
 from audiorec.recall.serving.export.schema import FEATURES, ExportParts, export_tables
 from audiorec.recall.serving.export.sources import ExportSources
 from audiorec.search.questions import Choice

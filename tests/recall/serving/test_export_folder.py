@@ -23,7 +23,7 @@ from made_export import (
 
 from audiorec.errors import InputError, StoreError
 from audiorec.listening.forget import forget
-from audiorec.recall.serving.export.job import ExportRecipe
+from audiorec.recall.serving.export.exporting import ExportRecipe
 from audiorec.recall.serving.tables import USERS as USER_SCHEMA
 from audiorec.recall.serving.tables import UserStream, merge_streams
 
@@ -45,7 +45,9 @@ def test_an_export_that_fails_leaves_the_old_one(world, tmp_path, monkeypatch):
     out = tmp_path / "export"
     export_world(world, out)
     before = manifest(out)
-    monkeypatch.setattr("audiorec.recall.serving.export.job.song_rows", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(
+        "audiorec.recall.serving.export.exporting.song_rows", lambda *_, **__: 1 / 0
+    )
     with pytest.raises(ZeroDivisionError):
         export_world(world, out, days=1.0)
     assert manifest(out) == before
@@ -56,8 +58,8 @@ def test_killed_by_the_system_it_begins_anew_and_writes_the_same_bytes(world, tm
     code = (
         "import os, signal, sys; from pathlib import Path\n"
         "from made_export import export_world\n"
-        "from audiorec.recall.serving.export import job\n"
-        "job.song_rows = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "from audiorec.recall.serving.export import exporting\n"
+        "exporting.song_rows = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)\n"
         "export_world(Path(sys.argv[1]), Path(sys.argv[2]))\n"
     )
     out = tmp_path / "export"

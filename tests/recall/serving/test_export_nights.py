@@ -17,10 +17,10 @@ from audiorec.listening.forget import forget
 from audiorec.listening.interactions import read_interactions
 from audiorec.listening.sequences import to_sequences
 from audiorec.recall.contract.data import RecallData
-from audiorec.recall.serving.export.job import export_recall
+from audiorec.recall.serving.export.exporting import export_recall
 from audiorec.recall.serving.export.schema import FEATURES
 from audiorec.recall.serving.export.sources import ExportSources
-from audiorec.recall.serving.nightly.job import NightlyJob, NightlyPlan
+from audiorec.recall.serving.nightly.night import NightlyJob, NightlyPlan
 
 CHANNELS = ("popular", "item-knn")
 DISPLAYED = 3  # songs of a list that the app shows

@@ -18,6 +18,7 @@ from made_export import (
 )
 from made_logs import log_of
 
+from audiorec.recall.serving.export.exporting import ExportRecipe, export_recall
 from audiorec.recall.serving.export.features import EventHistory
 from audiorec.recall.serving.export.folder import (
     OUTCOMES,
@@ -25,7 +26,6 @@ from audiorec.recall.serving.export.folder import (
     ShownSongs,
     exposure_samples,
 )
-from audiorec.recall.serving.export.job import ExportRecipe, export_recall
 from audiorec.recall.serving.export.sources import ExportSources
 
 

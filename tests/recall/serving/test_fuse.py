@@ -24,7 +24,7 @@ from audiorec.recall.serving.exclusions import (
     with_copies,
 )
 from audiorec.recall.serving.fuse import NO_FACTS, NOTHING, fuse
-from audiorec.recall.serving.job import count_fused, fuse_files
+from audiorec.recall.serving.lists import count_fused, fuse_files
 from audiorec.recall.serving.rules import Exclusions, FusionRecipe, SongTraits
 from audiorec.recall.serving.tables import user_blocks
 

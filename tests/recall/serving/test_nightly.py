@@ -1,4 +1,4 @@
-"""`recall.serving.nightly.job`: killed anywhere, resumed, repeated; what was shown stays away."""
+"""`recall.serving.nightly.night`: killed anywhere, resumed, repeated; what was shown stays away."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from audiorec.listening.log_files import parse_day
 from audiorec.recall.registry import load_channel
 from audiorec.recall.serving.nightly import steps
 from audiorec.recall.serving.nightly.current import FUSE, FUSED, LAST, RECORD, STATE, NightlyPlan
-from audiorec.recall.serving.nightly.job import NightlyJob
+from audiorec.recall.serving.nightly.night import NightlyJob
 from audiorec.recall.serving.nightly.places import open_night
 from audiorec.recall.serving.nightly.promotion import fused_below
 

@@ -11,7 +11,7 @@ from needs import needs
 from served_library import SONGS, asked, document, server_id, snapshot_of, write_served
 from web_server import write_recall
 
-from audiorec.recall.serving.nightly.job import NightlyJob, NightlyPlan
+from audiorec.recall.serving.nightly.night import NightlyJob, NightlyPlan
 from audiorec.search.explain import sentence
 from audiorec.search.questions import PathQuestion, SimilarQuestion
 from audiorec.store.schema import write_table

@@ -64,12 +64,12 @@ class SASRecNetwork(NextSongModel):
     def queries(self, batch: Tensors) -> tuple[Tensor, Tensor]:
         """Return a query for each position with a target; see `NextSongModel`."""
         asked = batch.targets >= 0
-        return self._read(batch)[asked], batch.targets[asked]
+        return self._attend(batch)[asked], batch.targets[asked]
 
     def final_queries(self, batch: Tensors) -> Tensor:
         """Return the query at the newest play; see `NextSongModel`."""
         rows = torch.arange(len(batch.songs), device=batch.songs.device)
-        return self._read(batch)[rows, batch.lengths - 1]
+        return self._attend(batch)[rows, batch.lengths - 1]
 
     def profile_queries(self, batch: Tensors) -> Tensor | None:
         """Return the query of a profile without a history; see `NextSongModel`."""
@@ -90,7 +90,7 @@ class SASRecNetwork(NextSongModel):
         ]
         return [*result, self.again_by_lag] if self.repeats else result
 
-    def _read(self, batch: Tensors) -> Tensor:
+    def _attend(self, batch: Tensors) -> Tensor:
         """Return the query at each position: (B, L, d)."""
         x = self.table(batch.songs)
         if self.recipe.positions:

@@ -27,8 +27,8 @@ from audiorec.listening.log_files import is_rereadable, log_fingerprint
 from audiorec.listening.side import SongSide, known_side, read_side
 from audiorec.recall.contract.channel import KIND
 from audiorec.recall.contract.data import Context, Sound
-from audiorec.recall.contract.job import read_context
 from audiorec.recall.contract.space import SharedSpace
+from audiorec.recall.contract.training import read_context
 from audiorec.recall.registry import known_channel, load_channel
 from audiorec.recall.serving.exclusions import SHOWN, exposures_fingerprint, shown_table
 from audiorec.recall.serving.export.folder import MANIFEST

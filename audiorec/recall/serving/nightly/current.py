@@ -46,11 +46,11 @@ from audiorec.listening.log_files import day_folder, days_in, offset_s, parse_da
 from audiorec.options import check_fields
 from audiorec.recall.contract.channel import Channel
 from audiorec.recall.contract.data import RecallData
-from audiorec.recall.contract.job import train_channel
+from audiorec.recall.contract.training import train_channel
 from audiorec.recall.contract.warm import check_start
 from audiorec.recall.registry import EXTERNAL, channel_class, is_external, load_channel
 from audiorec.recall.serving.answers import DEPTH, CandidatesQuestion
-from audiorec.recall.serving.export.job import ExportRecipe
+from audiorec.recall.serving.export.exporting import ExportRecipe
 from audiorec.recall.serving.rules import FusionRecipe
 
 NAME = re.compile(r"[^A-Za-z0-9._-]+")  # what a file name does not hold
@@ -124,7 +124,7 @@ class NightlyPlan:
     fusion : mapping
         Settings of `FusionRecipe`, except ``k`` and ``weights``: caps, shares and dials.
     export : mapping, optional
-        Settings of `audiorec.recall.serving.export.job.ExportRecipe`; None: no export.
+        Settings of `audiorec.recall.serving.export.exporting.ExportRecipe`; None: no export.
     judge_share : float
         For a run of one day: the share of users whose newest song no night trains on; the lists of
         a day are judged by it before they are served. 0: nothing is judged.

@@ -13,7 +13,7 @@ from audiorec.listening.sequences import Sequences, to_sequences
 from audiorec.listening.side import known_side
 from audiorec.recall.contract.candidates import DefaultList, read_candidates
 from audiorec.recall.contract.data import Context, Queries, RecallData
-from audiorec.recall.contract.job import read_context
+from audiorec.recall.contract.training import read_context
 from audiorec.recall.judging.splits import JudgingSplit
 from audiorec.recall.serving.exclusions import traits_of
 from audiorec.recall.serving.fuse import DefaultRule
@@ -36,7 +36,7 @@ class NightlyInputs:
     @cached_property
     def log(self) -> Interactions:
         """Return the listening log."""
-        return self._read(self.plan.interactions)
+        return self._read_log(self.plan.interactions)
 
     @cached_property
     def arrived(self) -> dict[str, Any]:
@@ -115,7 +115,7 @@ class NightlyInputs:
 
     def ranking(self, lists: Path) -> ListRanking:
         """Return the playlists that people made, which a log of them names."""
-        return ListRanking.of_log(self._read(lists))
+        return ListRanking.of_log(self._read_log(lists))
 
     def default_rule(self, excluded: Exclusions) -> DefaultRule:
         """Return who gets the default list, and which songs it holds."""
@@ -133,5 +133,5 @@ class NightlyInputs:
         """Return the traits of songs: artists, albums, genres, recordings and plays."""
         return traits_of(self.plays, known_side(self.plan.side, self.store), self.store)
 
-    def _read(self, log: Path) -> Interactions:
+    def _read_log(self, log: Path) -> Interactions:
         return read_interactions(log, skip_bad_rows=self.plan.skip_bad_rows)

@@ -23,8 +23,8 @@ from audiorec.listening.log_files import (
     days_in,
     select_days,
 )
+from audiorec.recall.serving.export.exporting import EXPORT
 from audiorec.recall.serving.export.folder import MANIFEST
-from audiorec.recall.serving.export.job import EXPORT
 from audiorec.recall.serving.nightly.current import (
     DAILY,
     MOST_BEFORE,
@@ -38,7 +38,7 @@ from audiorec.recall.serving.nightly.current import (
     whole_run,
     write_current,
 )
-from audiorec.recall.serving.nightly.job import NightlyJob
+from audiorec.recall.serving.nightly.night import NightlyJob
 from audiorec.recall.serving.nightly.promotion import PROMOTION, reason_of
 from audiorec.runs.record import record_of
 

@@ -31,10 +31,10 @@ from audiorec.recall.serving.exclusions import (
     with_copies,
     write_asked,
 )
-from audiorec.recall.serving.export.job import export_recall
+from audiorec.recall.serving.export.exporting import export_recall
 from audiorec.recall.serving.export.sources import ExportSources
 from audiorec.recall.serving.fuse import NOTHING, fill_default, write_default, write_weights
-from audiorec.recall.serving.job import fuse_files
+from audiorec.recall.serving.lists import fuse_files
 from audiorec.recall.serving.nightly.arrivals import too_few
 from audiorec.recall.serving.nightly.current import (
     FUSED,

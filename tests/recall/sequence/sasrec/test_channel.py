@@ -19,7 +19,7 @@ from audiorec.listening.profiles import Profiles
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.checks import synthetic_listening
 from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
-from audiorec.recall.contract.job import train_channel
+from audiorec.recall.contract.training import train_channel
 from audiorec.recall.sequence.sasrec.channel import SASRec, repeated
 from audiorec.recall.sequence.sasrec.forward import SASRecRecipe
 

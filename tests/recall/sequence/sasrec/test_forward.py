@@ -130,9 +130,9 @@ def test_no_place_sees_what_comes_later():
     row = int(plays.lengths.argmax())
     batch = learner.tensors(histories(plays, np.array([row]), plays.starts[[row + 1]], 20))
     with torch.no_grad():
-        before = network._read(batch)
+        before = network._attend(batch)
         batch.songs[0, 5:] = (batch.songs[0, 5:] + 1) % N_SONGS
-        after = network._read(batch)
+        after = network._attend(batch)
     assert torch.equal(before[:, :5], after[:, :5])
     assert (before[:, 5:] - after[:, 5:]).abs().amax(-1).min() > 1e-3
 

@@ -1,4 +1,4 @@
-"""`audiorec.analysis.job`: the formula by hand, planted truth, and controls."""
+"""`audiorec.analysis.correlation`: the formula by hand, planted truth, and controls."""
 
 from dataclasses import replace
 
@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from made_logs import log_of
 
-from audiorec.analysis import job as module
-from audiorec.analysis.job import (
+from audiorec.analysis import correlation as module
+from audiorec.analysis.correlation import (
     CorrelationSpec,
     correlate,
 )

@@ -194,7 +194,7 @@ class Retagging:
     ----------
     songs : tuple of Retagged
     undo_file : Path or None
-        Input of `audiorec_retag.job.restore`; None if nothing was written.
+        Input of `audiorec_retag.retagging.restore`; None if nothing was written.
     elsewhere : int
         Songs of the store outside the roots, which were skipped.
     unclear : int
@@ -238,7 +238,7 @@ def retag(
     roots : sequence of path
         Folders, or single songs; files outside them are never opened, and links not followed.
     fields : sequence of str, optional
-        Any of `audiorec_retag.job.FIELDS`: ``AUDIOREC_GENRE``, ``genre``, ``mood``,
+        Any of `audiorec_retag.retagging.FIELDS`: ``AUDIOREC_GENRE``, ``genre``, ``mood``,
         ``bpm``, ``key``. By
         default one field for each head of the store: ``AUDIOREC_VERSION`` and ``AUDIOREC_GENRE``.
     write : bool
@@ -422,7 +422,7 @@ def described(song: Retagged) -> str:
     return "; ".join(filter(None, (in_words(song.put), kept)))
 
 
-COMPARER = "audiorec_retag.job:comparer"
+COMPARER = "audiorec_retag.retagging:comparer"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,7 +29,7 @@ from audiorec.files.tables import write_plain
 from audiorec.files.user_files import read_lines, read_table
 from audiorec.library.library import Library
 from audiorec.listening.events import MAX_WEIGHT, MICROSECONDS
-from audiorec.listening.imports.job import FORMAT_VERSION, PLAYS, KnownSongs, path_beside
+from audiorec.listening.imports.importing import FORMAT_VERSION, PLAYS, KnownSongs, path_beside
 from audiorec.listening.imports.rows import SongRef
 from audiorec.players.bounds import OWN_SONG_BYTES, Held
 from audiorec.players.contract import Player, PlayerSong

@@ -28,7 +28,7 @@ from audiorec.files.tables import TableFile
 from audiorec.listening.log_files import is_rereadable, log_fingerprint
 from audiorec.recall.contract.candidates import DEFAULT, default_users
 from audiorec.recall.serving.exclusions import exposures_fingerprint
-from audiorec.recall.serving.export.job import EXPORT
+from audiorec.recall.serving.export.exporting import EXPORT
 from audiorec.recall.serving.fuse import NEWCOMERS, settings_of
 from audiorec.recall.serving.nightly import steps as of
 from audiorec.recall.serving.nightly.current import (

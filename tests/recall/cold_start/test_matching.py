@@ -1,4 +1,4 @@
-"""`recall.cold_start.job`: lists by the full matrix, limits by the rule, kills, columns."""
+"""`recall.cold_start.matching`: lists by the full matrix, limits by the rule, kills, columns."""
 
 import dataclasses
 import json
@@ -15,7 +15,7 @@ from audiorec.errors import InputError, LostBlocksError, SpecMismatchError
 from audiorec.files.arrow import string_array
 from audiorec.library.library import Library
 from audiorec.listening.rule import to_preferences
-from audiorec.recall.cold_start import job as cold_start
+from audiorec.recall.cold_start import matching as cold_start
 from audiorec.recall.cold_start.assign import (
     LEAST_SIMILARITY,
     ColdStartPlan,
@@ -23,7 +23,7 @@ from audiorec.recall.cold_start.assign import (
     Tastes,
     assign,
 )
-from audiorec.recall.cold_start.job import ColdStart
+from audiorec.recall.cold_start.matching import ColdStart
 from audiorec.recall.cold_start.sides import (
     Side,
     embedding_sides,

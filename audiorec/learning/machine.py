@@ -13,6 +13,7 @@ process, repeats its draws.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,12 @@ def free_memory() -> int | None:
 def import_torch(purpose: str) -> Any:
     """Return torch; raise `MissingExtraError`, which names the `purpose`, if it does not load."""
     return import_extra("torch", purpose, "train")
+
+
+def check_torch(purpose: str) -> None:
+    """Raise `MissingExtraError` if torch is not installed; torch is not loaded."""
+    if find_spec("torch") is None:
+        import_torch(purpose)
 
 
 @contextmanager

@@ -41,7 +41,7 @@ class UserAudio(SharedSpace):
     """Songs whose sound suits users with this history, new songs included."""
 
     name = "user-audio"
-    goes_on = True
+    goes_on = needs_torch = True
     Recipe = UserAudioRecipe
 
     def __init__(self, recipe: UserAudioRecipe | None = None) -> None:
@@ -53,9 +53,6 @@ class UserAudio(SharedSpace):
         return self.recipe.split
 
     def _fit(self, data: RecallData, *, start: Start | None = None, **run: Unpack[FitRun]) -> None:
-        from audiorec.learning.machine import import_torch
-
-        import_torch("training user-audio")
         from audiorec.recall.audio.learn import tastes, train_on_listening
 
         with ExitStack() as stack:

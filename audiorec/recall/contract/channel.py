@@ -36,6 +36,7 @@ from audiorec.learning.bundle import (
     texts_of_arrays,
     write_bundle,
 )
+from audiorec.learning.machine import import_torch
 from audiorec.listening.sequences import By, Sequences
 from audiorec.recall.contract.candidates import Candidates, ReasonKind
 from audiorec.recall.contract.data import Queries, RecallData, mask_of
@@ -191,6 +192,8 @@ class Channel(ABC):
         Whether a training can start from a trained channel.
     together : bool
         Whether several processes can train it, with the same weights as one process.
+    needs_torch : bool
+        Whether its training needs torch, of the extra ``train``.
     people : str
         Personal data in its bundle, as stated in the model card.
     waived : mapping of str to str
@@ -218,6 +221,7 @@ class Channel(ABC):
     light: ClassVar[bool] = True
     goes_on: ClassVar[bool] = False
     together: ClassVar[bool] = False
+    needs_torch: ClassVar[bool] = False
     people: ClassVar[str] = "Counts and weights of songs: no id and no history of a user."
     waived: ClassVar[Mapping[str, str]] = MappingProxyType({})
     song_ids: tuple[str, ...] = ()
@@ -258,8 +262,12 @@ class Channel(ABC):
         InputError
             If the data holds nothing that this channel can learn from, or it cannot go on from
             `start`.
+        MissingExtraError
+            If it needs torch, and torch does not load.
         """
         data.require_plays(self.name)
+        if self.needs_torch:
+            import_torch(f"training {self.name}")
         run = FitRun(work=work, progress=progress, stop=stop)
         begun = None if start is None else Start.of(self, start, data)
         data = data if begun is None else begun.data

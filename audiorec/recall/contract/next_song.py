@@ -254,7 +254,7 @@ class NextSong(SharedSpace, Generic[R]):
     """
 
     serves = frozenset({"history", "cold_song"})
-    goes_on = together = True
+    goes_on = together = needs_torch = True
     Recipe: ClassVar[type]
     weights: Mapping[str, Any]
     songs: FloatArray
@@ -277,9 +277,6 @@ class NextSong(SharedSpace, Generic[R]):
         """
 
     def _fit(self, data: RecallData, *, start: Start | None = None, **run: Unpack[FitRun]) -> None:
-        from audiorec.learning.machine import import_torch
-
-        import_torch(f"training {self.name}")
         from audiorec.learning.next_song import arrays_of, train_next_song
         from audiorec.learning.processes import join_processes
 

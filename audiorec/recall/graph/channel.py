@@ -55,6 +55,7 @@ class GraphChannel(SharedSpace, Generic[R]):
 
     Recipe: ClassVar[type]
     hears = "nothing"
+    needs_torch = True
     people = "Vectors of songs: no id and no history of a user, no name of a list."
 
     def __init__(self, recipe: R | None = None) -> None:
@@ -65,9 +66,6 @@ class GraphChannel(SharedSpace, Generic[R]):
         """Train; see `audiorec.recall.graph.learner.train_pairs`."""
 
     def _fit(self, data: RecallData, **run: Any) -> None:
-        from audiorec.learning.machine import import_torch
-
-        import_torch(f"training {self.name}")
         material = material_of(data, neighbours=self.recipe.neighbours)
         trained = self._train(material, **run)
         if trained is None:  # stopped: no model to answer with

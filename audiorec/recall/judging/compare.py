@@ -16,6 +16,7 @@ from audiorec.evaluation.classification import Interval
 from audiorec.evaluation.ranking import clustered_interval
 from audiorec.files.arrow import pandas_frame
 from audiorec.files.visible import ShownAsTable, TableView
+from audiorec.learning.machine import check_torch
 from audiorec.listening.interactions import read_interactions
 from audiorec.listening.sequences import Sequences, to_sequences
 from audiorec.recall.contract.candidates import Lists
@@ -199,6 +200,8 @@ def evaluate(
     InputError
         If the log cannot be read or split so, if no query has a wanted song that may be proposed,
         or if folds shall judge what is not trained anew; also the errors of `Channel.fit`.
+    MissingExtraError
+        If a channel needs torch and it is not installed, before any channel is trained.
 
     Examples
     --------
@@ -216,6 +219,9 @@ def evaluate(
         raise InputError(
             "folds train channels anew; judge a trained model or a table of lists on one split"
         )
+    for one in several:  # before the first of them is trained
+        if isinstance(one, Channel) and one.needs_torch and one not in trained:
+            check_torch(f"training {one.name}")
     by = by or ("recall", ks[min(1, len(ks) - 1)])
     ks = sorted({*ks, by[1]})
     options: dict[str, Any] = {"ks": ks, "keep_heard": keep_heard, "context": context, "seed": seed}

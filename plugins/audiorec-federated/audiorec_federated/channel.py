@@ -178,6 +178,7 @@ class Towers(ByProfile):
 
     serves = frozenset({"profile", "cold_song"})
     threats = THREATS
+    needs_torch = True
     light = False  # the user tower is computed by torch
     recipe: TwoTowerRecipe
     defence: Defence | None = None
@@ -186,9 +187,6 @@ class Towers(ByProfile):
 
     def _fit(self, data: RecallData, **run: Any) -> None:
         people = self.profiles_of(data)
-        from audiorec.learning.machine import import_torch
-
-        import_torch(f"training {self.name}")
         from audiorec_federated.halves import ItemSide, UserSide
         from audiorec_federated.split import train_here
 

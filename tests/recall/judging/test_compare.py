@@ -1,5 +1,6 @@
 """`audiorec.recall.judging.compare`: folds of time, one table, and what a notebook shows."""
 
+import sys
 from dataclasses import replace
 from itertools import pairwise
 
@@ -7,8 +8,9 @@ import numpy as np
 import pytest
 from needs import needs
 
-from audiorec.errors import InputError
+from audiorec.errors import InputError, MissingExtraError
 from audiorec.listening.sequences import Sequences
+from audiorec.recall import SASRec
 from audiorec.recall.contract.candidates import Lists
 from audiorec.recall.contract.data import RecallData
 from audiorec.recall.judging.compare import MANY, evaluate
@@ -146,3 +148,19 @@ def test_figures_become_frames():
     interval = rules.means["recall", 10]
     assert (row.value, row.low, row.high) == (interval.value, interval.low, interval.high)
     assert rules.to_pandas().shape == (len(rules.means), 5)
+
+
+class Untrained(Popular):
+    """A channel that must not be trained."""
+
+    def _fit(self, data, **run):  # noqa: ARG002
+        raise AssertionError("trained")
+
+
+def test_a_missing_torch_is_named_before_anything_is_trained(monkeypatch):
+    networks = SASRec()
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(MissingExtraError, match="training sasrec"):
+        evaluate([Untrained(), networks], listening())
+    with pytest.raises(AssertionError, match="trained"):  # a trained one is asked without torch
+        evaluate([Untrained(), networks], listening(), trained=[networks])

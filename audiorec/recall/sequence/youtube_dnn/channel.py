@@ -150,16 +150,13 @@ class YouTubeDNN(SharedSpace):
 
     name = "youtube-dnn"
     serves = frozenset({"history", "profile", "cold_song"})
-    goes_on = together = True
+    goes_on = together = needs_torch = True
     Recipe = YouTubeDNNRecipe
 
     def __init__(self, recipe: YouTubeDNNRecipe | None = None) -> None:
         self.recipe = recipe or YouTubeDNNRecipe()
 
     def _fit(self, data: RecallData, *, start: Start | None = None, **run: Unpack[FitRun]) -> None:
-        from audiorec.learning.machine import import_torch
-
-        import_torch("training youtube-dnn")
         from audiorec.learning.processes import join_processes
         from audiorec.recall.sequence.youtube_dnn.trainer import train
 

@@ -27,7 +27,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from recall_nights import DAY_S, EPOCH, plays_of, sessions_of, write_log
+from recall_nights import DAY_S, plays_of, write_log
 from table import tables
 
 from audiorec.evaluation.ranking import clustered_interval, rank_measures
@@ -39,9 +39,21 @@ CHANNELS = {
     "nowplaying": ("popular", "rules", "item-knn", "vs-knn", "als"),
 }
 SHOWN = (("hit_rate", 10), ("mrr", 20), ("ndcg", 20), ("recall", 100))
-LAST, SESSIONS = 10, 2_000
+LAST = 10
+SESSIONS, LEAST = 2_000, 16  # of #nowplaying, and different songs of each
+EPOCH = 1_600_000_000
 COME = {"spread": 1 / 3, "nowplaying": 0.2}
 Plays = dict[str, list[tuple[str, int]]]
+
+
+def sessions_of(data: Path) -> Plays:
+    """Return the songs of the newest long sessions, each when it was first played."""
+    lines = (data / "nowplaying_gcegnn" / "train_sessions.txt").read_text().splitlines()
+    long = [songs for line in lines if len(songs := list(dict.fromkeys(line.split()))) >= LEAST]
+    return {
+        f"s{row}": [(song, EPOCH + row * 3_600 + 60 * place) for place, song in enumerate(songs)]
+        for row, songs in enumerate(long[-SESSIONS:])
+    }
 
 
 def spread(plays: Plays, last: int, come: float, nights: int) -> Plays:
@@ -59,7 +71,7 @@ def spread(plays: Plays, last: int, come: float, nights: int) -> Plays:
 
 def rows_of(name: str, data: Path, nights: int) -> tuple[Plays, list[date]]:
     """Return the plays of a set, and the days on which a night runs."""
-    plays = sessions_of(data, SESSIONS) if name == "nowplaying" else plays_of(data)
+    plays = sessions_of(data) if name == "nowplaying" else plays_of(data)
     if name != "ml100k":
         last = LAST if name == "spread" else 6
         plays = spread(plays, last, COME[name], nights)

@@ -1,6 +1,6 @@
 """Several nights of ``recall run``: lists of users who did not come stay as good.
 
-    python -m benchmarks recall_nights DATA OUT [--nights 3] [--of ml100k|nowplaying]
+    python -m benchmarks recall_nights DATA OUT [--nights 3]
 
 Each user's last play is wanted. A tenth of the users, drawn by seed, come every day: one of their
 last plays before it arrives between two nights. The others do not come, so nothing new is known of
@@ -30,9 +30,7 @@ night after them with each fault, and prints what `audiorec.recall.serving.night
 Prints a line for each night: the share of the (user, song) pairs of the night before that are
 still there, the mean plays of a song in the first ten places, the share of all songs that stand in
 some, and the hit rate at 10 of users who did not come, its difference to the first night (paired by
-user), and that of users who came; with intervals of 95 % over users. DATA holds ``ml100k/``, or
-``nowplaying_gcegnn/``, of which the newest sessions of many different songs are users: they have
-no times, so they follow one another by the hour.
+user), and that of users who came; with intervals of 95 % over users. DATA holds ``ml100k/``.
 """
 
 import argparse
@@ -61,8 +59,6 @@ CHANNELS = ("popular", "rules", "item-knn", "ease")
 COME = 0.1  # share of the users who come every day
 SHOWN = 10  # places that a user sees
 DAY_S = 86_400
-SESSIONS, LEAST = 600, 16  # of #nowplaying, and different songs of each
-EPOCH = 1_600_000_000
 HEADS = ("plan", "night", "pairs_kept", "plays_of_a_top-10_song", "coverage")
 HEADS += ("hit@10,_did_not_come", "over_night_1", "hit@10,_came")
 FAULTS = ("none", "half", "old", "renamed", "popular", "gone")
@@ -81,22 +77,6 @@ def plays_of(data: Path) -> dict[str, list[tuple[str, int]]]:
     for user, film, _, at in sorted(zip(*columns, strict=True), key=lambda row: (row[3], row[1])):
         found.setdefault(f"u{user}", []).append((f"f{film}", int(at)))
     return found
-
-
-def sessions_of(data: Path, newest: int = SESSIONS) -> dict[str, list[tuple[str, int]]]:
-    """Return the songs of the newest long sessions, each when it was first played."""
-    lines = (data / "nowplaying_gcegnn" / "train_sessions.txt").read_text().splitlines()
-    long = [songs for line in lines if len(songs := list(dict.fromkeys(line.split()))) >= LEAST]
-    return {
-        f"s{row}": [(song, EPOCH + row * 3_600 + 60 * place) for place, song in enumerate(songs)]
-        for row, songs in enumerate(long[-newest:])
-    }
-
-
-SETS = {
-    "ml100k": (plays_of, CHANNELS),
-    "nowplaying": (sessions_of, ("popular", "rules", "item-knn", "vs-knn")),  # too many for ease
-}
 
 
 def logs(
@@ -130,16 +110,15 @@ def report_shown(folder: Path, lists: pa.Table, come: set[str], night: int, at: 
     pq.write_table(pa.table({**columns, "shown_at": moment}), folder / f"{night:02}.parquet")
 
 
-def run_plan(of: str, data: Path, out: Path, name: str, nights: int) -> list[tuple[str, ...]]:
+def run_plan(data: Path, out: Path, name: str, nights: int) -> list[tuple[str, ...]]:
     """Run the nights of one plan and return a line for each."""
-    read, names = SETS[of]
-    plays = read(data)
+    plays = plays_of(data)
     drawn = np.random.default_rng(0).permutation(sorted(plays))
     come = set(drawn[: round(COME * len(drawn))].tolist())
     wanted = {user: of[-1][0] for user, of in plays.items()}
     out.mkdir(parents=True)
     config = f'[recall]\ninteractions = "plays.parquet"\nout = "serving"\n{PLANS[name]}\n'
-    channels = ", ".join(f'"{channel}"' for channel in names)
+    channels = ", ".join(f'"{channel}"' for channel in CHANNELS)
     (out / "recall.toml").write_text(f"{config}channels = [{channels}]\n")
     groups = sorted(set(plays) - come), sorted(come)
     lines, before, first = [], set(), None
@@ -309,7 +288,6 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--nights", type=int, default=3)
-    parser.add_argument("--of", choices=SETS, default="ml100k")
     parser.add_argument("--faults", action="store_true")
     parser.add_argument("--promotion", action="store_true")
     parser.add_argument("--share", type=float, default=0.2)
@@ -331,9 +309,7 @@ def main() -> None:
     lines = [
         line
         for name in arguments.plan or PLANS
-        for line in run_plan(
-            arguments.of, arguments.data, arguments.out / name, name, arguments.nights
-        )
+        for line in run_plan(arguments.data, arguments.out / name, name, arguments.nights)
     ]
     print("\n".join(tables(json.dumps(dict(zip(HEADS, line, strict=True))) for line in lines)))
 

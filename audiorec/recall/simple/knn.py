@@ -220,7 +220,17 @@ def weighted(plays: Sequences, n_songs: int, weighting: Weighting) -> Any:
 
 
 def _nearest(row: Any, column: Any, cosine: Any, most: int) -> tuple[Any, Any, Any]:
-    """Return the `most` largest cosines of each row, sorted by row; ties by column number."""
+    """Return the `most` largest cosines of each row, sorted by row; ties by column number.
+
+    A row and a positive cosine sort as one number of 64 bits, much faster than as two keys. What is
+    below the last that is kept of its row needs no order.
+    """
+    order_of = -cosine.astype(np.float32).view(np.int32).astype(np.int64) & 0xFFFFFFFF
+    key = row.astype(np.int64) << 32 | order_of
+    lengths = np.bincount(row)
+    last = offsets(lengths)[:-1] + np.minimum(lengths, most) - 1
+    kept = np.flatnonzero(key <= np.sort(key)[last][row])
+    row, column, cosine = row[kept], column[kept], cosine[kept]
     order = np.lexsort((column, -cosine, row))
     kept = order[nth(row[order]) < most]
     return row[kept], column[kept].astype(np.int32), cosine[kept].astype(np.float32)

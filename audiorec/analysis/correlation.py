@@ -427,7 +427,7 @@ def _shuffled_songs(
     numbers = found.user_number
     if len(numbers) > CONTROL_USERS:
         numbers = np.sort(rng.choice(numbers, CONTROL_USERS, replace=False))
-    known, new = _of_users(known, numbers), _of_users(new, numbers)
+    known, new = _select_users(known, numbers), _select_users(new, numbers)
     means = []
     for draw in range(spec.song_draws):
         shuffled = rng.permutation(len(units))[rows]
@@ -442,7 +442,7 @@ def _shuffled_songs(
     return SongControl(drawn, (1 + int((drawn >= mean_z).sum())) / (1 + len(drawn)))
 
 
-def _of_users(pairs: SongsOfUsers, numbers: Int64Array) -> SongsOfUsers:
+def _select_users(pairs: SongsOfUsers, numbers: Int64Array) -> SongsOfUsers:
     """Select some users, and renumber them from 0."""
     place = np.searchsorted(numbers, pairs.user)
     place = np.minimum(place, len(numbers) - 1)

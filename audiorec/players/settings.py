@@ -250,11 +250,11 @@ def read_secret(place: str) -> str:
             return result
         raise InputError(f"secret: the variable {name} is not set")
     if kind == "file" and name:
-        return _of_file(Path(name).expanduser())
+        return _read_secret(Path(name).expanduser())
     raise InputError('secret must be "env:NAME" or "file:PATH", not the secret')
 
 
-def _of_file(path: Path) -> str:
+def _read_secret(path: Path) -> str:
     try:
         with path.open("rb") as file:
             about = os.fstat(file.fileno())

@@ -314,7 +314,7 @@ class Subsonic(Player):
 
     def _children(self) -> Iterator[Mapping[str, Any]]:
         """Yield each song of the server once; videos are none."""
-        for pages in (self._searched, self._of_albums):
+        for pages in (self._searched, self._album_songs):
             is_empty = True
             for child in pages():
                 if not child.get("isVideo"):
@@ -329,7 +329,7 @@ class Subsonic(Player):
         for page in self._pages("search3", *of, form):
             yield from page
 
-    def _of_albums(self) -> Iterator[Mapping[str, Any]]:
+    def _album_songs(self) -> Iterator[Mapping[str, Any]]:
         of = ("albumList2", "album", "size", "offset")
         songs = _NewRows(self.http.url)
         for page in self._pages("getAlbumList2", *of, {"type": "alphabeticalByName"}):

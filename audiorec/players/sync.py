@@ -399,7 +399,7 @@ class _ListMaker:
         question = recipe.question
         if not isinstance(question, RecommendQuestion):
             if recipe not in self._made:
-                self._made[recipe] = list(dict.fromkeys(self._asked(recipe)))
+                self._made[recipe] = list(dict.fromkeys(self._list_songs(recipe)))
             return self._made[recipe]
         if not self.log.exists():  # nobody has played anything yet
             return []
@@ -421,7 +421,7 @@ class _ListMaker:
             self._made[models, question] = [song.song_id for song in songs]
         return self._made[models, question]
 
-    def _asked(self, recipe: ListRecipe) -> Iterator[str]:
+    def _list_songs(self, recipe: ListRecipe) -> Iterator[str]:
         if recipe.file is None:
             answer = self.library.ask(recipe.question)
             yield from (one[LogColumns.SONG] for one in answer.entries())

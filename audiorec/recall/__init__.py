@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from audiorec.recall.registry import channel_class as channel_class
     from audiorec.recall.registry import known_channel as known_channel
     from audiorec.recall.registry import load_channel as load_channel
-    from audiorec.recall.registry import of_the_user as of_the_user
+    from audiorec.recall.registry import named_by_user as named_by_user
     from audiorec.recall.sequence.sasrec.channel import SASRec as SASRec
     from audiorec.recall.sequence.sasrec.forward import SASRecRecipe as SASRecRecipe
     from audiorec.recall.sequence.youtube_dnn.channel import YouTubeDNN as YouTubeDNN

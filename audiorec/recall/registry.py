@@ -81,10 +81,10 @@ def known_channel(name: str) -> type[Channel] | None:
     """
     if name in CHANNELS:
         return _checked(CHANNELS[name], name)
-    return _imported(name) or next((k for k in of_the_user() if k.name == name), None)
+    return _imported(name) or next((k for k in named_by_user() if k.name == name), None)
 
 
-def of_the_user() -> list[type[Channel]]:
+def named_by_user() -> list[type[Channel]]:
     """Return the classes that the user names in ``AUDIOREC_CHANNELS``; errors as above."""
     return [channel_class(text) for text in os.environ.get(VARIABLE, "").split()]
 

@@ -186,7 +186,7 @@ class FactReader:
         means = self._store.metadata.mean_columns(HEAD)
         facts = []
         for n, (song, place) in enumerate(zip(songs, places.tolist(), strict=True)):
-            tags = _of_tags(song)
+            tags = _tagged_facts(song)
             if not heard.music[place]:
                 facts.append(tags)
                 continue
@@ -210,7 +210,7 @@ def _women(tags: Numbers) -> FloatArray:
     return tags[:, WOMAN_TAG].astype(np.float32)
 
 
-def _of_tags(song: Mapping[str, Any]) -> SureFacts:
+def _tagged_facts(song: Mapping[str, Any]) -> SureFacts:
     year = song.get("year")
     return SureFacts(
         artist=" ".join((song.get("artist") or "").split()),

@@ -413,12 +413,12 @@ class _Tests:
         wanted = [labels.index(value) for value in condition.values if value in labels]
         best = self._means[:, columns].argmax(axis=1)
         if condition.name == GENRE:
-            return _signed(condition, self._of_genre(condition, best, wanted))
+            return _signed(condition, self._fits_genre(condition, best, wanted))
         if condition.name == VERSION:
             best = stated_versions(self.store)
         return _signed(condition, np.isin(best, wanted))
 
-    def _of_genre(self, condition: Condition, best: Int64Array, wanted: list[int]) -> BoolArray:
+    def _fits_genre(self, condition: Condition, best: Int64Array, wanted: list[int]) -> BoolArray:
         """Compare the stated genre, else the likeliest, or the sound, as `genre_from` says."""
         fits = np.zeros(len(self.store), np.bool_)
         if self.genre_from != "sound":

@@ -220,7 +220,7 @@ def find_links(store: VectorStore, rows: Int64Array) -> Links:
     named, parts = _named_alike(store, rows, known & comparable)
     low, maybe = _low_rate_alike(store, rows, comparable)
     pairs = np.unique(np.concatenate([pairs, named, low]), axis=0)
-    pairs = pairs[of_one_version(store, pairs)]
+    pairs = pairs[share_version(store, pairs)]
     n_sure = len(pairs)
     every = np.concatenate([pairs, maybe, parts, cut_pairs(store, rows, known & comparable)])
     every, first = np.unique(every, axis=0, return_index=True)
@@ -248,7 +248,7 @@ def _low_rate_alike(
     sure = _apart(_tempos(store), pairs) <= ONE_TEMPO
     sure &= lower[pairs[:, 0]] != lower[pairs[:, 1]]
     maybe = pairs[low[pairs[:, 0]] != low[pairs[:, 1]]]
-    return pairs[sure], maybe[of_one_version(store, maybe)]
+    return pairs[sure], maybe[share_version(store, maybe)]
 
 
 def _tempos(store: VectorStore) -> FloatArray:
@@ -506,7 +506,7 @@ def apart(one: FloatArray, other: FloatArray) -> FloatArray:
     return result
 
 
-def of_one_version(store: VectorStore, pairs: Int64Array) -> BoolArray:
+def share_version(store: VectorStore, pairs: Int64Array) -> BoolArray:
     """Return for which pairs of rows the version head says the same: shape (m,), bool."""
     rows, places = np.unique(pairs, return_inverse=True)
     one, other = _versions(store, store.read_rows(rows))[places.reshape(-1, 2).T]

@@ -93,11 +93,11 @@ def _column(value: Any, field: Any) -> Any:
 def _cell(value: Any, kind: Any) -> Any:
     """Return an Arrow array of one value, without `pyarrow.array`, which would import pandas."""
     if pa.types.is_string(kind):
-        return string_array([_of_type(value, str)])
+        return string_array([_check_type(value, str)])
     if pa.types.is_timestamp(kind):
-        since = _of_type(value, datetime) - _EPOCH
+        since = _check_type(value, datetime) - _EPOCH
         return arrow_array(np.array([since // timedelta(microseconds=1)], np.int64), kind)
-    real = _of_type(value, Real if pa.types.is_floating(kind) else Integral)
+    real = _check_type(value, Real if pa.types.is_floating(kind) else Integral)
     dtype = _dtype(kind)
     # Older numpy only warns and wraps around on overflow.
     if dtype.kind in "iu" and not np.iinfo(dtype).min <= real <= np.iinfo(dtype).max:
@@ -110,7 +110,7 @@ def _dtype(kind: Any) -> np.dtype[Any]:
     return np.dtype(_DTYPES.get(str(kind), str(kind)))
 
 
-def _of_type(value: Any, expected: Any) -> Any:
+def _check_type(value: Any, expected: Any) -> Any:
     if not isinstance(value, expected) or isinstance(value, bool):
         raise TypeError(f"expected {expected.__name__}, got {type(value).__name__}")
     return value

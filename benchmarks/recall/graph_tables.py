@@ -43,7 +43,7 @@ from audiorec.evaluation.ranking import clustered_interval, mean_ranks
 from audiorec.listening.sequences import Sequences
 from audiorec.listening.side import Triples
 from audiorec.recall.contract.data import Context, Queries, RecallData
-from audiorec.recall.graph.facts import joined, of_rows, title_facts
+from audiorec.recall.graph.facts import joined, title_facts, triples_from_rows
 from audiorec.recall.graph.song_vectors import SongVectors
 from audiorec.recall.judging.splits import JudgingSplit, split
 from audiorec.recall.registry import channel_class
@@ -126,7 +126,7 @@ def facts_of(data: Path, song_ids: tuple[str, ...], *, words: bool = False) -> T
     artists = artists_of(data)
     pairs = [(song, artist) for song in song_ids for artist in artists.get(song, ())]
     heads, tails = [f"song:{s}" for s, _ in pairs], [f"artist:{a}" for _, a in pairs]
-    by = of_rows(heads, ["by"] * len(heads), tails)
+    by = triples_from_rows(heads, ["by"] * len(heads), tails)
     titles = {track: title for track, _, title in names_of(data)} if words else {}
     return joined([by, title_facts(song_ids, [titles.get(s) for s in song_ids])])
 

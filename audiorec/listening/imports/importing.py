@@ -129,13 +129,13 @@ class KnownSongs:
         yield "id", self._by_id.get(song.id, ())
         yield "mbid", self._by_mbid.get(song.mbid, ())
         yield "isrc", self._by_isrc.get(_plain_isrc(song.isrc) or "", ())
-        yield "path", self._of_path(song.path)
+        yield "path", self._find_path(song.path)
         yield (
             "tags",
             self._by_tags.get((normalised_name(song.artist), normalised_name(song.title)), ()),
         )
 
-    def _of_path(self, path: str) -> Sequence[int]:
+    def _find_path(self, path: str) -> Sequence[int]:
         if not path:
             return ()
         path = path.replace("\\", "/")

@@ -230,7 +230,7 @@ def moment(value: object) -> float:
     result = text(value)
     match = _TIME.fullmatch(result)
     if match is None:
-        return check_time(_of_words(result))
+        return check_time(_parse_day(result))
     day, clock, fraction, zone = match.groups()
     zone = "+00:00" if zone in (None, "Z", "UTC") else zone
     try:
@@ -240,7 +240,7 @@ def moment(value: object) -> float:
     return check_time(seconds + float(f"0.{fraction}" if fraction else 0))
 
 
-def _of_words(words: str) -> float:
+def _parse_day(words: str) -> float:
     for form in _DAY:
         try:
             return datetime.strptime(words, form).replace(tzinfo=UTC).timestamp()

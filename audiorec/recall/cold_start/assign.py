@@ -284,7 +284,7 @@ class _Proposals:
         return self._list.take(place[taken])
 
     def _look_up(self, songs: Int64Array, need: Int64Array, floor: FloatArray) -> ListedPairs:
-        top = self._next_best(songs, int(need.max()), asked=self._asked(songs), floor=floor)
+        top = self._next_best(songs, int(need.max()), asked=self._decided(songs), floor=floor)
         wanted = (np.arange(top.indices.shape[1]) < need[:, None]) & (top.indices >= 0)
         # Floors only rise, so an exhausted song stays exhausted.
         self.exhausted[songs[wanted.sum(axis=1) < need]] = True
@@ -297,7 +297,7 @@ class _Proposals:
         self._found = self._found.join(result)
         return result
 
-    def _asked(self, songs: Int64Array) -> ItemLists:
+    def _decided(self, songs: Int64Array) -> ItemLists:
         """Return the users that songs have already asked or skipped for good."""
         row = np.full(self.n_songs, -1)
         row[songs] = np.arange(len(songs))

@@ -287,7 +287,7 @@ def open_inputs(files: ColdStartFiles) -> ColdStartInputs:
     heard = None
     if preferences is not None and not files.keep_heard:
         heard = heard_pairs(preferences, songs, users, copies=screening.copies)
-        heard = _of_kept(heard, screening.kept, len(songs))
+        heard = _renumber_kept(heard, screening.kept, len(songs))
     if artist_of is not None:
         numbers = name_numbers([artist_of.get(song) for song in songs.ids])
         if not (numbers >= 0).any():
@@ -321,7 +321,7 @@ def _check_left(path: Path, offered: int, screening: Screening) -> None:
     raise InputError(f"{path}: none of its {offered} songs is new: {', '.join(why)}")
 
 
-def _of_kept(
+def _renumber_kept(
     pairs: tuple[Int64Array, Int64Array], kept: Int64Array, n_songs: int
 ) -> tuple[Int64Array, Int64Array]:
     """Return the pairs of kept songs, renumbered."""

@@ -114,13 +114,13 @@ def _saved(channel: Channel) -> Iterator[Path]:
         yield path
 
 
-def _asked(data: RecallData) -> Queries:
+def _queries(data: RecallData) -> Queries:
     """Return the users of the data as queries, with their profiles."""
     return data.context.queries_of(data.sequences)
 
 
 def _recalled(channel: Channel, data: RecallData, k: int = K, **options: object) -> Candidates:
-    return channel.recall(_asked(data), k, **options)  # type: ignore[arg-type]
+    return channel.recall(_queries(data), k, **options)  # type: ignore[arg-type]
 
 
 def _same(one: Candidates, other: Candidates) -> bool:
@@ -213,7 +213,7 @@ def _second_fit_refits(trial: Trial) -> bool:
 
 
 def _one_query_equals_a_batch(trial: Trial) -> bool:
-    channel, queries = trial.fitted, _asked(trial.data)
+    channel, queries = trial.fitted, _queries(trial.data)
     whole = channel.recall(queries, K)
     for row in (0, 1, len(queries) - 1):
         one = channel.recall(queries.take(np.array([row])), K)
@@ -274,7 +274,7 @@ def _users_and_songs_share_a_space(trial: Trial) -> bool:
     channel, data = trial.fitted, trial.data
     if not isinstance(channel, SharedSpace):
         return True
-    queries = _asked(data)
+    queries = _queries(data)
     users, songs = channel.embed_users(queries), channel.song_embeddings()
     sizes = (len(users), len(songs)) == (len(queries), len(channel.song_ids))
     good = sizes and users.shape[1] == songs.shape[1]
@@ -334,7 +334,7 @@ def _a_shorter_list_is_the_beginning(trial: Trial) -> bool:
 
 def _recall_and_judge_agree(trial: Trial) -> bool:
     # The judge ranks the output of `blocks`, users get that of `recall`: both must agree.
-    channel, queries = trial.fitted, _asked(trial.data)
+    channel, queries = trial.fitted, _queries(trial.data)
     for options in (
         {},
         {"exclude": trial.data.sequences},

@@ -53,13 +53,13 @@ def side_facts(side: SongSide) -> Triples:
         for by_ear, relation in ((False, ""), (True, f"{HEARD}_{name}")):
             pairs = zip(labels, heard.tolist(), strict=True)
             part = [label if is_heard == by_ear else None for label, is_heard in pairs]
-            parts.append(_of_label(side.song_ids, part, name, relation=relation))
+            parts.append(_label_triples(side.song_ids, part, name, relation=relation))
     return joined(parts)
 
 
 def artist_facts(song_ids: Sequence[str], artists: Sequence[str]) -> Triples:
     """Return ``song by artist`` facts, names in plain form; songs with an empty name get none."""
-    return _of_label(song_ids, artists, "artist")
+    return _label_triples(song_ids, artists, "artist")
 
 
 def title_facts(song_ids: Sequence[str], titles: Sequence[str | None]) -> Triples:
@@ -79,7 +79,7 @@ def title_facts(song_ids: Sequence[str], titles: Sequence[str | None]) -> Triple
         for word in own
         if counts[word] > 1
     ]
-    return _of_label([s for s, _ in both], [w for _, w in both], "title", entity="word")
+    return _label_triples([s for s, _ in both], [w for _, w in both], "title", entity="word")
 
 
 def sound_facts(sound: Sound, *, neighbours: int = 10) -> Triples:
@@ -94,13 +94,13 @@ def sound_facts(sound: Sound, *, neighbours: int = 10) -> Triples:
     parts = []
     for name, codes in sound.kinds.items():
         values = [None if c < 0 else f"{c}" for c in codes.tolist()]
-        parts.append(_of_label(sound.song_ids, values, name, relation=f"{HEARD}_{name}"))
+        parts.append(_label_triples(sound.song_ids, values, name, relation=f"{HEARD}_{name}"))
     if neighbours > 0:
         parts.append(_neighbours(sound, neighbours))
     return joined(parts)
 
 
-def of_rows(
+def triples_from_rows(
     heads: Sequence[str],
     relations: Sequence[str],
     tails: Sequence[str],
@@ -110,7 +110,7 @@ def of_rows(
 
     Examples
     --------
-    >>> found = of_rows(["song:a", "song:b"], ["by", "by"], ["artist:x", "artist:x"])
+    >>> found = triples_from_rows(["song:a", "song:b"], ["by", "by"], ["artist:x", "artist:x"])
     >>> found.entity_ids, found.head.tolist(), found.tail.tolist()
     (('artist:x', 'song:a', 'song:b'), [1, 2], [0, 0])
     """
@@ -141,7 +141,7 @@ def joined(parts: Iterable[Triples]) -> Triples:
         tails += [part.entity_ids[n] for n in part.tail.tolist()]
         relations += [part.relations[n] for n in part.relation.tolist()]
         weights.append(part.weight)
-    return of_rows(heads, relations, tails, np.concatenate(weights))
+    return triples_from_rows(heads, relations, tails, np.concatenate(weights))
 
 
 def _labels(side: SongSide) -> dict[str, list[str | None]]:
@@ -157,7 +157,7 @@ def _labels(side: SongSide) -> dict[str, list[str | None]]:
     return labels
 
 
-def _of_label(
+def _label_triples(
     song_ids: Sequence[str],
     labels: Sequence[str | None],
     kind: str,
@@ -169,7 +169,7 @@ def _of_label(
     kind = _typed(entity or kind)
     there = [(s, v) for s, v in zip(song_ids, labels, strict=True) if v]
     heads, tails = [f"song:{s}" for s, _ in there], [f"{kind}:{v}" for _, v in there]
-    return of_rows(heads, [relation] * len(heads), tails)
+    return triples_from_rows(heads, [relation] * len(heads), tails)
 
 
 def _neighbours(sound: Sound, most: int) -> Triples:
@@ -191,7 +191,7 @@ def _neighbours(sound: Sound, most: int) -> Triples:
         heads += [f"song:{sound.song_ids[row]}" for row in rows[of].tolist()]
         tails += [f"song:{sound.song_ids[row]}" for row in known[near[of, column]].tolist()]
         weights.append(value[wanted].astype(np.float32))
-    return of_rows(heads, [SOUNDS_LIKE] * len(heads), tails, np.concatenate(weights))
+    return triples_from_rows(heads, [SOUNDS_LIKE] * len(heads), tails, np.concatenate(weights))
 
 
 def _typed(kind: str) -> str:

@@ -214,7 +214,7 @@ def evaluate(
     popular       0.000     0.000   0.000  0.000  -1.000 [-1.000, -1.000]
     """
     several = [channels] if isinstance(channels, Channel | Lists) else list(channels)
-    asked = _asked(log, split, folds, seed)
+    asked = _splits_of(log, split, folds, seed)
     if len(asked) > 1 and (trained or any(isinstance(one, Lists) for one in several)):
         raise InputError(
             "folds train channels anew; judge a trained model or a table of lists on one split"
@@ -256,7 +256,7 @@ def evaluate(
     )
 
 
-def _asked(
+def _splits_of(
     log: Sequences | str | PathLike[str] | JudgingSplit | Sequence[JudgingSplit],
     split: SplitName | None,
     folds: int,

@@ -113,7 +113,7 @@ def ask_channel(
     channel: Channel, question: CandidatesQuestion, queries: Queries, heard: Sequences
 ) -> Any:
     """Return the candidates of a block of users as a table; `heard` are songs with copies."""
-    result = channel.recall(queries, **_asked(channel, question, heard))
+    result = channel.recall(queries, **_recall_options(channel, question, heard))
     return result.to_table(queries.user_ids, channel=channel.name, model_id=channel.model_id)
 
 
@@ -126,10 +126,14 @@ def write_asked(
     **run: Any,
 ) -> int | None:
     """Write the same for any number of users; `run` are options of `write_candidates`."""
-    return write_candidates(path, channel, queries, **_asked(channel, question, heard), **run)
+    return write_candidates(
+        path, channel, queries, **_recall_options(channel, question, heard), **run
+    )
 
 
-def _asked(channel: Channel, question: CandidatesQuestion, heard: Sequences) -> dict[str, Any]:
+def _recall_options(
+    channel: Channel, question: CandidatesQuestion, heard: Sequences
+) -> dict[str, Any]:
     """Return a question as `Channel.recall` takes it."""
     hidden = None if question.keep_heard or channel.name == REPLAY else heard
     return {"k": question.warm, "cold": question.cold, "exclude": hidden}

@@ -212,12 +212,12 @@ def _allowed(snapshot: Snapshot, wish: Mapping[str, Any], heard: Sequence[NamedS
     if most > 0:
         allowed &= snapshot.durations <= most
     if _whole(wish, "filtergenre", 0):
-        allowed &= _of_genre(snapshot, wish.get("genregroups"), heard)
+        allowed &= _share_genre(snapshot, wish.get("genregroups"), heard)
     allowed[[one.row for one in heard]] = False
     return allowed
 
 
-def _of_genre(snapshot: Snapshot, groups: Any, heard: Sequence[NamedSong]) -> BoolArray:
+def _share_genre(snapshot: Snapshot, groups: Any, heard: Sequence[NamedSong]) -> BoolArray:
     """Return which songs share a genre group with the songs heard: shape (n,).
 
     If those are in no group, songs of all groups are excluded, as in the original mixer.

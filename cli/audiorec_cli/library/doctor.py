@@ -38,7 +38,7 @@ def doctor(json: JsonOption = False) -> None:
     """
     checks = [
         *_system(),
-        *_of_same_name(),
+        *_check_same_name(),
         *map(_package, CORE),
         _libsndfile(),
         _ffmpeg(),
@@ -73,7 +73,7 @@ def _system() -> list[Check]:
     ]
 
 
-def _of_same_name() -> list[Check]:
+def _check_same_name() -> list[Check]:
     """Look for a distribution called ``audiorec`` beside ours: both own ``audiorec/``."""
     from importlib.metadata import distributions
 

@@ -227,7 +227,7 @@ def _listed() -> "Iterator[tuple[type[Channel], str]]":
 
     One broken package must not hide the other channels.
     """
-    from audiorec.recall.registry import CHANNELS, channel_class, of_the_user
+    from audiorec.recall.registry import CHANNELS, channel_class, named_by_user
     from audiorec.runs.entry_points import maker
 
     for name in CHANNELS.own():
@@ -242,7 +242,7 @@ def _listed() -> "Iterator[tuple[type[Channel], str]]":
             yield channel_class(entry.name), maker(entry)
         except InputError as error:
             say(f"warning: {error}")
-    for kind in of_the_user():
+    for kind in named_by_user():
         yield kind, kind.__module__
 
 

@@ -89,7 +89,7 @@ class ByProfile(SharedSpace):
         return channel
 
     @classmethod
-    def _of_music(cls, recipe: PartyRecipe, data: RecallData, space: str) -> Self:
+    def _without_users(cls, recipe: PartyRecipe, data: RecallData, space: str) -> Self:
         """Return a channel without users that lists what it was trained on."""
         channel = cls(recipe)
         channel.song_ids, channel.is_cold = data.song_ids, data.is_cold
@@ -211,7 +211,7 @@ class Towers(ByProfile):
 
         `items` was built from `data`; `space` is the id of the embedding space on both sides.
         """
-        channel = cls._of_music(half.recipe, data, space)
+        channel = cls._without_users(half.recipe, data, space)
         channel.trained, channel.defence = trained, half.defence
         channel._take_songs(items, half)
         return channel

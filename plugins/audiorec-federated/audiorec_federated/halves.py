@@ -248,7 +248,7 @@ class UserHalf:
     def vectors(self, step: JointStep) -> FloatArray:
         """Return the vectors to send, (B, d) float32 of the step's rows."""
         rng = generator(secret_of(self.model), STEP, step.epoch, step.number)
-        features, target = self._asked(step.rows, rng)
+        features, target = self._hide_one(step.rows, rng)
         bags = [_dropped(bag, self.recipe.value_dropout, rng) for bag in features.bags.values()]
         torch.manual_seed(torch_seed(rng))
         coded = [(bag.code, bag.starts) for bag in bags]
@@ -289,7 +289,7 @@ class UserHalf:
         if not isinstance(self.recipe, MmoeRecipe):
             return line
         rows = self.judged if len(self.judged) else self.rows
-        features, target = self._asked(rows, generator(secret_of(self.model), JUDGE))
+        features, target = self._hide_one(rows, generator(secret_of(self.model), JUDGE))
         for task, value in enumerate(self.tower.entropy(features.coded, features.dense)):
             line[f"gate_entropy_{task}"] = round(value, 4)
         if target is not None:
@@ -306,7 +306,7 @@ class UserHalf:
     def _own_items(self) -> nn.Embedding:
         return cast(nn.Embedding, self.model["own"])
 
-    def _asked(
+    def _hide_one(
         self, rows: Int64Array, rng: np.random.Generator
     ) -> tuple[UserFeatures, Int64Array | None]:
         """Return features of rows with one own item of each hidden, and the hidden item or -1."""

@@ -117,7 +117,7 @@ class OneWay(ByProfile):
         space : str
             Id of the embedding space, the same on both sides.
         """
-        channel = cls._of_music(recipe, data, space)
+        channel = cls._without_users(recipe, data, space)
         channel._learn(data, rows_of(data.plays.owner_ids, user_ids, vectors))
         return channel
 

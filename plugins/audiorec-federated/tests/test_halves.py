@@ -176,7 +176,7 @@ def test_the_own_task_is_hidden_from_its_own_question():
     recipe = mmoe(value_dropout=0.0)
     user, _ = split_halves(recipe)
     rng = np.random.default_rng(0)
-    features, target = user._asked(user.rows, rng)
+    features, target = user._hide_one(user.rows, rng)
     bag, whole = features.bags["items"], user.features.take(user.rows).bags["items"]
     for row, asked in enumerate(target.tolist()):
         rest = set(bag.code[bag.starts[row] : bag.starts[row + 1]].tolist())

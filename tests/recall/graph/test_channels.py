@@ -13,7 +13,7 @@ from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.checks import synthetic_listening
 from audiorec.recall.contract.data import Context, Queries, RecallData
 from audiorec.recall.contract.training import train_channel
-from audiorec.recall.graph.facts import of_rows
+from audiorec.recall.graph.facts import triples_from_rows
 from audiorec.recall.graph.material import (
     EGESRecipe,
     GraphSAGERecipe,
@@ -44,7 +44,7 @@ def with_facts(data):
         "artist:one" if s.startswith("song-new") or s < "song-020" else "artist:two"
         for s in data.song_ids
     ]
-    facts = of_rows(heads, ["by"] * len(heads), tails)
+    facts = triples_from_rows(heads, ["by"] * len(heads), tails)
     return RecallData(data.sequences, data.new_songs, Context(triples=facts))
 
 
@@ -105,7 +105,7 @@ def test_a_bundle_names_no_list_and_no_user():
     needs("torch")
     data = synthetic_listening()
     owner = data.sequences.owner_ids[0]
-    facts = of_rows(
+    facts = triples_from_rows(
         ["song:song-001", "song:song-001", f"user:{owner}"],
         ["liked_by", "by", "follows"],
         [f"user:{owner}", "artist:one", "artist:one"],
@@ -120,7 +120,7 @@ def test_a_bundle_names_no_list_and_no_user():
 def test_facts_of_other_songs_are_refused_and_lists_of_one_song():
     needs("torch")
     data = synthetic_listening()
-    facts = of_rows(["song:elsewhere"], ["by"], ["artist:x"])
+    facts = triples_from_rows(["song:elsewhere"], ["by"], ["artist:x"])
     with pytest.raises(InputError, match="no triple is about a song of the log"):
         channel("song2vec").fit(RecallData(data.sequences, (), Context(triples=facts)))
     with pytest.raises(InputError, match="no list has two songs"):
@@ -128,7 +128,7 @@ def test_facts_of_other_songs_are_refused_and_lists_of_one_song():
 
 
 def test_songs_of_facts_may_be_proposed():
-    facts = of_rows(["song:a", "song:b"], ["by", "by"], ["artist:x", "artist:x"])
+    facts = triples_from_rows(["song:a", "song:b"], ["by", "by"], ["artist:x", "artist:x"])
     assert Context(triples=facts).song_ids == ("a", "b")
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from audiorec.listening.side import read_side
 from audiorec.recall.contract.data import Sound
-from audiorec.recall.graph.facts import joined, of_rows, side_facts, sound_facts
+from audiorec.recall.graph.facts import joined, side_facts, sound_facts, triples_from_rows
 
 
 def rows(facts):
@@ -73,5 +73,5 @@ def test_facts_are_joined_once_each(side):
 
 
 def test_the_heavier_weight_of_a_fact_that_stands_once():
-    one = of_rows(["song:a"], ["is"], ["genre:x"], np.array([0.5], np.float32))
+    one = triples_from_rows(["song:a"], ["is"], ["genre:x"], np.array([0.5], np.float32))
     assert one.weight.tolist() == [0.5]

@@ -146,7 +146,7 @@ def newest_query(
     if batch.profile.shape[1]:
         x = x + _linear(batch.profile, weights, "profile")[:, None]
     if batch.favourites.shape[1] and "liked.weight" in weights:
-        x = x + _of_favourites(batch.favourites, songs, weights)[:, None]
+        x = x + _add_favourites(batch.favourites, songs, weights)[:, None]
     newest = (batch.lengths - 1)[:, None]
     every = np.broadcast_to(np.arange(x.shape[1]), x.shape[:2])
     for number in range(recipe.blocks):
@@ -155,7 +155,7 @@ def newest_query(
     return _norm(x[:, 0], weights, "norm")
 
 
-def _of_favourites(liked: Int64Array, songs: FloatArray, weights: Weights) -> FloatArray:
+def _add_favourites(liked: Int64Array, songs: FloatArray, weights: Weights) -> FloatArray:
     """Return the term of the mean of the favourites (B, F): (B, d), zeros if there are none."""
     there = (liked >= 0)[..., None]
     count = there.sum(axis=1)
@@ -233,7 +233,7 @@ def _attended(
     logits = (asked @ read.transpose(0, 2, 1)).transpose(1, 0, 2, 3)
     logits /= np.float32(np.sqrt(width))
     if "gaps" in weights:
-        logits += _of_gaps(at, batch, weights["gaps"])
+        logits += _gap_bias(at, batch, weights["gaps"])
     np.copyto(logits, -np.inf, where=_hidden(at, length)[:, None])
     logits -= logits.max(axis=-1, keepdims=True)
     shares = np.exp(logits, out=logits)
@@ -249,7 +249,7 @@ def _hidden(at: Int64Array, length: int) -> BoolArray:
     return causal_mask(length)[at]
 
 
-def _of_gaps(at: Int64Array, batch: PlayBatch, gaps: FloatArray) -> FloatArray:
+def _gap_bias(at: Int64Array, batch: PlayBatch, gaps: FloatArray) -> FloatArray:
     """Return the bias of the logits by time gap: (B, heads, M, L); 0 if a time is unknown."""
     later = np.take_along_axis(batch.time, at, axis=1)
     number = gap_bins(later[:, :, None], batch.time[:, None], len(gaps))

@@ -98,13 +98,13 @@ class SASRecNetwork(NextSongModel):
         if batch.profile.shape[1]:
             x = x + self.profile(batch.profile)[:, None]
         if batch.favourites.shape[1] and hasattr(self, "liked"):
-            x = x + self._of_favourites(batch.favourites)[:, None]
+            x = x + self._add_favourites(batch.favourites)[:, None]
         x = dropout(x, self.recipe.dropout, self.training)
         for block in self.blocks:
             x = block(x, batch.time)
         return self.norm(x)
 
-    def _of_favourites(self, songs: Tensor) -> Tensor:
+    def _add_favourites(self, songs: Tensor) -> Tensor:
         """Return the term of the mean of the favourites (B, F): (B, d), zeros if none."""
         there = (songs >= 0)[..., None]
         summed = (self.table(songs.clamp_min(0)) * there).sum(1)
@@ -146,13 +146,13 @@ class _Block(nn.Module):
         read = self.read(self.before(x)).view(n, length, 3, self.heads, d // self.heads)
         query, key, value = read.permute(2, 0, 3, 1, 4)
         if self.n_gaps and time is not None:
-            looks = self._of_gaps(time)
+            looks = self._gap_bias(time)
             seen = functional.scaled_dot_product_attention(query, key, value, attn_mask=looks)
         else:
             seen = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
         return self.write(seen.transpose(1, 2).reshape(n, length, d))
 
-    def _of_gaps(self, time: Tensor) -> Tensor:
+    def _gap_bias(self, time: Tensor) -> Tensor:
         """Return the bias of the logits by time gap, -inf for the future: (B, heads, L, L)."""
         gap = time[:, :, None] - time[:, None, :]
         known = ~gap.isnan()

@@ -226,7 +226,9 @@ def _written(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Write all tables; return the counts of samples and the manifest entries of the tables."""
     past = EventHistory(opened.log, opened.side, opened.sound)
-    blocks = UserBlocks(opened, past, channels=channels, parts=parts, kept=kept, **_asked(recipe))
+    blocks = UserBlocks(
+        opened, past, channels=channels, parts=parts, kept=kept, **_settings(recipe)
+    )
     tables = export_tables(parts)
     with ExitStack() as stack:
         writers = {t.name: stack.enter_context(PartWriter(folder, t)) for t in tables}
@@ -248,7 +250,7 @@ def _written(
     return blocks.counted(), {table.name: writers[table.name].described() for table in tables}
 
 
-def _asked(recipe: ExportRecipe) -> dict[str, Any]:
+def _settings(recipe: ExportRecipe) -> dict[str, Any]:
     return {"entry": recipe.entry, "days": recipe.days, "served_days": recipe.served_days}
 
 

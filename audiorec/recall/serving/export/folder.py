@@ -308,7 +308,7 @@ class SampleCounts:
 
 def event_samples(past: UserEventHistory, counts: SampleCounts) -> Samples:
     """Return a sample for each event with a time: wanted (finished, liked, in a list) or not."""
-    return counts.labelled(_of_events(past, np.ones(len(past.rows), np.bool_), counts))
+    return counts.labelled(_event_samples(past, np.ones(len(past.rows), np.bool_), counts))
 
 
 def play_samples(past: UserEventHistory, entry: str | None, counts: SampleCounts) -> Samples:
@@ -321,10 +321,10 @@ def play_samples(past: UserEventHistory, entry: str | None, counts: SampleCounts
         mine = names[label.number[past.rows]]
         counts.add(of_other_entries=int((listened & ~mine).sum()))
         listened &= mine
-    return counts.labelled(_of_events(past, listened, counts))
+    return counts.labelled(_event_samples(past, listened, counts))
 
 
-def _of_events(past: UserEventHistory, chosen: BoolArray, counts: SampleCounts) -> Samples:
+def _event_samples(past: UserEventHistory, chosen: BoolArray, counts: SampleCounts) -> Samples:
     timed = past.time > LONG_AGO
     counts.add(without_time=int((chosen & ~timed).sum()))
     at = np.flatnonzero(chosen & timed)

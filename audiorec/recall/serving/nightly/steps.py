@@ -61,8 +61,8 @@ from audiorec.recall.serving.nightly.promotion import (
     report_of,
 )
 from audiorec.recall.serving.nightly.weighing import (
+    judge_kept_back,
     last_weights,
-    of_kept_back,
     said_of,
     since_nights,
     weighed,
@@ -187,7 +187,7 @@ def weigh(night: Tonight, out: Path) -> str:
     names, judged = night.plan.channels, read_json(night.plan.out / JUDGED)
     learnt, last = judged.get("learnt", {}), judged.get("weights", {})
     if not learnt or learnt["weights"].keys() != set(names):
-        evidence = of_kept_back(night.inputs.judge, [night.model(name) for name in names])
+        evidence = judge_kept_back(night.inputs.judge, [night.model(name) for name in names])
         learnt = weighed(evidence, names, last, "songs that were kept back")
     write_weights(out, learnt.pop("weights"), learnt)
     return ""

@@ -1,7 +1,7 @@
 """The weights of a night's channels, learnt from what was played after earlier nights.
 
     folders of earlier nights, plays ──since_nights──▶ `Evidence`: what was proposed and played
-    songs kept back from tonight's models ──of_kept_back──▶ the same, for a first night
+    songs kept back from tonight's models ──judge_kept_back──▶ the same, for a first night
     evidence, last night's weights ──weighed──▶ what ``weights.json`` says
 
 No model is fitted a second time, so networks and tables of one's own are weighed like the others.
@@ -73,7 +73,7 @@ def first_played(plays: Sequences, since: float, until: float = np.inf) -> Seque
     return result.take(np.sort(np.random.default_rng(0).permutation(rows)[:MOST]))
 
 
-def of_kept_back(judge: Judge | None, channels: Sequence[Channel]) -> Evidence | None:
+def judge_kept_back(judge: Judge | None, channels: Sequence[Channel]) -> Evidence | None:
     """Return the songs that were kept back from models, and what these propose; None without."""
     if judge is None:
         return None

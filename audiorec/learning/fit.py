@@ -218,8 +218,7 @@ def fit(
         Identifies the data, the model and the recipe, including `clip`.
     tell : callable, optional
         Called with the metrics of every epoch, including those of a checkpoint. Epochs trained in
-        this call also have ``steps``, in total. docs/training.md sends them to MLflow and
-        TensorBoard.
+        this call also have ``steps``, in total. docs/training.md sends them to MLflow.
     stop : Event, optional
         Once set, training ends after the current batch.
     every_s : float

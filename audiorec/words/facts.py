@@ -18,7 +18,8 @@ NOTHING: FoundFact = ("", 0, "")
 EXACT, NEAR = 0.04, 0.08  # of a tempo that is said, and of one that is said to be around
 AROUND_S = 30.0
 YEARS = range(1900, 2100)
-TEMPOS = range(40, 221)  # "around 120" with no unit is a tempo
+TEMPOS = range(40, 221)  # "around 120" and "between 120 and 130" with no unit are tempi
+_STRICT = {"before": "<", "beyond": ">"}
 _SCALED = {
     "minutes": ("duration", 60.0), "seconds": ("duration", 1.0), "hours": ("duration", 3600.0),
     "year": ("year", 1.0), "decade": ("year", 1.0), "bpm": ("bpm", 1.0),
@@ -99,14 +100,17 @@ def quantity_at(words: Phrase, at: int) -> FoundFact:
     --------
     >>> quantity_at(tuple("between 100 and 110 bpm".split()), 0)
     ('bpm>=100, bpm<=110', 5, '')
+    >>> quantity_at(("before", "1970"), 0), quantity_at(("tempo", "over", "170"), 0)
+    (('year<1970', 2, ''), ('bpm>=170', 3, ''))
     >>> quantity_at(tuple("两分钟以内"), 0), quantity_at(("the", "eighties"), 1)
     (('duration<=2:00', 5, ''), ('year>=1980, year<=1989', 2, '1980s'))
     """
+    named, at = meaning_at(words, at, "named")  # "tempo 100", "bpm over 170"
     bound, _, usual = (said := meaning_at(words, at, "bound"))[0].partition(" ")
     first, unit, end = _measured(words, said[1])
     if first is None:
         return NOTHING
-    last = first
+    last, begun = first, bound
     joint, after = meaning_at(words, end, "to")
     second, own, stop = _measured(words, after) if joint else (None, "", end)
     apart = joint in ("and", "or") and bound != "range" and not unit == own == "decade"
@@ -117,10 +121,11 @@ def quantity_at(words: Phrase, at: int) -> FoundFact:
         bound, end = (bound if said[0] == "range" else said[0]), said[1]
     if not unit and first in YEARS and last in YEARS:
         unit = "year"
-    elif not unit and bound == "near" and first == last and first in TEMPOS:
-        unit = "bpm"
-    unit = unit or usual
-    evidence = f"{first:.0f}s" if unit == "decade" and first == last else ""
+    elif not unit and begun == ("near" if first == last else "range"):
+        unit = "bpm" if first in TEMPOS and last in TEMPOS else ""
+    unit = unit or named or usual
+    when = unit == "decade" and first == last and bound not in _STRICT
+    evidence = f"{first:.0f}s" if when else ""
     return (_written(first, last, unit, bound), end, evidence) if unit else NOTHING
 
 
@@ -139,7 +144,7 @@ def _written(first: float, last: float, unit: str, bound: str) -> str:
     """Return a quantity as conditions."""
     name, scale = _SCALED[unit]
     low, high = first * scale, last * scale
-    if unit == "decade" and bound != "most":
+    if unit == "decade" and bound not in ("most", "before"):
         high += 9
     elif low == high and unit == "bpm" and bound not in ("least", "most"):
         wide = NEAR if bound == "near" else EXACT
@@ -147,6 +152,8 @@ def _written(first: float, last: float, unit: str, bound: str) -> str:
     elif low == high and name == "duration" and bound not in ("least", "most"):
         low, high = max(0, low - AROUND_S), high + AROUND_S
     least, most = f"{name}>={_value(name, low)}", f"{name}<={_value(name, high)}"
+    if bound in _STRICT:
+        return f"{name}{_STRICT[bound]}{_value(name, low if bound == 'before' else high)}"
     both = f"{name}={_value(name, low)}" if low == high else f"{least}, {most}"
     return {"least": least, "most": most}.get(bound, both)
 

@@ -54,7 +54,7 @@ LONGEST_NAME = 10  # words and marks of a name
 BY_CAPTIONS = 0.5  # what a word counts that only captions know
 _MARKS = frozenset(",.;:!?")
 _NOT_COMPARED = {"dancer", "drummer", "manner", "rapper", "singer", "speaker"}
-_FLIPPED: dict[str, Operator] = {">=": "<=", "<=": ">="}
+_FLIPPED: dict[str, Operator] = {">=": "<=", "<=": ">=", "<": ">=", ">": "<="}
 
 
 def read_sentence(
@@ -177,6 +177,9 @@ class _ClauseReader:
                 break  # "not faster than 120, jazz or blues": a list of facts is a fact itself
             if begun and (self.ends() or self.means("deny")):
                 break
+            sound = begun and bool(self.read) and isinstance(self.read[-1][0], Term)
+            if sound and quantity_at(self.words, self.at)[0].startswith(("bpm", "duration")):
+                break  # "without vocals between 120 and 130", "no drums, under three minutes"
             if self.words[self.at] in _MARKS and self.at == began:
                 break
             self.clause(denied=denied)
@@ -410,7 +413,7 @@ class _ClauseReader:
         if found is not None:
             end = found[1]
         elif end <= at + 1 and (self.filler() or self.words[at] in '"-#'):
-            self.at += 1
+            self.at = max(at + 1, meaning_at(self.words, at, "filler")[1])
             return
         elif end == at and self.by_captions(denied):
             return
@@ -418,8 +421,9 @@ class _ClauseReader:
         said = self.said(at, self.at)
         last = self.read[-1][0] if self.read else None
         adjacent = self.unknown_to == at
-        if denied:
-            if isinstance(last, TitleWords) and last.denied and adjacent:
+        titled = isinstance(last, TitleWords) and last.denied and adjacent
+        if denied and (titled or not said.isdecimal()):
+            if titled:
                 said = _joined([self.read.pop()[0].words, said])  # type: ignore[union-attr]
             self.read.append((TitleWords(words=said, denied=True), at, self.at))
         elif adjacent and "\u3400" <= said[0] <= "\u9fff" and self.unknown:

@@ -217,6 +217,7 @@ def language_at(words: Phrase, at: int, *, bare: bool = False) -> FoundFact:
     word = words[start] if start < len(words) else ""
     if not found and len(word) > 3 and language_named(word) in _LANGUAGES:
         found, end = language_named(word) or "", start + 1
-    if not found or (start == at and word.isascii() and not bare):
+    sung = words[end : end + 1] in (("song",), ("songs",), ("lyrics",))  # "german songs"
+    if not found or (start == at and word.isascii() and not (bare or sung)):
         return NOTHING
     return f"language={found}", end, "".join(words[start:end])

@@ -1,12 +1,11 @@
-"""Recommendations for the page: each channel's list with reasons, and live fusion settings.
+"""Recommendations for the page: each channel's list with reasons, and all of them as one list.
 
     DIR of `recall run` ──`RecommendationPages`──▶ users; for one user each channel's list, fused
                                                    playlists that other people made
-    a history, dials    ──`ask`────────▶ the same for any history: plays, or chosen songs
+    a history           ──`ask`────────▶ the same for any history: plays, or chosen songs
 
-The channels are queried once per history; changing a dial only fuses their lists again, which
-takes milliseconds. Users' lists come from the files of the run; for a made-up history the models
-beside them are queried.
+Lists are fused by the settings of the run. The channels are queried once per history. Users' lists
+come from the files of the run; for a made-up history the models beside them are queried.
 """
 
 import threading
@@ -29,12 +28,11 @@ from audiorec.recall.contract.candidates import DEFAULT
 from audiorec.recall.contract.data import Queries
 from audiorec.recall.serving.answers import DEPTH, CandidatesQuestion
 from audiorec.recall.serving.exclusions import ask_channel, excluded_by, traits_of, with_copies
-from audiorec.recall.serving.fuse import DefaultRule, fuse, settings_of
+from audiorec.recall.serving.fuse import DefaultRule, fuse
 from audiorec.recall.serving.nightly.current import served_files, served_folder
 from audiorec.recall.serving.one_user.reasons import reason_phrase
-from audiorec.recall.serving.rules import REPLAY, Exclusions, FusionRecipe, SongTraits
+from audiorec.recall.serving.rules import Exclusions, SongTraits
 from audiorec.web.editions import Editions
-from audiorec.web.forms import fields_for, inputs, read_form
 from audiorec.web.nights import ServedNight
 from audiorec.web.song_columns import SongColumns, songs_by_id
 
@@ -45,12 +43,9 @@ SHOWN = 50  # songs of a channel sent to the page
 MOST_USERS = 200  # users in the answer to a search
 MOST_HISTORY = 500
 KEPT = 16  # histories whose lists are cached
-HEAVIEST = 10.0  # largest weight of a channel
+USUAL_K = 30  # songs of a fused list
 SOMEBODY = "you"
 Document = dict[str, Any]
-DIALS = tuple(  # "Variety: how much ..." is a label, and what it means
-    replace(one, label=one.about.partition(":")[0]) for one in fields_for(FusionRecipe)
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +97,7 @@ class RecommendationPages:
     shelf : SongColumns
         The library of the recommended songs.
     log : Interactions, optional
-        Listening log, shown as users' histories and used for the popularity dial.
+        Listening log, for users' histories, reasons, and what they have heard.
     """
 
     def __init__(
@@ -135,7 +130,7 @@ class RecommendationPages:
 
     @cached_property
     def about(self) -> Document:
-        """Summary of the run: channels, models, number of users, fusion settings."""
+        """Summary of the run: channels, models, number of users."""
         return {
             "folder": str(self.night.folder),
             "channels": list(self.night.channels),
@@ -145,23 +140,15 @@ class RecommendationPages:
             "users": len(self._users),
             ShownColumns.AT: self.night.record.get(ShownColumns.AT),
             ShownColumns.RUN: self.night.run_id,
-            "fusion": {**settings_of(self.night.recipe), "weights": self._weights},
-            "dials": inputs(
-                replace(one, usual=getattr(self.night.recipe, one.name))
-                for one in DIALS
-                if self._log is not None or one.name != "popularity"  # it counts plays
-            ),
-            "has_log": self._log is not None,
         }
 
     @cached_property
     def _weights(self) -> dict[str, float]:
         """Return the weight of each channel in the run, the largest at least 1; 1 if unknown."""
         order, weights = self.night.order, self.night.recipe.weights
-        # Learnt weights are shares of 1, and the page's dials go from 0 to `HEAVIEST`.
-        shares = [weight / min(1.0, max(weights)) for weight in weights]
+        shares = [weight / min(1.0, max(weights)) for weight in weights]  # learnt: shares of 1
         known = dict(zip(order, shares, strict=True)) if len(order) == len(weights) else {}
-        return {name: min(known.get(name, 1.0), HEAVIEST) for name in self.night.channels}
+        return {name: known.get(name, 1.0) for name in self.night.channels}
 
     def users(self, text: str) -> Document:
         """Return the first users whose id contains a text (ignoring case), and how many do."""
@@ -205,28 +192,30 @@ class RecommendationPages:
         }
 
     def fused(self, wish: Mapping[str, Any]) -> Document:
-        """Fuse the lists of a user with other settings."""
+        """Fuse the lists of a user."""
         user_id = wish.get("user")
         if not isinstance(user_id, str):
             raise InputError("user: give the id of a user")
-        return self._fused(self._tables_of(user_id), wish, user_id, self._closed)
+        return self._fused(self._tables_of(user_id), user_id, self._closed)
 
-    def ask(self, wish: Mapping[str, Any]) -> Document:
+    def ask(self, wish: Mapping[str, Any], *, k: int = USUAL_K) -> Document:
         """Query the channels for somebody, and fuse their lists.
 
         Parameters
         ----------
         wish : mapping
             ``songs``: ids in listening order; ``likes``: liked songs; ``profile``: what is known of
-            the user, by column of the profiles; ``hidden``: further songs to exclude; and
-            ``dials``. Whom no channel knows gets the default list, as in ``recall run``.
+            the user, by column of the profiles; ``hidden``: further songs to exclude. Whom no
+            channel knows gets the default list, as in ``recall run``.
+        k : int
+            The length of the fused list.
         """
         asked = AskedUser.of(wish)
         if self.night.default is None and not (asked.songs or asked.likes or asked.profile):
             raise InputError("give a history of at least one song, liked songs, or a profile")
         tables, closed, why_not = self._answers(asked)
         shown = self._shown(tables, None, asked.songs)
-        result = self._fused(tables, wish, None, closed, asked)
+        result = self._fused(tables, None, closed, asked, k=k)
         notes = [*why_not]
         if any(song["channel"] == DEFAULT for song in result["fused"]):
             notes.append("no channel has songs for this user: this is the default list")
@@ -235,7 +224,7 @@ class RecommendationPages:
     def _answers(self, asked: AskedUser) -> tuple[dict[str, Any], Exclusions, list[str]]:
         """Return each channel's candidates for somebody, excluded songs, and why channels lack.
 
-        All are cached for the next change of a dial.
+        All are cached.
         """
         question, facts = CandidatesQuestion.for_fusion(), self._facts
         with self._lock:
@@ -264,14 +253,16 @@ class RecommendationPages:
     def _fused(
         self,
         tables: Mapping[str, Any],
-        wish: Mapping[str, Any],
         user_id: str | None,
         closed: Exclusions,
         asked: AskedUser | None = None,
+        *,
+        k: int = USUAL_K,
     ) -> Document:
-        recipe = self._recipe(wish, tuple(tables))
-        if recipe is None:
+        weights = tuple(self._weights[name] for name in tables)
+        if not any(weights):
             return {"fused": []}
+        recipe = replace(self.night.recipe, k=k, weights=weights)
         if asked is None or self.night.default is None:
             result = fuse(list(tables.values()), recipe, self._facts, closed)
         else:
@@ -288,26 +279,6 @@ class RecommendationPages:
         for row, one in zip(rows, named, strict=True):
             one |= {"rank": row["rank"], "channel": row["channel"], "cold": row["cold"]}
         return {"fused": named}
-
-    def _recipe(self, wish: Mapping[str, Any], channels: tuple[str, ...]) -> FusionRecipe | None:
-        """Return the fusion settings: those of the run, overridden by the page's dials.
-
-        None if all weights or quotas are 0.
-        """
-        dials = wish.get("dials")
-        dials = dials if isinstance(dials, dict) else {}
-        weights = dials.get("weights")
-        weights = weights if isinstance(weights, dict) else {}
-        turned = {one.name for one in DIALS if one.name in dials}
-        read = read_form(DIALS, {name: dials[name] for name in turned})
-        given: dict[str, Any] = {name: read[name] for name in turned}
-        given["k"] = int(_within(dials.get("k", 30), DEPTH)) or 30
-        usual = self._weights
-        given["weights"] = tuple(_within(weights.get(n, usual[n]), HEAVIEST) for n in channels)
-        if isinstance(dials.get("quotas"), dict):
-            cold_share = given.get("cold_share", self.night.recipe.cold_share)
-            given |= _by_quotas(dials["quotas"], channels, cold_share)
-        return replace(self.night.recipe, **given) if any(given["weights"]) else None
 
     def _shown(
         self, tables: Mapping[str, Any], user_id: str | None, songs: Sequence[str] = ()
@@ -433,31 +404,3 @@ def _ids(value: Any) -> tuple[str, ...]:
     if not good or not all(isinstance(song, str) for song in value):
         raise InputError(f"a list of at most {MOST_HISTORY} song ids is expected")
     return tuple(value)
-
-
-def _by_quotas(
-    quotas: Mapping[str, Any], channels: Sequence[str], cold_share: float
-) -> dict[str, Any]:
-    """Return fusion settings for fixed quotas per channel; the list is as long as their sum."""
-    places = [int(_within(quotas.get(name, 0), DEPTH)) for name in channels]
-    whole = sum(places)
-    if whole > DEPTH:
-        raise InputError(f"a list has at most {DEPTH} places, the quotas come to {whole}")
-    heard = sum(n for n, name in zip(places, channels, strict=True) if name == REPLAY)
-    replay_share = heard / max(1, whole)
-    return {
-        "method": "quotas",
-        "weights": tuple(map(float, places)),
-        "k": max(1, whole),
-        # Heard songs have their own places; new songs get theirs from the other channels.
-        "replay_share": replay_share,
-        "cold_share": min(cold_share, 1.0 - replay_share),
-    }
-
-
-def _within(value: Any, most: float) -> float:
-    """Check a number between 0 and `most` and return it; raise `InputError` for anything else."""
-    good = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not good or not 0 <= value <= most:
-        raise InputError(f"a dial must be between 0 and {most:g}, got {value!r}")
-    return float(value)

@@ -1,4 +1,4 @@
-"""`web.recommendations`: the lists of a run, the models beside them, and dials."""
+"""`web.recommendations`: the lists of a run, and the models beside them."""
 
 import shutil
 from dataclasses import replace
@@ -12,9 +12,7 @@ from web_server import write_music, write_recall
 from audiorec.errors import InputError, StoreError
 from audiorec.library.library import open_store
 from audiorec.listening.interactions import read_interactions
-from audiorec.options import fields_of
 from audiorec.recall.serving.nightly.current import Current, promote, write_current
-from audiorec.recall.serving.rules import FusionRecipe
 from audiorec.web.nights import ServedNight
 from audiorec.web.recommendations import RecommendationPages, followed_nights
 from audiorec.web.song_columns import SongColumns
@@ -54,62 +52,21 @@ def test_a_user_gets_the_rows_of_the_files(proposals, run):
     assert proposals.users("")["total"] == 8
 
 
-def test_the_usual_dials_give_the_list_of_the_run(proposals, run):
+def test_the_settings_of_the_run_give_its_list(proposals, run):
     fused = pq.read_table(run.parent / "serving" / "fused.parquet").to_pylist()
     wanted = [row["song_id"] for row in fused if row["user_id"] == "u3"]
-    found = proposals.fused({"user": "u3", "dials": {"k": 10}})["fused"]
-    assert [song["id"] for song in found] == wanted
-    assert proposals.about["fusion"]["per_artist"] == 2
-    assert proposals.about["fusion"]["weights"]["item-knn"] == 2.0
-
-
-def test_the_dials_are_the_options_that_the_settings_declare(proposals, run):
-    """Label, meaning and bounds come from the class; the first value from the run."""
-    dials = {one["name"]: one for one in proposals.about["dials"]}
-    assert list(dials) == [field.name for field in fields_of(FusionRecipe)]
-    assert dials["per_artist"]["default"] == 2
-    assert (dials["diversity"]["label"], dials["diversity"]["maximum"]) == ("Variety", 1)
-    no_log = RecommendationPages(proposals.night, proposals._shelf)
-    assert {one["name"] for one in no_log.about["dials"]} == set(dials) - {"popularity"}
+    found = proposals.fused({"user": "u3"})["fused"]
+    assert [song["id"] for song in found][: len(wanted)] == wanted
+    assert proposals._weights["item-knn"] == 2.0
 
 
 def test_a_channel_of_weight_0_says_nothing(proposals):
-    every = dict.fromkeys(proposals.night.channels, 0)
-    found = proposals.fused({"user": "u3", "dials": {"weights": {**every, "popular": 1}}})["fused"]
+    every = dict.fromkeys(proposals.night.channels, 0.0)
+    proposals._weights = every | {"popular": 1.0}
+    found = proposals.fused({"user": "u3"})["fused"]
     assert {song["channel"] for song in found} == {"popular"}
-
-
-def by_quotas(proposals, **quotas):
-    wish = {"user": "u3", "dials": {"quotas": {n.replace("_", "-"): q for n, q in quotas.items()}}}
-    return proposals.fused(wish)["fused"]
-
-
-def test_quotas_are_places_and_the_list_is_as_long_as_they_are_together(proposals):
-    found = by_quotas(proposals, popular=3, item_knn=2)
-    assert len(found) == 5
-    of = [song["channel"] for song in found]
-    assert (of.count("popular"), of.count("item-knn")) in ((3, 2), (2, 3))  # both name some songs
-    assert [song["rank"] for song in found] == [1, 2, 3, 4, 5]
-    alone = by_quotas(proposals, nearest_audio=4)
-    assert {song["channel"] for song in alone} == {"nearest-audio"}
-    assert len(alone) == 4
-    assert by_quotas(proposals, popular=0) == []
-    heard = {song["id"] for song in proposals.user("u3")["history"]}
-    # Heard songs come back by places of their own, and no others of theirs.
-    mixed = by_quotas(proposals, popular=4, replay=2)
-    assert len(heard & {song["id"] for song in mixed}) == 2
-    assert len(mixed) == 6
-    assert not heard & {song["id"] for song in by_quotas(proposals, popular=4)}
-    # The say of a channel has no part in it, and new songs take places of the others.
-    wish = {"quotas": {"popular": 4, "replay": 2}, "weights": {"popular": 0}, "cold_share": 1.0}
-    assert len(proposals.fused({"user": "u3", "dials": wish})["fused"]) <= 6
-
-
-def test_a_list_of_too_many_places_is_refused(proposals):
-    with pytest.raises(InputError, match="at most 200 places, the quotas come to 202"):
-        by_quotas(proposals, popular=101, item_knn=101)
-    with pytest.raises(InputError, match="between 0 and 200"):
-        by_quotas(proposals, popular=-1)
+    proposals._weights = every
+    assert proposals.fused({"user": "u3"})["fused"] == []
 
 
 def test_a_history_is_asked_of_the_models(proposals):
@@ -147,10 +104,6 @@ BAD = [
     {"songs": "a"},
     {"songs": [1]},
     {"songs": ["a"] * 501},
-    {"songs": ["blues-band.mp3"], "dials": {"popularity": -1}},
-    {"songs": ["blues-band.mp3"], "dials": {"diversity": "1"}},
-    {"songs": ["blues-band.mp3"], "dials": {"weights": {"popular": float("nan")}}},
-    {"songs": ["blues-band.mp3"], "dials": {"cold_share": 2}},
 ]
 
 
@@ -170,7 +123,6 @@ def test_without_models_or_log_it_says_so(run, tmp_path):
     shutil.copytree(run.parent / "serving" / "candidates", tmp_path / "candidates")
     bare = RecommendationPages(ServedNight(tmp_path), SongColumns(open_store(run)))
     assert bare.about["models"] == []
-    assert not bare.about["has_log"]
     assert bare.user("u3")["history"] == []
     with pytest.raises(InputError, match="no model"):
         bare.ask({"songs": ["blues-band.mp3"]})
@@ -230,10 +182,10 @@ def test_of_whom_nothing_is_known_gets_the_default_list(proposals, run, tmp_path
     rest = pq.read_table(run.parent / "serving" / "default.parquet").to_pylist()
     wanted = [row["song_id"] for row in rest]
     for wish in ({"songs": []}, {"profile": {"age": 30, "country": "FR"}}):
-        found = proposals.ask({**wish, "dials": {"k": 10}})
+        found = proposals.ask(wish, k=10)
         assert [song["id"] for song in found["fused"]] == wanted
         assert found["notes"] == ["no channel has songs for this user: this is the default list"]
-    found = proposals.ask({"likes": wanted[:1], "hidden": wanted[1:2], "dials": {"k": 10}})
+    found = proposals.ask({"likes": wanted[:1], "hidden": wanted[1:2]}, k=10)
     assert [song["id"] for song in found["fused"]] == wanted[2:]
     shutil.copytree(run.parent / "serving", tmp_path / "serving")
     (tmp_path / "serving" / "default.parquet").unlink()

@@ -25,7 +25,7 @@ UNKNOWN = -1  # an unknown artist, album or genre: equal to no other
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FusionRecipe:
-    """The settings of a fusion; those that are declared as options are the dials of the page.
+    """The settings of a fusion.
 
     Attributes
     ----------

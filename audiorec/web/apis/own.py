@@ -405,8 +405,8 @@ def _for_somebody(snapshot: Snapshot, values: Values) -> Document:
     assert snapshot.proposals is not None  # noqa: S101 - checked by the caller
     names = {"songs": "history", "likes": "likes", "hidden": "hidden"}
     wish: dict[str, Any] = {n: _ids(snapshot, values[of] or ()) for n, of in names.items()}
-    wish |= {"profile": values["profile"] or {}, "dials": {"k": values["k"]}}
-    answer = snapshot.proposals.ask(wish)
+    wish["profile"] = values["profile"] or {}
+    answer = snapshot.proposals.ask(wish, k=values["k"])
     said = [
         {"rank": one["rank"], "channel": one["channel"], "reason": one["why"], "cold": one["cold"]}
         for one in answer["fused"]

@@ -37,8 +37,8 @@ function Who({ about }) {
 }
 
 async function asked(user, songs) {
-  if (!user) return postJson("/api/ask", { songs, dials: {} });
-  const [who, fused] = await Promise.all([getJson(`/api/user?id=${encodeURIComponent(user)}`), postJson("/api/fuse", { user, dials: {} })]);
+  if (!user) return postJson("/api/ask", { songs });
+  const [who, fused] = await Promise.all([getJson(`/api/user?id=${encodeURIComponent(user)}`), postJson("/api/fuse", { user })]);
   return { ...who, ...fused };
 }
 

@@ -52,12 +52,11 @@ from audiorec.web.home import home_of
 from audiorec.web.limits import Guesses, Pool, RequestLimits, address_of
 from audiorec.web.recommendations import RecommendationPages
 from audiorec.web.song_columns import SongColumns
-from audiorec.web.song_view import SongView, extract_command
+from audiorec.web.song_view import SongView
 from audiorec.web.sound import LIMITS, SoundFiles, answer
 
 MOST_FAILURES = 2_000  # shown on the page
 WORKING_S = 60.0  # a run that wrote nothing for this long has stopped, or is at a very long song
-SAID = ("found", "extracted", "reused", "copies", "unchanged", "failed", "pruned", "stopped")
 Document = dict[str, Any]
 
 
@@ -72,16 +71,7 @@ def store_state(library: Library, notes: Sequence[str] = ()) -> Document:
         "path": str(path),
         "songs": about["rows"],
         "seconds": about["duration_s"]["total"],
-        "bytes": about["bytes"],
         "statuses": about["statuses"],
-        "codecs": about["codecs"],
-        "extracted_at": about["extracted_at"],
-        "created_by": about["created_by"],
-        "extractor_id": about["extractor_id"],
-        "beside": [
-            {"kind": one["kind"], "rows": one.get("rows"), "problem": one.get("problem", "")}
-            for one in about["beside"]
-        ],
         "failures": [],
         "failures_total": 0,
         "run": None,
@@ -147,7 +137,7 @@ def _failures(path: Path) -> Document:
     table = read_failures(path)
     if table is None:
         return {}
-    wanted = [StoreColumns.ID, "uri", "stage", "status", "message", "attempts"]
+    wanted = [StoreColumns.ID, "uri", "status", "message"]
     rows = table.select(wanted).slice(0, MOST_FAILURES).to_pylist()
     return {"failures": rows, "failures_total": len(table)}
 
@@ -157,13 +147,8 @@ def _last_run(path: Path) -> Document | None:
     try:
         record = read_object(path.with_name(f"{path.name}.run.json"))
         report = record["report"]
-        arguments = [str(word) for word in record["arguments"]][:200]
         return {
-            "started_at": str(record["started_at"]),
             "ended_at": str(record["ended_at"]),
-            "exit_code": int(record["exit_code"]),
-            "command": arguments,
-            "counts": {name: report.get(name) for name in SAID if report.get(name)},
             "audio_s": float(report["audio_s"]),
             "wall_s": float(report["wall_s"]),
         }
@@ -354,10 +339,7 @@ class BrowsePage:
             "/api/path/{row}/{other}": lambda r: lists.path_of(
                 self.shelf, _question(PathQuestion, r, self._row(r), self._row(r, "other"))
             ),
-            "/api/state": lambda _: {
-                **store_state(self.shelf.library, self.shelf.notes),
-                "command": extract_command(self.shelf.library, self.sound.roots),
-            },
+            "/api/state": lambda _: store_state(self.shelf.library, self.shelf.notes),
             "/api/running": lambda _: self._running(),
         }
 

@@ -10,12 +10,13 @@
              | fact | name | title | sound | word
     fact     = length | tempo | years | key | language | genre tag
     name     = ( "by" artist | "on" album | "like" artist or title or album ) { "or" name }
-    sound    = [ "more" | "less" ] concept { "or" concept }
+    sound    = [ "more" | "less" ] concept { "or" concept } [ "than" concept ]
 
-What follows a denial is denied up to the end of its clause or the next denial, and a purpose is
-never denied by what stands before it: "no vocals for working" are no vocals, for working. A denial
-right after a denial takes it back. The words of the grammar stand in ``data/grammar.csv``. Words
-that weigh nothing are passed over, and what is left is not understood.
+What follows a denial is denied up to the end of its clause or the next denial, but for a length or
+a tempo after a sound. A purpose is never denied by what stands before it: "no vocals for working"
+are no vocals, for working. A denial right after a denial takes it back. The words of the grammar
+stand in ``data/grammar.csv``. Words that weigh nothing are passed over, and what is left is not
+understood.
 """
 
 import re
@@ -317,8 +318,10 @@ class _ClauseReader:
         return self.text[self.tokens[start].start : self.tokens[end - 1].end]
 
     def comparison(self, denied: bool) -> bool:
-        """Read "calmer", or "more" or "less" before a concept."""
-        if means := self.took("compare"):
+        """Read "calmer", or "more" or "less" before a concept, and "than" another after it."""
+        last = self.read[-1][0] if self.read else None
+        beside = isinstance(last, Term) and last.compared and not self.compared
+        if means := self.took("compare") or (beside and self.took("than")):
             self.compared = "less" if "less" in (means, self.compared) else "more"
             self.took("a little")
             return True

@@ -19,7 +19,7 @@ pairs of the first ten places that stood there the night before. What is there i
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -82,13 +82,14 @@ def rows_of(name: str, data: Path, nights: int) -> tuple[Plays, list[date]]:
     return plays, [first + timedelta(days=n) for n in range(nights)]
 
 
-def run_nights(name: str, plays: Plays, days: list[date], out: Path) -> list[Path]:
-    """Run the nights and return their folders."""
+def run_nights(
+    channels: Sequence[str], plays: Plays, days: list[date], out: Path, more: str = ""
+) -> list[Path]:
+    """Run the nights and return their folders; `more` ends the settings of each."""
     out.mkdir(parents=True, exist_ok=True)
-    channels = CHANNELS.get(name, CHANNELS["ml100k"])
     (out / "recall.toml").write_text(
         '[recall]\ninteractions = "plays.parquet"\nout = "serving"\nleast_rows = 0.0\n'
-        f"channels = {json.dumps(channels)}\n"
+        f"channels = {json.dumps(channels)}\n{more}"
     )
     if not (out / "plays.parquet").exists():
         write_log(
@@ -223,8 +224,8 @@ def main() -> None:
     parser.add_argument("--beside", type=Path)
     given = parser.parse_args()
     plays, days = rows_of(given.name, given.data, given.nights)
-    folders = run_nights(given.name, plays, days, given.out)
     channels = CHANNELS.get(given.name, CHANNELS["ml100k"])
+    folders = run_nights(channels, plays, days, given.out)
     paths = {"fused": [folder / "fused.parquet" for folder in folders]}
     paths |= {n: [f / "candidates" / f"{n}.parquet" for f in folders] for n in channels}
     if given.beside:

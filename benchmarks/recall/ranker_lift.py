@@ -12,7 +12,6 @@ NDCG@20 of the songs played afterwards is compared, paired by user.
 """
 
 import argparse
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,15 +19,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from fused_nights import rows_of
-from recall_nights import DAY_S, write_log
+from fused_nights import rows_of, run_nights
+from recall_nights import DAY_S
 
 from audiorec.evaluation.ranking import clustered_interval, rank_measures
 from audiorec.recall.serving.export.exporting import ExportRecipe, export_recall
 from audiorec.recall.serving.export.schema import FEATURES
 from audiorec.recall.serving.export.sources import ExportSources
-from audiorec.recall.serving.nightly.current import RECORD
-from audiorec.recall.serving.nightly.places import open_night
 
 CHANNELS = ("popular", "rules", "item-knn", "als")
 SHOWN, TEST = 50, 2
@@ -38,20 +35,9 @@ ROUNDS = {"n_estimators": 200, "learning_rate": 0.05, "num_leaves": 15, "min_chi
 def samples_of(data: Path, out: Path, nights: int) -> pa.Table:
     """Run the nights, and return the samples of what was shown after each."""
     plays, days = rows_of("spread", data, nights)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "recall.toml").write_text(
-        '[recall]\ninteractions = "plays.parquet"\nout = "serving"\nleast_rows = 0.0\n'
-        f"channels = {json.dumps(CHANNELS)}\n[recall.export]\ndays = 1.0\n"
-    )
-    write_log(out / "plays.parquet", [(u, song, at) for u, of in plays.items() for song, at in of])
+    folders = run_nights(CHANNELS, plays, days, out, more="[recall.export]\ndays = 1.0\n")
     shown, rng = [], np.random.default_rng(0)
-    for day in days:
-        folder = out / "serving" / f"dt={day}"
-        if not (folder / RECORD).exists():
-            night = open_night(out / "recall.toml", day)
-            night.job.run()
-            night.promote()
-        print(day, flush=True)
+    for day, folder in zip(days, folders, strict=True):
         ends = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) + DAY_S
         come = [u for u, of in plays.items() if any(ends <= at < ends + DAY_S for _, at in of)]
         lists = pq.read_table(folder / "fused.parquet", columns=["user_id", "song_id", "rank"])
@@ -67,10 +53,9 @@ def samples_of(data: Path, out: Path, nights: int) -> pa.Table:
     sources = ExportSources(
         interactions=out / "plays.parquet",
         exposures=out / "shown.parquet",
-        earlier=out / "serving" / f"dt={days[-1]}" / "export",
+        earlier=folders[-1] / "export",
     )
-    sources = sources.with_run(out / "serving" / f"dt={days[-1]}")
-    export_recall(sources, out / "export", ExportRecipe(days=1.0))
+    export_recall(sources.with_run(folders[-1]), out / "export", ExportRecipe(days=1.0))
     return pq.read_table(out / "export" / "samples_ranking")
 
 

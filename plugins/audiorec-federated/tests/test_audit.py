@@ -104,7 +104,7 @@ def test_an_attack_that_fails_undefended_does_not_count():
 def table():
     recipe = two_tower(**WIDE, max_epochs=4, patience=4)
     users, items = sides(recipe)
-    return attacks.audit(users, items, recipe, Defence(noise=8.0, vector_noise=2.0))
+    return attacks.audit(users, items, recipe, Defence(noise=8.0, vector_noise=8.0))
 
 
 def test_the_nearest_gradient_finds_all_undefended_and_noise_hides_them(table):

@@ -22,8 +22,9 @@ TEMPOS = range(40, 221)  # "around 120" and "between 120 and 130" with no unit a
 _STRICT = {"before": "<", "beyond": ">"}
 _SCALED = {
     "minutes": ("duration", 60.0), "seconds": ("duration", 1.0), "hours": ("duration", 3600.0),
-    "year": ("year", 1.0), "decade": ("year", 1.0), "bpm": ("bpm", 1.0),
+    "year": ("year", 1.0), "bpm": ("bpm", 1.0),
 }  # fmt: skip
+_YEARS_OF = {"decade": (0, 9), "early": (0, 4), "mid": (3, 7), "late": (5, 9)}  # after its first
 
 
 def length_at(words: Phrase, at: int) -> FoundFact:
@@ -102,6 +103,8 @@ def quantity_at(words: Phrase, at: int) -> FoundFact:
     ('bpm>=100, bpm<=110', 5, '')
     >>> quantity_at(("before", "1970"), 0), quantity_at(("tempo", "over", "170"), 0)
     (('year<1970', 2, ''), ('bpm>=170', 3, ''))
+    >>> quantity_at(("late", "90s"), 0), quantity_at(("90s", "or", "later"), 0)
+    (('year>=1995, year<=1999', 2, '1990s'), ('year>=1990', 3, ''))
     >>> quantity_at(tuple("两分钟以内"), 0), quantity_at(("the", "eighties"), 1)
     (('duration<=2:00', 5, ''), ('year>=1980, year<=1989', 2, '1980s'))
     """
@@ -113,7 +116,7 @@ def quantity_at(words: Phrase, at: int) -> FoundFact:
     last, begun = first, bound
     joint, after = meaning_at(words, end, "to")
     second, own, stop = _measured(words, after) if joint else (None, "", end)
-    apart = joint in ("and", "or") and bound != "range" and not unit == own == "decade"
+    apart = joint in ("and", "or") and bound != "range" and not {unit, own} <= {*_YEARS_OF}
     if second is not None and not apart and (own or not unit):
         last, unit, end, bound = second, own or unit, stop, ""
     said = meaning_at(words, end, "after")
@@ -124,16 +127,20 @@ def quantity_at(words: Phrase, at: int) -> FoundFact:
     elif not unit and begun == ("near" if first == last else "range"):
         unit = "bpm" if first in TEMPOS and last in TEMPOS else ""
     unit = unit or named or usual
-    when = unit == "decade" and first == last and bound not in _STRICT
+    when = unit in _YEARS_OF and first == last and bound not in (*_STRICT, "least", "most")
     evidence = f"{first:.0f}s" if when else ""
-    return (_written(first, last, unit, bound), end, evidence) if unit else NOTHING
+    whole = unit in ("hours", "minutes", "seconds") and words[end : end + 1] == ("of",)
+    if not unit or whole:  # "an hour of jazz" tells no song's length
+        return NOTHING
+    return _written(first, last, unit, bound), end, evidence
 
 
 def _measured(words: Phrase, at: int) -> tuple[float | None, str, int]:
     """Return a number, its unit, and where it ends."""
-    value, unit, end = number_at(words, at + (words[at : at + 1] in (("the",), ("从",))))
+    part, at = meaning_at(words, at + (words[at : at + 1] in (("the",), ("从",))), "part")
+    value, unit, end = number_at(words, at)
     if value is None or unit:
-        return value, unit, end
+        return value, (part or unit) if unit == "decade" else unit, end
     unit, end = meaning_at(words, end, "unit")
     value = _year(value) if unit == "decade" else value
     half, stop = meaning_at(words, end, "half") if unit == "minutes" else ("", end)
@@ -142,10 +149,11 @@ def _measured(words: Phrase, at: int) -> tuple[float | None, str, int]:
 
 def _written(first: float, last: float, unit: str, bound: str) -> str:
     """Return a quantity as conditions."""
-    name, scale = _SCALED[unit]
+    name, scale = _SCALED["year" if unit in _YEARS_OF else unit]
     low, high = first * scale, last * scale
-    if unit == "decade" and bound not in ("most", "before"):
-        high += 9
+    if unit in _YEARS_OF:
+        low += _YEARS_OF[unit][0]
+        high += _YEARS_OF[unit][1]
     elif low == high and unit == "bpm" and bound not in ("least", "most"):
         wide = NEAR if bound == "near" else EXACT
         low, high = low * (1 - wide), high * (1 + wide)

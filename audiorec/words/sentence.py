@@ -169,6 +169,7 @@ class _ClauseReader:
     def deny(self, *, denied: bool) -> None:
         """Read what is denied, up to its end or to the next denial."""
         before, began = len(self.read) + len(self.unknown), self.at
+        mild = bool(self.means("degree"))
         while self.at < len(self.words):
             begun = len(self.read) + len(self.unknown) > before
             if not begun and self.purpose(denied=denied):
@@ -179,6 +180,8 @@ class _ClauseReader:
             if begun and (self.ends() or self.means("deny")):
                 break
             sound = begun and bool(self.read) and isinstance(self.read[-1][0], Term)
+            if sound and mild and not (self.means("or") or self.listed(self.read[-1][2], self.at)):
+                break  # "not too loud rock" is rock
             if sound and quantity_at(self.words, self.at)[0].startswith(("bpm", "duration")):
                 break  # "without vocals between 120 and 130", "no drums, under three minutes"
             if self.words[self.at] in _MARKS and self.at == began:
@@ -274,18 +277,20 @@ class _ClauseReader:
             _, start = meaning_at(self.words, self.at, role)
             if start == self.at and not self.bare(role, denied):
                 continue
-            article = "the" in self.words[start : start + 1]  # "like the Main Theme"
+            before = self.words[start : start + 1] in (("the",), ('"',))  # "like the Main Theme"
             ends = (
                 (one, first, self.name_at(first, getattr(self.names, f"{one}s")))
-                for first in range(start, start + 1 + article)
+                for first in range(start, start + 1 + before)
                 for one in columns.split()
             )
             column, start, end = next((one for one in ends if one[2]), ("", start, 0))
             if not end:
                 continue
             if role == "like":
-                self.add(Like(said=self.spelled(start, end), denied=denied), self.at, end)
-                self.at = end
+                less = self.words[self.at] == "than" and self.ends_like()
+                like = Like(said=self.spelled(start, end), denied=denied or less)
+                self.add(like, self.at, end)
+                self.at = end + (self.words[end : end + 1] == ('"',))
             else:
                 self.add_fact(f"{column}={_quoted(self.spelled(start, end))}", end, denied)
             return True
@@ -308,6 +313,12 @@ class _ClauseReader:
         same = columns == [what] or (what == "like" and isinstance(last, Like))
         return same and self.listed(end, self.at)
 
+    def ends_like(self) -> bool:
+        """Return whether songs to search from end here: "more like X than Y" is not like Y."""
+        return (
+            bool(self.read) and isinstance(self.read[-1][0], Like) and self.read[-1][2] == self.at
+        )
+
     def name_at(self, at: int, names: Collection[str]) -> int:
         """Return where the longest name that begins here ends; 0 if none does."""
         ends = range(min(len(self.words), at + LONGEST_NAME), at, -1) if names else ()
@@ -325,10 +336,10 @@ class _ClauseReader:
             self.compared = "less" if "less" in (means, self.compared) else "more"
             self.took("a little")
             return True
-        for base in _bases(self.words[self.at]):
+        for base, ending in _bases(self.words[self.at]):
             concept = phrases().get(key([base]))
             if concept is not None and concept.heard:
-                self.compared = self.compared or "more"
+                self.compared = self.compared or "more" * (ending == "er")
                 self.add(self.term(base, concept, denied=denied), self.at, self.at + 1)
                 self.at += 1
                 return True
@@ -477,20 +488,25 @@ def _quoted(name: str) -> str:
     return f'"{quoted}"'
 
 
-def _bases(word: str) -> Iterator[str]:
-    """Yield what a word may be the comparative of.
+def _bases(word: str) -> Iterator[tuple[str, str]]:
+    """Yield what a word may be the comparative or superlative of, and its ending.
 
     Examples
     --------
-    >>> list(_bases("sadder")), list(_bases("heavier")), list(_bases("singer"))
-    (['sadd', 'sadde', 'sad'], ['heavi', 'heavie', 'heavy'], [])
+    >>> [base for base, _ in _bases("sadder")], [base for base, _ in _bases("heaviest")]
+    (['sadd', 'sadde', 'sad'], ['heavi', 'heavie', 'heavy'])
+    >>> list(_bases("singer"))
+    []
     """
-    if len(word) > 4 and word.endswith("er") and word not in _NOT_COMPARED:
-        yield from (word[:-2], word[:-1])
-        if word.endswith("ier"):
-            yield f"{word[:-3]}y"
-        elif word[-3] == word[-4]:
-            yield word[:-3]
+    ending = next((one for one in ("er", "est") if word.endswith(one)), "")
+    if ending and len(word) > 4 and word not in _NOT_COMPARED:
+        base = word.removesuffix(ending)
+        bases = [base, f"{base}e"]
+        if base.endswith("i"):
+            bases.append(f"{base[:-1]}y")
+        elif base[-1] == base[-2]:
+            bases.append(base[:-1])
+        yield from ((one, ending) for one in bases)
 
 
 def _joined(words: Sequence[str]) -> str:

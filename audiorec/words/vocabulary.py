@@ -33,7 +33,7 @@ Phrase = tuple[str, ...]
 HAN = "\u3400-\u9fff"
 # Numbers, ranges, words, Han characters one by one, marks that end a clause, quotes, accidentals.
 _TOKEN = re.compile(
-    rf"\d+:[0-5]\d|\d+\.\d+|(?<=\d)\s*[-\u2013\u2014~]\s*(?=\d)"
+    rf"\d+:[0-5]\d|\d+\.\d+|\d+(?=(?:bpm|min|mins|minutes?|secs?|seconds?|hours?)\b)|(?<=\d)\s*[-\u2013\u2014~]\s*(?=\d)"
     rf"|[^\W_{HAN}]+(?:['&][^\W_{HAN}]+)*|[{HAN}]|[,.;:!?、。]|[\"“”「」《》]|[#♯♭]"
 )
 _WEIGHT = re.compile(r"(.*\S)\s+(-?\d*\.?\d+)")

@@ -55,15 +55,16 @@ def language_named(text: str | None) -> str | None:
 
     Examples
     --------
-    >>> [language_named(text) for text in ("jpn", "en-US", "GERMAN", "engfre", "Klingon", "und")]
-    ['Japanese', 'English', 'German', 'English', 'Klingon', None]
+    >>> [language_named(text) for text in ("jpn", "en-US", "GERMAN", "engfre", "Marley", "und")]
+    ['Japanese', 'English', 'German', 'English', 'Marley', None]
     """
     first = re.split(r"[;,/\0]", text or "")[0].strip()
     word = re.split(r"[-_]", first)[0].casefold()
     if first.casefold() in NO_LANGUAGE or word in NO_LANGUAGE:
         return None
     # Before ID3v2.4, codes of three letters stood side by side.
-    several = word[:3] if len(word) > 3 and len(word) % 3 == 0 else word
+    codes = {word[at : at + 3] for at in range(0, len(word), 3)}
+    several = word[:3] if codes <= _names().keys() else word
     return _names().get(word) or _names().get(several) or first
 
 

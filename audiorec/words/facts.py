@@ -116,6 +116,8 @@ def quantity_at(words: Phrase, at: int) -> FoundFact:
     last, begun = first, bound
     joint, after = meaning_at(words, end, "to")
     second, own, stop = _measured(words, after) if joint else (None, "", end)
+    if second is not None and first in YEARS and second < 100:
+        second += first // 100 * 100  # "1975-80"
     apart = joint in ("and", "or") and bound != "range" and not {unit, own} <= {*_YEARS_OF}
     if second is not None and not apart and (own or not unit):
         last, unit, end, bound = second, own or unit, stop, ""

@@ -271,7 +271,8 @@ class _ClauseReader:
     def named(self, denied: bool) -> bool:
         """Read an artist, an album, or songs from which to search, after "by", "on" or "like".
 
-        A name needs no such word in a list; an artist none if denied, or in Han characters.
+        A name needs no such word in a list; an artist none if denied, in Han characters, of several
+        words or before "songs".
         """
         for role, columns in (("by", "artist"), ("album", "album"), ("like", "artist title album")):
             _, start = meaning_at(self.words, self.at, role)
@@ -302,7 +303,9 @@ class _ClauseReader:
             return role == "like" and self.follows("like")
         two = self.words[self.at : self.at + 2]
         han = len(two) == 2 and all("\u3400" <= word <= "\u9fff" for word in two)
-        return self.follows("artist") or ((denied or han) and self.known(self.at) is None)
+        end = self.name_at(self.at, self.names.artists)
+        plain = denied or han or end > self.at + 1 or (end and self.means("piece", end))
+        return self.follows("artist") or bool(plain and self.known(self.at) is None)
 
     def follows(self, what: str) -> bool:
         """Return whether this stands in a list after a fact of a column, or after "like"."""

@@ -2,6 +2,7 @@
 // canvas below: it moves along, and is drawn anew when the map rests.
 
 import { faint, groupColour, ink, packed, paper } from "./colours.js";
+import { dotter, makeDisc } from "./dots.js";
 import { drawLand } from "./land.js";
 import { drawWay, overlap, putFace, putName } from "./mini-map.js";
 
@@ -163,21 +164,22 @@ export class SongMap {
     const started = performance.now();
     const { x, y, colours, mask, marks, kinds } = this.songs;
     this.dots.fill(0);
+    const dot = this.pen();
     const far = packed(faint());
     const disc = makeDisc(this.radius);
     const small = makeDisc(Math.max(0.8, this.radius * 0.7));
     if (marks) {
-      for (let row = 0; row < x.length; row++) if (!marks.has(row)) this.dot(x[row], y[row], far, small);
+      for (let row = 0; row < x.length; row++) if (!marks.has(row)) dot(x[row], y[row], far, small);
       const large = makeDisc(Math.max(this.radius * 1.4, 4 * this.size.ratio));
-      for (const [row, group] of marks) this.dot(x[row], y[row], packed(groupColour(group, -1)), large);
+      for (const [row, group] of marks) dot(x[row], y[row], packed(groupColour(group, -1)), large);
     } else {
-      for (let row = 0; row < x.length; row++) if (!mask[row]) this.dot(x[row], y[row], far, small);
+      for (let row = 0; row < x.length; row++) if (!mask[row]) dot(x[row], y[row], far, small);
       const shapes = kinds && makeShapes(Math.max(4 * this.size.ratio, this.radius * 1.25));
       if (x.length < RIMMED && !shapes) {
         const [rim, behind] = [makeDisc(this.radius + this.size.ratio), packed(paper())];
-        for (let row = 0; row < x.length; row++) if (mask[row]) this.dot(x[row], y[row], behind, rim);
+        for (let row = 0; row < x.length; row++) if (mask[row]) dot(x[row], y[row], behind, rim);
       }
-      for (let row = 0; row < x.length; row++) if (mask[row]) this.dot(x[row], y[row], colours[row], shapes ? shapes[kinds[row]] : disc);
+      for (let row = 0; row < x.length; row++) if (mask[row]) dot(x[row], y[row], colours[row], shapes ? shapes[kinds[row]] : disc);
     }
     this.context.putImageData(this.picture, 0, 0);
     this.moveLand();
@@ -185,20 +187,13 @@ export class SongMap {
     this.lastMs = performance.now() - started;
   }
 
-  dot(x, y, colour, disc) {
+  // What draws a dot at a place of the map. Sizes are read once: a hundred thousand times they cost half of a frame.
+  pen() {
     const { width, height } = this.canvas;
-    const ratio = this.size.ratio;
-    const [across, down] = this.scale;
-    const left = Math.round(width / 2 + (x - this.view.x) * across * ratio);
-    const top = Math.round(height / 2 - (y - this.view.y) * down * ratio);
-    const reach = disc.length >> 1;
-    if (!(left >= reach && top >= reach && left < width - reach && top < height - reach)) return;
-    for (let line = 0; line < disc.length; line++) {
-      const half = disc[line];
-      if (half < 0) continue;
-      const start = (top + line - reach) * width + left;
-      for (let at = start - half; at <= start + half; at++) this.dots[at] = colour;
-    }
+    const put = dotter(this.dots, width, height);
+    const [across, down] = this.scale.map((one) => one * this.size.ratio);
+    const [middle, centre] = [width / 2 - this.view.x * across, height / 2 + this.view.y * down];
+    return (x, y, colour, disc) => put(Math.round(middle + x * across), Math.round(centre - y * down), colour, disc);
   }
 
   drawRings() {
@@ -347,15 +342,6 @@ export function cutOut(place) {
   const shape = SHAPES[place % SHAPES.length];
   const at = (side) => (_, n) => { const t = n / 10 - 1; return `${50 + side * 50 * shape(t)}% ${50 + 50 * t}%`; };
   return `polygon(${[...Array.from({ length: 21 }, at(1)), ...Array.from({ length: 21 }, at(-1)).reverse()].join(", ")})`;
-}
-
-// Half the width of each row of a disc; -1 for an empty row.
-function makeDisc(radius) {
-  const reach = Math.floor(radius);
-  return Int32Array.from({ length: 2 * reach + 1 }, (_, line) => {
-    const rest = radius ** 2 - (line - reach) ** 2;
-    return rest < 0 ? -1 : Math.floor(Math.sqrt(rest));
-  });
 }
 
 function isInside(x, y, line) {

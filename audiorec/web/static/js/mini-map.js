@@ -3,6 +3,7 @@
 import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
 import { dotColours, ink, onTheme, paper } from "./colours.js";
 import { faceNow } from "./covers.js";
+import { dotter, makeDisc } from "./dots.js";
 import { drawLand } from "./land.js";
 import { called, given, placesOf } from "./places.js";
 import { go } from "./route.js";
@@ -10,6 +11,7 @@ import { use, useLibrary } from "./store.js";
 
 const FONT = "italic 19px 'Instrument Serif', Georgia, serif";
 const SPAN = 2.9; // units of the map across
+const MANY = 2000; // songs, of which dots are pixels: nobody sees their edges
 
 // `rows` are marked, or all are; `way` are songs on a line; `window` is [x, y, zoom]; a click goes to the map.
 export function MiniMap({ rows = null, way = [], names = false, zoom = [0, 0, 1], left = 0, label = "The map", covers = [], playing = -1, href = null }) {
@@ -22,9 +24,8 @@ export function MiniMap({ rows = null, way = [], names = false, zoom = [0, 0, 1]
   useEffect(() => {
     const element = canvas.current;
     const draw = () => element.clientWidth && drawAll(element, library, { rows, way, names, zoom, left, covers, playing, again: () => requestAnimationFrame(draw) });
-    draw();
-    document.fonts?.ready.then(draw);
-    const seen = new ResizeObserver(draw);
+    if (names) document.fonts?.ready.then(draw);
+    const seen = new ResizeObserver(draw); // which draws at once, too
     seen.observe(element);
     const stop = onTheme(() => setTheme((n) => n + 1));
     return () => { seen.disconnect(); stop(); };
@@ -63,18 +64,11 @@ function drawAll(canvas, library, { rows, way, names, zoom, left, covers, playin
   context.drawImage(land.canvas, 0, 0, width, height);
   const marked = rows && rows.length < library.n ? new Set(rows) : null;
   const size = (library.n > 20_000 ? 0.7 : library.n > 2000 ? 1.2 : library.n > 150 ? 2 : 3) * Math.min(1.8, Math.sqrt(zoom[2]));
-  const dot = (row, radius, alpha) => {
-    const [across, down] = place(row);
-    if (!(across > -9 && across < width + 9)) return;
-    const colour = colours[row];
-    context.fillStyle = `rgb(${colour & 255} ${(colour >> 8) & 255} ${(colour >> 16) & 255} / ${alpha})`;
-    context.beginPath();
-    context.arc(across, down, radius, 0, 2 * Math.PI);
-    context.fill();
-  };
-  const every = Math.ceil(library.n / 30_000); // of so many dots one does not miss some
-  for (let row = 0; row < library.n; row += every) if (!marked?.has(row)) dot(row, size, marked ? 0.28 : 0.9);
-  for (const row of marked || []) dot(row, size + 1, 1);
+  const draw = library.n > MANY ? putDots : drawDots;
+  const others = [];
+  for (let row = 0; row < library.n; row++) if (!marked?.has(row)) others.push(row);
+  draw(context, others, place, colours, size, marked ? 0.28 : 0.9, ratio);
+  if (marked) draw(context, marked, place, colours, size + 1, 1, ratio);
   if (way.length > 1) drawWay(context, way.map(place));
   for (const row of [...way, ...covers]) {
     const large = row === playing ? 42 : way.length ? 32 : 28;
@@ -87,6 +81,33 @@ function drawAll(canvas, library, { rows, way, names, zoom, left, covers, playin
       putName(context, called(one), ...toScreen(one.x, one.y), FONT, taken, [width * left, 0, width, height]);
     }
   }
+}
+
+function drawDots(context, rows, place, colours, radius, alpha) {
+  for (const row of rows) {
+    const [across, down] = place(row);
+    if (across !== across) continue;
+    const colour = colours[row];
+    context.fillStyle = `rgb(${colour & 255} ${(colour >> 8) & 255} ${(colour >> 16) & 255} / ${alpha})`;
+    context.beginPath();
+    context.arc(across, down, radius, 0, 2 * Math.PI);
+    context.fill();
+  }
+}
+
+function putDots(context, rows, place, colours, radius, alpha, ratio) {
+  const { width, height } = context.canvas;
+  const [image, disc] = [context.createImageData(width, height), makeDisc(radius * ratio)];
+  const put = dotter(new Uint32Array(image.data.buffer), width, height);
+  for (const row of rows) {
+    const [across, down] = place(row);
+    put(Math.round(across * ratio), Math.round(down * ratio), colours[row], disc);
+  }
+  const layer = Object.assign(document.createElement("canvas"), { width, height });
+  layer.getContext("2d").putImageData(image, 0, 0);
+  context.globalAlpha = alpha;
+  context.drawImage(layer, 0, 0, width / ratio, height / ratio);
+  context.globalAlpha = 1;
 }
 
 export const overlap = (one, other) => one[0] < other[2] && other[0] < one[2] && one[1] < other[3] && other[1] < one[3];

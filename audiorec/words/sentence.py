@@ -53,6 +53,7 @@ from audiorec.words.vocabulary import (
 MOST_LETTERS = 1000  # of a sentence; the rest is not read
 LONGEST_NAME = 10  # words and marks of a name
 BY_CAPTIONS = 0.5  # what a word counts that only captions know
+_TWO_DECADES = re.compile("([五六七八])([六七八九])十年代")
 _MARKS = frozenset(",.;:!?")
 _NOT_COMPARED = {"dancer", "drummer", "manner", "rapper", "singer", "speaker"}
 _FLIPPED: dict[str, Operator] = {">=": "<=", "<=": ">=", "<": ">=", ">": "<="}
@@ -110,7 +111,8 @@ class _ClauseReader:
     denied_at: int = -1  # where a denial begins of which nothing is read yet
 
     def __post_init__(self) -> None:
-        self.text = unicodedata.normalize("NFKC", self.text[:MOST_LETTERS])
+        text = unicodedata.normalize("NFKC", self.text[:MOST_LETTERS])
+        self.text = _TWO_DECADES.sub(r"\1十年代到\2十年代", text)
         self.tokens = read_tokens(self.text)
         self.words = tuple(token.word for token in self.tokens)
 
@@ -121,7 +123,7 @@ class _ClauseReader:
             or self.quoted(denied)
             or self.fact(denied)
             or self.named(denied)
-            or self.took("not deny")
+            or self.took("passed")
             or self.denial(denied)
             or self.purpose(denied=False)
             or self.comparison(denied)

@@ -166,15 +166,6 @@ class Envelope:
         return len(self.low)
 
 
-@dataclass(frozen=True, slots=True)
-class Spectrogram:
-    """Mel spectrogram for drawing: level of each band in columns of equal length."""
-
-    level_db: FloatArray  # (bands, n): decibels
-    sample_rate: int  # hertz; the bands reach up to half of it, on Slaney's scale
-    duration_s: float  # total duration
-
-
 def string_array(texts: Any) -> Any:
     """Convert a collection of str to a `pyarrow.StringArray`; an Arrow array is returned as is.
 

@@ -54,10 +54,13 @@ evening.to_m3u8(out / "evening.m3u8")
 for group in library.duplicates():
     print(group.verdict, *group.song_ids)
 
-# %% A map of the library, and the song over time: needs pip install ".[plot]".
+# %% A map of the library, and the song over time, where the plug-in is installed.
 try:
-    library.map().savefig(out / "map.png")
-    series.plot(title="Vibe Ace").savefig(out / "vibe-ace.png")
+    from audiorec_plots.library_map import library_figure
+    from audiorec_plots.songs import song_figure
+except ModuleNotFoundError:
+    print("to draw them: pip install ./plugins/audiorec-plots")
+else:
+    library_figure(library).savefig(out / "map.png")
+    song_figure(series, title="Vibe Ace").savefig(out / "vibe-ace.png")
     print("drawn:", out / "map.png")
-except audiorec.errors.MissingExtraError as missing:
-    print(missing)

@@ -23,7 +23,7 @@ BLOCKS = {
     for block in blocks_of(page, (ROOT / page).read_text())
     if block.is_run and block.language != "pycon" and not block.lines[0].startswith(">>>")
 }
-NEEDS = {"plot ": "matplotlib", "browse": "starlette", "retag": "audiorec_retag"}
+NEEDS = {"plot ": "audiorec_plots", "browse": "starlette", "retag": "audiorec_retag"}
 PLACEHOLDERS = {
     "A": "jazz-vibraphone.mp3",
     "B": "death-metal-band.ogg",

@@ -47,7 +47,7 @@ SAYS = {  # anywhere
         r"^ 0\.\d+ +-?\d.* metal-madness\.opus |^0\.\d+ +\d.* metal-madness\.opus ",
         r"^0:00        1\.000  vibe-ace\.opus ",
         r"^genre/electronic +0\.\d+  [▁▂▃▄▅▆▇█]{7}$",
-        r"^drawn: |pip install \"librosa",
+        r"^drawn: |pip install ./plugins/audiorec-plots",
     ],
     "vectors_into_a_recommender.py": [
         r"^recommended: 0\.\d\d  [\w-]+\.\w+$",

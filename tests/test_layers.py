@@ -37,8 +37,7 @@ MAY_IMPORT = {
     "labelling": EXTRACTION | {"evaluation", "learning"},
     "playlists": SEARCH,
     "words": SEARCH,
-    "plots": SEARCH | {"evaluation"},
-    "library": SEARCH | EXTRACTION | {"playlists", "plots", "words", "library"},
+    "library": SEARCH | EXTRACTION | {"playlists", "words", "library"},
     "analysis": LISTENING | {"evaluation"},
     "simulation": LISTENING,
     "recall": FILES

@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 DISTRIBUTIONS = {
     "audiorec_federated": "audiorec-federated",
+    "audiorec_plots": "audiorec-plots",
     "audiorec_retag": "audiorec-retag",
     "axe_playwright_python": "axe-playwright-python",
     "codespell_lib": "codespell",
@@ -26,8 +27,8 @@ DISTRIBUTIONS = {
     "qdrant_client": "qdrant-client",
     "umap": "umap-learn",
 }
-# librosa, in the extra plot, depends on the first two, audiorec-federated on the last.
-COME_ALONG = {"sklearn", "threadpoolctl", "cryptography"}
+# audiorec-plots depends on the first two, librosa on the next two, audiorec-federated on the last.
+COME_ALONG = {"librosa", "matplotlib", "sklearn", "threadpoolctl", "cryptography"}
 
 
 def names(requirements):

@@ -1,9 +1,9 @@
-"""Report correlations: as figures, as a table on disk, and as a picture."""
+"""Report correlations: as figures, and as a table on disk."""
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,24 +12,15 @@ from audiorec.analysis.correlation import Correlations
 from audiorec.analysis.pearson import BINS, normality
 from audiorec.columns import LogColumns
 from audiorec.distribution import created_by
-from audiorec.errors import InputError, import_extra
 from audiorec.evaluation.ranking import mean_interval
-from audiorec.files.own_files import replaced
 from audiorec.files.tables import write_plain
 from audiorec.listening.check import iso
 from audiorec.store.schema import METADATA_KEY
 from audiorec.types import Float64Array
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 FORMAT_VERSION = 1
 BOOTSTRAP_SAMPLES = 2000
 HIGH_QUANTILE = 0.95
-PICTURE_ENDS = (".png", ".svg", ".pdf")
-PICTURE_INCHES = (7.0, 4.2)
-FIGURE = ("matplotlib.figure", "a picture", "plot")
-OBSERVED_COLOUR, NULL_COLOUR = "#2a6f97", "#222222"
 
 
 def summary(found: Correlations) -> dict[str, Any]:
@@ -113,48 +104,3 @@ def write_correlations(path: Path, found: Correlations, *, about: Mapping[str, A
     )
     metadata = {METADATA_KEY: json.dumps(content, sort_keys=True, allow_nan=False).encode()}
     write_plain(path, table.replace_schema_metadata(metadata))
-
-
-def check_picture(path: Path) -> None:
-    """Check that a picture can be drawn, before the work for it begins.
-
-    Raises
-    ------
-    InputError
-        If the extension is not one of `PICTURE_ENDS`.
-    MissingExtraError
-        If matplotlib is not installed.
-    """
-    if path.suffix.lower() not in PICTURE_ENDS:
-        raise InputError(f"{path}: unknown picture format; use {', '.join(PICTURE_ENDS)}")
-    import_extra(*FIGURE)
-
-
-def write_picture(path: Path, found: Correlations, *, simulated: bool) -> None:
-    """Draw the histogram of r over the users, with that of shuffled completions.
-
-    Raises
-    ------
-    InputError, MissingExtraError
-        As for `check_picture`.
-    """
-    check_picture(path)
-    figure = import_extra(*FIGURE).Figure(figsize=PICTURE_INCHES, layout="constrained")
-    axes = figure.add_subplot()
-    _draw(axes, found, simulated)
-    with replaced(path) as temporary:
-        figure.savefig(temporary, format=path.suffix.lower().removeprefix("."), dpi=150)
-
-
-def _draw(axes: "Axes", found: Correlations, simulated: bool) -> None:
-    users = np.histogram(found.r, BINS)[0]
-    shuffled = found.null.histogram / found.null.draws
-    axes.bar(BINS[:-1], users, np.diff(BINS), align="edge", color=OBSERVED_COLOUR, label="users")
-    axes.stairs(shuffled, BINS, color=NULL_COLOUR, linewidth=1.5, label="completions shuffled")
-    axes.axvline(0.0, color=NULL_COLOUR, linewidth=0.8, linestyle=":")
-    share, chance = (found.r > 0).mean(), found.null.share_positive.mean()
-    title = f"{len(found.r):,} users: r > 0 for {share:.1%}, by chance for {chance:.1%}"
-    axes.set_title(title + ("\nsimulated listening" if simulated else ""), fontsize=10)
-    axes.set_xlabel("r between completion of new songs and similarity to favourites")
-    axes.set_ylabel("users")
-    axes.legend(frameon=False, loc="upper left")  # "best" warns where a machine is slow

@@ -23,15 +23,13 @@ from audiorec.runs.workers import Answer, Limits, Workers
 if TYPE_CHECKING:  # unpickling the first answer imports what it needs
     from audiorec.audio.sniff import PathLike
     from audiorec.extraction.pipeline import ExtractorConfig, Song
-    from audiorec.types import Envelope, FloatArray, ScoreSeries, Spectrogram
+    from audiorec.types import FloatArray, ScoreSeries
 
 T = TypeVar("T")
 
 SONG_HANDLER = "audiorec.extraction.pipeline:song_handler"  # run by the workers
 TAGGRAM_HANDLER = "audiorec.extraction.pipeline:taggram_handler"
 HASH_HANDLER = "audiorec.extraction.reader:hash_handler"
-ENVELOPE_HANDLER = "audiorec.extraction.reader:envelope_handler"
-SPECTROGRAM_HANDLER = "audiorec.extraction.reader:spectrogram_handler"
 
 _shared: dict[tuple[Any, ...], "Reader[Any]"] = {}
 _lock = threading.Lock()
@@ -143,16 +141,6 @@ def hash_reader(*, limits: Limits | None = None) -> Reader[str]:
     return Reader(HASH_HANDLER, limits=limits)
 
 
-def envelope_reader() -> "Reader[Envelope]":
-    """Return a reader of waveform envelopes; see `audiorec.audio.decode.envelope`."""
-    return Reader(ENVELOPE_HANDLER)
-
-
-def spectrogram_reader() -> "Reader[Spectrogram]":
-    """Return a reader of mel spectrograms; see `audiorec.audio.spectrogram`."""
-    return Reader(SPECTROGRAM_HANDLER)
-
-
 def vector(path: "PathLike") -> "FloatArray":
     """Return the 84-dimensional vector of one audio file.
 
@@ -196,30 +184,6 @@ def hash_handler() -> Callable[[str], str]:
     from audiorec.audio.decode import content_hash
 
     return content_hash
-
-
-def envelope_handler() -> "Callable[[str], Envelope]":
-    """Return the function that the worker of `envelope_reader` runs."""
-    from audiorec.audio.decode import envelope
-    from audiorec.audio.readers import captured_stderr
-
-    def quiet(path: str) -> "Envelope":
-        with captured_stderr():
-            return envelope(path)
-
-    return quiet
-
-
-def spectrogram_handler() -> "Callable[[str], Spectrogram]":
-    """Return the function that the worker of `spectrogram_reader` runs."""
-    from audiorec.audio.readers import captured_stderr
-    from audiorec.audio.spectrogram import spectrogram
-
-    def quiet(path: str) -> "Spectrogram":
-        with captured_stderr():
-            return spectrogram(path)
-
-    return quiet
 
 
 def _shared_reader(factory: str, *arguments: Any) -> Reader[Any]:

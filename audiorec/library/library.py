@@ -49,9 +49,6 @@ from audiorec.tagger.reading import Reading
 from audiorec.types import FloatArray
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from audiorec.search.atlas import MapKind
     from audiorec.words.find import DescribedSongs
     from audiorec.words.hearing import Hearing
     from audiorec.words.titles import Titles
@@ -431,43 +428,6 @@ class Library(SearchableStore):
         ids = named if songs is None else [self.resolve(name) for name in named]
         result = readings(self, None if songs is None else [self.row_number(name) for name in ids])
         return result[0] if isinstance(songs, str) else Readings(zip(ids, result, strict=True))
-
-    def map(
-        self,
-        *,
-        by: str | Path = "auto",
-        projection: "MapKind" = "pca",
-        seed: int = 0,
-        title: str = "",
-    ) -> "Figure":
-        """Draw a two-dimensional map of the library, like ``audiorec plot``.
-
-        Parameters
-        ----------
-        by
-            The space in which songs are compared; see `space`.
-        projection : {"pca", "tsne", "umap"}
-            t-SNE needs the extra ``plot``, UMAP the extra ``map``.
-        seed : int
-            Used by t-SNE and UMAP.
-        title : str
-            By default the file name of the store.
-
-        Returns
-        -------
-        figure : matplotlib.figure.Figure
-            Shown by notebooks; save it with ``figure.savefig("map.png")``.
-
-        Raises
-        ------
-        MissingExtraError
-            If matplotlib, or a library that the projection needs, is not installed.
-        """
-        from audiorec.plots.figures import require_figure
-        from audiorec.plots.library_map import library_figure
-
-        require_figure()
-        return library_figure(self, by=by, projection=projection, seed=seed, title=title)
 
     def __repr__(self) -> str:
         path = visible(str(self.path))

@@ -1,8 +1,8 @@
-"""The scores and tags of one song, for a person: printed, as HTML, a DataFrame or a figure.
+"""The scores and tags of one song, for a person: printed, as HTML or a DataFrame.
 
 path ──scores, taggram──▶ `SongScores`
 ──print──▶ each class: its mean score, and a bar chart over time
-──to_pandas──▶ one row per segment     ──plot──▶ scores over time
+──to_pandas──▶ one row per segment
 """
 
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ COLUMNS = ("class", "mean", "over time")
 
 
 class SongScores(ShownAsTable, ScoreSeries):
-    """Scores of a song over time that can be printed and drawn.
+    """Scores of a song over time that can be printed.
 
     Examples
     --------
@@ -50,30 +50,6 @@ class SongScores(ShownAsTable, ScoreSeries):
 
         columns = {name: self.scores[:, i] for i, name in enumerate(self.classes)}
         return pandas_frame(columns, index=("start_s", self.start_s))
-
-    def plot(self, *, title: str = "") -> Any:
-        """Draw the scores over time; see `audiorec.plots`.
-
-        Parameters
-        ----------
-        title : str
-            Title of the figure, for example the song's name.
-
-        Returns
-        -------
-        figure : matplotlib.figure.Figure
-            Displayed by notebooks; ``figure.savefig("song.png")`` saves it.
-
-        Raises
-        ------
-        MissingExtraError
-            Without matplotlib.
-        """
-        from audiorec.plots.figures import require_figure
-        from audiorec.plots.songs import song_figure
-
-        require_figure()
-        return song_figure(self, title=title)
 
     def _view(self) -> TableView:
         rows = _rows(self)
@@ -131,7 +107,7 @@ def taggram(path: "PathLike") -> SongScores:
 
 
 def shown(series: ScoreSeries) -> SongScores:
-    """Return a series as one that can be printed and drawn."""
+    """Return a series as one that can be printed."""
     return SongScores(series.scores, series.start_s, series.classes)
 
 

@@ -32,6 +32,7 @@ PLUGINS: dict[str, dict[str, tuple[str, ...]]] = {
         "audiorec.channels": ("one-way", "two-tower", "mmoe"),
         "audiorec.commands": ("federated",),
     },
+    "audiorec-plots": {"audiorec.commands": ("plot",)},
     "audiorec-retag": {"audiorec.commands": ("retag",)},
 }
 IDENTIFIER = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*"

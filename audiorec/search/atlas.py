@@ -34,7 +34,7 @@ PERPLEXITY = 30.0  # t-SNE's effective number of neighbours per song
 UMAP_NEIGHBOURS = 15
 MIN_POINTS = 5  # with fewer, t-SNE and UMAP fall back to PCA
 BLOCK_ROWS = 16_384
-_LIBRARIES = {"tsne": ("sklearn.manifold", "plot"), "umap": ("umap", "map")}
+_LIBRARIES = {"tsne": ("sklearn.manifold", "sklearn"), "umap": ("umap", "map")}
 
 
 def atlas_table(store: VectorStore, *, projection: MapKind = "pca", seed: int = 0) -> Any:
@@ -97,7 +97,7 @@ def project(units: FloatArray, kind: MapKind = "pca", *, seed: int = 0) -> Float
 
     =========  ====================================  =========================================
     pca        the two directions of most variance   no extra, fast, deterministic
-    tsne       keeps neighbours together             scikit-learn, extra plot
+    tsne       keeps neighbours together             scikit-learn, extra sklearn
     umap       keeps neighbours, separates groups    umap-learn, extra map
     =========  ====================================  =========================================
     """

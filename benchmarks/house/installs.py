@@ -31,7 +31,6 @@ CLIP = ROOT / "fixtures" / "audio" / "jazz-vibraphone.mp3"
 NONE = "none"
 BRINGS = {  # what shows that an extra is there
     "train": "torch torchaudio",
-    "plot": "librosa matplotlib",
     "cloud": "fsspec s3fs",
     "ray": "ray",
     "map": "umap",

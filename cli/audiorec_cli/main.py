@@ -25,7 +25,7 @@ from audiorec_cli.shared.pages import OTHERS, CommandGroup, command, group
 PANELS = {
     "Library": (
         *("start", "demo", "extract", "info", "classify"),
-        *("plot", "duplicates", "store", "doctor"),
+        *("duplicates", "store", "doctor"),
     ),
     "Listen": (
         *("similar", "find", "playlist", "playlists"),

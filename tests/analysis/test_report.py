@@ -1,21 +1,13 @@
-"""`audiorec.analysis.report`: figures, the table, the picture."""
+"""`audiorec.analysis.report`: figures, and the table."""
 
 import json
-import sys
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from needs import needs
 
 from audiorec.analysis.correlation import CorrelationSpec, correlate
-from audiorec.analysis.report import (
-    check_picture,
-    summary,
-    write_correlations,
-    write_picture,
-)
-from audiorec.errors import InputError, MissingExtraError
+from audiorec.analysis.report import summary, write_correlations
 from audiorec.simulation.world import WorldSpec, simulate
 
 
@@ -57,22 +49,3 @@ def test_the_table_is_one_row_a_user(found, tmp_path):
         True,
         10,
     )
-
-
-@pytest.mark.parametrize(("name", "begins"), [("p.png", b"\x89PNG"), ("p.svg", b"<?xml")])
-def test_the_picture_is_whole(found, tmp_path, name, begins):
-    needs("matplotlib")
-    write_picture(tmp_path / name, found, simulated=True)
-    content = (tmp_path / name).read_bytes()
-    assert content.startswith(begins)
-    assert len(content) > 5000
-    assert [p.name for p in tmp_path.iterdir()] == [name]
-
-
-def test_pictures_that_cannot_be(found, tmp_path, monkeypatch):
-    with pytest.raises(InputError, match=r"use .png, .svg, .pdf"):
-        check_picture(tmp_path / "p.gif")
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(MissingExtraError, match=r'needs the extra "plot": pip install'):
-        write_picture(tmp_path / "p.png", found, simulated=False)
-    assert list(tmp_path.iterdir()) == []

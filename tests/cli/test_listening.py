@@ -151,7 +151,6 @@ def test_correlate_prints_a_table_and_takes_dates(home):
     [
         (["--days", "spring.."], "--days must be written as"),
         (["--out", "nowhere/c.parquet"], "there is no folder nowhere"),
-        (["--plot", "c.gif"], "use .png, .svg, .pdf"),
         (["--vectors", "users.parquet"], "users.parquet"),
     ],
 )

@@ -135,7 +135,7 @@ def test_a_mistake_has_its_exit_code(line, mistake, kind, folder, audiorec, monk
     if line.startswith(("browse", "serve")):
         needs("starlette")
     if line.startswith("plot"):
-        needs("matplotlib")
+        needs("audiorec_plots")
     monkeypatch.chdir(folder)
     monkeypatch.delenv("AUDIOREC_VECTORS", raising=False)
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}

@@ -17,7 +17,7 @@ COMMANDS = {
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
 def test_a_name_of_several_songs_names_them(in_library, command):
     if command.startswith("plot"):
-        needs("matplotlib")
+        needs("audiorec_plots")
     code, out, err = in_library(*(part.replace("{}", "ong 1") for part in command.split()))
     assert (code, out) == (2, "")
     assert err.startswith("error: 10 songs match 'ong 1': ")

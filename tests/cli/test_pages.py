@@ -250,8 +250,8 @@ def test_an_example_works(line, home, audiorec):
         needs("audiorec_retag")
     if words[0] == "playlists":
         needs("sklearn")
-    if "plot" in words or "--plot" in words:
-        needs("matplotlib")
+    if words[0] == "plot":
+        needs("audiorec_plots")
     if words[:2] == ["federated", "keys"]:
         needs("audiorec_federated")
     if "--projection" in words:

@@ -10,11 +10,10 @@ import pytest
 from made_songs import write_song
 
 import audiorec
-from audiorec.audio.decode import envelope
 from audiorec.errors import Failure, SongError, WeightsError
 from audiorec.extraction import reader
 from audiorec.extraction.pipeline import Extractor, ExtractorConfig
-from audiorec.extraction.reader import envelope_reader, hash_reader, song_reader
+from audiorec.extraction.reader import hash_reader, song_reader
 
 NATIVE = ("av", "soundfile", "onnxruntime")
 
@@ -45,19 +44,6 @@ def test_a_song_is_what_an_extractor_makes_of_it(songs):
     assert (found.info, found.content_hash) == (expected.info, expected.content_hash)
     with hash_reader() as hashes:
         assert hashes.read(songs / "a.wav") == expected.content_hash
-
-
-def test_an_envelope_comes_from_a_worker(songs, tmp_path, capfd):
-    with envelope_reader() as envelopes:
-        found = envelopes.read(songs / "b.flac")
-        (tmp_path / "bad.mp3").write_bytes(b"ID3" + bytes(range(256)) * 40)
-        with pytest.raises(SongError):
-            envelopes.read(tmp_path / "bad.mp3")
-    expected = envelope(songs / "b.flac")
-    for name in ("low", "high", "rms"):
-        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
-    assert found.duration_s == expected.duration_s
-    assert capfd.readouterr().err == ""
 
 
 @pytest.mark.parametrize("jobs", [1, 2])

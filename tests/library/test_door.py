@@ -18,14 +18,12 @@ import audiorec
 from audiorec.errors import (
     AudiorecError,
     InputError,
-    MissingExtraError,
     MissingFileError,
     SpecMismatchError,
     StoreError,
     UnknownSongError,
 )
 from audiorec.library.readings import Readings
-from audiorec.library.score_views import SongScores
 from audiorec.search.questions import Choice
 from audiorec.store.schema import number_names
 from audiorec.store.store import write_table
@@ -193,21 +191,6 @@ def test_classify_from_the_store(library):
     assert tuple(found) == IDS
     assert library.classify("two") == found["a/two.flac"]
     assert list(library.classify(["three", "two"])) == ["b/three.mp3", "a/two.flac"]
-
-
-def test_a_map(library):
-    needs("matplotlib")
-    figure = library.map(title="mine")
-    assert figure.axes
-
-
-def test_without_matplotlib_the_error_names_the_extra(library, monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    series = SongScores(np.ones((1, 1), np.float32), np.zeros(1), ("genre/a",))
-    for draw in (library.map, series.plot):
-        with pytest.raises(MissingExtraError, match=r'needs the extra "plot": pip install'):
-            draw()
 
 
 def test_the_shortcuts_open_the_store(music, monkeypatch, tmp_path):

@@ -15,7 +15,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "faq.md").read_text()
 PART = PAGE.partition("## Owners of a library\n")[2].partition("\n## ")[0]
 NAMED = re.findall(r"`(audiorec [^`]+)`", PART)
 COMMANDS = [line for line in NAMED if line != "audiorec sync"]  # which needs a server
-NEEDS = {"playlists": "sklearn", "plot": "librosa", "retag": "audiorec_retag"}
+NEEDS = {"playlists": "sklearn", "plot": "audiorec_plots", "retag": "audiorec_retag"}
 ENDLESS = ("audiorec serve", "audiorec browse", "audiorec extract music --watch")
 CLIPS = (
     "jazz-vibraphone.mp3 death-metal-band.ogg blues-band.mp3 classical-piano.flac drum-loop.aiff"

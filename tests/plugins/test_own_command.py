@@ -77,6 +77,7 @@ def test_without_a_plugin_its_names_lead_to_it(monkeypatch, capsys):
         ("audiorec-federated", "federated", "align"),
         ("audiorec-federated", "help", "federated"),
         ("audiorec-federated", "recall", "train", "two-tower", "-i", LOG, "--out", "m"),
+        ("audiorec-plots", "plot", "song.mp3", "--out", "song.png"),
         ("audiorec-retag", "retag", "music"),
     ):
         code, out, err = run_command(monkeypatch, capsys, *words)

@@ -163,7 +163,7 @@ def test_umap_is_asked_with_the_seed(units, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("kind", "name", "extra"), [("tsne", "sklearn.manifold", "plot"), ("umap", "umap", "map")]
+    ("kind", "name", "extra"), [("tsne", "sklearn.manifold", "sklearn"), ("umap", "umap", "map")]
 )
 def test_a_library_that_is_missing(units, monkeypatch, kind, name, extra):
     monkeypatch.setitem(sys.modules, name, None)

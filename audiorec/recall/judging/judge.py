@@ -322,11 +322,6 @@ class Judgement(ShownAsTable):
         names = ("measure", "k", "value", "low", "high")
         return pandas_frame(dict(zip(names, zip(*rows, strict=True), strict=True)))
 
-    def figures(self, k: int) -> dict[str, Interval | float]:
-        """Return the figures for a plot: measures at `k`, then the spread of the lists."""
-        names = ("hit_rate", "recall", "ndcg", "mrr")
-        return {f"{name}@{k}": self.means[name, k] for name in names} | dict(self.spread)
-
     def notes(self) -> list[str]:
         """Return additional remarks, one line each: strata and peak memory."""
         k = max(k for _, k in self.means)

@@ -15,7 +15,7 @@ CORE = (
     "av joblib numpy onnxruntime pyarrow rich safetensors scipy soundfile soxr tinytag click"
 ).split()
 COMMAND = "audiorec_cli.main:main"  # by which releases under the former name are known as ours
-EXTRAS = {"train": ("torch", "torchaudio"), "plot": ("librosa", "matplotlib")}
+TRAIN = "torch torchaudio".split()
 
 
 class Check(NamedTuple):
@@ -44,8 +44,7 @@ def doctor(json: JsonOption = False) -> None:
         _ffmpeg(),
         *_weights(),
     ]
-    checks += [_extra(name, extra) for extra, names in EXTRAS.items() for name in names]
-    checks.append(_main_job())
+    checks += [*map(_extra, TRAIN), _main_job()]
     healthy = all(check.good or not check.needed for check in checks)
     if json:
         rows = [check._asdict() for check in checks]
@@ -105,14 +104,14 @@ def _package(name: str) -> Check:
         return Check(name, False, f"{type(error).__name__}: {error}")
 
 
-def _extra(name: str, extra: str) -> Check:
-    """Check an optional package: absence is fine, a failing import is explained."""
+def _extra(name: str) -> Check:
+    """Check a package of the extra train: absence is fine, a failing import is explained."""
     from importlib.metadata import PackageNotFoundError, version
 
     try:
         installed = version(name)
     except PackageNotFoundError:
-        return Check(name, False, install_command(extra), needed=False)
+        return Check(name, False, install_command("train"), needed=False)
     check = _package(name)
     if check.good:
         return check._replace(needed=False)

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from audiorec.errors import InputError
-from audiorec.options import chooses, writes
+from audiorec.options import chooses
 from audiorec_cli.shared.console import FIGURE_DIGITS, print_json, print_table, say
 from audiorec_cli.shared.inputs import open_vectors
 from audiorec_cli.shared.listening import RuleOption, SkipBadRowsOption, sound_files
@@ -58,7 +58,6 @@ def correlate(
     output: Annotated[
         Path | None, out_file(help="Write a Parquet file with one row per user.")
     ] = None,
-    plot: Annotated[Path | None, writes(help="Plot to a .png, .svg or .pdf (extra plot).")] = None,
     quiet: QuietOption = False,
     json: JsonOption = False,
 ) -> None:
@@ -70,16 +69,14 @@ def correlate(
     --------
     audiorec listening correlate --interactions plays.csv
     audiorec listening correlate -i plays.csv -v vecs.parquet --days 2024-02-01..
-    audiorec listening correlate -i plays.csv --out users.parquet --plot r.png
+    audiorec listening correlate -i plays.csv --out users.parquet --json > r.json
     """
     from audiorec.analysis.correlation import CorrelationSpec
     from audiorec.analysis.correlation import correlate as correlate_listening
-    from audiorec.analysis.report import check_picture
     from audiorec.listening.reading import LogReading
 
-    _check_targets(output, plot)
-    if plot is not None:
-        check_picture(plot)
+    if output is not None and not output.parent.is_dir():
+        raise InputError(f"{output}: there is no folder {output.parent}")
     since, until = _period(days)
     how = LogReading(rule=rule, skip_bad_rows=skip_bad_rows)
     spec = CorrelationSpec(
@@ -97,14 +94,7 @@ def correlate(
         say(f"left out: {problem}")
     result = correlate_listening(log, song_ids, units, spec, progress=progress_lines(quiet=quiet))
     about = {"interactions": str(interactions), "simulated": log.simulated, **source}
-    _deliver(result, about, output, plot, json)
-
-
-def _check_targets(*paths: Path | None) -> None:
-    """Refuse output files in folders that do not exist, before any work is done."""
-    for path in paths:
-        if path is not None and not path.parent.is_dir():
-            raise InputError(f"{path}: there is no folder {path.parent}")
+    _deliver(result, about, output, json)
 
 
 def _period(days: str | None) -> tuple[float | None, float | None]:
@@ -134,18 +124,13 @@ def _songs(
     return store.ids, units, {"vectors": str(store.path), "by": by}
 
 
-def _deliver(
-    found: Any, about: dict[str, Any], output: Path | None, plot: Path | None, json: bool
-) -> None:
-    from audiorec.analysis.report import summary, write_correlations, write_picture
+def _deliver(found: Any, about: dict[str, Any], output: Path | None, json: bool) -> None:
+    from audiorec.analysis.report import summary, write_correlations
 
     figures = summary(found)
     if output is not None:
         write_correlations(output, found, about=about)
         say(f"{len(found.r):,} users written to {output}")
-    if plot is not None:
-        write_picture(plot, found, simulated=about["simulated"])
-        say(f"picture: {plot}")
     if json:
         print_json({"schema": "audiorec/correlation/1", **about, **figures})
     else:

@@ -1,12 +1,15 @@
-"""`audiorec.audio.spectrogram`: a tone lies in its band, and long songs have few columns."""
+"""`audiorec_plots.sound`: a tone lies in its band, and long songs have few columns."""
 
 import numpy as np
 import pytest
 import soundfile
 from needs import needs
 
-from audiorec.audio.spectrogram import spectrogram
-from audiorec.extraction.reader import spectrogram_reader
+needs("audiorec_plots")
+
+from audiorec.audio.decode import envelope
+from audiorec.errors import SongError
+from audiorec_plots.sound import sound_reader, spectrogram
 
 
 @pytest.fixture
@@ -19,7 +22,8 @@ def tone(tmp_path):
 
 
 def test_a_tone_is_loudest_in_its_band_while_it_sounds(tone):
-    librosa = needs("librosa")
+    import librosa
+
     found = spectrogram(tone, columns=40)
     assert found.level_db.shape[0] == 96
     assert 20 < found.level_db.shape[1] <= 40
@@ -34,7 +38,17 @@ def test_a_tone_is_loudest_in_its_band_while_it_sounds(tone):
         assert set(np.abs(centres[bands] - hertz) < 60) == {True}
 
 
-def test_it_comes_from_a_worker(tone):
-    with spectrogram_reader() as reader:
-        found = reader.read(tone)
-    assert np.array_equal(found.level_db, spectrogram(tone).level_db)
+def test_it_comes_from_a_worker_with_the_waveform(tone, tmp_path, capfd):
+    (tmp_path / "bad.mp3").write_bytes(b"ID3" + bytes(range(256)) * 40)
+    with sound_reader() as reader:
+        wave, mel = reader.read(tone)
+        with pytest.raises(SongError):
+            reader.read(tmp_path / "bad.mp3")
+    assert np.array_equal(mel.level_db, spectrogram(tone).level_db)
+    expected = envelope(tone)
+    assert all(
+        np.array_equal(getattr(wave, name), getattr(expected, name))
+        for name in ("low", "high", "rms")
+    )
+    assert wave.duration_s == expected.duration_s
+    assert capfd.readouterr().err == ""

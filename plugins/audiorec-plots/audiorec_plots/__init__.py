@@ -1,4 +1,4 @@
-"""Draw scores, songs, libraries and users as pictures, for a notebook or a file.
+"""Draw scores, songs, libraries, users and reports as pictures, for a notebook or a file.
 
 ::
 
@@ -7,8 +7,9 @@
     a store                 ──library_figure──▶ a map: colour by genre, marker by version
     a map, plays, shares    ──user_figure─────▶ one user's plays on the map, and a portrait
     reports of channels     ──report_figure───▶ each measure with its interval
+    a report of correlation ──correlation_figure──▶ users by r, beside shuffled completions
     a figure                ──write_picture───▶ PNG, SVG or HTML, byte for byte reproducible
 
-Nothing is decoded and no window is opened: functions take arrays or a store and return a
-matplotlib Figure, created without pyplot. Needs the extra ``plot``.
+No window is opened: functions take arrays or a store and return a matplotlib Figure, created
+without pyplot. Only the command reads audio, for waveform and spectrogram, in a worker (`sound`).
 """

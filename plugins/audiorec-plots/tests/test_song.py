@@ -1,4 +1,4 @@
-"""`audiorec.plots.songs` and `panels`: what is drawn is what was measured."""
+"""`audiorec_plots.songs`: what is drawn is what was measured."""
 
 import io
 import warnings
@@ -9,10 +9,13 @@ import pytest
 from needs import needs
 from seen_texts import check_texts
 
+needs("audiorec_plots")
+
 from audiorec.errors import InputError
-from audiorec.plots.figures import edges_s, picture_bytes
-from audiorec.plots.songs import song_figure
-from audiorec.types import Envelope, ScoreSeries, Spectrogram
+from audiorec.types import Envelope, ScoreSeries
+from audiorec_plots.figures import edges_s, picture_bytes
+from audiorec_plots.songs import song_figure
+from audiorec_plots.sound import Spectrogram
 
 FEW = ("version/vocal", "version/other")
 MANY = tuple(f"genre/{name}" for name in ("blues", "jazz", "folk_song", "pop", "rock"))
@@ -56,7 +59,6 @@ def test_edges_are_the_starts_and_the_end():
 
 
 def test_a_strip_holds_the_scores_the_largest_mean_on_top():
-    needs("matplotlib")
     of = series()
     axes = panels(song_figure(of))[1]
     (mesh,) = axes.collections
@@ -69,7 +71,6 @@ def test_a_strip_holds_the_scores_the_largest_mean_on_top():
 
 
 def test_areas_are_the_scores_on_top_of_each_other():
-    needs("matplotlib")
     of = series()
     axes = panels(song_figure(of))[0]
     lower, upper = axes.collections
@@ -86,7 +87,6 @@ def test_areas_are_the_scores_on_top_of_each_other():
 
 
 def test_the_waveform_is_the_envelope():
-    needs("matplotlib")
     axes = panels(song_figure(series(), wave()))[0]
     outer, inner = axes.collections
     length = 12.5 / 3
@@ -100,8 +100,6 @@ def test_the_waveform_is_the_envelope():
 
 
 def test_the_spectrogram_lies_below_the_waveform_and_spans_the_song():
-    needs("matplotlib")
-    needs("librosa")
     level = np.linspace(-90, 0, 96 * 50, dtype=np.float32).reshape(96, 50)
     figure = song_figure(series(), wave(), Spectrogram(level, 16_000, 12.5))
     _, axes, *_ = panels(figure)
@@ -114,7 +112,6 @@ def test_the_spectrogram_lies_below_the_waveform_and_spans_the_song():
 
 
 def test_titles_units_and_clock():
-    needs("matplotlib")
     figure = song_figure(series(40), wave(130), title="Ada: Engine")
     first, *_, last = panels(figure)
     assert figure.get_suptitle() == "Ada: Engine  (2:10, 40 segments)"
@@ -129,7 +126,6 @@ def test_titles_units_and_clock():
 
 
 def test_no_text_is_small_none_lies_on_another_and_none_leaves_the_picture():
-    needs("matplotlib")
     figure = song_figure(series(40), wave(120), title="A name")
     check_texts(figure)
     renderer = figure.canvas.get_renderer()
@@ -143,7 +139,6 @@ def test_no_text_is_small_none_lies_on_another_and_none_leaves_the_picture():
 @pytest.mark.parametrize("n", [1, 2, 4_000])
 @pytest.mark.parametrize("classes", [FEW, MANY, (*FEW, *MANY), ("guitar",)])
 def test_any_length_and_any_heads(n, classes):
-    needs("matplotlib")
     rng = np.random.default_rng(0)
     scores = rng.random((n, len(classes)), np.float32)
     of = ScoreSeries(scores, 3 * np.arange(n, dtype=np.float32), classes)
@@ -158,7 +153,6 @@ def test_a_series_without_segments_is_refused():
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
 def test_hostile_texts_are_only_text(text):
-    needs("matplotlib")
     classes = tuple(f"version/_{n}{text}" for n in "ab") + tuple(
         f"genre{text}/{n}{text}" for n in "abcde"
     )

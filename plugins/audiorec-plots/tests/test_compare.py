@@ -1,14 +1,16 @@
-"""`audiorec.plots.songs`: two songs, and where they differ."""
+"""`audiorec_plots.songs`: two songs, and where they differ."""
 
 import numpy as np
 import pytest
 from needs import needs
 from seen_texts import check_texts
 
+needs("audiorec_plots")
+
 from audiorec.errors import InputError, ShapeError
-from audiorec.plots.figures import picture_bytes
-from audiorec.plots.songs import compare_figure
 from audiorec.types import ScoreSeries
+from audiorec_plots.figures import picture_bytes
+from audiorec_plots.songs import compare_figure
 
 CLASSES = ("version/vocal", "version/other", *(f"genre/g{n}" for n in range(5)))
 
@@ -23,7 +25,6 @@ SECOND = series([0.1, 0.9, 0.5, 0.2, 0.1, 0.1, 0.1])
 
 
 def test_pairs_are_the_means_sorted_by_their_difference():
-    needs("matplotlib")
     axes = compare_figure(FIRST, SECOND).axes[0]
     lines, first, second = axes.collections
     # A - B by hand: 0.6, -0.6, -0.3, 0, 0.1, 0.3, -0.1; drawn upwards.
@@ -38,7 +39,6 @@ def test_pairs_are_the_means_sorted_by_their_difference():
 
 
 def test_both_songs_have_one_clock_and_one_order_of_classes():
-    needs("matplotlib")
     figure = compare_figure(FIRST, SECOND)
     timed = [axes for axes in figure.axes if axes.get_xlim() == (0, 6)]
     assert len(timed) == 4
@@ -53,7 +53,6 @@ def test_both_songs_have_one_clock_and_one_order_of_classes():
 
 
 def test_names_and_similarity_are_written():
-    needs("matplotlib")
     figure = compare_figure(FIRST, SECOND, titles=("one $x$", "two\n"), similarity=0.834)
     assert figure.get_suptitle() == "A: one $x$  (0:06)\nB: two\\n  (0:03)"
     assert "similarity 0.83" in [text.get_text() for text in figure.texts]
@@ -62,7 +61,6 @@ def test_names_and_similarity_are_written():
 
 
 def test_the_same_songs_give_the_same_bytes():
-    needs("matplotlib")
     figures = [compare_figure(FIRST, SECOND) for _ in range(2)]
     assert len({picture_bytes(figure, "svg") for figure in figures}) == 1
     # Their last bits are the solver's, and not the same in every run.

@@ -1,4 +1,4 @@
-"""`audiorec.plots.library_map` and `report`: what is drawn, and what is refused."""
+"""`audiorec_plots.library_map` and `report`: what is drawn, and what is refused."""
 
 import json
 
@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 from made_library import series, song, write_library
 from needs import needs
+from seen_texts import check_texts
+
+needs("audiorec_plots")
 
 from audiorec.errors import DamagedFileError, InputError, ShapeError
 from audiorec.library.library import open_store
-from audiorec.plots.figures import picture_bytes
-from audiorec.plots.library_map import map_library, user_figure
-from audiorec.plots.report import report_figure, report_rows
+from audiorec_plots.figures import picture_bytes
+from audiorec_plots.library_map import map_library, user_figure
+from audiorec_plots.report import correlation_figure, report_figure, report_rows
 
 
 def document(**channels):
@@ -55,7 +58,6 @@ def test_lengths_that_are_not_there():
 
 
 def test_a_report_is_drawn():
-    needs("matplotlib")
     rows, _ = report_rows([("a.json", document(popular=0.2, rules=0.4))])
     figure = report_figure(rows, title="lists of 20")
     assert [axes.get_title("left") for axes in figure.axes] == ["recall@20", "gini"]
@@ -79,7 +81,6 @@ SHARES = [
 
 
 def test_a_user_is_drawn(found):
-    needs("matplotlib")
     plays = np.zeros(12, np.int64)
     plays[[1, 3, 4]] = 5, 1, 2
     figure = user_figure(found, plays, SHARES, title="u$1$")
@@ -91,7 +92,6 @@ def test_a_user_is_drawn(found):
 
 
 def test_a_user_of_other_songs(found):
-    needs("matplotlib")
     with pytest.raises(InputError, match="no song of this store"):
         user_figure(found, np.zeros(12, np.int64), SHARES, title="u")
     with pytest.raises(ShapeError):
@@ -101,3 +101,40 @@ def test_a_user_of_other_songs(found):
 def test_json_of_the_command_is_what_is_read():
     rows, _ = report_rows([("a", json.loads(json.dumps(document(a=0.5))))])
     assert rows["a"]["recall@20"].value == 0.5
+
+
+CORRELATION = {
+    "schema": "audiorec/correlation/1",
+    "simulated": True,
+    "users": 5,
+    "share_positive": 0.6,
+    "shuffled_completions": {"share_positive": 0.5},
+    "histogram": {"edges": [-1, 0, 1], "users": [2, 3], "shuffled": [2.5, 2.5]},
+}
+
+
+def test_a_correlation_is_drawn():
+    figure = correlation_figure("r.json", CORRELATION)
+    assert figure.get_suptitle() == "5 users"
+    (axes,) = figure.axes
+    assert [patch.get_height() for patch in axes.patches[:2]] == [2, 3]
+    told = "r > 0 for 60.0%, by chance for 50.0%; simulated listening"
+    assert axes.get_title("left") == told
+    check_texts(figure)
+    assert "simulated" not in correlation_figure(
+        "r.json", {**CORRELATION, "simulated": False}
+    ).axes[0].get_title("left")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"histogram": None}, "no histogram"),
+        ({"histogram": {"edges": [0, 1]}}, "no histogram"),
+        ({"share_positive": "half"}, "no histogram"),
+        ({"histogram": {**CORRELATION["histogram"], "users": [5]}}, "is cut off"),
+    ],
+)
+def test_what_is_no_correlation(wrong, said):
+    with pytest.raises(DamagedFileError, match=rf"^r\.json: .*{said}"):
+        correlation_figure("r.json", {**CORRELATION, **wrong})

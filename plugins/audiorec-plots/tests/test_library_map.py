@@ -1,4 +1,4 @@
-"""`audiorec.plots.library_map` and `hubs`: every song once, at its place, in its colour."""
+"""`audiorec_plots.library_map`: every song once, at its place, in its colour."""
 
 from dataclasses import replace
 
@@ -8,13 +8,15 @@ from made_library import series, song, write_library
 from needs import needs
 from seen_texts import check_texts, seen
 
+needs("audiorec_plots")
+
 from audiorec.errors import InputError, StoreError
-from audiorec.plots import figures
-from audiorec.plots.figures import picture_bytes
-from audiorec.plots.library_map import draw_map, hub_counts, library_figure, map_library
 from audiorec.search.atlas import project
 from audiorec.search.searchable import SearchableStore
 from audiorec.types import Status
+from audiorec_plots import figures
+from audiorec_plots.figures import picture_bytes
+from audiorec_plots.library_map import draw_map, hub_counts, library_figure, map_library
 
 
 def songs(n):
@@ -72,7 +74,8 @@ def test_the_axes_say_their_share_of_the_variance(store):
 
 
 def test_dots_lie_where_the_songs_do_in_their_colours(store):
-    matplotlib = needs("matplotlib")
+    import matplotlib
+
     found = map_library(store.space("vector"))
     axes = draw_map(found, title="map").axes[0]
     other, vocal, instrumental = axes.collections
@@ -87,7 +90,6 @@ def test_dots_lie_where_the_songs_do_in_their_colours(store):
 
 
 def test_small_maps_are_the_legend_of_the_colours(store):
-    needs("matplotlib")
     found = map_library(store.space("vector"))
     _, *small = draw_map(found, title="map").axes
     titles = [axes.get_title(loc="left") for axes in small]
@@ -98,7 +100,6 @@ def test_small_maps_are_the_legend_of_the_colours(store):
 
 
 def test_names_of_hubs_lie_on_no_other_text(store):
-    needs("matplotlib")
     found = map_library(store.space("vector"))
     assert len(found.hubs) == 3  # one for each genre
     assert {int(found.colour[place]) for place, _ in found.hubs} == {0, 1, 2}
@@ -109,7 +110,6 @@ def test_names_of_hubs_lie_on_no_other_text(store):
 
 
 def test_names_that_do_not_fit_are_left_out(store):
-    needs("matplotlib")
     found = map_library(store.space("vector"))
     crowd = tuple((30, f"the same place, number {n}") for n in range(40))
     figure = draw_map(replace(found, hubs=crowd), title="map")
@@ -131,7 +131,6 @@ def test_hubs_by_hand():
 
 
 def test_the_same_store_gives_the_same_bytes(store):
-    needs("matplotlib")
     pictures = [picture_bytes(library_figure(store), form) for form in ("svg", "svg", "png")]
     assert pictures[0] == pictures[1]
     assert pictures[2] == picture_bytes(library_figure(store), "png")
@@ -139,7 +138,6 @@ def test_the_same_store_gives_the_same_bytes(store):
 
 @pytest.mark.parametrize("n", [1, 2, 5, 9])
 def test_small_libraries(tmp_path, n):
-    needs("matplotlib")
     small = store_of(tmp_path, songs(n))
     found = map_library(small.space("vector"))
     assert len(found.hubs) == (n if n < 9 else 3)
@@ -149,7 +147,6 @@ def test_small_libraries(tmp_path, n):
 
 
 def test_many_songs_are_pixels_in_an_svg(tmp_path):
-    needs("matplotlib")
     few = map_library(store_of(tmp_path, songs(60)).space("vector"))
     picks = np.random.default_rng(0).integers(0, 60, 30_000)
     names = ("rows", "places", "colour", "marker", "music")
@@ -172,8 +169,6 @@ def test_a_projection_that_is_none(store):
 
 @pytest.mark.parametrize("projection", ["tsne"])
 def test_other_projections(store, projection):
-    needs("sklearn")
-    needs("matplotlib")
     found = map_library(store.space("vector"), projection=projection, seed=3)
     assert found.variance is None
     assert draw_map(found, title="t").axes[0].get_xlabel() == "t-SNE axis 1"

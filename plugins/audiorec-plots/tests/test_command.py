@@ -3,22 +3,19 @@
 import json
 import re
 import shutil
-import sys
 
 import pytest
 from library_commands import files_in
 from made_songs import write_song
+from made_stores import write_store
 from needs import needs
+
+needs("audiorec_plots")
 
 from audiorec.store.store import VectorStore
 
 PNG, SVG = b"\x89PNG", b"<?xml"
 FIRST, SECOND = "album 0/song 00.flac", "album 1/song 01.mp3"
-
-
-@pytest.fixture(autouse=True)
-def matplotlib():
-    return needs("matplotlib")
 
 
 @pytest.fixture
@@ -131,7 +128,7 @@ def test_the_same_call_writes_the_same_bytes(drawn):
         assert pictures[0] == pictures[1]
 
 
-def test_size_and_resolution(in_library, tmp_path, matplotlib):
+def test_size_and_resolution(in_library, tmp_path):
     from matplotlib.image import imread
 
     size = ("--size", "8x5@50")
@@ -163,13 +160,6 @@ def test_a_mistake_writes_nothing(in_library, music, command, out, more, told):
     assert files_in(music) == before
 
 
-def test_a_missing_extra_is_named_before_any_work(in_library, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    code, out, err = in_library("plot", "nobody", "-o", tmp_path / "a.png")
-    assert (code, out) == (2, "")
-    assert 'pip install "librosa' in err
-
-
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -185,3 +175,22 @@ def test_what_cannot_be_drawn_is_refused(in_library, tmp_path, words, said):
     code, out, err = in_library("plot", *words, "-o", tmp_path / "a.png")
     assert (code, out, said in err) == (2, "", True), err
     assert not (tmp_path / "a.png").exists()
+
+
+def test_a_correlation_is_drawn_from_its_report(audiorec, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_store(tmp_path / "vecs.parquet", 120)
+    store = ("-v", "vecs.parquet")
+    world = ("--users", "60", "--days", "40", "--out", "world")
+    assert audiorec("listening", "simulate", *store, *world)[0] == 0
+    log = ("-i", "world/interactions.parquet")
+    _, report, _ = audiorec("listening", "correlate", *log, *store, "--json")
+    (tmp_path / "r.json").write_text(report)
+    code, out, err = audiorec("plot", "r.json", "--size", "5x4@50", "-o", "r.png", "--json")
+    assert (code, err) == (0, "written: r.png\n")
+    assert json.loads(out) == {
+        "schema": "audiorec/plot-correlation/1",
+        "picture": "r.png",
+        "users": json.loads(report)["users"],
+    }
+    assert (tmp_path / "r.png").read_bytes().startswith(PNG)

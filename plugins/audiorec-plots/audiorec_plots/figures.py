@@ -15,21 +15,27 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from html import escape
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+import matplotlib.style
 import numpy as np
+from matplotlib import rc_context
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
+from matplotlib.patches import Patch
 
-from audiorec.errors import InputError, import_extra
+from audiorec.errors import InputError
 from audiorec.files.own_files import replaced, write_errors
 from audiorec.files.visible import clock, visible
-from audiorec.types import Envelope, Float64Array, FloatArray, ScoreSeries, Spectrogram
+from audiorec.types import Envelope, Float64Array, FloatArray, ScoreSeries
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+if TYPE_CHECKING:  # it loads a decoder
+    from audiorec_plots.sound import Spectrogram
 
 FEW = ("#F0E442", "#0072B2", "#D98200", "#444444")  # yellow, blue, orange, grey: L* 89, 46, 62, 29
 MANY = (
@@ -112,8 +118,6 @@ def font_families() -> tuple[str, ...]:
     It covers Latin, Greek, Cyrillic, Hebrew and Arabic. Other scripts are drawn in fonts from a
     short list, if installed; characters missing from all of them become a box.
     """
-    from matplotlib.font_manager import fontManager
-
     there = {entry.name for entry in fontManager.ttflist}
     return (OURS, *(name for name in OTHERS if name in there))
 
@@ -127,8 +131,6 @@ def _glyph(character: str) -> str:
 
 @cache
 def _fonts() -> tuple[Any, ...]:
-    from matplotlib.font_manager import FontProperties, findfont, get_font
-
     return tuple(get_font(findfont(FontProperties(family=[name]))) for name in font_families())
 
 
@@ -182,24 +184,15 @@ h1 {{ position: absolute; clip-path: inset(50%); }}</style>
 """
 
 
-def require_figure() -> Any:
-    """Return matplotlib's Figure; raise `MissingExtraError` without matplotlib."""
-    return import_extra("matplotlib.figure", "a picture", "plot").Figure
-
-
 @contextmanager
 def house_style() -> Iterator[None]:
     """Draw with audiorec's matplotlib settings instead of the user's."""
-    require_figure()
-    import matplotlib.style
-    from matplotlib import rc_context
-
     with rc_context():
         matplotlib.style.use(["default", {**_STYLE, "font.family": list(font_families())}])
         yield
 
 
-def saved(figure: "Figure", form: PictureFormat, *, dpi: float = DPI) -> bytes:
+def saved(figure: Figure, form: PictureFormat, *, dpi: float = DPI) -> bytes:
     """Return a figure as file content; HTML is a single page with the picture as inline SVG."""
     nothing = {"Software": None} if form == "png" else {"Date": None, "Creator": None}
     buffer = io.BytesIO()
@@ -268,32 +261,30 @@ def check_size(width: float, height: float, dpi: float = DPI) -> None:
         )
 
 
-def new_figure(width: float, height: float) -> "Figure":
+class Picture(Figure):
+    """A figure that a notebook shows without pyplot."""
+
+    def _repr_png_(self) -> bytes:
+        return saved(self, "png", dpi=self.dpi)
+
+
+def new_figure(width: float, height: float) -> Figure:
     """Return an empty figure of `width` by `height` inches, with constrained layout.
 
     Raises
     ------
     InputError
         As for `check_size`.
-    MissingExtraError
-        If matplotlib is not installed.
     """
     check_size(width, height)
-    figure: Figure = require_figure()(figsize=(width, height), dpi=DPI, layout="constrained")
-    # A notebook displays it without pyplot. A class of our own would import matplotlib here.
-    figure._repr_png_ = partial(_as_png, figure)  # type: ignore[attr-defined]
-    canvas = import_extra("matplotlib.backends.backend_agg", "a picture", "plot").FigureCanvasAgg
-    canvas(figure)  # measures texts with the renderer that draws them
+    figure = Picture(figsize=(width, height), dpi=DPI, layout="constrained")
+    FigureCanvasAgg(figure)  # measures texts with the renderer that draws them
     engine: Any = figure.get_layout_engine()
     engine.set(w_pad=PAD_IN, h_pad=PAD_IN)
     return figure
 
 
-def _as_png(figure: "Figure") -> bytes:
-    return saved(figure, "png", dpi=figure.dpi)
-
-
-def finish(figure: "Figure", heading: str) -> None:
+def finish(figure: Figure, heading: str) -> None:
     """Add a heading to a complete figure, and freeze its layout.
 
     The layout solver is not exact: the last bits of its result differ from run to run, and with
@@ -309,7 +300,7 @@ def finish(figure: "Figure", heading: str) -> None:
     title.set_position((round(x, DIGITS), round(y, DIGITS)))
 
 
-def picture_bytes(figure: "Figure", form: PictureFormat, *, dpi: float = DPI) -> bytes:
+def picture_bytes(figure: Figure, form: PictureFormat, *, dpi: float = DPI) -> bytes:
     """Return a figure as file content in `form`, the same bytes for the same drawing.
 
     Raises `InputError` for an invalid size, as `check_size` does.
@@ -319,7 +310,7 @@ def picture_bytes(figure: "Figure", form: PictureFormat, *, dpi: float = DPI) ->
     return saved(figure, form, dpi=dpi)
 
 
-def write_picture(figure: "Figure", path: Path, *, dpi: float = DPI) -> None:
+def write_picture(figure: Figure, path: Path, *, dpi: float = DPI) -> None:
     """Write a figure as PNG, SVG or an HTML page, by the extension of `path`, atomically.
 
     Raises
@@ -412,9 +403,10 @@ def draw_waveform(axes: Any, envelope: Envelope) -> None:
     axes.set(ylim=(-limit, limit), ylabel="amplitude")
 
 
-def draw_spectrogram(axes: Any, spectrogram: Spectrogram) -> None:
-    """Draw a mel spectrogram, the loudest 80 dB of it; by librosa, which is in the extra."""
-    display = import_extra("librosa.display", "a picture", "plot")
+def draw_spectrogram(axes: Any, spectrogram: "Spectrogram") -> None:
+    """Draw a mel spectrogram, the loudest 80 dB of it."""
+    from librosa import display  # late: it takes longer to import than most pictures to draw
+
     level = spectrogram.level_db
     columns = level.shape[1]
     middles = (np.arange(columns) + 0.5) * spectrogram.duration_s / columns
@@ -466,8 +458,6 @@ def draw_head(axes: Any, edges: Float64Array, head: HeadSeries, order: Sequence[
 
 def area_legend(axes: Any, head: HeadSeries, *, title: str = "") -> None:
     """Draw the legend of stacked areas into empty axes, with mean scores if there is a title."""
-    from matplotlib.patches import Patch
-
     means = [f"  {mean:.2f}" if title else "" for mean in head.means]
     labels = [display_name(name) + mean for name, mean in zip(head.classes, means, strict=True)]
     handles = [Patch(color=FEW[n], label=label) for n, label in enumerate(labels)]

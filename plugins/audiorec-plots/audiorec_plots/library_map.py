@@ -12,13 +12,23 @@ legend, gives its number of songs, and shows its extent against all songs in gre
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 from audiorec.errors import InputError, ShapeError, StoreError
-from audiorec.plots import figures
-from audiorec.plots.figures import (
+from audiorec.search.atlas import MapKind, project, top_classes
+from audiorec.search.music import is_music
+from audiorec.search.scaling import By
+from audiorec.search.searchable import SearchableStore
+from audiorec.search.space import Space
+from audiorec.search.topk import top_k
+from audiorec.store.store import VectorStore
+from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array
+from audiorec_plots import figures
+from audiorec_plots.figures import (
     FAINT,
     INK,
     SMALL_PT,
@@ -28,17 +38,6 @@ from audiorec.plots.figures import (
     house_style,
     new_figure,
 )
-from audiorec.search.atlas import MapKind, project, top_classes
-from audiorec.search.music import is_music
-from audiorec.search.scaling import By
-from audiorec.search.searchable import SearchableStore
-from audiorec.search.space import Space
-from audiorec.search.topk import top_k
-from audiorec.store.store import VectorStore
-from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 NEAREST = 10
 MOST_QUERIES = 2_000  # queries sampled; among 100,000 songs they take a second
@@ -95,8 +94,6 @@ def place_names(
 
 
 def _beside(axes: Any, place: Float64Array, name: str, side: tuple[int, int]) -> Any:
-    from matplotlib.patheffects import withStroke
-
     right, up = side
     return axes.annotate(
         name,
@@ -188,7 +185,7 @@ def library_figure(
     seed: int = 0,
     title: str = "",
     size: tuple[float, float] = MAP_SIZE,
-) -> "Figure":
+) -> Figure:
     """Draw a library as a map.
 
     Parameters
@@ -198,7 +195,7 @@ def library_figure(
     by : {"auto", "sound", "vector"} or path
         The space in which songs are compared; see `SearchableStore.space`.
     projection : {"pca", "tsne", "umap"}
-        Projection method; t-SNE needs the extra ``plot``, UMAP the extra ``map``.
+        Projection method; UMAP needs the extra ``map`` of audiorec.
     seed : int
         Used by t-SNE and UMAP.
     title : str
@@ -217,7 +214,7 @@ def library_figure(
     InputError
         As for `SearchableStore.space`, `project` and `new_figure`.
     MissingExtraError
-        If matplotlib, or a library that the projection needs, is not installed.
+        If the library that the projection needs is not installed.
     """
     space = store.space(by)
     result = map_library(space, projection=projection, seed=seed)
@@ -258,7 +255,7 @@ def map_library(space: Space, *, projection: MapKind = "pca", seed: int = 0) -> 
     )
 
 
-def draw_map(found: LibraryMap, *, title: str, size: tuple[float, float] = MAP_SIZE) -> "Figure":
+def draw_map(found: LibraryMap, *, title: str, size: tuple[float, float] = MAP_SIZE) -> Figure:
     """Draw a map, with a small panel for each of the ten largest classes."""
     panels = _panels(found)
     with house_style():
@@ -420,7 +417,7 @@ def user_figure(
     *,
     title: str,
     size: tuple[float, float] = USER_SIZE,
-) -> "Figure":
+) -> Figure:
     """Draw a user's plays on the map of a library, and a portrait over long and short horizons.
 
     Parameters
@@ -441,8 +438,6 @@ def user_figure(
         If the lengths of plays and map differ.
     InputError
         If the user played none of the songs, or as for `new_figure`.
-    MissingExtraError
-        If matplotlib is not installed.
     """
     if plays.shape != (len(found),):
         raise ShapeError(f"plays must have shape ({len(found)},), got {plays.shape}")

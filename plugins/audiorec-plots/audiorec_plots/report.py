@@ -1,20 +1,23 @@
-"""Draw reports of recall channels side by side: each measure with its interval.
+"""Draw reports of recall channels side by side, each measure with its interval; or a correlation.
 
 {name: {measure: `Interval` or number}}  ──report_figure──▶  a panel per measure, a line per channel
 documents of recall evaluate, compare    ──report_rows────▶  the mapping above
+a document of listening correlate  ──correlation_figure──▶  users by r, beside shuffled completions
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
 
 from audiorec.errors import DamagedFileError, InputError
 from audiorec.evaluation.classification import Interval
-from audiorec.plots.figures import PAIR, REST, drawable, finish, house_style, new_figure
+from audiorec_plots.figures import INK, PAIR, REST, drawable, finish, house_style, new_figure
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
+CORRELATION = "audiorec/correlation/1"
+CORRELATION_SIZE = (7.0, 4.2)  # inches
 FORMS = ("audiorec/recall-evaluate/1", "audiorec/recall-compare/1")
 MEASURES = ("hit_rate", "recall", "ndcg", "mrr")
 SPREAD = ("popularity", "gini", "coverage")
@@ -61,7 +64,7 @@ def report_rows(reports: Sequence[tuple[str, Any]]) -> tuple[Figures, int]:
     return {name: _figures(channel, size) for name, channel in result.items()}, size
 
 
-def report_figure(figures: Figures, *, title: str) -> "Figure":
+def report_figure(figures: Figures, *, title: str) -> Figure:
     """Draw figures by channel and measure, channels from top to bottom in the given order.
 
     An `Interval` is drawn as a dot with its interval, a number as a bar; missing values are blank.
@@ -70,8 +73,6 @@ def report_figure(figures: Figures, *, title: str) -> "Figure":
     ------
     InputError
         If there is nothing to draw.
-    MissingExtraError
-        If matplotlib is not installed.
     """
     names = list(figures)
     measures = list(next(iter(figures.values()), {}))
@@ -91,6 +92,47 @@ def report_figure(figures: Figures, *, title: str) -> "Figure":
         panels[0].set_yticks(range(len(names)), labels)
         panels[0].invert_yaxis()
         finish(figure, drawable(title))
+    return figure
+
+
+def correlation_figure(name: str, document: Mapping[str, Any]) -> Figure:
+    """Draw the histogram of r over the users, with that of shuffled completions.
+
+    Parameters
+    ----------
+    name : str
+        Named by an error.
+    document : mapping
+        The parsed output of ``listening correlate --json``.
+
+    Raises
+    ------
+    DamagedFileError
+        If the document has no histogram.
+    """
+    try:
+        edges, users, shuffled = (
+            np.asarray(document["histogram"][key], np.float64)
+            for key in ("edges", "users", "shuffled")
+        )
+        share, chance = document["share_positive"], document["shuffled_completions"]
+        shares = f"r > 0 for {share:.1%}, by chance for {chance['share_positive']:.1%}"
+    except (KeyError, TypeError, ValueError) as error:
+        raise DamagedFileError(f"{name}: has no histogram to draw") from error
+    if not (edges.ndim == 1 and users.shape == shuffled.shape == (len(edges) - 1,)):
+        raise DamagedFileError(f"{name}: its histogram is cut off")
+    with house_style():
+        figure = new_figure(*CORRELATION_SIZE)
+        axes = figure.subplots()
+        wide = np.diff(edges)
+        axes.bar(edges[:-1], users, wide, align="edge", color=PAIR[0], label="users")
+        axes.stairs(shuffled, edges, color=INK, linewidth=1.5, label="completions shuffled")
+        axes.axvline(0.0, color=INK, linewidth=0.8, linestyle=":")
+        axes.set_title(shares + ("; simulated listening" if document.get("simulated") else ""))
+        axes.set_xlabel("r between completion of new songs and similarity to favourites")
+        axes.set_ylabel("users")
+        axes.legend(loc="upper left")  # "best" warns where a machine is slow
+        finish(figure, f"{int(users.sum()):,} users")
     return figure
 
 

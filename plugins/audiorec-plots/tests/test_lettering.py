@@ -1,4 +1,4 @@
-"""`audiorec.plots.figures`: what can be read, and told apart."""
+"""`audiorec_plots.figures`: what can be read, and told apart."""
 
 from itertools import combinations
 
@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from needs import needs
 
-from audiorec.plots import figures
-from audiorec.plots.figures import BOX, LONGEST, drawable
+needs("audiorec_plots")
+
+from audiorec_plots import figures
+from audiorec_plots.figures import BOX, LONGEST, drawable
 
 # What the eye makes of linear RGB without green cones and without red ones (Machado 2009).
 NO_GREEN = [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413],
@@ -60,12 +62,10 @@ def test_classes_beyond_the_palette_are_grey():
     ],
 )
 def test_text_is_drawn(text, shown):
-    needs("matplotlib")
     assert drawable(text) == shown
 
 
 def test_what_no_font_has_is_a_box():
-    needs("matplotlib")
     assert drawable("a\U0001f3b5\u200db\u2764\ufe0f").replace("\ufe0f", "") in (
         f"a{BOX}b\u2764",
         f"a{BOX}\u200db\u2764",
@@ -75,7 +75,6 @@ def test_what_no_font_has_is_a_box():
 
 @pytest.mark.parametrize("length", [LONGEST, LONGEST + 1, 5_000])
 def test_a_long_text_is_cut_in_the_middle(length):
-    needs("matplotlib")
     text = "a" * (length - 1) + "z"
     shown = drawable(text)
     assert len(shown) == LONGEST

@@ -7,10 +7,11 @@ two ScoreSeries of the same classes  ──compare_figure──▶  mean scores 
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from audiorec.errors import InputError, ShapeError
 from audiorec.files.visible import clock
-from audiorec.plots.figures import (
+from audiorec_plots.figures import (
     MOST_AREAS,
     PAIR,
     SMALL_PT,
@@ -32,10 +33,10 @@ from audiorec.plots.figures import (
     strip_means,
     time_axis,
 )
-from audiorec.types import Envelope, ScoreSeries, Spectrogram
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+if TYPE_CHECKING:  # it loads a decoder
+    from audiorec_plots.sound import Spectrogram
+from audiorec.types import Envelope, ScoreSeries
 
 SONG_SIZE = (11.0, 7.0)  # inches
 WIDTHS = (1.0, 0.2)  # relative: panels, legends
@@ -45,11 +46,11 @@ ROW, SHORTEST = 0.26, 1.3  # relative heights: a row of a heat map, any other pa
 def song_figure(
     series: ScoreSeries,
     envelope: Envelope | None = None,
-    spectrogram: Spectrogram | None = None,
+    spectrogram: "Spectrogram | None" = None,
     *,
     title: str = "",
     size: tuple[float, float] = SONG_SIZE,
-) -> "Figure":
+) -> Figure:
     """Draw the scores of a song over time, below its waveform and its mel spectrogram.
 
     Parameters
@@ -74,8 +75,6 @@ def song_figure(
     ------
     InputError
         If the series has no segment, or as for `new_figure`.
-    MissingExtraError
-        If matplotlib is not installed.
     """
     if not len(series):
         raise InputError("cannot draw a series without segments")
@@ -128,7 +127,7 @@ def compare_figure(
     titles: tuple[str, str] = NAMES,
     similarity: float | None = None,
     size: tuple[float, float] = COMPARE_SIZE,
-) -> "Figure":
+) -> Figure:
     """Draw two songs: their mean scores in pairs, and their scores over time.
 
     Parameters
@@ -152,8 +151,6 @@ def compare_figure(
         If the classes differ.
     InputError
         If a series has no segment, or as for `new_figure`.
-    MissingExtraError
-        If matplotlib is not installed.
     """
     if first.classes != second.classes:
         raise ShapeError("the songs were scored for different classes; use the same heads for both")

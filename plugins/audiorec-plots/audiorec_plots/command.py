@@ -1,5 +1,6 @@
 """``audiorec plot``: draw a song, two songs, a library, a user or reports as a picture."""
 
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -19,19 +20,79 @@ from audiorec_cli.shared.inputs import (
     say_basis,
     vectors_path,
 )
-from audiorec_cli.shared.options import JsonOption, StoreHeadOption, chosen_heads
-from audiorec_cli.shared.pictures import PictureOptions
+from audiorec_cli.shared.options import (
+    ADVANCED,
+    JsonOption,
+    StoreHeadOption,
+    chosen_heads,
+    out_file,
+)
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from audiorec.extraction.pipeline import Song
     from audiorec.extraction.reader import Reader
     from audiorec.library.library import Library
-    from audiorec.plots.library_map import LibraryMap
     from audiorec.search.space import Space
     from audiorec.store.features import SeriesFile
-    from audiorec.types import Envelope, FloatArray, Numbers, ScoreSeries, Spectrogram
+    from audiorec.types import Envelope, FloatArray, Numbers, ScoreSeries
+    from audiorec_plots.library_map import LibraryMap
+    from audiorec_plots.sound import Spectrogram
 
 MAX_REPORT = 64 << 20  # bytes
+DPI = 110
+SIZE = re.compile(
+    r"(?:([0-9]{1,6}(?:\.[0-9]{1,6})?)x([0-9]{1,6}(?:\.[0-9]{1,6})?))?(?:@([0-9]{1,6}))?"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PictureOptions:
+    """File, size and resolution of a picture."""
+
+    out: Annotated[Path, out_file(metavar="FILE", help="The picture: .png, .svg or .html.")]
+    size: Annotated[
+        str | None,
+        chooses(
+            metavar="WxH[@DPI]",
+            help="Inches, and dots per inch, as in 16x9@200 or @80.",
+            panel=ADVANCED,
+        ),
+    ] = None
+
+    def check(self, usual: tuple[float, float]) -> tuple[float, float]:
+        """Return width and height in inches; refuse what cannot be drawn, before any work."""
+        from audiorec_plots.figures import check_size, picture_format
+
+        width, height = self.inches or usual
+        picture_format(self.out)
+        check_size(width, height, self.dpi)
+        return width, height
+
+    @property
+    def inches(self) -> tuple[float, float] | None:
+        """Width and height, None if the drawing decides them."""
+        width, height, _ = self._parts()
+        return None if width is None else (float(width), float(height))
+
+    @property
+    def dpi(self) -> int:
+        """Resolution in dots per inch."""
+        return int(self._parts()[2] or DPI)
+
+    def _parts(self) -> tuple[Any, ...]:
+        parts = SIZE.fullmatch(self.size or "")
+        if parts is None:
+            raise InputError(f"--size {self.size}: give inches and dots per inch, as in 16x9@200")
+        return parts.groups()
+
+    def write(self, figure: "Figure") -> None:
+        """Write the picture."""
+        from audiorec_plots.figures import write_picture
+
+        write_picture(figure, self.out, dpi=self.dpi)
+        say(f"written: {self.out}")
 
 
 def plot(
@@ -40,7 +101,7 @@ def plot(
         argument(
             metavar="WHAT",
             help="A song or two, by id, a part of one, or file; or reports of recall evaluate "
-            "--json. Without it: the whole store.",
+            "--json, or one of listening correlate --json. Without it: the whole store.",
         ),
     ] = None,
     *,
@@ -58,12 +119,12 @@ def plot(
     json: JsonOption = False,
     head: StoreHeadOption = None,
 ) -> None:
-    """Draw a library, a song, two songs, a user or reports as PNG, SVG or HTML (extra plot).
+    """Draw a library, a song, two songs, a user or reports as PNG, SVG or HTML.
 
     A library is a map: nearby songs sound alike, colour is genre, marker is version. A song is its
     scores over time below its waveform and spectrogram; two are drawn side by side, with their
     similarity. A user is plays on the map, with shares over long and short horizons. Reports show
-    each measure of their channels with its interval.
+    each measure of their channels with its interval; that of a correlation, the users by their r.
 
     Examples
     --------
@@ -97,7 +158,7 @@ def plot(
 def _draw_one(
     song: str, picture: PictureOptions, vectors: Path | None, heads: tuple[Path, ...]
 ) -> dict[str, Any]:
-    from audiorec.plots.songs import SONG_SIZE, song_figure
+    from audiorec_plots.songs import SONG_SIZE, song_figure
 
     size = picture.check(SONG_SIZE)
     with _Listener(vectors, heads) as listener:
@@ -121,7 +182,7 @@ def _draw_two(
     heads: tuple[Path, ...],
     by: str | Path,
 ) -> dict[str, Any]:
-    from audiorec.plots.songs import COMPARE_SIZE, compare_figure
+    from audiorec_plots.songs import COMPARE_SIZE, compare_figure
 
     size = picture.check(COMPARE_SIZE)
     with _Listener(vectors, heads, by=by) as listener:
@@ -150,7 +211,7 @@ def _draw_two(
 def _draw_library(
     picture: PictureOptions, vectors: Path | None, by: str | Path, projection: MapKind
 ) -> dict[str, Any]:
-    from audiorec.plots.library_map import MAP_SIZE, draw_map, map_library
+    from audiorec_plots.library_map import MAP_SIZE, draw_map, map_library
 
     size = picture.check(MAP_SIZE)
     store = open_vectors(vectors, empty=False, by=by)
@@ -169,8 +230,8 @@ def _draw_user(
     from audiorec.listening.interactions import read_interactions
     from audiorec.listening.sequences import to_sequences
     from audiorec.listening.side import side_of_store
-    from audiorec.plots.library_map import USER_SIZE, map_library, user_figure
     from audiorec.recall.serving.one_user.reasons import portraits
+    from audiorec_plots.library_map import USER_SIZE, map_library, user_figure
 
     size = picture.check(USER_SIZE)
     store = open_vectors(vectors, empty=False)
@@ -193,22 +254,31 @@ def _draw_user(
 
 
 def _draw_reports(files: Sequence[Path], picture: PictureOptions) -> dict[str, Any]:
-    from audiorec.plots.report import report_figure, report_rows
+    from audiorec_plots.report import CORRELATION, correlation_figure, report_figure, report_rows
 
     usual = (2.0, 2.0)  # inches, only to check the options: otherwise the content decides the size
     picture.check(usual)
     documents = [(path.name, _read_report(path)) for path in files]
+    (name, found), *others = documents
+    if not others and isinstance(found, dict) and found.get("schema") == CORRELATION:
+        _write_resized(correlation_figure(name, found), picture)
+        about = {"picture": str(picture.out), "users": found.get("users")}
+        return {"schema": "audiorec/plot-correlation/1", **about}
     rows, size = report_rows(documents)
-    figure = report_figure(rows, title=f"lists of {size}")
-    if picture.inches is not None:
-        figure.set_size_inches(*picture.inches)
-    picture.write(figure)
+    _write_resized(report_figure(rows, title=f"lists of {size}"), picture)
     return {
         "schema": "audiorec/plot-report/1",
         "picture": str(picture.out),
         "k": size,
         "channels": list(rows),
     }
+
+
+def _write_resized(figure: "Figure", picture: PictureOptions) -> None:
+    """Write a figure whose content decided its size, in the size asked for."""
+    if picture.inches is not None:
+        figure.set_size_inches(*picture.inches)
+    picture.write(figure)
 
 
 def _map_document(found: "LibraryMap", store: "Library", path: Path) -> dict[str, Any]:
@@ -299,11 +369,11 @@ class _Listener:
 
     def sound(self, heard: _DrawnSong) -> "tuple[Envelope | None, Spectrogram | None]":
         """Return waveform and spectrogram; None for a song whose file cannot be used any more."""
-        from audiorec.extraction.reader import envelope_reader, spectrogram_reader
+        from audiorec_plots.sound import sound_reader
 
-        with envelope_reader() as waves, spectrogram_reader() as spectrograms:
+        with sound_reader() as sounds:
             try:
-                return waves.read(heard.file), spectrograms.read(heard.file)
+                return sounds.read(heard.file)
             except SongError as error:
                 if heard.row is None:
                     raise

@@ -77,13 +77,17 @@ def pytest_make_collect_report(
     collector: pytest.Collector,
 ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
     """Skip the doctests of a module that imports a package which is not installed."""
+    known = set(sys.modules)
     report = yield
     if report.failed and isinstance(collector, DoctestModule):
         error = report.call.excinfo.value
         if skip_for_a_package(report, error, collector.path):
-            # What was imported of it is half a module: nobody else may find it.
+            # What was imported of it is half a module, in a plug-in that may not be installed:
+            # nobody else may find them.
+            package = str(collector.path.with_name("__init__.py"))
             for name, module in list(sys.modules.items()):
-                if getattr(module, "__file__", None) == str(collector.path):
+                file = getattr(module, "__file__", None)
+                if file == str(collector.path) or (file == package and name not in known):
                     del sys.modules[name]
     once.record_file(collector, report)
     if isinstance(collector, pytest.Directory):

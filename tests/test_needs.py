@@ -13,6 +13,7 @@ from needs import BRINGS, GROUPS, missing_package, needs
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 DISTRIBUTIONS = {
+    "audiorec_bliss": "audiorec-bliss",
     "audiorec_federated": "audiorec-federated",
     "audiorec_plots": "audiorec-plots",
     "audiorec_retag": "audiorec-retag",

@@ -28,6 +28,7 @@ from audiorec.runs.imports import trusted_path
 
 # What the plug-ins of this repository bring, by their folder. Without one, its names lead to it.
 PLUGINS: dict[str, dict[str, tuple[str, ...]]] = {
+    "audiorec-bliss": {"audiorec.apis": ("bliss",)},
     "audiorec-federated": {
         "audiorec.channels": ("one-way", "two-tower", "mmoe"),
         "audiorec.commands": ("federated",),

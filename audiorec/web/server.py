@@ -36,6 +36,7 @@ from audiorec.web.song_columns import SongColumns
 
 if TYPE_CHECKING:
     from audiorec.listening.events import Interactions
+    from audiorec.web.apis.routes import Route
     from audiorec.web.application import BrowsePage
 
 
@@ -199,7 +200,7 @@ def serve_apis(
     port: int = 0,
     page: PageSettings | None = None,
     limits: RequestLimits | None = None,
-    only_bliss: bool = False,
+    routes: "Mapping[str, Route] | None" = None,
     write: Callable[[str], object] | None = None,
     ready: Callable[[str], None] = print,
     ends_process: bool = False,
@@ -210,14 +211,14 @@ def serve_apis(
     ----------
     sources : SnapshotSources
     token : str
-        Empty only with `only_bliss`.
+        Empty only with `routes`.
     host, port : str, int
         Address to listen on; port 0 for any free one.
     page : PageSettings, optional
         Serve the page as well.
     limits : RequestLimits, optional
-    only_bliss : bool
-        Serve only the API of Lyrion's plugin.
+    routes : mapping of str to Route, optional
+        Serve these addresses alone; by default those of all APIs.
     write : callable, optional
         Called with each line of the log; by default it goes to stderr.
     ready : callable
@@ -233,7 +234,7 @@ def serve_apis(
         If the first snapshot cannot be loaded, or the server cannot listen on the port.
     """
     _check_installed("audiorec serve")
-    from audiorec.web.apis.routes import ApiServer, all_routes, bliss_routes
+    from audiorec.web.apis.routes import ApiServer
     from audiorec.web.listener import address_of_listener, listening, serve_until_ended
 
     check_sources(sources)
@@ -255,7 +256,7 @@ def serve_apis(
             token,
             gate=gate,
             page=None if shown is None else shown.application,
-            routes=bliss_routes() if only_bliss else all_routes(),
+            routes=routes,
         )
         ending.callback(apis.pool.close)
         ending.enter_context(editions.watched())

@@ -78,7 +78,7 @@ def test_the_commands_of_the_page_work_one_after_the_other(home, monkeypatch, ca
             source, target = shlex.split(line)[2:]
             Path(target).symlink_to(source.replace("$PWD", str(home)))
         elif line == "bliss-mixer --help":
-            from audiorec_cli.listen.bliss_mixer import main
+            from audiorec_bliss.mixer import main
 
             with pytest.raises(SystemExit):
                 main(["--help"])
@@ -99,7 +99,7 @@ def test_the_commands_of_the_page_work_one_after_the_other(home, monkeypatch, ca
     asked = ApiRequest("/api/similar_artists", {"artist": ["artist-1"]})
     found = document(HANDLERS["/api/similar_artists"](snapshot, asked))
     assert "artist-2" in {artist["artist_id"] for artist in found}
-    from audiorec_cli.listen.bliss_mixer import store_of
+    from audiorec_bliss.mixer import store_of
 
     assert store_of(home / "cache" / "bliss.db") == home / "vecs.parquet"
 

@@ -3,5 +3,5 @@
 ::
 
     vecs.parquet and files beside it ──`Editions`──▶ `Snapshot`: songs, names, artists, lists
-    request ──`Gate`──`ApiServer`: size, token──▶ audiomuse, subsonic, bliss, own ──▶ questions
+    request ──`Gate`──`ApiServer`: size, token──▶ audiomuse, subsonic, own ──▶ questions
 """

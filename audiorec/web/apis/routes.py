@@ -21,7 +21,7 @@ from starlette.routing import Route as Address
 from audiorec.errors import InputError
 from audiorec.files.visible import visible
 from audiorec.runs.entry_points import Registry
-from audiorec.web.apis import audiomuse, bliss, own, subsonic
+from audiorec.web.apis import audiomuse, own, subsonic
 from audiorec.web.apis.messages import ApiReply, ApiRequest, Handler, answered
 from audiorec.web.apis.snapshot import Snapshot
 from audiorec.web.editions import Editions
@@ -90,12 +90,6 @@ def audiomuse_routes() -> dict[str, Route]:
     return routes | {path: Route("audiomuse", {"POST": one}) for path, one in posts}
 
 
-def bliss_routes() -> dict[str, Route]:
-    """Return the routes of Lyrion's plugin by path."""
-    routes = {path: Route("bliss", {"GET": one}) for path, one in bliss.GETS.items()}
-    return routes | {path: Route("bliss", {"POST": one}) for path, one in bliss.POSTS.items()}
-
-
 def subsonic_routes() -> dict[str, Route]:
     """Return the route of OpenSubsonic, which serves all paths below it."""
     return {subsonic.PREFIX: Route("opensubsonic", dict.fromkeys(("GET", "POST"), subsonic.answer))}
@@ -128,7 +122,6 @@ class ApiServer:
     api                addresses                     authentication
     =================  ============================  ======================================
     ``audiomuse``      ``/api/similar_tracks`` …     bearer token
-    ``bliss``          ``/api/mix`` …                bearer token; none for `bliss-mixer`
     ``opensubsonic``   ``/rest/…``                   the protocol's own methods
     ``audiorec``       ``/v1/…``                     bearer token
     ``+NAME``          those of another package      bearer token
@@ -141,7 +134,7 @@ class ApiServer:
     ----------
     editions : Editions of Snapshot
     token : str
-        Empty: every local client is accepted, as Lyrion's mixer does.
+        Empty: every local client is accepted, as by the mixer of `audiorec-bliss`.
     gate : Gate
         What every request passes first.
     page : ASGI application, optional

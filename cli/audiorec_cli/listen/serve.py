@@ -51,7 +51,7 @@ def serve(
         float, chooses(min=0.1, help="Timeout of requests and responses.", panel=ADVANCED)
     ] = 10.0,
 ) -> None:
-    """Serve APIs for music servers and other programs: AudioMuse, OpenSubsonic, bliss, JSON.
+    """Serve APIs for music servers and other programs: AudioMuse, OpenSubsonic, JSON.
 
     Prints the address on the first line of stdout once the server is ready, with the token if it
     generated one; logs each request as a line of JSON on stderr. When the store is replaced, the

@@ -51,6 +51,7 @@ def _serve(given: argparse.Namespace) -> None:
     from audiorec.web.apis.snapshot import SnapshotSources
     from audiorec.web.limits import RequestLimits
     from audiorec.web.server import serve_apis
+    from audiorec_bliss.api import routes
 
     one_thread_each()
 
@@ -66,7 +67,7 @@ def _serve(given: argparse.Namespace) -> None:
         host=given.address,
         port=0 if given.lms else given.port,
         limits=RequestLimits(rate=0.0),
-        only_bliss=True,
+        routes=routes(),
         write=_dropped if quiet else None,
         ready=_teller(given.lms),
         ends_process=True,

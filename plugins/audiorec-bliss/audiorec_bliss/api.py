@@ -29,6 +29,7 @@ from audiorec.errors import InputError
 from audiorec.search.questions import Choice, SimilarQuestion
 from audiorec.types import BoolArray, normalised_name
 from audiorec.web.apis.messages import ApiReply, ApiRequest, Handler, near
+from audiorec.web.apis.routes import Route
 from audiorec.web.apis.snapshot import NamedSong, Snapshot
 from audiorec.web.forms import MOST_SONGS
 
@@ -102,6 +103,12 @@ def alike(snapshot: Snapshot, asked: ApiRequest) -> ApiReply:
 
 GETS: dict[str, Handler] = {"/api/ready": ready}
 POSTS: dict[str, Handler] = {"/api/mix": mix, "/api/list": alike}
+
+
+def routes() -> dict[str, Route]:
+    """Return the routes of the API by path: what the entry point names."""
+    gets = {path: Route("bliss", {"GET": one}) for path, one in GETS.items()}
+    return gets | {path: Route("bliss", {"POST": one}) for path, one in POSTS.items()}
 
 
 def _songs(snapshot: Snapshot, wish: Mapping[str, Any], key: str) -> list[NamedSong]:

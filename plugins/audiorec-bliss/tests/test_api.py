@@ -3,10 +3,16 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from needs import needs
+
+needs("starlette")
+needs("audiorec_bliss")
+
 from served_library import SONGS, asked, snapshot_of, write_served
 
 from audiorec.errors import InputError
-from audiorec.web.apis.bliss import GETS, POSTS, mix, path_of
+from audiorec.web.apis.routes import all_routes
+from audiorec_bliss.api import GETS, POSTS, mix, path_of, routes
 
 BLUE, RED, LOUD = (f"file:///music/{SONGS[n][0]}" for n in (0, 2, 3))
 # `_getMixData` of the plugin, as Perl writes it.
@@ -29,6 +35,11 @@ def ask(snapshot, name="mix", **wish):
     reply = POSTS[f"/api/{name}"](snapshot, asked(f"/api/{name}", body={**PLUGIN, **wish}))
     assert reply.media_type.startswith("text/plain")
     return reply.body.decode().splitlines()
+
+
+def test_the_server_has_it_behind_the_token():
+    there = {path: route.api for path, route in all_routes().items() if path in routes()}
+    assert there == dict.fromkeys(["/api/ready", "/api/mix", "/api/list"], "+bliss")
 
 
 def test_it_is_ready(snapshot):

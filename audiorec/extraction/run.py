@@ -47,7 +47,7 @@ from audiorec.runs.report import RunProgress, RunReport, SongOutcome, Stopped
 from audiorec.runs.workers import Answer, Workers
 from audiorec.store.inventory import errors_path
 from audiorec.store.journal import Journal, Outputs
-from audiorec.store.links import Newcomers, update_links
+from audiorec.store.links import update_links
 from audiorec.store.schema import GENRE_TAG, TAGS, Kind, StoreMetadata, feature_column, open_checked
 
 
@@ -365,13 +365,9 @@ class _Extraction:
             with self._writing():
                 dropped = self._dropped(sources, moved)
                 vectors = self.journal.outputs.vectors
-                # Without hashes it is a part of a store, which merging compares.
-                newcomers = Newcomers(vectors) if self.options.by_content else None
-                self.report.rows = self.journal.commit(
-                    keep=lambda song: song not in dropped, newcomers=newcomers
-                )
-                if newcomers is not None:
-                    update_links(vectors, newcomers)
+                self.report.rows = self.journal.commit(keep=lambda song: song not in dropped)
+                if self.options.by_content:  # else it is a part of a store, which merging compares
+                    update_links(vectors)
                     hear_copies(vectors, self.stop)
         self.report.wall_s = time.monotonic() - started
         return self.report

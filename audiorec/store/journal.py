@@ -51,7 +51,6 @@ from audiorec.store.commit import (
     tidy,
 )
 from audiorec.store.compact import SCRATCH_FILES, CombinedSongs, sorted_rows
-from audiorec.store.links import MOST, Newcomers
 from audiorec.store.records import feature_values, row_batch, score_values
 from audiorec.store.schema import (
     LISTS,
@@ -249,14 +248,11 @@ class Journal:
         """Add a row of the errors file; if its song had a vector, it is dropped."""
         self._append({Kind.ERRORS: {"failed_at": datetime.now(UTC), **row}})
 
-    def commit(
-        self, *, keep: Keep | None = None, newcomers: Newcomers | None = None
-    ) -> dict[Kind, int]:
+    def commit(self, *, keep: Keep | None = None) -> dict[Kind, int]:
         """Merge everything into the final files, remove the folder and close; return rows by kind.
 
         `keep` selects the song ids to keep in all files. A file that would not change is left
-        untouched, and an empty errors file is not created. `newcomers` sees the rows of the vectors
-        file as they are written, if few of them are new.
+        untouched, and an empty errors file is not created.
         """
         folder = self._held()
         self._flush()
@@ -276,8 +272,6 @@ class Journal:
                 staged = staged_path(path, folder.path)
                 on_error.callback(staged.unlink, missing_ok=True)
                 batches = self._merged(kind, keep_rows, folder.path)
-                if kind == Kind.VECTORS and newcomers is not None:
-                    batches = self._seen(batches, newcomers)
                 rows[kind] = write_batches(staged, batches, self._metadata[kind])
                 if rows[kind] or kind != Kind.ERRORS or path.exists():
                     changed[kind] = path
@@ -391,21 +385,6 @@ class Journal:
             row = row.set_column(at, row.schema.field(at), string_array([song_id]))
             self._add({kind: row.to_batches()[0]})
         self._flush()
-
-    def _seen(self, batches: Iterator[Any], newcomers: Newcomers) -> Iterator[Any]:
-        """Return the batches of the vectors file such that newcomers sees them."""
-        parts = self._parts[Kind.VECTORS]
-        if not parts or parts[0].number != 0:
-            return batches
-        schema = self._schemas[Kind.VECTORS]
-        tables = [pa.Table.from_batches([], schema)]
-        for part in parts[1:]:
-            if sum(map(len, tables)) > MOST:
-                return batches
-            tables.append(part.read(schema.names))
-        if sum(map(len, tables)) > MOST:
-            return batches
-        return newcomers.pass_by(pa.concat_tables(tables), batches, self._metadata[Kind.VECTORS])
 
     def _with_series(
         self,

@@ -1,7 +1,6 @@
 """Which audio of a store is of one recording: the file beside it, and what keeps it up to date.
 
     "vecs.parquet" ──update_links──▶ "vecs.copies.parquet" ──read_links──▶ `Links`
-    new songs, rows as they are written ──Newcomers──▶ the same, without reading the store again
 
 The file holds a number of each audio, not ids: a song that is renamed, moved or retagged keeps its
 copies, and only new audio is compared.
@@ -20,9 +19,7 @@ heard, khz              int8: what listening told (`audiorec.store.recordings.Li
 import json
 import re
 import sys
-import tempfile
 from binascii import unhexlify
-from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
@@ -38,34 +35,13 @@ from audiorec.files.arrow import arrow_array, booleans, floats, integers, one_ch
 from audiorec.files.own_files import write_errors
 from audiorec.files.tables import TableFile, write_plain
 from audiorec.store import recordings
-from audiorec.store.recordings import (
-    CUT_WHOLES,
-    NAMED_ALIKE,
-    NAMED_SOUND,
-    SHIFT_S,
-    Links,
-    apart,
-    find_links,
-    is_comparable,
-    may_be_parts,
-    was_cut,
-    with_sound,
-)
-from audiorec.store.schema import (
-    METADATA_KEY,
-    StoreMetadata,
-    checked_lists,
-    own_metadata,
-    write_batches,
-)
+from audiorec.store.recordings import Links, find_links, is_comparable, with_sound
+from audiorec.store.schema import METADATA_KEY, StoreMetadata, own_metadata
 from audiorec.store.store import VectorStore
-from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array
+from audiorec.types import BoolArray, FloatArray, Int64Array
 
-MOST = 1_000  # new songs that are compared as rows pass by; of more, the store is read again
 DIGITS = 32  # of a content hash as audiorec writes it
 MIXED = np.uint64(0x9E3779B97F4A7C15)  # odd: the two halves of a hash become one number
-NEEDED = ("sound", "embedding")  # columns without which nothing is compared
-ROUNDING = 1e-4  # of a similarity
 FORMAT_VERSION = 1
 SWAPPED = np.array([0, 2, 1, -2, -1])  # what listening told of the same two in the other order
 SCHEMA = pa.schema(
@@ -92,15 +68,13 @@ def links_path(vectors: Path) -> Path:
     return vectors.with_name(f"{vectors.name.removesuffix('.parquet')}.copies.parquet")
 
 
-def update_links(vectors: Path, passed: "Newcomers | None" = None) -> int:
+def update_links(vectors: Path) -> int:
     """Compare the audio of a store that was not compared yet, and write the file beside it.
 
     Parameters
     ----------
     vectors : Path
         The store.
-    passed : Newcomers, optional
-        What saw the rows as they were written.
 
     Returns
     -------
@@ -112,8 +86,6 @@ def update_links(vectors: Path, passed: "Newcomers | None" = None) -> int:
     StoreError
         If the store is damaged, or the file cannot be written.
     """
-    if passed is not None and (compared := passed.update()) is not None:
-        return compared
     store = VectorStore.open(vectors)
     audio, before = _audio_of(store), _usable(vectors, store.metadata)
     known = audio.compared_in(before)
@@ -277,10 +249,6 @@ class _Audio(NamedTuple):
         rows = order[starts]
         return cls(numbers[starts], rows, by_sound[rows])
 
-    def of_part(self, part: BoolArray) -> "_Audio":
-        """Return some of them."""
-        return _Audio(self.numbers[part], self.rows[part], self.by_sound[part])
-
     def compared_in(self, kept: LinksFile | None) -> BoolArray:
         """Return which were compared as they would be today: (n,), bool."""
         if kept is None or not len(kept.audio):
@@ -345,148 +313,3 @@ def _write(vectors: Path, metadata: StoreMetadata, audio: _Audio, links: _Linked
     table = pa.Table.from_arrays(columns, schema=schema)
     with write_errors(path):  # numbers as good as random, and nulls: nothing to compress
         write_plain(path, table, compression="none", write_statistics=False)
-
-
-class Newcomers:
-    """New songs of a store, compared with its rows as these pass by.
-
-    Reading a whole store takes much longer than comparing a few songs with it. When songs are
-    added, all rows are written anew: `pass_by` sees them and puts aside those that may be copies of
-    the new ones. `update` then does what `update_links` would do, if nothing but the new songs has
-    to be compared.
-    """
-
-    def __init__(self, vectors: Path) -> None:
-        self._vectors = vectors
-        self._metadata: StoreMetadata | None = None
-        self._new = np.empty(0, np.int64)  # numbers of the new songs
-        self._kept: list[Any] = []  # rows that are near to a new song, and the new ones themselves
-        self._numbers: list[Int64Array] = []
-        self._by_sound: list[BoolArray] = []
-        self._meet = False  # two different audio are near
-
-    def pass_by(self, new: Any, batches: Iterable[Any], metadata: StoreMetadata) -> Iterator[Any]:
-        """Yield the batches of all rows of a store, of which the rows of the table `new` are."""
-        self._metadata, self._new = metadata, numbers_of(new.column("content_hash"))
-        heard = metadata.lists.keys() >= set(NEEDED)
-        songs = _Compared.of(new, metadata, self._vectors) if heard else None
-        for batch in batches:
-            numbers, usable = numbers_of(batch.column("content_hash")), _by_sound(batch)
-            self._numbers.append(numbers)
-            self._by_sound.append(usable)
-            if songs is not None:
-                near, meet = songs.near(batch, numbers, usable)
-                self._kept += [batch.take(integers(near))] if len(near) else []
-                self._meet |= meet
-            yield batch
-
-    def update(self) -> int | None:
-        """Write the file beside the store; None if more than the new songs has to be compared."""
-        if self._metadata is None:
-            return None
-        audio = _Audio.of(np.concatenate(self._numbers), np.concatenate(self._by_sound))
-        before = _usable(self._vectors, self._metadata)
-        if before is None:
-            return None
-        new = np.isin(audio.numbers, self._new)
-        known = np.empty_like(new)
-        for part in (new, ~new):
-            known[part] = audio.of_part(part).compared_in(before)
-        if not (known | new).all():
-            return None
-        if known.all() and len(before.audio) == len(known):
-            return 0
-        links = self._links(audio.numbers[~known]).joined(before, audio.numbers[known])
-        _write(self._vectors, self._metadata, audio, links)
-        return int((~known).sum())
-
-    def _links(self, new: Int64Array) -> _Linked:
-        """Compare new audio with the rows that were put aside, by the rule for whole stores."""
-        if not self._meet or self._metadata is None:
-            none = Links.unheard(
-                np.empty((0, 2), np.int64), np.empty(0, np.float32), np.empty(0, np.bool_)
-            )
-            return _Linked(*(getattr(none, name) for name in ("pairs", *_Linked._fields[1:])))
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / self._vectors.name
-            write_batches(path, self._kept, self._metadata)
-            store = VectorStore.open(path)
-            audio = _audio_of(store)
-            links = find_links(store, audio.rows[np.isin(audio.numbers, new)])
-            return _Linked.of(store, links)
-
-
-class _Compared(NamedTuple):
-    """What new songs are compared by: numbers, lengths, which were cut off (k,), sounds (k, W)."""
-
-    numbers: Int64Array
-    seconds: Float64Array
-    cut: BoolArray
-    sound: FloatArray
-    embedding: FloatArray
-    titles: Any
-    are_two: bool  # two of them have one title
-    path: Path
-
-    @classmethod
-    def of(cls, new: Any, metadata: StoreMetadata, path: Path) -> "_Compared":
-        rows = np.flatnonzero(_by_sound(new))
-        rows = rows[np.argsort(_seconds(new)[rows], kind="stable")]
-        sound, embedding = (_lists(new, rows, name, metadata.lists[name], path) for name in NEEDED)
-        numbers = numbers_of(new.column("content_hash"))[rows]
-        titles = one_chunk(new.column("title")).take(integers(rows)).drop_null()
-        known, are_two = titles.unique(), len(titles.unique()) < len(titles)
-        about = (numbers, _seconds(new)[rows], was_cut(new)[rows])
-        return cls(*about, sound, embedding, known, are_two, path)
-
-    def near(self, batch: Any, numbers: Int64Array, usable: BoolArray) -> tuple[Int64Array, bool]:
-        """Return which usable rows of a batch may be copies of the new songs, or are these.
-
-        And whether any of them is not just the new song itself.
-        """
-        seconds = _seconds(batch)
-        rows = np.flatnonzero(usable)
-        sound = _lists(batch, rows, "sound", self.sound.shape[1], self.path)
-        closeness = sound @ self.sound.T
-        part = may_be_parts(closeness + ROUNDING, was_cut(batch)[rows], self.cut)
-        part &= np.abs(seconds[rows][:, None] - self.seconds) > SHIFT_S
-        for column in np.flatnonzero(self.cut):  # a song that sounds a little like many
-            nearest = np.argsort(np.where(part[:, column], -closeness[:, column], np.inf))
-            part[nearest[CUT_WHOLES:], column] = False
-        similar = closeness >= 1 - NAMED_SOUND - ROUNDING
-        similar &= np.abs(seconds[rows][:, None] - self.seconds) <= SHIFT_S
-        named = booleans(one_chunk(pc.is_in(batch.column("title"), self.titles, skip_nulls=True)))[
-            rows
-        ]
-        some = (similar | part).any(axis=1) | named
-        rows, similar, part, named = rows[some], similar[some], part[some], named[some]
-        embedding = _lists(batch, rows, "embedding", self.embedding.shape[1], self.path)
-        near = part.any(axis=1) | named
-        meet = self.are_two or bool((~np.isin(numbers[rows[near]], self.numbers)).any())
-        meet |= bool(part.any())
-        for song, own in enumerate(self.embedding):
-            places = np.flatnonzero(similar[:, song])
-            places = places[apart(embedding[places], own[None]) <= NAMED_ALIKE]
-            near[places] = True
-            meet |= bool((numbers[rows[places]] != self.numbers[song]).any())
-        return rows[near], meet
-
-
-def _by_sound(rows: Any) -> BoolArray:
-    """Return which rows of a table or a batch can be compared by sound: (n,), bool."""
-    if "sound" not in rows.schema.names:
-        return np.zeros(len(rows), np.bool_)
-    return is_comparable(rows) & booleans(one_chunk(pc.is_valid(rows.column("sound"))))
-
-
-def _seconds(rows: Any) -> Float64Array:
-    return floats(one_chunk(rows.column("duration_s"))).astype(np.float64)
-
-
-def _lists(rows: Any, numbers: Int64Array, name: str, width: int, path: Path) -> FloatArray:
-    """Return a list beside the vector of some rows, (m, width), NaN for a row without."""
-    column = one_chunk(rows.column(name)).take(integers(numbers))
-    there, lists = checked_lists(column, width, name, path)
-    result = np.full((len(numbers), width), np.nan, np.float32)
-    result[there] = lists
-    return result

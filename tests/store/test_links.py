@@ -1,4 +1,4 @@
-"""`audiorec.store.links`: what is kept of copies, and new songs that are compared in passing."""
+"""`audiorec.store.links`: what is kept of copies, and new songs that are compared with them."""
 
 import shutil
 from pathlib import Path
@@ -11,10 +11,9 @@ from made_library import series, song, write_library
 from made_sound import add_lists
 
 from audiorec.files.arrow import string_array
-from audiorec.store import links, recordings
+from audiorec.store import recordings
 from audiorec.store.links import (
     LinksFile,
-    Newcomers,
     links_path,
     numbers_of,
     read_links,
@@ -42,17 +41,6 @@ def write(folder, made):
     return add_lists(path, embedding=values, sound=sound)
 
 
-def pass_by(path, new, *, size=3):
-    """Let the rows of a store pass by in small batches, as if it were written; return who saw."""
-    store = VectorStore.open(path)
-    table, newcomers = store.table(), Newcomers(path)
-    songs = table.filter(store.mask(new).tolist())
-    batches = table.combine_chunks().to_batches(max_chunksize=size)
-    passed = list(newcomers.pass_by(songs, batches, store.metadata))
-    assert passed == batches
-    return newcomers
-
-
 def known(path):
     """The links between ids with their distances, and how many songs are not compared."""
     store = VectorStore.open(path)
@@ -65,8 +53,7 @@ def known(path):
 def all_wholes():
     """However many wholes a part may have: which are nearest depends on the songs so far."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in (links, recordings):
-            patch.setattr(module, "CUT_WHOLES", 99)
+        patch.setattr(recordings, "CUT_WHOLES", 99)
         yield
 
 
@@ -74,8 +61,8 @@ def all_wholes():
 @settings(
     max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(seed=st.integers(0, 10_000), n=st.integers(2, 14), size=st.integers(1, 5))
-def test_in_passing_it_finds_what_comparing_all_finds(tmp_path_factory, seed, n, size):
+@given(seed=st.integers(0, 10_000), n=st.integers(2, 14))
+def test_songs_that_come_later_are_linked_as_if_all_came_at_once(tmp_path_factory, seed, n):
     rng = np.random.default_rng(seed)
     made = []
     for i in range(n):
@@ -87,83 +74,27 @@ def test_in_passing_it_finds_what_comparing_all_finds(tmp_path_factory, seed, n,
         row, scores = song(f"{i:02}", sung, duration_s=length, status=status, **tags)
         made.append((row, scores, None if rng.random() < 0.1 else of))
     new = [row["song_id"] for row, *_ in made if rng.random() < 0.4] or ["00"]
-    folder = tmp_path_factory.mktemp("passing")
+    folder = tmp_path_factory.mktemp("later")
     old = write(folder / "old", [one for one in made if one[0]["song_id"] not in new])
     update_links(old)
     path, whole = (write(folder / name, made) for name in ("grown", "whole"))
     shutil.copy(links_path(old), links_path(path))
-    newcomers = pass_by(path, new, size=size)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(links, "_audio_of", _only_scratch(path))
-        assert update_links(path, newcomers) == len(new)
+    assert update_links(path) == len(new)
     update_links(whole)
     assert known(path) == known(whole)
     assert known(path)[1] == 0
 
 
-def test_of_the_many_that_a_new_file_cut_off_may_be_a_part_of_the_nearest_pass(tmp_path):
-    """Others are not put aside: of a million songs they might be a tenth."""
-    near = [recording(0, off=0.1 * n, of=n) for n in range(6)]
-    made = [(*song(f"{n}", series(0), duration_s=200.0 + 9 * n), of) for n, of in enumerate(near)]
-    cut = (*song("cut", series(0), duration_s=40.0, status="truncated"), near[0])
-    path = write(tmp_path, [*made, cut])
-    kept = [
-        i for batch in pass_by(path, ["cut"], size=9)._kept for i in batch["song_id"].to_pylist()
-    ]
-    assert sorted(kept) == ["0", "1", "2", "cut"]
-
-
-def _only_scratch(path):
-    """Refuse to read the store itself: only the few rows that were put aside may be read."""
-    read = links._audio_of
-
-    def audio_of(store):
-        assert store.path != path, "the whole store was read"
-        return read(store)
-
-    return audio_of
-
-
-def test_where_more_is_unknown_than_the_new_songs_the_store_is_read(tmp_path):
-    made = [(*song(name, series(0)), recording(0, off=0.01, of=n)) for n, name in enumerate("abc")]
-    path = write(tmp_path, made)
-    assert update_links(path, pass_by(path, ["c"])) == 3
-    assert known(path)[0].keys() == {("a", "b"), ("a", "c"), ("b", "c")}
-    assert update_links(path, pass_by(path, ["c"])) == 0
-    assert update_links(path, Newcomers(path)) == 0  # nothing passed: nothing was written
-
-
-def test_a_known_song_beside_a_new_one_and_one_that_went_need_no_reading(tmp_path, monkeypatch):
+def test_only_what_is_new_is_compared_and_what_went_is_forgotten(tmp_path):
     made = [(*song(name, series(0)), recording(0, off=0.01, of=n)) for n, name in enumerate("abcd")]
     update_links(write(tmp_path, made[:3]))
     path = write(tmp_path, made[1:])
-    newcomers = pass_by(path, ["b", "d"])
-    with monkeypatch.context() as patch:
-        patch.setattr(links, "_audio_of", _only_scratch(path))
-        assert update_links(path, newcomers) == 1
+    assert update_links(path) == 1
     assert known(path)[0].keys() == {("b", "c"), ("b", "d"), ("c", "d")}
-    assert len(LinksFile.read(links_path(path)).audio) == 3
-
-
-def test_an_unknown_song_beside_a_new_one_that_was_not_written_is_compared(tmp_path):
-    made = [(*song(name, series(0)), recording(0, off=0.01, of=n)) for n, name in enumerate("abc")]
-    path = write(tmp_path, made)
-    newcomers = pass_by(path, ["c"])
-    update_links(write(tmp_path, made[:1]))
-    newcomers._new = newcomers._new + 1  # another audio, which no row has
-    path = write(tmp_path, made)
-    assert update_links(path, newcomers) == 2
-    assert known(path)[0].keys() == {("a", "b"), ("a", "c"), ("b", "c")}
-
-
-def test_songs_that_go_are_forgotten_in_passing(tmp_path):
-    made = [(*song(name, series(0)), recording(0, off=0.01, of=n)) for n, name in enumerate("abc")]
-    path = write(tmp_path, made)
-    update_links(path)
-    path = write(tmp_path, made[1:])
-    assert update_links(path, pass_by(path, [])) == 0
+    path = write(tmp_path, made[2:])
+    assert update_links(path) == 0
+    assert known(path)[0].keys() == {("c", "d")}
     assert len(LinksFile.read(links_path(path)).audio) == 2
-    assert known(path)[0].keys() == {("b", "c")}
 
 
 def test_a_file_of_the_first_format_is_read_and_goes_on(tmp_path):

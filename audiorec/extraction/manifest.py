@@ -33,7 +33,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from audiorec.columns import StoreColumns
-from audiorec.errors import DamagedFileError, InputError, StoreError
+from audiorec.errors import DamagedFileError, InputError
 from audiorec.extraction.catalogue import (
     AUDIO_EXTENSIONS,
     Source,
@@ -53,7 +53,6 @@ METADATA_KEY = b"audiorec"
 KIND = "manifest"
 FORMAT_VERSION = 1
 GROUP_ROWS = 10_000
-MAX_CSV_BYTES = 4 << 30
 COLUMNS = ("path", "uri", StoreColumns.ID, "size", "mtime_ns", "path_bytes", "problem")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SCHEMA = pa.schema(
@@ -248,10 +247,7 @@ class _CsvRows:
     created_at = None
 
     def __init__(self, place: str, file: Any) -> None:
-        content = file.read(MAX_CSV_BYTES + 1)
-        if len(content) > MAX_CSV_BYTES:
-            raise StoreError(f"{place}: larger than {MAX_CSV_BYTES} bytes; write it as Parquet")
-        text = io.StringIO(content.decode("utf-8-sig"), newline="")
+        text = io.StringIO(file.read().decode("utf-8-sig"), newline="")
         self.names, rows = csv_table(place, "cannot read the manifest", file=text)
         self._rows = list(rows)
 

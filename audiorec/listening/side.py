@@ -149,7 +149,6 @@ def _refuse(path: Path, bad: Any, column: Any, what: str) -> None:
 CATEGORIES = ("artist", "album", LANGUAGE, "genre", "version")  # always texts
 RELEASED = "released"
 HEADS = ("version", "genre")  # heads whose classes serve as categories
-MOST_COLUMNS = 500
 FAILURE = "cannot be read as side information"
 FROM_HEADS = "_from_heads"  # suffix of the column that marks values predicted by a head
 _DATE = re.compile(r"\d{4}(-\d\d(-\d\d)?)?$")
@@ -240,8 +239,6 @@ def read_side(path: Path) -> SongSide:
         float32, or ``released`` is not a date.
     """
     names = column_names(path, FAILURE)
-    if len(names) > MOST_COLUMNS:
-        raise DamagedFileError(f"{path}: {FAILURE}: {len(names)} columns, at most {MOST_COLUMNS}")
     texts = dict.fromkeys((LogColumns.SONG, *CATEGORIES, RELEASED), pa.string())
     types = {name: kind for name, kind in texts.items() if name in names}
     table = read_table(

@@ -39,7 +39,6 @@ from audiorec.files.arrow import floats, integers, matrix, read_npz, string_arra
 from audiorec.files.tables import TableFile, check_columns, store_errors, write_plain
 from audiorec.files.user_files import column_names, read_table
 from audiorec.store.schema import (
-    MAX_BYTES,
     METADATA_KEY,
     check_ids,
     metadata_object,
@@ -132,9 +131,7 @@ class EmbeddingTable:
         check_ids(self.id_array, self.path, name)
 
     @classmethod
-    def open(
-        cls, path: str | Path, *, kind: Of | None = None, max_bytes: int = MAX_BYTES
-    ) -> "EmbeddingTable":
+    def open(cls, path: str | Path, *, kind: Of | None = None) -> "EmbeddingTable":
         """Open a file of embeddings and check it.
 
         Parameters
@@ -142,13 +139,11 @@ class EmbeddingTable:
         path : path
         kind : {"songs", "users"}, optional
             What it must hold; by default either.
-        max_bytes : int
-            Limit on the memory that the embeddings may need, in bytes.
 
         Raises
         ------
         StoreError
-            If the file is missing, incomplete, too large, of another kind or a newer format, or
+            If the file is missing, incomplete, of another kind or a newer format, or
             if an id is empty or repeated. The message names the file.
         """
         path = Path(path)
@@ -156,7 +151,7 @@ class EmbeddingTable:
         try:
             with store_errors(path):
                 metadata = _read_metadata(file, kind)
-                _check_columns(file, metadata, max_bytes)
+                check_columns(file.schema, pa.schema(_fields(metadata)))
             return cls(file, metadata)
         except StoreError:
             file.close()
@@ -329,13 +324,6 @@ def _read_metadata(file: TableFile, kind: Of | None) -> EmbeddingMetadata:
     if kind is not None and metadata.kind != KINDS[kind]:
         raise StoreError(f"holds {metadata.kind}, not {KINDS[kind]}")
     return metadata
-
-
-def _check_columns(file: TableFile, metadata: EmbeddingMetadata, max_bytes: int) -> None:
-    check_columns(file.schema, pa.schema(_fields(metadata)))
-    needed = len(file) * metadata.dimension * 4
-    if needed > max_bytes:
-        raise StoreError(f"needs {needed} bytes of memory, the limit is {max_bytes}")
 
 
 NPZ_IDS, NPZ_EMBEDDINGS = "ids", "embeddings"

@@ -372,8 +372,6 @@ def _plain(text: str) -> str:
 
 GROUP_BYTES = 32 << 20
 TEXT_BYTES = 64  # assumed size of a text when row groups are sized
-# A file of 400 kB may decompress to gigabytes; the row count in its footer can be trusted.
-MAX_BYTES = 16 << 30
 # Text columns with few distinct values; for the others dictionaries only cost time.
 DICTIONARY_COLUMNS = ["status", "codec", "decoder", "artist", "album", "stage", "extractor_id"]
 
@@ -385,14 +383,12 @@ class Checked(TableFile):
     metadata: StoreMetadata
 
 
-def open_checked(
-    path: Path, kind: Kind, *, extra_columns: bool = True, max_bytes: int = MAX_BYTES
-) -> Checked:
+def open_checked(path: Path, kind: Kind, *, extra_columns: bool = True) -> Checked:
     """Open a Parquet file and check it before any row is read.
 
     It must be of this kind and a supported format version, with the columns of that kind;
-    `extra_columns` permits others, for example a user's own. `max_bytes` limits the memory that
-    the vectors may need. The `StoreError` is one line and names the file.
+    `extra_columns` permits others, for example a user's own. The `StoreError` is one line and names
+    the file.
     """
     opened = TableFile.open(path)
     try:
@@ -404,12 +400,6 @@ def open_checked(
                 )
             metadata = StoreMetadata.from_json(result)
             _check_schema(opened.schema, metadata, kind, extra_columns)
-            rows = len(opened)
-            needed = rows * metadata.dimension * 4 if kind == Kind.VECTORS else rows
-            if needed > max_bytes:
-                raise StoreError(
-                    f"{rows} vectors need {needed} bytes of memory, the limit is {max_bytes}"
-                )
     except StoreError:
         opened.close()
         raise

@@ -31,7 +31,6 @@ from audiorec.files.visible import visible
 from audiorec.store.corrections import by_row, with_tempos
 from audiorec.store.schema import (
     LISTS,
-    MAX_BYTES,
     Checked,
     Kind,
     StoreMetadata,
@@ -130,21 +129,19 @@ class VectorStore:
         self._sorted = check_ids(self._ids, file.path)
 
     @classmethod
-    def open(cls, path: str | Path, *, max_bytes: int = MAX_BYTES) -> Self:
+    def open(cls, path: str | Path) -> Self:
         """Open a store and check it.
 
         Parameters
         ----------
         path : path
             A ``vecs.parquet``.
-        max_bytes : int
-            Limit on the memory that the vectors may need, in bytes.
 
         Raises
         ------
         StoreError
-            If the file is missing, truncated, not Parquet, too large, has another schema or a
-            newer format, or if an id is empty or repeated.
+            If the file is missing, truncated, not Parquet, has another schema or a newer
+            format, or if an id is empty or repeated.
 
         Examples
         --------
@@ -152,7 +149,7 @@ class VectorStore:
         >>> len(store), store.vectors.shape
         (5, (5, 84))
         """
-        return cls(open_checked(Path(path), Kind.VECTORS, max_bytes=max_bytes))
+        return cls(open_checked(Path(path), Kind.VECTORS))
 
     def __len__(self) -> int:
         return len(self._ids)

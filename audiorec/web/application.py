@@ -53,7 +53,7 @@ from audiorec.web.limits import Guesses, Pool, RequestLimits, address_of
 from audiorec.web.recommendations import RecommendationPages
 from audiorec.web.song_columns import SongColumns
 from audiorec.web.song_view import SongView
-from audiorec.web.sound import LIMITS, SoundFiles, answer
+from audiorec.web.sound import LIMITS, OpenFileResponse, SoundFiles
 
 MOST_FAILURES = 2_000  # shown on the page
 WORKING_S = 60.0  # a run that wrote nothing for this long has stopped, or is at a very long song
@@ -277,6 +277,12 @@ class BrowsePage:
             self._night = known = now, shelf, now.over(shelf)
         return known[2]
 
+    def _pages(self) -> RecommendationPages:
+        """Return the recommendations; raise `InputError` if there are none."""
+        if (result := self.proposals) is None:
+            raise InputError("there are no recommendations; see --recall")
+        return result
+
     def _is_old(self, request: Request) -> bool:
         """Whether a request refers to rows of an edition that is no longer served."""
         edition = request.headers.get(EDITION, self.mark)
@@ -293,9 +299,6 @@ class BrowsePage:
 
     def _routes(self) -> list[Route]:
         gets, posts = self._gets(), self._posts()
-        if (first := self.proposals) is not None:
-            gets |= {path: self._proposed("gets", path) for path in first.gets}
-            posts |= {path: self._proposed("posts", path) for path in first.posts}
         patient: dict[str, Callable[[Request], Any]] = {
             "/api/copies": lambda _: self.copies.all(),
             "/api/home": lambda _: home_of(self.shelf),
@@ -341,6 +344,8 @@ class BrowsePage:
             ),
             "/api/state": lambda _: store_state(self.shelf.library, self.shelf.notes),
             "/api/running": lambda _: self._running(),
+            "/api/users": lambda r: self._pages().users(r.query_params.get("find", "")),
+            "/api/user": lambda r: self._pages().user(r.query_params.get("id", "")),
         }
 
     def _posts(self) -> dict[str, Callable[[dict[str, Any]], Any]]:
@@ -354,6 +359,7 @@ class BrowsePage:
                 lists.rows_in(wish.get("rows"), len(self.shelf.library)),
                 wish.get("as"),
             ),
+            "/api/ask": lambda wish: self._pages().ask(wish),
             "/api/save": self._save,
             "/api/undo": lambda _: self.saver.undo(),
         }
@@ -393,10 +399,6 @@ class BrowsePage:
     def _zipped(self, name: str, media_type: str) -> Response:
         data = self.shelf.made(name)
         return Response(data, media_type=media_type, headers={"content-encoding": "gzip"})
-
-    def _proposed(self, kind: str, path: str) -> Callable[[Any], Any]:
-        """Return a handler that looks up the night that is served at each request."""
-        return lambda given: getattr(self.proposals, kind)[path](given)
 
     def _about(self) -> dict[str, Any]:
         """Return what a page that opens asks first: it sees the store as it is now."""
@@ -455,7 +457,7 @@ class BrowsePage:
         as_wav = request.query_params.get("as") == "wav"
         uri = self.songs.uri(self._row(request))
         file, media_type = self.sound.open(uri, as_wav=as_wav)
-        return answer(request, file, media_type)
+        return OpenFileResponse(uri, file, media_type)
 
     def _cover(self, request: Request) -> Response:
         picture = self.sound.cover(self.songs.uri(self._row(request)))

@@ -12,9 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from audiorec.library.readings import scores_beside
 from audiorec.search.filters import mean_scores
-from audiorec.store.features import SeriesFile
 from audiorec.types import FloatArray
 from audiorec.web.gate import AddressKeys
 from audiorec.web.lists import rows_in
@@ -41,7 +39,6 @@ class Faces:
 
     def __init__(self, shelf: SongColumns, sound: SoundFiles, keys: AddressKeys) -> None:
         self._shelf, self._sound, self._keys = shelf, sound, keys
-        self._file: tuple[SeriesFile | None, str] | None = None
         classes = shelf.library.metadata.classes
         self._genres = [f"genre/{name}" for name in shelf.heads.get("genre", ())]
         self._columns = [classes.index(name) for name in self._genres]
@@ -82,9 +79,7 @@ class Faces:
         return {"faces": faces}
 
     def _series(self, ids: Sequence[str]) -> Mapping[str, FloatArray]:
-        if self._file is None:
-            self._file = scores_beside(self._shelf.library)
-        file = self._file[0]
+        file, _ = self._shelf.series
         known = {one for one in ids if file is not None and one in file}
         return file.read(known) if file is not None and known else {}
 

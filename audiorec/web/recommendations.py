@@ -4,17 +4,16 @@
                                                    playlists that other people made
     a history           ──`ask`────────▶ the same for any history: plays, or chosen songs
 
-Lists are fused by the settings of the run. The channels are queried once per history. Users' lists
-come from the files of the run; for a made-up history the models beside them are queried.
+Lists are fused by the settings of the run. Users' lists come from the files of the run; for a
+made-up history the models beside them are queried.
 """
 
 import threading
-from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -36,13 +35,9 @@ from audiorec.web.editions import Editions
 from audiorec.web.nights import ServedNight
 from audiorec.web.song_columns import SongColumns, songs_by_id
 
-if TYPE_CHECKING:
-    from starlette.requests import Request
-
 SHOWN = 50  # songs of a channel sent to the page
 MOST_USERS = 200  # users in the answer to a search
 MOST_HISTORY = 500
-KEPT = 16  # histories whose lists are cached
 USUAL_K = 30  # songs of a fused list
 SOMEBODY = "you"
 Document = dict[str, Any]
@@ -97,16 +92,13 @@ class RecommendationPages:
     shelf : SongColumns
         The library of the recommended songs.
     log : Interactions, optional
-        Listening log, for users' histories, reasons, and what they have heard.
+        Listening log, for reasons, and for what users have heard.
     """
 
     def __init__(
         self, night: ServedNight, shelf: SongColumns, log: Interactions | None = None
     ) -> None:
         self.night, self._shelf, self._log = night, shelf, log
-        self._asked: OrderedDict[AskedUser, tuple[dict[str, Any], Exclusions, list[str]]] = (
-            OrderedDict()
-        )
         self._lock = threading.Lock()
 
     def over(self, shelf: SongColumns) -> "RecommendationPages":
@@ -115,30 +107,12 @@ class RecommendationPages:
             return self
         return RecommendationPages(self.night, shelf, self._log)
 
-    @property
-    def gets(self) -> "Mapping[str, Callable[[Request], Any]]":
-        """Handlers of GET requests by path."""
-        return {
-            "/api/users": lambda r: self.users(r.query_params.get("find", "")),
-            "/api/user": lambda r: self.user(r.query_params.get("id", "")),
-        }
-
-    @property
-    def posts(self) -> Mapping[str, Callable[[dict[str, Any]], Any]]:
-        """Handlers of POST requests by path."""
-        return {"/api/fuse": self.fused, "/api/ask": self.ask}
-
     @cached_property
     def about(self) -> Document:
-        """Summary of the run: channels, models, number of users."""
+        """What the page has to know of the run: its id, and which channels have models."""
+        models = self.night.folder / "models"
         return {
-            "folder": str(self.night.folder),
-            "channels": list(self.night.channels),
-            "models": [
-                n for n in self.night.channels if (self.night.folder / "models" / n).is_dir()
-            ],
-            "users": len(self._users),
-            ShownColumns.AT: self.night.record.get(ShownColumns.AT),
+            "models": [name for name in self.night.channels if (models / name).is_dir()],
             ShownColumns.RUN: self.night.run_id,
         }
 
@@ -157,13 +131,13 @@ class RecommendationPages:
         return {"users": result[:MOST_USERS], "total": len(result)}
 
     def user(self, user_id: str) -> Document:
-        """Return the history of a user, if there is a log, and each channel's candidates."""
+        """Return a user's list, each channel's candidates, and the playlists that are proposed."""
         tables = self._tables_of(user_id)
         return {
             "user": user_id,
-            "history": [self._song(song) for song in self._history(user_id)[-MOST_HISTORY:]],
             "channels": self._shown(tables, user_id),
             "lists": self._ranked_of(user_id),
+            **self._fused(tables, user_id, self._closed),
         }
 
     def _ranked_of(self, user_id: str) -> list[Document]:
@@ -191,13 +165,6 @@ class RecommendationPages:
             for row, name in enumerate(lists.owner_ids)
         }
 
-    def fused(self, wish: Mapping[str, Any]) -> Document:
-        """Fuse the lists of a user."""
-        user_id = wish.get("user")
-        if not isinstance(user_id, str):
-            raise InputError("user: give the id of a user")
-        return self._fused(self._tables_of(user_id), user_id, self._closed)
-
     def ask(self, wish: Mapping[str, Any], *, k: int = USUAL_K) -> Document:
         """Query the channels for somebody, and fuse their lists.
 
@@ -222,18 +189,11 @@ class RecommendationPages:
         return {"channels": shown, **result, "notes": notes}
 
     def _answers(self, asked: AskedUser) -> tuple[dict[str, Any], Exclusions, list[str]]:
-        """Return each channel's candidates for somebody, excluded songs, and why channels lack.
-
-        All are cached.
-        """
-        question, facts = CandidatesQuestion.for_fusion(), self._facts
-        with self._lock:
-            if asked in self._asked:
-                self._asked.move_to_end(asked)
-                return self._asked[asked]
-            heard = with_copies(asked.heard, facts)
-            tables: dict[str, Any] = {}
-            lacking: dict[str, str] = {}
+        """Return each channel's candidates for somebody, excluded songs, and why channels lack."""
+        question, heard = CandidatesQuestion.for_fusion(), with_copies(asked.heard, self._facts)
+        tables: dict[str, Any] = {}
+        lacking: dict[str, str] = {}
+        with self._lock:  # one request at a time asks the models
             for name, model in self.night.models.items():
                 try:
                     if isinstance(model, str):
@@ -241,14 +201,11 @@ class RecommendationPages:
                     tables[name] = ask_channel(model, question, asked.queries, heard)
                 except AudiorecError as error:
                     lacking[name] = str(error)
-            if not tables:
-                said = "; ".join(lacking.values())
-                raise InputError(f"no model of this folder can be used: {said}")
-            notes = [f"{name}: {why}" for name, why in sorted(lacking.items())]
-            self._asked[asked] = tables, Exclusions.of(heard=heard), notes
-            if len(self._asked) > KEPT:
-                self._asked.popitem(last=False)
-            return self._asked[asked]
+        if not tables:
+            said = "; ".join(lacking.values())
+            raise InputError(f"no model of this folder can be used: {said}")
+        notes = [f"{name}: {why}" for name, why in sorted(lacking.items())]
+        return tables, Exclusions.of(heard=heard), notes
 
     def _fused(
         self,
@@ -318,9 +275,6 @@ class RecommendationPages:
                 }
             )
         return result
-
-    def _song(self, song_id: str) -> Document:
-        return {"id": song_id, "row": songs_by_id(self._shelf.library, [song_id])[0]}
 
     def _title(self, song_id: str) -> str:
         return self._titles.get(song_id) or song_id

@@ -26,11 +26,13 @@ import pyarrow.compute as pc
 
 from audiorec.errors import StoreError
 from audiorec.library.library import Library
+from audiorec.library.readings import scores_beside
 from audiorec.search.atlas import MapKind, project, top_classes
 from audiorec.search.filters import UNKNOWN, matching, mean_scores, parse_conditions, text_codes
 from audiorec.search.space import Space
 from audiorec.search.stored_labels import StatedGenres, stated_genres
 from audiorec.search.topk import top_k
+from audiorec.store.features import SeriesFile
 from audiorec.store.map_file import read_map, write_map
 from audiorec.store.schema import schema_of
 from audiorec.store.store import VectorStore
@@ -410,6 +412,11 @@ class SongColumns:
     def layout(self) -> Layout:
         """Where each song stands on the PCA map."""
         return self._keeper.layout("pca", self.library.space(), self._first)
+
+    @cached_property
+    def series(self) -> tuple[SeriesFile | None, str]:
+        """The scores over time beside the store, or why there are none."""
+        return scores_beside(self.library)
 
     @property
     def notes(self) -> list[str]:

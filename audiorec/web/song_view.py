@@ -15,9 +15,8 @@ import numpy as np
 from audiorec.columns import StoreColumns
 from audiorec.errors import InputError, SongError
 from audiorec.library.library import Library
-from audiorec.library.readings import each_reading, most_itself, scores_beside
+from audiorec.library.readings import each_reading, most_itself
 from audiorec.store.corrections import NO_BEAT, correct
-from audiorec.store.features import SeriesFile
 from audiorec.store.inventory import USUAL_NAMES
 from audiorec.store.schema import Kind
 from audiorec.web.gate import AddressKeys
@@ -43,15 +42,14 @@ class SongView:
     def __init__(self, shelf: SongColumns, roots: Roots, keys: AddressKeys) -> None:
         self._shelf, self._roots, self._keys = shelf, roots, keys
         self._library: Library = shelf.library
-        self._series: tuple[SeriesFile | None, str] | None = None
 
     def song(self, row: int) -> Document:
         """Return a song's columns, playback addresses, and classes."""
         with self._shelf.lock:
             columns = self._library.rows([row])[0]
-            result = each_reading(self._library, [row], self._scores()[0])
+            result = each_reading(self._library, [row], self._shelf.series[0])
             reading = next(result) if self._has_means else None
-            part = most_itself(self._library, columns[StoreColumns.ID], self._scores()[0])
+            part = most_itself(self._library, columns[StoreColumns.ID], self._shelf.series[0])
         uri = str(columns.get("uri") or "")
         shown = {n: plain(v) for n, v in columns.items() if n not in HIDDEN}
         document: Document = {"row": row, "columns": shown, "sound": self._sound(row, uri)}
@@ -110,7 +108,7 @@ class SongView:
         """Return the scores of a song over time, or under ``why`` the reason why there are none."""
         song_id = self._library.ids[row]
         with self._shelf.lock:
-            file, why = self._scores()
+            file, why = self._shelf.series
             if file is None or song_id not in file:
                 text = why or "the scores file does not have this song"
                 return {"why": text, "command": extract_command(self._library, self._roots)}
@@ -128,12 +126,6 @@ class SongView:
             recordings = self._library.recordings
         others = recordings.of(row)
         return {"copies": others, "best": recordings.best([row, *others]) in (row, None)}
-
-    def _scores(self) -> tuple[SeriesFile | None, str]:
-        """Return the scores file beside the store, opened once, or why there is none."""
-        if self._series is None:
-            self._series = scores_beside(self._library)
-        return self._series
 
     @property
     def _has_means(self) -> bool:

@@ -1,7 +1,7 @@
 """Audio, waveforms and covers for a browser; files are parsed only in disposable workers.
 
     uri ──`Roots.open`──▶ an open file, or a `SongError` that says why not
-    open file, ``Range`` ──answer──▶ 200 whole file, 206 a part, 416 out of range
+    open file ──`OpenFileResponse`──▶ the whole file, or the part that ``Range`` asks for
     uri ──`SoundFiles.about`──▶ container and codec
         ──`SoundFiles.open`───▶ the file itself, or decoded to WAV   (kept while the server runs)
         ──`SoundFiles.wave`───▶ its waveform      ──`SoundFiles.cover`──▶ its cover
@@ -12,21 +12,19 @@ user named are opened. Whether a file is audio is decided by a worker.
 
 import errno
 import os
-import re
 import stat
 import struct
 import tempfile
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import FileResponse
 from starlette.types import Receive, Scope, Send
 
 from audiorec.audio.decode import envelope
@@ -99,80 +97,19 @@ def _refusal(uri: str, error: OSError) -> SongError:
     return SongError(uri, Failure.UNREADABLE, reason, "read")
 
 
-CHUNK = 1 << 17  # bytes
-_ONE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+class OpenFileResponse(FileResponse):
+    """A file that is open already, or the part that is asked for; it is closed once it is sent."""
 
-
-def answer(request: Request, file: BinaryIO, media_type: str) -> Response:
-    """Return a response with the file, or the requested part; it closes the file when sent."""
-    about = os.fstat(file.fileno())
-    size, tag = about.st_size, f'"{about.st_size:x}-{about.st_mtime_ns:x}"'
-    headers = {"accept-ranges": "bytes", "etag": tag}
-    asked = request.headers.get("range")
-    if asked is not None and request.headers.get("if-range", tag) != tag:
-        asked = None  # the file has changed since the previous part was sent
-    span = None if asked is None else part_of(asked, size)
-    if span == NOWHERE:
-        file.close()
-        return Response(status_code=416, headers={**headers, "content-range": f"bytes */{size}"})
-    start, stop = span or (0, size)
-    headers["content-length"] = str(stop - start)
-    if span is not None:
-        headers["content-range"] = f"bytes {start}-{stop - 1}/{size}"
-    status = 200 if span is None else 206
-    if request.method == "HEAD":
-        file.close()
-        return Response(status_code=status, headers=headers, media_type=media_type)
-    return _FileResponse(file, start, stop, status, headers=headers, media_type=media_type)
-
-
-class _FileResponse(StreamingResponse):
-    """A part of a file, which is closed at once when the client has it all, or leaves."""
-
-    def __init__(self, file: BinaryIO, start: int, stop: int, status: int, **more: Any) -> None:
-        super().__init__(_pieces(file, start, stop), status, **more)
+    def __init__(self, uri: str, file: BinaryIO, media_type: str) -> None:
+        about, name = os.fstat(file.fileno()), str(file.name)
+        own = uri if name.isdigit() else name  # a decoded song has another file
+        super().__init__(_place(own, file), media_type=media_type, stat_result=about)
         self._file = file
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it."""
         with self._file:
             await super().__call__(scope, receive, send)
-
-
-NOWHERE = (-1, -1)
-
-
-def part_of(text: str, size: int) -> tuple[int, int] | None:
-    """Return start and stop of a ``Range``; None for the whole file, `NOWHERE` if out of range.
-
-    Examples
-    --------
-    >>> part_of("bytes=0-99", 500), part_of("bytes=400-", 500), part_of("bytes=-100", 500)
-    ((0, 100), (400, 500), (400, 500))
-    >>> part_of("bytes=500-", 500) == NOWHERE, part_of("bytes=0-1,3-4", 500)
-    (True, None)
-    """
-    result = _ONE.fullmatch(text.replace(" ", ""))
-    if result is None or result.groups() == ("", ""):
-        return None
-    first, last = result.groups()
-    if first == "":
-        start, stop = max(0, size - int(last)), size
-    else:
-        start, stop = int(first), size if last == "" else min(size, int(last) + 1)
-        if last and int(last) < int(first):
-            return None
-    return (start, stop) if start < stop else NOWHERE
-
-
-def _pieces(file: BinaryIO, start: int, stop: int) -> Iterator[bytes]:
-    file.seek(start)
-    while start < stop:
-        piece = file.read(min(CHUNK, stop - start))
-        if not piece:  # the file was truncated meanwhile
-            return
-        start += len(piece)
-        yield piece
 
 
 # Files beside a song that hold its cover, as players name them.
@@ -391,7 +328,7 @@ def _identity(file: BinaryIO) -> _Identity:
 
 
 def _place(uri: str, file: BinaryIO) -> str:
-    """Return a path by which a child process can open an open file."""
+    """Return a path by which an open file can be opened again, also by a child process."""
     own = f"/proc/{os.getpid()}/fd/{file.fileno()}"
     return own if Path(own).exists() else uri
 

@@ -247,24 +247,3 @@ def test_the_sample_of_version_1_is_read_for_good():
         "eva": ["lost/gone.mp3"],
     }
     assert found.about["log_fingerprint"] == "1a608fcd10254c87"
-
-
-def test_a_job_that_makes_no_sense_begins_anew(log, tmp_path, monkeypatch):
-    def killed(*_args, **_options):
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(module, "bucket_sequences", killed)
-        with pytest.raises(KeyboardInterrupt):
-            prepare(log, tmp_path / "fed", PrepareSpec(buckets=4))
-    job = tmp_path / "fed.run" / "job.json"
-    content = json.loads(job.read_text())
-    del content["content_sha256"]
-    for wrong in ({"groups": [["x"]]}, {"unit": 99}, {"songs": None}):
-        job.write_text(json.dumps({**content, **wrong}))
-        with monkeypatch.context() as patch:
-            patch.setattr(module, "bucket_sequences", killed)
-            with pytest.raises(KeyboardInterrupt):
-                prepare(log, tmp_path / "fed", PrepareSpec(buckets=4))
-        assert "content_sha256" in json.loads(job.read_text())  # written anew
-    assert prepare(log, tmp_path / "fed", PrepareSpec(buckets=4))["owners"] == 211

@@ -174,11 +174,6 @@ def test_other_files_are_refused(tmp_path, path):
         EmbeddingTable.open(path)
 
 
-def test_too_large_is_refused_before_it_is_read(path):
-    with pytest.raises(StoreError, match="needs 24 bytes of memory, the limit is 23"):
-        EmbeddingTable.open(path, max_bytes=23)
-
-
 def test_unknown_columns_are_named(path):
     with pytest.raises(InputError, match="no column 'age'; it has song_id, embedding, history"):
         EmbeddingTable.open(path).columns(["age"])

@@ -236,11 +236,6 @@ def test_own_columns_of_a_user_pass_only_where_nothing_is_lost(tmp_path, make_ta
     assert "has extra columns, which would be lost: stars" in message
 
 
-def test_too_large_for_the_limit_is_refused_by_the_footer_alone(stored):
-    assert "3 vectors need 216 bytes" in one_line_error(stored, max_bytes=215)
-    assert len(open_checked(stored, Kind.VECTORS, max_bytes=216)) == 3
-
-
 @pytest.mark.parametrize(
     ("ids", "in_order"),
     [([], True), (["a"], True), (["a", "b"], True), (["B", "a", "é"], True), (["b", "a"], False)],

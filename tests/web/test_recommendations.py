@@ -47,7 +47,6 @@ def test_a_user_gets_the_rows_of_the_files(proposals, run):
         own = sorted(rows_of(run, one["channel"], "u3"), key=lambda r: (r["cold"], r["rank"]))
         assert [song["id"] for song in one["songs"]] == [row["song_id"] for row in own]
         assert all(song["why"] for song in one["songs"])
-    assert len(found["history"]) == 5
     assert proposals.users("U3")["users"] == ["u3"]
     assert proposals.users("")["total"] == 8
 
@@ -55,7 +54,7 @@ def test_a_user_gets_the_rows_of_the_files(proposals, run):
 def test_the_settings_of_the_run_give_its_list(proposals, run):
     fused = pq.read_table(run.parent / "serving" / "fused.parquet").to_pylist()
     wanted = [row["song_id"] for row in fused if row["user_id"] == "u3"]
-    found = proposals.fused({"user": "u3"})["fused"]
+    found = proposals.user("u3")["fused"]
     assert [song["id"] for song in found][: len(wanted)] == wanted
     assert proposals._weights["item-knn"] == 2.0
 
@@ -63,14 +62,14 @@ def test_the_settings_of_the_run_give_its_list(proposals, run):
 def test_a_channel_of_weight_0_says_nothing(proposals):
     every = dict.fromkeys(proposals.night.channels, 0.0)
     proposals._weights = every | {"popular": 1.0}
-    found = proposals.fused({"user": "u3"})["fused"]
+    found = proposals.user("u3")["fused"]
     assert {song["channel"] for song in found} == {"popular"}
     proposals._weights = every
-    assert proposals.fused({"user": "u3"})["fused"] == []
+    assert proposals.user("u3")["fused"] == []
 
 
 def test_a_history_is_asked_of_the_models(proposals):
-    history = [song["id"] for song in proposals.user("u3")["history"]]
+    history = proposals._history("u3")
     found = proposals.ask({"songs": history})
     mine = {one["channel"]: [s["id"] for s in one["songs"]] for one in found["channels"]}
     stored = {
@@ -84,12 +83,11 @@ def test_a_history_is_asked_of_the_models(proposals):
 
 
 def test_a_copy_of_a_song_that_was_heard_is_not_proposed(proposals):
-    history = [song["id"] for song in proposals.user("u3")["history"]]
+    history = proposals._history("u3")
     new = proposals.ask({"songs": history})["fused"][0]["id"]
     ids = proposals._facts.song_ids
     codes = np.array([0 if song in (new, history[0]) else -1 for song in ids])
     proposals._facts = replace(proposals._facts, groups={"recording": codes})
-    proposals._asked.clear()
     found = proposals.ask({"songs": history})
     lists = {one["channel"]: {s["id"] for s in one["songs"]} for one in found["channels"]}
     assert new not in set().union({s["id"] for s in found["fused"]}, *lists.values())
@@ -123,7 +121,7 @@ def test_without_models_or_log_it_says_so(run, tmp_path):
     shutil.copytree(run.parent / "serving" / "candidates", tmp_path / "candidates")
     bare = RecommendationPages(ServedNight(tmp_path), SongColumns(open_store(run)))
     assert bare.about["models"] == []
-    assert bare.user("u3")["history"] == []
+    assert bare._history("u3") == []
     with pytest.raises(InputError, match="no model"):
         bare.ask({"songs": ["blues-band.mp3"]})
 

@@ -154,11 +154,13 @@ def test_recommendations_follow_the_night_that_is_served(open_page, tmp_path):
         page.click("nav >> text=Recommendations")
         page.click(".users >> text=u1")
         page.wait_for_selector(".ranked li")
-        shown = "import('/js/store.js').then(s => s.page.get().library.about.recall.folder)"
-        assert page.evaluate(shown).endswith("dt=2026-01-03")
+        shown = "import('/js/store.js').then(s => s.page.get().library.about.recall.run_id)"
+        runs = [json.loads((root / f"dt=2026-01-0{n}/run.json").read_text()) for n in (2, 3)]
+        before, after = (run["run_id"] for run in runs)
+        assert page.evaluate(shown) == after
         promote(root)
         look = "document.dispatchEvent(new Event('visibilitychange'))"  # in place of ten seconds
-        until(page, f"({look}, {shown}.then(folder => folder.endsWith('dt=2026-01-02')))")
+        until(page, f"({look}, {shown}.then(run => run === '{before}'))")
         page.wait_for_selector(".ranked li")
         assert "of a new night" in page.inner_text("[role=status].hidden")
         page.close()

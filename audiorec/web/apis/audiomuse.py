@@ -1,7 +1,7 @@
 """The four endpoints of AudioMuse-AI that its plugins for music servers call.
 
 =======================  =======================================================================
-``/api/similar_tracks``  ``item_id``, or ``title`` and ``artist``; ``n``, ``eliminate_duplicates``
+``/api/similar_tracks``  ``item_id``, ``n``, ``eliminate_duplicates``
 ``/api/find_path``       ``start_song_id``, ``end_song_id``, ``max_steps``
 ``/api/similar_artists`` ``artist`` or ``artist_id``, ``n``, ``include_component_matches``
 ``/api/clap/search``     ``query`` and ``limit`` of a JSON body: songs that a sentence describes
@@ -14,7 +14,7 @@ A distance is 1 - similarity, since the plugins subtract it from 1 again. Their 
 from collections.abc import Sequence
 from typing import Any
 
-from audiorec.errors import InputError, UnknownSongError
+from audiorec.errors import InputError
 from audiorec.search.questions import Choice, FindQuestion, SimilarQuestion
 from audiorec.web.apis.messages import (
     ApiReply,
@@ -37,10 +37,9 @@ UNKNOWN = "unknown"  # AudioMuse's name for an album without a name
 
 def similar_tracks(snapshot: Snapshot, asked: ApiRequest) -> ApiReply:
     """Return the songs near one."""
-    item_id, title, artist = asked.text("item_id"), asked.text("title"), asked.text("artist")
-    if not item_id and not (title and artist):
-        raise InputError("item_id, or title and artist, must be given")
-    seed = snapshot.names.find(item_id) if item_id else _titled(snapshot, title, artist)
+    if not asked.text("item_id"):
+        raise InputError("item_id must be given")
+    seed = snapshot.names.find(asked.text("item_id"))
     limited = asked.text("eliminate_duplicates", "true").lower() == "true"
     choice = Choice(per_artist=PER_ARTIST if limited else None)
     question = SimilarQuestion(k=_many(asked, 10), choice=choice)
@@ -99,15 +98,6 @@ POSTS: dict[str, Handler] = {"/api/clap/search": clap_search}
 
 def _many(asked: ApiRequest, usual: int) -> int:
     return max(1, asked.whole("n", usual))
-
-
-def _titled(snapshot: Snapshot, title: str, artist: str) -> NamedSong:
-    with snapshot.lock:
-        rows = snapshot.titled(title, artist)
-    if not rows:
-        raise UnknownSongError(f"{artist} - {title}"[:200])
-    usual = snapshot.names.usual
-    return NamedSong(rows[0], usual.kind, usual.text)
 
 
 def _tracks(snapshot: Snapshot, found: FoundSongs, like: NamedSong) -> list[dict[str, Any]]:

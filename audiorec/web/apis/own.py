@@ -3,9 +3,8 @@
     ``GET /v1/similar``, ``POST /v1/recommend``, ... ──an `operation`──▶ a JSON document
     `OPERATIONS` ──document──▶ the OpenAPI document, which ``/v1/openapi.json`` answers
 
-A song is named by its exact id or alias. A history is used only for the response: nothing of it is
-stored except the last few, cached in memory for repeated requests. docs/reference/server.md lists
-the operations.
+A song is named by its exact id or alias. A history is used only for the response, and kept nowhere.
+docs/reference/server.md lists the operations.
 """
 
 from collections.abc import Callable, Sequence

@@ -427,19 +427,6 @@ class Snapshot:
         """The artist of each song as a number, -1 for none: shape (n,), int32."""
         return name_codes(self.library, "artist")
 
-    def titled(self, title: str, artist: str) -> list[int]:
-        """Return the rows of songs with this title and artist, compared by `normalised_name`."""
-        return self._by_title.get((normalised_name(title), normalised_name(artist)), [])
-
-    @cached_property
-    def _by_title(self) -> dict[tuple[str, str], list[int]]:
-        result: dict[tuple[str, str], list[int]] = {}
-        columns = (self._tags.column(name).to_pylist() for name in ("title", "artist"))
-        for row, (title, artist) in enumerate(zip(*columns, strict=True)):
-            if title and artist:
-                result.setdefault((normalised_name(title), normalised_name(artist)), []).append(row)
-        return result
-
 
 def check_sources(sources: SnapshotSources) -> None:
     """Refuse a store in an object store, which cannot be watched for changes."""

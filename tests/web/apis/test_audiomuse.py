@@ -51,18 +51,11 @@ def test_songs_of_one_artist_are_limited_where_the_plugin_says_so(tmp_path):
     assert [t["author"] for t in document(all_of_them)].count("Ann") > 3
 
 
-def test_a_song_may_be_named_by_title_and_artist(snapshot):
-    by_name = document(ask(snapshot, "similar_tracks", title="BLUE", artist="ann", n=2))
-    assert by_name == document(ask(snapshot, "similar_tracks", item_id=server_id(0), n=2))
-
-
 @pytest.mark.parametrize(
     ("name", "query", "status"),
     [
         ("similar_tracks", {}, 400),
-        ("similar_tracks", {"title": "Blue"}, 400),
         ("similar_tracks", {"item_id": "nobody"}, 404),
-        ("similar_tracks", {"title": "Blue", "artist": "Nobody"}, 404),
         ("find_path", {"start_song_id": server_id(0)}, 400),
         ("find_path", {"start_song_id": server_id(0), "end_song_id": "nobody"}, 404),
         ("find_path", {"start_song_id": server_id(0), "end_song_id": server_id(0)}, 400),

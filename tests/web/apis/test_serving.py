@@ -154,11 +154,12 @@ def test_no_request_is_lost_while_a_night_is_promoted_taken_back_and_damaged(tmp
 def test_the_page_follows_the_night_that_is_served(tmp_path):
     store = write_served(tmp_path)
     root = write_recall(store, days=(2, 3))
+    days = {json.loads((n / "run.json").read_text())["run_id"]: n.name for n in root.glob("dt=*")}
     with serving(store, "--recall", root) as (base, _), httpx.Client(timeout=20) as client:
         client.base_url, client.headers = base, BEARER
 
         def shown():
-            return Path(client.get("/api/library").json()["recall"]["folder"]).name
+            return days[client.get("/api/library").json()["recall"]["run_id"]]
 
         assert shown() == "dt=2026-01-03"
         running = client.get("/api/running").json()["night"]

@@ -36,11 +36,7 @@ function Who({ about }) {
     ${about.models.length > 0 && html`<button disabled=${!mine.length} onClick=${() => asking.set({ user: null, songs: mine.map((row) => ids[row]) })}>Use your list (${mine.length})</button>`}`;
 }
 
-async function asked(user, songs) {
-  if (!user) return postJson("/api/ask", { songs });
-  const [who, fused] = await Promise.all([getJson(`/api/user?id=${encodeURIComponent(user)}`), postJson("/api/fuse", { user })]);
-  return { ...who, ...fused };
-}
+const asked = (user, songs) => (user ? getJson(`/api/user?id=${encodeURIComponent(user)}`) : postJson("/api/ask", { songs }));
 
 function Answers({ user, songs }) {
   const [lists, error] = useAnswer(() => asked(user, songs), [user, songs]);

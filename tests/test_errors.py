@@ -160,7 +160,7 @@ OPENERS = {
     "aliases": lambda path: the("store.aliases:read_aliases")(path),
     "read_foreign": lambda path: the("store.embeddings:read_foreign")(path, id_column="id"),
     "compact": lambda path: the("store.compact:compact")([path], path.with_name("v.parquet")),
-    "read_manifest": lambda path: the("extraction.catalogue:read_manifest")(path),
+    "read_manifest": lambda path: the("extraction.manifest:read_manifest")(str(path)),
     "Manifest": lambda path: the("extraction.manifest:Manifest.open")(str(path)),
     "shard": lambda path: the("extraction.shards:read_shard")(str(path), 0, 1),
     "parts": lambda path: the("extraction.shards:finished_parts")(str(path)),

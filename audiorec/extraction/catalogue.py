@@ -21,7 +21,7 @@ from pathlib import Path, PurePosixPath
 from audiorec.columns import StoreColumns
 from audiorec.errors import InputError, MissingFileError, StoreError
 from audiorec.files.storage import within_int64
-from audiorec.files.user_files import csv_rows, input_errors, table_rows
+from audiorec.files.user_files import csv_rows
 
 AUDIO_EXTENSIONS = frozenset(
     ".mp3 .flac .wav .wave .aif .aiff .aifc .ogg .oga .opus .m4a .m4b .aac .mp2 .caf .rf64 "
@@ -143,29 +143,6 @@ def read_list(
             continue
         sources.append(make_source(text, rename(text, _relative_name(text, root))))
     return unique(sources)
-
-
-def read_manifest(path: Path) -> list[Source]:
-    """Read a CSV or Parquet table with the columns ``path`` and ``song_id``.
-
-    Relative paths are relative to the manifest's folder.
-
-    Raises
-    ------
-    InputError
-        If the table cannot be read, a column is missing, a cell is empty (the message gives the
-        row number), or two rows have the same id.
-    """
-    failure = "cannot read the manifest"
-    rows = table_rows(path, failure, needed=("path", StoreColumns.ID))
-    sources = []
-    for number, row in enumerate(rows, start=2 if path.suffix != ".parquet" else 1):
-        file, name = row.get("path"), row.get(StoreColumns.ID)
-        if not file or not name:
-            raise InputError(f"{path}: row {number} has an empty path or song_id")
-        sources.append(make_source(str(path.parent / str(file)), str(name)))
-    with input_errors(path, failure):
-        return unique(sources)
 
 
 def printable(text: str) -> str:

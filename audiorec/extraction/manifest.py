@@ -200,6 +200,12 @@ class Manifest:
         return Source(name, path, uri_of(path), size, mtime_ns, problem)
 
 
+def read_manifest(place: str) -> list[Source]:
+    """Return all songs of a manifest as they are now, sorted by id; errors as of `Manifest`."""
+    with Manifest.open(place) as rows:
+        return unique(map(with_current_stat, rows.sources(0, len(rows))))
+
+
 def with_current_stat(source: Source) -> Source:
     """Return a local song with its current size and time; URIs and folders unchanged."""
     if is_uri(source.path) or source.is_folder:

@@ -39,6 +39,7 @@ from audiorec.files.own_files import read_object, run_folder_path, unfinished_fi
 from audiorec.files.tables import TableFile
 from audiorec.files.visible import visible
 from audiorec.library.library import Library, open_store
+from audiorec.listening.events import Interactions
 from audiorec.search.questions import PathQuestion, PlaylistQuestion, SimilarQuestion
 from audiorec.store.corrections import CORRECTIONS_FILE
 from audiorec.store.inventory import inventory, read_failures
@@ -50,6 +51,7 @@ from audiorec.web.gate import AddressKeys, Guard, Receive, Scope, Send
 from audiorec.web.glance import glance_of
 from audiorec.web.home import home_of
 from audiorec.web.limits import Guesses, Pool, RequestLimits, address_of
+from audiorec.web.nights import ServedNight
 from audiorec.web.recommendations import RecommendationPages
 from audiorec.web.song_columns import SongColumns
 from audiorec.web.song_view import SongView
@@ -194,7 +196,9 @@ class BrowsePage:
     sound : SoundFiles
     keys : AddressKeys
     nights : callable, optional
-        Returns the recommendations of the night that is served: another object when it changes.
+        Returns the night that is served: another object when it changes.
+    log : Interactions, optional
+        See `RecommendationPages`.
     guesses : Guesses
         Counts wrong tokens.
     names : tuple of str
@@ -210,17 +214,18 @@ class BrowsePage:
         keys: AddressKeys,
         *,
         guesses: Guesses,
-        nights: Callable[[], RecommendationPages | None] = lambda: None,
+        nights: Callable[[], ServedNight | None] = lambda: None,
+        log: Interactions | None = None,
         names: tuple[str, ...] = (),
         growing: Callable[[], Mapping[str, Any] | None] | None = None,
         player: tuple[str, str] | None = None,
     ) -> None:
         self.sound, self.keys = sound, keys
-        self._growing, self._nights, self._player = growing, nights, player
+        self._growing, self._player = growing, player
+        self._nights, self._log = nights, log
         self._pool, self._patient_pool = Pool(WORK), Pool(PATIENT)
         self._renewing = threading.Lock()
-        # What `nights` returned, the songs that were shown then, and the recommendations over them.
-        self._night: tuple[RecommendationPages, SongColumns, RecommendationPages] | None = None
+        self._shown: RecommendationPages | None = None
         self.saver = lists.Saver(shelf)
         self._take(shelf, store_mark(shelf.library.path))
         self.files = dict(_static_files())
@@ -270,12 +275,12 @@ class BrowsePage:
     @property
     def proposals(self) -> RecommendationPages | None:
         """The recommendations of the night that is served now, over the songs that are shown."""
-        shelf, now, known = self.shelf, self._nights(), self._night
-        if now is None:
+        night, known = self._nights(), self._shown
+        if night is None:
             return None
-        if known is None or known[0] is not now or known[1] is not shelf:
-            self._night = known = now, shelf, now.over(shelf)
-        return known[2]
+        if known is None or known.night is not night or known.shelf is not self.shelf:
+            self._shown = known = RecommendationPages(night, self.shelf, self._log)
+        return known
 
     def _pages(self) -> RecommendationPages:
         """Return the recommendations; raise `InputError` if there are none."""

@@ -98,14 +98,8 @@ class RecommendationPages:
     def __init__(
         self, night: ServedNight, shelf: SongColumns, log: Interactions | None = None
     ) -> None:
-        self.night, self._shelf, self._log = night, shelf, log
+        self.night, self.shelf, self._log = night, shelf, log
         self._lock = threading.Lock()
-
-    def over(self, shelf: SongColumns) -> "RecommendationPages":
-        """Return the same recommendations over another edition of the library."""
-        if shelf is self._shelf:
-            return self
-        return RecommendationPages(self.night, shelf, self._log)
 
     @cached_property
     def about(self) -> Document:
@@ -150,7 +144,7 @@ class RecommendationPages:
         result = self.night.ranked.of(user_id).sort_by("rank").to_pylist()
         for one in result:
             songs = self._playlists.get(one["list_id"], [])
-            there = songs_by_id(self._shelf.library, songs)
+            there = songs_by_id(self.shelf.library, songs)
             one["rows"] = [row for row in dict.fromkeys(there) if row is not None]
         return [{name: one[name] for name in one if name != ListColumns.USER} for one in result]
 
@@ -257,7 +251,7 @@ class RecommendationPages:
         """Return songs with their row in the library and the reason in words."""
         ids = [row[ListColumns.SONG] for row in rows]
         own = list(songs) if user_id is None else self._history(user_id)
-        places = songs_by_id(self._shelf.library, ids)
+        places = songs_by_id(self.shelf.library, ids)
         result = []
         for row, place in zip(rows, places, strict=True):
             of = row[ListColumns.SONG] if row["reason"] == "replay" else row["evidence"]
@@ -296,8 +290,8 @@ class RecommendationPages:
 
     @cached_property
     def _facts(self) -> SongTraits:
-        library = self._shelf.library
-        with self._shelf.lock:
+        library = self.shelf.library
+        with self.shelf.lock:
             return traits_of(self._plays, side_of_store(library), library)
 
     @cached_property
@@ -308,8 +302,8 @@ class RecommendationPages:
 
     @cached_property
     def _titles(self) -> dict[str, str]:
-        library = self._shelf.library
-        with self._shelf.lock:
+        library = self.shelf.library
+        with self.shelf.lock:
             titles = library.column("title").to_pylist()
         return {song: title for song, title in zip(library.ids, titles, strict=True) if title}
 
@@ -334,21 +328,14 @@ class RecommendationPages:
         return {user: row for row, user in enumerate(owner_ids)}
 
 
-def followed_nights(
-    recall: Path, shelf: SongColumns, log: Interactions | None = None
-) -> Editions[RecommendationPages]:
-    """Return the recommendations of a folder, anew when a run or a promotion changes it.
+def followed_nights(recall: Path) -> Editions[ServedNight]:
+    """Return the night of a folder that is served, anew when a run or a promotion changes it.
 
-    Parameters
-    ----------
-    recall : Path
-        The folder that ``recall run`` wrote; of days, the one that is served counts.
-    shelf, log
-        As for `RecommendationPages`.
+    `recall` is the folder that ``recall run`` wrote; of days, the one that is served counts.
     """
     return Editions(
         lambda: [recall, *served_files(recall)],  # the first of them always exists
-        lambda: RecommendationPages(ServedNight(served_folder(recall)), shelf, log),
+        lambda: ServedNight(served_folder(recall)),
     )
 
 

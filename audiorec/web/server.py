@@ -165,7 +165,7 @@ def serve(
         project(np.zeros((1, 2), np.float32), projection)
     gate = Gate(RequestLimits(rate=0.0), write=to_stderr, only_refused=True)
     shelf = SongColumns(library, projection=projection, keeps_map=True)
-    nights = None if recall is None else followed_nights(recall, shelf, log)
+    nights = None if recall is None else followed_nights(recall)
     with _listening(host, port, library.path) as listener, ExitStack() as ending:
         ending.callback(close)
         page = _page(
@@ -174,6 +174,7 @@ def serve(
             token,
             PageSettings(roots=roots, names=(host, *names)),
             nights=lambda: None if nights is None else nights.current.value,
+            log=log,
             growing=growing,
             player=player,
         )
@@ -248,7 +249,7 @@ def serve_apis(
                 gate,
                 token,
                 PageSettings(roots=page.roots, names=(host, *page.names)),
-                nights=lambda: editions.current.value.proposals,  # of the newest edition
+                nights=lambda: editions.current.value.night,  # of the newest edition
             )
             ending.callback(shown.close)
         apis = ApiServer(

@@ -8,7 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from audiorec.errors import InputError, MissingFileError
-from audiorec.extraction.catalogue import find_songs, read_list, read_manifest
+from audiorec.extraction.catalogue import find_songs, read_list
+from audiorec.extraction.manifest import read_manifest
 
 
 @pytest.fixture
@@ -127,7 +128,7 @@ def test_a_manifest_brings_its_ids(library, kind):
         path.write_text("song_id,path\n0017,b.mp3\n0002,a/x.FLAC\n")
     else:
         pq.write_table(pa.table({"path": ["b.mp3", "a/x.FLAC"], "song_id": ["0017", "0002"]}), path)
-    songs = read_manifest(path)
+    songs = read_manifest(str(path))
     assert [(s.song_id, Path(s.path).name) for s in songs] == [
         ("0002", "x.FLAC"),
         ("0017", "b.mp3"),
@@ -137,9 +138,9 @@ def test_a_manifest_brings_its_ids(library, kind):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("path,id\na.mp3,1\n", "no column song_id"),
-        ("path,song_id\na.mp3,1\n,2\n", "row 3 has an empty path"),
-        ("path,song_id\na.mp3,1\nb.mp3,1\n", "two files have the song id '1'"),
+        ("name,id\na.mp3,1\n", "no column path or uri"),
+        ("path,song_id\na.mp3,1\n,2\n", "row 2 has no path"),
+        ("path,song_id\na.mp3,1\nb.mp3,1\n", "two rows have the song_id '1'"),
         ("\x00\x00", "manifest"),
     ],
 )
@@ -147,14 +148,14 @@ def test_a_bad_manifest_says_where(tmp_path, text, message):
     path = tmp_path / "m.csv"
     path.write_text(text)
     with pytest.raises(InputError, match=message):
-        read_manifest(path)
+        read_manifest(str(path))
 
 
 def test_a_manifest_that_is_no_parquet(tmp_path):
     path = tmp_path / "m.parquet"
     path.write_bytes(b"PAR1 but not really")
     with pytest.raises(InputError, match="cannot read the manifest"):
-        read_manifest(path)
+        read_manifest(str(path))
 
 
 def test_a_glob_in_a_folder_that_is_not_there_matches_nothing(tmp_path):

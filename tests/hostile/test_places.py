@@ -12,7 +12,8 @@ from odd_files import mp3, music, sound
 from audiorec.audio import sniff
 from audiorec.audio.decode import content_hash, decode
 from audiorec.errors import Failure, InputError, SongError
-from audiorec.extraction.catalogue import find_songs, read_list, read_manifest
+from audiorec.extraction.catalogue import find_songs, read_list
+from audiorec.extraction.manifest import read_manifest
 from audiorec.types import Status
 from audiorec_cli.shared.console import say
 
@@ -89,7 +90,7 @@ def test_names_that_no_disk_has_are_failures_of_one_song(tmp_path, name, reason)
     assert reason in failure_of(sources[0].path).reason
     manifest = tmp_path / "m.csv"
     manifest.write_text(f'path,song_id\n"{name}",1\n')
-    assert ids(read_manifest(manifest)) == ["1"]
+    assert ids(read_manifest(str(manifest))) == ["1"]
 
 
 def test_a_name_of_10000_letters_as_an_argument_is_one_line():

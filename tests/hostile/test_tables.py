@@ -14,7 +14,7 @@ from good_store import write_good_store
 from made_songs import write_song
 
 from audiorec.errors import AudiorecError, InputError, StoreError
-from audiorec.extraction.catalogue import parse_naming, read_manifest
+from audiorec.extraction.catalogue import parse_naming
 from audiorec.extraction.manifest import Manifest
 from audiorec.files.user_files import read_table
 from audiorec.labelling.songs import read_labels
@@ -107,8 +107,7 @@ def foreign(path):
 READERS = {
     "interactions": (interactions, LOG, (".csv", ".parquet")),
     "labels": (read_labels, LABELS, (".csv", ".parquet")),
-    "manifest": (read_manifest, MANIFEST, (".csv", ".parquet")),
-    "shards": (manifest, MANIFEST, (".csv", ".parquet")),
+    "manifest": (manifest, MANIFEST, (".csv", ".parquet")),
     "users": (profiles, PROFILES, (".csv", ".parquet")),
     "aliases": (read_aliases, ALIASES, (".parquet",)),
     "ids": (ids, MANIFEST, (".csv",)),

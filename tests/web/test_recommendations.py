@@ -159,16 +159,15 @@ def test_without_ranked_playlists_there_are_none_and_planted_ones_are_refused(pr
 def test_another_night_takes_the_place_of_the_one_before(tmp_path):
     store = write_music(tmp_path)
     root = write_recall(store, days=(2, 3))
-    shelf = SongColumns(open_store(store))
-    nights = followed_nights(root, shelf)
+    nights = followed_nights(root)
     first = nights.current.value
-    assert first.night.folder == root / "dt=2026-01-03"
+    assert first.folder == root / "dt=2026-01-03"
     assert not nights.look(settled=True)
     promote(root)
     assert nights.look(settled=True)
     second = nights.current.value
-    assert second.night.folder == root / "dt=2026-01-02"
-    assert second.night.run_id not in ("", first.night.run_id)
+    assert second.folder == root / "dt=2026-01-02"
+    assert second.run_id not in ("", first.run_id)
     (root / "dt=2026-01-03" / "fused.parquet").unlink()
     write_current(root, Current(day=date(2026, 1, 3)))
     assert not nights.look(settled=True)  # that one is not whole

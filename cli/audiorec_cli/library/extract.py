@@ -237,7 +237,8 @@ def _sources(
     follow_links: bool,
 ) -> "list[Source]":
     """List the songs from the paths, or from a list or table of files."""
-    from audiorec.extraction.catalogue import find_songs, read_list, read_manifest
+    from audiorec.extraction.catalogue import find_songs, read_list
+    from audiorec.extraction.manifest import read_manifest
 
     if bool(paths) == (listed is not None):
         raise InputError("give either paths or --from FILE")
@@ -246,7 +247,7 @@ def _sources(
             raise InputError(f"--id-from: {listed} has its own song ids; omit --id-from")
         if "://" in listed:
             raise InputError(f"{listed}: for a remote manifest use audiorec shards")
-        return read_manifest(Path(listed))
+        return read_manifest(listed)
     from audiorec.files.user_files import read_lines
 
     if listed is not None:

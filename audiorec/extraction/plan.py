@@ -8,7 +8,6 @@ A row is dropped only if its song is known to be gone. A folder without permissi
 not respond or is not mounted, a path beyond the system's limit: none of these proves it.
 """
 
-import json
 import os
 import re
 from collections import Counter, defaultdict
@@ -19,15 +18,12 @@ from datetime import datetime
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from audiorec.audio.tags import header_duration_s
 from audiorec.errors import SongError
 from audiorec.extraction.catalogue import Source
 from audiorec.extraction.pipeline import Extractor, ExtractorConfig
 from audiorec.extraction.reader import song_reader
-from audiorec.files.own_files import read_own
-from audiorec.runs.record import MAX_RECORD_BYTES, RECORD_SCHEMA
 from audiorec.runs.workers import Limits
 from audiorec.store.journal import Outputs
 from audiorec.tagger.features import split_input
@@ -311,7 +307,6 @@ READING = 0.0012  # decoding an MP3 and its spectrogram
 NETWORK = {"msd": 0.0008}
 OTHER_NETWORK = 0.003  # an added network without measurements
 START_S = 0.6  # CPU seconds to start the run, and to start each worker
-ENOUGH_S = 600.0  # seconds of audio from which a run's record is used
 FORMATS = 3  # formats that are measured
 HEADERS = 1_000  # headers that are read
 
@@ -322,7 +317,7 @@ class Estimate:
 
     audio_s: float
     cpu_s: float
-    basis: str  # ``record``, ``measured`` or ``typical``
+    basis: str  # ``measured`` or ``typical``
 
 
 def estimate(
@@ -331,14 +326,12 @@ def estimate(
     config: ExtractorConfig,
     *,
     jobs: int,
-    record: Path,
     limits: Limits | None = None,
 ) -> Estimate:
-    """Estimate the cost of extracting `sources` with `jobs` workers; `record` may be missing.
+    """Estimate the cost of extracting `sources` with `jobs` workers.
 
-    The cost of a second of audio comes from the record of the last run beside the output, if that
-    was long enough, or is measured on up to three of the songs: one of each of the commonest
-    formats.
+    The cost of a second of audio is measured on up to three of the songs: one of each of the
+    commonest formats.
     """
     lengths = _lengths(sources)
     audio_s = sum(lengths.values())
@@ -346,9 +339,6 @@ def estimate(
     kept = extractor.networks.feature_outputs if outputs.features is not None else ()
     networks = set(extractor.heads.backbones) | {split_input(n)[0] for n in kept}
     start_s = START_S * (1 + min(jobs, len(sources))) if sources else 0.0
-    cost = _recorded(record, networks)
-    if cost is not None:
-        return Estimate(audio_s, start_s + audio_s * cost, "record")
     typical = READING + sum(NETWORK.get(name, OTHER_NETWORK) for name in networks)
     costs = _measured(sources, lengths, config, kept, limits) if audio_s else {}
     usual = sum(costs.values()) / len(costs) if costs else typical
@@ -374,24 +364,6 @@ def _lengths(sources: Sequence[Source]) -> dict[str, float]:
         rate = seconds[_format(source)] / max(sizes[_format(source)], 1)
         lengths.setdefault(source.path, max(source.size, 0) * rate)
     return lengths
-
-
-def _recorded(path: Path, networks: set[str]) -> float | None:
-    """Return the CPU seconds per second of audio in the last run; None if unknown."""
-    with suppress(OSError, ValueError, KeyError, TypeError, ZeroDivisionError, RecursionError):
-        record: Mapping[str, Any] = json.loads(read_own(path, MAX_RECORD_BYTES))
-        report, cpu_s = record["report"], dict(record["report"]["cpu_s"])
-        if record["schema"] != RECORD_SCHEMA or report["audio_s"] < ENOUGH_S:
-            return None
-        named = [w["name"].removeprefix("musicnn_") for w in record["weights"]]
-        ran = {name for name in named if not name.startswith("head_")}
-        of_all, of_ran = (
-            sum(NETWORK.get(n, OTHER_NETWORK) for n in names) for names in (networks, ran)
-        )
-        cpu_s.pop("load", None)
-        network = float(cpu_s.pop("backbone")) * of_all / of_ran
-        return (network + sum(map(float, cpu_s.values()))) / float(report["audio_s"])
-    return None
 
 
 def _measured(

@@ -307,14 +307,7 @@ def print_plan(
     unseen = [source for source in plan.todo if source.problem]
     cores = os.cpu_count() or 1
     jobs = min(work.jobs or cores, len(todo) or 1)
-    result = estimate(
-        todo,
-        outputs,
-        config,
-        jobs=jobs,
-        record=Path(f"{outputs.vectors}.run.json"),
-        limits=work.tuning.limits,
-    )
+    result = estimate(todo, outputs, config, jobs=jobs, limits=work.tuning.limits)
     wall_s = result.cpu_s / min(jobs, cores)
     if work.json and listed:
         print_json(
@@ -346,10 +339,10 @@ def print_plan(
         + "".join(f", {count} {what}" for what, count in others.items() if count)
     )
     if todo:
-        known = {"record": "by the last run", "measured": "by a few of the songs"}
+        by = "a few of the songs" if result.basis == "measured" else "what is usual"
         say(
             f"about {duration(result.cpu_s)} of CPU time, {duration(wall_s)} with {jobs} "
-            f"process{'es' if jobs > 1 else ''} ({known.get(result.basis, 'by what is usual')})"
+            f"process{'es' if jobs > 1 else ''} (by {by})"
         )
     if listed and not sys.stdout.isatty():  # for a pipe: it would scroll the lines above away
         for source in todo:

@@ -5,6 +5,7 @@ import shlex
 from pathlib import Path
 
 from help_pages import pages
+from needs import needs
 
 ROOT = Path(__file__).parents[2]
 from commands_page import page
@@ -68,9 +69,23 @@ def unknown(lines):
                 yield f"{line}: {word}"
 
 
+def faults(*, of_plots):
+    """Return the faults of each page, of the command of the plug-in or of all others."""
+    lines = {
+        path: [line for line in shown(path) if line.startswith("plot ") == of_plots]
+        for path in DOCS
+    }
+    found = {path: list(unknown(there)) for path, there in lines.items()}
+    return {path: all_of_it for path, all_of_it in found.items() if all_of_it}
+
+
+def test_what_the_pages_show_of_pictures_exists():
+    needs("audiorec_plots")
+    assert faults(of_plots=True) == {}
+
+
 def test_what_the_pages_show_exists():
-    faults = {path: list(unknown(shown(path))) for path in DOCS}
-    assert {name: lines for name, lines in faults.items() if lines} == {}
+    assert faults(of_plots=False) == {}
     assert list(unknown(["similar x --no-such 1", "nosuch x"])) == [
         "similar x --no-such 1: --no-such",
         "nosuch x",

@@ -1,6 +1,7 @@
 """Two businesses on one machine: keys, alignment, training, vectors, lists. One command.
 
 python examples/federated/rehearse.py [FOLDER] [--data PAIRS] [--model two-tower]
+python examples/federated/rehearse.py --seeds 10
                     needs: pip install ./plugins/audiorec-federated, and torch for two-tower
 
 Each party gets a folder of its own and runs ``audiorec federated`` in processes of its own, which
@@ -9,6 +10,10 @@ with noise, and the partner makes lists as well. PAIRS is the folder of the Dise
 the phone shop plays the music side and the sports shop the partner; by default a little world is
 made up. A part of the users has no plays at all: for them the songs are guessed from what the
 partner knows.
+
+With --seeds, it makes up as many worlds instead, and compares in one process what the model, and a
+release of it, finds in each: without noise, and with that of epsilon 8. Intervals are those of the
+mean over worlds, paired (95 %, Student's t).
 """
 
 import argparse
@@ -24,6 +29,14 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+
+from audiorec.listening.profiles import Profiles
+from audiorec.listening.sequences import Sequences
+from audiorec.recall.contract.data import RecallData
+from audiorec_federated.ledger import noise_for
+from audiorec_federated.made_up import World, made_up, write_music, write_partner
+from audiorec_federated.one_way import OneWay, OneWayRecipe, Release, fit_users
+from audiorec_federated.release import released as release_of
 
 AUDIOREC = [sys.executable, "-m", "audiorec_cli.main"]
 PARTIES = ("music", "partner")
@@ -46,25 +59,6 @@ FILES = {
 }
 
 
-def made_up(users=900, songs=300, tastes=10):
-    """Return plays, profiles and held-out plays of a little world: what people like shows."""
-    rng = np.random.default_rng(4)
-    plays, profiles, held = defaultdict(list), {}, {}
-    for n in range(users):
-        taste, second = rng.integers(0, tastes, 2)
-        liked = rng.random(12) < 0.8
-        drawn = rng.zipf(1.6, 12) % (songs // tastes)
-        found = [int(i) * tastes + int(taste if like else second) for i, like in
-                 zip(drawn, liked, strict=True)]  # fmt: skip
-        name = f"user-{n:04}"
-        plays[name] = [f"song-{song}" for song in found]
-        known = taste if rng.random() < 0.85 else rng.integers(0, tastes)
-        profiles[name] = {"interests": f"taste {known}|taste {second}", "age": 20 + 2 * int(taste)}
-    for name in list(plays)[::6]:
-        held[name] = sorted(set(plays.pop(name)))
-    return plays, profiles, held
-
-
 def of_pairs(folder):
     """Return the same of a pair of shops: what somebody bought in one is known of them."""
     tables = []
@@ -78,28 +72,20 @@ def of_pairs(folder):
     both = sorted(set(plays) & set(bought))
     chosen = np.random.default_rng(0).permutation(both)[:1000].tolist()
     held = {name: sorted(set(plays.pop(name))) for name in chosen}
-    return plays, {name: {"bought": "|".join(items)} for name, items in bought.items()}, held
+    profiles = {name: {"bought": "|".join(items)} for name, items in bought.items()}
+    return World(plays, profiles, held)
 
 
 def write_parties(folder, world, *, address, recipe="", model="one-way"):
     """Write what each party holds, and its settings; return the held-out plays."""
-    plays, profiles, held = world
     for role, other in zip(PARTIES, reversed(PARTIES), strict=True):
         (folder / role).mkdir(parents=True, exist_ok=True)
         about = {"role": role, "other": other, "files": FILES[role], "address": address}
         text = SETTINGS.format(**about, recipe=recipe, model=model)
         (folder / role / f"{role}.toml").write_text(text)
-    rows = [(user, song, "finish", f"2026-01-{1 + n % 28:02}T00:00:00Z")
-            for user, songs in plays.items() for n, song in enumerate(songs)]  # fmt: skip
-    header = ("user_id", "song_id", "event", "timestamp")
-    _write(folder / "music" / "plays.csv", [header, *rows])
-    songs = sorted({song for songs in [*plays.values(), *held.values()] for song in songs})
-    _write(folder / "music" / "songs.csv", [("song_id",), *((song,) for song in songs)])
-    (folder / "music" / "members.txt").write_text("\n".join(sorted({*plays, *held})) + "\n")
-    columns = list(next(iter(profiles.values())))
-    table = [(user, *(known[c] for c in columns)) for user, known in profiles.items()]
-    _write(folder / "partner" / "profiles.csv", [("user_id", *columns), *table])
-    return held
+    write_music(folder / "music", world)
+    write_partner(folder / "partner", world)
+    return world.held
 
 
 def run(folder, line, *, prefix=(), wait=True):
@@ -200,9 +186,115 @@ def free_port():
             return port
 
 
-def _write(path, rows):
-    with path.open("w", newline="") as file:
-        csv.writer(file).writerows(rows)
+REGULARISATIONS = (1.0, 10.0, 100.0)  # of which one is chosen without the newcomers
+EPSILON, DELTA = 8.0, 1e-5
+NO_NOISE = 1e-3  # deviations, as a multiple of what one user can change
+KINDS = {
+    "most played": "the same ten songs for everybody",
+    "one-way": "as the music side trains it: no noise, regularisation 100",
+    "one-way, chosen": "the same; regularisation chosen on a tenth of the listeners",
+    "release, no noise": "the songs of a release, each user's plays bounded, no noise",
+    "release, epsilon 8": "the same with the noise of epsilon 8",
+}
+DIFFERENCES = (
+    ("release, epsilon 8", "one-way"),
+    ("release, epsilon 8", "one-way, chosen"),
+    ("release, epsilon 8", "release, no noise"),
+    ("release, no noise", "one-way"),
+)
+
+
+def compare_seeds(n):
+    """Print hit rates at 10 of newcomers in n made-up worlds, and differences; return all rates."""
+    rates = [rates_of(made_up(seed)) for seed in range(n)]
+    print(f"hit rate at 10 of newcomers, mean over {n} worlds")
+    for name, words in KINDS.items():
+        print(f"  {np.mean([one[name] for one in rates]):.3f}  {name}: {words}")
+    print("difference, paired by world")
+    for first, second in DIFFERENCES:
+        mean, half = interval([one[first] - one[second] for one in rates])
+        shown = f"{mean:+.3f} [{mean - half:+.3f}, {mean + half:+.3f}]"
+        print(f"  {shown}  {first} - {second}")
+    return rates
+
+
+def interval(values):
+    """Return the mean, and half the width of its 95 % interval."""
+    from scipy.stats import t as student
+
+    n = len(values)
+    return np.mean(values), student.ppf(0.975, n - 1) * np.std(values, ddof=1) / n**0.5
+
+
+def rates_of(world):
+    """Return the hit rate at 10 of each kind of model in a world."""
+    names = list(world.profiles)
+    known = [world.profiles[name] for name in names]
+    interests = {"interests": [one["interests"] for one in known]}
+    ages = {"age": np.array([float(one["age"]) for one in known])}
+    people = Profiles(tuple(names), interests, ages)
+    plays = [world.plays.get(name, []) for name in names]
+    popular = Counter(song for songs in plays for song in songs).most_common(10)
+    lists = {key: {song for song, _ in popular} for key in world.held}
+    chosen = OneWayRecipe(regularisation=chosen_for(people, plays))
+    rates = {
+        "most played": rate(lists, world.held, plays),
+        "one-way": one_way_rate(OneWayRecipe(), people, plays, world.held),
+        "one-way, chosen": one_way_rate(chosen, people, plays, world.held),
+    }
+    for name, noise in (
+        ("release, no noise", NO_NOISE),
+        ("release, epsilon 8", noise_for(EPSILON, DELTA)),
+    ):
+        rates[name] = release_rate(noise, people, plays, world.held)
+    return rates
+
+
+def chosen_for(people, plays):
+    """Return the regularisation that finds most for a tenth of those who listen."""
+    listeners = [row for row, songs in enumerate(plays) if songs]
+    drawn = np.random.default_rng(0).permutation(listeners)[: len(listeners) // 10]
+    judged = {people.user_ids[row]: sorted(set(plays[row])) for row in drawn.tolist()}
+    hidden = set(drawn.tolist())
+    rest = [[] if row in hidden else songs for row, songs in enumerate(plays)]
+
+    def found(value):
+        return one_way_rate(OneWayRecipe(regularisation=value), people, rest, judged)
+
+    return max(REGULARISATIONS, key=found)
+
+
+def one_way_rate(recipe, people, plays, held):
+    """Return the hit rate of a one-way model that is learnt from all plays."""
+    model = fit_users(people, recipe)
+    data = RecallData(Sequences.from_lists(plays, people.user_ids))
+    channel = OneWay.of_vectors(recipe, data, people.user_ids, model.embed(people))
+    return rate(top(channel, model.embed(people.for_users(tuple(held))), held), held, plays)
+
+
+def release_rate(noise, people, plays, held):
+    """Return the hit rate of a release with some noise."""
+    recipe = OneWayRecipe()
+    model = fit_users(people, recipe)
+    sequences = Sequences.from_lists(plays, people.user_ids)
+    made = Release(epsilon=EPSILON, delta=DELTA, noise=noise)
+    channel = release_of(model.embed(people), sequences, made, recipe)
+    cut = model.cut(channel.recipe, channel.release.scale)
+    return rate(top(channel, cut.embed(people.for_users(tuple(held))), held), held, plays)
+
+
+def top(channel, vectors, held, k=10):
+    """Return the songs listed for each newcomer."""
+    order = np.argsort(-channel.similarities(vectors), axis=1, kind="stable")[:, :k]
+    lists = [{channel.song_ids[place] for place in row} for row in order.tolist()]
+    return dict(zip(held, lists, strict=True))
+
+
+def rate(lists, held, plays):
+    """Return the share of held-out plays, of songs that somebody has played, in the lists."""
+    known = {song for songs in plays for song in songs}
+    wanted = [(user, song) for user, songs in held.items() for song in songs if song in known]
+    return sum(song in lists[user] for user, song in wanted) / len(wanted)
 
 
 if __name__ == "__main__":
@@ -212,5 +304,9 @@ if __name__ == "__main__":
     parser.add_argument("folder", nargs="?", type=Path, default=Path("build/rehearsal"))
     parser.add_argument("--data", type=Path, help="vfl_disencdr, unpacked")
     parser.add_argument("--model", choices=("one-way", "two-tower"), default="one-way")
+    parser.add_argument("--seeds", type=int, help="compare noise and none in so many worlds")
     given = parser.parse_args()
-    rehearse(given.folder.resolve(), given.data, model=given.model)
+    if given.seeds:
+        compare_seeds(given.seeds)
+    else:
+        rehearse(given.folder.resolve(), given.data, model=given.model)

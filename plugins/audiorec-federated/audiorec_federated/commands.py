@@ -1,5 +1,6 @@
 """``audiorec federated``: train one model with another business; no row of a table crosses."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,6 +11,7 @@ from audiorec.options import chooses, reads, writes
 from audiorec_cli.shared.console import (
     FIGURE_DIGITS,
     Exit,
+    cell,
     print_document,
     print_json,
     print_table,
@@ -19,7 +21,6 @@ from audiorec_cli.shared.jobs import MetricsOption, job
 from audiorec_cli.shared.options import JsonOption, OutFolderOption, QuietOption
 from audiorec_cli.shared.pages import command, group
 from audiorec_cli.shared.progress import graceful_stop, progress_lines, stopped
-from audiorec_cli.shared.training import epoch_line
 
 ConfigOption = Annotated[
     Path, writes("--config", "-c", metavar="TOML", help="Settings with a table [federated].")
@@ -158,7 +159,7 @@ def train(
         with graceful_stop("this step is", quiet=quiet) as stop:
             done = train_party(
                 plan,
-                tell=None if quiet else epoch_line,
+                tell=None if quiet else _say_epoch,
                 say=None if quiet else say,
                 stop=stop,
             )
@@ -170,6 +171,18 @@ def train(
         print_json({**document, **done, "out": str(plan.out)})
     steps = f"{done['steps']:,} steps with " if "steps" in done else ""
     say(f"{plan.model}: {steps}{done['users']:,} users: {plan.out}")
+
+
+def _say_epoch(line: Mapping[str, Any]) -> None:
+    """Say what one side knows of an epoch that both have trained."""
+    known = {"epoch", "of", "steps", "seconds"}
+    own = [
+        f", {name.replace('_', ' ')} {cell(one)}" for name, one in line.items() if name not in known
+    ]
+    say(
+        f"epoch {line['epoch']} of {line['of']}: {line['steps']:,} steps, {line['seconds']:.1f} s"
+        + "".join(own)
+    )
 
 
 @command(app, here="reads local keys and settings")

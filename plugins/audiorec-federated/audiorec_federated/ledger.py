@@ -20,7 +20,7 @@ Dong, Roth and Su, *Gaussian differential privacy*, 2022.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -38,6 +38,7 @@ SCHEMA = "audiorec/federated-ledger/1"
 NO_FILES = r"(?!)"  # the folder of the lock stays empty
 DAY = timedelta(days=1)
 MOST_EPSILON = 1_000.0
+ADVISED_EPSILON = 8.0  # the most that all releases together should promise (figures.md)
 NOISES = (1e-3, 1e6)  # what `noise_for` searches
 
 
@@ -132,10 +133,25 @@ def held(path: Path) -> Iterator[Ledger]:
         folder.release(remove=True)
 
 
-def note_release(path: Path, budget: Budget, peer: str, songs: int, noise: float) -> float:
+def budget_line(given: Mapping[str, Any], epsilon: float) -> str:
+    """Return the line of a settings file that allows releases up to `epsilon` in all.
+
+    Examples
+    --------
+    >>> budget_line({"least_users": 50}, 8.0)
+    'budget = { epsilon = 8.0, least_users = 50 }'
+    """
+    keys = {"epsilon": epsilon, **{name: one for name, one in given.items() if name != "epsilon"}}
+    return f"budget = {{ {', '.join(f'{name} = {one}' for name, one in keys.items())} }}"
+
+
+def note_release(
+    path: Path, budget: Budget, peer: str, songs: int, noise: float, *, advice: str = ""
+) -> float:
     """Enter a release before it happens; return the epsilon of all releases together.
 
-    `InputError` if they would exceed the budget: nothing is entered.
+    `InputError` if they would exceed the budget: nothing is entered. Its message ends with the
+    advice: where the budget is set.
     """
     entry = LedgerEntry(what="release", at=_now().isoformat(), peer=peer, count=songs, noise=noise)
     with held(path) as ledger:
@@ -144,7 +160,7 @@ def note_release(path: Path, budget: Budget, peer: str, songs: int, noise: float
         if total > budget.epsilon * (1 + 1e-9):
             raise InputError(
                 f"{path}: releases so far have epsilon {spent:.4g}; with this one {total:.4g}, "
-                f"beyond the budget of {budget.epsilon:g} at delta {budget.delta:g}"
+                f"beyond the budget of {budget.epsilon:g} at delta {budget.delta:g}{advice}"
             )
         after.write()
     return total

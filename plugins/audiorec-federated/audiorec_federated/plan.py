@@ -72,6 +72,8 @@ class PartyPlan:
         Number of processes for the alignment.
     timeout_s, wait_s : float
         Time limit of an answer, and of waiting for a lost party, in seconds.
+    file : Path or None
+        The settings file itself, for messages; not a key of it.
     """
 
     role: Role
@@ -94,6 +96,7 @@ class PartyPlan:
     jobs: int = 1
     timeout_s: float = 60.0
     wait_s: float = 600.0
+    file: Path | None = field(default=None, init=False, compare=False)
 
     def __post_init__(self) -> None:
         host, _, port = self.address.rpartition(":")
@@ -116,7 +119,9 @@ class PartyPlan:
         content = read_settings(path, "federated")
         plan = from_table(cls, dict(content), f"{path}: [federated]")
         given = {name: getattr(plan, name) for name in PATHS}
-        return replace(plan, **{n: path.parent / one for n, one in given.items() if one})
+        result = replace(plan, **{n: path.parent / one for n, one in given.items() if one})
+        object.__setattr__(result, "file", path)
+        return result
 
     def settings(self) -> PartyRecipe:
         """Return the recipe."""

@@ -30,7 +30,7 @@ from audiorec.types import Float64Array, FloatArray, Int64Array, lengths_of
 from audiorec_federated.alignment import read_alignment
 from audiorec_federated.jobs import users_path
 from audiorec_federated.keys import fingerprint_of, read_certificate
-from audiorec_federated.ledger import noise_for, note_release
+from audiorec_federated.ledger import ADVISED_EPSILON, budget_line, noise_for, note_release
 from audiorec_federated.noise import normals
 from audiorec_federated.one_way import OneWay, Release, rows_of, who_plays
 from audiorec_federated.plan import PartyPlan, music_data
@@ -82,6 +82,8 @@ def release(plan: PartyPlan, epsilon: float, out: Path) -> dict[str, Any]:
         If the vectors of the training or the ledger cannot be read.
     """
     recipe = _one_way(plan, "music")
+    if not plan.parsed_budget().epsilon:
+        raise InputError(f"nothing may be released: the budget is 0{_where_to_allow(plan)}")
     check_target(out)
     data, alignment = music_data(plan), read_alignment(plan.alignment)
     catalogue = data.context.song_ids
@@ -97,7 +99,8 @@ def release(plan: PartyPlan, epsilon: float, out: Path) -> dict[str, Any]:
     budget = plan.parsed_budget()
     noise = noise_for(epsilon, budget.delta)
     peer = fingerprint_of(read_certificate(plan.peer))
-    total = note_release(plan.ledger_path, budget, peer, len(catalogue), noise)
+    asked: Any = {"songs": len(catalogue), "noise": noise, "advice": _where_to_allow(plan)}
+    total = note_release(plan.ledger_path, budget, peer, **asked)
     made = Release(epsilon=epsilon, delta=budget.delta, noise=noise)
     channel = released(vectors, plays, made, recipe, space=table.metadata.space)
     model_id = channel.save(out)
@@ -105,6 +108,15 @@ def release(plan: PartyPlan, epsilon: float, out: Path) -> dict[str, Any]:
     spent = {"total_epsilon": total, "budget": budget.epsilon}
     about = {"epsilon": epsilon, "delta": made.delta, **spent, **counts}
     return {"model_id": model_id, **about, "out": str(out)}
+
+
+def _where_to_allow(plan: PartyPlan) -> str:
+    """Return which key of which file sets the budget, and the line to write there."""
+    place = f"`budget` of [federated] in {plan.file or 'the settings'}"
+    if plan.parsed_budget().epsilon >= ADVISED_EPSILON:
+        return f" ({place}); {ADVISED_EPSILON:g} is the most that releases should promise"
+    line = budget_line(plan.budget, ADVISED_EPSILON)
+    return f"; {place} sets it: write there, for all releases together, {line}"
 
 
 def released(

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -90,16 +91,26 @@ class TowersLearner:
         return self.item.loss
 
     def evaluate(self, epoch: int, loss: float, seconds: float) -> Line:
-        """Return validation metrics; without a loss and a rank if the item half is remote."""
-        line: Line = {"epoch": epoch, "seconds": seconds}
+        """Return validation metrics; without a loss and a rank if the item half is remote.
+
+        Of two parties each knows the number of steps and its own time, and says no more.
+        """
         if isinstance(self.item, ItemHalf):
-            line = {"epoch": epoch, "loss": loss, "seconds": seconds}
+            line: Line = {"epoch": epoch, "loss": loss, "seconds": seconds}
             line |= self.item.figures(self.user.embed(self.user.judged))
+        else:
+            line = joint_line(epoch, len(self.user.rows), self.recipe, seconds)
         return {**line, **self.user.figures()}
 
     def score(self, line: Line) -> float:
         """Return the NDCG over all ranks."""
         return float(line.get("ndcg", 0.0))
+
+
+def joint_line(epoch: int, rows: int, recipe: TwoTowerRecipe, seconds: float) -> Line:
+    """Return what either of two parties may tell of an epoch: its steps, and its own seconds."""
+    steps = {"steps": steps_in(rows, recipe), "of": recipe.max_epochs}
+    return {"epoch": epoch, **steps, "seconds": seconds}
 
 
 @contextmanager
@@ -261,6 +272,7 @@ class ItemHost(VectorsHost[TwoTowerRecipe]):
             half = self.half = self._fresh() if is_start else self._loaded(place)
             self.how.note("training starts" if is_start else f"training resumes from {place}")
         self._at = place
+        self._since = monotonic()
         self._steps = steps_of(half.rows, self.shared.recipe, *place)
         return NOTED
 
@@ -277,7 +289,15 @@ class ItemHost(VectorsHost[TwoTowerRecipe]):
         self._count(at)
         shape, payload = pack(half.gradient(step, vectors))
         self._at = at._replace(step=at.step + 1)
+        if self._at.step == steps_in(len(half.rows), self.shared.recipe):
+            self._tell(at.epoch, len(half.rows))
         return MessageKind.GRADIENTS, {**at._asdict(), **shape}, payload
+
+    def _tell(self, epoch: int, rows: int) -> None:
+        """Tell this side's people that an epoch is done."""
+        if self.how.tell is not None:
+            seconds = monotonic() - self._since
+            self.how.tell(joint_line(epoch, rows, self.shared.recipe, seconds))
 
     def _count(self, at: Place) -> None:
         """Count a release of a step's gradients; refuse one too many of those with noise."""

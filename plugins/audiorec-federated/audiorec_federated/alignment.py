@@ -34,6 +34,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ import pyarrow as pa
 from audiorec.columns import ListColumns
 from audiorec.errors import (
     InputError,
+    MissingExtraError,
     MissingStoreError,
     PeerError,
     ProtocolError,
@@ -71,6 +73,7 @@ KIND = "alignment"
 FORMAT_VERSION = 1
 SCHEMA = pa.schema([pa.field(ListColumns.USER, pa.string(), nullable=False)])
 HOW = "align with the other party: audiorec federated align --config FILE --yes"
+PSI_BOUND = ">=2.0.6"
 BUCKET_IDS = 5_000  # mean number of the larger party's ids in a bucket
 CPU_S = 0.00031  # CPU seconds of both parties per id of the larger one, for the plan
 TIMEOUT_S = 1_800.0  # time limit of one bucket
@@ -440,6 +443,23 @@ def _name(caller: Caller, salt: Salt, common: Sequence[str]) -> str:
     if got != expected:
         raise ProtocolError("agreed", f"alignment {expected[:16]}…", got[:16])
     return expected
+
+
+class MissingLibraryError(MissingExtraError):
+    """A package that the plug-in does not bring is not installed."""
+
+    def __str__(self) -> str:
+        """Return what needs the package, and the command that installs it."""
+        return (
+            f'{self.feature} needs {self.extra}: pip install --no-deps "{self.extra}{PSI_BOUND}" '
+            "(with its dependencies, it would bring another protobuf)"
+        )
+
+
+def require_library() -> None:
+    """Raise `MissingLibraryError` if there is no library for the intersection."""
+    if find_spec("private_set_intersection") is None:
+        raise MissingLibraryError("federated align", "openmined-psi", "not installed")
 
 
 def handler() -> Callable[[Any], Any]:

@@ -67,10 +67,12 @@ def align(
     audiorec federated align --config partner.toml --yes
     audiorec federated train --config partner.toml
     """
+    from audiorec_federated.alignment import require_library
     from audiorec_federated.jobs import align as align_users
     from audiorec_federated.jobs import alignment_plan
     from audiorec_federated.plan import PartyPlan, own_ids
 
+    require_library()
     plan = PartyPlan.read(config)
     ids = own_ids(plan)
     about = alignment_plan(plan, ids)
@@ -175,14 +177,13 @@ def train(
 
 def _say_epoch(line: Mapping[str, Any]) -> None:
     """Say what one side knows of an epoch that both have trained."""
-    known = {"epoch", "of", "steps", "seconds"}
-    own = [
-        f", {name.replace('_', ' ')} {cell(one)}" for name, one in line.items() if name not in known
-    ]
-    say(
-        f"epoch {line['epoch']} of {line['of']}: {line['steps']:,} steps, {line['seconds']:.1f} s"
-        + "".join(own)
-    )
+    known = {"epoch", "epochs", "steps", "seconds"}
+    own = {name.replace("_", " "): cell(one) for name, one in line.items() if name not in known}
+    # After a resume, epochs of before are told again, without the number of steps.
+    done = [f"{line['steps']:,} steps done"] if "steps" in line else []
+    done.append(f"{line['seconds']:.1f} s")
+    text = ", ".join([*done, *(f"{name} {one}" for name, one in own.items())])
+    say(f"epoch {line['epoch']} of {line['epochs']}: {text}")
 
 
 @command(app, here="reads local keys and settings")

@@ -93,13 +93,13 @@ class TowersLearner:
     def evaluate(self, epoch: int, loss: float, seconds: float) -> Line:
         """Return validation metrics; without a loss and a rank if the item half is remote.
 
-        Of two parties each knows the number of steps and its own time, and says no more.
+        Of two parties each tells how far they are and its own time, and no more.
         """
         if isinstance(self.item, ItemHalf):
             line: Line = {"epoch": epoch, "loss": loss, "seconds": seconds}
             line |= self.item.figures(self.user.embed(self.user.judged))
         else:
-            line = joint_line(epoch, len(self.user.rows), self.recipe, seconds)
+            line = joint_line(epoch, self.recipe, seconds)
         return {**line, **self.user.figures()}
 
     def score(self, line: Line) -> float:
@@ -107,10 +107,9 @@ class TowersLearner:
         return float(line.get("ndcg", 0.0))
 
 
-def joint_line(epoch: int, rows: int, recipe: TwoTowerRecipe, seconds: float) -> Line:
-    """Return what either of two parties may tell of an epoch: its steps, and its own seconds."""
-    steps = {"steps": steps_in(rows, recipe), "of": recipe.max_epochs}
-    return {"epoch": epoch, **steps, "seconds": seconds}
+def joint_line(epoch: int, recipe: TwoTowerRecipe, seconds: float) -> Line:
+    """Return what either of two parties may tell of an epoch; `fit` adds the steps so far."""
+    return {"epoch": epoch, "epochs": recipe.max_epochs, "seconds": seconds}
 
 
 @contextmanager
@@ -296,8 +295,9 @@ class ItemHost(VectorsHost[TwoTowerRecipe]):
     def _tell(self, epoch: int, rows: int) -> None:
         """Tell this side's people that an epoch is done."""
         if self.how.tell is not None:
-            seconds = monotonic() - self._since
-            self.how.tell(joint_line(epoch, rows, self.shared.recipe, seconds))
+            recipe, seconds = self.shared.recipe, monotonic() - self._since
+            steps = epoch * steps_in(rows, recipe)
+            self.how.tell({**joint_line(epoch, recipe, seconds), "steps": steps})
 
     def _count(self, at: Place) -> None:
         """Count a release of a step's gradients; refuse one too many of those with noise."""

@@ -3,11 +3,15 @@
 import json
 import re
 import stat
+import tomllib
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 from needs import needs
 
 from audiorec.errors import InputError
+from audiorec_federated import alignment
 from audiorec_federated.keys import make_keys, read_certificate
 from audiorec_federated.plan import PartyPlan
 
@@ -127,7 +131,7 @@ MISTAKES = [
     ("train -c music.toml", 2, r"aligned\.parquet: no such file; align with the other party"),
     ("release -c music.toml -o out", 2, "give --epsilon at the music side, or --from"),
     ("release -c partner.toml --epsilon 1 -o out", 2, "give --epsilon at the music side"),
-    ("release -c music.toml --epsilon 1 -o out", 2, r"aligned\.parquet: no such file"),
+    ("release -c music.toml --epsilon 1 -o out", 2, r"`budget` of \[federated\] in music\.toml"),
     ("release -c partner.toml --from nowhere -o out", 2, "nowhere: no such folder"),
     ("audit -c partner.toml", 2, "model: no such folder"),
     ("audit -c music.toml", 2, "the music side sends no vectors: give the partner's settings"),
@@ -144,6 +148,40 @@ def test_a_mistake_is_one_line(line, code, said, folder, audiorec):
     assert len(told) == 1
     assert re.search(said, told[0]), told
     assert not (folder / "model.run").exists()
+
+
+def test_a_release_without_a_budget_gives_the_line_that_allows_it(folder, audiorec):
+    line = "federated release -c music.toml --epsilon 4 -o out"
+    code, _, err = audiorec(*line.split())
+    assert code == 2
+    own, advised = "budget = { least_users = 1 }", "budget = { epsilon = 8.0, least_users = 1 }"
+    assert err.endswith(f"for all releases together, {advised}\n")
+    (folder / "music.toml").write_text(MUSIC.replace(own, advised))
+    code, _, err = audiorec(*line.split())
+    assert (code, "aligned.parquet: no such file" in err) == (2, True)  # what is next
+
+
+def test_an_alignment_without_its_library_names_the_command_that_installs_it(
+    folder, audiorec, monkeypatch
+):
+    monkeypatch.setattr(alignment, "find_spec", lambda _: None)
+    code, out, err = audiorec("federated", "align", "-c", "music.toml")
+    assert out == ""
+    assert code == 2
+    assert 'pip install --no-deps "openmined-psi>=2.0.6"' in err
+    assert not (folder / "k").exists()
+
+
+def test_the_bound_of_protobuf_is_what_takes_the_generated_code_of_the_library():
+    """A runtime takes code that was generated for its own major version, or for the one before."""
+    content = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())
+    needed = {one.partition(">=")[0]: one for one in content["project"]["dependencies"]}
+    assert "openmined-psi" not in needed  # it would bring another protobuf
+    found = find_spec("private_set_intersection")
+    (generated,) = Path(found.submodule_search_locations[0]).rglob("psi_pb2.py")
+    oldest = re.search(r"Protobuf Python Version: (\S+)", generated.read_text())[1]
+    newest = int(oldest.partition(".")[0]) + 2
+    assert needed["protobuf"] == f"protobuf>={oldest},<{newest}"
 
 
 def test_nobody_there_is_one_line(folder, audiorec):

@@ -69,6 +69,22 @@ def test_split_training_equals_training_in_one_process_bit_for_bit(recipe, tmp_p
     assert space == "ab" * 8
 
 
+@pytest.mark.parametrize("recipe", [RECIPE, mmoe()], ids=["two-tower", "mmoe"])
+def test_both_sides_tell_how_far_they_are_and_nothing_of_the_other(recipe, tmp_path):
+    agreed, heard = shared(recipe), []
+    music = Music(tmp_path / "m", agreed, tell=heard.append)
+    _, lines = partner(lambda: music, tmp_path / "p", agreed)
+    music.join()
+    joint = [{name: line[name] for name in ("epoch", "epochs", "steps")} for line in lines]
+    assert joint == [{"epoch": n, "epochs": 3, "steps": n * STEPS} for n in (1, 2, 3)]
+    assert [
+        {**one, "seconds": line["seconds"]} for one, line in zip(joint, heard, strict=True)
+    ] == heard
+    assert all(line["seconds"] > 0 for line in (*lines, *heard))
+    own = {name for line in lines for name in line} - {*joint[0], "seconds"}
+    assert all(name.startswith(("gate_entropy", "own_")) for name in own)
+
+
 def test_noise_changes_what_is_learnt(tmp_path, undisturbed):
     agreed = shared()
     music = Music(tmp_path / "m", agreed, defence=Defence())

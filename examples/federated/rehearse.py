@@ -279,7 +279,9 @@ def release_rate(noise, people, plays, held):
     model = fit_users(people, recipe)
     sequences = Sequences.from_lists(plays, people.user_ids)
     made = Release(epsilon=EPSILON, delta=DELTA, noise=noise)
-    channel = release_of(model.embed(people), sequences, made, recipe)
+    # Reproducible, for a comparison alone: a release that is handed out has the system's noise.
+    draw = np.random.default_rng(len(plays)).standard_normal
+    channel = release_of(model.embed(people), sequences, made, recipe, draw=draw)
     cut = model.cut(channel.recipe, channel.release.scale)
     return rate(top(channel, cut.embed(people.for_users(tuple(held))), held), held, plays)
 

@@ -135,3 +135,14 @@ def all_pieces(root: Path = ROOT) -> Iterator[Piece]:
     yield from page_pieces(pages(root), root)
     for path in sources(root):
         yield from module_pieces(path, root)
+
+
+def tables(text: str) -> Iterator[list[list[str]]]:
+    """Yield each table of a page as rows of cells, without the line below its headings."""
+    found: list[list[str]] = []
+    for line in [*without_fences(text).splitlines(), ""]:
+        if line.startswith("|"):
+            found.append([cell.strip() for cell in line.strip().strip("|").split("|")])
+        elif found:
+            yield found[:1] + found[2:]
+            found = []

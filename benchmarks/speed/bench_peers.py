@@ -10,9 +10,10 @@ every peer once, in an order that turns from round to round, so that a slow minu
 falls on all of them. One JSON line for each format and peer: seconds of audio per CPU-second of one
 thread, as minimum, median and maximum over the rounds; seconds of audio per second of wall time, of
 one process and of two that run side by side; start-up and peak memory; the speed of a plain
-``extract`` over the peer's, round by round. Before anything is timed, the answers are
-checked: the two that run MSD_musicnn must give the same tags, the others finite numbers of their
-number. A peer that cannot read a format has a line that says so.
+``extract`` over the peer's, round by round. At the end come the range over all songs beside bliss,
+and who is ahead in which (``speed_claim`` says the same of stored lines). Before anything is timed,
+the answers are checked: the two that run MSD_musicnn must give the same tags, the others finite
+numbers of their number. A peer that cannot read a format has a line that says so.
 """
 
 import argparse
@@ -29,6 +30,7 @@ from typing import Any
 import soundfile
 from bench_pipeline import make_song, report
 from pieces import write
+from speed_claim import claim, from_reports
 
 from audiorec.audio.decode import decode
 
@@ -89,8 +91,10 @@ def spread(values: list[float], digits: int = 1) -> list[float]:
     return [round(v, digits) for v in (min(values), median(values), max(values))]
 
 
-def compare(pythons: dict[str, str], song: Path, warm: Path, args: argparse.Namespace) -> None:
-    """Check one song's answers, then run the rounds and print a line a peer."""
+def compare(
+    pythons: dict[str, str], song: Path, warm: Path, args: argparse.Namespace
+) -> list[dict[str, Any]]:
+    """Check one song's answers, run the rounds, print a line a peer, and return these lines."""
     form, seconds = song.suffix.removeprefix("."), length_s(song)
 
     def one(peer: str) -> dict[str, Any]:
@@ -103,14 +107,18 @@ def compare(pythons: dict[str, str], song: Path, warm: Path, args: argparse.Name
     for number in range(args.rounds):
         turned = peers[number % len(peers) :] + peers[: number % len(peers)]
         rounds.append({peer: one(peer) for peer in turned})
+    reports = []
     for peer in pythons:
         same: dict[str, object] = {"format": form, "audio_s": round(seconds, 1)}
         same["rounds"] = args.rounds
         if peer in peers:
-            report(f"peers/{peer}", {**same, **figures(peer, rounds, seconds)})
+            line = {**same, **figures(peer, rounds, seconds)}
+            report(f"peers/{peer}", line)
+            reports.append({"bench": f"peers/{peer}", **line})
         else:
             reason = first[peer]["error"].splitlines()[0][:100]
             report(f"unread/{peer}", {"format": form, "reason": reason})
+    return reports
 
 
 def figures(
@@ -129,6 +137,13 @@ def figures(
         ratios = [r[peer]["cpu_s"] / r["audiorec"]["cpu_s"] for r in rounds]
         found["audiorec_is_faster_by"] = spread(ratios, 2)
     return found
+
+
+def say_claim(reports: list[dict[str, Any]]) -> None:
+    """Print what may be said of speed beside bliss: the range over all songs, and who is ahead."""
+    if rows := from_reports(reports):
+        for line in claim(rows):
+            print(json.dumps(line), flush=True)
 
 
 def length_s(song: Path) -> float:
@@ -160,14 +175,16 @@ def main() -> None:
             make_song(song, args.seconds)
         if not args.formats:
             write(warm, short, short_rate)
-            compare(pythons, song, warm, args)
+            say_claim(compare(pythons, song, warm, args))
             return
         samples, rate = soundfile.read(song, dtype="float32", always_2d=True)
+        reports: list[dict[str, Any]] = []
         for form in args.formats:
             written = Path(folder) / f"written.{form}"
             write(written, samples, rate)
             write(warm.with_suffix(f".{form}"), short, short_rate)
-            compare(pythons, written, warm.with_suffix(f".{form}"), args)
+            reports += compare(pythons, written, warm.with_suffix(f".{form}"), args)
+        say_claim(reports)
 
 
 if __name__ == "__main__":

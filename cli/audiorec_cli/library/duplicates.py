@@ -20,8 +20,7 @@ def duplicates(
     """List the recordings that a library holds more than once, the copy that lists show first.
 
     identical: the same audio packets. likely: lengths, versions and sounds agree. A copy is surplus
-    where it is known what it was made from; else which is the original cannot be told. Nothing is
-    changed.
+    only if its original is known. Nothing is changed.
 
     Examples
     --------

@@ -40,8 +40,8 @@ def similar(
 ) -> None:
     """List the songs nearest to one or several songs of the store, or to any audio files.
 
-    How close a song is to the nearest seed is told by the pairs of songs of this store that are
-    less similar. Several seeds vote, and each of their tastes gets its share. They are not listed,
+    "98 %" means closer to the nearest seed than 98 % of all pairs of songs in this store are to
+    each other. Several seeds vote, and each of their tastes gets its share. They are not listed,
     but come first in a playlist, and count towards the limits per artist and album.
 
     With --out instead of a song, the nearest songs of every song are written to a table: song_id,

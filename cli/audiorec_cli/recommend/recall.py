@@ -474,7 +474,7 @@ def run(
     Steps that are up to date are skipped: the same command resumes an interrupted run, and ends at
     once if nothing has changed. With --day, the lists of that day are served from then on, unless
     they are worse than those of the day that is served, or the log has hardly a row of that day:
-    then it ends with 3. So it does if a channel failed; the lists are without it.
+    then it ends with 3. It also ends with 3 if a channel failed; the lists are without it.
 
     Examples
     --------

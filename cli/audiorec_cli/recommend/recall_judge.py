@@ -124,8 +124,8 @@ def evaluate(
 ) -> None:
     """Evaluate channels: train on one part of a log, rank all songs for the other part.
 
-    Several are compared: the table shows how far each is behind the best. So are the values of a
-    setting that is given several times. The split artists judges one trained model on the artists
+    Several are compared: the table shows how far each is behind the best. --set given twice for
+    one setting compares both values. The split artists judges one trained model on the artists
     that its training held out (--set test=0.2), beside simple baselines; all-artists judges it on
     half of the artists of a log of which it heard no song.
 

@@ -251,7 +251,11 @@ def words_and_lines() -> dict[str, list[str]]:
         "long lines": long,
         "broken links": prose_links.broken(),
         "dead pages": prose_links.dead(),
-        "figures of another page": [*prose_figures.stale(), *prose_figures.unlinked()],
+        "figures of another page": [
+            *prose_figures.stale(),
+            *prose_figures.unlinked(),
+            *prose_figures.flattering(),
+        ],
         "blocks without a reason": prose_blocks.faults(prose_blocks.all_blocks()),
     }
 

@@ -208,6 +208,29 @@ def test_an_estimate_of_two_pages_without_a_link_is_found(two_pages):
     assert two_pages("0.825 [0.776, 0.874]", "0.825 [0.776, 0.875]") == ([], [])
 
 
+def test_a_figure_that_flatters_alone_is_found(tmp_path, monkeypatch):
+    beside = {("source.md", "95 %"): {("source.md", "4 %")}}
+    monkeypatch.setattr(prose_figures, "FLATTERS", beside)
+    page = tmp_path / "README.md"
+    page.write_text("Right in [95 % [87, 99]](docs/source.md).\n")
+    (fault,) = prose_figures.flattering(tmp_path)
+    assert fault == (
+        "README.md: links to 95 % of source.md without 4 % of source.md, which belongs there"
+    )
+    page.write_text("Right in [95 %](docs/source.md), of hip hop in [4 %](docs/source.md).\n")
+    assert prose_figures.flattering(tmp_path) == []
+
+
+def test_every_figure_that_flatters_stands_somewhere():
+    linked = {
+        (copy.target.name, re.match(r"[\d.]+(?: %)?", copy.text)[0])
+        for page in pages()
+        for copy in prose_figures.copies(page)
+        if copy.text[0].isdigit()
+    }
+    assert set(prose_figures.FLATTERS) <= linked
+
+
 @pytest.mark.parametrize(("page", "least"), [("README.md", 10), ("docs/benchmarks/figures.md", 20)])
 def test_every_figure_of_the_first_pages_is_linked_to_its_page(page, least):
     table = (ROOT / page).read_text().partition("# Figures")[2].partition("\n## ")[0]

@@ -48,7 +48,19 @@ if TYPE_CHECKING:
     from audiorec.library.score_views import taggram as taggram
     from audiorec.library.vectorizer import AudioVectorizer as AudioVectorizer
 
-_exported, __dir__ = lazy(__name__)
+# The names above once more, for the import on first use.
+HOMES = {
+    "audiorec": ("errors",),
+    "audiorec.extraction.reader": ("vector",),
+    "audiorec.extraction.run": ("extract",),
+    "audiorec.library.dataset": ("FeatureDataset", "pad_songs"),
+    "audiorec.library.library": ("duplicates", "open_store", "path", "playlist", "similar"),
+    "audiorec.library.readings": ("classify",),
+    "audiorec.library.score_views": ("scores", "taggram"),
+    "audiorec.library.vectorizer": ("AudioVectorizer",),
+}
+
+_exported, __dir__ = lazy(__name__, HOMES)
 
 
 def __getattr__(name: str) -> Any:

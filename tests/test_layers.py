@@ -120,6 +120,8 @@ def test_imports_point_downwards():
 def test_nothing_is_loaded_by_name_against_the_direction_of_imports():
     found = set()
     for path in MODULES:
+        if path == ROOT / "recall" / "__init__.py":
+            continue  # gathers names of all families for programs
         here = package_of(path)
         for node in ast.walk(tree(path)):
             text = node.value if isinstance(node, ast.Constant) else None

@@ -80,4 +80,58 @@ if TYPE_CHECKING:
     from audiorec.recall.simple.recent_likes import RecentLikes as RecentLikes
     from audiorec.recall.simple.recent_likes import RecentLikesRecipe as RecentLikesRecipe
 
-__getattr__, __dir__ = lazy(__name__)
+# The names above once more, for the import on first use.
+HOMES = {
+    "audiorec.recall.audio.channel": ("UserAudio",),
+    "audiorec.recall.audio.model": ("UserAudioRecipe",),
+    "audiorec.recall.audio.nearest": ("NearestArtist", "NearestAudio"),
+    "audiorec.recall.contract.batch_recall": ("write_candidates",),
+    "audiorec.recall.contract.candidates": ("Candidates", "ReasonKind", "read_candidates"),
+    "audiorec.recall.contract.channel": ("Channel", "CountingChannel"),
+    "audiorec.recall.contract.checks": ("check_channel",),
+    "audiorec.recall.contract.data": ("Context", "Queries", "RecallData", "Sound"),
+    "audiorec.recall.contract.space": ("SharedSpace",),
+    "audiorec.recall.contract.training": ("read_context", "train_channel"),
+    "audiorec.recall.graph.channel": ("EGES", "GraphSAGE", "Song2vec"),
+    "audiorec.recall.graph.material": ("EGESRecipe", "GraphSAGERecipe", "Song2vecRecipe"),
+    "audiorec.recall.interests.channel": ("MIND", "ComiRecSA"),
+    "audiorec.recall.interests.forward": ("ComiRecSARecipe", "MINDRecipe"),
+    "audiorec.recall.judging.compare": ("Judgements", "evaluate"),
+    "audiorec.recall.judging.judge": ("Judgement",),
+    "audiorec.recall.judging.splits": ("JudgingSplit", "split"),
+    "audiorec.recall.registry": (
+        "CHANNELS",
+        "channel_class",
+        "known_channel",
+        "load_channel",
+        "named_by_user",
+    ),
+    "audiorec.recall.sequence.sasrec.channel": ("SASRec",),
+    "audiorec.recall.sequence.sasrec.forward": ("SASRecRecipe",),
+    "audiorec.recall.sequence.youtube_dnn.channel": ("YouTubeDNN",),
+    "audiorec.recall.sequence.youtube_dnn.model": ("YouTubeDNNRecipe",),
+    "audiorec.recall.serving.fuse": ("fuse",),
+    "audiorec.recall.serving.lists": ("fuse_files",),
+    "audiorec.recall.serving.rules": ("FusionRecipe",),
+    "audiorec.recall.simple.als": ("ALS", "ALSRecipe"),
+    "audiorec.recall.simple.counts": (
+        "Popular",
+        "PopularRecipe",
+        "Replay",
+        "ReplayRecipe",
+        "Rules",
+        "RulesRecipe",
+    ),
+    "audiorec.recall.simple.external": ("External", "ExternalRecipe"),
+    "audiorec.recall.simple.knn": (
+        "EASE",
+        "VSKNN",
+        "EASERecipe",
+        "ItemKNN",
+        "ItemKNNRecipe",
+        "VSKNNRecipe",
+    ),
+    "audiorec.recall.simple.recent_likes": ("RecentLikes", "RecentLikesRecipe"),
+}
+
+__getattr__, __dir__ = lazy(__name__, HOMES)

@@ -50,4 +50,35 @@ if TYPE_CHECKING:
     from audiorec.search.space import mean_direction as mean_direction
     from audiorec.search.topk import top_k as top_k
 
-__getattr__, __dir__ = lazy(__name__)
+# The names above once more, for the import on first use.
+HOMES = {
+    "audiorec.search.atlas": ("MapKind", "project", "write_atlas"),
+    "audiorec.search.copies": ("Group", "Recordings", "find_duplicates"),
+    "audiorec.search.explain": (
+        "Closeness",
+        "Reason",
+        "SureFacts",
+        "Usual",
+        "reasons_for",
+        "sentence",
+    ),
+    "audiorec.search.filters": ("matching", "parse_conditions"),
+    "audiorec.search.music": ("is_music", "why_not_music"),
+    "audiorec.search.near": ("all_pairs", "near_seeds"),
+    "audiorec.search.questions": (
+        "Also",
+        "Choice",
+        "FindQuestion",
+        "PathQuestion",
+        "PlaylistQuestion",
+        "Question",
+        "SimilarQuestion",
+    ),
+    "audiorec.search.scaling": ("By",),
+    "audiorec.search.searchable": ("SearchableStore",),
+    "audiorec.search.similar": ("SimilarSongs",),
+    "audiorec.search.space": ("Neighbour", "Neighbours", "Space", "SpaceChoice", "mean_direction"),
+    "audiorec.search.topk": ("top_k",),
+}
+
+__getattr__, __dir__ = lazy(__name__, HOMES)

@@ -10,6 +10,7 @@ WORKDIR /source
 COPY pyproject.toml README.md LICENSE NOTICE ./
 COPY audiorec audiorec
 COPY cli cli
+COPY fixtures/demo fixtures/demo
 # One of the extras, or several: --build-arg EXTRAS=web,sklearn
 ARG EXTRAS=web
 RUN python -m venv /opt/audiorec \

@@ -1,4 +1,4 @@
-"""``audiorec demo``: the songs of the clone, a store of its own, a word where there are none."""
+"""``audiorec demo``: the songs of the package or the clone, a store of its own."""
 
 import shutil
 from pathlib import Path
@@ -17,13 +17,14 @@ SONGS = Path(__file__).parents[2] / "fixtures" / "demo"
 
 @pytest.fixture
 def clone(tmp_path, monkeypatch):
-    """The folder of a clone with three of the songs; own data lie beside it."""
+    """The folder of songs in a clone that has three of them; own data lie beside it."""
     folder = tmp_path / "clone" / "fixtures" / "demo"
     folder.mkdir(parents=True)
     for name in ("songs.csv", "vibe-ace.opus", "white-valley.opus", "lucky-13.opus"):
         shutil.copy(SONGS / name, folder)
     monkeypatch.setenv("AUDIOREC_DATA", str(tmp_path / "data"))
-    monkeypatch.chdir(tmp_path / "clone")
+    monkeypatch.setattr(start, "PACKAGE", tmp_path / "clone" / "audiorec")
+    monkeypatch.chdir(tmp_path)
     return folder
 
 
@@ -51,13 +52,17 @@ def test_without_the_page_the_songs_can_be_asked(clone, audiorec, monkeypatch):
     assert len(open_store(start.own_store(clone.resolve()))) == 3
 
 
-def test_an_installed_package_says_where_the_songs_are(tmp_path, audiorec, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    installed = tmp_path / "site-packages" / "audiorec_cli" / "library" / "start.py"
-    monkeypatch.setattr(start, "__file__", str(installed))
+def test_the_installed_package_brings_the_songs(clone, tmp_path):
+    installed = tmp_path / "clone" / "audiorec" / "demo"
+    shutil.copytree(clone, installed)
+    assert start.demo_folder() == installed
+
+
+def test_where_the_songs_were_removed_it_says_so(tmp_path, audiorec, monkeypatch):
+    monkeypatch.setattr(start, "PACKAGE", tmp_path / "site-packages" / "audiorec")
     code, out, err = audiorec("demo")
     assert (code, out) == (Exit.USAGE, "")
-    assert "run audiorec demo in a clone of the repository" in err
+    assert "install audiorec again" in err
     assert "audiorec start FOLDER" in err
 
 

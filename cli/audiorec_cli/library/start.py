@@ -1,6 +1,6 @@
 """``audiorec start``: from a folder of songs to the page, in one command.
 
-``audiorec demo``: the page over free music, which comes with the repository.
+``audiorec demo``: the page over free music, which comes with audiorec.
 """
 
 import os
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import click
 
+import audiorec
 from audiorec.distribution import install_command
 from audiorec.errors import AudiorecError, BusyStoreError, InputError, MissingFileError
 from audiorec.options import argument, chooses
@@ -267,7 +268,7 @@ def _offer_sync(path: Path) -> None:
     if player := player_of(path):
         say(f"lists in your player: {player[1]}")
     else:
-        say("lists in your player (Navidrome, MPD and others): see docs/players.md")
+        say("lists in your player (Navidrome, MPD and others): audiorec sync --help")
 
 
 def _has_web() -> bool:
@@ -278,32 +279,32 @@ def _has_web() -> bool:
     return False
 
 
-SONGS = Path("fixtures", "demo")
+PACKAGE = Path(audiorec.__file__).parent
 
 
 def demo(
     no_open: NoOpenOption = False,
 ) -> None:
-    """Open the page over 36 pieces of free music, to look and listen before you use your own.
+    """Open the page over pieces of free music, to look and listen before you use your own.
 
-    They come with the repository, so run it in a clone; nothing is downloaded. Their store is in
-    your data folder, apart from those of your music.
+    They come with audiorec; nothing is downloaded. Their store is in your data folder, apart from
+    those of your music, and other commands ask it until another is opened.
 
     Examples
     --------
     audiorec demo
     audiorec demo --no-open
-    audiorec extract fixtures/demo --out demo/vecs.parquet   # a store to ask
+    audiorec find "classical, no drums"   # afterwards, in another terminal
     """
     start(demo_folder(), once=True, no_open=no_open)
 
 
 def demo_folder() -> Path:
-    """Return the folder of the songs: in the clone that is the current folder, or that runs."""
-    for root in (Path(), Path(__file__).parents[3]):
-        if (root / SONGS / "songs.csv").is_file():
-            return root / SONGS
+    """Return the folder of the songs: in the installed package, or in the clone that runs."""
+    for folder in (PACKAGE / "demo", PACKAGE.parent / "fixtures" / "demo"):
+        if (folder / "songs.csv").is_file():
+            return folder
     raise MissingFileError(
-        f"{SONGS}: is not here; run audiorec demo in a clone of the repository, which has the songs"
-        " (the package has none), or for your own music: audiorec start FOLDER"
+        f"{PACKAGE / 'demo'}: the songs of the demo are missing; install audiorec again, or for"
+        " your own music run: audiorec start FOLDER"
     )

@@ -224,6 +224,34 @@ def test_what_the_heads_know_of_the_demonstration_is_told():
     assert "nine pieces" in readme
 
 
+# Each says how many pieces the demonstration has, and how many are of packages learnt from.
+TELLS = ("README.md", "NOTICE", "docs/index.md", "docs/page.md", "fixtures/demo/README.md")
+
+
+@pytest.mark.parametrize("page", TELLS)
+def test_a_page_says_how_many_songs_of_the_demonstration_were_learnt_from(page):
+    words = " ".join((ROOT / page).read_text(encoding="utf-8").split())
+    learnt = sum("learnt: " in song["heads"] for song in SONGS)
+    told = re.findall(
+        r"(\d+) pieces\b[^.]{0,60}?\b(\d+) are from packages that \[?shipped weights learnt", words
+    )
+    assert told == [(str(len(SONGS)), str(learnt))]
+
+
+def test_no_page_counts_the_songs_of_the_demonstration_otherwise():
+    pages = [ROOT / "README.md", ROOT / "NOTICE", DEMO / "README.md", *(ROOT / "docs").glob("*.md")]
+    for path in [*pages, *(ROOT / "docs" / "tutorials").glob("*.md")]:
+        words = " ".join(path.read_text(encoding="utf-8").split())
+        counts = re.findall(r"(\d+) pieces of free music|these are all (\d+) pieces", words, re.I)
+        assert {one or other for one, other in counts} <= {str(len(SONGS))}, path
+
+
+def test_the_pictures_leave_out_no_song():
+    script = (ROOT / "scripts" / "pictures.py").read_text(encoding="utf-8")
+    stems = {Path(song["file"]).stem for song in SONGS}
+    assert not {stem for stem in stems if f'"{stem}"' in script}
+
+
 def test_no_figure_counts_the_demonstration():
     # prose.py reads the README there; the scaling is a constant that is judged on other songs; the
     # example shows what one sees, and measures nothing.

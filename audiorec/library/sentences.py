@@ -61,7 +61,11 @@ def chosen_by(
     if sentence is None or facts is None:
         return store.chosen(choice)
     also: Collection[Also] = [*choice.also, "non-music"] if sentence.sounds else choice.also
-    return store.chosen(replace(choice, also=also), facts.admitted)
+    chosen = store.chosen(replace(choice, also=also), facts.admitted)
+    if facts.unsure.any() and not (chosen.allowed & ~facts.unsure).any():
+        # The songs that surely answer are not eligible: those in doubt would follow behind nothing.
+        return replace(chosen, allowed=chosen.allowed & ~facts.unsure)
+    return chosen
 
 
 def found(

@@ -55,7 +55,9 @@ def held(store: SearchableStore, sentence: Sentence, titles: Titles) -> Admitted
     """Judge songs by the facts of a sentence, where their rows are sure, and by their titles.
 
     A song whose tempo or key has a confidence below one half, or that says no year or language, may
-    meet a fact: it comes last. What is denied needs no such doubt.
+    meet a fact: it comes behind songs that surely do, and is left out where none does, since a list
+    of such songs alone answers nothing. A song that is called as the whole sentence is an answer
+    too. What is denied needs no such doubt.
     """
     admitted, unsure = np.ones(len(store), np.bool_), np.zeros(len(store), np.bool_)
     notes = []
@@ -66,7 +68,7 @@ def held(store: SearchableStore, sentence: Sentence, titles: Titles) -> Admitted
         unsure |= doubtful & ~np.bool_(fact.denied)
         if not fact.denied and not sure.any():
             perhaps = int(doubtful.sum())
-            tail = f": {perhaps} do not say, or not surely; they are marked ?" if perhaps else ""
+            tail = f": {perhaps} do not say, or not surely; {_cure(fact.ways)}" if perhaps else ""
             notes.append(f"no song surely meets {fact.name} ({fact.said}){tail}")
     for like in sentence.likes:
         if like.denied:
@@ -78,7 +80,23 @@ def held(store: SearchableStore, sentence: Sentence, titles: Titles) -> Admitted
         without = np.all([titles.having(one) for one in title.words.split()], axis=0)
         admitted &= ~without
         notes += [] if without.any() else [f"no title says {title.words}"]
+    unsure &= ~titles.called(sentence.text)
+    sure = admitted & ~unsure
+    if unsure.any() and not sure.any():
+        if not notes:
+            names = ", ".join(fact.name for fact in sentence.facts if not fact.denied)
+            notes.append(f"no song surely meets all of {names}")
+        admitted = sure
     return Admitted(admitted=admitted, unsure=unsure & admitted, notes=tuple(notes))
+
+
+def _cure(ways: Sequence[Sequence[Condition]]) -> str:
+    """Say what would let songs answer a fact that none of them surely meets."""
+    names = {one.name for way in ways for one in way}
+    tags = " and ".join(tag for tag in (YEAR, LANGUAGE) if tag in names)
+    if tags:
+        return f"give the files tags of {tags}, then read them: audiorec extract FOLDER"
+    return "without a clear beat or key none can be told"
 
 
 def _meets(store: SearchableStore, conditions: Sequence[Condition]) -> BoolArray:

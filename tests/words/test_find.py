@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from good_store import write_good_store
+from good_store import METADATA, change, write_good_store
 from made_sound import add_lists
-from made_words import HEARD, embedding_of, write_heard
+from made_words import HEARD, add_heard, embedding_of, write_heard
 from scipy.special import logit
 
 from audiorec.errors import InputError, MissingWeightsError, ShapeError, WeightsError
 from audiorec.library.library import open_store
-from audiorec.search.questions import Choice, FindQuestion
+from audiorec.search.questions import Choice, FindQuestion, PlaylistQuestion, SimilarQuestion
 from audiorec.tagger.backbone import load_backbone
 from audiorec.tagger.vectors import shipped_sound
 from audiorec.words.find import scored, understood
@@ -208,3 +208,41 @@ def test_songs_without_an_embedding_are_counted_and_never_found(tmp_path):
     found = open_store(add_lists(path, sound_id=sound_id, embedding=rows)).find("piano", choice=ALL)
     assert len(found) == 2
     assert "2 songs have no embedding and cannot be found" in str(found.remarks)
+
+
+def tagged(folder, languages):
+    """Write a store that says of some songs in what language they are sung."""
+    metadata = replace(METADATA, tags={"language": "tag"})
+    path = write_good_store(folder, tuple(HEARD), metadata, language=None)
+    for row, language in enumerate(languages):
+        change(path, "language", row, language)
+    return open_store(add_heard(path, [name for _, name in sorted(HEARD.items())]))
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        FindQuestion(text="French song", choice=ALL),
+        FindQuestion(text="songs from the eighties", choice=ALL),
+        SimilarQuestion(seeds=("piano",), words="French song", minimum=-1, choice=ALL),
+        PlaylistQuestion(words="French song", minutes=1, choice=ALL),
+    ],
+)
+def test_where_no_song_is_known_to_answer_the_list_is_empty_and_says_so(library, question):
+    found = library.ask(question)
+    assert len(found) == 0
+    told = "\n".join(found.remarks)
+    assert "no song surely meets" in told
+    assert "6 do not say, or not surely" in told
+    assert "audiorec extract" in told
+
+
+def test_songs_in_doubt_follow_behind_those_that_answer(tmp_path):
+    library = tagged(tmp_path, ["French", "English", None, None, None, None])
+    found = library.find("French song", 6, choice=ALL)
+    answer = library.ids[0]
+    assert found.song_ids[0] == answer
+    assert len(found) == 5  # without the one in English
+    assert found.unsure == set(found.rows.tolist()) - {0}
+    without = replace(ALL, exclude_ids=(answer,))
+    assert len(library.find("French song", 6, choice=without)) == 0

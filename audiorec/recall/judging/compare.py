@@ -43,6 +43,8 @@ class Judgements(ShownAsTable, Sequence[Judgement]):
         The measure and k that order the channels.
     split : str
     folds : int
+    suits_last : bool
+        Whether the plays can be split by ``last``: somebody has two.
     """
 
     judgements: tuple[Judgement, ...]
@@ -50,6 +52,7 @@ class Judgements(ShownAsTable, Sequence[Judgement]):
     by: tuple[str, int]
     split: str
     folds: int = 1
+    suits_last: bool = True
 
     def __len__(self) -> int:
         return len(self.judgements)
@@ -77,9 +80,12 @@ class Judgements(ShownAsTable, Sequence[Judgement]):
         nobody = first.user_strata["no history"][1] / first.n_queries
         if self.split != "time" or nobody < MANY:
             return []
-        advice = "try" if self.folds == 1 else "instead of folds, try"
         said = f"{nobody:.0%} of {first.n_queries:,} queries have no history"
-        return [f"{said}: {advice} the split last"]
+        if not self.suits_last:
+            return [f"{said}, and nobody has two plays to split by"]
+        # Only the split by time has folds.
+        without = "" if self.folds == 1 else ", without folds"
+        return [f"{said}: try the split last{without}"]
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -252,7 +258,12 @@ def evaluate(
         for other in result[1:]
     }
     return Judgements(
-        judgements=tuple(result), behind=behind, by=by, split=asked[0].name, folds=len(asked)
+        judgements=tuple(result),
+        behind=behind,
+        by=by,
+        split=asked[0].name,
+        folds=len(asked),
+        suits_last=bool((asked[-1].learn.lengths > 1).any()),
     )
 
 

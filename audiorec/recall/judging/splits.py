@@ -132,7 +132,11 @@ def cuts(
     if name == "time":
         return time_folds(plays, folds)
     if folds != 1:
-        raise InputError(f"folds are cut by time, and this is the split {name}")
+        timed = not (plays.is_counted or np.isnan(plays.time).any())
+        instead = " or take the split time" if timed else ": not every play has a time"
+        raise InputError(
+            f"folds are cut by time, and this is the split {name}; leave out `folds`{instead}"
+        )
     return [split(plays, name, seed=seed)]
 
 

@@ -127,8 +127,25 @@ def test_users_without_a_history_are_said_where_they_are_many():
     assert found.remarks == ["100% of 2 queries have no history: try the split last"]
     assert "try the split last" in repr(found)
     folds = evaluate(Popular(), plays, folds=2, by=("recall", 1), ks=[1])
-    assert folds.remarks[0].endswith("have no history: instead of folds, try the split last")
+    assert folds.remarks[0].endswith("have no history: try the split last, without folds")
     assert not evaluate(Popular(), plays, split="last", by=("recall", 1), ks=[1]).remarks
+
+
+def test_a_split_that_would_be_refused_is_not_advised():
+    times = np.arange(40, dtype=np.float64)
+    plays = replace(Sequences.from_lists([["a"], ["b"]] * 20), time=times)
+    (said,) = evaluate(Popular(), plays, by=("recall", 1), ks=[1]).remarks
+    assert said.endswith("have no history, and nobody has two plays to split by")
+    with pytest.raises(InputError):
+        evaluate(Popular(), plays, split="last", by=("recall", 1), ks=[1])
+
+
+def test_folds_of_another_split_say_what_would_do():
+    with pytest.raises(InputError, match="leave out `folds` or take the split time"):
+        cuts(listening(), "last", folds=2)
+    without = Sequences.from_lists([["a", "b"]] * 4)
+    with pytest.raises(InputError, match="leave out `folds`: not every play has a time"):
+        cuts(without, None, folds=2)
 
 
 def test_a_notebook_sees_tables():

@@ -1,6 +1,8 @@
 """How commands speak: tables for people and pipes, errors as exit codes."""
 
 import re
+import subprocess
+import sys
 
 import pytest
 from rich.cells import cell_len
@@ -168,3 +170,29 @@ def test_counted():
     found = [counted(n, "song") for n in (0, 1, 2, 1_200)]
     assert found == ["0 songs", "1 song", "2 songs", "1,200 songs"]
     assert [counted(n, "copy", "copies") for n in (1, 2)] == ["1 copy", "2 copies"]
+
+
+def test_remarks_are_never_inside_a_table_of_one_pipe(tmp_path):
+    """Both streams are one file: rows stay together, though they fill the buffer many times."""
+    program = """
+from audiorec_cli.shared.console import guard_streams, print_table, say
+guard_streams()
+
+def rows():
+    for n in range(3000):
+        if n % 1000 == 7:
+            say(f"note: {n}")
+        yield n, "x" * 20
+
+say("note: before")
+print_table(("number", "text"), rows(), title="t")
+say("note: after")
+"""
+    both = tmp_path / "both.txt"
+    with both.open("w") as file:
+        subprocess.run([sys.executable, "-c", program], stdout=file, stderr=file, check=True)
+    lines = both.read_text().splitlines()
+    noted = [place for place, line in enumerate(lines) if line.startswith("note: ")]
+    assert noted == [0, *range(3002, 3006)]
+    assert lines[1] == "number\ttext"
+    assert lines[-1] == "note: after"

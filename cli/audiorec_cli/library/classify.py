@@ -41,6 +41,7 @@ from audiorec_cli.shared.console import (
     out_lines,
     print_json,
     print_table,
+    remarks_behind,
     say,
 )
 from audiorec_cli.shared.extraction import limits_of
@@ -485,12 +486,15 @@ def _print_csv(lines: "Iterable[Line]", first: "Reading | None") -> None:
     names = [f"{h}/{k}" for h, s in first.scores.items() for k in sorted(s)] if first else []
     beside = GENRE_COLUMNS if GENRE in heads else ()
     out_lines(_csv_line(["song", *heads, *beside, "voiced", "segments", "remark", *names]))
-    for song, _, reading in lines:
-        values = [f"{reading.scores[n.partition('/')[0]][n.partition('/')[2]]:.4f}" for n in names]
-        best = [reading.best[h] or "" for h in heads]
-        genre = _beside(reading) if beside else []
-        row = [song, *best, *genre, reading.voiced, reading.segments, reading.remark, *values]
-        out_lines(_csv_line(row))
+    with remarks_behind():
+        for song, _, reading in lines:
+            values = [
+                f"{reading.scores[n.partition('/')[0]][n.partition('/')[2]]:.4f}" for n in names
+            ]
+            best = [reading.best[h] or "" for h in heads]
+            genre = _beside(reading) if beside else []
+            row = [song, *best, *genre, reading.voiced, reading.segments, reading.remark, *values]
+            out_lines(_csv_line(row))
 
 
 def _csv_line(values: Sequence[object]) -> str:

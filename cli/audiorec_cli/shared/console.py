@@ -16,7 +16,7 @@ import select
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import IntEnum
 from errno import EACCES, ENOTDIR, EPERM, EROFS
@@ -293,9 +293,35 @@ def system_errors(output: str = "the output") -> Iterator[None]:
         raise StoreError(f"{place}: {os.strerror(error.errno).lower()}") from error
 
 
+_held: list[str] | None = None  # remarks of a table that is being printed
+
+
 def say(remark: str) -> None:
-    """Print one line on stderr."""
-    print(visible(remark), file=sys.stderr)
+    """Print one line on stderr: behind what was printed before it, and never inside a table."""
+    line = visible(remark)
+    if _held is not None:
+        _held.append(line)
+        return
+    # Where both streams are one pipe, rows in the buffer would come behind later remarks.
+    with suppress(RuntimeError):  # a signal arrived while stdout was being written
+        sys.stdout.flush()
+    print(line, file=sys.stderr)
+
+
+@contextmanager
+def remarks_behind() -> Iterator[None]:
+    """Hold back remarks until a table is complete."""
+    global _held
+    if _held is not None:
+        yield
+        return
+    _held = held = []
+    try:
+        yield
+    finally:
+        _held = None
+        for line in held:
+            say(line)
 
 
 def no_songs() -> click.exceptions.Exit:
@@ -348,8 +374,16 @@ def print_table(
     """Print rows: an aligned table on a terminal, tab-separated values in a pipe.
 
     `digits` is the number of decimals of a float on a terminal. Rows are streamed in a pipe, and on
-    a terminal if every column has a fixed width. Of no rows a terminal shows nothing.
+    a terminal if every column has a fixed width. Of no rows a terminal shows nothing. Remarks that
+    are made while rows are computed come behind the table.
     """
+    with remarks_behind():
+        _print_table(columns, rows, title, digits)
+
+
+def _print_table(
+    columns: Sequence[str | Column], rows: Iterable[Sequence[object]], title: str, digits: int
+) -> None:
     table = [column(one) for one in columns]
     if not sys.stdout.isatty():
         out(*(one.name for one in table))

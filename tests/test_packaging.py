@@ -61,8 +61,9 @@ def test_an_image_is_built_from_what_is_there_and_let_in():
     extras = next(text for name, text in instructions() if name == "ARG").partition("=")[2]
     assert set(extras.split(",")) <= set(ABOUT["optional-dependencies"])
     read = {ABOUT["readme"], "pyproject.toml", *ABOUT["license-files"]}
-    packages = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
-    assert read | {name.partition("/")[0] for name in packages} == set(copied)
+    wheel = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]
+    packages = {name.partition("/")[0] for name in wheel["packages"]}
+    assert read | packages | set(wheel["force-include"]) == set(copied)
 
 
 def test_the_health_check_knows_a_server_from_none(tmp_path):

@@ -315,7 +315,8 @@ def remarks_behind() -> Iterator[None]:
     if _held is not None:
         yield
         return
-    _held = held = []
+    held: list[str] = []
+    _held = held
     try:
         yield
     finally:

@@ -244,6 +244,14 @@ def _call(arguments: list[str]) -> int:
     return Exit.OK
 
 
+def _said(error: click.ClickException) -> str:
+    """Return the message of an error in the use of a command; a thing too many is named."""
+    from audiorec_cli.shared.things import extra_argument
+
+    of_thing = extra_argument(error) if isinstance(error, click.UsageError) else None
+    return of_thing or error.format_message()
+
+
 def main() -> None:
     """Run the command; print an `AudiorecError` as one line, without a traceback."""
     guard_streams()
@@ -255,7 +263,7 @@ def main() -> None:
         code = end.exit_code
     except click.ClickException as error:
         if not isinstance(error, click.exceptions.NoArgsIsHelpError):  # a page: all of its lines
-            shown = visible(error.format_message())  # repeats an argument: a name from a folder
+            shown = visible(_said(error))  # repeats an argument: a name from a folder
             error.format_message = lambda: shown  # type: ignore[method-assign]
         error.show()
         code = error.exit_code

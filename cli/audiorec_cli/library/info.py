@@ -1,4 +1,4 @@
-"""``audiorec info``: describe a store and the files beside it, or one song of it."""
+"""``audiorec info``: describe a store and the files beside it, a song of it, or another thing."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -7,7 +7,7 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
-from audiorec.errors import InputError, StoreError
+from audiorec.errors import InputError, StoreError, UnknownSongError
 from audiorec.options import argument
 from audiorec.store.schema import GENRE_TAG
 from audiorec_cli.shared.console import (
@@ -19,8 +19,9 @@ from audiorec_cli.shared.console import (
     print_json,
     say,
 )
-from audiorec_cli.shared.inputs import VectorsOption, open_vectors
+from audiorec_cli.shared.inputs import VectorsOption, has_usual, open_vectors
 from audiorec_cli.shared.options import JsonOption
+from audiorec_cli.shared.things import Sort, Thing, recognise
 
 if TYPE_CHECKING:
     from audiorec.library.library import Library
@@ -40,7 +41,9 @@ def info(
     song: Annotated[
         str | None,
         argument(
-            metavar="SONG", help="An id, a unique part of one, or a song's file; none: the store."
+            metavar="THING",
+            help="A song: its id, a unique part of one, or its file; or the path of a store, a "
+            "model, a nightly run, a log, another file of audiorec; none: the store.",
         ),
     ] = None,
     vectors: VectorsOption = None,
@@ -48,14 +51,22 @@ def info(
 ) -> None:
     """Describe a song, or a store: songs, statuses, versions, the files beside it.
 
-    For a song that failed, the reason is shown.
+    Of a model, a nightly run, a log or another file that audiorec makes it tells what it is, and
+    the commands that read it. For a song that failed, the reason is shown.
 
     Examples
     --------
     audiorec info
     audiorec info jazz-vibraphone.mp3
+    audiorec info vecs.parquet
     audiorec info --vectors vecs.parquet --json
     """
+    thing = None if song is None else recognise(Path(song))
+    if thing is not None and thing.sort == Sort.STORE:
+        vectors, song = thing.path, None
+    elif thing is not None and song is not None and not _may_be_song(thing, song, vectors):
+        _tell(thing, json=json)
+        return
     store = open_vectors(vectors)
     document = _describe(store) if song is None else _describe_named(store, song)
     if json:
@@ -69,6 +80,34 @@ def info(
             label, shown = SHOWN[name] if name in SHOWN else (name.replace("_", " "), _text)
             shown = _small if name.startswith("tag_") else shown
             out_folded(f"{label}: {shown(value)}")
+
+
+def _may_be_song(thing: Thing, song: str, vectors: Path | None) -> bool:
+    """Whether a name is that of a song: of its file, or of a folder that is also an id."""
+    if thing.sort == Sort.SONG:
+        return True
+    if thing.sort != Sort.FOLDER or not (vectors or has_usual()):
+        return False
+    store = open_vectors(vectors)
+    try:
+        store.resolve(song)
+    except UnknownSongError:
+        return False
+    return True
+
+
+def _tell(thing: Thing, *, json: bool) -> None:
+    """Print what a thing is, and the commands that read it."""
+    commands = [one for one in thing.commands if not one.startswith("audiorec info ")]
+    facts = {"thing": str(thing.path), "what": thing.words, **thing.facts}
+    if json:
+        document = {"schema": "audiorec/thing/1", "sort": str(thing.sort), **facts}
+        print_json({**document, "commands": commands})
+        return
+    for name, value in facts.items():
+        out_folded(f"{name}: {_text(value)}")
+    for one in commands:
+        out_folded(f"read it: {one}")
 
 
 def _in_words(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -113,8 +152,6 @@ def _describe_named(store: "Library", song: str) -> dict[str, Any]:
         return {"schema": "audiorec/failure/1", **failure}
     if Path(song).is_file() and song not in store:
         hint = f"not a song of {store.path}; add it: audiorec extract {quote(song)}"
-        if Path(song).suffix == ".parquet":
-            hint = f"not a song; a store follows --vectors: audiorec info --vectors {quote(song)}"
         raise InputError(f"{song}: {hint}")
     return _describe_song(store, store.resolve(song))
 

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import click
 
+from audiorec.errors import AudiorecError
 from audiorec.options import Field
 from audiorec_cli.shared.console import drawn_on
 from audiorec_cli.shared.declared import Job, fields_of_command, packed, parameter_of, taken
@@ -81,7 +82,20 @@ class Command(click.Command):
         return super().parse_args(ctx, spread)
 
     def invoke(self, ctx: click.Context) -> None:
-        """Make places local, then run the function, as a job if it is one."""
+        """Make places local, then run the function, as a job if it is one.
+
+        A thing that an argument does not take, a store for a song, is refused first.
+        """
+        from audiorec_cli.shared.things import refuse_blamed, refuse_others
+
+        refuse_others(ctx)
+        try:
+            self._invoke(ctx)
+        except AudiorecError as error:
+            refuse_blamed(ctx, error)
+            raise
+
+    def _invoke(self, ctx: click.Context) -> None:
         given = {f.name: taken(f, ctx.params[parameter_of(f).name or f.name]) for f in self.fields}
         values, of_day = local_values(self.fields, given, job=self.job, here=self.here)
         own = [f for f in self.fields if f.name in values and f is not METRICS]

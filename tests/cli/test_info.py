@@ -89,12 +89,6 @@ def test_a_file_that_is_none_of_the_store_says_what_to_do(run, extracted, tmp_pa
     assert run("info", "nobody")[0] == 2
 
 
-def test_a_store_named_as_a_song_is_pointed_to_its_option(run):
-    status, _, err = run("info", "vecs.parquet")
-    assert status == 2
-    assert err.strip().endswith("audiorec info --vectors vecs.parquet")
-
-
 def test_a_file_that_changed_is_described_with_a_note(run, extracted):
     path = extracted / "songs/b/two.wav"
     stamp = path.stat()

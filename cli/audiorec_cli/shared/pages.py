@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import click
 
-from audiorec.errors import AudiorecError
+from audiorec.errors import UnknownSongError
 from audiorec.options import Field
 from audiorec_cli.shared.console import drawn_on
 from audiorec_cli.shared.declared import Job, fields_of_command, packed, parameter_of, taken
@@ -91,7 +91,7 @@ class Command(click.Command):
         refuse_others(ctx)
         try:
             self._invoke(ctx)
-        except AudiorecError as error:
+        except UnknownSongError as error:
             refuse_blamed(ctx, error)
             raise
 

@@ -17,8 +17,8 @@ from typing import Any
 
 import click
 
-from audiorec.columns import ListColumns, LogColumns
-from audiorec.errors import AudiorecError, StoreError
+from audiorec.columns import LogColumns
+from audiorec.errors import AudiorecError, StoreError, UnknownSongError
 from audiorec_cli.shared.inputs import HOLDS, PARQUET
 
 MOST_LINE = 4096  # characters of the first line of a CSV file
@@ -118,17 +118,29 @@ REFUSED: dict[str, tuple[str, frozenset[Sort]]] = {
     "SONGS": ("songs", TABLES | DOCUMENTS | RUNS),
     "PATH": ("songs or folders of them", TABLES | DOCUMENTS | RUNS),
     "PLACE": ("songs or folders of them", TABLES | DOCUMENTS | RUNS),
-    "FOLDER": ("a folder of songs", TABLES | DOCUMENTS | RUNS | {Sort.SONG}),
+    "FOLDER": ("a folder of songs", TABLES | DOCUMENTS | RUNS),
     "STORE": ("a store", DOCUMENTS | RUNS | {Sort.SONG, Sort.FOLDER}),
+    "ALIASES": ("a store", frozenset(Sort) - {Sort.STORE}),
+    "NIGHTS": ("a folder of nightly runs", frozenset(Sort) - {Sort.NIGHTS, Sort.FOLDER}),
     "PART": ("a store or a file beside one", DOCUMENTS | RUNS | {Sort.SONG, Sort.LOG}),
-    "MODEL": ("a trained model", frozenset(Sort) - RUNS),
+    "MODEL": ("a trained model", frozenset(Sort) - {Sort.MODEL, Sort.FOLDER}),
     "LOG": ("a listening log", (frozenset(Sort) - {Sort.LOG, Sort.FOLDER, Sort.CANDIDATES})),
     "MANIFEST": ("a manifest", frozenset(Sort) - {Sort.MANIFEST}),
-    "CANDIDATES": ("lists of songs", DOCUMENTS | RUNS | {Sort.STORE, Sort.LOG, Sort.SONG}),
+    "CANDIDATES": (
+        "lists of songs",
+        DOCUMENTS | RUNS | {Sort.STORE, Sort.LOG, Sort.SONG, Sort.MANIFEST},
+    ),
+    "LABELS": ("labels of songs", DOCUMENTS | RUNS | TABLES | {Sort.SONG}),
     "CHANNEL": ("a channel", TABLES | DOCUMENTS | {Sort.SONG}),
     "WORDS": ("a sentence", TABLES | DOCUMENTS),
     "SERVER": ("the name of a server", TABLES | DOCUMENTS | {Sort.SONG}),
     "COMMAND": ("a command", TABLES | DOCUMENTS | {Sort.SONG}),
+}
+# Commands whose argument has a name that says less: what it is called instead.
+BY_COMMAND = {
+    "audiorec listening check": "LOG",
+    "audiorec store aliases": "ALIASES",
+    "audiorec recall promote": "NIGHTS",
 }
 # Where a name of a folder may as well be that of an artist, it is looked at after the error.
 AFTERWARDS = frozenset({"SONG", "SONGS"})
@@ -204,7 +216,8 @@ def _folder(path: Path) -> Thing:
         return Thing(path, Sort.NIGHTS)
     if (path / FUSED).is_file() and (path / RECORD).is_file():
         record = _read_json(path / RECORD)
-        counts = {name: record[name] for name in ("users", "rows", "models") if name in record}
+        named = ("users", "rows", "models")
+        counts: dict[str, Any] = {name: record[name] for name in named if name in record}
         return Thing(path, Sort.NIGHT, facts=counts)
     return Thing(path, Sort.FOLDER)
 
@@ -240,7 +253,8 @@ def _listing(path: Path) -> Thing | None:
 def _by_columns(columns: list[str]) -> Sort | None:
     if not {LogColumns.USER, LogColumns.SONG} <= set(columns):
         return None
-    return Sort.CANDIDATES if ListColumns.RANK in columns else Sort.LOG
+    is_log = LogColumns.TIME in columns or LogColumns.WEIGHT in columns
+    return Sort.LOG if is_log else Sort.CANDIDATES
 
 
 def _document(path: Path) -> Thing | None:
@@ -278,11 +292,10 @@ def refuse_others(ctx: click.Context) -> None:
         _refuse(ctx, metavar, path)
 
 
-def refuse_blamed(ctx: click.Context, error: AudiorecError) -> None:
-    """Refuse a folder that is no song, if an error is about it."""
-    said = str(error)
+def refuse_blamed(ctx: click.Context, error: UnknownSongError) -> None:
+    """Refuse a folder of which an error says that no song has this name."""
     for metavar, path in _arguments(ctx):
-        if metavar in AFTERWARDS and path.is_dir() and str(path) in said:
+        if metavar in AFTERWARDS and path.is_dir() and str(path) == error.query:
             _refuse(ctx, metavar, path, error)
 
 
@@ -305,9 +318,9 @@ def instead(ctx: click.Context, thing: Thing) -> str:
     option = KNOWN[thing.sort].option
     for one in ctx.command.get_params(ctx):
         if option and one.name == option and isinstance(one, click.Option):
-            arguments = [p for p in ctx.command.get_params(ctx) if isinstance(p, click.Argument)]
-            needed = " ".join(p.make_metavar(ctx) for p in arguments)
-            line = f"{ctx.command_path} {needed}".strip()
+            names = [_metavar(p) for p in ctx.command.get_params(ctx)]
+            first = next(filter(None, names), "")
+            line = f"{ctx.command_path} {first}".strip()
             return f"run: {line} {max(one.opts, key=len)} {place}"
     return f"run: {thing.commands[0]}"
 
@@ -329,11 +342,16 @@ def _extra(error: click.UsageError) -> list[str]:
     return rest.partition("(")[2].rpartition(")")[0].split(" ") if found and before else []
 
 
+def _metavar(one: click.Parameter) -> str:
+    """Return the name of an argument on the help page; empty for an option."""
+    return (one.metavar or "").strip("[].") if isinstance(one, click.Argument) else ""
+
+
 def _arguments(ctx: click.Context) -> Iterator[tuple[str, Path]]:
     """Yield the arguments of the command line that are looked at, by their names in the help."""
     for one in ctx.command.get_params(ctx):
-        metavar = (one.metavar or "").strip("[].")
-        if not isinstance(one, click.Argument) or metavar not in REFUSED:
+        metavar = _metavar(one) and BY_COMMAND.get(ctx.command_path, _metavar(one))
+        if metavar not in REFUSED:
             continue
         value = ctx.params.get(one.name or "")
         for word in value if isinstance(value, (list, tuple)) else [value]:

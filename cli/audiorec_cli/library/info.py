@@ -58,8 +58,7 @@ def info(
     --------
     audiorec info
     audiorec info jazz-vibraphone.mp3
-    audiorec info vecs.parquet
-    audiorec info --vectors vecs.parquet --json
+    audiorec info vecs.parquet --json
     """
     thing = None if song is None else recognise(Path(song))
     if thing is not None and thing.sort == Sort.STORE:

@@ -328,7 +328,7 @@ def instead(ctx: click.Context, thing: Thing) -> str:
 def extra_argument(error: click.UsageError) -> str | None:
     """Return the error of a command that takes no argument and was given a thing; else None."""
     ctx = error.ctx
-    if ctx is None or type(error) is not click.UsageError:
+    if ctx is None or any(_metavar(one) for one in ctx.command.get_params(ctx)):
         return None
     for word in _extra(error):
         thing = recognise(Path(word))

@@ -196,8 +196,8 @@ def test_refuses_audio_that_would_be_extracted_otherwise(train, audiorec, home):
     assert code == 2
     assert "give audio files or --vectors" in err
     code, _, err = audiorec(*"recall songs model features.parquet -o e.parquet".split())
-    assert code == 2
-    assert "pass it with --vectors" in err
+    assert code == 4
+    assert "--vectors features.parquet" in err
 
 
 @pytest.mark.parametrize(

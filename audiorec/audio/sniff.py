@@ -353,7 +353,7 @@ _MAX_ID3 = 8  # consecutive tags; some tools prepend a second one
 _ID3V1_BYTES = 128
 APE_MARK, APE_FOOTER_BYTES = b"APETAGEX", 32
 _MP4_FIRST = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot")
-READ_FORMATS = "WAV, FLAC, MP3, Ogg, M4A... (docs/reference/audio_formats.md)"
+READ_FORMATS = "WAV, FLAC, MP3, Ogg, M4A and other common formats"
 _MAGICS = {
     b"fLaC": Container.FLAC,
     b"OggS": Container.OGG,

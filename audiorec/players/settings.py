@@ -123,8 +123,8 @@ def read_servers(names: Sequence[str], config: Path | None = None) -> list[Serve
         if not isinstance(tables.get(name), Mapping):
             there = ", ".join(sorted(tables)) or "none"
             raise InputError(
-                f"{where}: has no table [{TABLE}.{name}]; servers there: {there}; docs/players.md "
-                "shows how to add one"
+                f"{where}: has no table [{TABLE}.{name}]; servers there: {there}; what such a "
+                "table holds: audiorec sync --help"
             )
         servers.append(_server(name, tables[name], f"{where}: [{TABLE}.{name}]"))
         for other, table in tables.items():  # each would remove the lists of the other

@@ -132,6 +132,7 @@ def written_home(tmp_path_factory):
     tmp_path = tmp_path_factory.mktemp("home")
     names = sorted(p.name for p in (ROOT / "fixtures" / "audio").iterdir() if p.suffix != ".md")
     (tmp_path / "fixtures").symlink_to(ROOT / "fixtures")
+    (tmp_path / "Jazz").symlink_to(ROOT / "fixtures" / "audio")
     rows = [
         song(
             name,
@@ -152,7 +153,8 @@ def written_home(tmp_path_factory):
         shutil.copy(tmp_path / f"{old}.parquet", tmp_path / f"{new}.parquet")
     (tmp_path / "c").mkdir()
     (tmp_path / "Music").mkdir()
-    shutil.copy(ROOT / "fixtures" / "audio" / "clicks-short.wav", tmp_path / "Music")
+    for name in ("clicks-short.wav", "jazz-vibraphone.mp3"):
+        shutil.copy(ROOT / "fixtures" / "audio" / name, tmp_path / "Music")
     users = [f"u{n}" for n in range(12)]
     lines = [f"{u},{name},2024-05-0{1 + n % 9}T{i:02}:00:00Z,{event}"
              for i, u in enumerate(users) for n, name in enumerate(names[: 10 if i == 0 else 9])

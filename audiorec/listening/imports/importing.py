@@ -359,7 +359,7 @@ def import_history(
     # A log without the column is one of counts; with an empty one it would lack times.
     timed = kind != "table" or (columns is not None and bool(columns.time))
     about = {"source": kind} | (
-        {"times": "made up: see docs/listening.md"} if kind == "yambda" else {}
+        {"times": "made up: Yambda counts from an unpublished origin"} if kind == "yambda" else {}
     )
     with ExitStack() as stack:
         # The log is closed and renamed into place after the others.

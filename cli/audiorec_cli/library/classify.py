@@ -266,7 +266,7 @@ def classify(
     Examples
     --------
     audiorec classify ~/Music/new --vectors vecs.parquet --json
-    audiorec classify fixtures/audio/blues-band.mp3 --tags 3
+    audiorec classify ~/Music/blues-band.mp3 --tags 3
     audiorec classify blues-band --correct genre=soul --correct tempo=90
     """
     from audiorec.runs.workers import one_thread_each

@@ -126,7 +126,7 @@ def extract(
     --------
     audiorec extract ~/Music
     audiorec extract ~/Music --out vecs.parquet --scores scores.parquet
-    audiorec extract fixtures/audio --out clips.parquet --dry-run
+    audiorec extract ~/Music --out music.parquet --dry-run
     """
     from audiorec.runs.workers import one_thread_each
 

@@ -69,7 +69,7 @@ def start(
     --------
     audiorec start ~/Music
     audiorec start ~/Music --jobs 4 --no-open
-    audiorec start fixtures/audio --out first.parquet
+    audiorec start ~/Music/Jazz --out jazz.parquet
     """
     from audiorec.extraction.catalogue import find_songs
     from audiorec.extraction.run import make_outputs

@@ -174,7 +174,7 @@ def export(
     """Export a store to another format, or as a map.
 
     atlas is a map for embedding-atlas: a position, a name and classes for each song. Databases read
-    the store itself: docs/warehouse.md has the SQL.
+    the store itself: in DuckDB, SELECT * FROM 'vecs.parquet'.
 
     Examples
     --------

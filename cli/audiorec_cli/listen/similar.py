@@ -49,7 +49,7 @@ def similar(
 
     Examples
     --------
-    audiorec similar fixtures/audio/birds.ogg --max-per-artist 2 --m3u8 like.m3u8
+    audiorec similar birds --max-per-artist 2 --m3u8 like.m3u8
     audiorec similar jazz-vibraphone.mp3 --words "but calmer, without drums" --why
     audiorec similar --out neighbours.parquet --k 20
     """

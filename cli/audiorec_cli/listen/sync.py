@@ -46,11 +46,15 @@ def sync(
 ) -> None:
     """Pull plays and likes from music servers into a log, and keep lists there.
 
-    SERVER is a table [players.SERVER] of your own settings file (docs/players.md): an OpenSubsonic
-    server, MPD, or a player of your own. Songs are matched with the store; those that it does not
-    have are in plays.SERVER.unmatched.parquet, with the likeliest reason. Lists bear a mark,
-    "(audiorec)", and are replaced in place; what a person made or edited is never touched. Exits
-    with 3 if an account or a list failed.
+    SERVER is a table [players.SERVER] of your own settings, ~/.config/audiorec/audiorec.toml. It
+    has kind ("subsonic", "mpd", or a player of an installed package), url, and members, each as
+    { user = "ana", secret = "env:ANA_PASSWORD" } or with secret = "file:PATH"; MPD takes a name
+    alone.
+
+    Songs are matched with the store; those that it does not have are in
+    plays.SERVER.unmatched.parquet, with the likeliest reason. Lists bear a mark, "(audiorec)", and
+    are replaced in place; what a person made or edited is never touched. Exits with 3 if an account
+    or a list failed.
 
     Examples
     --------

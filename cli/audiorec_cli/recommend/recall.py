@@ -110,8 +110,8 @@ def export(
 ) -> None:
     r"""Export candidates with features, songs, users and training samples for a ranker.
 
-    The tables are folders of Parquet, which databases load as they are (docs/warehouse.md). Nothing
-    is rewritten if the inputs and settings have not changed.
+    The tables are folders of Parquet, which databases load as they are. Nothing is rewritten if
+    the inputs and settings have not changed.
 
     Examples
     --------

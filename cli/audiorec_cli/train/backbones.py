@@ -12,14 +12,15 @@ SHOWN = 12  # digits of a checksum
 def backbones(json: JsonOption = False) -> None:
     """List the networks that compute features: the shipped one, and those of installed packages.
 
-    A package of some twenty lines brings any network (docs/backbones.md). Then --backbone NAME
-    selects it in extract, classify, heads and shards.
+    A package of some twenty lines brings any network: an audiorec.tagger.own_backbone.OwnBackbone
+    under its entry point audiorec.backbones. Then --backbone NAME selects it in extract, classify,
+    heads and shards.
 
     Examples
     --------
     audiorec backbones
     audiorec backbones --json
-    audiorec classify fixtures/audio/jazz-vibraphone.mp3 --backbone msd
+    audiorec classify ~/Music/song.mp3 --backbone msd
     """
     rows = [*_shipped(), *_packaged()]
     if json:

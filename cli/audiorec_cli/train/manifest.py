@@ -48,7 +48,7 @@ def manifest(
     Examples
     --------
     audiorec manifest ~/Music
-    audiorec manifest fixtures/audio --include "*.mp3" --out mp3.parquet
+    audiorec manifest ~/Music --include "*.mp3" --out mp3.parquet
     audiorec manifest ~/Music --new-to vecs.parquet --out new.parquet
     """
     from audiorec.extraction.catalogue import parse_naming

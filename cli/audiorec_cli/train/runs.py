@@ -126,6 +126,7 @@ def _show(run: str, folder: Path, *, json: bool) -> None:
 
 def _compare(given: list[str], folder: Path, *, json: bool) -> None:
     from audiorec.runs.record import compare_runs, find_run, runs_of
+    from audiorec.runs.report import LARGE
 
     if len(given) == 1:
         runs = [run for run in runs_of(given[0]) if not run.error]
@@ -145,7 +146,8 @@ def _compare(given: list[str], folder: Path, *, json: bool) -> None:
     print_table(("what", *ids), _rows(result), title=f"{result.before.output}, {result.now.output}")
     if result.drifts:
         drifted = [one.name for one in result.drifts if one.is_drift]
-        say(f"scores that drifted: {', '.join(drifted) or 'none'} (docs/reference/runs.md)")
+        names = ", ".join(drifted) or "none"
+        say(f"scores that drifted (a PSI of {LARGE} or more, and beyond chance): {names}")
 
 
 def _rows(found: "RunDifference") -> list[tuple[object, ...]]:

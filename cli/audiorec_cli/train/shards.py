@@ -73,7 +73,7 @@ def shards(
 
     A manifest is divided into shards, and each becomes one part in a folder, whichever machine
     processes it. Finished parts are kept: run the same command again to retry lost shards, in any
-    order. audiorec store merge joins the parts (docs/scale.md).
+    order. audiorec store merge joins the parts.
 
     Examples
     --------

@@ -40,14 +40,14 @@ ELSEWHERE = (
 THERE = "the music side has the songs; this is the partner's model, for recall users"
 ALONE = (
     "Both sides were trained in one process, which had songs, plays and user profiles. For two "
-    "businesses that keep these apart, see docs/federated.md."
+    "businesses that keep these apart: audiorec federated train."
 )
 THREATS = (
     "Threat model: two honest-but-curious parties that do not collude. The user side learns which "
     "users both know, and a gradient of each in every pass, whose sum tells who plays at all; the "
     "item side learns the user vectors, and what those reveal about the users' features. Noise on "
     "the gradients weakens known attacks but does not guarantee privacy, and no epsilon is "
-    "claimed. A party that violates the protocol can learn more: see docs/federated.md."
+    "claimed. A party that violates the protocol can learn more."
 )
 
 

@@ -261,7 +261,7 @@ def audit(config: ConfigOption, json: JsonOption = False) -> None:
     ]
     heads = ("attack", "by", "chance", "undefended", "as configured")
     print_table(heads, rows, title="what the vectors reveal", digits=FIGURE_DIGITS)
-    say("a failure shows only that this attack fails; no epsilon is claimed: docs/federated.md")
+    say("a failure shows only that this attack fails; no epsilon is claimed")
 
 
 def _defended(leak: dict[str, Any]) -> str:

@@ -37,8 +37,8 @@ MOST_JUDGED = 1_000  # users whose plays are ranked for the figures
 THREATS = (
     "Threat model: two parties that do not collude. The user side sends one vector of each shared "
     "user, once, and gets nothing back: it learns which users both know. The item side learns the "
-    "vectors, which tell much about the users' features; no guarantee covers them. See "
-    "docs/federated.md."
+    "vectors, which tell much about the users' features; no guarantee covers them. "
+    "What an attack finds in them: audiorec federated audit."
 )
 JUDGED_ON = "all plays of {n:,} users whose plays were held out, by their vectors alone, full rank"
 

@@ -75,9 +75,9 @@ def retag(
 
     Examples
     --------
-    audiorec retag fixtures/audio
-    audiorec retag fixtures/audio --field genre --field AUDIOREC_VERSION --json
-    audiorec retag ~/Music --undo retag-20261126T120000Z.undo.jsonl --write
+    audiorec retag Jazz
+    audiorec retag Jazz --field genre --field AUDIOREC_VERSION --json
+    audiorec retag Jazz --undo retag-20261126T120000Z.undo.jsonl --write
     """
     from audiorec_retag.retagging import restore
     from audiorec_retag.retagging import retag as retag_songs

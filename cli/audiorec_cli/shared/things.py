@@ -182,7 +182,14 @@ class Thing:
 
 
 def recognise(path: Path) -> Thing | None:
-    """Return what a path names; None if nothing is there or audiorec does not know it."""
+    """Return what a path names; None if it cannot be read or audiorec does not know it."""
+    try:
+        return _recognise(path)
+    except OSError:  # a closed folder, a name that is too long: the command itself says so
+        return None
+
+
+def _recognise(path: Path) -> Thing | None:
     if path.is_dir():
         return _folder(path)
     if not path.is_file():

@@ -16,6 +16,8 @@ from served_library import serving, write_served
 ROOT = Path(__file__).parents[1]
 from check_packages import in_source, in_wheel, source_faults, tracked, wheel_faults
 
+from audiorec_cli.main import app
+
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 ABOUT = PROJECT["project"]
 HAS_GIT = (ROOT / ".git").exists()  # a source archive has none
@@ -150,3 +152,11 @@ def test_the_source_archive_has_all_that_tests_and_docs_need():
     assert not [name for name in kept if name.startswith(("benchmarks/", ".ci/"))]
     packages = in_wheel(tracked(ROOT))
     assert {"audiorec/py.typed", "audiorec_cli/main.py"} <= packages
+
+
+def test_one_sentence_says_what_audiorec_is_for():
+    sentence = ABOUT["description"]
+    assert next(iter(app.help.splitlines())) == sentence
+    for page in ("README.md", "docs/index.md", "CITATION.cff"):
+        opening = " ".join((ROOT / page).read_text(encoding="utf-8")[:400].split())
+        assert sentence in opening, page

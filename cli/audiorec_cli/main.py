@@ -184,7 +184,7 @@ def _debug(_: click.Context, __: click.Parameter, asked: bool) -> None:
 OF_ROOT: Any = {"expose_value": False, "is_eager": True, "allow_from_autoenv": False}
 COMPLETION = "_AUDIOREC_COMPLETE"  # the variable with which a shell asks for names
 app = group(
-    """Turn a folder of songs into vectors that a music recommender can use.
+    """Find the songs that you own, and those that your users want next.
 
     Examples
     --------

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from made_candidates import table_of
+from made_stores import write_store
 
 SONGS = [f"s{n:02}" for n in range(20)]
 USERS = [f"u{n:02}" for n in range(24)]
@@ -93,3 +94,23 @@ def test_recommend_lists_interests_and_stories(home, audiorec):
     code, out, err = audiorec(*f"{base} --what mixes --why s08".split())
     assert (code, out) == (2, "")
     assert audiorec(*f"{base} --what lists --m3u8 x.m3u8".split())[0] == 2
+
+
+def test_a_store_says_how_many_songs_of_the_log_it_has(home, audiorec):
+    """A store of other songs warns, whether it was named or found in the folder."""
+    ids = write_store(home / "vecs.parquet", 6)
+    warning = "warning: vecs.parquet has none of 20 songs of the log"
+    for line in (
+        "recommend u00 -i plays.csv",
+        "recommend u00 -i plays.csv --vectors vecs.parquet",
+        "recall evaluate popular -i plays.csv --vectors vecs.parquet",
+        "recall train popular -i plays.csv --vectors vecs.parquet --out model",
+    ):
+        code, _, err = audiorec(*line.split())
+        assert code == 0, err
+        assert warning in err, line
+        assert "--vectors" in err
+    log = home / "plays.csv"
+    log.write_text(log.read_text().replace(",s03,", f",{ids[0]},"))
+    _, _, err = audiorec(*"recommend u00 -i plays.csv".split())
+    assert "vecs.parquet has 1 of 20 songs of the log" in err

@@ -12,7 +12,7 @@ from audiorec.recall.serving.answers import KEEP_HEARD
 from audiorec_cli.recommend.recall_space import in_one_space
 from audiorec_cli.shared.console import FIGURE_DIGITS, print_json, print_table, say
 from audiorec_cli.shared.inputs import users_file
-from audiorec_cli.shared.listening import PlaysOf, TrainingOptions, sound_files
+from audiorec_cli.shared.listening import PlaysOf, TrainingOptions, say_known, sound_files
 from audiorec_cli.shared.options import JsonOption, LogOption, SeedOption
 from audiorec_cli.shared.training import SetOption, variants
 
@@ -151,13 +151,16 @@ def evaluate(
     cuts = judging.cuts(*known)
     from audiorec.recall.judging.compare import evaluate as compared
 
+    context = judging.context()
+    if context.sound is not None:
+        say_known(judging.vectors, context.sound.song_ids, cuts[-1].learn.song_ids)
     result = compared(
         [one for one, _ in judged],
         cuts,
         ks=judging.ks,
         keep_heard=judging.keep_heard,
         trained=known,
-        context=judging.context(),
+        context=context,
         copies=judging.copies,
         seed=judging.seed,
     )

@@ -10,7 +10,7 @@ from audiorec.options import argument, chooses, reads
 from audiorec.recall.serving.answers import RecommendQuestion
 from audiorec_cli.shared.console import Column, print_json, print_json_lines, print_table, say
 from audiorec_cli.shared.inputs import usual_vectors
-from audiorec_cli.shared.listening import sound_files
+from audiorec_cli.shared.listening import say_known, sound_files
 from audiorec_cli.shared.options import (
     ADVANCED,
     KNOWN,
@@ -63,12 +63,16 @@ class RecommenderOptions:
         from audiorec.recall.serving.fuse import read_weights
         from audiorec.recall.serving.one_user.recommend import Recommender
 
-        files = sound_files(self.vectors or usual_vectors("titles and sound from"))
+        vectors = self.vectors or usual_vectors("titles and sound from")
+        files = sound_files(vectors)
         store = files.pop("vectors", None)
         log = LogReading().log
+        read = log(interactions)
+        if store is not None:
+            say_known(vectors, store.ids, read.song_ids)
         made = to_sequences(log(self.lists), by="list") if self.lists else None
         return Recommender(
-            log=log(interactions),
+            log=read,
             store=store,
             sound=read_context(**files).sound,
             known=read_side(self.side) if self.side else None,

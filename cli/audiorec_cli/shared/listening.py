@@ -1,5 +1,6 @@
 """Inputs of recall commands: plays of a log, and side information on songs and users."""
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from audiorec.errors import InputError
 from audiorec.files.user_files import as_type
 from audiorec.options import argument, chooses, reads
-from audiorec_cli.shared.console import say
+from audiorec_cli.shared.console import counted, say
 from audiorec_cli.shared.inputs import open_vectors
 from audiorec_cli.shared.options import (
     ADVANCED,
@@ -236,6 +237,18 @@ def sound_files(path: Path | None) -> dict[str, Any]:
     return {name: path} if name else {"vectors": open_vectors(path)}
 
 
+def say_known(vectors: Path | None, known: Collection[str], log_songs: Collection[str]) -> None:
+    """Say how many songs of a log a store has, if not all; warn if none, as of other music."""
+    if vectors is None or not log_songs:
+        return
+    n = len(set(known).intersection(log_songs))
+    songs = f"of {counted(len(log_songs), 'song')} of the log"
+    if not n:
+        say(f"warning: {vectors} has none {songs}; name another store with --vectors")
+    elif n < len(log_songs):
+        say(f"{vectors} has {n:,} {songs}")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingOptions(ListeningOptions):
     """What a channel learns from: histories, and side information on songs and users."""
@@ -280,6 +293,8 @@ class TrainingOptions(ListeningOptions):
             self.how.log(opened),
             self.context(),
         )
+        if context.sound is not None:
+            say_known(self.vectors, context.sound.song_ids, read.song_ids)
         made_up = read.simulated
         from audiorec.recall.contract.data import RecallData
 

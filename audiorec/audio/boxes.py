@@ -50,9 +50,9 @@ def inspect_mp4(file: BinaryIO, size: int) -> Mp4Report:
     return Mp4Report(encrypted, bool(tracks), any(box.end > size for box in top))
 
 
-def boxes(file: BinaryIO, begin: int, end: int) -> Iterator[Box]:
-    """Yield the consecutive boxes between two positions."""
-    for _ in range(MAX_BOXES):
+def boxes(file: BinaryIO, begin: int, end: int, *, most: int = MAX_BOXES) -> Iterator[Box]:
+    """Yield the consecutive boxes between two positions, `most` of them at most."""
+    for _ in range(most):
         if begin + 8 > end:  # a length may claim more than a seek can reach
             return
         file.seek(begin)

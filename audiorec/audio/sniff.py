@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import BinaryIO, NamedTuple
 
-from audiorec.audio import boxes, headers
+from audiorec.audio import boxes, comments, headers
 from audiorec.audio.boxes import inspect_mp4
 from audiorec.audio.headers import Header
 from audiorec.errors import Failure, MissingSongError, SongError
@@ -426,6 +426,7 @@ def _sniff(path: PathLike, file: BinaryIO) -> Sniffed:
     container = _container(file.read(_SCAN_BYTES), is_whole=audio_end - begin <= _SCAN_BYTES)
     if container is None:
         raise _unknown(path, file, begin)
+    _require_few_tags(path, file, container, size, begin)
     header = _header(path, file, container, size, begin, audio_end)
     if header.drm:
         raise _refusal(path, Failure.DRM, header.drm)
@@ -435,6 +436,23 @@ def _sniff(path: PathLike, file: BinaryIO) -> Sniffed:
     return Sniffed(
         container=container, size=size, audio_begin=begin, audio_end=audio_end, header=header
     )
+
+
+def _require_few_tags(
+    path: PathLike, file: BinaryIO, container: Container, size: int, begin: int
+) -> None:
+    match container:
+        case Container.FLAC:
+            count = comments.count_flac(file, begin)
+        case Container.OGG:
+            count = comments.count_ogg(file, begin, size)
+        case Container.MP4:
+            count = comments.count_mp4(file, size)
+        case _:
+            return
+    if count > comments.MOST_TAGS:
+        reason = f"more than {comments.MOST_TAGS:,} tags; remove those that nobody needs"
+        raise _refusal(path, Failure.UNSUPPORTED, reason)
 
 
 def open_regular(path: PathLike) -> BinaryIO:

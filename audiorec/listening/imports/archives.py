@@ -183,13 +183,24 @@ def json_rows(file: IO[bytes]) -> Iterator[tuple[int, Any]]:
     return line_rows(file) if is_lines else array_rows(file)
 
 
+COLONS = "::"
+
+
 def delimited(file: IO[bytes]) -> tuple[list[str], Iterator[list[str]]]:
     """Return the cells of the first line of a table, and those of each line that follows.
 
-    Cells are separated by what is most frequent in the first line: ``,``, ``;``, ``|`` or tabs.
+    Cells are separated by what is most frequent in the first line: ``,``, ``;``, ``|``, tabs or, as
+    in MovieLens, ``::``.
     """
     lines = io.TextIOWrapper(file, encoding="utf-8-sig", errors="backslashreplace", newline="")
     first = next(lines, "")
+    if first.count(COLONS) > 1:
+
+        def split() -> Iterator[list[str]]:
+            yield from (line.strip().split(COLONS) for line in lines)
+            lines.detach()
+
+        return first.strip().split(COLONS), split()
     form: dict[str, Any] = {"delimiter": max(",;\t|", key=first.count)}
     if form["delimiter"] == "\t":  # where a quotation mark is one
         form["quoting"] = csv.QUOTE_NONE

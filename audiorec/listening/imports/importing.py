@@ -36,7 +36,7 @@ from audiorec.listening.imports.rows import (
     SongRef,
     SourceRow,
 )
-from audiorec.listening.imports.table import TableColumns
+from audiorec.listening.imports.table import TableColumns, meaning_of
 from audiorec.runs.entry_points import Registry
 from audiorec.store.aliases import AliasKind, alias_table
 from audiorec.store.schema import METADATA_KEY
@@ -357,7 +357,7 @@ def import_history(
     given = {} if columns is None else {"columns": columns}
     rows = IMPORTS.named(kind)(files, user, **given)
     # A log without the column is one of counts; with an empty one it would lack times.
-    timed = kind != "table" or (columns is not None and bool(columns.time))
+    timed = kind != "table" or "time" in meaning_of(files, columns, user).names
     about = {"source": kind} | (
         {"times": "made up: Yambda counts from an unpublished origin"} if kind == "yambda" else {}
     )

@@ -1,8 +1,11 @@
 """``audiorec listening``: import, check, prepare, correlate, simulate and forget listening."""
 
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import click
@@ -63,6 +66,29 @@ def counted_log(file: Path, rule: "Rule", song_ids: tuple[str, ...] | None) -> d
     known = None if song_ids is None else frozenset(song_ids)
     document["rule"] = asdict(count_verdicts(log, rule, song_ids=known))
     return document
+
+
+@contextmanager
+def as_log(file: Path, table: TableOptions) -> Iterator[tuple[Path, int]]:
+    """Give a log as it is, and another table as the log that an import makes of it.
+
+    The second value is the number of rows that the import could not read.
+    """
+    from audiorec.listening.imports.importing import import_history
+    from audiorec.listening.imports.table import TableColumns, meaning_of, reads_as_log
+
+    columns = table.columns("table") or TableColumns()
+    if not columns.given() and reads_as_log(file):
+        yield file, 0
+        return
+    for line in meaning_of([file], columns).lines():
+        say(line)
+    with TemporaryDirectory() as folder:
+        log = Path(folder) / "plays.parquet"
+        made = import_history("table", [file], log, columns=columns)
+        for reason, rows in made.reasons.most_common():
+            say(f"  rejected: {rows:,} {reason}")
+        yield log, made.mistakes
 
 
 def print_log_check(document: dict[str, Any]) -> None:
@@ -132,8 +158,10 @@ def import_(
     """Import listening history from a service, a music server or a table as a log.
 
     KIND is listenbrainz, lastfm, spotify, yambda, navidrome, lyrion, table, or a reader of your own
-    as module:function. A table is CSV, tabs, RecBole's .inter, also with gzip, or Parquet; without
-    a time it becomes a log of counts, and with ratings the rows below --least-rating are left out.
+    as module:function. A table is CSV, tabs, RecBole's .inter, MovieLens' u.data, also with gzip,
+    or Parquet. Its columns are recognised by their names, and what they become is shown first;
+    options name others, and "" leaves one out. Without a time it becomes a log of counts, and with
+    ratings the rows below --least-rating are left out.
     Songs are matched by id, MusicBrainz id, ISRC, path, or artist and title. No
     row is lost: events of songs that are not in the store go to plays.unmatched.parquet beside the
     log, malformed rows and other events to plays.rejected.parquet. Exits with 3 if rows are
@@ -143,12 +171,17 @@ def import_(
     --------
     audiorec listening import spotify my_spotify_data.zip
     audiorec listening import lastfm scrobbles.csv --user ana -o ana.parquet
-    audiorec listening import table plays.csv --time-column timestamp
+    audiorec listening import table plays.csv --event-column event
     """
     from audiorec.listening.imports.importing import import_history
 
     check_file(vectors, InputKind.VECTORS)
     columns = table.columns(kind)
+    if columns is not None:
+        from audiorec.listening.imports.table import meaning_of
+
+        for line in meaning_of(files, columns, user).lines():
+            say(line)
     if keep == "any" or (columns is not None and vectors is None):
         vectors = None
     elif vectors is None:
@@ -243,8 +276,12 @@ def check(
     vectors: Annotated[Path | None, store_file(help="A store to match song ids against.")] = None,
     rule: RuleOption = None,
     json: JsonOption = False,
+    *,
+    table: TableOptions,
 ) -> None:
     """Check a log: count rows, users, songs, errors, uninformative plays, and likes by the rule.
+
+    A table with other columns is checked as the log that listening import table would make of it.
 
     Exits with 3 if rows cannot be used or no song id is in the store, with 4 if nothing in the file
     can be used.
@@ -253,14 +290,16 @@ def check(
     --------
     audiorec listening check plays.csv
     audiorec listening check plays.parquet --vectors vecs.parquet
-    audiorec listening check plays.csv --json
+    audiorec listening check plays.csv --time-column timestamp
     """
     from audiorec.listening.reading import LogReading
 
     liking = LogReading(rule=rule).liking
     check_file(vectors, InputKind.VECTORS)
     store = open_vectors(vectors) if vectors else None
-    document = counted_log(file, liking, store.ids if store else None)
+    with as_log(file, table) as (log, mistakes):
+        document = counted_log(log, liking, store.ids if store else None)
+    document["file"] = str(file)
     if json:
         print_json(document)
     else:
@@ -268,7 +307,7 @@ def check(
     unknown = store is not None and document["store"]["songs_matched"] == 0
     if unknown:
         say(f"no song id of {file} is in {vectors}; both must use the same ids")
-    if document.get("problems") or unknown:
+    if document.get("problems") or mistakes or unknown:
         raise click.exceptions.Exit(Exit.SOME_FAILED)
 
 

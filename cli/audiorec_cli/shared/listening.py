@@ -78,17 +78,25 @@ OF_TABLE = "Columns of a table"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableOptions:
-    """Names of the columns of a table to import."""
+    """Names of the columns of a table; known names are recognised, and "" leaves one out."""
 
-    user_column: Annotated[
-        str | None, chooses(help="Who listened [default: user_id].", panel=OF_TABLE)
-    ] = None
-    song_column: Annotated[
-        str | None, chooses(help="The song or item [default: song_id].", panel=OF_TABLE)
-    ] = None
+    user_column: Annotated[str | None, chooses(help="Who listened.", panel=OF_TABLE)] = None
+    song_column: Annotated[str | None, chooses(help="The song or item.", panel=OF_TABLE)] = None
     time_column: Annotated[str | None, chooses(help="When.", panel=OF_TABLE)] = None
     event_column: Annotated[
         str | None, chooses(help="play, finish, skip, like, dislike ...", panel=OF_TABLE)
+    ] = None
+    skip_column: Annotated[
+        str | None, chooses(help="Whether it was skipped: true, 1, yes.", panel=OF_TABLE)
+    ] = None
+    played_column: Annotated[str | None, chooses(help="How long it was heard.", panel=OF_TABLE)] = (
+        None
+    )
+    length_column: Annotated[str | None, chooses(help="How long the song is.", panel=OF_TABLE)] = (
+        None
+    )
+    ratio_column: Annotated[
+        str | None, chooses(help="The share heard: 0 to 1, or per cent.", panel=OF_TABLE)
     ] = None
     rating_column: Annotated[str | None, chooses(help="Ratings.", panel=OF_TABLE)] = None
     least_rating: Annotated[

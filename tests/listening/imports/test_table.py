@@ -132,6 +132,7 @@ def test_columns_that_say_nothing_are_left_to_the_reader():
     command = import_command("a b.csv", ["x", "TrackId", "ts"])
     assert command == (
         "audiorec listening import table 'a b.csv' --user-column USER --song-column TrackId"
+        " --time-column ts"
     )
 
 
@@ -152,3 +153,170 @@ def test_doubled_rows_are_counted_and_left_out_by_the_filter(run, tmp_path):
     log = read_interactions(path)
     assert to_sequences(log).lengths.tolist() == [5]
     assert to_sequences(log, filters=["doubled"]).lengths.tolist() == [2]
+
+
+HEARD = """uid,track,ts,skip,ms_played,duration,device
+ana,a,2024-03-01T12:00:00Z,0,200000,200,phone
+ana,b,2024-03-01T12:04:00Z,1,8000,160,phone
+ben,a,2024-03-01T12:05:00Z,false,50000,200,desk
+ben,c,2024-03-01T12:07:00Z,TRUE,,180,desk
+ben,d,2024-03-01T12:08:00Z,,400000,200,desk
+ben,e,2024-03-01T12:09:00Z,perhaps,1,200,desk
+"""
+
+
+def listened(out):
+    """What a log says of each row: event and ratio by song."""
+    rows = pq.read_table(out).to_pylist()
+    return [(row["song_id"], row["event"], row["played_ratio"]) for row in rows]
+
+
+def test_skips_and_ratios_are_read_and_shown_before_the_log_is_written(run, tmp_path):
+    path, out = tmp_path / "plays.csv", tmp_path / "log.parquet"
+    path.write_text(HEARD)
+    code, _, err = run("listening", "import", "table", path, "-o", out)
+    assert code == 3  # a skip that is neither true nor false
+    shown = err.splitlines()
+    assert shown[0] == (
+        "columns: uid → user; track → song; ts → time; skip → event skip; "
+        "ms_played / duration → played_ratio (milliseconds / seconds)"
+    )
+    assert shown[1] == "not used: device"
+    assert "1 its skip is neither true nor false" in err
+    assert sorted(listened(out), key=str) == [
+        ("a", "play", 0.25),
+        ("a", "play", 1.0),
+        ("b", "skip", pytest.approx(0.05)),
+        ("c", "skip", None),
+        ("d", "play", 1.0),
+    ]
+
+
+def test_a_table_without_a_header_of_movielens(run, tmp_path):
+    path, out = tmp_path / "u.data", tmp_path / "log.parquet"
+    path.write_text("196\t242\t3\t881250949\n186\t302\t4\t891717742\n22\t377\t5\t878887116\n")
+    code, _, err = run("listening", "import", "table", path, "-o", out)
+    assert code == 0, err
+    assert "item_id → song; timestamp → time; rating → rows below 4 are set aside" in err
+    assert plays(out) == [("186", "302"), ("22", "377")]
+    path = tmp_path / "ratings.dat"
+    path.write_text("1::1193::5::978300760\n1::661::3::978302109\n")
+    assert run("listening", "import", "table", path, "-o", out)[0] == 0
+    assert plays(out) == [("1", "1193")]
+
+
+YANDEX = """uid,timestamp,item_id,is_organic,played_ratio_pct,track_length_seconds
+100,1700000000,33,1,100,200
+100,1700000200,34,0,12,180
+200,1700000000,33,0,104,200
+"""
+
+
+@pytest.mark.parametrize("name", ["listens.csv", "listens.parquet"])
+def test_a_table_like_that_of_yandex(run, tmp_path, name):
+    path, out = tmp_path / name, tmp_path / "log.parquet"
+    (tmp_path / "listens.csv").write_text(YANDEX)
+    if name.endswith("parquet"):
+        import pyarrow.csv
+
+        pq.write_table(pyarrow.csv.read_csv(tmp_path / "listens.csv"), path)
+    code, _, err = run("listening", "import", "table", path, "-o", out)
+    assert code == 0, err
+    assert "played_ratio_pct → played_ratio (per cent)" in err
+    assert "not used: track_length_seconds, is_organic" in err
+    ratios = [round(ratio, 2) for _, _, ratio in listened(out)]
+    assert ratios == [1.0, 0.12, 1.0]
+
+
+def test_a_spotify_export_as_a_table_counts_its_skips(run, tmp_path):
+    path, out = tmp_path / "history.csv", tmp_path / "log.parquet"
+    path.write_text(
+        "username,ts,spotify_track_uri,ms_played,skipped\n"
+        "ana,2024-03-01T12:03:00Z,spotify:track:1,180000,False\n"
+        "ana,2024-03-01T12:04:00Z,spotify:track:2,3000,True\n"
+    )
+    code, _, err = run("listening", "import", "table", path, "-o", out)
+    assert code == 0, err
+    assert "not used: ms_played (without the length of the song it gives no ratio)" in err
+    assert [event for _, event, _ in listened(out)] == ["play", "skip"]
+
+
+def test_names_of_your_own_are_named_once(run, tmp_path):
+    path, out = tmp_path / "own.csv", tmp_path / "log.parquet"
+    path.write_text(
+        "wer,was,wann,weg,anteil\nana,a,1700000000,ja,0.1\nana,b,1700000100,,0.9\n"
+        "ana,c,1700000200,1,0.2\n"
+    )
+    code, _, err = run("listening", "import", "table", path, "-o", out)
+    assert code == 2
+    assert "no column is known for a user and a song; it has wer, was, wann, weg, anteil" in err
+    assert "--user-column USER --song-column SONG" in err
+    named = "--user-column wer --song-column was --time-column wann --skip-column weg"
+    code, _, err = run(
+        *("listening", "import", "table", path, "-o", out, *named.split(), "--ratio-column"),
+        "anteil",
+    )
+    assert code == 3  # "ja" is not known
+    assert [event for _, event, _ in listened(out)] == ["play", "skip"]
+
+
+def test_a_recognised_column_is_left_out_on_request(run, tmp_path):
+    path, out = tmp_path / "plays.csv", tmp_path / "log.parquet"
+    path.write_text(HEARD)
+    code, _, err = run("listening", "import", "table", path, "-o", out, "--skip-column", "")
+    assert code == 0, err
+    assert {event for _, event, _ in listened(out)} == {"play"}
+    assert "not used: skip, device" in err
+
+
+def test_what_cannot_be_what_its_name_says_is_told(run, tmp_path):
+    path, out = tmp_path / "plays.csv", tmp_path / "log.parquet"
+    path.write_text(
+        "user,song,time,action,rating,plays\nana,a,1700000000,view,80,3\n"
+        "ana,b,1700000001,play,20,1\n"
+    )
+    code, _, err = run("listening", "import", "table", path, "-o", out)
+    assert code == 0, err
+    assert "action ('view' is no event of a log)" in err
+    assert "rating (its scale is not 1 to 5" in err
+    assert "plays (each row has a time, so it is one play)" in err
+    assert len(listened(out)) == 2
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 400), st.integers(0, 400), st.booleans()), min_size=1, max_size=20
+    )
+)
+def test_a_ratio_is_heard_by_length_whatever_the_unit(tmp_path_factory, rows):
+    folder = tmp_path_factory.mktemp("units")
+    path, out = folder / "plays.csv", folder / "log.parquet"
+    lines = ["user,song,ts,played_seconds,duration_ms,skip"]
+    lines += [
+        f"u,s{n},{1_700_000_000 + n},{heard},{length * 1000},{int(skip)}"
+        for n, (heard, length, skip) in enumerate(rows)
+    ]
+    path.write_text("\n".join(lines))
+    import_history("table", [path], out)
+    found = {song: (event, ratio) for song, event, ratio in listened(out)}
+    for n, (heard, length, skip) in enumerate(rows):
+        event, ratio = found[f"s{n}"]
+        assert event == ("skip" if skip else "play")
+        if length == 0:
+            assert ratio is None or np.isnan(ratio)
+        else:
+            assert ratio == pytest.approx(min(heard / length, 1), rel=1e-6)
+
+
+def test_a_check_of_a_table_says_the_same(run, tmp_path):
+    path = tmp_path / "plays.csv"
+    path.write_text(HEARD)
+    code, out, err = run("listening", "check", path)
+    assert code == 3, err  # a skip that is neither true nor false
+    assert "skip → event skip; ms_played / duration → played_ratio" in err
+    assert "event skip\t2" in out
+    assert "event play\t3" in out
+    code, out, err = run("listening", "check", path, "--time-column", "")
+    assert code == 3, err
+    assert "kind\tcounts" in out
+    assert "columns: uid → user; track → song; skip" in err

@@ -7,7 +7,7 @@
 # docs/install.md has the token, who may write ./data, and extras.
 FROM python:3.12-slim-bookworm AS build
 WORKDIR /source
-COPY pyproject.toml README.md LICENSE NOTICE ./
+COPY pyproject.toml hatch_build.py README.md LICENSE NOTICE ./
 COPY audiorec audiorec
 COPY cli cli
 COPY fixtures/demo fixtures/demo

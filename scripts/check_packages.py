@@ -8,6 +8,7 @@ source archive holds what builds the wheel, and the tests with all that they rea
 audiorec for a system runs them. Prints the sizes; exits with 1 and a line for each fault.
 """
 
+import re
 import subprocess
 import sys
 import tarfile
@@ -35,6 +36,7 @@ METADATA = {
 ADDED = {"PKG-INFO"}  # to the source archive
 MOST_MB = {".whl": 12.0, ".tar.gz": 22.0}
 SHOWN = 5
+RELATIVE = re.compile(r"\]\((?!https?://|#)([^)\s]+)\)")  # a link or picture of Markdown
 
 
 def tracked(root: Path) -> list[str]:
@@ -79,6 +81,10 @@ def wheel_faults(path: Path, expected: set[str], project: dict[str, object]) -> 
     for name in about["scripts"]:  # type: ignore[attr-defined]
         if f"{name} = " not in scripts:
             yield f"{path.name}: has no command {name}"
+    if dead := RELATIVE.findall(str(metadata.get_payload())):
+        yield f"{path.name}: its description has {len(dead)} relative links, such as {dead[0]}"
+    if not metadata.get_payload():
+        yield f"{path.name}: has no description"
     for field in ("name", "version"):
         if metadata[field] != about[field]:
             yield f"{path.name}: its {field} is {metadata[field]}, not {about[field]}"

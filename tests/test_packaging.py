@@ -62,7 +62,7 @@ def test_an_image_is_built_from_what_is_there_and_let_in():
     assert all((ROOT / name).exists() for name in copied)
     extras = next(text for name, text in instructions() if name == "ARG").partition("=")[2]
     assert set(extras.split(",")) <= set(ABOUT["optional-dependencies"])
-    read = {ABOUT["readme"], "pyproject.toml", *ABOUT["license-files"]}
+    read = {"README.md", "hatch_build.py", "pyproject.toml", *ABOUT["license-files"]}
     wheel = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]
     packages = {name.partition("/")[0] for name in wheel["packages"]}
     assert read | packages | set(wheel["force-include"]) == set(copied)
@@ -89,7 +89,13 @@ def test_the_citation_is_of_this_version():
 
 
 def made_wheel(
-    path, names, *, extras=tuple(ABOUT["optional-dependencies"]), name=ABOUT["name"], version=None
+    path,
+    names,
+    *,
+    extras=tuple(ABOUT["optional-dependencies"]),
+    name=ABOUT["name"],
+    version=None,
+    description="Find the songs.",
 ):
     info = "audiorec-9.dist-info"
     metadata = [
@@ -98,7 +104,7 @@ def made_wheel(
         *(f"Provides-Extra: {e}" for e in extras),
     ]
     scripts = "".join(f"{name} = {target}\n" for name, target in ABOUT["scripts"].items())
-    texts = {"METADATA": "\n".join(metadata) + "\n", "entry_points.txt": scripts}
+    texts = {"METADATA": "\n".join([*metadata, "", description]), "entry_points.txt": scripts}
     others = ("WHEEL", "RECORD", "licenses/LICENSE", "licenses/NOTICE")
     with zipfile.ZipFile(path, "w") as archive:
         for name, text in {**texts, **dict.fromkeys(others, "")}.items():
@@ -119,6 +125,10 @@ def test_a_wheel_is_held_to_what_git_tracks(tmp_path):
         "a.whl: lacks 1: audiorec/py.typed",
         "a.whl: holds besides 1: tests/x.py",
         "a.whl: its extras are not those of pyproject.toml",
+    ]
+    dead = made_wheel(path, names, description="[here](docs/owner.md)")
+    assert list(wheel_faults(dead, names, PROJECT)) == [
+        "a.whl: its description has 1 relative links, such as docs/owner.md"
     ]
     old = made_wheel(path, names, name="audiorec", version="0.0.1")
     assert list(wheel_faults(old, names, PROJECT)) == [
@@ -160,3 +170,18 @@ def test_one_sentence_says_what_audiorec_is_for():
     for page in ("README.md", "docs/index.md", "CITATION.cff"):
         opening = " ".join((ROOT / page).read_text(encoding="utf-8")[:400].split())
         assert sentence in opening, page
+
+
+def test_the_long_description_has_no_link_that_only_a_clone_has():
+    needs("hatchling")
+    from hatch_build import RELATIVE, with_absolute_links
+
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(RELATIVE.findall(text)) > 40
+    made = with_absolute_links(text, "https://audiorec.example/x")
+    assert not RELATIVE.findall(made)
+    assert "![The page" in made
+    assert "](https://audiorec.example/x/raw/main/docs/pictures/page-tour.webp)" in made
+    assert "](https://audiorec.example/x/blob/main/docs/owner.md)" in made
+    links = "[a](https://a.example) [b](#below)"
+    assert with_absolute_links(links, "https://audiorec.example/x") == links

@@ -1,5 +1,6 @@
-"""Every block of the README, pasted into a folder with the songs."""
+"""Every block of the README, pasted into an empty folder: no clone, no fixtures."""
 
+import doctest
 import glob
 import os
 import re
@@ -67,10 +68,8 @@ def pasted():
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder with the clone's clips, and nothing else."""
+    """A folder with some music of one's own, and nothing else."""
     home = tmp_path_factory.mktemp("newcomer")
-    for name in ("audio", "codecs", "demo"):
-        shutil.copytree(ROOT / "fixtures" / name, home / "fixtures" / name)
     (home / "Music").mkdir()
     shutil.copy(CLIPS / "classical-piano.flac", home / "Music")
     return home
@@ -119,7 +118,7 @@ def test_a_block_works_when_pasted(name, paste, monkeypatch):
 def test_the_first_answers_are_what_is_printed(paste):
     """The songs, their order, and the reasons; a terminal has them in a form of its own."""
     _, shown = re.findall(r"^```text\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-    _, found, alike = paste(STORE)
+    *_, found, alike = paste(STORE)
     assert re.findall(r"\S+\.opus(?=  )", shown) == re.findall(r"\S+\.opus", found + alike)
     reasons = [row.rpartition("\t")[2] for row in alike.splitlines()[1:]]
     assert re.findall(r"^\d: (.*)$", shown, re.MULTILINE) == reasons
@@ -132,6 +131,16 @@ def test_the_query_works_when_pasted(paste, folder):
     rows = duckdb.sql(query).fetchall()
     assert len(rows) == 36
     assert {len(vector) for _, vector in rows} == {84}
+
+
+def test_the_python_works_when_pasted(paste):
+    paste(STORE)
+    (block,) = re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    example = doctest.DocTestParser().get_doctest(block, {}, "README.md", "README.md", 0)
+    told = []
+    result = doctest.DocTestRunner(verbose=False).run(example, out=told.append)
+    assert result.attempted == 4
+    assert not result.failed, "".join(told)
 
 
 def test_every_block_is_run_or_is_none_of_commands():
@@ -147,6 +156,6 @@ def test_no_command_of_a_block_writes_where_a_reader_keeps_a_library():
     for words in (words for block in BLOCKS.values() for words in commands(block)):
         line = " ".join(words)
         assert not re.search(r"(?<![\w/])vecs\.parquet", line), line
-        reads_no_store = ("start ~/Music", "demo")  # which have stores of their own
+        reads_no_store = ("start ~/Music", "demo")  # which have stores of their own, or none
         wants_store = not line.removeprefix("audiorec ").startswith(reads_no_store)
         assert not wants_store or "/vecs.parquet" in line, line

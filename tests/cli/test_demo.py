@@ -69,3 +69,17 @@ def test_where_the_songs_were_removed_it_says_so(tmp_path, audiorec, monkeypatch
 def test_the_clone_that_runs_has_them_from_any_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert start.demo_folder() == SONGS
+
+
+def test_the_songs_are_copied_whole_and_nothing_is_written_over(clone, tmp_path, audiorec):
+    code, _, err = audiorec("demo", "--copy", "mine/songs")
+    assert code == Exit.OK
+    assert "3 songs in mine/songs; now: audiorec extract mine/songs" in err
+    names = {path.name for path in (tmp_path / "mine" / "songs").iterdir()}
+    assert names == {path.name for path in clone.iterdir()}
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["songs"]
+    assert audiorec("demo", "--copy", "mine/songs")[0] == Exit.OK  # they are there
+    (tmp_path / "mine" / "songs" / "vibe-ace.opus").write_bytes(b"mine")
+    code, _, err = audiorec("demo", "--copy", "mine/songs")
+    assert code == Exit.USAGE
+    assert "mine/songs: is there already" in err

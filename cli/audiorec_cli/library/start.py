@@ -4,6 +4,7 @@
 """
 
 import os
+import shutil
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -12,14 +13,22 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from shlex import quote
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
 
 import click
 
 import audiorec
 from audiorec.distribution import install_command
-from audiorec.errors import AudiorecError, BusyStoreError, InputError, MissingFileError
-from audiorec.options import argument, chooses
+from audiorec.errors import (
+    AudiorecError,
+    BusyStoreError,
+    ExistingFileError,
+    InputError,
+    MissingFileError,
+)
+from audiorec.options import argument, chooses, writes
 from audiorec_cli.library.extract import print_plan, say_unseen
 from audiorec_cli.listen.browse import player_of, show
 from audiorec_cli.shared.console import Exit, counted, file_size, no_songs, say
@@ -284,6 +293,10 @@ PACKAGE = Path(audiorec.__file__).parent
 
 def demo(
     no_open: NoOpenOption = False,
+    copy: Annotated[
+        Path | None,
+        writes(metavar="FOLDER", help="Copy the songs into a new folder instead, to try commands."),
+    ] = None,
 ) -> None:
     """Open the page over pieces of free music, to look and listen before you use your own.
 
@@ -294,9 +307,39 @@ def demo(
     --------
     audiorec demo
     audiorec demo --no-open
-    audiorec find "classical, no drums"   # afterwards, in another terminal
+    audiorec demo --copy songs   # then: audiorec extract songs
     """
+    if copy is not None:
+        copy_songs(demo_folder(), copy)
+        return
     start(demo_folder(), once=True, no_open=no_open)
+
+
+def copy_songs(source: Path, folder: Path) -> None:
+    """Copy the songs of a folder into a new one, whole or not at all; a second time, do nothing.
+
+    Raises
+    ------
+    ExistingFileError
+        If the new folder is there already, with other content.
+    """
+    if folder.exists():
+        if _sizes(folder) != _sizes(source):
+            raise ExistingFileError(f"{folder}: is there already; give a new folder")
+        say(f"{folder} has them already")
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder.parent) as place:
+        made = Path(place) / folder.name
+        shutil.copytree(source, made)
+        made.rename(folder)
+    n = len(list(folder.glob("*.opus")))
+    say(f"{counted(n, 'song')} in {folder}; now: audiorec extract {quote(str(folder))}")
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    """Return the size of each file of a folder by its name."""
+    return {path.name: path.stat().st_size for path in folder.iterdir()} if folder.is_dir() else {}
 
 
 def demo_folder() -> Path:

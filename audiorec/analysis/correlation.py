@@ -454,5 +454,5 @@ def _nobody(left_out: dict[str, int], spec: CorrelationSpec) -> str:
     reasons = "; ".join(f"{reason}: {count}" for reason, count in left_out.items() if count)
     return (
         f"no user has a correlation ({reasons or 'no user'}). Check that the log has the store's "
-        f"song ids, move --days, or lower --min-songs {spec.min_songs}"
+        f"song ids, move `days`, or lower `min_songs` {spec.min_songs}"
     )

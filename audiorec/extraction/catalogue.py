@@ -329,7 +329,7 @@ def unique(sources: Iterable[Source]) -> list[Source]:
         others = f" ({len(twice) - 1} more ids are duplicates)" if len(twice) > 1 else ""
         raise InputError(
             f"two files have the song id {name!r}: {by_id[name].uri} and {source.uri}{others}; "
-            "pass their common folder, or set the ids yourself (--id-from, --from)"
+            "pass their common folder, or set the ids yourself (`id_from`, `listed`)"
         )
     return [by_id[name] for name in sorted(by_id)]
 
@@ -406,7 +406,7 @@ def parse_naming(text: str, *, vectors: Path | None = None) -> Naming:
     if form == "csv" and rest:
         return _by_table(Path(rest))
     raise InputError(
-        f"--id-from must be path, stem, tag:NAME (tag:musicbrainz_trackid, tag:isrc) or csv:FILE, "
+        f"`id_from` must be path, stem, tag:NAME (tag:musicbrainz_trackid, tag:isrc) or csv:FILE, "
         f"got {text!r}"
     )
 
@@ -437,7 +437,7 @@ def _by_tag(tag: str, vectors: Path | None) -> Naming:
     from audiorec.audio.tags import read_tag
 
     if not _TAG_NAME.fullmatch(tag):
-        raise InputError(f"--id-from tag:NAME: {tag!r} is not a valid tag name")
+        raise InputError(f"`id_from` tag:NAME: {tag!r} is not a valid tag name")
     known = known_names(vectors, tag) if vectors is not None else {}
 
     def name(path: str, _default: str) -> str | None:

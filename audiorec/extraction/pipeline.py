@@ -240,7 +240,7 @@ class Extractor:
         if extractor.extractor_id != metadata.extractor_id:
             raise SpecMismatchError(
                 f"{made}; this audiorec with {'these' if heads else 'its own'} heads is "
-                f"{extractor.extractor_id}: pass the store's heads (--head), or extract it again"
+                f"{extractor.extractor_id}: pass the store's heads (`head`), or extract it again"
             )
         if sound and (extractor.sound is None or extractor.sound.id != metadata.sound_id):
             raise SpecMismatchError(

@@ -108,7 +108,7 @@ class RowsError(DamagedFileError):
         result = "; ".join(map(str, self.problems))
         return (
             f"{self.path}: {self.bad_rows} of {self.rows} rows cannot be used: {result}. "
-            "Correct them, or leave them out (--skip-bad-rows)"
+            "Correct them, or leave them out (`skip_bad_rows`)"
         )
 
 

@@ -59,7 +59,7 @@ def read_log(path: Path) -> Any:
     table = read_table(path, "cannot be continued", needed=PLAYS.names, wanted=None)
     if table.column_names != PLAYS.names:
         raise InputError(
-            f"{path}: is not a log of audiorec sync or listening import; choose another with --out"
+            f"{path}: is not a log of audiorec sync or listening import; choose another with `out`"
         )
     return table.cast(PLAYS.with_metadata(table.schema.metadata))
 

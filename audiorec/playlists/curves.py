@@ -163,7 +163,7 @@ def _points(text: str, shape: str, measure: CurveScale) -> tuple[float, ...]:
         points = ()
     if not points or not all(measure.low <= point <= measure.high for point in points):
         raise InputError(
-            f"--curve {text}: expected a class with {', '.join(SHAPES)} or {measure.words}, for "
+            f"`curve` {text}: expected a class with {', '.join(SHAPES)} or {measure.words}, for "
             "example metal:rise or vocal:0.1..0.9..0.1 or bpm:90..140"
         )
     return points

@@ -35,10 +35,10 @@ def non_music_left_out(not_music: int) -> str:
     Examples
     --------
     >>> non_music_left_out(2)
-    '2 songs left out: speech, noise, silence or a jingle (--also non-music)'
+    '2 songs left out: speech, noise, silence or a jingle (`also=non-music`)'
     """
     songs = "song" if not_music == 1 else "songs"
-    return f"{not_music} {songs} left out: speech, noise, silence or a jingle (--also non-music)"
+    return f"{not_music} {songs} left out: speech, noise, silence or a jingle (`also=non-music`)"
 
 
 Ranking = tuple[Int64Array, Float64Array]

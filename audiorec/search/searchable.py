@@ -211,7 +211,7 @@ class SearchableStore(VectorStore):
         ):
             return ""
         one, many = ("version", "versions") if choice.one_version else ("copy", "copies")
-        how = "--one-version" if choice.one_version else "--also copies shows them"
+        how = "`one_version`" if choice.one_version else "`also=copies` shows them"
         return f"{count} {one if count == 1 else many} of these songs left out ({how})"
 
     def copies_of(self, row: int) -> list[str]:

@@ -148,7 +148,7 @@ class Asked:
         other = "non-music" in self.question.choice.also
         if not other and not isinstance(self.question, PathQuestion):
             yield from self._no_music()
-        yield from (f"note: --exclude {one} matches no song" for one in self.chosen.idle)
+        yield from (f"note: `exclude` {one} matches no song" for one in self.chosen.idle)
         if self.chosen.unmet:
             yield f"note: {self.chosen.unmet}"
         shown = 0 if other else int((~self.store.music[list(set(rows))]).sum())
@@ -163,7 +163,7 @@ class Asked:
             why = opened.why_not_music if opened else why_not_music(self.store, cast("int", row))
             if why:
                 yield (
-                    f"note: {seed.name} is not music ({why}); --also non-music also searches such "
+                    f"note: {seed.name} is not music ({why}); `also=non-music` also searches such "
                     "sounds"
                 )
 
@@ -242,7 +242,7 @@ class SimilarSongs(Neighbours, ForPlayers):
         unlike = len(_near(asked, -1.0)) - len(self) if len(self) < question.k else 0
         if unlike:
             have = "song has" if unlike == 1 else "songs have"
-            least = f"{question.minimum:g} (--minimum -1 lists them)"
+            least = f"{question.minimum:g} (`minimum=-1` lists them)"
             lines.append(f"{unlike} more {have} a similarity below {least}")
         there = len(self) + unlike
         if len(store) == len(asked.taken):

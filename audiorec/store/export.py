@@ -100,7 +100,7 @@ def export(
     """
     chosen = format or out.suffix.removeprefix(".").lower()
     if chosen not in FORMATS:
-        raise InputError(f"{out}: give a --format, one of {', '.join(FORMATS)}")
+        raise InputError(f"{out}: give `form`, one of {', '.join(FORMATS)}")
     if out.resolve() == vectors.resolve():
         raise InputError(f"{out}: is the store itself; export to another file")
     if out.is_dir() or not out.parent.is_dir():
@@ -139,7 +139,7 @@ def chosen_columns(
 def _write_npz(store: Checked, path: Path) -> None:
     ids = _ids(store)
     if 4 * max(map(len, ids), default=1) * len(ids) > MAX_ID_BYTES:
-        raise InputError("the ids are too long for an npz: use --format parquet")
+        raise InputError("the ids are too long for an npz: use `form=parquet`")
     texts = {
         "ids": ids,
         "extractor_id": store.metadata.extractor_id,
@@ -179,7 +179,7 @@ def _write_csv(store: Checked, path: Path, names: Sequence[str], guard: bool) ->
                 nested = [field.name for field in flat.schema if pa.types.is_nested(field.type)]
                 if nested:
                     raise InputError(
-                        f"{store.path}: a csv cannot hold the column {nested[0]!r}; use --columns"
+                        f"{store.path}: a csv cannot hold the column {nested[0]!r}; use `columns`"
                     )
                 header = sum(bool(_FORMULA.match(name)) for name in flat.column_names)
             flat, result = _guarded(flat) if guard else (flat, _formulas(flat))

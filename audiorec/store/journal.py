@@ -460,7 +460,7 @@ class Journal:
                 if not self._is_alike(kind, file.metadata):
                     raise StoreError(
                         f"{path}: has different columns from those this run writes; use "
-                        "--overwrite, or give another path"
+                        "`overwrite`, or give another path"
                     )
             self._parts[kind].append(Part(0, path))
 
@@ -503,7 +503,7 @@ class Journal:
             raise SpecMismatchError(
                 f"{path}: made by extractor {found.extractor_id}, this run uses "
                 f"{ours.extractor_id} ({ours.what_differs(found)}); "
-                "use --overwrite to start afresh, or give another output"
+                "use `overwrite` to start afresh, or give another output"
             )
 
     def _content_places(self, kind: Kind) -> dict[str, tuple[Part, int]]:

@@ -126,7 +126,7 @@ class ShippedNetworks:
         odd = [name for name in loaded.backbones if name not in WEIGHTS]
         if odd:
             raise InputError(
-                f"a head reads the backbone {odd[0]!r}: select it (--backbone {odd[0]}), or use "
+                f"a head reads the backbone {odd[0]!r}: select it (`backbone` {odd[0]}), or use "
                 "heads of the shipped backbone"
             )
         loaded.check_backbones({n: backbone_weights(n).sha256 for n in loaded.backbones})

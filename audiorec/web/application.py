@@ -285,7 +285,7 @@ class BrowsePage:
     def _pages(self) -> RecommendationPages:
         """Return the recommendations; raise `InputError` if there are none."""
         if (result := self.proposals) is None:
-            raise InputError("there are no recommendations; see --recall")
+            raise InputError("there are no recommendations: audiorec serve --recall DIR")
         return result
 
     def _is_old(self, request: Request) -> bool:

@@ -55,7 +55,7 @@ class Roots:
     def __init__(self, folders: Sequence[Path]) -> None:
         for folder in folders:
             if not folder.is_dir():
-                raise MissingFileError(f"{folder}: no such folder; give --root an existing folder")
+                raise MissingFileError(f"{folder}: no such folder; give `root` an existing folder")
         named = [os.path.abspath(folder) for folder in folders]  # noqa: PTH100 - links stay
         real = [os.path.realpath(folder) for folder in folders]
         self.folders = tuple(dict.fromkeys(named))
@@ -75,7 +75,7 @@ class Roots:
         """
         result = split_below(self._roots, uri)
         if result is None:
-            reason = "lies outside the folders that may be played (--root)"
+            reason = "lies outside the folders that may be played (audiorec serve --root FOLDER)"
             raise SongError(uri, Failure.UNREADABLE, reason, "read")
         try:
             descriptor = open_below(*result)

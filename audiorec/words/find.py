@@ -309,7 +309,7 @@ class DescribedSongs(Neighbours, ForPlayers):
         lines += [f"note: {one}" for one in self.wished.notes]
         if len(self) > 1 and not self.terms and not self.said and not self.sentence.likes:
             lines.append("note: these fit equally well; they are in the order of their ids")
-        lines += [f"note: --exclude {one} matches no song" for one in self._chosen.idle]
+        lines += [f"note: `exclude` {one} matches no song" for one in self._chosen.idle]
         if self._chosen.unmet:
             lines.append(f"note: {self._chosen.unmet}")
         if unheard := int(np.isinf(self.wished.pull).sum()):

@@ -89,7 +89,7 @@ def test_no_candidate_for_anybody_is_an_error_that_says_why(log, audiorec):
         (
             "skips.csv",
             "",
-            "no history has a song; the model was trained by user (--by ...)",
+            "no history has a song; the model was trained by user (--by)",
         ),
         (
             "plays.csv",

@@ -122,8 +122,8 @@ def test_an_answer_is_a_document_a_playlist_and_remarks(store, tmp_path):
     assert found.to_m3u8(tmp_path / "like.m3u8") == []
     paths = (tmp_path / "like.m3u8").read_text().splitlines()[2::2]
     assert (paths[0].rpartition("/")[2], len(paths)) == ("song 07.ogg", 4)
-    assert "note: --exclude x/ matches no song" in found.remarks
-    assert "1 copy of these songs left out (--also copies shows them)" in found.remarks
+    assert "note: `exclude` x/ matches no song" in found.remarks
+    assert "1 copy of these songs left out (`also=copies` shows them)" in found.remarks
     for question in (PathQuestion(seeds=("song 00", "song 07.ogg")), PlaylistQuestion(seeds=[0])):
         answer = store.ask(question)
         document = answer.to_dict()

@@ -67,7 +67,7 @@ def test_the_best_copy_is_shown_and_the_others_are_named(library):
     listed = set(found.song_ids)
     assert {"one.flac", "two.mp3"} <= listed
     assert len(listed) == 9
-    assert "3 copies of these songs left out (--also copies shows them)" in found.remarks
+    assert "3 copies of these songs left out (`also=copies` shows them)" in found.remarks
     songs = {song["song_id"]: song["copies"] for song in found.to_dict()["songs"]}
     assert songs["one.flac"] == ["one.mp3", "one later.ogg"]
     assert songs["more 1"] == []
@@ -150,7 +150,7 @@ def test_one_version_of_a_title(tmp_path):
     assert len(every) == 4
     one = store.ask(SimilarQuestion(seeds=("f",), k=9, minimum=-1, choice=Choice(one_version=True)))
     assert sorted(one.song_ids) == ["a", "d"]
-    assert "2 versions of these songs left out (--one-version)" in one.remarks
+    assert "2 versions of these songs left out (`one_version`)" in one.remarks
     seeds = SimilarQuestion(seeds=("b",), k=9, minimum=-1, choice=Choice(one_version=True))
     assert sorted(store.ask(seeds).song_ids) == ["d", "f"]
     with pytest.raises(InputError, match="contradict"):

@@ -113,7 +113,7 @@ def test_columns_of_ones_own_go_along(store, tmp_path):
     assert [(r["stars"], r["energy"]) for r in rows] == [(5, 0.5), (None, None), (3, 1), (1, 2)]
     lists = pq.read_table(store).append_column("tags", pa.array([["a"], [], None, ["b"]]))
     pq.write_table(lists, store)
-    with pytest.raises(InputError, match="a csv cannot hold the column 'tags'; use --columns"):
+    with pytest.raises(InputError, match="a csv cannot hold the column 'tags'; use `columns`"):
         export(store, tmp_path / "v.csv")
     assert not (tmp_path / "v.csv").exists()
 
@@ -134,7 +134,7 @@ def test_empty_store(store, tmp_path, kind):
 @pytest.mark.parametrize(
     ("out", "options", "match"),
     [
-        ("v.txt", {}, "give a --format, one of npz, csv"),
+        ("v.txt", {}, "give `form`, one of npz, csv"),
         ("v.csv", {"columns": ["tempo"]}, "no column 'tempo', there are: song_id, vector"),
         ("vecs.parquet", {}, "is the store itself"),
         ("gone/v.csv", {}, "no file can be written there"),

@@ -330,7 +330,7 @@ def test_overwrite_forgets_everything(outputs, run, song, failure, metadata):
 def test_another_extractor_is_refused(outputs, run, song, failure, metadata):
     run(outputs, song("a"), failure("b"))
     other = replace(metadata, extractor_id="f" * 16)
-    match = r"vecs.parquet: made by extractor 0123456789abcdef, this run uses f{16} .*--overwrite"
+    match = r"vecs.parquet: made by extractor 0123456789abcdef, this run uses f{16} .*`overwrite`"
     with pytest.raises(SpecMismatchError, match=match):
         Journal.open(outputs, other)
     with Journal.open(outputs, other, overwrite=True) as opened:
@@ -342,7 +342,7 @@ def test_another_extractor_is_refused(outputs, run, song, failure, metadata):
 def test_unfinished_run_of_another_extractor_is_refused(outputs, song, metadata):
     with Journal.open(outputs, metadata) as opened:
         song("a")(opened)
-    with pytest.raises(SpecMismatchError, match=r"vectors-000001.parquet: .* use --overwrite"):
+    with pytest.raises(SpecMismatchError, match=r"vectors-000001.parquet: .* use `overwrite`"):
         Journal.open(outputs, replace(metadata, extractor_id="f" * 16))
     Journal.open(outputs, metadata).close()  # the refusal has let go of the lock
 

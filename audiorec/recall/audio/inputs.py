@@ -176,7 +176,7 @@ class FeatureSongs(SongInputs):
     def __init__(self, sound: Sound, inputs: tuple[str, ...] = ()) -> None:
         file = sound.features
         if file is None:
-            raise InputError("this model reads features of songs: give --vectors features.parquet")
+            raise InputError("this model reads features of songs: give `vectors` features.parquet")
         if inputs and inputs != file.inputs:
             file = FeatureFile.open(file.path, inputs)
         self.file, self.inputs, self.made_by = file, file.inputs, sound.made_by
@@ -222,7 +222,7 @@ class LogMelSongs(SongInputs):
     def __init__(self, sound: Sound, recipe: UserAudioRecipe, cache: Path) -> None:
         store = sound.store
         if store is None:
-            raise InputError("end-to-end training decodes songs again: give --vectors with a store")
+            raise InputError("end-to-end training decodes songs again: give `vectors` with a store")
         self.store, self.jobs, self.folder = store, recipe.jobs, cache / CACHE_FOLDER
         self.inputs = (f"{MSD.name}_log_mel",)
         self.made_by = ""  # any file can be decoded the same way
@@ -273,7 +273,7 @@ def song_inputs(sound: Sound, recipe: UserAudioRecipe, cache: Path) -> SongInput
         return FeatureSongs(sound, recipe.inputs)
     if recipe.inputs not in ((), EMBEDDING, VECTOR):
         raise InputError(
-            "the setting inputs selects columns of features: give --vectors features.parquet"
+            "the setting inputs selects columns of features: give `vectors` features.parquet"
         )
     return StoredSongs(sound, recipe.inputs)
 

@@ -93,8 +93,8 @@ def judge_unheard(
         split = Split(valid=0.0, test=0.5, seed=0 if split is None else split.seed + 1)
     if split is None or not (split.test or split.new_songs):
         raise InputError(
-            "the model was trained on all artists: train one with --set test=0.2 to evaluate it, "
-            "or use --split all-artists if it heard none of these songs"
+            "the model was trained on all artists: train one with `settings` test=0.2 to evaluate "
+            "it, or use `split=all-artists` if it heard none of these songs"
         )
     work = _Work(channel, data, split, seed, users=users)
     panels: dict[str, Comparison] = {}
@@ -127,7 +127,7 @@ class _Work:
         self.name, self.seed = channel.name, seed
         ids = data.song_ids
         if data.sound is None:
-            raise InputError("unheard songs are represented by their sound: give --vectors")
+            raise InputError("unheard songs are represented by their sound: give `vectors`")
         self.sound = data.sound.among(ids)
         self.groups = song_groups(ids, data.context)
         self.pairs = verdict_pairs(data)

@@ -179,7 +179,7 @@ class _Course:
             raise InputError(
                 "user-audio: the model to go on from is in the space of "
                 f"{self.start.channel.space or own}, and this is that of {space or own}: give "
-                "--users of the same model, or train without --from"
+                "`users` of the same model, or train without `start`"
             )
         if self.table is not None:
             return Anchors(ids=ids, embeddings=self.table[0], space=space)
@@ -305,8 +305,8 @@ def _take(tower: AudioTower, older: Any) -> None:
         raise InputError(
             f"user-audio: the model to go on from reads {older.spec.width} numbers of "
             f"{', '.join(older.spec.inputs) or 'audio'}, and this is {tower.spec.width} of "
-            f"{', '.join(tower.spec.inputs) or 'audio'}: give the same --vectors, or "
-            "train without --from"
+            f"{', '.join(tower.spec.inputs) or 'audio'}: give the same `vectors`, or "
+            "train without `start`"
         )
     tower.load_state_dict({n: torch.from_numpy(np.array(a)) for n, a in older.tower.items()})
 

@@ -159,7 +159,7 @@ def sound_of(data: RecallData, channel: str) -> Sound:
     sound = None if data.sound is None else data.sound.among(data.song_ids)
     if sound is None or not sound.units.any():
         raise InputError(
-            f"{channel}: no song of the log has a vector: give --vectors with the store of them"
+            f"{channel}: no song of the log has a vector: give `vectors` with the store of them"
         )
     return sound
 

@@ -313,8 +313,8 @@ def _check_left(path: Path, offered: int, screening: Screening) -> None:
     why = [
         f"{len(names)} {words}"
         for names, words in (
-            (screening.known, "known audio (--keep-known)"),
-            (screening.not_music, "not music (--include-non-music)"),
+            (screening.known, "known audio (`keep_known`)"),
+            (screening.not_music, "not music (`include_non_music`)"),
         )
         if names
     ]
@@ -350,7 +350,7 @@ class _ByVector:
         if heard.any() and not tastes.counts.any():
             raise InputError(
                 f"the log has {int(heard.sum()):,} songs of {self.catalogue.path}, but no user "
-                "likes one of them by the interaction rule; change it: --rule FILE"
+                "likes one of them by the interaction rule; change it: `rule`"
             )
         return *vector_sides(self.songs, self.catalogue, tastes), SongFacts.of_store(self.songs)
 
@@ -378,7 +378,7 @@ class _ByEmbedding:
 
 
 NO_TASTES = (
-    "without --users, tastes are computed from a log: give --interactions LOG, and --vectors with "
+    "without `users`, tastes are computed from a log: give `interactions` LOG, and `vectors` with "
     "the songs that users like (audiorec extract FOLDER --out vecs.parquet)"
 )
 

@@ -177,7 +177,7 @@ def why_nothing(channel: Channel, queries: Queries, allowed: Collection[str] | N
     """Return why a channel proposes no song to any of the users, in words."""
     histories = queries.histories
     if not len(histories.song):
-        return f"no history has a song; the model was trained by {channel.by} (--by ...)"
+        return f"no history has a song; the model was trained by {channel.by} (`by`)"
     if not len(histories.among(channel.song_ids).song):
         song = histories.song_ids[int(histories.song[0])]
         return f"it knows no song of the histories, such as {song!r}"

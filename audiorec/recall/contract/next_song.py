@@ -114,14 +114,14 @@ class SideEncoder:
             said = ("without", "with") if has_sound else ("with", "without")
             raise InputError(
                 f"the model to go on from was trained {said[0]} sound, and this is {said[1]}: give "
-                "the same --vectors, or train without --from"
+                "the same `vectors`, or train without `start`"
             )
         there = _columns(context, song_ids[:1])[0]
         lost = [name for name in self.categories if name not in there]
         if lost:
             raise InputError(
                 f"the model to go on from knows the {', '.join(lost)} of songs: give the same "
-                "--side, or train without --from"
+                "`side`, or train without `start`"
             )
         categories = {
             name: tuple(dict.fromkeys((*values, *fresh.categories.get(name, ()))))

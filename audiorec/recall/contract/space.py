@@ -105,7 +105,7 @@ class SharedSpace(Channel):
         """Raise `InputError` unless the sound has the width that the channel was trained on."""
         if not width:
             raise InputError(
-                f"{self.name}: trained without --vectors, so it cannot embed songs by sound"
+                f"{self.name}: trained without `vectors`, so it cannot embed songs by sound"
             )
         if got != width:
             raise InputError(

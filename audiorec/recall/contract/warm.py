@@ -87,7 +87,7 @@ class Start:
         if start.by != data.by:
             raise InputError(
                 f"{channel.name}: the model to go on from learnt by {start.by}, and the data is by "
-                f"{data.by}: read the log alike (--by {start.by}), or train without --from"
+                f"{data.by}: read the log alike (`by` {start.by}), or train without `start`"
             )
         data = replace(data, new_songs=tuple(sorted({*data.new_songs, *start.song_ids})))
         row = IdMap(start.song_ids).rows(data.song_ids).astype(np.int64)
@@ -142,7 +142,7 @@ def check_start(channel: Channel, start: Channel) -> None:
     """Raise `InputError` unless a channel can go on from `start`, whatever the data."""
     name = channel.name
     if not channel.goes_on:
-        raise InputError(f"{name}: has no warm start: train without --from")
+        raise InputError(f"{name}: has no warm start: train without `start`")
     if start.name != name:
         raise InputError(f"{name}: cannot go on from a model of {start.name}")
     if not start.song_ids:
@@ -152,7 +152,7 @@ def check_start(channel: Channel, start: Channel) -> None:
         if ours[setting] != theirs.get(setting):
             raise InputError(
                 f"{name}: {setting} is {theirs.get(setting)!r} in the model to go on from, and "
-                f"{ours[setting]!r} here: leave the setting out, or train without --from"
+                f"{ours[setting]!r} here: leave the setting out, or train without `start`"
             )
 
 

@@ -156,7 +156,7 @@ class Song2vec(GraphChannel[Song2vecRecipe]):
         if len(places.scales) < 2 or not places.scales[1] > 0:
             raise InputError(
                 f"{self.name}: the model to go on from was written by an earlier version: train "
-                "without --from once"
+                "without `start` once"
             )
         context = slice(places.parts[0], sum(places.parts[:2]))
         return BegunVectors(

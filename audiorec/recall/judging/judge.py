@@ -330,7 +330,7 @@ class Judgement(ShownAsTable):
         lines = [f"recall@{k} of songs and users: {', '.join(shown)}"]
         if self.copies:
             are = "wanted songs are copies" if self.copies > 1 else "wanted song is a copy"
-            lines.append(f"{self.copies:,} {are} of heard songs, and left out (--count-copies)")
+            lines.append(f"{self.copies:,} {are} of heard songs, and left out (`count_copies`)")
         return [*lines, f"{self.peak_bytes / 1e6:,.0f} MB at the peak"]
 
 
@@ -384,7 +384,7 @@ def judge(
     unheard = new if not copies else _no_copies(new, split.histories, copies)
     wanted: dict[Repeats, Sequences] = {"kept": split.wanted, "left_out": unheard}
     if not len(wanted[repeats].song):
-        raise InputError("every wanted song is in its user's history; try --keep-heard")
+        raise InputError("every wanted song is in its user's history; try `keep_heard`")
     cost = Cost.started()
     if isinstance(channel, Channel) and not trained:
         channel.fit(RecallData(split.learn, context.song_ids, context))

@@ -99,7 +99,7 @@ def split(
     if plays.is_counted and name in IN_ORDER:
         raise InputError(
             f"split {name} needs the order of plays, and a log of counts has none (no timestamp); "
-            "hide songs at random: --split random"
+            "hide songs at random: `split=random`"
         )
     match name:
         case "last":

@@ -93,7 +93,7 @@ class CandidatesAnswer:
             rest = "have no history and get the default list: what is popular now"
             lines.append(f"{self.default_users:,} of them {rest}")
         if self.left_out:
-            rest = "songs that nobody has played; --cold-share 0.3 adds some"
+            rest = "songs that nobody has played; `cold_share=0.3` adds some"
             lines.append(f"note: left out {self.left_out:,} {rest}")
         return lines
 

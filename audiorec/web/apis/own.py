@@ -296,14 +296,19 @@ def recommend(snapshot: Snapshot, values: Values) -> Document:
     if snapshot.proposals is None:
         songs = [*(values["history"] or ()), *(values["likes"] or ())]
         if not songs:
-            raise InputError("served without --recall: give songs in history or likes")
+            raise InputError(
+                "no lists are served (audiorec serve --recall DIR): give songs in history or likes"
+            )
         heard = _known(snapshot, songs)
         if not heard:
             raise UnknownSongError(songs[0])
         result = _found(snapshot, near(snapshot, heard, SimilarQuestion(k=k)))
         reason = {"channel": "nearest-audio", "reason": reason_phrase("sound"), "cold": False}
         rows = [{**one, **reason, "rank": n} for n, one in enumerate(result, 1)]
-        return {"songs": rows, "notes": ["served without --recall: by sound alone"]}
+        return {
+            "songs": rows,
+            "notes": ["no lists are served (audiorec serve --recall DIR): by sound alone"],
+        }
     return _for_somebody(snapshot, values)
 
 
@@ -368,7 +373,9 @@ def _vector_of_sound(snapshot: Snapshot, history: Sequence[str]) -> Document:
 
 def _for_user(snapshot: Snapshot, user: str, k: int) -> Document:
     if snapshot.night is None or snapshot.night.fused is None:
-        raise InputError("user: no lists are served; serve with --recall DIR, or give a history")
+        raise InputError(
+            "user: no lists are served (audiorec serve --recall DIR); or give a history"
+        )
     own = snapshot.night.fused.of(user, k)
     if len(own):
         return _stored(snapshot, own.to_pylist())

@@ -293,12 +293,38 @@ def system_errors(output: str = "the output") -> Iterator[None]:
         raise StoreError(f"{place}: {os.strerror(error.errno).lower()}") from error
 
 
+_options: dict[str, str] = {}  # of the command that runs: its options by the names in Python
+
+
+def name_options(options: Mapping[str, str]) -> None:
+    """Say how the arguments that remarks name are called on the command line."""
+    _options.clear()
+    _options.update(options)
+
+
+def as_options(text: str) -> str:
+    """Return a remark of the library for the command line: `` `time_column` `` is --time-column.
+
+    A value stays with its name: `` `also=copies` `` is --also copies. Names that the command does
+    not have stay as they are.
+    """
+
+    def option(match: re.Match[str]) -> str:
+        name, value = match.groups()
+        if name not in _options:
+            return match[0]
+        return f"{_options[name]} {value}" if value else _options[name]
+
+    return ARGUMENT.sub(option, text)
+
+
+ARGUMENT = re.compile(r"`([a-z]\w*)(?:=([^`]+))?`")
 _held: list[str] | None = None  # remarks of a table that is being printed
 
 
 def say(remark: str) -> None:
     """Print one line on stderr: behind what was printed before it, and never inside a table."""
-    line = visible(remark)
+    line = visible(as_options(remark))
     if _held is not None:
         _held.append(line)
         return

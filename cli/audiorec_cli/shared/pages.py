@@ -16,7 +16,7 @@ import click
 
 from audiorec.errors import UnknownSongError
 from audiorec.options import Field
-from audiorec_cli.shared.console import drawn_on
+from audiorec_cli.shared.console import drawn_on, name_options
 from audiorec_cli.shared.declared import Job, fields_of_command, packed, parameter_of, taken
 from audiorec_cli.shared.jobs import METRICS, run_job
 from audiorec_cli.shared.options import ADVANCED, COMMON
@@ -88,12 +88,20 @@ class Command(click.Command):
         """
         from audiorec_cli.shared.things import refuse_blamed, refuse_others
 
+        name_options(self._named_options())
         refuse_others(ctx)
         try:
             self._invoke(ctx)
         except UnknownSongError as error:
             refuse_blamed(ctx, error)
             raise
+
+    def _named_options(self) -> dict[str, str]:
+        """Return its options by the names that they have in Python and in the field."""
+        made = [(field.name, parameter_of(field)) for field in self.fields]
+        options = [(name, one) for name, one in made if isinstance(one, click.Option)]
+        longest = [(name, one.name or name, max(one.opts, key=len)) for name, one in options]
+        return {name: option for *names, option in longest for name in names}
 
     def _invoke(self, ctx: click.Context) -> None:
         given = {f.name: taken(f, ctx.params[parameter_of(f).name or f.name]) for f in self.fields}

@@ -34,7 +34,7 @@ def test_what_cannot_be_judged_is_refused():
     with pytest.raises(InputError, match="trained on all artists"):
         judge_unheard(channel, data)
     channel = UserAudio(UserAudioRecipe(embedding=8, max_epochs=0, test=0.3)).fit(data)
-    with pytest.raises(InputError, match="by their sound: give --vectors"):
+    with pytest.raises(InputError, match="by their sound: give `vectors`"):
         judge_unheard(channel, RecallData(data.sequences))
 
 

@@ -181,7 +181,7 @@ def test_an_end_to_end_model_hears_its_catalogue_as_it_hears_files(home, heard, 
 
 def test_an_end_to_end_model_refuses_features(home, heard, tmp_path):
     alone = Sound.of_features(FeatureFile.open(home / "features.parquet"))
-    with pytest.raises(InputError, match="decodes songs again: give --vectors"):
+    with pytest.raises(InputError, match="decodes songs again: give `vectors`"):
         embed_stored(heard, alone, out=tmp_path / "e.parquet")
 
 

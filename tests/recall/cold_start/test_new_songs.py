@@ -159,6 +159,6 @@ def test_a_file_without_a_new_song_is_refused(catalogue, tmp_path):
     files = ColdStartFiles(
         songs=tmp_path / "new.parquet", vectors=tmp_path / "vecs.parquet", interactions=log
     )
-    message = r"none of its 2 songs is new: 1 known audio \(--keep-known\), 1 not music \(--incl"
+    message = r"none of its 2 songs is new: 1 known audio \(`keep_known`\), 1 not music \(`incl"
     with pytest.raises(InputError, match=message):
         open_inputs(files)

@@ -216,7 +216,7 @@ def test_values_of_side_information_are_added_and_keep_their_numbers():
     found = made("sasrec").fit(replace(TODAY, context=Context(side=later)), start=first)
     assert first.facts.categories == {"artist": ("b", "c")}
     assert found.facts.categories == {"artist": ("b", "c", "a")}
-    with pytest.raises(InputError, match="knows the artist of songs: give the same --side"):
+    with pytest.raises(InputError, match="knows the artist of songs: give the same `side`"):
         made("sasrec").fit(replace(TODAY, context=Context()), start=first)
 
 
@@ -269,7 +269,7 @@ def test_sound_of_another_extractor_is_refused(name, error):
     ("name", "settings", "change", "says"),
     [
         ("mind", {}, {}, "mind: cannot go on from a model of sasrec"),
-        ("als", {}, {}, "als: has no warm start: train without --from"),
+        ("als", {}, {}, "als: has no warm start: train without `start`"),
         ("eges", {}, {}, "eges: has no warm start"),
         ("sasrec", {"dimension": 16}, {}, "sasrec: dimension is 8 in the model .* and 16 here"),
         ("sasrec", {}, {"by": "session"}, "learnt by user, and the data is by session"),

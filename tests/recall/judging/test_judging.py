@@ -72,7 +72,7 @@ def test_random_hides_a_fifth_of_the_songs_of_each_user():
 @pytest.mark.parametrize("name", ["last", "time", "sessions", "users"])
 def test_counts_have_no_order_to_split_by(name):
     plays = counts([["a", "b", "c"], ["a"]], [1, 2, 3, 4])
-    with pytest.raises(InputError, match=rf"split {name} needs the order .* --split random"):
+    with pytest.raises(InputError, match=rf"split {name} needs the order .* `split=random`"):
         split(plays, name)
     assert len(split(plays, "random").learn.weight)
 

@@ -120,7 +120,7 @@ def test_what_cannot_be_done_is_said(world, tmp_path):
     )
     with pytest.raises(InputError, match="several channels"):
         export_world(world, tmp_path / "o", candidates=(tmp_path / "both.parquet",))
-    with pytest.raises(InputError, match="--vectors"):
+    with pytest.raises(InputError, match="`vectors`"):
         export_world(world, tmp_path / "o", vectors=None)
     with pytest.raises(InputError, match="no such file"):
         export_world(world, tmp_path / "o", fused=tmp_path / "gone.parquet")

@@ -186,7 +186,7 @@ def test_of_three_trainings_by_day_one_is_full(home):
 
 def test_a_run_without_a_day_has_no_model_to_go_on_from(home):
     write_config(home, full_every=3)
-    with pytest.raises(InputError, match=r"full_every needs a run of one day \(--day\)"):
+    with pytest.raises(InputError, match=r"full_every needs a run of one day \(`day`\)"):
         job_in(home)
 
 

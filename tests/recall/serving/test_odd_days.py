@@ -203,7 +203,7 @@ def test_impossible_times_are_left_out_as_check_and_prepare_leave_them_out(
     code, _, err = night()
     assert code == 4
     assert "20 of 600 rows cannot be used" in err
-    assert "skip-bad-rows" in err
+    assert "skip_bad_rows" in err
 
 
 def test_a_night_goes_on_without_a_channel_that_fails(night, monkeypatch, capsys):

@@ -192,13 +192,13 @@ class YouTubeDNN(SharedSpace):
         """Return the model to go on from, with the songs of the data; new ones by sound, or 0."""
         older: YouTubeDNN = start.channel
         if older.in_days != self.in_days:
-            raise InputError("youtube-dnn: goes on from likes with --likes, and from plays without")
+            raise InputError("youtube-dnn: goes on from likes with `likes`, and from plays without")
         width = 0 if data.sound is None else data.sound.values.shape[1]
         if width != (learnt := len(older.model.input_mean)):
             raise InputError(
                 f"youtube-dnn: the model to go on from was trained on {learnt} numbers of sound "
-                f"per song, got {width}: give the same --vectors, or train "
-                "without --from"
+                f"per song, got {width}: give the same `vectors`, or train "
+                "without `start`"
             )
         older.check_maker(self.made_by)
         model = older.model

@@ -144,7 +144,7 @@ def export_recall(
     check_target(out)
     prints = sources.fingerprints()
     if recipe.units and sources.vectors is None:
-        raise InputError("units need the vectors of a store; give it with --vectors")
+        raise InputError("units need the vectors of a store; give it with `vectors`")
     made_from = fingerprint(
         {
             "sources": prints,
@@ -281,7 +281,7 @@ def _about(opened: OpenSources, parts: ExportParts, recipe: ExportRecipe) -> dic
         if recipe.units:
             scaling = store.space("vector").scaling
             result["units"] = {
-                "about": "the dot product of two units is the similarity of similar --by vector",
+                "about": "the dot product of two units is the similarity by vector",
                 "scaling": scaling.to_dict(),
             }
     return result

@@ -208,7 +208,7 @@ def channel_of(path: Path) -> str:
     names = channels_in(path)
     if len(names) > 1:
         raise InputError(
-            f"{path}: has rows of several channels; give a fused table with --fused, and here "
+            f"{path}: has rows of several channels; give a fused table with `fused`, and here "
             "one table per channel"
         )
     return next(iter(names), None) or path.stem

@@ -116,7 +116,7 @@ class NightlyJob:
     def __init__(self, plan: NightlyPlan, before: EarlierDays | None = None) -> None:
         if plan.full_every > 1 and before is None:
             raise InputError(
-                "full_every needs a run of one day (--day): training goes on from the models of "
+                "full_every needs a run of one day (`day`): training goes on from the models of "
                 "the day before"
             )
         is_judged = before is not None or plan.is_weighed

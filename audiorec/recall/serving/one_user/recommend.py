@@ -389,7 +389,7 @@ class Recommender:
     def _interests(self, user_id: str) -> tuple[str, list[str]]:
         """Return the kind of a user's interests, and the strongest ones."""
         if self.side is None:
-            raise InputError("mixes need genres or artists of songs; give --side or --vectors")
+            raise InputError("mixes need genres or artists of songs; give `side` or `vectors`")
         row = np.array([self.plays.owner_ids.index(user_id)])
         shares = portraits(self.plays.take(row), self.side).to_pylist()
         plays = max(1, int(self.plays.lengths[row[0]]))

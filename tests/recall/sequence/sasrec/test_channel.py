@@ -106,7 +106,7 @@ def test_sound_of_another_kind_is_refused():
     with pytest.raises(InputError, match="trained on 4 numbers per song, got 3"):
         channel.embed_sound(Sound(("a",), np.ones((1, 3), np.float32), ("",)))
     deaf = small(max_epochs=1).fit(replace(data, context=Context()))
-    with pytest.raises(InputError, match="trained without --vectors"):
+    with pytest.raises(InputError, match="trained without `vectors`"):
         deaf.embed_sound(data.sound)
 
 

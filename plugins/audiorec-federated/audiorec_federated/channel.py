@@ -34,7 +34,7 @@ JUDGED_ON = (
     "number of epochs"
 )
 ELSEWHERE = (
-    "the partner has the model of users: give --users VECTORS, which the partner makes by "
+    "the partner has the model of users: give `users` VECTORS, which the partner makes by "
     "audiorec recall users"
 )
 THERE = "the music side has the songs; this is the partner's model, for recall users"
@@ -100,7 +100,7 @@ class ByProfile(SharedSpace):
         """Return the profiles to learn from; raise `InputError` if there are none."""
         people = data.context.profiles
         if people is None or not len(people):
-            raise InputError(f"{self.name}: needs a table of user profiles: give --profiles")
+            raise InputError(f"{self.name}: needs a table of user profiles: give `profiles`")
         return people
 
     def embed_users(self, queries: Queries) -> FloatArray:

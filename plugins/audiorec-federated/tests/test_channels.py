@@ -102,7 +102,7 @@ def test_the_music_side_alone_answers_to_vectors_and_says_where_the_tower_is(tmp
     loaded = load_channel(tmp_path / "model")
     assert loaded.space == "spoken-of"
     assert np.array_equal(loaded.songs, channel.songs)
-    with pytest.raises(InputError, match="the partner has the model of users: give --users"):
+    with pytest.raises(InputError, match="the partner has the model of users: give `users`"):
         loaded.recall(asked(newcomers()), 3)
     vectors = np.eye(TASTES, 8, dtype=np.float32)
     path = tmp_path / "users.parquet"

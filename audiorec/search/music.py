@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 
+from audiorec.files.arrow import booleans, integers, one_chunk, string_array
 from audiorec.search.stored_labels import said_genres
 from audiorec.store.schema import GENRE_TAG
 from audiorec.store.store import VectorStore
@@ -36,10 +38,13 @@ def is_music(store: VectorStore) -> BoolArray:
     >>> [song_id for song_id, music in zip(store.ids, is_music(store)) if not music]
     ['tiny.wav']
     """
-    segments = np.asarray(store.column("segments").to_pylist(), np.int64)
-    status = store.column("status").to_pylist()
-    is_silent = np.fromiter((one == Status.SILENT for one in status), np.bool_, len(status))
-    music: BoolArray = (segments >= MIN_SEGMENTS) & ~is_silent
+    is_long = booleans(
+        pc.greater_equal(one_chunk(store.column("segments")), integers([MIN_SEGMENTS])[0])
+    )
+    is_silent = booleans(
+        pc.equal(one_chunk(store.column("status")), string_array([Status.SILENT])[0])
+    )
+    music: BoolArray = is_long & ~is_silent
     means = store.metadata.mean_columns(HEAD)
     if NOT_MUSIC in means:
         music &= ~sounds_other(_versions(store), list(means).index(NOT_MUSIC), *_evidence(store))

@@ -20,6 +20,7 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from audiorec.columns import StoreColumns
@@ -127,6 +128,8 @@ class VectorStore:
         self._reading = threading.RLock()  # neither handle may be read by two threads at once
         self._ids = file.read([StoreColumns.ID]).column(StoreColumns.ID).combine_chunks()
         self._sorted = check_ids(self._ids, file.path)
+        # Arrow would keep what it took to read and check them: 60 MB for a million songs.
+        pa.default_memory_pool().release_unused()
 
     @classmethod
     def open(cls, path: str | Path) -> Self:
@@ -295,6 +298,18 @@ class VectorStore:
             with self._reading:
                 table = replace(self._file, file=scan).read_group(group, [name])
             yield start, stop, table.column(name)
+
+    def column_blocks(self, name: str) -> Iterator[tuple[int, int, Any]]:
+        """Yield where each row group starts and stops, and its part of a column.
+
+        One row group is in memory at a time.
+        """
+        return self._scanned(name)
+
+    def take_column(self, name: str, numbers: Sequence[int] | Int64Array) -> Any:
+        """Return a column of some rows as a `pyarrow.ChunkedArray`."""
+        with self._reading:
+            return self._file.take(numbers, [name]).column(name)
 
     def list_rows(
         self, name: str, numbers: Sequence[int] | Int64Array

@@ -1,15 +1,20 @@
 """`audiorec.search.copies`: recordings of a store, the best copy of each, versions of a title."""
 
+import tracemalloc
+
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from made_library import series, song, write_library
 from made_sound import add_lists
+from made_stores import write_store
 from needs import needs
 
 from audiorec.errors import InputError
 from audiorec.library.library import Library
 from audiorec.playlists.library_lists import divide_library
+from audiorec.search import copies
 from audiorec.search.copies import (
     CANNOT_TELL,
     SameAudio,
@@ -18,6 +23,7 @@ from audiorec.search.copies import (
     quality,
     recordings_of,
 )
+from audiorec.search.music import is_music
 from audiorec.search.near import all_pairs
 from audiorec.search.questions import Choice, PathQuestion, PlaylistQuestion, SimilarQuestion
 from audiorec.store.links import read_links, update_links, write_heard
@@ -227,3 +233,46 @@ def test_a_divided_library_has_each_recording_once(library):
     listed = [song for one in divided for song in one.song_ids]
     assert sorted(listed) == ["more " + str(i) for i in range(8)] + ["one.flac", "two.mp3"]
     assert divided.copies == 3
+
+
+def plain_pairs(hashes):
+    """The first row of each audio and each further one, as a person would find them."""
+    first, pairs = {}, []
+    for row, content in enumerate(hashes):
+        if content in first:
+            pairs.append((first[content], row))
+        first.setdefault(content, row)
+    return sorted(pairs, key=lambda pair: pair[::-1])
+
+
+@pytest.mark.parametrize("collides", [False, True])
+def test_songs_of_the_same_audio_are_found_whatever_their_numbers(tmp_path, monkeypatch, collides):
+    hashes = [f"{number:032x}" for number in RNG.integers(0, 40, 90).tolist()]
+    write_store(tmp_path / "vecs.parquet", len(hashes), content_hash=hashes)
+    store = Library.open(tmp_path / "vecs.parquet")
+    if collides:  # two texts may have the same number
+        monkeypatch.setattr(copies, "hash", lambda _text: 7, raising=False)
+    found = list(map(tuple, copies.same_audio(store).tolist()))
+    assert found == plain_pairs(hashes)
+    assert len(found) > 10
+
+
+def test_copies_and_music_take_few_bytes_a_song(tmp_path):
+    n = 50_000
+    hashes = [f"{number:032x}" for number in range(n)]
+    write_store(tmp_path / "vecs.parquet", n, content_hash=hashes)
+    store = Library.open(tmp_path / "vecs.parquet")
+    pool = pa.proxy_memory_pool(pa.default_memory_pool())
+    usual = pa.default_memory_pool()
+    pa.set_memory_pool(pool)
+    tracemalloc.start()
+    try:
+        copies.same_audio(store)
+        is_music(store)
+        _, python = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        pa.set_memory_pool(usual)
+    # All hashes as texts of Python would take 81 bytes, sorted by Arrow 116.
+    assert pool.max_memory() / n < 60
+    assert python / n < 60

@@ -194,8 +194,8 @@ FREE = re.compile(r"public domain|CC0 1.0|CC BY(-SA)?( [34].0)?|MIT|EFF Open Aud
 def test_the_songs_of_the_demonstration_are_those_of_their_list():
     in_folder = {path.name for path in DEMO.iterdir()} - {"README.md", "songs.csv"}
     assert sorted(song["file"] for song in SONGS) == sorted(in_folder)
-    assert 24 <= len(SONGS) <= 40
-    assert sum(path.stat().st_size for path in DEMO.iterdir()) < MAX_BYTES
+    assert 24 <= len(SONGS) <= 50
+    assert sum(path.stat().st_size for path in DEMO.iterdir()) < 6_500_000  # the wheel has them
 
 
 @pytest.mark.parametrize("song", SONGS, ids=lambda song: song["file"])
@@ -220,8 +220,8 @@ def test_what_the_heads_know_of_the_demonstration_is_told():
     assert told == of_demo & learnt | elsewhere | speech_and_holds
     readme = (DEMO / "README.md").read_text(encoding="utf-8")
     assert f"{len(SONGS)} pieces" in readme
-    assert sum(not song["heads"] for song in SONGS) == 9
-    assert "nine pieces" in readme
+    assert sum(not song["heads"] for song in SONGS) == 19
+    assert "the 19 pieces" in readme
 
 
 # Each says how many pieces the demonstration has, and how many are of packages learnt from.

@@ -129,7 +129,7 @@ def test_the_query_works_when_pasted(paste, folder):
     paste(STORE)
     (query,) = re.findall(r"^```sql\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
     rows = duckdb.sql(query).fetchall()
-    assert len(rows) == 36
+    assert len(rows) == 46
     assert {len(vector) for _, vector in rows} == {84}
 
 

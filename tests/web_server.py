@@ -25,6 +25,7 @@ FLAGS = [
 SCRIPT = "<script>window.hacked = 1</script><img src=x onerror='window.hacked = 2'>"
 LONG = "so long a tag " * 700  # 9,800 characters
 ROWS = ".grid .space .row"
+MOST_SCREENS = 50  # of rows, until a song is found
 # File, artist, title, genre (log-odds of jazz, metal, pop), version (vocal, instrumental).
 SONGS = [
     ("jazz-vibraphone.mp3", "Ayla", "Vibes", (3, 0, 0), (0, 3)),
@@ -181,6 +182,11 @@ def choose(page, title):
         page.wait_for_selector(ROWS)
     cell = page.locator(f"{ROWS} .cell.title").filter(has_text=re.compile(f"^{re.escape(title)}"))
     exact = cell.filter(has_text=re.compile(f"^{re.escape(title)}$"))
+    for _ in range(MOST_SCREENS):  # a row is made when it comes into view
+        if cell.count():
+            break
+        page.evaluate("(g => g.scrollBy(0, g.clientHeight / 2))(document.querySelector('.grid'))")
+        page.wait_for_timeout(200)
     (exact if exact.count() else cell).first.click()
     page.wait_for_selector(f"#song-title:has-text('{title}')")
 

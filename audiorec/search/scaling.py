@@ -64,8 +64,8 @@ class MeasuredHeads:
     Limited bandwidth (a telephone line, an old codec, 8 kHz) shifts a song's scores along typical
     directions, which count less: the moment is the mean of the outer products of these shifts,
     measured by ``scripts/heads/train_heads.py`` on music from packages. Centre and spread are
-    those of the 36 pieces of ``fixtures/demo``, by ``scripts/heads/fit_scaling.py``. Columns of a
-    score are in log-odds. The file beside the heads is valid for the shipped heads only.
+    those of the first 36 pieces of ``fixtures/demo``, by ``scripts/heads/fit_scaling.py``. Columns
+    of a score are in log-odds. The file beside the heads is valid for the shipped heads only.
 
     Attributes
     ----------

@@ -127,7 +127,7 @@ def test_a_store_keeps_the_columns_that_it_has(library, out, stored, asked):
 def test_a_store_of_another_method_is_not_extended(library, out, monkeypatch):
     extract(library, out)
     monkeypatch.setitem(attributes.METHODS, "bpm", "tempo 0")
-    with pytest.raises(StoreError, match="different columns from those this run writes; use --ov"):
+    with pytest.raises(StoreError, match="different columns from those this run writes; use `ov"):
         extract(library, out)
     assert extract(library, out, policy=Policy.OVERWRITE).extracted == 3
 

@@ -155,7 +155,7 @@ def test_a_bad_table_says_where(tmp_path, text, message):
 
 @pytest.mark.parametrize("form", ["md5", "tag:", "tag:../x", "csv:", "", "stem:x"])
 def test_forms_that_there_are_not(form):
-    with pytest.raises(InputError, match=r"--id-from"):
+    with pytest.raises(InputError, match="`id_from`"):
         parse_naming(form)
 
 

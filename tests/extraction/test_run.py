@@ -283,7 +283,7 @@ def test_a_run_for_features_that_was_cut_off_opens_no_song_twice(library, out):
 def test_another_extractor_is_refused_and_overwrite_begins_anew(library, out):
     extract(library, out)
     config = ExtractorConfig(spec=FeatureSpec(segment=SegmentSpec(min_tail_s=2.0)))
-    with pytest.raises(SpecMismatchError, match="--overwrite"):
+    with pytest.raises(SpecMismatchError, match="`overwrite`"):
         run(find_songs([library]), make_outputs(out), config=config)
     options = RunOptions(jobs=1, policy=Policy.OVERWRITE)
     report = run(find_songs([library]), make_outputs(out), config=config, options=options)

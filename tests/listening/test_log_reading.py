@@ -40,7 +40,7 @@ def test_a_rule_says_what_is_liked(log, tmp_path):
 
 def test_bad_rows_are_skipped_where_that_is_asked_for(log):
     log.write_text(LOG + "u9,,2026-01-01T00:00:00Z,play\n")
-    with pytest.raises(RowsError, match="--skip-bad-rows"):
+    with pytest.raises(RowsError, match="`skip_bad_rows`"):
         LogReading().log(log)
     assert len(LogReading(skip_bad_rows=True).log(log)) == 6
 

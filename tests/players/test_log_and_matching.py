@@ -126,7 +126,7 @@ def test_another_log_is_not_overwritten(tmp_path, columns):
         read_log(path)
     names = "user_id song_id timestamp event played_ratio weight entry session_id".split()
     pq.write_table(pa.table({name: ["x"] for name in names}), path)
-    with pytest.raises(InputError, match="choose another with --out"):
+    with pytest.raises(InputError, match="choose another with `out`"):
         read_log(path)
 
 
